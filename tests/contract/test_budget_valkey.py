@@ -22,6 +22,7 @@ from app.budget.caps import UserCaps
 from app.budget.hold import leases_key
 from app.budget.ledger import Ledger
 from app.budget.scopes import shard_of
+from app.budget.under_way import UnderWay, under_way
 from app.domain.errors import BudgetExceeded
 from app.domain.money import MicroUSD
 
@@ -69,6 +70,23 @@ async def test_a_hold_counts_under_both_scopes_until_it_is_settled_to_the_actual
     budget.settle(hold)
     await settled(budget)
     assert {numbers[:2] for numbers in (await counted(budget, who)).values()} == {(120, 0)}
+
+
+async def test_a_call_is_listed_as_under_way_from_its_hold_to_its_settling(budget: Budget, valkey: Redis) -> None:
+    who, lease = identity(), uuid4().hex
+
+    async def listed() -> list[UnderWay]:
+        count, calls = await under_way(valkey)
+        assert count >= len(calls)
+        return [call for call in calls if call.call_id == lease]
+
+    hold = await budget.hold(who, MicroUSD(500), lease_id=lease, seconds=10, feature="chat")
+    [call] = await listed()
+    assert (call.tenant, call.user, call.feature, call.held) == (who.tenant.id, "ada", "chat", 500)
+    assert abs((datetime.now(UTC) - call.began_at).total_seconds()) < 60
+    budget.settle(hold)
+    await settled(budget)
+    assert await listed() == []
 
 
 async def test_a_refusal_names_the_scope_and_holds_under_no_scope(budget: Budget) -> None:

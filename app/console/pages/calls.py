@@ -1,5 +1,6 @@
 """Calls: every filter of `octant calls` in the address, rows and their total from the same conditions, and a live tail."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -9,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app.audit.call_filter import SORTS, CallFilter, Searched, bounds_of, searched
 from app.audit.query import Total, cursor_of, find_calls, total_of
+from app.budget.under_way import UnderWay, under_way
 from app.console import formats, live
 from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.known import Known
@@ -62,6 +64,7 @@ def router(console: Console) -> APIRouter:
             shown=shown,
             tail=query.get("tail") == "1" and range_.live, fields=_fields(query), more=_more(known.value, wanted),
             command=_command(query, range_), words=_words(known.value, range_), folded=_folded(query),
+            running=await _running(console),
         )  # fmt: skip
 
     @made.get("/live/calls")
@@ -76,7 +79,7 @@ def router(console: Console) -> APIRouter:
             return console.fragment(
                 "parts/calls.html", range=range_, known=known, found=known.value, more="", shown={}, wanted=filter_of(query,
                 range_),
-                words=_words(known.value, range_),
+                words=_words(known.value, range_), running=await _running(console),
             )  # fmt: skip
 
         return live.stream(request, console, write)
@@ -136,6 +139,10 @@ def _value(field: Searched, text: str) -> Any:  # noqa: ANN401 - of the field's 
     if field.name == "sort" and text not in SORTS:
         raise InvalidRequest(f"Calls are sorted by {', '.join(SORTS)}.", param="sort")
     return text
+
+
+async def _running(console: Console) -> Known[tuple[int, Sequence[UnderWay]]]:
+    return await console.known.read("under way", under_way(console.parts.valkey))
 
 
 async def _found(console: Console, wanted: CallFilter, query: dict[str, str]) -> Known[Found]:
