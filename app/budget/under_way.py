@@ -26,22 +26,22 @@ class UnderWay:
     held: int
 
 
-async def under_way(valkey: Redis) -> tuple[int, Sequence[UnderWay]]:
-    """The number of calls that hold money, and up to `MOST` of them, the longest first.
+async def under_way(valkey: Redis, *, most: int = MOST) -> tuple[int, Sequence[UnderWay]]:
+    """The number of calls that hold money, and up to ``most`` of them, the longest first.
 
     A call whose worker died stays until its lease ends. Raises what the client raises.
     """
     async with valkey.pipeline(transaction=False) as pipeline:
         for shard in range(SHARDS):
             pipeline.zcard(leases_key(shard))
-            pipeline.zrange(leases_key(shard), 0, MOST - 1)
+            pipeline.zrange(leases_key(shard), 0, most - 1)
         answers = await pipeline.execute()
         ids = [(shard, lease) for shard in range(SHARDS) for lease in answers[2 * shard + 1]]
         for shard, lease in ids:
             pipeline.hmget(lease_prefix(shard) + lease, "entry", "amount")
         leases = await pipeline.execute() if ids else []
     found = [_call(lease, entry, amount) for (_, lease), (entry, amount) in zip(ids, leases, strict=True) if entry]
-    return sum(answers[::2]), sorted(found, key=lambda call: call.began_at)[:MOST]
+    return sum(answers[::2]), sorted(found, key=lambda call: call.began_at)[:most]
 
 
 def _call(lease: str, entry: str, amount: str) -> UnderWay:
