@@ -89,7 +89,9 @@ def router(console: Console, actions: Mapping[str, Act]) -> APIRouter:
             return _page(console, request, act, values, asked, problem=error.message, status=409)
         await _record(console, act, values, reason, session, "ok")
         way = safe_way(fields.get("back") or act.back)
-        return RedirectResponse(link(way, done=done, undo=asked.undo) if "?" not in way else way, 303)
+        return RedirectResponse(
+            link(way, done=done, undo=asked.undo, signed=session.signed(done, asked.undo)) if "?" not in way else way, 303
+        )
 
     return made
 

@@ -70,6 +70,7 @@ class Console:
             "request": request,
             "environment": self.parts.environment, "version": __version__, "now": datetime.now(UTC), "presets": PRESETS,
             "stopped": self.parts.switch.stopped_words, "query": dict(request.query_params), "here": _here(request),
+            "done": _done(request, session),
         }  # fmt: skip
         return HTMLResponse(self._environment.get_template(template).render(**(shared | values)), status)
 
@@ -204,6 +205,14 @@ def _error_page(request: Request, error: OctantError) -> Response:
         "runbook": "postgres-away" if isinstance(error, DependencyUnavailable) else "",
     }  # fmt: skip
     return console_of(request).page(request, "error.html", None, status=status, title=HTTPStatus(status).phrase, **values)
+
+
+def _done(request: Request, session: Session | None) -> tuple[str, str] | None:
+    """The outcome of this session's own action, and how to take it back; a link's words are not shown without its signature."""
+    done, undo, signed = (request.query_params.get(name, "") for name in ("done", "undo", "signed"))
+    if session and signed and hmac.compare_digest(signed.encode(), session.signed(done, undo).encode()):
+        return done, undo
+    return None
 
 
 def safe_way(to: str) -> str:

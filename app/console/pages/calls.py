@@ -58,7 +58,7 @@ def router(console: Console) -> APIRouter:
             known = await _found(console, wanted, query)
         except InvalidRequest as error:
             problem = error.message
-        shown = {name: value for name, value in query.items() if value and name not in ("after", "done", "undo")}
+        shown = {name: value for name, value in query.items() if value and name not in ("after", "done", "undo", "signed")}
         return console.page(
             request, "calls.html", CALLS, range=range_, known=known, found=known.value, problem=problem, wanted=wanted,
             shown=shown,

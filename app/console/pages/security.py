@@ -86,7 +86,9 @@ def router(console: Console) -> APIRouter:
         live = [key for key in keys if key.word in ("live", "old")]
         packages = installed.packages()
         kind, words = answer(rows, stored, live, provider_keys, range_)
-        shown = {name: value for name, value in query.items() if value and name not in ("before", "done", "undo", "check")}
+        shown = {
+            name: value for name, value in query.items() if value and name not in ("before", "done", "undo", "signed", "check")
+        }
         return console.page(
             request, "security.html", SECURITY, range=range_, known=known, stored=stored, kind=kind, words=words,
             keys=[key for key in keys if key in live or query.get("keys") == "all"], live=live, gone=len(keys) - len(live),

@@ -268,6 +268,13 @@ async def test_a_live_page_sends_its_part_again_and_again(operator: Person, serv
     assert all("Requests by outcome" in part["html"] for part in parts)
 
 
+async def test_a_link_cannot_put_words_into_the_consoles_mouth(operator: Person) -> None:
+    """The banner after an action names a command: a link from elsewhere must bring none."""
+    shown = await operator.get(f"/console?done=All+keys+leaked.&undo=curl+evil.example&signed={'0' * 64}")
+    assert "evil.example" not in shown.words
+    assert "leaked" not in shown.words
+
+
 async def test_a_static_file_is_named_by_its_content(service_url: str) -> None:
     async with person(service_url) as stranger:
         door = await stranger.get("/console/sign-in")
