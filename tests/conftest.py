@@ -94,10 +94,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Leave what was imported and collected out of every later search for garbage: it lives as long as the process."""
-    last = max((number for number, item in enumerate(session.items) if _is_served(item)), default=-1)
-    _NO_LONGER_SERVED.update(item.nodeid for item in session.items[last + 1 :])
     gc.collect()
     gc.freeze()
+    if hasattr(session.config, "workerinput") and session.config.getoption("loadscopereorder", default=True):
+        return  # the order of files is not this one: the shared service runs to the end
+    last = max((number for number, item in enumerate(session.items) if _is_served(item)), default=-1)
+    _NO_LONGER_SERVED.update(item.nodeid for item in session.items[last + 1 :])
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -160,7 +160,7 @@ def _read(path: Path) -> Report | None:
         return None
 
 
-LEFT, RIGHT, WIDTH, LABEL = 16.0, 132.0, 1168.0, 7.0  # pixels; LABEL: of a character
+LEFT, RIGHT, WIDTH, LABEL = 16.0, 246.0, 1168.0, 7.0  # pixels; LABEL: of a character
 LONGEST_LABEL = 34
 
 

@@ -27,13 +27,14 @@ READS = {
     "check", "escalate list", "escalate show", "incident handoff", "incident list", "incident report", "incident show",
     "index check", "jobs status", "key list", "kill status", "oncall calendar", "oncall check", "oncall diff",
     "oncall handover", "oncall ics", "oncall maintenance list", "oncall next", "oncall now", "oncall page list",
-    "oncall page show", "oncall report", "provider-key status", "providers", "redaction list", "redaction test",
+    "oncall page show", "oncall report", "provider-key status", "providers", "readiness", "redaction list", "redaction test",
     "rehearse verify", "release code", "release compare", "release diff", "release hashes", "release history",
     "release list", "release profile", "release rehearsals", "release status", "release verify", "release why",
     "simulate list", "tenant list", "trace",
 }  # fmt: skip
 RUNS = {"demo", "run", "serve", "worker"}  # they serve
 LOCAL = {
+    "capacity",  # a sum
     "drill gameday",  # on a service of its own in a temporary folder
     "drill injection",  # on a service of its own in a temporary folder
     "index build",  # writes a file named by its content

@@ -28,7 +28,7 @@ REFUSED: dict[str, Sequence[Mapping[str, Any]]] = {
 }
 GOES_ON = {
     "/v1/jobs/{job_id}/cancel", "/v1/responses/{response_id}/cancel", "/v1/feedback", "/v1/admin/alarm-test",
-    "/v1/admin/incidents/{number}/notes", "/v1/admin/alertmanager",
+    "/v1/admin/incidents/{number}/notes", "/v1/admin/alertmanager", "/v1/hooks/pagerduty",
 }.union(*(each.goes_on for each in probes()))  # fmt: skip
 
 
