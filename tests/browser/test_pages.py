@@ -22,8 +22,11 @@ FLAGS = [
 WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
 MOST_SHIFT = 0.1  # "good" by web.dev's measure of cumulative layout shift
 SHIFTS = """
-window.shifts = 0;
-new PerformanceObserver((list) => { for (const one of list.getEntries()) if (!one.hadRecentInput) window.shifts += one.value; })
+window.shifts = 0; window.shifted = [];
+const named = (node) => node?.outerHTML?.slice(0, 80) ?? node?.nodeValue;
+new PerformanceObserver((list) => { for (const one of list.getEntries()) if (!one.hadRecentInput) {
+  window.shifts += one.value; window.shifted.push(...one.sources.map((source) => named(source.node)));
+} })
   .observe({type: "layout-shift", buffered: true});
 """
 
@@ -95,7 +98,7 @@ def test_pages_have_no_violation_no_overflow_and_do_not_jump(
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             problems += [f"{path}: {wide} pixels too wide"] if wide > 0 else []
             shift = page.evaluate("window.shifts")
-            problems += [f"{path}: shifted by {shift:.3f}"] if shift > MOST_SHIFT else []
+            problems += [f"{path}: shifted by {shift:.3f}: {page.evaluate('window.shifted')}"] if shift > MOST_SHIFT else []
     assert problems == []
 
 
