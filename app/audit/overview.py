@@ -1,19 +1,15 @@
 """How the service does over a stretch of time, from the records: rates, latency, money, providers. No texts, no users."""
 
-from collections.abc import Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.audit.query import LONGEST
+from app.audit.query import bounded
 from app.domain.records import NO_MODEL
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
 
 # Calls and their attempts lie in the same day's partition and carry the same `at`: the join stays within the range.
 _SERIES = text("""
@@ -117,7 +113,7 @@ async def overview(engine: AsyncEngine, since: datetime, until: datetime, width:
         "edges": list(EDGES),
         "actions": list(MARKED),
     }
-    async with _reading(engine) as connection:
+    async with bounded(engine) as connection:
         found = {row["at"]: Bucket(**row) for row in await _rows(connection, _SERIES, wanted)}
         costs = await _rows(connection, _COSTS, wanted)
         attempts = await _rows(connection, _PROVIDERS, wanted)
@@ -146,16 +142,5 @@ def _empty(at: datetime | None) -> Bucket:
     )  # fmt: skip
 
 
-@asynccontextmanager
-async def _reading(engine: AsyncEngine) -> "AsyncGenerator[AsyncConnection, None]":
-    async with engine.connect() as connection:
-        await connection.execute(text(f"SET LOCAL statement_timeout = {LONGEST * 1000:.0f}"))
-        await connection.execute(text("SET LOCAL jit = off"))
-        yield connection
-
-
-async def _rows(connection: AsyncConnection, statement: Any, wanted: dict[str, Any]) -> list[dict[str, Any]]:  # noqa: ANN401 - a text clause
-    names = statement._bindparams  # noqa: SLF001 - a text clause refuses parameters it does not have
-    return [
-        dict(row) for row in (await connection.execute(statement, {n: v for n, v in wanted.items() if n in names})).mappings()
-    ]
+async def _rows(connection: AsyncConnection, statement: TextClause, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [dict(row) for row in (await connection.execute(statement, wanted)).mappings()]

@@ -275,18 +275,25 @@ def _midnight(day: date) -> datetime:
 
 
 @asynccontextmanager
-async def _searching(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]:
+async def bounded(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]:
     """A connection that gives up after `LONGEST` and plans each search for its own values; a page is not worth compiling for."""
     settings = {"statement_timeout": f"{LONGEST * 1000:.0f}", "plan_cache_mode": "force_custom_plan", "jit": "off"}
     calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
     async with engine.connect() as connection:
         await connection.execute(text(f"SELECT {calls}"))
-        try:
+        yield connection
+
+
+@asynccontextmanager
+async def _searching(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]:
+    """The same; what takes too long is the caller's mistake."""
+    try:
+        async with bounded(engine) as connection:
             yield connection
-        except OperationalError as error:
-            if not isinstance(error.orig, QueryCanceled):
-                raise
-            raise _too_long() from error
+    except OperationalError as error:
+        if not isinstance(error.orig, QueryCanceled):
+            raise
+        raise _too_long() from error
 
 
 async def _rows(connection: AsyncConnection, statement: Select[Any]) -> list[dict[str, Any]]:

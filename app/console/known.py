@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
+from psycopg.errors import QueryCanceled
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
 
@@ -66,6 +67,6 @@ def _reason(error: BaseException) -> str:
         return "Valkey does not answer"
     if isinstance(error, DependencyUnavailable):
         return error.message.rstrip(".")
-    if isinstance(error, OperationalError) and "statement timeout" in str(error.orig):
+    if isinstance(error, OperationalError) and isinstance(error.orig, QueryCanceled):
         return "Postgres took too long: choose a shorter time range"
     return "Postgres does not answer"
