@@ -40,9 +40,8 @@ def router(actions: ActionLog, redactor: Redactor) -> APIRouter:
         Answers 429 within a minute of the test before.
         """
         wanted = parsed(AlarmTestRequest, await body_of(request))
-        actor = f"key:{identity.key_id} of {identity.tenant.id}"
         reason = clean(wanted.reason, redactor)
-        await actions.write(Action(actor=actor, action=ACTION, subject="", reason=reason, outcome="raised"), pause=PAUSE)
+        await actions.write(Action(actor=identity.actor, action=ACTION, subject="", reason=reason, outcome="raised"), pause=PAUSE)
         raise AlarmTest("This error was raised on purpose, by an operator who tests the alarm.")
 
     return routes

@@ -126,8 +126,7 @@ def router(engine: AsyncEngine, actions: ActionLog, redactor: Redactor) -> APIRo
 def _exported(identity: Identity, wanted: Exported, redactor: Redactor) -> Action:
     """The log's row of an export: API key and filter, with the user as a pseudonym."""
     parameters = {**wanted.model_dump(exclude_defaults=True), "tenant": _tenant(identity, wanted.tenant)}
-    actor = f"key:{identity.key_id} of {identity.tenant.id}"
-    return Action(actor=actor, action="calls export", subject=subject_of(parameters, redactor), reason="", outcome="ok")
+    return Action(actor=identity.actor, action="calls export", subject=subject_of(parameters, redactor), reason="", outcome="ok")
 
 
 @contextmanager

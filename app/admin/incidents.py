@@ -75,12 +75,11 @@ def router(engine: AsyncEngine, actions: ActionLog, redactor: Redactor, duties: 
     async def note(request: Request, number: Number, identity: Annotated[Identity, Depends(operator)]) -> Response:
         """Add a note to the timeline, also of a closed incident."""
         wanted = parsed(IncidentNote, await body_of(request))
-        actor = f"key:{identity.key_id} of {identity.tenant.id}"
         with _records():
             found = await incidents.find(number)
             subject = redacted(f"on={number} text={wanted.text}")
-            await actions.write(Action(actor=actor, action="incident note", subject=subject, reason="", outcome="ok"))
-            await incidents.note(found, wanted.text, by=actor)
+            await actions.write(Action(actor=identity.actor, action="incident note", subject=subject, reason="", outcome="ok"))
+            await incidents.note(found, wanted.text, by=identity.actor)
         return _json({"number": found.number})
 
     @made.get("/incident-report")

@@ -102,14 +102,13 @@ class Report(_Loose):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """An event on a lane. ``x`` and ``label_x``: on the axis; ``row``: the line of its label, 0 nearest to the lane."""
+    """An event on a lane. ``x``: on the axis, where its label begins; ``row``: the line of its label, 0 nearest to the lane."""
 
     at: float
     words: str
     kind: str
     x: float
     row: int = 0
-    end: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +159,9 @@ def _read(path: Path) -> Report | None:
         return None
 
 
-LEFT, RIGHT, WIDTH, LABEL = 16.0, 246.0, 1168.0, 7.0  # pixels; LABEL: of a character
-LONGEST_LABEL = 34
+LEFT, WIDTH, LABEL = 16.0, 1168.0, 7.0  # pixels; LABEL: of a character
+LONGEST_LABEL = 34  # characters
+RIGHT = LONGEST_LABEL * LABEL + 8  # room for the last event's label
 
 
 def lanes(played: Played) -> Lanes:
@@ -202,27 +202,24 @@ def _placed(events: Sequence[tuple[float, str, str]], x: Callable[[float], float
 
     From the last event to the first: a label lies to the right of its stem, so an earlier event's stem passes the later ones.
     """
-    labels: list[tuple[int, float, float, float]] = []  # row, left, right, stem
+    labels: list[tuple[int, float, float]] = []  # row, begin, end
     found = []
     for at, words, kind in sorted(events, key=lambda event: event[0], reverse=True):
         short = words if len(words) <= LONGEST_LABEL else words[: LONGEST_LABEL - 1] + "…"
         begin, length = x(at), len(short) * LABEL
-        turned = begin + length > WIDTH
-        left, right = (begin - length, begin) if turned else (begin, begin + length)
-        row = next(row for row in range(len(labels) + 1) if _fits(labels, row, left, right, begin))
-        labels.append((row, left, right, begin))
-        found.append(Mark(at, short, kind, begin, row, turned))
+        row = next(row for row in range(len(labels) + 1) if _fits(labels, row, begin, begin + length))
+        labels.append((row, begin, begin + length))
+        found.append(Mark(at, short, kind, begin, row))
     return found[::-1]
 
 
-def _fits(labels: Sequence[tuple[int, float, float, float]], row: int, left: float, right: float, stem: float) -> bool:
-    if row > max((one[0] for one in labels), default=-1):
-        return True
+def _fits(labels: Sequence[tuple[int, float, float]], row: int, left: float, right: float) -> bool:
+    """Whether a label, whose stem is at its left, has room in a row."""
     return not any(
         (other == row and begin < right + LABEL and left < end + LABEL)
-        or (other < row and begin < stem < end)
-        or (other > row and left < passing < right)
-        for other, begin, end, passing in labels
+        or (other < row and begin < left < end)
+        or (other > row and left < begin < right)
+        for other, begin, end in labels
     )
 
 

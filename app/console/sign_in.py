@@ -70,10 +70,11 @@ def router(console: Console) -> APIRouter:
 async def _begun(console: Console, request: Request, identity: Identity) -> str:
     """Begin a session and record it. Raises Forbidden, or DependencyUnavailable while Postgres is away."""
     browser = clean(request.headers.get("user-agent", ""), redactor=console.parts.redactor)
-    actor = f"key:{identity.key_id} of {identity.tenant.id}"
     try:
         token = await console.sessions.begin(identity, browser)
-        await console.parts.actions.write(Action(actor=actor, action="console sign-in", subject=browser, reason="", outcome="ok"))
+        await console.parts.actions.write(
+            Action(actor=identity.actor, action="console sign-in", subject=browser, reason="", outcome="ok")
+        )
     except (SQLAlchemyError, OSError) as error:
         raise DependencyUnavailable("No one can sign in while Postgres does not answer.", retry_after=5.0) from error
     return token

@@ -68,6 +68,11 @@ class Identity:
     scopes: frozenset[str] = frozenset({"call"})
     limits: RateLimits = RateLimits()
 
+    @property
+    def actor(self) -> str:
+        """The key as the operators' log names it."""
+        return f"key:{self.key_id} of {self.tenant.id}"
+
 
 @dataclass(frozen=True, slots=True)
 class Deadline:

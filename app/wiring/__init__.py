@@ -125,8 +125,7 @@ async def _open_providers(
     providers = {name: build_provider(name, p, keys.current(name)) for name, p in settings.all_providers().items()}
     for provider in providers.values():
         stack.push_async_callback(provider.aclose)
-    await keys.start()
-    stack.push_async_callback(keys.aclose)
+    await _start(stack, keys)
     return providers, keys
 
 
@@ -152,10 +151,7 @@ async def _open_budget(
     """Build the budget. The ledger is started and closes with ``stack``; the budget itself is not."""
     ledger = Ledger(engine, valkey, on_pending=metrics.ledger_pending.set)
     caps = UserCaps(engine, remembered=remembered(settings, "caps", settings.keys_remembered))
-    await caps.start()
-    stack.push_async_callback(caps.aclose)
-    await ledger.start()
-    stack.push_async_callback(ledger.aclose)
+    await _start(stack, caps, ledger)
     receivers = Receivers(
         webhook_url=settings.budget.alert_webhook_url,
         alertmanager_url=settings.budget.alertmanager_url,
@@ -170,11 +166,9 @@ async def _open_budget(
         on_drift=partial(show_drift, metrics, set()),
         on_rise=partial(calls_dearer, engine),
     )
-    await alerts.start()
-    stack.push_async_callback(alerts.aclose)
+    await _start(stack, alerts)
     reconciler = Reconciler(engine, valkey, ledger, on_difference=lambda d: metrics.budget_difference.set(d / MICROS_PER_DOLLAR))
-    await reconciler.start()
-    stack.push_async_callback(reconciler.aclose)
+    await _start(stack, reconciler)
     return Budget(
         valkey,
         ledger,
@@ -207,14 +201,12 @@ async def _open_audit(
         text_redactor=said,
         batch=MOST_AT_ONCE if said is None else FEW_AT_ONCE,
     )
-    await recorder.start()
-    stack.push_async_callback(recorder.aclose)
+    await _start(stack, recorder)
     keeper = Keeper(
         engine, keep_days=settings.records_keep, also=("feedback", "eval_scores", "eval_candidates", "shadow_answers"),
         sweeps=(partial(forget, days=settings.oncall_keep),),
     )  # fmt: skip
-    await keeper.start()
-    stack.push_async_callback(keeper.aclose)
+    await _start(stack, keeper)
     return recorder
 
 
@@ -227,8 +219,7 @@ async def _open_shadowing(
         parts, releases=watch, recorder=answers, recovery=recovery, payer=Payer(watch), running=InFlight(), shadow=True
     )  # fmt: skip
     shadowing = Shadowing(Gateway(own), watch, answers, parts.metrics)
-    await shadowing.start()
-    stack.push_async_callback(shadowing.aclose)
+    await _start(stack, shadowing)
     return shadowing
 
 

@@ -1,5 +1,6 @@
 """Calls: every filter of `octant calls` in the address, rows and their total from the same conditions, and a live tail."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
@@ -51,6 +52,7 @@ def router(console: Console) -> APIRouter:
         """The page."""
         query = dict(request.query_params)
         range_ = range_of(query)
+        fields = _fields(query)
         problem, wanted = "", CallFilter(since=range_.since, until=range_.until, limit=PAGE)
         known: Known[Found] = Known(None, range_.until)
         try:
@@ -61,10 +63,9 @@ def router(console: Console) -> APIRouter:
         shown = {name: value for name, value in query.items() if value and name not in ("after", "done", "undo", "signed")}
         return console.page(
             request, "calls.html", CALLS, range=range_, known=known, found=known.value, problem=problem, wanted=wanted,
-            shown=shown,
-            tail=query.get("tail") == "1" and range_.live, fields=_fields(query), more=_more(known.value, wanted),
-            command=_command(query, range_), words=_words(known.value, range_), folded=_folded(query),
-            running=await _running(console),
+            shown=shown, tail=query.get("tail") == "1" and range_.live, fields=fields, more=_more(known.value, wanted),
+            folded=not any(one.value for first, one in fields if not first), command=_command(query, range_),
+            words=_words(known.value, range_), running=await _running(console),
         )  # fmt: skip
 
     @made.get("/live/calls")
@@ -75,10 +76,10 @@ def router(console: Console) -> APIRouter:
 
         async def write() -> str:
             range_ = range_of(query)
-            known = await _found(console, filter_of(query, range_), query)
+            wanted = filter_of(query, range_)
+            known = await _found(console, wanted, query)
             return console.fragment(
-                "parts/calls.html", range=range_, known=known, found=known.value, more="", shown={}, wanted=filter_of(query,
-                range_),
+                "parts/calls.html", range=range_, known=known, found=known.value, more="", shown={}, wanted=wanted,
                 words=_words(known.value, range_), running=await _running(console),
             )  # fmt: skip
 
@@ -190,11 +191,6 @@ def _fields(query: dict[str, str]) -> list[tuple[bool, Field]]:
     return fields
 
 
-def _folded(query: dict[str, str]) -> bool:
-    """Whether no field of the folded ones is set."""
-    return not any(field.value for first, field in _fields(query) if not first)
-
-
 def _label(field: Searched) -> str:
     return field.name.replace("_", " ").capitalize()
 
@@ -211,12 +207,7 @@ def _command(query: dict[str, str], range_: Range) -> str:
             yes = names[0]
             options.append(yes if text == "true" else (names[1] if len(names) > 1 else ""))
         else:
-            options.append(f"{names[0]} {_quoted(text)}")
+            options.append(f"{names[0]} {shlex.quote(text)}")
     for prefix, option in (("min_", "--at-least"), ("max_", "--at-most")):
         options += [f"{option} {bound}" for bound in _bounds(query, prefix)]
     return " ".join(["octant calls", range_.options, *filter(None, options)])
-
-
-def _quoted(text: str) -> str:
-    safe = text and all(c.isalnum() or c in "._-:/@" for c in text)
-    return text if safe else "'" + text.replace("'", "'\"'\"'") + "'"

@@ -100,8 +100,7 @@ def bars_of(calls: Sequence[Row]) -> list[Bar]:
     if not calls:
         return []
     began: datetime = min(row["at"] for row in calls)
-    ends = [_since(row, began) + row["latency_ms"] for row in calls]
-    whole = max(*ends, 1.0) if len(ends) > 1 else max(ends[0], 1.0)
+    whole = max(bars_length(calls), 1.0)
     bars: list[Bar] = []
     end = 0.0
     for row in calls:

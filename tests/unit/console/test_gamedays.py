@@ -77,7 +77,7 @@ def test_no_label_covers_another_or_leaves_the_picture(timeline: list[tuple[floa
         by_row: dict[int, list[tuple[float, float]]] = {}
         for mark in marks:
             length = len(mark.words) * LABEL
-            left, right = (mark.x - length, mark.x) if mark.end else (mark.x, mark.x + length)
+            left, right = mark.x, mark.x + length
             assert 0 <= left <= right <= WIDTH
             by_row.setdefault(mark.row, []).append((left, right))
             for other in marks:  # no stem crosses a label that is nearer to the lane

@@ -1,6 +1,5 @@
 """The endpoint for Alertmanager: its token, its limits, and what it takes (P3)."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,9 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from asgi import answered
 from fastapi import FastAPI
 from scripted import TRACING
-from starlette.types import Message
 
 from app.admin.alertmanager import MOST_BYTES, router
 from app.edge.admin import AdminSide
@@ -79,23 +78,8 @@ class Service:
         """Status and answer of a request; a body of bytes is sent as it is."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = [(b"content-type", b"application/json"), *([(b"authorization", f"Bearer {token}".encode())] if token else [])]
-        scope = {
-            "type": "http", "method": "POST", "path": "/v1/admin/alertmanager", "raw_path": b"/v1/admin/alertmanager",
-            "query_string": b"", "headers": headers, "client": ("127.0.0.1", 5), "server": ("127.0.0.1", port), "root_path": "",
-        }  # fmt: skip
-        sent, got = [raw], []
-
-        async def receive() -> Message:
-            if sent:
-                return {"type": "http.request", "body": sent.pop(), "more_body": False}
-            await asyncio.Event().wait()
-            raise AssertionError
-
-        async def send(message: Message) -> None:
-            got.append(message)
-
-        await self.app(scope, receive, send)
-        return got[0]["status"], json.loads(b"".join(message.get("body", b"") for message in got[1:]) or b"null")
+        scope = {"path": "/v1/admin/alertmanager", "headers": headers, "server": ("127.0.0.1", port)}
+        return await answered(self.app, scope, raw)
 
 
 async def test_a_group_of_alerts_becomes_one_alarm_and_unknown_fields_are_passed_over() -> None:

@@ -1,6 +1,5 @@
 """The endpoint for PagerDuty's webhooks: its signature, its limits, and what it takes (P3)."""
 
-import asyncio
 import hashlib
 import hmac
 import json
@@ -11,9 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from asgi import answered
 from fastapi import FastAPI
 from scripted import TRACING
-from starlette.types import Message
 
 from app.admin.pagerduty import MOST_BYTES, router
 from app.edge.failed_logins import FailedLogins
@@ -81,23 +80,7 @@ class Service:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(raw)).encode())]
         headers.append((b"x-pagerduty-signature", (sign(raw) if signature is None else signature).encode()))
-        scope = {
-            "type": "http", "method": "POST", "path": "/v1/hooks/pagerduty", "raw_path": b"/v1/hooks/pagerduty",
-            "query_string": b"", "headers": headers, "client": ("127.0.0.1", 5), "server": ("127.0.0.1", 80), "root_path": "",
-        }  # fmt: skip
-        sent, got = [raw], []
-
-        async def receive() -> Message:
-            if sent:
-                return {"type": "http.request", "body": sent.pop(), "more_body": False}
-            await asyncio.Event().wait()
-            raise AssertionError
-
-        async def send(message: Message) -> None:
-            got.append(message)
-
-        await self.app(scope, receive, send)
-        return got[0]["status"], json.loads(b"".join(message.get("body", b"") for message in got[1:]) or b"null")
+        return await answered(self.app, {"path": "/v1/hooks/pagerduty", "headers": headers}, raw)
 
 
 async def test_an_acknowledgement_comes_in_with_its_person_also_while_the_secret_is_rotated() -> None:
