@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,11 +21,14 @@ def readiness(
     axis: Annotated[list[int] | None, typer.Option(min=1, max=EIGHT, help="Only this question, by its number.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with all evidence.")] = False,
     evidence: Annotated[bool, typer.Option("--evidence", help="With the evidence below each line.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write all of it as one HTML file.", dir_okay=False)] = None,
+    pdf: Annotated[Path | None, typer.Option(help="Write all of it as a PDF; Chromium prints it.", dir_okay=False)] = None,
 ) -> None:
     """Answer the eight questions of the readiness review. Exit code 1: one is failing, stale or not proven."""
     from app.console.readiness.review import lines, summary
 
     answers = asyncio.run(_reviewed(axis or ()))
+    _write(answers, html, pdf)
     if as_json:
         print(json.dumps([_as_json(one) for one in answers], indent=2, default=str, ensure_ascii=False))
     else:
@@ -33,6 +39,22 @@ def readiness(
         print(summary(answers)[1])
     if any(one.state not in ("proved", "gaps") for one in answers):
         raise typer.Exit(1)
+
+
+def _write(answers: "Sequence[Answer]", html: Path | None, pdf: Path | None) -> None:
+    """Write the files, and name them beside the answers."""
+    if html is None and pdf is None:
+        return
+    from app.console.readiness.document import document, print_pdf
+    from app.settings import load
+
+    whole = document(answers, environment=load().environment, now=datetime.now(UTC))
+    if html:
+        html.write_text(whole, encoding="utf-8")
+    if pdf:
+        print_pdf(whole, pdf)
+    for path in filter(None, (html, pdf)):
+        print(f"Written to {path}.", file=sys.stderr)
 
 
 async def _reviewed(only: "Sequence[int]") -> "list[Answer]":

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ class Console:
         self.parts = parts
         self.sessions = Sessions(parts.engine, secret=parts.secret, idle=parts.idle, lifetime=parts.lifetime)
         self.known = LastKnown()
-        self._environment = _environment()
+        self._environment = templates()
 
     def page(
         self,
@@ -231,7 +232,8 @@ def link(path: str, values: Mapping[str, Any] = {}, **more: Any) -> str:  # noqa
     return f"{path}?{urlencode(wanted, doseq=True)}" if wanted else path
 
 
-def _environment() -> Environment:
+@cache
+def templates() -> Environment:
     """Templates escape everything; a name that is missing is an error."""
     made = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -1,9 +1,12 @@
 """The console's pages in Chromium: accessible, complete by keyboard, at both widths and themes, without an error (X2a)."""
 
 import http.server
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,8 @@ from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_play
 from tools import tool
 
 from app.console.navigation import PAGES
+from app.console.readiness.answers import Answer, Evidence
+from app.console.readiness.document import document, print_pdf
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -175,3 +180,13 @@ def test_a_link_in_another_sites_page_opens_the_console(browser: Browser, servic
             page.click("a")
             page.wait_for_selector("h1:has-text('Calls')", timeout=60_000)
         pager.shutdown()
+
+
+def test_the_readiness_review_is_printed_as_a_pdf(tmp_path: Path) -> None:
+    tool("chromium", "chromium-browser", "google-chrome")
+    fact = Evidence(name="Suite", value="passes", command="make eval")
+    answers = [Answer(axis="Evals", question="Sure?", words="Yes.", evidence=[fact] * 4, command="make eval")] * 8
+    print_pdf(document(answers, environment="demo", now=datetime.now(UTC)), tmp_path / "review.pdf")
+    printed = (tmp_path / "review.pdf").read_bytes()
+    assert printed.startswith(b"%PDF-")
+    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 5  # the answers stand on a page of their own

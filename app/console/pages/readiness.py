@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -11,6 +12,7 @@ from app.console.console import ROUTES, VIEWING, Console
 from app.console.known import Known
 from app.console.navigation import READINESS
 from app.console.readiness.answers import KINDS, ORDER, SHORT, Answer, Evidence
+from app.console.readiness.document import NAME, document
 from app.console.readiness.review import CHECKS, check, oldest, summary, unanswered
 from app.console.readiness.sources import Sources
 
@@ -24,13 +26,8 @@ def router(console: Console) -> APIRouter:
 
     @made.get("/readiness")
     async def page(request: Request) -> Response:
-        """The page. Each question is checked by itself, so that a store that is slow or away takes only its own answers."""
-        numbers = range(1, len(CHECKS) + 1)
-        known = await asyncio.gather(*(_checked(console, number, kept) for number in numbers))
-        answers = [
-            each.value or unanswered(number, f"{each.away}, so this cannot be checked now.")
-            for number, each in zip(numbers, known, strict=True)
-        ]
+        """The page."""
+        known, answers = await _answered(console, kept)
         late = {answer.axis: each for answer, each in zip(answers, known, strict=True) if each.away and each.value}
         kind, words = summary(answers)
         return console.page(
@@ -38,7 +35,27 @@ def router(console: Console) -> APIRouter:
             states=SHORT, kinds=KINDS, late=late,
         )  # fmt: skip
 
+    @made.get("/readiness.html")
+    async def whole() -> Response:
+        """The review as one file that prints well, to attach to a proposal."""
+        _, answers = await _answered(console, kept)
+        now = datetime.now(UTC)
+        written = await asyncio.to_thread(document, answers, environment=console.parts.environment, now=now)
+        headers = {"content-disposition": f'attachment; filename="{NAME}-{now:%Y-%m-%d}.html"'}
+        return Response(written, media_type="text/html; charset=utf-8", headers=headers)
+
     return made
+
+
+async def _answered(console: Console, kept: dict[str, Evidence]) -> tuple[list[Known[Answer]], list[Answer]]:
+    """Check each question by itself, so that a store that is slow or away takes only its own answers."""
+    numbers = range(1, len(CHECKS) + 1)
+    known = await asyncio.gather(*(_checked(console, number, kept) for number in numbers))
+    answers = [
+        each.value or unanswered(number, f"{each.away}, so this cannot be checked now.")
+        for number, each in zip(numbers, known, strict=True)
+    ]
+    return known, answers
 
 
 def _counts(evidence: Sequence[Evidence]) -> list[tuple[str, int]]:

@@ -4,6 +4,7 @@ import asyncio
 import re
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -76,8 +77,14 @@ async def test_names_that_are_not_there_are_not_found(operator: Person) -> None:
         assert (await operator.get(f"/console/{path}")).status == 404, path
 
 
-async def test_the_page_and_the_command_give_the_same_states(operator: Person, stack_env: dict[str, str]) -> None:
-    printed = await asyncio.to_thread(run, stack_env, "readiness")
+async def test_the_page_and_the_command_give_the_same_states(operator: Person, stack_env: dict[str, str], tmp_path: Path) -> None:
+    printed = await asyncio.to_thread(run, stack_env, "readiness", "--html", str(tmp_path / "review.html"))
+    written = (tmp_path / "review.html").read_text(encoding="utf-8")
+    saved = await operator.get("/console/readiness.html")
+    assert saved.headers["content-disposition"].startswith('attachment; filename="readiness-')
+    questions = re.compile(r"<strong>([^<]+\?)</strong>")
+    assert len(questions.findall(written)) == 8
+    assert questions.findall(saved.text) == questions.findall(written)
     listed = [line[3:20].strip() for line in printed.stdout.splitlines()[:8]]
     assert printed.returncode == (0 if set(listed) <= {"proved", "proved, with gaps"} else 1)
     states: list[str] = []

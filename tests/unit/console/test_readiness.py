@@ -1,6 +1,7 @@
 """The readiness review turns with its evidence (X1)."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.console.readiness import observability, recovery, review, rollback, runbook, security, spending
 from app.console.readiness.answers import OLD, Answer, Evidence, State
+from app.console.readiness.document import document, print_pdf
 from app.console.readiness.review import lines, summary
 from app.console.readiness.sources import GAMEDAYS, Sources
 from app.domain.errors import Misconfigured
@@ -165,3 +167,42 @@ def test_the_worst_evidence_is_the_answers_state_and_none_is_not_proven() -> Non
     assert summary([made("proved"), made("gaps"), made("stale")])[0] == "warn"
     assert summary([made("failing")])[0] == "bad"
     assert lines([made("missing")]) == ["1  not proven        Cost           Words. x: y."]
+
+
+def test_the_file_for_a_proposal_holds_every_answer_fact_and_gap_as_text() -> None:
+    hostile = "<script>alert(1)</script>"
+    facts = [
+        Evidence(name="Suite", value=hostile, at=NOW, command="make eval"),
+        Evidence(name="Real models", value="the simulator answered", state="gaps", link="/console/evals"),
+    ]
+    answers = [
+        Answer(axis="Evals", question=f"Sure {number}?", words=hostile, evidence=facts, command="c") for number in range(8)
+    ]
+    whole = document(answers, environment=hostile, now=NOW)
+    assert whole.startswith("<!doctype html>")
+    assert "<script" not in whole
+    assert not re.search(r"(?:href|src)=|url\(|@import", whole)  # one file: nothing is fetched from elsewhere
+    assert all(f"Sure {number}?" in whole for number in range(8))
+    assert whole.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 8 + 8 + 2  # answers, facts, the environment twice
+    listed = whole.partition("still in place")[2].partition("</ul>")[0]
+    assert listed.count("the simulator answered") == 8
+    assert "Suite" not in listed
+
+
+def test_a_machine_without_chromium_is_told_how_to_get_a_pdf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Misconfigured, match=r"`make tools` installs it.*--html"):
+        print_pdf("<p>", tmp_path / "r.pdf")
+
+
+@pytest.mark.parametrize(("script", "words"), [("exit 0", "no output"), ("echo broken >&2; exit 9", "broken")])
+def test_a_browser_that_prints_nothing_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, words: str
+) -> None:
+    browser = tmp_path / "chromium"
+    browser.write_text(f"#!/bin/sh\n{script}\n")
+    browser.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(Misconfigured, match=words):
+        print_pdf("<p>", tmp_path / "r.pdf")
+    assert not (tmp_path / "r.pdf").exists()
