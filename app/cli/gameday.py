@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +27,7 @@ def gameday(
     The report is written into gameday/ of the state folder, as JSON and markdown, with a line in gamedays.jsonl.
     """
     from app.domain.errors import Misconfigured
+    from app.oncall.gamedays import Line, playing
     from app.settings import load
     from app.stack import interrupts
     from app.stack.gameday import report
@@ -44,11 +46,20 @@ def gameday(
         wanted = wanted.model_copy(update={"runbook": wanted.runbook.model_copy(update={"contain": ()})})
     print(f"Hypothesis: {wanted.hypothesis}", flush=True)
     interrupts.listen()
-    try:
-        with tempfile.TemporaryDirectory(prefix="octant-gameday-") as name, stage(Path(name), lambda _: None) as prepared:
-            outcome = asyncio.run(play(scenario, wanted, prepared, runbook))
-    except Misconfigured as error:  # no service to break: not a verdict on it
-        outcome = Outcome(scenario, datetime.now(UTC), reasons=[str(error)])
+    with playing(settings.state_dir, scenario) as write:
+
+        def heard(line: Line) -> None:
+            write(line)
+            print(f"{'' if line.at is None else f'{line.at:g} s':>8}  {line.words}", flush=True)
+
+        heard(Line("starting a service of its own"))
+        try:
+            with tempfile.TemporaryDirectory(prefix="octant-gameday-") as name, stage(Path(name), lambda _: None) as prepared:
+                heard(Line("waiting for steady callers"))
+                outcome = asyncio.run(play(scenario, wanted, replace(prepared, heard=heard), runbook))
+                heard(Line(f"verdict: {outcome.verdict}"))
+        except Misconfigured as error:  # no service to break: not a verdict on it
+            outcome = Outcome(scenario, datetime.now(UTC), reasons=[str(error)])
     path = report.write(settings.state_dir, wanted, outcome)
     print(path.read_text(encoding="utf-8"))
     print(f"Report: {path}")

@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from app.console import formats
+from app.oncall.gamedays import FOLDER
 
-FOLDER = "gameday"  # in the state folder
 SCENARIOS = "gamedays"  # in the runbook
 MOST_BYTES = 2_000_000
 MOST_LINES = 200

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.console import acting, assets, budget_actions, release_actions, security_actions, sign_in, stop_actions
+from app.console import acting, assets, budget_actions, gameday_actions, release_actions, security_actions, sign_in, stop_actions
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.pages import (
     budget_tenant,
@@ -52,6 +52,7 @@ ACTIONS: tuple[Callable[[Console], Iterator[acting.Act]], ...] = (
     stop_actions.actions,
     oncall.actions,
     security_actions.actions,
+    gameday_actions.actions,
 )
 
 

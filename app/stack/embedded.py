@@ -4,6 +4,7 @@ Both are started in sessions of their own, so that Ctrl-C at the terminal reache
 its money and write its records before the stores go.
 """
 
+import secrets
 import shutil
 import signal
 import socket
@@ -101,18 +102,39 @@ def _end(process: psutil.Process, ask: signal.Signals) -> None:
         process.wait(STOP_SECONDS)
 
 
+LOWEST_PORT = 10_000
+EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _GIVEN: set[int] = set()  # by this process: two ports that are chosen one after the other must differ
 
 
 def free_port() -> int:
-    """A port that was free a moment ago, and that was not given before."""
+    """A port that was free a moment ago, and that was not given before.
+
+    It lies below those that the kernel gives to outgoing connections: one of them could take it while its owner restarts.
+    """
+    below = _first_ephemeral()
     while True:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = int(s.getsockname()[1])
-        if port not in _GIVEN:
+        port = LOWEST_PORT + secrets.randbelow(below - LOWEST_PORT)
+        if port not in _GIVEN and _bindable(port):
             _GIVEN.add(port)
             return port
+
+
+def _first_ephemeral() -> int:
+    """The first port of the kernel's range for outgoing connections (Linux: ip(7); elsewhere IANA's, RFC 6335)."""
+    try:
+        return max(int(EPHEMERAL.read_text(encoding="ascii").split()[0]), LOWEST_PORT + 1000)
+    except (OSError, ValueError):
+        return 49152
+
+
+def _bindable(port: int) -> bool:
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 @contextmanager

@@ -9,12 +9,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.console import formats, gamedays
+from app.console import formats, gamedays, live
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.gamedays import TIMES, WORDS, Report
 from app.console.navigation import GAMEDAY
 from app.console.readiness.answers import OLD
 from app.domain.errors import NotFound
+from app.oncall.gamedays import played_now
 from app.oncall.runbook.pages import FOLDER as RUNBOOK
 
 COMMAND = "octant drill gameday {}"
@@ -34,8 +35,20 @@ def router(console: Console) -> APIRouter:
         kind, words = answer(found, known, datetime.now(UTC))
         return console.page(
             request, "gamedays.html", GAMEDAY, found=found, kind=kind, words=words, command=COMMAND,
-            never=[name for name in known if name not in played], seconds=seconds,
+            never=[name for name in known if name not in played], seconds=seconds, known=known,
+            now_played=await asyncio.to_thread(played_now, state_dir), may_play=console.parts.environment != "production",
         )  # fmt: skip
+
+    @made.get("/live/gameday")
+    async def part(request: Request) -> Response:
+        """The game day under way."""
+
+        async def write() -> str:
+            return console.fragment(
+                "parts/gameday.html", now_played=await asyncio.to_thread(played_now, state_dir), seconds=seconds
+            )
+
+        return live.stream(request, console, write, every=1.0)
 
     @made.get("/gameday/{name}")
     async def one(request: Request, name: str) -> Response:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.errors import Misconfigured
+from app.oncall.gamedays import Line
 from app.oncall.incidents import postmortem
 from app.oncall.incidents.store import Clean, Incident, Incidents, RunbookChange
 from app.oncall.incidents.timeline import timeline
@@ -42,6 +43,7 @@ class Stage:
     """The service that is tried. ``control``: the address that holds leases, by where the fault is; ``clean`` redacts.
 
     ``pager``: where its pages go, None where paging is off. ``releases``: the folder of the live one; ``folder``: to write into.
+    ``heard`` is called with each line of the timeline as it happens.
     """
 
     url: str
@@ -54,6 +56,7 @@ class Stage:
     pager: Pager | None = None
     releases: Path | None = None
     folder: Path | None = None
+    heard: Callable[[Line], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,9 @@ class _Game:
 
     def say(self, words: str) -> None:
         """Add a line to the timeline."""
-        self.outcome.timeline.append((round(self.callers.now - self._fault_at, 1), words))
+        at = round(self.passed, 1)
+        self.outcome.timeline.append((at, words))
+        self.stage.heard(Line(words, at))
 
     @property
     def passed(self) -> float:

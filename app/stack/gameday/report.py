@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from app.oncall.gamedays import FOLDER
 from app.stack.gameday.play import Outcome
 from app.stack.gameday.scenario import Scenario
 
-FOLDER, LOG = "gameday", "gamedays.jsonl"
+LOG = "gamedays.jsonl"
 SHOWN = 400
 
 

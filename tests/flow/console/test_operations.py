@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from client import eventually
 from commands import octant, run
 from signed_in import Person, signed_in
 from sqlalchemy import text
@@ -107,6 +108,29 @@ async def test_an_operator_acknowledges_and_resolves_a_page(operator: Person, pa
     done = await operator.submit("/console/do/oncall-page-resolve", {"page": page, "reason": "over", "back": "/console/oncall"})
     assert done.status == 303, done.words
     assert page not in (await operator.get("/console/oncall")).text
+
+
+async def test_a_game_day_is_played_once_at_a_time_shown_and_stopped(operator: Person, stack_env: dict[str, str]) -> None:
+    form = {"scenario": "provider-outage", "reason": "practice", "back": "/console/gameday"}
+    assert "refuses every connection" in (await operator.get("/console/do/drill-gameday?scenario=provider-outage")).words
+    assert (await operator.submit("/console/do/drill-gameday", form | {"scenario": "../x"})).status == 404
+    begun = await operator.submit("/console/do/drill-gameday", form)
+    assert begun.status == 303, begun.words
+    try:
+        assert "Being played: provider-outage" in (await operator.get("/console/gameday")).words
+        again = await operator.submit("/console/do/drill-gameday", form)
+        assert (again.status, "already being played" in again.words) == (409, True)
+    finally:
+        stopped = await operator.submit("/console/do/drill-gameday-stop", {"reason": "enough", "back": "/console/gameday"})
+    assert stopped.status == 303, stopped.words
+
+    async def over() -> bool:
+        return "Being played" not in (await operator.get("/console/gameday")).words
+
+    await eventually(over)
+    assert (await operator.get("/console/do/drill-gameday-stop")).status == 404
+    logged = await asyncio.to_thread(octant, stack_env, "audit", "list")
+    assert "drill gameday stop" in logged
 
 
 async def test_a_viewer_has_no_action(service_url: str, stack_env: dict[str, str], page: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 
 from app.domain.errors import Misconfigured
-from app.stack import port_claims
+from app.stack import embedded, port_claims
 from app.stack.embedded import free_port
 from app.stack.port_claims import PortClaims
 
@@ -107,3 +107,19 @@ def test_where_no_port_is_left_the_host_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(port_claims, "listening", lambda *_: None)
     with ExitStack() as held, pytest.raises(Misconfigured, match="No free port on 127"):
         PortClaims(held).take(HOST, 8080)
+
+
+def test_a_free_port_is_new_and_none_that_an_outgoing_connection_may_get() -> None:
+    given = [free_port() for _ in range(50)]
+    assert len(set(given)) == 50
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as outgoing:
+        assert max(given) < min(server.getsockname()[1], outgoing.getsockname()[1])
+
+
+def test_a_port_that_is_listened_on_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", free_port())) as server:
+        taken, free = int(server.getsockname()[1]), free_port()
+        monkeypatch.setattr(embedded, "_GIVEN", set())
+        drawn = iter([taken, taken, free])
+        monkeypatch.setattr(embedded.secrets, "randbelow", lambda _: next(drawn) - embedded.LOWEST_PORT)
+        assert free_port() == free
