@@ -189,7 +189,7 @@ def test_the_file_for_a_proposal_holds_every_answer_fact_and_gap_as_text() -> No
     assert "Suite" not in listed
 
 
-def test_a_machine_without_chromium_is_told_how_to_get_a_pdf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_chromium_the_error_names_two_ways_to_a_pdf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Misconfigured, match=r"`make tools` installs it.*--html"):
         print_pdf("<p>", tmp_path / "r.pdf")
