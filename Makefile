@@ -17,7 +17,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test coverage fork check rotation eval bench phoenix bench-records outage gameday soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock clients runbook
+.PHONY: help setup demo serve test test-stacks coverage fork check rotation eval bench phoenix bench-records outage gameday soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock clients runbook
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -30,10 +30,13 @@ demo: $(RUN) ## Start everything on this machine, with sample traffic; Ctrl-C st
 serve: $(RUN) ## Run the service alone, on the stores that OCTANT_DATABASE_URL and OCTANT_VALKEY_URL name
 	@$(BIN)/python -m app.cli serve
 
-test: $(DEV) ## Run all tests, on real stores and a real provider process
-	$(PYTEST) $(ARGS)
+test: $(DEV) ## Run the tests, on real stores and a real provider process, but for those of whole stacks
+	$(PYTEST) -m "not fork and not whole_stack" $(ARGS)
 
-coverage: $(DEV) ## Run all tests and print their coverage; fails below a floor
+test-stacks: $(DEV) ## Run the tests of whole stacks: demos, the runbook, upgrades, frozen stores, the console in Chromium
+	$(PYTEST) -m whole_stack $(ARGS)
+
+coverage: $(DEV) ## Run the tests of both verbs above and print their coverage; fails below a floor
 	$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
 
 fork: $(DEV) ## Remove the worked example from a copy of the tree, then check and test the rest

@@ -20,6 +20,8 @@ from app.console.navigation import PAGES
 from app.console.readiness.answers import Answer, Evidence
 from app.console.readiness.document import document, print_pdf
 
+pytestmark = pytest.mark.whole_stack
+
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",

@@ -23,6 +23,8 @@ from conftest import ROOT, running_service
 
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 
+pytestmark = pytest.mark.whole_stack
+
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 GIVEN = {
     "POSTGRES_PASSWORD": "made-up",

@@ -11,6 +11,8 @@ import pytest_asyncio
 from client import eventually, post, session
 from conftest import LIVE_RELEASE, ROOT, Simulator, key_of, octant, own_stores, running_service
 
+pytestmark = pytest.mark.whole_stack
+
 BROKEN = "claude-haiku-5-5"  # the model of the bad release: it fails, while the live one's works
 AT_ONCE = 8
 

@@ -28,7 +28,7 @@ from app.stack.embedded import free_port
 from app.stack.traffic import samples
 
 START, STOP = 240.0, 120.0
-pytestmark = pytest.mark.timeout(600)  # whole demos, also on a machine that does much else
+pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(600)]  # whole demos, also on a machine that does much else
 
 
 class Demo:

@@ -17,6 +17,8 @@ from app.settings import Settings
 from app.stack import demo as stack_demo
 from app.stack.port_claims import PortClaims
 
+pytestmark = pytest.mark.whole_stack
+
 __all__ = ["demo"]  # a fixture
 
 SCORED = re.compile(r"(?m)^octant_eval_scored_total\{.*\} ([0-9.]+)$")

@@ -21,6 +21,8 @@ from conftest import ROOT, wait_until_ready
 from app.features.installed import PRODUCTS
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 
+pytestmark = pytest.mark.whole_stack
+
 COMPARE = r"""
 import re, sys
 from alembic.autogenerate import compare_metadata

@@ -29,7 +29,7 @@ WRITES = bool(os.environ.get("RUNBOOK_WRITE"))  # `make runbook`: at real time, 
 SHORT = {"OCTANT_RECOVERY__BREAKER_REST": "1", "OCTANT_RECOVERY__BREAKER_LONGEST_REST": "3", "OCTANT_EVALS__LATE": "2"}
 NEEDS = {"eval-drift.md": "support", "injection-direct.md": "support"}  # the product whose answers are scored or attacked
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

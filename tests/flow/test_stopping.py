@@ -25,6 +25,8 @@ from forked import Forked
 from app.stack.embedded import free_port
 from app.stack.ports import require_free
 
+pytestmark = pytest.mark.whole_stack
+
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 PATIENCE = 60.0  # seconds that a busy machine may take; nothing here measures speed
 

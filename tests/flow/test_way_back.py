@@ -27,6 +27,8 @@ from app.releases.rehearsals import Rehearsal
 from app.settings import DeploySettings, Settings, load
 from app.stack import rehearsal, runner
 
+pytestmark = pytest.mark.whole_stack
+
 NEWER = "99.0.0"
 SLOW_MS = 4000.0
 WORKERS = 2

@@ -26,6 +26,8 @@ from support.evals.test_eval_gate import copy, gate, reduced
 
 from evals.chain import newest
 
+pytestmark = pytest.mark.whole_stack
+
 __all__ = ["copy"]  # a fixture
 GateOn = Callable[[dict[str, str], Path], "subprocess.CompletedProcess[str]"]
 PROMPT = Path("support") / "prompts" / "answer" / "v2.toml"

@@ -21,6 +21,7 @@ from app.domain.errors import (
 )
 from app.domain.messages import OutputSchema, Sampling, Text, ToolResult, ToolSpec, ToolUse
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
+from app.telemetry.metrics import Metrics
 
 
 async def test_a_retryable_error_is_retried_at_the_same_target() -> None:
@@ -223,7 +224,7 @@ async def test_a_probe_that_finds_no_money_lets_the_next_call_probe() -> None:
 async def test_an_outage_is_not_multiplied_by_retries() -> None:
     """R2: with a budget of five retries, fifty calls cost 60 requests at most, not 100."""
     a, b = Scripted("a", error(ProviderFailed)), Scripted("b", "backup")
-    room = recovery(a, b, retries=RetryPolicy(first=0, most=0, budget_burst=5, budget_ratio=0.1))
+    room = recovery(a, b, retries=RetryPolicy(first=0, most=0, budget_burst=5, budget_ratio=0.1), metrics=Metrics())
     for _ in range(50):
         await room.complete(call_state())
     assert 55 <= a.calls <= 60

@@ -26,6 +26,7 @@ from app.domain.errors import (
 from app.domain.messages import OutputSchema, Sampling, Text, ToolSpec, ToolUse
 from app.gateway.recovery.final_error import final_error
 from app.gateway.recovery.policy import BreakerPolicy
+from app.telemetry.metrics import Metrics
 
 SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
 TOOL = ToolSpec("order", "", {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]})
@@ -121,7 +122,7 @@ async def test_refusals_are_counted_by_reason_and_cause() -> None:
     """A request that another model answers was not at fault: its translation is suspect, or the model lacks something."""
 
     async def counted(a: Scripted, b: Scripted) -> dict[tuple[str, str], float]:
-        room = recovery(a, b)
+        room = recovery(a, b, metrics=Metrics())
         with contextlib.suppress(OctantError):
             await room.complete(call_state())
         samples = next(m for m in room.metrics.registry.collect() if m.name == "octant_rejections").samples

@@ -27,6 +27,7 @@ from app.gateway.recovery.breaker import Circuits
 from app.gateway.recovery.patience import COLD, ENOUGH, REMEMBERED, Patience
 from app.gateway.recovery.policy import BreakerPolicy
 from app.gateway.recovery.recovery import Recovery
+from app.telemetry.metrics import Metrics
 
 HANGS = 3600.0
 LEAST = 0.3  # seconds, for a second of real life
@@ -84,7 +85,8 @@ async def test_without_a_deadline_a_caller_waits_for_a_head_start_not_for_the_ti
 @pytest.mark.parametrize("mode", MODES)
 async def test_an_overtaken_attempt_is_counted_at_its_worst_and_named_a_timeout(mode: str) -> None:
     """C6, ADR 0016."""
-    room, state = recovery(Scripted("a", HANGS), Scripted("b", "backup")), a_call(mode, seconds=2.0)
+    room = recovery(Scripted("a", HANGS), Scripted("b", "backup"), metrics=Metrics())
+    state = a_call(mode, seconds=2.0)
     await answer(room, state)
     first, second = state.spending.attempts
     assert (first.usage.output, first.usage.estimated, first.cost) == (100, True, WORST)
