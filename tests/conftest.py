@@ -6,6 +6,7 @@ Each is started once per test process, when first used, and stopped at the end.
 """
 
 import gc
+import hashlib
 import json
 import os
 import signal
@@ -50,6 +51,12 @@ MIGRATED = "migrated"  # the database that others are copies of: 18 migrations r
 
 # jsonschema builds grammars for international addresses when it is imported, a second of CPU; no schema here has any.
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+
+# Pytest closes its folder of temporary folders to others whenever it starts. Another checkout's run would lock out our Postgres,
+# which runs as another user where we are root, so each checkout has a folder of its own.
+_TEMPORARY = Path(tempfile.gettempdir()) / f"octant-tests-{os.getuid()}-{hashlib.sha256(bytes(ROOT)).hexdigest()[:8]}"
+_TEMPORARY.mkdir(exist_ok=True)
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_TEMPORARY))
 
 # A run under `nohup` or in the background of a script ignores these signals; started processes would inherit that.
 for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
@@ -197,7 +204,7 @@ class Simulator:
     def _send(self, method: str, path: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(self.control + path, data=body, method=method)  # noqa: S310 - loopback
         request.add_header("content-type", "application/json")
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
             return bytes(answer.read())
 
 
