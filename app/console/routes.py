@@ -5,7 +5,16 @@ from collections.abc import Callable, Iterator
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.console import acting, assets, budget_actions, release_actions, security_actions, sign_in, stop_actions
+from app.console import (
+    acting,
+    assets,
+    budget_actions,
+    provider_sign_in,
+    release_actions,
+    security_actions,
+    sign_in,
+    stop_actions,
+)
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.pages import (
     budget_tenant,
@@ -59,6 +68,7 @@ def routers(console: Console) -> Iterator[APIRouter]:
     """The routers, the one that answers every other path last."""
     yield assets.router()
     yield sign_in.router(console)
+    yield provider_sign_in.router(console)
     yield acting.router(console, {act.name: act for made in ACTIONS for act in made(console)})
     for page in PAGES:
         yield page(console)
