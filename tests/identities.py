@@ -1,4 +1,4 @@
-"""A provider of identities that can be told to misbehave. It checks PKCE, and takes each code once."""
+"""A provider of identities that misbehaves as a test wants. It checks PKCE, and takes each code once."""
 
 import base64
 import hashlib

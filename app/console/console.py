@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from fastapi import Depends
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -246,10 +247,19 @@ def _environment() -> Environment:
         "share": formats.share, "size": formats.size, "browser": formats.browser,
         "span": formats.span,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
+        "words": _words,
         "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}",
     }  # fmt: skip
     made.globals |= {"asset": asset, "link": link}
     return made
+
+
+def _words(text: str) -> Markup:
+    """A text of ours or of a caller, escaped, with what stands in backticks as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one that has no partner
+        return escape(text)
+    return Markup("").join(Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(parts))
 
 
 def _data(value: Any) -> str:  # noqa: ANN401 - what JSON takes

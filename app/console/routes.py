@@ -9,6 +9,7 @@ from app.console import (
     acting,
     assets,
     budget_actions,
+    mark_actions,
     provider_sign_in,
     release_actions,
     security_actions,
@@ -59,6 +60,7 @@ ACTIONS: tuple[Callable[[Console], Iterator[acting.Act]], ...] = (
     eval_production.actions,
     release_actions.actions,
     stop_actions.actions,
+    mark_actions.actions,
     oncall.actions,
     security_actions.actions,
 )

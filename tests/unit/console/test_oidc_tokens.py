@@ -101,7 +101,7 @@ def _hmac(key: bytes, text: str) -> str:
     return base64.urlsafe_b64encode(hmac.digest(key, text.encode(), hashlib.sha256)).rstrip(b"=").decode()
 
 
-def test_a_key_that_is_not_known_is_told_apart() -> None:
+def test_a_key_that_is_not_known_is_an_error_of_its_own() -> None:
     with pytest.raises(UnknownKey):
         verified(signed(header={"kid": "newer"}), KEYS, SETTINGS, nonce="n")
 
