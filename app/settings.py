@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, ValidationError, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.console.oidc.settings import OidcSettings
 from app.domain.errors import InvalidRequest, Misconfigured
 from app.domain.json_text import DEEPEST
 from app.domain.money import from_dollars
@@ -213,6 +214,7 @@ class _Settings(BaseSettings):
     evals: EvalsSettings = EvalsSettings()
     deploy: DeploySettings = DeploySettings()
     paging: PagingSettings = PagingSettings()
+    console_oidc: OidcSettings = OidcSettings()
 
     state_dir: Path = Field(default=Path(".octant"), description="Where local state lives: indexes, logs, spill files.")
     releases_dir: Path = Field(default=Path("releases"), description="Release manifests and price tables.")

@@ -12,14 +12,14 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit.query import LONGEST
-from app.audit.scores import eval_candidates, eval_drift, eval_position, eval_scores
+from app.audit.scores import eval_candidates, eval_drift, eval_marks, eval_position, eval_scores
 from app.domain.errors import InvalidRequest, NotFound
 
 DRIFT_LIMIT = 10.0  # of Page-Hinkley's sum above its least: more is a finding (`evals.online.drift` says how it was chosen)
 DRIFT_FIRST = 100  # scores until it may find anything
 DRIFT_SHOWN = timedelta(days=1)  # how long a finding is shown
 STATES = ("new", "promoted", "dismissed")
-REASONS = ("low_score", "user_feedback", "guard_flag", "hand_over")
+REASONS = ("low_score", "user_feedback", "guard_flag", "hand_over", "operator")
 MOST_NUMBER = 2**63
 
 _SERIES = text("""
@@ -107,15 +107,19 @@ async def failing(engine: AsyncEngine, since: datetime, until: datetime, *, feat
     return Listed([dict(row) for row in rows], count)
 
 
-async def candidates(engine: AsyncEngine, *, state: str, reason: str, most: int, skip: int) -> Listed:
-    """Candidates, the most frequent first. Raises SQLAlchemyError."""
-    c = eval_candidates.c
-    conditions = [c.state == state] + ([c.reasons.contains([reason])] if reason else [])
+async def candidates(engine: AsyncEngine, *, state: str, reason: str, most: int, skip: int, number: int | None = None) -> Listed:
+    """Candidates, the most frequent first, with the ``notes`` of operators who marked their calls; or the one of a number.
+
+    Raises SQLAlchemyError.
+    """
+    c, notes = eval_candidates.c, func.array_agg(eval_marks.c.note)
+    conditions = [c.state == state] + ([c.reasons.contains([reason])] if reason else []) if number is None else [c.id == number]
+    marked = select(notes).where(eval_marks.c.candidate == c.id).scalar_subquery().label("notes")
     order = (c.times.desc(), c.at.desc(), c.id)
     async with engine.connect() as connection:
         await _briefly(connection)
         count = (await connection.execute(select(func.count()).select_from(eval_candidates).where(*conditions))).scalar_one()
-        wanted = select(eval_candidates).where(*conditions).order_by(*order).limit(most).offset(skip)
+        wanted = select(eval_candidates, marked).where(*conditions).order_by(*order).limit(most).offset(skip)
         rows = (await connection.execute(wanted)).mappings().all()
     return Listed([dict(row) for row in rows], count)
 

@@ -1,6 +1,7 @@
 """Tables of the online evals: scores, candidates for cases, the evals' position, and drift of quality (E9).
 
-They lie beside the records that they come from and are kept as long. The evals write them; the service never scores anything.
+They lie beside the records that they come from and are kept as long. The evals write them, and
+operators mark calls; the service never scores anything.
 """
 
 from sqlalchemy import (
@@ -65,6 +66,22 @@ eval_candidates = Table(
     Index("eval_candidates_user", "user", "tenant"),
 )
 
+eval_marks = Table(
+    "eval_marks",
+    metadata,
+    Column("call_id", String(64), primary_key=True, comment="the call that an operator marked"),
+    Column("at", DateTime(timezone=True), nullable=False, comment="of the call"),
+    Column("tenant", String(64), nullable=False),
+    Column("user", Text, nullable=False),
+    Column("request_id", String(128), nullable=False),
+    Column("note", Text, nullable=False, comment="the operator's reason, redacted"),
+    Column("marked_at", DateTime(timezone=True), nullable=False),
+    Column("read_at", DateTime(timezone=True), nullable=True, comment="when a round took it up"),
+    Column("candidate", BigInteger, nullable=True, comment="that it became; null: no suite could read the call"),
+    Index("eval_marks_at", "at"),
+    Index("eval_marks_user", "user", "tenant"),
+)
+
 eval_position = Table(
     "eval_position",
     metadata,
@@ -88,5 +105,6 @@ eval_drift = Table(
 PERSONAL = (
     PersonalData(table="eval_scores", columns=("user", "request_id", "findings")),
     PersonalData(table="eval_candidates", columns=("user", "request_id", "asked", "seen"), hidden=("digest",)),
+    PersonalData(table="eval_marks", columns=("user", "request_id", "note")),
 )
 NOT_PERSONAL = {"eval_candidates.case": "a case's name", "eval_candidates.why": "an operator's words, redacted"}

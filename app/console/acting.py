@@ -5,6 +5,7 @@ The way is a form on the page, a page that asks once more, and the act. All thre
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from fastapi import APIRouter
 from sqlalchemy.exc import SQLAlchemyError
@@ -51,6 +52,10 @@ class Act:
     optional: tuple[str, ...] = field(default=())
     action: str = ""
 
+    def way_back(self, values: Mapping[str, str]) -> str:
+        """The page that it leads back to. ``back`` may name fields: ``/console/traces/{trace}``."""
+        return safe_way(self.back.format(**{name: quote(value, safe="") for name, value in values.items()}))
+
     @property
     def logged(self) -> str:
         """How the operators' log calls it: as the command."""
@@ -88,7 +93,7 @@ def router(console: Console, actions: Mapping[str, Act]) -> APIRouter:
             await _record(console, act, values, reason, session, error.code)
             return _page(console, request, act, values, asked, problem=error.message, status=409)
         await _record(console, act, values, reason, session, "ok")
-        way = safe_way(fields.get("back") or act.back)
+        way = safe_way(fields.get("back") or act.way_back(values))
         return RedirectResponse(
             link(way, done=done, undo=asked.undo, signed=session.signed(done, asked.undo)) if "?" not in way else way, 303
         )
@@ -121,7 +126,7 @@ def _page(
     status: int = 200,
 ) -> Response:
     shown = {"act": act, "values": values, "asked": asked, "problem": problem}
-    return console.page(request, "ask.html", None, title=asked.title, status=status, back=safe_way(act.back), **shown)
+    return console.page(request, "ask.html", None, title=asked.title, status=status, back=act.way_back(values), **shown)
 
 
 async def _record(console: Console, act: Act, values: Mapping[str, str], reason: str, session: Session, outcome: str) -> None:

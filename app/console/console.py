@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from fastapi import Depends
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -26,6 +27,7 @@ from app.console import formats
 from app.console.assets import asset
 from app.console.known import LastKnown
 from app.console.navigation import PAGES, Page
+from app.console.oidc.begun import Seal
 from app.console.parts import ConsoleParts
 from app.console.ranges import PRESETS
 from app.console.sessions import Session, Sessions
@@ -50,7 +52,9 @@ class Console:
     def __init__(self, parts: ConsoleParts) -> None:
         """Connects to nothing."""
         self.parts = parts
-        self.sessions = Sessions(parts.engine, secret=parts.secret, idle=parts.idle, lifetime=parts.lifetime)
+        issuer = parts.people.settings.issuer if parts.people else ""
+        self.sessions = Sessions(parts.engine, secret=parts.secret, idle=parts.idle, lifetime=parts.lifetime, issuer=issuer)
+        self.seal = Seal(parts.secret)
         self.known = LastKnown()
         self._environment = templates()
 
@@ -94,7 +98,9 @@ class SignedIn:
         request.scope[SESSION] = session
         request.scope[IDENTIFIED] = True
         if session.role not in self.scopes:
-            raise Forbidden("Your session may look, not act. Sign in with a key of the scope `admin`.")
+            raise Forbidden(
+                "Your session may look, not act. Sign in with a key of the scope `admin`, or in a group of operators."
+            )
         return session
 
 
@@ -194,7 +200,7 @@ def _sign_in_first(request: Request, to: str) -> Response:
     if request.headers.get("hx-request"):
         return Response(status_code=204, headers={"hx-redirect": f"/console/sign-in?to={quote(to, safe='')}"})
     if request.headers.get("sec-fetch-site") == "cross-site" and request.method == "GET":
-        return console_of(request).page(request, "arrive.html", None, to=to)
+        return console_of(request).page(request, "arrive.html", None, to=to, leads=False)
     return RedirectResponse(f"/console/sign-in?to={quote(to, safe='')}", 303)
 
 
@@ -240,13 +246,22 @@ def templates() -> Environment:
     )
     made.filters |= {
         "count": formats.count, "number": formats.number, "rate": formats.rate, "ms": formats.ms, "usd": formats.usd,
-        "share": formats.share, "size": formats.size,
+        "share": formats.share, "size": formats.size, "browser": formats.browser,
         "span": formats.span,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
+        "words": _words,
         "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}",
     }  # fmt: skip
     made.globals |= {"asset": asset, "link": link}
     return made
+
+
+def _words(text: str) -> Markup:
+    """A text of ours or of a caller, escaped, with what stands in backticks as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one that has no partner
+        return escape(text)
+    return Markup("").join(Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(parts))
 
 
 def _data(value: Any) -> str:  # noqa: ANN401 - what JSON takes

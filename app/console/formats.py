@@ -1,12 +1,22 @@
 """Figures as people read them: three significant digits, always with a unit."""
 
 import math
+import re
 from datetime import datetime, timedelta
 
 from app.domain.money import MICROS_PER_DOLLAR
 
 NONE = "\N{EN DASH}"
 MINUTE = timedelta(minutes=1)
+# In this order: most of them claim to be others, too.
+_BROWSERS = (
+    ("Edge", "Edg[A-Z]?"), ("Opera", "OPR"), ("Firefox", "(?:Firefox|FxiOS)"), ("Chrome", "(?:Chrome|CriOS)"),
+    ("Safari", "Version"),
+)  # fmt: skip
+_SYSTEMS = (
+    ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("macOS", "Mac OS X"),
+    ("Linux", "Linux"),
+)  # fmt: skip
 _STEPS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -109,3 +119,10 @@ def size(value: float | None) -> str:
 def utc(at: datetime | None) -> str:
     """A moment in UTC, as a page without scripts shows it."""
     return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else NONE
+
+
+def browser(named: str) -> str:
+    """A browser's name for itself, short: ``Chrome 156, Linux``. One that is not known stays as it is."""
+    name = next((f"{shown} {found[1]}" for shown, mark in _BROWSERS if (found := re.search(rf"{mark}/(\d+)", named))), "")
+    system = next((shown for shown, mark in _SYSTEMS if mark in named), "")
+    return ", ".join(filter(None, (name, system))) if name else named

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.audit.actions import ActionLog
 from app.budget.budget import BudgetPolicy
 from app.budget.ledger import Ledger
+from app.console.oidc.provider import OpenIdProvider
 from app.domain.in_flight import InFlight
 from app.oncall.paging.pages import Pages
 from app.oncall.switch import KillSwitch
@@ -31,6 +32,7 @@ class ConsoleParts:
     ``releases_dir``: the folder of manifests and their eval results.
 
     ``idle`` ends an unused session, ``lifetime`` ends every session. ``running`` is asked whether the process stops.
+    ``people``: the provider of sign-ins, None where keys alone open the console.
     ``providers`` and ``products``: the names that can be stopped. ``provider_keys`` reads the state of our keys at providers.
     """
 
@@ -56,5 +58,6 @@ class ConsoleParts:
     provider_keys: Callable[[], Sequence[KeyStatus]]
     workers: int
     releases_dir: Path
+    people: OpenIdProvider | None = None
     idle: timedelta = timedelta(hours=2)
     lifetime: timedelta = timedelta(hours=12)

@@ -5,7 +5,18 @@ from collections.abc import Callable, Iterator
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.console import acting, assets, budget_actions, gameday_actions, release_actions, security_actions, sign_in, stop_actions
+from app.console import (
+    acting,
+    assets,
+    budget_actions,
+    gameday_actions,
+    mark_actions,
+    provider_sign_in,
+    release_actions,
+    security_actions,
+    sign_in,
+    stop_actions,
+)
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.pages import (
     budget_tenant,
@@ -50,6 +61,7 @@ ACTIONS: tuple[Callable[[Console], Iterator[acting.Act]], ...] = (
     eval_production.actions,
     release_actions.actions,
     stop_actions.actions,
+    mark_actions.actions,
     oncall.actions,
     security_actions.actions,
     gameday_actions.actions,
@@ -60,6 +72,7 @@ def routers(console: Console) -> Iterator[APIRouter]:
     """The routers, the one that answers every other path last."""
     yield assets.router()
     yield sign_in.router(console)
+    yield provider_sign_in.router(console)
     yield acting.router(console, {act.name: act for made in ACTIONS for act in made(console)})
     for page in PAGES:
         yield page(console)

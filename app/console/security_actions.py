@@ -39,7 +39,7 @@ async def _ask_revoke(console: Console, values: Values) -> Asked:
     range_ = range_of({"range": "24h"})
     total = await total_of(console.parts.engine, CallFilter(key_id=key.id, since=range_.since, until=range_.until))
     used = f"last used {formats.utc(key.last_used_at)}" if key.last_used_at else "never used"
-    sessions = sum(s.key_id == key.id for s in await _open(console))
+    sessions = sum(s.holder.key_id == key.id for s in await _open(console))
     effect = (
         f"The key {key.id} ({key.name}) of {key.tenant} is refused by every worker within 5 s. It made"
         f" {formats.number(total.calls, 'call')} for {formats.usd(total.cost)} {range_.words}, and was {used}."
@@ -66,11 +66,17 @@ async def _ask_end(console: Console, values: Values) -> Asked:
     one = next((s for s in await _open(console) if str(s.id) == values["session"]), None)
     if one is None:
         raise InvalidRequest("No such session is open.", param="session")
+    who, key = one.holder.shown, one.holder.key_id
+    stays = (
+        "Its key stays valid: revoke the key to keep its holder out." if key
+        else "They can sign in again: take them out of the group at the provider to keep them out."
+    )  # fmt: skip
     return Asked(
         title="End a session of the console",
-        effect=f"The browser that signed in with the key {one.key_id} of {one.tenant} ({one.browser[:80]}) has to sign in again,"
-        " on every worker within 5 s. Its key stays valid: revoke the key to keep its holder out.",
-        command=f"octant key revoke {one.key_id}, which ends its sessions too", undo="sign in again", button="End the session",
+        effect=f"The browser that signed in as {who} ({one.browser[:80]}) has to sign in again, on every worker within 5 s."
+        f" {stays}",
+        command=f"octant key revoke {key}, which ends its sessions too" if key else "octant audit list, which shows who ended it",
+        undo="sign in again", button="End the session",
     )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
-"""Sessions: an API key becomes a row in Postgres and a cookie (S8).
+"""Sessions: an API key, or a person of the provider of sign-ins, becomes a row in Postgres and a cookie (S8).
 
 The cookie holds 32 random bytes; the row holds their HMAC, so a stolen table opens nothing. A session ends when it was not used
-for `idle`, after `lifetime` in any case, when it is revoked, and when its key is revoked or expires. It is looked up again every
-few seconds. While Postgres is away a session that was good stays good for `AWAY`: the pages that need no store must open then.
+for `idle`, after `lifetime` in any case, when it is revoked, and when its key is revoked or expires, or its provider is no longer
+the one that is set. It is looked up again every few seconds.
+While Postgres is away a session that was good stays good for `AWAY`: the pages that need no store must open then.
 """
 
 import hashlib
@@ -11,11 +12,11 @@ import secrets
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import Column, RowMapping, delete, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -34,20 +35,50 @@ MOST_KNOWN = 1000
 LONGEST_BROWSER = 200
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """The opener of a session: a key and its tenant, or a subject of an issuer.
+
+    ``subject``: redacted, as the operators' log names it. ``person``: a name to read. ``login``: the sign-in's mark, good for one
+    session.
+    """
+
+    role: Role
+    key_id: str = ""
+    tenant: str = ""
+    issuer: str | None = None
+    subject: str | None = None
+    person: str | None = None
+    login: str | None = None
+
+    @property
+    def actor(self) -> str:
+        """As the operators' log names it."""
+        return f"key:{self.key_id} of {self.tenant}" if self.key_id else f"person:{self.subject}"
+
+    @property
+    def shown(self) -> str:
+        """As pages name it."""
+        return f"key {self.key_id}" if self.key_id else str(self.person)
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """A signed-in person. ``csrf`` must come back in every form."""
 
     id: uuid.UUID
-    key_id: str
-    tenant: str
-    role: Role
+    holder: Holder
     csrf: str
+
+    @property
+    def role(self) -> Role:
+        """The holder's."""
+        return self.holder.role
 
     @property
     def actor(self) -> str:
         """As the operators' log names it."""
-        return f"key:{self.key_id} of {self.tenant} in the console"
+        return f"{self.holder.actor} in the console"
 
     def signed(self, *words: str) -> str:
         """A mark for words that come back in an address: a link can be written by anyone."""
@@ -64,9 +95,7 @@ class Listed:
     """A session as the list shows it."""
 
     id: uuid.UUID
-    key_id: str
-    tenant: str
-    role: Role
+    holder: Holder
     browser: str
     began_at: datetime
     used_at: datetime
@@ -75,31 +104,31 @@ class Listed:
     revoked_by: str | None
 
 
-def role_of(identity: Identity) -> Role:
-    """The role that a key's scopes give. Raises Forbidden where they give none."""
+def holder_of_key(identity: Identity) -> Holder:
+    """A key's holder, in the role that its scopes give. Raises Forbidden where they give none."""
     for scope, role in ROLES.items():
         if scope in identity.scopes:
-            return role
+            return Holder(role=role, key_id=identity.key_id, tenant=identity.tenant.id)
     raise Forbidden("This API key opens no console. It needs the scope `admin`, or `view` to look only.")
 
 
 class Sessions:
     """The sessions of one service."""
 
-    def __init__(self, engine: AsyncEngine, *, secret: bytes, idle: timedelta, lifetime: timedelta) -> None:
-        """``secret`` is the service's; a key of its own is derived."""
+    def __init__(self, engine: AsyncEngine, *, secret: bytes, idle: timedelta, lifetime: timedelta, issuer: str = "") -> None:
+        """``secret`` is the service's; a key of its own is derived. ``issuer``: whose people have sessions; empty for none."""
         self._engine = engine
         self._key = hmac.digest(secret, b"octant console sessions", hashlib.sha256)
         self._idle = idle
         self._lifetime = lifetime
+        self._issuer = issuer
         self._known: dict[str, tuple[Session, float]] = {}
 
-    async def begin(self, identity: Identity, browser: str) -> str:
-        """Begin a session. Returns the cookie's token. Raises Forbidden, SQLAlchemyError or OSError."""
-        role, token, now = role_of(identity), secrets.token_urlsafe(32), datetime.now(UTC)
+    async def begin(self, holder: Holder, browser: str) -> str:
+        """Begin a session. Returns the cookie's token. Raises SQLAlchemyError (IntegrityError for a used login) or OSError."""
+        token, now = secrets.token_urlsafe(32), datetime.now(UTC)
         values = {
-            "id": uuid.uuid4(), "digest": self._digest(token), "key_id": identity.key_id, "tenant": identity.tenant.id,
-            "role": role,
+            "id": uuid.uuid4(), "digest": self._digest(token), **asdict(holder),
             "browser": browser[:LONGEST_BROWSER], "began_at": now, "used_at": now, "ends_at": now + self._lifetime,
         }  # fmt: skip
         async with self._engine.begin() as connection:
@@ -139,10 +168,12 @@ class Sessions:
 
     async def list(self, limit: int = 100) -> Sequence[Listed]:
         """The sessions, the last used first. Raises SQLAlchemyError or OSError."""
-        columns = [c for c in console_sessions.c if c.name != "digest"]
-        statement = select(*columns).order_by(console_sessions.c.used_at.desc()).limit(limit)
+        s = console_sessions.c
+        rest = (s.id, s.browser, s.began_at, s.used_at, s.ends_at, s.revoked_at, s.revoked_by)
+        statement = select(*_holders(), *rest).order_by(s.used_at.desc()).limit(limit)
         async with self._engine.connect() as connection:
-            return [Listed(**row) for row in (await connection.execute(statement)).mappings()]
+            rows = (await connection.execute(statement)).mappings().all()
+        return [Listed(holder=_holder(row), **{c.name: row[c.name] for c in rest}) for row in rows]
 
     def over(self, one: Listed, now: datetime | None = None) -> bool:
         """Whether a session has ended by time: too long ago begun, or not used for too long."""
@@ -152,18 +183,27 @@ class Sessions:
     async def _look_up(self, digest: str) -> Session | None:
         now, s = datetime.now(UTC), console_sessions.c
         good_key = api_keys.c.revoked_at.is_(None) & or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now)
-        statement = select(s.id, s.key_id, s.tenant, s.role, s.used_at).where(
+        of_good_key = select(api_keys.c.id).where(api_keys.c.id == s.key_id, good_key).exists()
+        statement = select(s.id, s.used_at, *_holders()).where(
             s.digest == digest, s.revoked_at.is_(None), s.ends_at > now, s.used_at > now - self._idle,
-            select(api_keys.c.id).where(api_keys.c.id == s.key_id, good_key).exists(),
+            or_(of_good_key, s.issuer == self._issuer),
         )  # fmt: skip
         async with self._engine.begin() as connection:
-            row = (await connection.execute(statement)).one_or_none()
-            if row and row.used_at < now - MINUTE:
-                await connection.execute(update(console_sessions).where(s.id == row.id).values(used_at=now))
-        return Session(row.id, row.key_id, row.tenant, row.role, self._csrf(digest)) if row else None
+            row = (await connection.execute(statement)).mappings().one_or_none()
+            if row and row["used_at"] < now - MINUTE:
+                await connection.execute(update(console_sessions).where(s.id == row["id"]).values(used_at=now))
+        return Session(row["id"], _holder(row), self._csrf(digest)) if row else None
 
     def _digest(self, token: str) -> str:
         return hmac.digest(self._key, token.encode(), hashlib.sha256).hex()
 
     def _csrf(self, digest: str) -> str:
         return hmac.digest(self._key, b"form:" + digest.encode(), hashlib.sha256).hex()
+
+
+def _holders() -> list[Column[Any]]:
+    return [console_sessions.c[one.name] for one in fields(Holder)]
+
+
+def _holder(row: RowMapping) -> Holder:
+    return Holder(**{one.name: row[one.name] for one in fields(Holder)})

@@ -1,7 +1,7 @@
 """Signing in with an API key, and out."""
 
 from fastapi import APIRouter
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -19,8 +19,8 @@ from app.console.console import (
     session_of,
     viewer,
 )
-from app.domain.calls import Identity
-from app.domain.errors import DependencyUnavailable, Forbidden, OctantError, RateLimited, Unauthenticated
+from app.console.sessions import Holder, holder_of_key
+from app.domain.errors import DependencyUnavailable, Forbidden, RateLimited, Unauthenticated
 from app.edge.errors import TABLE
 from app.edge.identity import holder_of
 
@@ -36,7 +36,7 @@ def router(console: Console) -> APIRouter:
         """The form. ``kept``: a sign-in went well, so the cookie should be here."""
         if await session_of(request):
             return RedirectResponse(safe_way(to), 303)
-        return _form(
+        return form_page(
             request, to, "Your browser did not keep the session: open the console over HTTPS, or at localhost." if kept else ""
         )
 
@@ -47,9 +47,9 @@ def router(console: Console) -> APIRouter:
         to = safe_way(fields.get("to", ""))
         try:
             identity = await holder_of(request, fields.get("key", "").strip())
-            token = await _begun(console, request, identity)
+            token = await signed_in(console, request, holder_of_key(identity))
         except (Unauthenticated, Forbidden, RateLimited) as error:
-            return _form(request, to, error.message, status=_status(error))
+            return form_page(request, to, error.message, status=TABLE[type(error)].status)
         answer = RedirectResponse(link("/console/sign-in", kept=1, to=to), 303)
         answer.headers.append("set-cookie", f"{COOKIE}={token}; {SETTINGS}")
         return answer
@@ -67,25 +67,26 @@ def router(console: Console) -> APIRouter:
     return made
 
 
-async def _begun(console: Console, request: Request, identity: Identity) -> str:
-    """Begin a session and record it. Raises Forbidden, or DependencyUnavailable while Postgres is away."""
+async def signed_in(console: Console, request: Request, holder: Holder) -> str:
+    """Begin a session and record it. Raises Unauthenticated for a used sign-in, DependencyUnavailable while Postgres is away."""
     browser = clean(request.headers.get("user-agent", ""), redactor=console.parts.redactor)
     try:
-        token = await console.sessions.begin(identity, browser)
+        token = await console.sessions.begin(holder, browser)
         await console.parts.actions.write(
-            Action(actor=identity.actor, action="console sign-in", subject=browser, reason="", outcome="ok")
+            Action(actor=holder.actor, action="console sign-in", subject=browser, reason="", outcome="ok")
         )
+    except IntegrityError as error:
+        raise Unauthenticated("This sign-in was used already. Begin again.") from error
     except (SQLAlchemyError, OSError) as error:
         raise DependencyUnavailable("No one can sign in while Postgres does not answer.", retry_after=5.0) from error
     return token
 
 
-def _form(request: Request, to: str, problem: str, *, status: int = 200) -> Response:
+def form_page(request: Request, to: str, problem: str, *, status: int = 200) -> Response:
+    """The sign-in page, with what went wrong."""
     request.scope.pop(SESSION, None)
+    people = console_of(request).parts.people
     return console_of(request).page(
-        request, "sign_in.html", None, status=status, title="Sign in", to=safe_way(to), problem=problem
-    )
-
-
-def _status(error: OctantError) -> int:
-    return TABLE[type(error)].status
+        request, "sign_in.html", None, status=status, title="Sign in", to=safe_way(to), problem=problem,
+        provider=people.settings.name if people else "",
+    )  # fmt: skip

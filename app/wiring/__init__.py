@@ -203,7 +203,8 @@ async def _open_audit(
     )
     await _start(stack, recorder)
     keeper = Keeper(
-        engine, keep_days=settings.records_keep, also=("feedback", "eval_scores", "eval_candidates", "shadow_answers"),
+        engine, keep_days=settings.records_keep,
+        also=("feedback", "eval_scores", "eval_candidates", "eval_marks", "shadow_answers"),
         sweeps=(partial(forget, days=settings.oncall_keep),),
     )  # fmt: skip
     await _start(stack, keeper)

@@ -4,7 +4,9 @@ from redis.asyncio import Redis
 
 from app.audit.actions import ActionLog
 from app.budget.ledger import Ledger
+from app.console.oidc.provider import OpenIdProvider
 from app.console.parts import ConsoleParts
+from app.domain.errors import DependencyUnavailable, Misconfigured
 from app.domain.in_flight import InFlight
 from app.features.feature import FeatureParts
 from app.features.installed import installed
@@ -29,7 +31,26 @@ def console_parts(
         keys=KeyAdministration(engine, secret=settings.secret), ledger=Ledger(engine, valkey), policy=budget_policy(settings),
         running=running, secret=settings.secret, environment=settings.environment, state_dir=settings.state_dir,
         rotation_file=settings.rotation_file, rehearsals_file=settings.rehearsals_file, workers=settings.workers,
-        releases_dir=settings.releases_dir,
+        releases_dir=settings.releases_dir, people=_people(settings),
         providers=tuple(settings.all_providers()), products=("chat", *(feature.name for feature in installed())),
         provider_keys=lambda: ProviderKeys(settings.key_places(), secret=settings.secret).status(),
     )  # fmt: skip
+
+
+def _people(settings: Settings) -> OpenIdProvider | None:
+    """The provider of sign-ins, None where none is set. Its client's secret is read for each sign-in, so a new one counts."""
+    if not settings.console_oidc.issuer:
+        return None
+    place = settings.console_oidc.secret_place(settings.secrets_dir)
+
+    def read() -> str:
+        return ProviderKeys({"client": place}, secret=settings.secret, what="client's secret").current("client")
+
+    def secret() -> str:
+        try:
+            return read()
+        except Misconfigured as error:
+            raise DependencyUnavailable("The client's secret at the provider cannot be read.", retry_after=5.0) from error
+
+    read()  # a file without a secret is found now, not at the first sign-in
+    return OpenIdProvider(settings.console_oidc, client_secret=secret)

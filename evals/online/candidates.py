@@ -14,14 +14,14 @@ from typing import Any, Literal, get_args
 from sqlalchemy import Connection, Engine, func, insert, select, update
 
 from app.api.feedback.tables import feedback
-from app.audit.scores import eval_candidates
+from app.audit.scores import eval_candidates, eval_marks
 from evals.cases import Case, InvalidSuite
 from evals.online.recorded import TOKEN
 from evals.privacy import redacted
 from evals.suite import Scored
 from evals.wording import plain
 
-Reason = Literal["low_score", "user_feedback", "guard_flag", "hand_over"]
+Reason = Literal["low_score", "user_feedback", "guard_flag", "hand_over", "operator"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 State = Literal["new", "promoted", "dismissed"]
 
@@ -122,7 +122,7 @@ def keep(connection: Connection, found: Sequence[Found]) -> list[Reason]:
 
 
 def listed(engine: Engine, state: State, reason: Reason | None, limit: int) -> Sequence[Mapping[str, Any]]:
-    """Candidates, the most frequent first, with the ``comments`` of others than the call's user."""
+    """Candidates, the most frequent first, with the ``comments`` of others than its user, and operators' ``notes``."""
     given = feedback.c
     others = select(func.array_agg(given.comment)).where(
         given.tenant == eval_candidates.c.tenant,
@@ -131,7 +131,9 @@ def listed(engine: Engine, state: State, reason: Reason | None, limit: int) -> S
         given.rating == "bad",
         given.comment != "",
     )
-    wanted = select(eval_candidates, others.scalar_subquery().label("comments")).where(eval_candidates.c.state == state)
+    notes = select(func.array_agg(eval_marks.c.note)).where(eval_marks.c.candidate == eval_candidates.c.id)
+    more = (others.scalar_subquery().label("comments"), notes.scalar_subquery().label("notes"))
+    wanted = select(eval_candidates, *more).where(eval_candidates.c.state == state)
     if reason:
         wanted = wanted.where(eval_candidates.c.reasons.contains([reason]))
     with engine.connect() as connection:

@@ -1,7 +1,8 @@
-"""The commands of the loop: `online`, `candidates`, `promote`, `dismiss`."""
+"""The commands of the loop: `online`, `candidates`, `mark` and `unmark`, `promote`, `dismiss`."""
 
+import asyncio
 import functools
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Annotated, Any, ParamSpec
 
@@ -9,10 +10,12 @@ import typer
 import yaml
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.audit import marks
 from app.cli.audited import changes
 from app.cli.stores import settings_with_stores
-from app.domain.errors import Misconfigured
+from app.domain.errors import Misconfigured, OctantError
 from app.security.redaction.redactor import Redactor
 from app.settings import Settings
 from app.settings import load as load_settings
@@ -31,17 +34,21 @@ ByReason = Annotated[Reason | None, typer.Option(help="Only candidates with this
 ByState = Annotated[State, typer.Option(help="Those in this state.")]
 Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
 Mode = Annotated[str, typer.Option(help="The failure mode that it is a case of.")]
-CaseId = Annotated[str, typer.Option("--id", help="The case's id: words with hyphens.")]
+NewId = Annotated[str, typer.Option("--id", help="The case's id: words with hyphens.")]
 Customer = Annotated[str, typer.Option(help="The made-up customer of the case.")]
 Wording = Annotated[str, typer.Option("--question", help="The question, reworded.")]
 Criteria = Annotated[str, typer.Option(help="Pass and fail in plain words.")]
 Expect = Annotated[list[str], typer.Option(help="An expectation as in a case file: `cites: [shipping-times]`. May be repeated.")]
+CallId = Annotated[str, typer.Argument(metavar="CALL", help="The call's id, as `octant calls` and a trace show it.")]
+Worth = Annotated[str, typer.Option("--reason", help="Why it is worth a case.")]
 Why = Annotated[str, typer.Option("--reason", help="Why it is no case.")]
 
 
 def add_to(app: typer.Typer, failing_closed: Callable[[], AbstractContextManager[None]]) -> None:
     """Add the commands, each within ``failing_closed``."""
-    named: dict[str, Callable[..., None]] = {"online": online, "candidates": listing, "promote": promote, "dismiss": dismiss}
+    named: dict[str, Callable[..., None]] = {
+        "online": online, "candidates": listing, "mark": mark, "unmark": unmark, "promote": promote, "dismiss": dismiss,
+    }  # fmt: skip
     for name, command in named.items():
         app.command(name)(_within(failing_closed, command))
 
@@ -78,12 +85,31 @@ def listing(*, reason: ByReason = None, state: ByState = "new", limit: Limit = 2
             print(f"        wrong: {found['scorer']}: {_line(found['words'])}")
         for comment in filter(None, [seen.get("comment"), *(row["comments"] or ())]):
             print(f"        said:  {_line(comment)}")
+        for note in row["notes"] or ():
+            print(f"        marked: {_line(note)}")
     print(f"{len(rows)} candidates, {state}." if rows else f"No candidates, {state}.")
+
+
+@changes("evals mark")
+def mark(call: CallId, *, why: Worth) -> None:
+    """Mark a call of production as worth a case.
+
+    The next round makes it a candidate.
+    """
+    _done(lambda engine: marks.mark(engine, call, redacted(why)))
+    print(f"Marked {call}: the next round makes it a candidate. python -m evals candidates --reason operator")
+
+
+@changes("evals unmark")
+def unmark(call: CallId) -> None:
+    """Take a mark back, before a round took it up."""
+    _done(lambda engine: marks.unmark(engine, call))
+    print(f"{call} is no longer marked.")
 
 
 @changes("evals promote")
 def promote(
-    number: Number, *, mode: Mode, case_id: CaseId, user: Customer = "ada", question: Wording = "", criteria: Criteria = "",
+    number: Number, *, mode: Mode, case_id: NewId, user: Customer = "ada", question: Wording = "", criteria: Criteria = "",
     expect: Expect = [],  # noqa: B006 - typer's API; never changed
 ) -> None:  # fmt: skip
     """Write a candidate as a case into the file of its failure mode.
@@ -110,6 +136,24 @@ def dismiss(number: Number, *, why: Why) -> None:
         candidates.open_candidate(connection, number)
         candidates.decide(connection, number, "dismissed", why=redacted(why))
     print(f"Dismissed {number}.")
+
+
+def _done(change: Callable[[AsyncEngine], Coroutine[Any, Any, None]]) -> None:
+    """Do what the console does too, in the service's own room. Raises InvalidSuite."""
+
+    async def run() -> None:
+        engine = create_async_engine(_settings().database_url, hide_parameters=True)
+        try:
+            await change(engine)
+        finally:
+            await engine.dispose()
+
+    try:
+        asyncio.run(run())
+    except SQLAlchemyError as error:
+        raise InvalidSuite(f"Postgres does not accept it: {type(error).__name__}") from error
+    except OctantError as error:
+        raise InvalidSuite(error.message) from error
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from app.audit.erasures import LOCK as ERASING
 from app.audit.scores import eval_drift, eval_position, eval_scores
 from app.domain.records import NO_EVIDENCE
 from app.settings import EvalsSettings
-from evals.online import shadows
+from evals.online import marks, shadows
 from evals.online.candidates import Found, Reason, keep
 from evals.online.drift import Drift
 from evals.online.recorded import SCORED, Unreadable, read, readers_of
@@ -145,7 +145,11 @@ class Round:
         self._score(sampled)
         for row, reasons in self._rows(standing_out):
             self._look(row, reasons)
+        marked = marks.waiting(self._connection, self._limits.candidates)
+        for row, _ in self._rows({one["id"]: (one["at"], []) for one in marked}):
+            self._look(row, ["operator"])
         self._write(self._feedback())
+        marks.settle(self._connection, marked, self._found, self._now)
         self._connection.execute(_FORGET, {**self._reviewable, "now": self._now, "forgotten": self._now - FORGOTTEN})
         return self._report
 

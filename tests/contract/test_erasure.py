@@ -125,6 +125,9 @@ def _rows(tenant: str, user: str, call: CallRecord) -> dict[Table, list[dict[str
             {**own, "digest": unique, "at": NOW, "request_id": call.request_id, "feature": "f", "release": "r", "times": 1,
              "reasons": ["low_score"], "asked": {"question": user}, "seen": {}},
         ],
+        scores.eval_marks: [
+            {**own, "call_id": call.id, "at": NOW, "request_id": call.request_id, "note": f"says {user}", "marked_at": NOW},
+        ],
         shadow_answers.shadow_answers: [
             {**own, "id": unique, "shadow": 1, "at": NOW, "request_id": call.request_id, "feature": "f", "target": "t",
              "release": "r", "outcome": "ok", "latency_ms": 1.0, "cost": 1, "degraded": [], "request": f"says {user}"},

@@ -12,6 +12,7 @@ from conftest import ROOT
 from typer.main import get_command
 
 from app.cli import app
+from app.console.oidc.settings import OidcSettings
 from app.oncall.paging.settings import PagingSettings
 from app.settings import BudgetSettings, DeploySettings, EvalsSettings, HttpSettings, RecoverySettings, Settings
 
@@ -98,7 +99,7 @@ def test_the_readme_opens_with_the_two_commands() -> None:
     assert [line.split("#")[0].strip() for line in first.group(1).strip().splitlines()] == ["$ make demo", "$ make test"]
 
 
-NESTED = ("openai", "anthropic", "providers", "recovery", "budget", "http", "evals", "deploy", "paging")
+NESTED = ("openai", "anthropic", "providers", "recovery", "budget", "http", "evals", "deploy", "console_oidc", "paging")
 
 
 def test_the_example_environment_lists_every_setting_and_no_other() -> None:
@@ -110,6 +111,7 @@ def test_the_example_environment_lists_every_setting_and_no_other() -> None:
     nested |= {f"EVALS__{name.upper()}" for name in EvalsSettings.model_fields}
     nested |= {f"DEPLOY__{name.upper()}" for name in DeploySettings.model_fields}
     nested |= {f"PAGING__{name.upper()}" for name in PagingSettings.model_fields}
+    nested |= {f"CONSOLE_OIDC__{name.upper()}" for name in OidcSettings.model_fields}
     nested |= {f"BUDGET__{name.upper()}" for name in BudgetSettings.model_fields}
     assert documented == plain | nested | {"PROVIDERS__LOCAL__BASE_URL", "PROVIDERS__LOCAL__LEGACY_MAX_TOKENS", "SECRETS_DIR"}
 

@@ -106,15 +106,17 @@ async def _candidates(console: Console, query: Mapping[str, str]) -> dict[str, A
     state = query.get("state") if query.get("state") in STATES else "new"
     reason = query.get("reason", "") if query.get("reason") in REASONS else ""
     skip, engine = number_of(query.get("skip")), console.parts.engine
+    number = number_of(query.get("number")) or None
     known, states = await asyncio.gather(
         console.known.read(
-            ("candidates", state, reason, skip),
-            quality.candidates(engine, state=str(state), reason=reason, most=PAGE, skip=skip),
+            ("candidates", state, reason, skip, number),
+            quality.candidates(engine, state=str(state), reason=reason, most=PAGE, skip=skip, number=number),
         ),
         console.known.read("candidates' states", quality.candidate_states(engine)),
     )
     return {
-        "known": known, "listed": known.value, "state": state, "reason": reason, "reasons": REASONS, "states": STATES,
+        "known": known, "listed": known.value, "state": state, "reason": reason, "number": number, "reasons": REASONS,
+        "states": STATES,
         "counts": states.value or {}, "skip": skip, "page_size": PAGE, "question": question_of, "seen": seen_of,
         "kind": "none" if not (states.value or {}).get("new") else "warn", "words": candidates_words(states.value),
     }  # fmt: skip

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from app.audit.call_filter import CallFilter
+from app.audit.marks import marks_of
 from app.audit.query import find_calls, get_call, with_attempts
 from app.console import formats
 from app.console.console import ROUTES, VIEWING, Console
@@ -54,8 +55,11 @@ def router(console: Console) -> APIRouter:
         calls: list[Row] = known.value or []
         if not calls and not known.away:
             raise NotFound("No call has this trace. Records are written within two seconds, and kept for a month.")
+        ids = [row["id"] for row in calls]
+        marked = await console.known.read(("marks", trace_id), marks_of(console.parts.engine, ids))
         return console.page(
-            request, "trace.html", CALLS, title="Trace", known=known, calls=calls, trace_id=trace_id, bars=bars_of(calls),
+            request, "trace.html", CALLS, title="Trace", known=known, marks=marked.value or {},
+            calls=calls, trace_id=trace_id, bars=bars_of(calls),
             text=text_of,
             words=_words(known), kind=_kind(calls), around=await _around(console, calls),
         )  # fmt: skip

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 import pytest_asyncio
-from client import eventually
+from client import eventually, post, session
 from conftest import octant
 from signed_in import Person, signed_in
 from sqlalchemy import insert, select
@@ -117,3 +117,42 @@ async def test_a_candidate_is_dismissed_from_its_page(operator: Person, stored: 
     await eventually(shown, 30)
     again = await operator.get(f"/console/do/evals-dismiss?number={number}")
     assert again.status == 400
+
+
+async def test_a_call_is_marked_for_the_evals_from_its_trace_and_taken_back(
+    service_url: str, stack_env: dict[str, str], api_key: str, operator: Person, stored: AsyncEngine
+) -> None:
+    async with session(service_url, api_key) as http:
+        body = {"model": "smart", "user": "ada", "messages": [{"role": "user", "content": "is this a case?"}]}
+        trace = (await post(http, "/v1/chat/completions", body)).headers["octant-trace-id"]
+    way = f"/console/traces/{trace}"
+
+    async def recorded() -> bool:
+        return (await operator.get(way)).status == 200
+
+    await eventually(recorded)
+    page = await operator.get(way)
+    call = re.search(r'href="/console/do/evals-mark\?call=(call_\w+)&amp;trace=(\w+)"', page.text)
+    assert call
+    assert call[2] == trace
+    asked = await operator.get(f"/console/do/evals-mark?call={call[1]}&trace={trace}")
+    assert f'python -m evals mark {call[1]} --reason "…"' in asked.words
+    assert f'href="{way}"' in asked.text, "cancelling leads back to the trace"
+    fields = {"call": call[1], "trace": trace, "reason": f"{EVIL} wrong, says mary@example.org"}
+    done = await operator.submit("/console/do/evals-mark", fields)
+    assert (done.status, done.headers["location"].partition("?")[0]) == (303, way)
+    shown = await operator.get(way)
+    assert re.search(r"marked for the evals .*says <email:\w+>", shown.words), shown.words
+    assert "<script>alert" not in shown.text
+    assert (await operator.submit("/console/do/evals-mark", fields)).status == 400
+    key = octant(stack_env, "key", "create", "acme", "--name", "marks viewer", "--scope", "view", "--quiet").strip()
+    async with signed_in(service_url, key) as viewer:
+        assert "/console/do/" not in (await viewer.get(way)).text
+        assert (await viewer.submit("/console/do/evals-unmark", fields)).status == 403
+    assert (await operator.submit("/console/do/evals-unmark", fields)).status == 303
+    of_it = select(actions.c.action, actions.c.outcome).where(actions.c.subject.contains(call[1])).order_by(actions.c.number)
+    async with stored.connect() as connection:
+        logged = (await connection.execute(of_it)).all()
+    assert [(row.action, row.outcome) for row in logged] == [
+        ("evals mark", "begun"), ("evals mark", "ok"), ("evals unmark", "begun"), ("evals unmark", "ok"),
+    ]  # fmt: skip

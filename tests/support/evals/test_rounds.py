@@ -18,7 +18,9 @@ from records import a_record
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.audit import marks
 from app.audit.rows import Writer
+from app.domain.errors import InvalidRequest, NotFound
 from app.security.guard.guard import fence
 from app.settings import EvalsSettings
 from evals.cases import InvalidSuite
@@ -30,6 +32,7 @@ from evals.online.rounds import LOCK, Round, RoundReport, once
 SUITES = chosen(["support"])
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ONE = timedelta(seconds=1)
+TABLES = "calls, attempts, feedback, eval_scores, eval_candidates, eval_marks, eval_position, eval_drift, support_handovers"
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +46,7 @@ async def writer(own_url: str) -> AsyncIterator[Writer]:
     engine: AsyncEngine = create_async_engine(own_url)
     yield Writer(engine)
     async with engine.begin() as connection:
-        await connection.execute(
-            text("TRUNCATE calls, attempts, feedback, eval_scores, eval_candidates, eval_position, eval_drift, support_handovers")
-        )
+        await connection.execute(text(f"TRUNCATE {TABLES}"))
     await engine.dispose()
 
 
@@ -377,3 +378,32 @@ async def test_questions_without_evidence_crowd_nothing_out(engine: Engine, writ
     finished = go(engine, candidates=5)
     assert finished.candidates == {"guard_flag": 3, "hand_over": 2}
     assert finished.left_out["candidates"] == 7
+
+
+async def test_a_marked_call_becomes_a_candidate_with_its_operators_words(engine: Engine, writer: Writer, own_url: str) -> None:
+    """Whichever pass was marked, and however good the answer; one that no suite reads becomes none."""
+    tool = json.dumps({"parts": [{"tool_use": "get_order", "arguments": "{}"}], "stop": "tool_use"})
+    same = {"request_id": "req_marked", "trace_id": "a" * 32}
+    first, last = call("", 61, response=tool, **same), call(GOOD, 59, **same)
+    foreign, later = call("x", 99, feature="chat.completions"), call(GOOD, 58, question="Later?")
+    await writer.write([first, last, foreign, later])
+    service = create_async_engine(own_url)
+    for one in (first, foreign):
+        await marks.mark(service, one.id, "names the article")
+    with pytest.raises(InvalidRequest, match="marked already"):
+        await marks.mark(service, first.id, "again")
+    with pytest.raises(NotFound):
+        await marks.mark(service, "call_none", "x")
+    await marks.mark(service, later.id, "a slip")
+    await marks.unmark(service, later.id)
+    assert go(engine).candidates == {"operator": 1}
+    (candidate,) = candidates.listed(engine, "new", "operator", 10)
+    assert (candidate["request_id"], candidate["notes"]) == ("req_marked", ["names the article"])
+    found = await marks.marks_of(service, [first.id, foreign.id, later.id])
+    assert {name: (one.candidate, one.state) for name, one in found.items()} == {
+        first.id: (candidate["id"], "new"), foreign.id: (None, None),
+    }  # fmt: skip
+    with pytest.raises(InvalidRequest, match="Dismiss its candidate"):
+        await marks.unmark(service, first.id)
+    assert go(engine, NOW + 2 * ONE).candidates.total() == 0, "a mark is taken up once"
+    await service.dispose()

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.console import formats
+from app.console.console import _environment
 from app.console.ranges import PRESETS, range_of
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
@@ -71,3 +72,24 @@ def test_a_range_has_at_most_ninety_steps() -> None:
     for preset in PRESETS:
         found = range_of({"range": preset}, now=NOW)
         assert 30 <= (found.until - found.since) / found.width <= 180
+
+
+@pytest.mark.parametrize(
+    ("named", "shown"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/156.0.0.0 Safari/537.36", "Chrome 156, Linux"),
+        ("Mozilla/5.0 (Windows NT 10.0) Chrome/156.0 Safari/537.36 Edg/156.0", "Edge 156, Windows"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Version/19.0 Mobile/15E148 Safari/604.1", "Safari 19, iPhone"),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox 140, macOS"),
+        ("curl/8.0", "curl/8.0"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_a_browser_is_named_in_short(named: str, shown: str) -> None:
+    assert formats.browser(named) == shown
+
+
+def test_backticks_are_code_and_all_else_is_text() -> None:
+    words = _environment().filters["words"]
+    assert words("`octant <b>` & `x`") == "<code>octant &lt;b&gt;</code> &amp; <code>x</code>"
+    assert words("one ` <i>") == "one ` &lt;i&gt;"

@@ -1,0 +1,377 @@
+"""Signing in to the console at a provider of identities: one that we did not write, and one that misbehaves (S8)."""
+
+import asyncio
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from html import unescape
+from http.cookies import SimpleCookie
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from urllib.parse import parse_qs, quote, urlsplit
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from fastapi import FastAPI
+from identities import Handler, Identities
+from joserfc.jwk import ECKey
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.types import Message, Receive, Scope, Send
+
+from app.audit.actions import ActionLog
+from app.console import provider_sign_in, sign_in
+from app.console.console import COOKIE, Console
+from app.console.oidc import provider as provider_module
+from app.console.oidc.provider import OpenIdProvider
+from app.console.oidc.settings import OidcSettings
+from app.console.parts import ConsoleParts
+from app.edge.failed_logins import FailedLogins
+from app.edge.proxies import Proxies
+from app.security.redaction.redactor import Redactor
+from app.stack.embedded import free_port
+
+SECRET = b"a secret for tests of sign-ins"
+
+
+@dataclass
+class Browser:
+    """A browser that keeps cookies and follows nothing. The application is called without a server."""
+
+    app: FastAPI
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    async def get(self, path: str) -> tuple[int, str, str]:
+        """The status, the text, and where it leads."""
+        parts, got = urlsplit(path), list[Message]()
+        cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        scope: Scope = {
+            "type": "http", "method": "GET", "path": parts.path, "raw_path": parts.path.encode(), "http_version": "1.1",
+            "query_string": parts.query.encode(), "headers": [(b"cookie", cookie.encode()), (b"user-agent", b"a test")],
+            "client": ("127.0.0.1", 1), "server": ("localhost", 80), "root_path": "", "octant.request_id": "req_1",
+        }  # fmt: skip
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            got.append(message)
+
+        await self.app(scope, cast("Receive", receive), cast("Send", send))
+        headers = [(name.decode(), value.decode()) for name, value in got[0]["headers"]]
+        for _, value in (pair for pair in headers if pair[0] == "set-cookie"):
+            assert {"Secure", "HttpOnly", "Path=/"} <= {part.strip() for part in value.split(";")}
+            for name, morsel in SimpleCookie(value).items():
+                self.cookies.pop(name, None)
+                if morsel["max-age"] != "0":
+                    self.cookies[name] = morsel.value
+        body = b"".join(message.get("body", b"") for message in got[1:]).decode()
+        return got[0]["status"], body, dict(headers).get("location", "")
+
+    @property
+    def token(self) -> str:
+        return self.cookies.get(COOKIE, "")
+
+
+@dataclass
+class Door:
+    """A console whose sign-ins go to a provider."""
+
+    console: Console
+    app: FastAPI
+
+    def browser(self) -> Browser:
+        return Browser(self.app)
+
+
+def door(engine: AsyncEngine, notes: Path, settings: OidcSettings, secret: str = "") -> Door:
+    redactor = Redactor(SECRET)
+    parts = SimpleNamespace(
+        engine=engine, redactor=redactor, secret=SECRET, actions=ActionLog(engine, secret=SECRET, notes=notes),
+        people=OpenIdProvider(settings, client_secret=lambda: secret), idle=timedelta(hours=2), lifetime=timedelta(hours=12),
+        environment="test", switch=SimpleNamespace(stopped_words=()),
+    )  # fmt: skip
+    console, app = Console(cast("ConsoleParts", parts)), FastAPI(redirect_slashes=False)
+    app.state.console = console
+    app.state.edge = SimpleNamespace(failed_logins=FailedLogins(20, Proxies("127.0.0.1")))
+    for made in (sign_in, provider_sign_in):
+        app.include_router(made.router(console))
+    return Door(console, app)
+
+
+def settings_of(issuer: str, **changed: object) -> OidcSettings:
+    whole = {"issuer": issuer, "client_id": "octant", "url": "http://localhost:8080", "operators": {"sre"}, "viewers": {"staff"}}
+    return OidcSettings.model_validate({**whole, **changed})
+
+
+@pytest_asyncio.fixture
+async def identities() -> AsyncIterator[Identities]:
+    made = Identities()
+    await made.server.start_server()
+    yield made
+    await made.server.close()
+
+
+@pytest.fixture
+def here(engine: AsyncEngine, tmp_path: Path, identities: Identities) -> Door:
+    return door(engine, tmp_path / "notes", settings_of(identities.issuer, patience=5))
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A provider that we did not write."""
+    port, people = free_port(), ({"sub": "ada", "groups": ["sre"]}, {"sub": "eve", "groups": ["sales"]})
+    claims = [part for one in people for part in ("--user-claims", json.dumps(one))]
+    command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port), "--require-nonce", "true", *claims]
+    log = tmp_path_factory.mktemp("provider") / "log"
+    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
+        deadline = time.monotonic() + 60
+        while not _listens(port):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+        process.terminate()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def begun(browser: Browser, to: str = "/console") -> str:
+    """Begin to sign in. Returns the provider's address."""
+    status, _, way = await browser.get(f"/console/sign-in/oidc?to={quote(to)}")
+    assert status == 303
+    return way
+
+
+async def ended(browser: Browser, identities: Identities, way: str) -> tuple[int, str]:
+    """Come back with the provider's yes."""
+    code, state = identities.approve(way)
+    status, body, _ = await browser.get(f"/console/sign-in/oidc/back?code={code}&state={state}")
+    return status, " ".join(unescape(re.sub(r"<[^>]*>", " ", body)).split())
+
+
+async def test_a_provider_that_we_did_not_write_signs_its_people_in(engine: AsyncEngine, provider: str, tmp_path: Path) -> None:
+    here = door(engine, tmp_path / "notes", settings_of(provider), secret="a word")
+    for person, status, words in (("ada", 200, ""), ("eve", 403, "no role here")):
+        browser = here.browser()
+        way = await begun(browser, "/console/calls?range=1h")
+        async with aiohttp.ClientSession() as http, http.post(way, data={"sub": person}, allow_redirects=False) as answer:
+            back = answer.headers["location"]
+        assert back.startswith("http://localhost:8080/console/sign-in/oidc/back?")
+        got, body, _ = await browser.get(back.removeprefix("http://localhost:8080"))
+        assert (got, words in unescape(body), bool(browser.token)) == (status, True, person == "ada"), body
+        assert person == "eve" or 'content="0;url=/console/sign-in?kept=1&amp;to=%2Fconsole%2Fcalls%3Frange%3D1h"' in body
+
+
+async def test_a_person_has_a_session_that_is_listed_logged_and_ends(
+    engine: AsyncEngine, here: Door, identities: Identities
+) -> None:
+    subject = f"{uuid.uuid4().hex}@corp.example"
+    identities.change = lambda claims: {**claims, "sub": subject, "groups": ["staff"]}
+    browser = here.browser()
+    assert (await ended(browser, identities, await begun(browser)))[0] == 200
+    session = await here.console.sessions.find(browser.token)
+    assert session
+    assert (session.role, session.may_act, session.holder.person) == ("viewer", False, "ada@corp.example")
+    assert subject not in session.actor, "the log is never erased: an address of a person is redacted"
+    listed = {one.id: one for one in await here.console.sessions.list()}
+    assert listed[session.id].holder.issuer == identities.issuer
+    newest = (await here.console.parts.actions.newest(1))[0]
+    assert (f"{newest.actor} in the console", newest.action) == (session.actor, "console sign-in")
+    await here.console.sessions.end(session.id, by="a test")
+    assert await here.console.sessions.find(browser.token) is None
+
+
+async def test_sessions_end_with_the_provider_that_is_set(
+    engine: AsyncEngine, here: Door, identities: Identities, tmp_path: Path
+) -> None:
+    browser = here.browser()
+    await ended(browser, identities, await begun(browser))
+    for issuer in ("", "https://another.example"):
+        other = door(engine, tmp_path / "notes", settings_of(issuer))
+        assert await other.console.sessions.find(browser.token) is None
+
+
+async def test_a_sign_in_is_good_for_one_session(here: Door, identities: Identities) -> None:
+    browser = here.browser()
+    way = await begun(browser)
+    kept = dict(browser.cookies)
+    assert (await ended(browser, identities, way))[0] == 200
+    again = Browser(here.app, kept)  # the same state and cookie, and the provider gives another code for it
+    status, words = await ended(again, identities, way)
+    assert (status, again.token) == (401, "")
+    assert "used already" in words
+
+
+async def test_a_code_or_state_of_another_browser_is_refused(here: Door, identities: Identities) -> None:
+    mine, theirs = here.browser(), here.browser()
+    code, _ = identities.approve(await begun(theirs))
+    _, state = identities.approve(await begun(mine))
+    status, body, _ = await mine.get(f"/console/sign-in/oidc/back?code={code}&state={state}")
+    assert (status, mine.token) == (401, "")
+    assert "does not take this sign-in" in body
+    status, words = await ended(here.browser(), identities, await begun(theirs))
+    assert status == 401
+    assert "did not begin in this browser" in words
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "words"),
+    [
+        ({"nonce": "another"}, 401, "belongs to another sign-in"),
+        ({"aud": "another"}, 401, "not a valid sign-in"),
+        ({"exp": 1}, 401, "has expired"),
+        ({"iss": "https://evil.example"}, 401, "not a valid sign-in"),
+        ({"groups": ["sales"]}, 403, "no role here"),
+        ({"groups": None}, 403, "no role here"),
+    ],
+)
+async def test_an_answer_that_does_not_count_opens_nothing(
+    here: Door, identities: Identities, changed: dict[str, Any], status: int, words: str
+) -> None:
+    identities.change = lambda claims: {**claims, **changed}
+    browser = here.browser()
+    got, shown = await ended(browser, identities, await begun(browser))
+    assert (got, browser.token) == (status, "")
+    assert words in shown
+
+
+async def _hang(_: web.Request) -> web.Response:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def _elsewhere(_: web.Request) -> web.Response:
+    raise web.HTTPFound("/elsewhere")
+
+
+async def _huge(request: web.Request) -> web.StreamResponse:
+    answer = web.StreamResponse()
+    await answer.prepare(request)
+    for _ in range(40):
+        await answer.write(b" " * 65_536)
+    return answer
+
+
+async def _no_object(_: web.Request) -> web.Response:
+    return web.json_response(["x"])
+
+
+async def _no_client(_: web.Request) -> web.Response:
+    return web.json_response({"error": "invalid_client"}, status=401)
+
+
+@pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys", "/token"])
+@pytest.mark.parametrize("answer", [_hang, _elsewhere, _huge, _no_object])
+async def test_a_provider_that_misbehaves_is_named_and_waited_for_a_while(
+    engine: AsyncEngine, tmp_path: Path, identities: Identities, path: str, answer: Handler
+) -> None:
+    here = door(engine, tmp_path / "notes", settings_of(identities.issuer, patience=0.2 if answer is _hang else 10))
+    identities.instead[path] = answer
+    browser = here.browser()
+    status, body, way = await browser.get("/console/sign-in/oidc")
+    if status == 303:
+        status, body = await ended(browser, identities, way)
+    assert (status, browser.token) == (503, "")
+    assert "The provider of sign-ins" in body
+    assert "Sign in with an API key" in body
+    assert "/elsewhere" not in identities.visited
+
+
+async def test_a_client_that_the_provider_refuses_is_a_matter_of_settings(here: Door, identities: Identities) -> None:
+    identities.instead["/token"] = _no_client
+    browser = here.browser()
+    status, words = await ended(browser, identities, await begun(browser))
+    assert (status, "check its id and secret" in words) == (503, True)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"issuer": "https://evil.example"}, {"token_endpoint": "http://id.example/token"}, {"jwks_uri": "file:///etc/passwd"},
+        {"authorization_endpoint": "javascript:alert(1)"}, {"token_endpoint": None},
+    ],
+)  # fmt: skip
+async def test_a_discovery_document_that_leads_astray_is_refused(
+    here: Door, identities: Identities, more: dict[str, Any]
+) -> None:
+    identities.more = more
+    status, body, way = await here.browser().get("/console/sign-in/oidc")
+    assert (status, way) == (503, "")
+    assert "names an" in body
+
+
+async def test_a_new_key_of_the_provider_is_found(here: Door, identities: Identities, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its keys are read again for a token with a key that is not known, but not for each such token."""
+
+    async def status() -> int:
+        browser = here.browser()
+        return (await ended(browser, identities, await begun(browser)))[0]
+
+    assert await status() == 200
+    identities.key = ECKey.generate_key("P-256", {"kid": "two"})
+    assert await status() == 401, "the keys were read just now"
+    monkeypatch.setattr(provider_module, "AGAIN_AFTER", 0.0)
+    assert await status() == 200
+
+
+async def test_another_providers_answer_is_refused_before_its_code_is_sent(here: Door, identities: Identities) -> None:
+    """RFC 9207, and the errors that a provider names: a text of a stranger is not shown."""
+    browser = here.browser()
+    code, state = identities.approve(await begun(browser))
+    status, body, _ = await browser.get(f"/console/sign-in/oidc/back?code={code}&state={state}&iss=https://evil.example")
+    assert (status, "another provider" in body, identities.forms) == (401, True, [])
+    for error, shown in (("access_denied", "access_denied"), ("<b>evil</b>", "(error)")):
+        browser = here.browser()
+        _, state = identities.approve(await begun(browser))
+        status, body, _ = await browser.get(f"/console/sign-in/oidc/back?error={quote(error)}&state={state}")
+        assert (status, shown in body, "evil" in body) == (401, True, False)
+
+
+@pytest.mark.parametrize("to", ["https://evil.example", "//evil.example", "/\\evil.example", "/console/../v1", "x" * 5000])
+async def test_a_sign_in_at_the_provider_leads_into_the_console_alone(here: Door, identities: Identities, to: str) -> None:
+    browser = here.browser()
+    way = await begun(browser, to)
+    assert way.startswith(f"{identities.issuer}/authorize?")
+    code, state = identities.approve(way)
+    status, body, _ = await browser.get(f"/console/sign-in/oidc/back?code={code}&state={state}")
+    assert status == 200
+    assert 'url=/console/sign-in?kept=1&amp;to=%2Fconsole"' in body
+
+
+async def test_an_address_that_guesses_has_to_wait(here: Door) -> None:
+    browser = here.browser()
+    found = [(await browser.get("/console/sign-in/oidc/back?code=x&state=y"))[0] for _ in range(21)]
+    assert (found[0], found[-1]) == (401, 429)
+
+
+async def test_the_secret_and_the_verifier_leave_for_the_token_endpoint_alone(
+    engine: AsyncEngine, tmp_path: Path, identities: Identities
+) -> None:
+    identities.more = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
+    here = door(engine, tmp_path / "notes", settings_of(identities.issuer), secret="a word")
+    browser = here.browser()
+    way = await begun(browser)
+    assert (await ended(browser, identities, way))[0] == 200
+    form, asked = identities.forms[0], parse_qs(urlsplit(way).query)
+    assert (form["client_secret"], asked["code_challenge_method"], asked["response_type"]) == ("a word", ["S256"], ["code"])
+    assert form["code_verifier"] not in way
+    async with engine.connect() as connection:
+        rows = (
+            await connection.execute(text("SELECT * FROM console_sessions WHERE issuer = :i"), {"i": identities.issuer})
+        ).all()
+    assert rows
+    assert not any(word in str(rows) for word in (form["code_verifier"], asked["state"][0], browser.token))
