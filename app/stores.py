@@ -231,6 +231,7 @@ class ValkeyPool(BlockingConnectionPool):
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - redis-py's own
         """See `BlockingConnectionPool`."""
         super().__init__(**options)
+        self.connection_class = type("Connection", (_Sending, self.connection_class), {})
         self._opened: WeakKeyDictionary[AbstractConnection, float] = WeakKeyDictionary()
         self._trusted_since = 0.0
 
@@ -248,6 +249,20 @@ class ValkeyPool(BlockingConnectionPool):
         if not connection.is_connected:
             self._trusted_since = time.monotonic()
         await super().release(connection)
+
+
+class _Sending:
+    """A connection that sends without a task of its own: redis-py starts one for each command, to limit its time."""
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: ANN401, FBT001, FBT002 - redis-py's
+        """Write at once what the system takes at once; the rest, and whatever is wrong, the client's own way."""
+        writer = getattr(self, "_writer", None)
+        if writer is None or writer.transport.is_closing() or writer.transport.get_write_buffer_size():
+            await super().send_packed_command(command, check_health)  # type: ignore[misc] # of the class beside
+            return
+        writer.writelines([command] if isinstance(command, bytes) else command)
+        if writer.transport.get_write_buffer_size():
+            await super().send_packed_command(b"", check_health)  # type: ignore[misc] # waits until all has left
 
 
 def build_valkey(settings: Settings) -> Redis:

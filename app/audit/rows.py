@@ -1,7 +1,8 @@
 """From a record to rows, and rows to Postgres by COPY (psycopg 3, "Using COPY TO and COPY FROM")."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Table, text
@@ -9,9 +10,25 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit import erasures, partitions
 from app.audit.tables import attempts, calls
-from app.domain.calls import Attempt, Usage
+from app.domain.calls import Attempt
 from app.domain.records import CallRecord
 from app.domain.turns import Turns
+
+_USAGE = {
+    "input_tokens": "usage.input",
+    "output_tokens": "usage.output",
+    "cached_input_tokens": "usage.cached_input",
+    "cache_write_tokens": "usage.cache_write",
+    "reasoning_tokens": "usage.reasoning",
+    "usage_estimated": "usage.estimated",
+}
+PLAIN = frozenset({int, float, bool, type(None), datetime})
+Row = Sequence[Any]
+# The columns of each table in their order.
+_call_row: Callable[[CallRecord], Row] = attrgetter(*(_USAGE.get(column.name, column.name) for column in calls.columns))
+_of_attempt: Callable[[Attempt], Row] = attrgetter(
+    *(_USAGE.get(column.name, column.name) for column in attempts.columns if column.name not in ("call_id", "at"))
+)
 
 
 class Writer:
@@ -39,9 +56,8 @@ class Writer:
         self._days = {day for day in self._days | days if day >= yesterday}
 
 
-async def _copy(connection: AsyncConnection, table: Table, rows: Iterable[dict[str, Any]], *, again: bool) -> None:
-    columns = [c.name for c in table.columns]
-    names = ", ".join(f'"{name}"' for name in columns)
+async def _copy(connection: AsyncConnection, table: Table, rows: Iterable[Row], *, again: bool) -> None:
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
     target = table.name
     if again:
         target = f"{table.name}_again"
@@ -51,7 +67,7 @@ async def _copy(connection: AsyncConnection, table: Table, rows: Iterable[dict[s
     async with raw.cursor() as cursor, cursor.copy(f'COPY "{target}" ({names}) FROM STDIN') as copy:
         turns = Turns()
         for row in rows:
-            await copy.write_row([storable(row[name]) for name in columns])
+            await copy.write_row([value if type(value) in PLAIN else _copied(value) for value in row])
             await turns.give()
     if again:
         into = f'INSERT INTO "{table.name}" ({names}) SELECT {names} FROM {target} ON CONFLICT DO NOTHING'  # noqa: S608 - our own names
@@ -62,27 +78,17 @@ def storable(value: Any) -> Any:  # noqa: ANN401 - any column value
     """Postgres text holds neither NUL nor half a surrogate pair, and JSON may bring both."""
     if isinstance(value, list | tuple):
         return [storable(item) for item in value]
-    if not isinstance(value, str):
+    if not isinstance(value, str) or (value.isascii() and "\0" not in value):
         return value
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
-def _call_row(record: CallRecord) -> dict[str, Any]:
-    own = {c.name: getattr(record, c.name) for c in calls.columns if hasattr(record, c.name)}
-    return {**own, **_usage(record.usage), "degraded": list(record.degraded)}
+def _copied(value: Any) -> Any:  # noqa: ANN401 - any column value
+    """As `storable`; an empty array as its text, because to write it as one costs as much as all the rest of a row."""
+    return "{}" if isinstance(value, list | tuple) and not value else storable(value)
 
 
-def _attempt_row(record: CallRecord, attempt: Attempt) -> dict[str, Any]:
-    own = {c.name: getattr(attempt, c.name) for c in attempts.columns if hasattr(attempt, c.name)}
-    return {**own, **_usage(attempt.usage), "call_id": record.id, "at": record.at}
-
-
-def _usage(usage: Usage) -> dict[str, Any]:
-    return {
-        "input_tokens": usage.input,
-        "output_tokens": usage.output,
-        "cached_input_tokens": usage.cached_input,
-        "cache_write_tokens": usage.cache_write,
-        "reasoning_tokens": usage.reasoning,
-        "usage_estimated": usage.estimated,
-    }
+def _attempt_row(record: CallRecord, attempt: Attempt) -> Row:
+    """The columns of `attempts` in their order: the first is the call's id."""
+    number, *rest = _of_attempt(attempt)
+    return (record.id, number, record.at, *rest)

@@ -139,6 +139,7 @@ class Budget:
         self._closing = True
         tasks = [*self._watch.tasks, *([self._settling] if self._settling else [])]
         await asyncio.gather(end(*tasks, within=grace), self._sweeping.stop(), self._epoch_watch.stop())
+        await self._trips.aclose()
         if self._journal:
             self._journal.close()
 
@@ -164,7 +165,7 @@ class Budget:
             tokens=tokens,
         )
         try:
-            await self._take_shielded(hold, amount, limited=True)
+            await self._take(hold, amount, limited=True)
         except asyncio.CancelledError:
             self.settle(hold)  # the caller left during the take: money that Valkey grants now is given back
             raise
@@ -177,7 +178,7 @@ class Budget:
         """
         if hold.taking:  # its caller may have left: takes are numbered, so each is over before the next begins
             await asyncio.wait([hold.taking])
-        await self._take_shielded(hold, amount, limited=False)
+        await self._take(hold, amount, limited=False)
 
     def settle(self, hold: Hold) -> None:
         """Give back unspent money: queued, never blocking, safe in a ``finally`` of a cancelled task."""
@@ -251,13 +252,8 @@ class Budget:
         if any(wait != 0 for wait in waits):
             raise DependencyUnavailable("The budget's counters are being rebuilt.", retry_after=max(1.0, max(waits) / 1000))
 
-    async def _take_shielded(self, hold: Hold, amount: MicroUSD, *, limited: bool) -> None:
-        """Take in a separate task: a script that was sent may run although its caller left. `settle` waits for it."""
-        hold.takes += 1
-        hold.taking = asyncio.ensure_future(self._take(hold, amount, limited=limited))
-        await asyncio.shield(hold.taking)
-
     async def _take(self, hold: Hold, amount: MicroUSD, *, limited: bool) -> None:
+        hold.takes += 1
         check_request_cap(hold, amount)
         for last in (False, True):
             if self._watch.away:
@@ -278,7 +274,8 @@ class Budget:
         granted = 0
         for tries in range(TRIES):
             arguments = hold.take_arguments(amount, granted, limited=limited)
-            status, *rest = await self._hold(keys=hold.take_keys(limited=limited), args=arguments)
+            keys = hold.take_keys(limited=limited)
+            status, *rest = await self._hold(keys=keys, args=arguments, sent=hold.is_taking)  # `settle` waits for its end
             if status == "ok":
                 hold.amount, hold.taken = MicroUSD(hold.amount + amount), hold.takes
                 self._live[hold.lease_id] = hold

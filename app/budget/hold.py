@@ -1,13 +1,14 @@
 """One call's money: its hold, its spending, and the arguments of the scripts for both."""
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from app.budget.scopes import DAY_SECONDS, Scope, key, shard_of
 from app.domain.calls import Identity, RateLimits, RateState
+from app.domain.json_text import ascii_only
 from app.domain.money import ZERO, MicroUSD
 
 LEASE_MARGIN = 30.0  # seconds a lease outlives its call's deadline: settling is queued
@@ -38,16 +39,29 @@ class Hold:
     amount: MicroUSD = ZERO
     spent: MicroUSD = ZERO
     used: int = 0
-    taking: asyncio.Future[None] | None = None
+    taking: asyncio.Future[Any] | None = None
     local: MicroUSD = ZERO
     rates: Mapping[str, RateState] = field(default_factory=dict)
     shard: int = field(init=False)
     entry: str = field(init=False)
+    subjects: Sequence[tuple[str, RateLimits]] = field(init=False)
+    _keys: Sequence[str] = field(init=False)
+    _subject_keys: Sequence[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Write the ledger entry. It is stored with the lease, for the process that settles it."""
-        self.shard = shard_of(self.identity.tenant.id)
-        self.entry = json.dumps(
+        """Write the ledger entry. It is stored with the lease, for the process that settles it.
+
+        ``subjects``: tenant and API key, if rate limits apply to them, each by its part of the key names.
+        """
+        tenant = self.identity.tenant
+        self.shard = shard_of(tenant.id)
+        who = (("tenant", tenant.limits), (f"key:{self.identity.key_id}", self.identity.limits))
+        self.subjects = [(name, limits) for name, limits in who if limits]
+        shard = self.shard
+        day = key(shard, "all", "day", self.day)
+        self._keys = [epoch_key(shard), self.lease_key, leases_key(shard), day, *(s.key for s in self.scopes)]
+        self._subject_keys = [key(shard, tenant.id, kind, name) for name, _ in self.subjects for kind in ("rates", "live")]
+        self.entry = ascii_only(
             {
                 "tenant": self.identity.tenant.id,
                 "user": self.identity.user,
@@ -58,9 +72,12 @@ class Hold:
                 "month": self.scopes[1].window,
                 "all": self.day,
                 "ends": [int(s.resets_at.timestamp()) for s in self.scopes[:2]],
-            },
-            separators=(",", ":"),
+            }
         )
+
+    def is_taking(self, answer: asyncio.Future[Any]) -> None:
+        """Note the take under way."""
+        self.taking = answer
 
     def spend(self, cost: MicroUSD, tokens: int = 0) -> None:
         """Count a paid reply. It is charged even if the call fails later."""
@@ -73,19 +90,13 @@ class Hold:
         return MicroUSD(self.amount - self.spent)
 
     @property
-    def subjects(self) -> list[tuple[str, RateLimits]]:
-        """Tenant and API key, if rate limits apply to them, each by its part of the key names."""
-        who = [("tenant", self.identity.tenant.limits), (f"key:{self.identity.key_id}", self.identity.limits)]
-        return [(name, limits) for name, limits in who if limits]
-
-    @property
     def lease_key(self) -> str:
         """The lease's key."""
         return lease_prefix(self.shard) + self.lease_id
 
     def take_keys(self, *, limited: bool) -> list[str]:
         """The keys of ``hold.lua``; ``limited``: rate limits count this."""
-        return [*self._keys(), *(self._subject_keys() if limited else ())]
+        return [*self._keys, *(self._subject_keys if limited else ())]
 
     def take_arguments(self, amount: int, granted: int, *, limited: bool, forced: bool = False) -> list[str | int]:
         """The arguments of ``hold.lua``. ``granted``: the shard's part of the global day, as last reported."""
@@ -99,7 +110,7 @@ class Hold:
 
     def settle_keys(self) -> list[str]:
         """The keys of ``settle.lua``."""
-        return [*self._keys(), key(self.shard, "ledger"), *self._subject_keys()]
+        return [*self._keys, key(self.shard, "ledger"), *self._subject_keys]
 
     def settle_arguments(self, shares: Sequence[int]) -> list[str | int]:
         """The arguments of ``settle.lua``. ``shares``: percentages of a limit at which an alert fires."""
@@ -122,14 +133,6 @@ class Hold:
                 state = RateState(limit, left, back / 1000)
                 found[kind] = min(found.get(kind, state), state, key=lambda s: s.remaining)
         self.rates = found
-
-    def _keys(self) -> list[str]:
-        day = key(self.shard, "all", "day", self.day)
-        return [epoch_key(self.shard), self.lease_key, leases_key(self.shard), day, *(s.key for s in self.scopes)]
-
-    def _subject_keys(self) -> list[str]:
-        tenant = self.identity.tenant.id
-        return [key(self.shard, tenant, kind, name) for name, _ in self.subjects for kind in ("rates", "live")]
 
 
 def lease_prefix(shard: int) -> str:

@@ -46,7 +46,11 @@ def tiers_of(table: PriceTable, provider: str, model: str) -> tuple[Price, ...]:
 def cost(usage: Usage, tiers: Sequence[Price]) -> MicroUSD:
     """Price a reply. The tier is chosen by the whole input, cached tokens included, as vendors do."""
     prompt_tokens = usage.input + usage.cached_input + usage.cache_write
-    price = max((t for t in tiers if prompt_tokens >= t.from_input_tokens), key=lambda t: t.from_input_tokens)
+    price = (
+        tiers[0]
+        if len(tiers) == 1
+        else max((t for t in tiers if prompt_tokens >= t.from_input_tokens), key=lambda t: t.from_input_tokens)
+    )
     millionths = (
         usage.input * price.input
         + usage.cached_input * price.cached_input
@@ -62,6 +66,10 @@ def worst_case(input_tokens: int, max_output_tokens: int, tiers: Sequence[Price]
 
     ``hour_cache``: it may be kept there for an hour.
     """
+    if len(tiers) == 1:
+        price = tiers[0]
+        dearest = max(price.input, price.cache_write, price.hour_write if hour_cache else 0)
+        return MicroUSD(-(-(input_tokens * dearest + max_output_tokens * price.output) // TOKENS_PER_MILLION))
     dearest = max(max(t.input, t.cache_write, t.hour_write if hour_cache else 0) for t in tiers)
     output = max(t.output for t in tiers)
     return MicroUSD(-(-(input_tokens * dearest + max_output_tokens * output) // TOKENS_PER_MILLION))

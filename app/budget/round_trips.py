@@ -1,18 +1,30 @@
-"""Scripts of many calls in one round trip to Valkey.
+"""Scripts to Valkey on one connection: each leaves at once, and answers come in the order of the scripts.
 
-A round trip costs a worker some ten times the CPU of one more script in it. So scripts that are to run while one round trip is
-under way wait for its end and leave together; on a quiet service each leaves at once. Each script stays atomic by itself.
+The client's own pool sends one command at a time on each connection, with a task, four locks and three timers: many times the
+cost of a script. Each script stays atomic by itself. A connection that breaks fails the scripts on their way, and the next one
+opens another; who sent a script decides whether to send it again.
 """
 
 import asyncio
+import math
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
+import hiredis
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.connection import Connection, ConnectionPool
 from redis.commands.core import AsyncScript
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import ConnectionError as ValkeyConnectionError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as ValkeyTimeoutError
+
+from app.domain.periodic import end, spawn
+
+OnSent = Callable[[asyncio.Future[Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,92 +40,148 @@ class RoundTrips:
     """See the module. A cluster client's pipelines take no scripts: there each run is a round trip of its own."""
 
     def __init__(self, valkey: Redis) -> None:
-        """Nothing waits yet."""
+        """Nothing connects before the first script."""
         self._valkey = valkey
         self._clustered = isinstance(cast("object", valkey), RedisCluster)  # the same commands, typed apart
-        self._waiting: list[tuple[Run, asyncio.Future[Any]]] = []
-        self._under_way = False
-        self._leaving: asyncio.Task[None] | None = None  # kept, for the loop keeps tasks weakly
+        self._line: _Line | None = None
+        self._opening: asyncio.Task[_Line] | None = None
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        if self._line:
+            await self._line.aclose()
 
     def joining(self, script: AsyncScript) -> Callable[..., Awaitable[Any]]:
-        """The script, called as ever, which runs with the next round trip."""
+        """The script, called as ever. ``sent`` gets the answer under way: the script runs even if its caller leaves."""
 
-        async def run(*, keys: Sequence[str], args: Sequence[Any]) -> Any:  # noqa: ANN401 - a script's own answer
-            return await self.run(Run(script, keys, args))
+        async def run(*, keys: Sequence[str], args: Sequence[Any], sent: OnSent = lambda _: None) -> Any:  # noqa: ANN401 - its own answer
+            return await self.run(Run(script, keys, args), sent)
 
         return run
 
-    async def run(self, run: Run) -> Any:  # noqa: ANN401 - a script's own answer
-        """Run a script: now, or with the next round trip if one is under way. Raises the client's errors."""
-        if self._clustered:
-            return await run.script(keys=list(run.keys), args=list(run.arguments))
-        if self._under_way:
-            answer = asyncio.get_running_loop().create_future()
-            self._waiting.append((run, answer))
-            return await answer
-        self._under_way = True
-        try:
-            (found,) = await self.all([run])
-        except (RedisError, OSError) as error:
-            self._fail(self._waiting, error)
-            raise
-        finally:
-            self._under_way = bool(self._waiting)
-            if self._waiting:
-                self._leaving = asyncio.create_task(self._leave())
+    async def run(self, run: Run, sent: OnSent = lambda _: None) -> Any:  # noqa: ANN401 - a script's own answer
+        """Run a script. Raises the client's errors."""
+        (answer,) = await self._sent([run])
+        sent(answer)
+        found = await self._found(run, answer)
         if isinstance(found, BaseException):
             raise found
         return found
 
     async def all(self, runs: Sequence[Run]) -> list[Any]:
-        """Run scripts in one round trip. Returns each one's answer or error; raises the client's errors where none has one."""
+        """Run scripts. Returns each one's answer or error; raises the client's errors where none has one."""
+        answers = await self._sent(runs)
+        return [await self._found(run, answer) for run, answer in zip(runs, answers, strict=True)]
+
+    async def _sent(self, runs: Sequence[Run]) -> list[asyncio.Future[Any]]:
         if self._clustered:
-            each = (run.script(keys=list(run.keys), args=list(run.arguments)) for run in runs)
-            return await asyncio.gather(*each, return_exceptions=True)
-        async with self._valkey.pipeline(transaction=False) as pipeline:
-            for run in runs:
-                pipeline.execute_command("EVALSHA", run.script.sha, len(run.keys), *run.keys, *run.arguments)
-            answers = await pipeline.execute(raise_on_error=False)
-        unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-        if unknown:  # a new server: it is given the script, which then runs as any other
-            for script in {runs[at].script for at in unknown}:
-                await self._valkey.script_load(script.script)
-            again = await asyncio.gather(
-                *(runs[at].script(keys=list(runs[at].keys), args=list(runs[at].arguments)) for at in unknown),
-                return_exceptions=True,
-            )
-            for at, answer in zip(unknown, again, strict=True):
-                answers[at] = answer
+            return [asyncio.ensure_future(_alone(run)) for run in runs]
+        line = self._line if self._line and not self._line.broken else await self._opened()
+        return await line.send(runs)
+
+    async def _found(self, run: Run, answer: asyncio.Future[Any]) -> Any:  # noqa: ANN401 - a script's own answer
+        found = await asyncio.shield(answer)
+        if isinstance(found, NoScriptError):  # a new server: it is given the script
+            await self._valkey.script_load(run.script.script)
+            return await _alone(run)
+        return found
+
+    async def _opened(self) -> "_Line":
+        """A new connection; all that come meanwhile wait for the same one, and fail with it."""
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._open())
+        return await asyncio.shield(self._opening)
+
+    async def _open(self) -> "_Line":
+        pool = self._valkey.connection_pool
+        self._line = _Line(await pool.get_connection(), pool)  # type: ignore[no-untyped-call] # its decorator has no types
+        return self._line
+
+
+class _Line:
+    """One connection of the pool, until it breaks."""
+
+    def __init__(self, connection: Connection, pool: ConnectionPool) -> None:
+        """Begin to read answers."""
+        self._connection = connection
+        self._pool = pool
+        self._loop = asyncio.get_running_loop()
+        self._expected: deque[tuple[asyncio.Future[Any], float]] = deque()  # with the time at which it is late
+        self._timer: asyncio.TimerHandle | None = None
+        self._failure: Exception = ValkeyConnectionError("The connection was closed.")
+        self._reading = spawn("answers of Valkey", self._read())
+        self.broken = False
+
+    async def send(self, runs: Sequence[Run]) -> list[asyncio.Future[Any]]:
+        """Send scripts. Each future gets an answer, or the error that the server answered. Raises the client's errors."""
+        commands = (("EVALSHA", run.script.sha, len(run.keys), *run.keys, *run.arguments) for run in runs)
+        packed = b"".join(map(hiredis.pack_command, commands))
+        late = self._loop.time() + (self._connection.socket_timeout or math.inf)
+        answers = [self._loop.create_future() for _ in runs]
+        self._expected.extend((answer, late) for answer in answers)
+        if self._timer is None and late < math.inf:
+            self._timer = self._loop.call_at(late, self._look)
+        try:
+            await self._connection.send_packed_command(packed)
+        except BaseException:  # no answer can be told from another any more
+            self._break()
+            raise
         return answers
 
-    async def _leave(self) -> None:
-        """Make round trips until nothing waits."""
-        try:
-            while self._waiting:
-                leaving, self._waiting = self._waiting, []
-                try:
-                    answers = await self.all([run for run, _ in leaving])
-                except (RedisError, OSError) as error:
-                    self._fail(leaving, error)
-                    self._fail(self._waiting, error)
-                    continue
-                except BaseException:
-                    for _, answer in leaving + self._waiting:
-                        answer.cancel()
-                    raise
-                for (_, answer), found in zip(leaving, answers, strict=True):
-                    if answer.done():  # its caller is gone
-                        continue
-                    if isinstance(found, BaseException):
-                        answer.set_exception(found)
-                    else:
-                        answer.set_result(found)
-        finally:
-            self._under_way = False
+    async def aclose(self) -> None:
+        """Close it; what is on its way fails."""
+        self.broken = True
+        await end(self._reading)
 
-    def _fail(self, waiting: list[tuple[Run, asyncio.Future[Any]]], error: Exception) -> None:
-        """Fail what waits for a round trip after one that failed: it would wait as long in vain."""
-        failing, waiting[:] = list(waiting), []
-        for _, answer in failing:
+    async def _read(self) -> None:
+        try:
+            while True:
+                try:
+                    found = await self._connection.read_response(timeout=math.inf)
+                except ResponseError as error:
+                    found = error
+                answer, _ = self._expected.popleft()
+                if not answer.done():  # else its caller is gone
+                    answer.set_result(found)
+        except (RedisError, OSError) as error:
+            self._failure = error
+        finally:
+            self.broken = True
+            with suppress(RedisError, OSError):
+                await self._connection.disconnect(nowait=True)
+            await self._pool.release(self._connection)
+            self._fail()
+
+    def _look(self) -> None:
+        """Break the connection if the oldest answer is late: one timer for all."""
+        self._timer = None
+        if not self._expected:
+            return
+        late = self._expected[0][1]
+        if late <= self._loop.time():
+            self._failure = ValkeyTimeoutError("Valkey did not answer in time.")
+            self._break()
+        else:
+            self._timer = self._loop.call_at(late, self._look)
+
+    def _break(self) -> None:
+        self.broken = True
+        self._reading.cancel()
+
+    def _fail(self) -> None:
+        """Fail what waits, once the pool knows that the connection broke: who tries again gets a new one."""
+        if self._timer:
+            self._timer.cancel()
+        while self._expected:
+            answer, _ = self._expected.popleft()
             if not answer.done():
-                answer.set_exception(error)
+                answer.set_exception(self._failure)
+                answer.exception()  # a caller that left does not look at it
+
+
+async def _alone(run: Run) -> Any:  # noqa: ANN401 - a script's own answer or error
+    """Run a script the client's own way."""
+    try:
+        return await run.script(keys=list(run.keys), args=list(run.arguments))
+    except RedisError as error:
+        return error

@@ -14,6 +14,17 @@ _OTHERS = bytes(sign for sign in range(256) if sign not in b"[{]}")
 _BLOCK = 65_536
 
 
+# Made once: `json.dumps` makes an encoder for each text, which costs as much as a short text itself.
+compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""JSON text without blanks."""
+finite = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+"""The same. Raises ValueError for a number that JSON lacks."""
+spaced = json.JSONEncoder(ensure_ascii=False).encode
+"""JSON text as it is kept in records, with a blank behind each comma and colon."""
+ascii_only = json.JSONEncoder(separators=(",", ":")).encode
+"""JSON text without blanks; what is not ASCII is escaped."""
+
+
 def read(text: str) -> Any:  # noqa: ANN401 - any JSON
     """Read JSON that can be written again, as UTF-8 (RFC 8259, 8.1).
 

@@ -1,6 +1,5 @@
 """Build answers: bytes, and the headers that describe how they were made (G10)."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from app.domain.calls import RateState, Receipt
+from app.domain.json_text import compact
 from app.domain.money import to_dollars
 
 
@@ -72,6 +72,6 @@ def summary(receipt: Receipt) -> dict[str, Any]:
 
 def json_answer(body: bytes | Mapping[str, Any], receipt: Receipt | None = None, *, status: int = 200) -> Response:
     """A JSON answer; with a receipt it carries the ``octant-*`` headers."""
-    content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    content = body if isinstance(body, bytes) else compact(body).encode()
     headers = receipt_headers(receipt) if receipt else {}
     return Response(content, status_code=status, headers=headers, media_type="application/json")

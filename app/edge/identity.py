@@ -164,4 +164,4 @@ def _token(request: Request) -> str:
     sent = [key for key in (request.headers.get("x-api-key", ""), bearer) if key]
     if not sent:
         raise Unauthenticated("No API key. Send it as `Authorization: Bearer KEY` or as `x-api-key: KEY`.")
-    return next((key for key in sent if key_id_of(key)), sent[0])
+    return sent[0] if len(sent) == 1 else next((key for key in sent if key_id_of(key)), sent[0])

@@ -5,7 +5,6 @@ own task opens, continues and closes it.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.domain import in_flight
 from app.domain.errors import OctantError
+from app.domain.json_text import compact
 
 FAIL_SECONDS = 2.0  # for the last event to leave
 COMMENT = b": keep-alive\n\n"  # html.spec.whatwg.org, 9.2.6: a line that begins with a colon is ignored
@@ -169,5 +169,5 @@ class _Pulse:
 
 def event(data: Mapping[str, Any] | str, *, name: str | None = None) -> bytes:
     """Frame one event: JSON data (or a bare word such as ``[DONE]``), with its name where the protocol has names."""
-    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    text = data if isinstance(data, str) else compact(data)
     return (f"event: {name}\n" if name else "").encode() + f"data: {text}\n\n".encode()

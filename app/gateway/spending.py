@@ -112,6 +112,8 @@ class Spending:
 
     def put_last(self, target: Target) -> None:
         """Move the attempt that gave the answer to the end, even if one that it overtook ended later."""
+        if len(self.attempts) == 1:
+            return
         ended = [at for at, a in enumerate(self.attempts) if Target(a.provider, a.model) == target and a.outcome == "ok"]
         if ended:
             self.responses.append(self.responses.pop(ended[-1]))

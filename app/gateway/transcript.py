@@ -1,10 +1,10 @@
 """Requests and replies as JSON text for the record. Images and binary documents are named by size, not stored."""
 
-import json
 from typing import Any
 
 from app.domain.calls import Reply
 from app.domain.embeddings import FLOAT_BYTES
+from app.domain.json_text import spaced
 from app.domain.messages import Document, Image, Message, Native, Part, Refusal, Text, Thinking, ToolResult, ToolUse
 from app.gateway.providers.base import ModelRequest
 
@@ -16,7 +16,7 @@ def request_text(request: ModelRequest) -> str:
     """
     if embed := request.embed:
         inputs = [*embed.texts, *({"token_ids": len(ids)} for ids in embed.token_ids)]
-        return json.dumps({"input": inputs, "dimensions": embed.dimensions}, ensure_ascii=False)
+        return spaced({"input": inputs, "dimensions": embed.dimensions})
     document: dict[str, Any] = {
         "system": [t.text for t in request.system],
         "messages": [_message(m) for m in request.messages],
@@ -25,19 +25,19 @@ def request_text(request: ModelRequest) -> str:
         document["tools"] = [t.name for t in request.tools]
     if request.output:
         document["output"] = request.output.name
-    return json.dumps(document, ensure_ascii=False)
+    return spaced(document)
 
 
 def reply_text(reply: Reply) -> str:
     """The whole reply; of vectors only their number and length."""
     if reply.vectors:
-        return json.dumps({"vectors": len(reply.vectors), "dimensions": len(reply.vectors[0]) // FLOAT_BYTES})
-    return json.dumps({"parts": [_part(p) for p in reply.parts], "stop": reply.stop}, ensure_ascii=False)
+        return spaced({"vectors": len(reply.vectors), "dimensions": len(reply.vectors[0]) // FLOAT_BYTES})
+    return spaced({"parts": [_part(p) for p in reply.parts], "stop": reply.stop})
 
 
 def partial_text(text: str) -> str:
     """The part of a broken reply that arrived: its text, its reasoning and its tools' arguments, in their order."""
-    return json.dumps({"parts": [{"text": text}], "stop": None}, ensure_ascii=False)
+    return spaced({"parts": [{"text": text}], "stop": None})
 
 
 def _message(message: Message) -> dict[str, Any]:

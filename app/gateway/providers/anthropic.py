@@ -16,7 +16,7 @@ from app.domain.errors import (
 )
 from app.gateway.providers import anthropic_wire, dialect
 from app.gateway.providers.anthropic_reading import Reading
-from app.gateway.providers.base import ModelRequest
+from app.gateway.providers.base import NOTHING, ModelRequest, says_text_alone
 from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
 from app.gateway.providers.http import NO_HEADERS, OK, Events, Http, StatusError, parsed
 from app.gateway.providers.refusals import refusal
@@ -59,6 +59,8 @@ class AnthropicProvider:
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
         """See `base.Provider`."""
+        if says_text_alone(request):
+            return NOTHING
         return anthropic_wire.lacks(request) | dialect.unsayable(request, dialect.ANTHROPIC)
 
     async def count_tokens(self, request: ModelRequest) -> int | None:

@@ -68,6 +68,21 @@ def foreign(request: ModelRequest, vendor: Vendor) -> frozenset[str]:
     return found | {f"tools.{name}" for name in options}
 
 
+NOTHING: frozenset[str] = frozenset()
+
+
+def says_text_alone(request: ModelRequest) -> bool:
+    """Whether a request is turns of text and nothing else: every vendor can take all of it, so nothing has to be looked up."""
+    if request.requested or request.native or request.tools or request.output or request.sampling.stop or request.embed:
+        return False
+    messages = request.messages
+    return bool(messages) and all(message.parts and all(map(_speaks, message.parts)) for message in messages)
+
+
+def _speaks(part: object) -> bool:
+    return type(part) is Text and part.text != "" and not part.text.isspace()
+
+
 class Provider(Protocol):
     """One configured endpoint of one vendor. Both verbs raise only `app.domain.errors.ProviderError` and its leaves.
 

@@ -16,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from app import __version__
+from app.domain.json_text import finite
 from app.gateway.providers.errors import ProtocolError
 from app.gateway.providers.sse import Decoder, Event
 
@@ -158,7 +159,7 @@ class Http:
 
 def encoded(body: Mapping[str, Any]) -> bytes:
     """The bytes of a request. Raises ValueError for a number that JSON lacks."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return finite(body).encode()
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:

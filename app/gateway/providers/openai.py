@@ -14,7 +14,7 @@ from app.domain.errors import (
     ProviderRejected,
 )
 from app.gateway.providers import dialect, openai_embeddings, openai_wire
-from app.gateway.providers.base import ModelRequest
+from app.gateway.providers.base import NOTHING, ModelRequest, says_text_alone
 from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
 from app.gateway.providers.http import NO_HEADERS, Http, StatusError
 from app.gateway.providers.openai_events import documents
@@ -50,6 +50,8 @@ class OpenAIProvider:
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
         """See `base.Provider`."""
+        if says_text_alone(request):
+            return NOTHING
         return openai_wire.lacks(request) | dialect.unsayable(request, dialect.OPENAI)
 
     async def count_tokens(self, request: ModelRequest) -> int | None:

@@ -21,13 +21,17 @@ from app.gateway.providers.openai_finish import finish_of, stop_of
 from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
 
 DATA = b"data:"
-CHUNK = "chat.completion.chunk"
+CHUNK, COMPLETION = "chat.completion.chunk", "chat.completion"
 # The fields of a chunk that may hold nothing but more text.
 _ENVELOPE = frozenset(
     {"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier", "usage", "obfuscation"}
 )
 _OF_CHOICE = frozenset({"index", "delta", "logprobs", "finish_reason"})
 _OF_DELTA = frozenset({"role", "content", "refusal"})
+# The same of a whole answer.
+_OF_WHOLE = frozenset({"index", "message", "logprobs", "finish_reason"})
+_OF_MESSAGE = frozenset({"role", "content", "refusal", "annotations"})
+_PLAIN_ENDS = frozenset({"stop", "length"})
 _THOUGHT = ("thinking", "reasoning")  # types of a content part
 
 
@@ -157,6 +161,7 @@ class _Completion(BaseModel):
 
 
 _COMPLETION = TypeAdapter(_Completion)
+_USAGE = TypeAdapter(_Usage)
 
 
 class Reading:
@@ -190,7 +195,10 @@ class Reading:
             for event in _events(content):
                 self.deltas(event)
             return self.reply(request_id)
-        completion = self._read(json.loads(content))
+        document = json.loads(content)
+        if self._one_text(document):
+            return self.reply(request_id)
+        completion = self._read(document)
         choice = completion.choices[0] if completion.choices else None
         # A body that came whole was not cut: without a reason it ended as it should. Its usage counts even if it cannot be read.
         self._finish = choice.finish_reason if choice else None
@@ -234,6 +242,28 @@ class Reading:
             return None
         text = delta.get("content")
         return text if type(text) is str and text and delta.get("refusal") is None and encodable(text) == text else None
+
+    def _one_text(self, document: object) -> bool:
+        """Take an answer of one text and nothing else, as most are: only its usage is worth a validation. False for others."""
+        if type(document) is not dict or not document.keys() <= _ENVELOPE or document.get("object") != COMPLETION:
+            return False
+        model, choices = document.get("model"), document.get("choices")
+        if type(model) is not str or encodable(model) != model or type(choices) is not list or len(choices) != 1:
+            return False
+        choice = choices[0]
+        if type(choice) is not dict or not choice.keys() <= _OF_WHOLE or choice.get("logprobs") or choice.get("index", 0) != 0:
+            return False
+        message, finish, usage = choice.get("message"), choice.get("finish_reason"), document.get("usage")
+        if type(message) is not dict or not message.keys() <= _OF_MESSAGE or finish not in _PLAIN_ENDS or type(usage) is not dict:
+            return False
+        text = message.get("content")
+        if type(text) is not str or not text or message.get("refusal") is not None or encodable(text) != text:
+            return False
+        self._usage = _USAGE.validate_python(usage)
+        self._counted = self._usage.completion_tokens is not None
+        self._model, self._finish = model, finish
+        self._assembly.text("text", text)
+        return True
 
     def reply(self, request_id: str | None) -> Reply:
         """The whole. Raises ProtocolError where the stream ended early, or for a reason that is no end."""

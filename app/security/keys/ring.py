@@ -74,8 +74,9 @@ class KeyRing:
 
     async def authenticate(self, token: str) -> Identity:
         """Return who holds ``token``. Raises Unauthenticated, or DependencyUnavailable while Postgres is away."""
-        key_id, digest = tokens.key_id_of(token), self._digest(token)
+        digest = self._digest(token)
         known = self._known(digest)
+        key_id = known.identity.key_id if known and known.identity else tokens.key_id_of(token)
         if key_id is None:
             self._remember(digest, Cached(None, None, math.inf))  # never looked up
             raise _unknown(guess=known is None)

@@ -7,6 +7,7 @@ a word for a state ("required"). Behind names that have other senses too (token,
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from app.security.redaction.detectors import Kind, Span, only_if, whole
 from app.security.redaction.issuers import SHAPES
@@ -92,12 +93,17 @@ _OWN_NAME = re.compile(
 _NUMBERS_TOO = re.compile(r"(?:.* )?(?:pass(?:word|code|wd)|pwd|pin|otp|totp|cvv2?|cvc2?|.* code)", re.IGNORECASE)
 
 
+@lru_cache(1024)
+def _is_own_name(label: str) -> bool:
+    return _OWN_NAME.fullmatch(label) is not None
+
+
 def named(label: str, value: str, *, number: bool) -> bool:
     """Return whether ``value`` under the key ``label`` of a JSON document is a secret; if so, all of it is.
 
     ``label`` has blanks where the key has joints. Numbers are PINs and the like; a count of tokens is none.
     """
-    if not _OWN_NAME.fullmatch(label) or len(value) < 3:
+    if len(value) < 3 or not _is_own_name(label):
         return False
     if number:
         return bool(_NUMBERS_TOO.fullmatch(label))

@@ -208,6 +208,7 @@ class _Reader:
             raise TooSlow
 
 
+@lru_cache(1024)
 def _may_tell(key: str) -> bool:
     """Return whether a key could hold a finding itself: most are names of fields."""
     return not key.isidentifier() or len(key) > 20 or sum(map(str.isdigit, key)) >= LEAST_DIGITS

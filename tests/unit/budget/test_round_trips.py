@@ -1,69 +1,90 @@
-"""Scripts of concurrent calls leave in one round trip; each has its own answer or error."""
+"""Scripts of concurrent calls leave at once on one connection; each has its own answer or error."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Any, Self, cast
+from typing import Any, cast
 
+import hiredis
 import pytest
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError as ValkeyConnectionError
 from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
 from app.budget.round_trips import RoundTrips, Run
 
 
-class Pipeline:
+class Connection:
+    """Answers each script's last argument in its turn."""
+
+    socket_timeout = 5.0
+
     def __init__(self, server: "Server") -> None:
         self._server = server
-        self._commands: list[tuple[Any, ...]] = []
+        self._scripts: asyncio.Queue[str] = asyncio.Queue()
+        self.closed = False
 
-    async def __aenter__(self) -> Self:
-        """Itself."""
-        return self
+    async def disconnect(self, *, nowait: bool) -> None:
+        assert nowait
+        self.closed = True
 
-    async def __aexit__(self, *_: object) -> None:
-        """Nothing to give back."""
+    async def send_packed_command(self, command: bytes) -> None:
+        if self._server.full:
+            raise ValkeyConnectionError("cannot send")
+        reader = hiredis.Reader(encoding="utf-8")
+        reader.feed(command)
+        trip = []
+        while found := reader.gets():
+            name, sha, number, *rest = found
+            assert (name, sha, number, rest[:-1]) == ("EVALSHA", "abc", "1", ["k"])
+            self._scripts.put_nowait(rest[-1])
+            trip.append(rest[-1])
+        self._server.trips.append(trip)
 
-    def execute_command(self, *command: Any) -> None:  # noqa: ANN401
-        self._commands.append(command)
-
-    async def execute(self, *, raise_on_error: bool) -> list[Any]:
-        assert not raise_on_error
-        return await self._server.answer(self._commands)
+    async def read_response(self, *, timeout: float) -> Any:  # noqa: ANN401, ASYNC109 - redis-py's
+        assert timeout == float("inf")
+        script = await self._scripts.get()
+        await self._server.unheld.wait()
+        if self._server.broken:
+            raise ValkeyConnectionError("gone")
+        if not self._server.known:
+            raise NoScriptError("unknown")
+        if script == "bad":
+            raise ResponseError("refused")
+        return script
 
 
 class Server:
-    """Answers each script's first argument in its turn; ``held`` keeps answers back."""
+    """Makes connections; ``held`` keeps answers back."""
 
     def __init__(self) -> None:
-        self.trips: list[list[Any]] = []
-        self.reached = asyncio.Event()
-        self.known = True
-        self.broken = False
-        self._held: asyncio.Event | None = None
+        self.trips: list[list[str]] = []
+        self.known, self.broken, self.away, self.full = True, False, False, False
+        self.unheld = asyncio.Event()
+        self.unheld.set()
+        self.connections: list[Connection] = []
+        self.connection_pool = self
 
-    def pipeline(self, *, transaction: bool) -> Pipeline:
-        assert not transaction
-        return Pipeline(self)
+    async def get_connection(self) -> Connection:
+        self.connections.append(Connection(self))
+        if self.away:
+            raise ValkeyConnectionError("nothing there")
+        return self.connections[-1]
+
+    async def release(self, connection: Connection) -> None:
+        assert connection.closed
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        self._held = asyncio.Event()
+        self.unheld.clear()
         yield
-        self._held.set()
+        self.unheld.set()
 
-    async def answer(self, commands: list[tuple[Any, ...]]) -> list[Any]:
-        self.trips.append([command[-1] for command in commands])
-        self.reached.set()
-        if self._held:
-            await self._held.wait()
-        if self.broken:
-            raise ValkeyConnectionError("gone")
-        if not self.known:
-            return [NoScriptError("unknown") for _ in commands]
-        return [ResponseError("refused") if command[-1] == "bad" else command[-1] for command in commands]
+    async def reached(self, scripts: int) -> None:
+        while sum(map(len, self.trips)) < scripts:  # noqa: ASYNC110 - a turn of the loop is all it takes
+            await asyncio.sleep(0)
 
     async def script_load(self, script: str) -> None:
         assert script == "return 1"
@@ -85,22 +106,24 @@ def server() -> Server:
 
 
 @pytest.fixture
-def trips(server: Server) -> RoundTrips:
-    return RoundTrips(cast("Redis", server))
+async def trips(server: Server) -> AsyncIterator[RoundTrips]:
+    trips = RoundTrips(cast("Redis", server))
+    yield trips
+    await trips.aclose()
 
 
 def run(argument: object) -> Run:
     return Run(cast("AsyncScript", Script()), ["k"], [argument])
 
 
-async def test_scripts_that_come_during_a_round_trip_leave_together_with_the_next(trips: RoundTrips, server: Server) -> None:
+async def test_scripts_leave_at_once_on_one_connection_and_have_their_own_answers(trips: RoundTrips, server: Server) -> None:
     with server.held():
-        calls = [asyncio.create_task(trips.run(run(1)))]
-        await server.reached.wait()
-        calls += [asyncio.create_task(trips.run(run(number))) for number in (2, 3, 4)]
-        await asyncio.sleep(0)
-    assert await asyncio.gather(*calls) == [1, 2, 3, 4]
-    assert server.trips == [[1], [2, 3, 4]]
+        calls = [asyncio.create_task(trips.run(run(number))) for number in (1, 2)]
+        calls.append(asyncio.create_task(trips.all([run(3), run(4)])))
+        await server.reached(4)
+    assert await asyncio.gather(*calls) == ["1", "2", ["3", "4"]]
+    assert server.trips == [["1"], ["2"], ["3", "4"]]
+    assert len(server.connections) == 1
 
 
 async def test_an_error_is_its_own_callers_alone(trips: RoundTrips) -> None:
@@ -112,38 +135,59 @@ async def test_an_error_is_its_own_callers_alone(trips: RoundTrips) -> None:
 async def test_a_broken_connection_fails_all_that_wait_and_none_that_comes_later(trips: RoundTrips, server: Server) -> None:
     server.broken = True
     with server.held():
-        calls = [asyncio.create_task(trips.run(run(number))) for number in (1, 2)]
-        await server.reached.wait()
-        calls.append(asyncio.create_task(trips.run(run(3))))
-        await asyncio.sleep(0)
+        calls = [asyncio.create_task(trips.run(run(number))) for number in (1, 2, 3)]
+        await server.reached(3)
     failures = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(failure) for failure in failures] == [ValkeyConnectionError] * 3
     server.broken = False
-    assert await trips.run(run(4)) == 4
+    assert await trips.run(run(4)) == "4"
+    assert [connection.closed for connection in server.connections] == [True, False]
+
+
+async def test_a_connection_that_cannot_send_is_not_used_again(trips: RoundTrips, server: Server) -> None:
+    with server.held():
+        waiting = asyncio.create_task(trips.run(run(1)))
+        await server.reached(1)
+        server.full = True
+        with pytest.raises(ValkeyConnectionError):
+            await trips.run(run(2))
+        with pytest.raises(ValkeyConnectionError):
+            await waiting
+        server.full = False
+    assert await trips.run(run(3)) == "3"
+    assert len(server.connections) == 2
+
+
+async def test_an_answer_that_is_late_breaks_the_connection(
+    trips: RoundTrips, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "socket_timeout", 0.01)
+    with server.held(), pytest.raises(ValkeyTimeoutError):
+        await trips.run(run(1))
+    monkeypatch.setattr(Connection, "socket_timeout", 5.0)
+    assert await trips.run(run(2)) == "2"
+
+
+async def test_all_that_wait_for_a_connection_fail_with_it(trips: RoundTrips, server: Server) -> None:
+    server.away = True
+    failures = await asyncio.gather(*(trips.run(run(number)) for number in (1, 2)), return_exceptions=True)
+    assert [type(failure) for failure in failures] == [ValkeyConnectionError] * 2
+    assert len(server.connections) == 1
+    server.away = False
+    assert await trips.run(run(3)) == "3"
 
 
 async def test_a_server_that_lost_the_script_is_given_it(trips: RoundTrips, server: Server) -> None:
     server.known = False
     assert await trips.run(run(7)) == "7 by itself"
-    assert await trips.run(run(8)) == 8
-
-
-async def test_a_caller_that_leaves_its_own_round_trip_holds_up_no_other(trips: RoundTrips, server: Server) -> None:
-    with server.held():
-        first = asyncio.create_task(trips.run(run(1)))
-        await server.reached.wait()
-        second = asyncio.create_task(trips.run(run(2)))
-        await asyncio.sleep(0)
-        first.cancel()
-        await asyncio.sleep(0)
-    assert await second == 2
-    assert await trips.run(run(3)) == 3
+    assert await trips.run(run(8)) == "8"
 
 
 async def test_a_caller_that_left_costs_the_others_nothing(trips: RoundTrips, server: Server) -> None:
     with server.held():
         gone, stays = asyncio.create_task(trips.run(run(1))), asyncio.create_task(trips.run(run(2)))
-        await server.reached.wait()
+        await server.reached(2)
         gone.cancel()
         await asyncio.sleep(0)
-    assert await stays == 2
+    assert await stays == "2"
+    assert await trips.run(run(3)) == "3"

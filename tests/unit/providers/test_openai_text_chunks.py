@@ -1,5 +1,6 @@
 """A chunk that holds nothing but text is read without a validation, and as any other is read."""
 
+import json
 from typing import Any
 
 import pytest
@@ -85,6 +86,63 @@ def test_the_short_way_and_the_long_one_read_the_same(events: list[Json]) -> Non
     long = Reading(REQUEST, "p")
     setattr(long, "_more_text", lambda _: None)  # noqa: B010 - a method of this one alone
     assert read(Reading(REQUEST, "p"), events) == read(long, events)
+
+
+# What a whole answer of one text may hold besides: in its choice, in its message.
+OF_WHOLE: dict[str, list[Any]] = {
+    "index": [1, None, "0", False],
+    "finish_reason": ["length", "stop", "content_filter", "tool_calls", None, ["a"], "nonsense"],
+    "logprobs": [{"content": [{"token": "a"}]}, {}],
+    "stop_reason": ["END"],
+    "usage": [{"prompt_tokens": 4, "completion_tokens": 1}],
+    "message": [None, {"content": "one"}, {"refusal": "no"}],
+}
+OF_MESSAGE: dict[str, list[Any]] = {**OF_DELTA, "annotations": [[{"type": "x"}]], "reasoning_content": ["because"]}
+FIGURES = st.sampled_from([None, 0, 3, 2.5, -1, "7", "x", True, 10**12])
+USAGES = st.one_of(
+    st.none(),
+    st.builds(
+        lambda prompt, output, cached: {
+            "prompt_tokens": prompt,
+            "completion_tokens": output,
+            "prompt_tokens_details": {"cached_tokens": cached},
+        },
+        *[FIGURES] * 3,
+    ),
+)
+
+
+def whole(content: object, usage: object, top: Json, of_choice: Json, of_message: Json) -> bytes:
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": content, **of_message},
+        "finish_reason": "stop",
+        **of_choice,
+    }
+    answer = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage, **top}
+    return json.dumps(answer).encode()
+
+
+def read_whole(reading: Reading, content: bytes) -> object:
+    """The reply, or the kind of the error; and the usage so far, which an answer that cannot be used is billed by."""
+    try:
+        return reading.whole(content, "r"), reading.usage()
+    except Exception as error:  # noqa: BLE001 - both ways must fail alike
+        return type(error), reading.usage()
+
+
+@given(st.builds(whole, TEXTS, USAGES, changes(TOP), changes(OF_WHOLE), changes(OF_MESSAGE)))
+def test_a_whole_answer_of_one_text_is_read_as_any_other(content: bytes) -> None:
+    long = Reading(REQUEST, "p")
+    setattr(long, "_one_text", lambda _: False)  # noqa: B010 - a method of this one alone
+    assert read_whole(Reading(REQUEST, "p"), content) == read_whole(long, content)
+
+
+def test_a_whole_answer_of_one_text_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = Reading(REQUEST, "p")
+    monkeypatch.setattr(reading, "_read", None)
+    reply = reading.whole(whole("yes", {"prompt_tokens": 3, "completion_tokens": 2}, {}, {}, {}), "r")
+    assert (reply.text, reply.usage.input, reply.usage.output) == ("yes", 3, 2)
 
 
 def test_plain_text_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
