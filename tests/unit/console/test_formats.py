@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.console import formats
-from app.console.console import _environment
+from app.console.console import templates
 from app.console.ranges import PRESETS, range_of
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
@@ -90,6 +90,6 @@ def test_a_browser_is_named_in_short(named: str, shown: str) -> None:
 
 
 def test_backticks_are_code_and_all_else_is_text() -> None:
-    words = _environment().filters["words"]
+    words = templates().filters["words"]
     assert words("`octant <b>` & `x`") == "<code>octant &lt;b&gt;</code> &amp; <code>x</code>"
     assert words("one ` <i>") == "one ` &lt;i&gt;"

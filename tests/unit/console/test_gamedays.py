@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from app.console import gamedays
 from app.console.gamedays import LABEL, WIDTH, Played, lanes
+from app.oncall.gamedays import FOLDER
 from app.stack.gameday import report
 from app.stack.gameday.page import Followed
 from app.stack.gameday.play import Judged, Outcome
@@ -57,7 +58,7 @@ def test_the_console_reads_the_report_that_a_game_day_writes(tmp_path: Path) -> 
     "content", ["", "[]", "null", '{"played": 1}', '{"written_before": {}, "played": {"verdict": "kept"}}', "\x00"]
 )
 def test_a_file_that_is_no_report_is_passed_over(tmp_path: Path, content: str) -> None:
-    folder = tmp_path / gamedays.FOLDER
+    folder = tmp_path / FOLDER
     folder.mkdir()
     (folder / "2026-11-27T03-35-00Z-x.json").write_text(content)
     (folder / "notes.json").write_text(json.dumps({"written_before": {}, "played": {}}))

@@ -121,5 +121,5 @@ def test_a_port_that_is_listened_on_is_not_given(monkeypatch: pytest.MonkeyPatch
         taken, free = int(server.getsockname()[1]), free_port()
         monkeypatch.setattr(embedded, "_GIVEN", set())
         drawn = iter([taken, taken, free])
-        monkeypatch.setattr(embedded.secrets, "randbelow", lambda _: next(drawn) - embedded.LOWEST_PORT)
+        monkeypatch.setattr("app.stack.embedded.secrets.randbelow", lambda _: next(drawn) - embedded.LOWEST_PORT)
         assert free_port() == free
