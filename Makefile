@@ -17,7 +17,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-stacks coverage fork check rotation eval bench phoenix bench-records outage gameday soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock clients runbook
+.PHONY: help setup demo serve test test-stacks coverage fork check rotation eval bench phoenix bench-records outage gameday soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock clients runbook screenshots
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -93,6 +93,9 @@ clients: $(DEV) ## Drive unmodified SDKs, frameworks and coding agents against t
 
 runbook: $(DEV) ## Make the fault of each incident's page, follow the page literally, and write its minutes to contain
 	RUNBOOK_WRITE=1 $(BIN)/python -m pytest -q -s tests/flow/test_runbook.py $(ARGS)
+
+screenshots: $(DEV) ## Take the pictures of README and tour, of a demo that lives through an outage, a rollback and a game day
+	$(BIN)/python -m benchmarks.screenshots
 
 tools: ## Install the Debian packages that tests and benchmarks use: Prometheus with promtool, Alertmanager with amtool, Chromium, wrk
 	@sh deploy/tools.sh

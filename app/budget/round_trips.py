@@ -123,7 +123,7 @@ class _Line:
             self._timer = self._loop.call_at(late, self._look)
         try:
             await self._connection.send_packed_command(packed)
-        except BaseException:  # no answer can be told from another any more
+        except BaseException:  # no answer can be distinguished from another any more
             self._break()
             raise
         return answers

@@ -33,6 +33,7 @@ from app.console.pages import (
     releases,
     runbook,
     security,
+    tour,
     trace,
 )
 from app.domain.errors import NotFound
@@ -54,6 +55,7 @@ PAGES: tuple[Callable[[Console], APIRouter], ...] = (
     security.router,
     runbook.router,
     readiness.router,
+    tour.router,
     gameday.router,
 )
 ACTIONS: tuple[Callable[[Console], Iterator[acting.Act]], ...] = (

@@ -56,7 +56,7 @@ def router(console: Console) -> APIRouter:
         found = await asyncio.to_thread(gamedays.report, state_dir, name)
         if found is None:
             raise NotFound("There is no such report of a game day, or it cannot be read.")
-        kind, words = told(found)
+        kind, words = described(found)
         draft = await asyncio.to_thread(gamedays.postmortem, state_dir, name)
         played = found.played
         return console.page(
@@ -88,7 +88,7 @@ def answer(found: Sequence[Report], known: Sequence[str], now: datetime) -> tupl
     return "good", f"{words}."
 
 
-def told(one: Report) -> tuple[str, str]:
+def described(one: Report) -> tuple[str, str]:
     """A game day in one sentence."""
     played = one.played
     if played.verdict == "kept":

@@ -89,7 +89,7 @@ def router(console: Console) -> APIRouter:
             raise NotFound("An incident has a number, as in /console/oncall/incidents/1.")
         known = await console.known.read(("incident", number), _incident(console, int(number)))
         one, entries = known.value or (None, [])
-        kind, words = told(one, entries, datetime.now(UTC))
+        kind, words = described(one, entries, datetime.now(UTC))
         return console.page(
             request, "incident.html", ONCALL, title=f"Incident {number}", number=number, known=known, one=one, entries=entries,
             kind=kind, words=words, since=lambda entry: _since(one, entry), link_of=_link_of,
@@ -174,7 +174,7 @@ def answer(levels: Sequence[Level], rotation: Rotation, known: Known[Happened]) 
     return "good", f"{calm}; no page is open."
 
 
-def told(one: Incident | None, entries: Sequence[Entry], now: datetime) -> tuple[str, str]:
+def described(one: Incident | None, entries: Sequence[Entry], now: datetime) -> tuple[str, str]:
     """An incident in one sentence."""
     if one is None:
         return "none", "Nothing is known of this incident right now."

@@ -27,7 +27,7 @@ def router(console: Console) -> APIRouter:
     @made.get("/readiness")
     async def page(request: Request) -> Response:
         """The page."""
-        known, answers = await _answered(console, kept)
+        known, answers = await answered(console, kept)
         late = {answer.axis: each for answer, each in zip(answers, known, strict=True) if each.away and each.value}
         kind, words = summary(answers)
         return console.page(
@@ -38,7 +38,7 @@ def router(console: Console) -> APIRouter:
     @made.get("/readiness.html")
     async def whole() -> Response:
         """The review as one file that prints well, to attach to a proposal."""
-        _, answers = await _answered(console, kept)
+        _, answers = await answered(console, kept)
         now = datetime.now(UTC)
         written = await asyncio.to_thread(document, answers, environment=console.parts.environment, now=now)
         headers = {"content-disposition": f'attachment; filename="{NAME}-{now:%Y-%m-%d}.html"'}
@@ -47,7 +47,7 @@ def router(console: Console) -> APIRouter:
     return made
 
 
-async def _answered(console: Console, kept: dict[str, Evidence]) -> tuple[list[Known[Answer]], list[Answer]]:
+async def answered(console: Console, kept: dict[str, Evidence]) -> tuple[list[Known[Answer]], list[Answer]]:
     """Check each question by itself, so that a store that is slow or away takes only its own answers."""
     numbers = range(1, len(CHECKS) + 1)
     known = await asyncio.gather(*(_checked(console, number, kept) for number in numbers))

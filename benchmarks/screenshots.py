@@ -1,0 +1,151 @@
+"""`make screenshots`: the console's pages in Chromium, of a demo that lives through an outage, a rollback and a game day.
+
+It starts a demo of its own with sample traffic, and writes the pictures of the README and the tour to docs/images.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from playwright.sync_api import Browser, sync_playwright
+
+from app.console.tour import STOPS
+from app.settings import load
+from app.stack.setup import first_releases
+from benchmarks.products import REQUESTS
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+START_SECONDS = 300.0
+DESKTOP, PHONE = (1280, 800), (390, 844)
+WORDS = ("Hello", "When does the shop open?", "Write a haiku on looms.")
+PLAIN = [
+    ("/v1/chat/completions", {"model": model, "messages": [{"role": "user", "content": words}]})
+    for model in ("smart", "fast")
+    for words in WORDS
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A running demo. ``notice``: what it wrote when it was ready; ``env``: for commands against it."""
+
+    url: str
+    key: str
+    env: dict[str, str]
+
+    def octant(self, *words: str) -> str:
+        """Run a command; its output."""
+        command = [sys.executable, "-m", "app.cli", *words]
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, check=True).stdout
+
+
+@contextmanager
+def demo() -> Iterator[Demo]:
+    """A demo in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="octant-screenshots-") as name:
+        notice = Path(name) / "notice.json"
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("OCTANT_", "OPENAI_", "ANTHROPIC_"))}
+        ports = dict.fromkeys(("OCTANT_PORT", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT"), "0")
+        env = {**kept, "OCTANT_STATE_DIR": str(Path(name) / "state"), **ports}
+        command = [sys.executable, "-m", "app.cli", "demo", "--notice", str(notice)]
+        with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL) as process:
+            ends = time.monotonic() + START_SECONDS
+            while not (notice.exists() and notice.read_text()):
+                if process.poll() is not None or time.monotonic() > ends:
+                    sys.exit("The demo did not start.")
+                time.sleep(0.2)
+            told = json.loads(notice.read_text())
+            yield Demo(told["url"], told["key"], env)
+            process.send_signal(signal.SIGTERM)
+
+
+async def traffic(at: Demo, seconds: float, *, per_second: float) -> None:
+    """Send mixed calls, of a few users, at random times."""
+    drawn = random.Random(7)  # noqa: S311 - the pictures of two runs show the same mix
+    headers = {"authorization": f"Bearer {at.key}"}
+    async with aiohttp.ClientSession(at.url, headers=headers) as http, asyncio.TaskGroup() as group:
+
+        async def send() -> None:
+            path, body = drawn.choice([*PLAIN, *REQUESTS.values()])
+            async with http.post(path, json={**body, "user": drawn.choice(("ada", "grace", "mary", "joan"))}) as answer:
+                await answer.read()
+
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            group.create_task(send())
+            await asyncio.sleep(drawn.expovariate(per_second))
+
+
+def live_through(at: Demo) -> None:
+    """Calls, an outage, more calls, a rollback and the way forward, a game day."""
+    asyncio.run(traffic(at, 40, per_second=8))
+    at.octant("simulate", "outage", "anthropic")
+    asyncio.run(traffic(at, 15, per_second=8))
+    at.octant("simulate", "clear")
+    newest = first_releases(load())[-1]
+    at.octant("rollback", "--reason", "answers got longer")
+    asyncio.run(traffic(at, 5, per_second=8))
+    at.octant("release", "activate", newest, "--reason", "the prompt is mended")
+    asyncio.run(traffic(at, 30, per_second=8))
+    at.octant("drill", "gameday", "provider-outage")
+
+
+def pictures(at: Demo, browser: Browser, key: str) -> None:
+    """Every stop of the tour, and the pages of the README."""
+    game = max((Path(at.env["OCTANT_STATE_DIR"]) / "gameday").glob("*.json")).stem
+    wanted = [(f"tour-{number}-{stop.axis.lower()}", stop.path, DESKTOP, "light") for number, stop in enumerate(STOPS, 1)]
+    wanted += [
+        ("overview-dark", "/console?range=15m", DESKTOP, "dark"),
+        ("overview-phone", "/console?range=15m", PHONE, "light"),
+        ("readiness", "/console/readiness", DESKTOP, "light"),
+        ("gameday", f"/console/gameday/{game}", DESKTOP, "light"),
+    ]
+    for name, path, (width, height), theme in wanted:
+        context = browser.new_context(
+            base_url=at.url, viewport={"width": width, "height": height}, color_scheme="dark" if theme == "dark" else "light",
+            timezone_id="UTC", reduced_motion="reduce",
+        )  # fmt: skip
+        page = context.new_page()
+        page.goto("/console/sign-in")
+        page.fill("#key", key)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/console")
+        page.goto(path)
+        if name.endswith("observability"):
+            page.locator("[data-row] a").first.click()
+            page.wait_for_url("**/console/traces/*")
+        page.wait_for_timeout(1500)
+        page.screenshot(path=FOLDER / f"{name}.png")
+        print(f"{name}.png of {path}", flush=True)
+        context.close()
+
+
+def main() -> None:
+    """Start a demo, live through it, and take the pictures."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    found = next((path for path in map(shutil.which, BROWSERS) if path), None)
+    if found is None:
+        sys.exit("Chromium is not installed: run `make tools`")
+    FOLDER.mkdir(exist_ok=True)
+    with demo() as at, sync_playwright() as playwright:
+        live_through(at)
+        key = at.octant("key", "create", "acme", "--name", "screenshots", "--scope", "admin", "--quiet").strip()
+        pictures(at, playwright.chromium.launch(executable_path=found, args=["--no-sandbox"]), key)
+
+
+if __name__ == "__main__":
+    main()
