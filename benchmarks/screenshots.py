@@ -50,7 +50,10 @@ class Demo:
     def octant(self, *words: str) -> str:
         """Run a command; its output."""
         command = [sys.executable, "-m", "app.cli", *words]
-        return subprocess.run(command, env=self.env, capture_output=True, text=True, check=True).stdout
+        ended = subprocess.run(command, env=self.env, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            sys.exit(f"octant {' '.join(words)} failed:\n{ended.stdout}{ended.stderr}")
+        return ended.stdout
 
 
 @contextmanager
@@ -68,9 +71,11 @@ def demo() -> Iterator[Demo]:
                 if process.poll() is not None or time.monotonic() > ends:
                     sys.exit("The demo did not start.")
                 time.sleep(0.2)
-            told = json.loads(notice.read_text())
-            yield Demo(told["url"], told["key"], env)
-            process.send_signal(signal.SIGTERM)
+            noted = json.loads(notice.read_text())
+            try:
+                yield Demo(noted["url"], noted["key"], env)
+            finally:
+                process.send_signal(signal.SIGTERM)
 
 
 async def traffic(at: Demo, seconds: float, *, per_second: float) -> None:
@@ -141,10 +146,11 @@ def main() -> None:
     if found is None:
         sys.exit("Chromium is not installed: run `make tools`")
     FOLDER.mkdir(exist_ok=True)
-    with demo() as at, sync_playwright() as playwright:
+    with demo() as at:
         live_through(at)
         key = at.octant("key", "create", "acme", "--name", "screenshots", "--scope", "admin", "--quiet").strip()
-        pictures(at, playwright.chromium.launch(executable_path=found, args=["--no-sandbox"]), key)
+        with sync_playwright() as playwright:
+            pictures(at, playwright.chromium.launch(executable_path=found, args=["--no-sandbox"]), key)
 
 
 if __name__ == "__main__":
