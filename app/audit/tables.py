@@ -110,6 +110,8 @@ calls = Table(
     Column("request", Text, nullable=False),
     Column("response", Text, nullable=False),
     Column("replay_of", String(128), nullable=True, comment="request id whose stored answer was given again"),
+    Column("before_ms", Float, nullable=True, comment="from the request's arrival to this call"),
+    Column("steps", Text, nullable=True, comment="retrieval and tools since the request's last call, as JSON; null for none"),
     Index("calls_at", "at"),
     Index("calls_request", "request_id"),
     Index("calls_trace", "trace_id"),
@@ -192,6 +194,7 @@ PERSONAL = (
     PersonalData(table="calls", columns=("user", "request_id", "error", "request", "response", "replay_of")),
 )
 NOT_PERSONAL = {
+    "calls.steps": "names of our indexes and tools",
     "calls.target": "a name of the release",
     "calls.model": "a name of the release",
     "calls.model_answered": "the provider's name for it",

@@ -4,7 +4,6 @@ import asyncio
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -17,7 +16,7 @@ NARROW, LABEL, FIGURES = 20, 46, 26
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One line of the waterfall. Milliseconds since the trace's first call began."""
+    """One line of the waterfall. Milliseconds since the trace began."""
 
     label: str
     start: float
@@ -45,17 +44,13 @@ def trace(
 
 
 def bars_of(calls: Sequence[dict[str, Any]]) -> list[Bar]:
-    """Calls with their ``attempts``, in order of time."""
-    began: datetime = min(row["at"] for row in calls)
-    bars: list[Bar] = []
-    for row in calls:
-        start = (row["at"] - began).total_seconds() * 1000
-        bars.append(Bar(row["feature"], start, row["latency_ms"], row["outcome"], row["cost"]))
-        bars += [
-            Bar(f"{a['provider']} {a['model']}", start + a["started_ms"], a["latency_ms"], a["outcome"], a["cost"], depth=1)
-            for a in row["attempts"]
-        ]
-    return bars
+    """Edge, steps, calls and their ``attempts``, in order of time."""
+    from app.audit.waterfall import spans_of
+
+    return [
+        Bar(s.label, s.start, s.length, s.outcome, s.row["cost"] if s.row else 0, depth=int(s.kind == "attempt"))
+        for s in spans_of(calls)
+    ]
 
 
 def waterfall(bars: Sequence[Bar], *, width: int) -> list[str]:

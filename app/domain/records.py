@@ -1,5 +1,7 @@
 """The durable record of one call, redacted before it is stored."""
 
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,6 +37,7 @@ class Replay:
 class CallRecord:
     """One call with all its attempts. ``request`` and ``response`` are JSON text.
 
+    ``before_ms``: from the request's arrival to this call. ``steps``: retrieval and tools before it, as `step_text` writes them.
     ``outcome`` is ``ok``, ``cancelled``, ``last_resort``, one of `NO_MODEL` or an error's code.
     """
 
@@ -68,3 +71,27 @@ class CallRecord:
     response: str
     attempts: tuple[Attempt, ...]
     replay_of: str | None = None
+    before_ms: float | None = None
+    steps: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallStep:
+    """Retrieval or a tool before a call. ``begins_ms`` counts from the call's beginning: below zero."""
+
+    kind: str
+    name: str
+    begins_ms: float
+    takes_ms: float
+    failed: bool
+
+
+def step_text(steps: Iterable[tuple[str, str, int, int, bool]], began: int) -> str | None:
+    """Steps as a record holds them, None for none. Times in nanoseconds since the epoch, ``began`` is the call's."""
+    rows = [(k, name, round((start - began) / 1e6, 3), round((end - start) / 1e6, 3), bad) for k, name, start, end, bad in steps]
+    return json.dumps(rows) if rows else None
+
+
+def steps_in(text: str | None) -> Sequence[CallStep]:
+    """The steps that `step_text` wrote."""
+    return [CallStep(*row) for row in json.loads(text or "[]")]

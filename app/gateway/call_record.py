@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from app.domain.calls import Attempt, Reply, Usage
 from app.domain.money import ZERO
-from app.domain.records import CallRecord
+from app.domain.records import CallRecord, step_text
 from app.gateway.attempt_in_progress import ms_since
 from app.gateway.call_state import CallState
 from app.gateway.transcript import partial_text, reply_text, request_text
@@ -14,6 +14,7 @@ def record_of(state: CallState) -> CallRecord:
     """Return a call's record: cost and tokens of all attempts, provider and model of the last."""
     spending, call, prompt = state.spending, state.call, state.pin.prompt
     last = spending.attempts[-1] if spending.attempts else None
+    before, steps = state.span.before()
     return CallRecord(
         id=state.call_id,
         request_id=call.id,
@@ -47,6 +48,8 @@ def record_of(state: CallState) -> CallRecord:
             _with_response(attempt, response, state.reply)
             for attempt, response in zip(spending.attempts, spending.responses, strict=True)
         ),
+        before_ms=before,
+        steps=step_text(steps, state.span.span.started) if steps else None,
     )
 
 

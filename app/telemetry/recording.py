@@ -21,11 +21,16 @@ SAMPLED, RANDOM = TraceFlags.SAMPLED, TraceFlags.RANDOM_TRACE_ID
 _propagator = TraceContextTextMapPropagator()
 
 
+Step = tuple[str, str, int, int, bool]  # kind, name, begun and ended in nanoseconds, whether it failed
+
+
 @dataclass(slots=True)
 class Recording:
     """One span. Ids are hexadecimal, times in nanoseconds since the epoch.
 
     ``parent``: another of this process, or the one that a header named. ``later`` give attributes once the span is to be sent.
+
+    ``steps``: retrieval and tools under it that have ended, and that no record has taken yet.
     """
 
     name: str
@@ -39,6 +44,7 @@ class Recording:
     ended: int = 0
     failed: bool = False
     later: list[Callable[[], Attributes]] = field(default_factory=list)
+    steps: list[Step] | None = None
 
     @property
     def root(self) -> bool:

@@ -22,7 +22,7 @@ from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import SpanContext, SpanKind
 
 from app.domain.calls import Usage
-from app.telemetry.recording import Attributes, Recording, Value, begin, sent
+from app.telemetry.recording import Attributes, Recording, Step, Value, begin, sent
 from app.telemetry.sampling import KeepErrors
 from app.telemetry.sending import OnSpans, Sending
 
@@ -133,6 +133,14 @@ class CallSpan(TracedSpan):
         finally:
             self._end(span)
 
+    def before(self) -> tuple[float | None, tuple[Step, ...]]:
+        """Milliseconds from the request's arrival to this call, None without a request; and the steps since the last call."""
+        request = self.span.parent
+        if not isinstance(request, Recording):
+            return None, ()
+        steps, request.steps = request.steps, None
+        return (self.span.started - request.started) / 1e6, tuple(steps or ())
+
     def content(self, tenant: str, texts: Callable[[], Mapping[str, Any]]) -> None:
         """Put texts on the span, redacted, if that is switched on; ``texts`` gives JSON values by attribute.
 
@@ -204,7 +212,7 @@ class Tracing:
             "gen_ai.data_source.id": source,
             "gen_ai.retrieval.top_k": top_k,
         }
-        with self._ambient(f"retrieval {source}", _current.get(), SpanKind.CLIENT, attributes) as span:
+        with self._ambient(f"retrieval {source}", _current.get(), SpanKind.CLIENT, attributes, ("retrieval", source)) as span:
             yield TracedSpan(span)
 
     @contextmanager
@@ -216,7 +224,7 @@ class Tracing:
             "gen_ai.tool.type": "function",
             "gen_ai.tool.call.id": self._redact(call_id, ""),
         }
-        with self._ambient(f"execute_tool {name}", _current.get(), SpanKind.INTERNAL, attributes) as span:
+        with self._ambient(f"execute_tool {name}", _current.get(), SpanKind.INTERNAL, attributes, ("tool", name)) as span:
             yield TracedSpan(span)
 
     @contextmanager
@@ -240,9 +248,14 @@ class Tracing:
 
     @contextmanager
     def _ambient(
-        self, name: str, parent: Recording | SpanContext | None, kind: SpanKind, attributes: dict[str, Value]
+        self,
+        name: str,
+        parent: Recording | SpanContext | None,
+        kind: SpanKind,
+        attributes: dict[str, Value],
+        step: tuple[str, str] | None = None,
     ) -> Generator[Recording, None, None]:
-        """A span that is the parent of what is done meanwhile."""
+        """A span that is the parent of what is done meanwhile. ``step``: its kind and name, for the record of the next call."""
         before, span = _current.get(), self._begin(name, parent, kind, attributes)
         _current.set(span)
         try:
@@ -250,6 +263,8 @@ class Tracing:
         finally:
             _current.set(before)
             self._end(span)
+            if step and isinstance(parent, Recording):
+                parent.steps = [*(parent.steps or ()), (*step, span.started, span.ended, span.failed)]
 
     def _begin(
         self, name: str, parent: Recording | SpanContext | None, kind: SpanKind, attributes: dict[str, Value]

@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from app.audit.waterfall import spans_of
 from app.cli.trace import BAR, Bar, bars_of, waterfall
+from app.domain.records import step_text
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -11,12 +13,32 @@ AT = datetime(2026, 11, 23, tzinfo=UTC)
 def a_call(after_ms: float, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - any column
     attempt = {"provider": "openai", "model": "m", "started_ms": 10.0, "latency_ms": 20.0, "outcome": "ok", "cost": 1}
     call = {"at": AT + timedelta(milliseconds=after_ms), "feature": "chat", "latency_ms": 40.0, "outcome": "ok", "cost": 1}
-    return {**call, "attempts": [attempt], **fields}
+    return {**call, "request_id": "r", "before_ms": None, "steps": None, "attempts": [attempt], **fields}
 
 
 def test_attempts_stand_under_their_call_on_the_traces_own_axis() -> None:
     bars = bars_of([a_call(0), a_call(100)])
     assert [(b.start, b.length, b.depth) for b in bars] == [(0, 40, 0), (10, 20, 1), (100, 40, 0), (110, 20, 1)]
+
+
+def test_edge_retrieval_and_tools_stand_where_they_ran() -> None:
+    """Of a request's later call the time before it is the earlier call's, so only its first has an edge."""
+    second = 1_000_000
+    found = step_text([("retrieval", "help", 5 * second, 9 * second, False)], 10 * second)
+    used = step_text([("tool", "get_order", 50 * second, 95 * second, True)], 110 * second)
+    calls = [a_call(0, before_ms=8.0, steps=found, attempts=[]), a_call(100, before_ms=108.0, steps=used, attempts=[])]
+    other = a_call(200, before_ms=1.0, request_id="another", attempts=[])
+    assert [(s.label, s.kind, s.outcome, s.start, s.length) for s in spans_of([*calls, other])] == [
+        ("edge", "edge", "", 0, 3),
+        ("retrieval help", "retrieval", "ok", 3, 4),
+        ("chat", "call", "ok", 8, 40),
+        ("tool get_order", "tool", "failed", 48, 45),
+        ("chat", "call", "ok", 108, 40),
+        ("edge", "edge", "", 207, 1),
+        ("chat", "call", "ok", 208, 40),
+    ]
+    assert spans_of([]) == []
+    assert step_text([], 0) is None
 
 
 def test_bars_are_in_proportion_and_never_leave_the_width() -> None:

@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -13,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from app.audit.call_filter import CallFilter
 from app.audit.marks import marks_of
 from app.audit.query import find_calls, get_call, with_attempts
+from app.audit.waterfall import Span, spans_of
 from app.console import formats
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.known import Known
@@ -28,7 +28,8 @@ Row = dict[str, Any]
 class Bar:
     """One line of the waterfall: milliseconds since the trace began, and shares of its length.
 
-    ``kind``: call, attempt or gap. ``first``: share at which the first token came, None where that is not known.
+    ``kind``: edge, retrieval, tool, call or attempt. ``first``: share at which the first token came, None where
+    that is not known.
     """
 
     label: str
@@ -39,7 +40,8 @@ class Bar:
     left: float
     width: float
     first: float | None = None
-    note: str = ""
+    input: int = 0
+    output: int = 0
     cost: int | None = None
     call: str = ""
 
@@ -100,39 +102,22 @@ async def _around(console: Console, calls: Sequence[Row]) -> Mapping[str, Row]:
 
 
 def bars_of(calls: Sequence[Row]) -> list[Bar]:
-    """The waterfall: calls and attempts as they began, and the time between calls, in which tools and retrieval ran."""
-    if not calls:
-        return []
-    began: datetime = min(row["at"] for row in calls)
-    whole = max(bars_length(calls), 1.0)
-    bars: list[Bar] = []
-    end = 0.0
-    for row in calls:
-        start = _since(row, began)
-        if start - end >= 1:
-            bars.append(_bar("tools, retrieval", "gap", "", end, start - end, whole))
-        bars.append(_bar(row["feature"], "call", row["outcome"], start, row["latency_ms"], whole, row=row))
-        bars += [
-            _bar(f"{a['provider']} {a['model']}", "attempt", a["outcome"], start + a["started_ms"], a["latency_ms"], whole, row=a)
-            for a in row["attempts"]
-        ]
-        end = max(end, start + row["latency_ms"])
-    return bars
+    """The waterfall: edge, retrieval, tools, calls and attempts."""
+    spans = spans_of(calls)
+    whole = max([1.0, *(span.end for span in spans)])
+    return [_bar(span, whole) for span in spans]
 
 
-def _bar(label: str, kind: str, outcome: str, start: float, length: float, whole: float, *, row: Row | None = None) -> Bar:
-    first = cost = None
-    note = ""
-    if row:
-        cost = row["cost"]
-        first = (start + row["ttft_ms"]) / whole if row["ttft_ms"] is not None else None
-        note = f"{formats.count(row['input_tokens'])} in, {formats.count(row['output_tokens'])} out"
-    call = row["id"] if row and kind == "call" else ""
-    return Bar(label, kind, outcome, start, length, start / whole, max(length / whole, 0.002), first, note, cost, call)
-
-
-def _since(row: Row, began: datetime) -> float:
-    return float((row["at"] - began).total_seconds() * 1000)
+def _bar(span: Span, whole: float) -> Bar:
+    bar = Bar(
+        span.label, span.kind, span.outcome, span.start, span.length, span.start / whole, max(span.length / whole, 0.002)
+    )  # fmt: skip
+    if (row := span.row) is None:
+        return bar
+    first = (span.start + row["ttft_ms"]) / whole if row["ttft_ms"] is not None else None
+    call = row["id"] if span.kind == "call" else ""
+    tokens = {"input": row["input_tokens"], "output": row["output_tokens"]}
+    return replace(bar, first=first, cost=row["cost"], call=call, **tokens)
 
 
 def _kind(calls: Sequence[Row]) -> str:
@@ -152,13 +137,13 @@ def _words(known: Known[list[Row]]) -> str:
     number = "One call" if len(calls) == 1 else f"{len(calls)} calls"
     by = f" by {last['provider']} {last['model']}" if last["outcome"] == "ok" and last["provider"] else ""
     tried = f" after {attempts} attempts" if attempts > len(calls) else ""
-    return f"{number} of {last['tenant']}, {end}{by}{tried}, in {formats.ms(bars_length(calls))} for {formats.usd(cost)}."
+    return f"{number} of {last['tenant']}, {end}{by}{tried}, in {formats.ms(_length(calls))} for {formats.usd(cost)}."
 
 
-def bars_length(calls: Sequence[Row]) -> float:
+def _length(calls: Sequence[Row]) -> float:
     """From the first call's beginning to the last one's end, in milliseconds."""
-    began = min(row["at"] for row in calls)
-    return float(max(_since(row, began) + row["latency_ms"] for row in calls))
+    began = calls[0]["at"]
+    return max((row["at"] - began).total_seconds() * 1000 + row["latency_ms"] for row in calls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""Sessions of people who sign in at a provider of identities, and calls that operators mark for the evals."""
+"""Sessions of people who sign in at a provider of identities, calls marked for the evals, and steps of a request.
+
+The columns of calls have no default: no row is rewritten.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -23,6 +26,9 @@ def upgrade() -> None:
     for column, comment in BEFORE:
         op.alter_column("console_sessions", column, comment=f"{comment}; empty for a person", existing_comment=comment)
     op.create_unique_constraint("console_sessions_login_key", "console_sessions", ["login"])
+    op.add_column("calls", sa.Column("before_ms", sa.Float(), nullable=True, comment="from the request's arrival to this call"))
+    steps = "retrieval and tools since the request's last call, as JSON; null for none"
+    op.add_column("calls", sa.Column("steps", sa.Text(), nullable=True, comment=steps))
     op.create_table(
         "eval_marks",
         sa.Column("call_id", sa.String(64), primary_key=True, comment="the call that an operator marked"),
@@ -41,6 +47,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("eval_marks")
+    for column in ("steps", "before_ms"):
+        op.drop_column("calls", column)
     for column, _, _ in COLUMNS:
         op.drop_column("console_sessions", column)
     for column, comment in BEFORE:

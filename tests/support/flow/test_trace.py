@@ -1,5 +1,6 @@
 """An answer is one trace, at a real receiver (O4)."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from client import eventually
+from commands import run
 from conftest import Simulator, running_service
 from otlp import Receiver, receiving
 from tracing import arrived, drawn, of_the_share, traced
@@ -34,7 +37,7 @@ async def http(
 
 
 async def test_an_answer_is_one_trace_over_retrieval_calls_attempts_and_tools(
-    http: aiohttp.ClientSession, receiver: Receiver, simulator: Simulator
+    http: aiohttp.ClientSession, receiver: Receiver, simulator: Simulator, stack_env: dict[str, str]
 ) -> None:
     """The first provider fails, another calls a tool, the second turn answers."""
     trace = of_the_share()
@@ -67,9 +70,20 @@ async def test_an_answer_is_one_trace_over_retrieval_calls_attempts_and_tools(
     assert {span.name.partition(" ")[0]: span.kind for span in spans} == {
         "POST": "SERVER", "retrieval": "CLIENT", "call": "INTERNAL", "chat": "CLIENT", "execute_tool": "INTERNAL"
     }  # fmt: skip
+    await _drawn(stack_env, trace, ["edge", f"retrieval {source}", "support.answer", "tool get_order", "support.answer"])
     got: list[str] = [seen["traceparent"] for name in ("anthropic", "openai") for seen in _recent(simulator, name)]
     wanted = [f"00-{trace}-{span.id}-01" for span in (model_spans[0], model_spans[2], model_spans[1])]
     assert got == wanted, "each attempt is the parent of what its provider does"
+
+
+async def _drawn(env: dict[str, str], trace: str, labels: list[str]) -> None:
+    """The records draw the same waterfall, without a receiver of traces."""
+
+    async def same() -> bool:
+        printed = await asyncio.to_thread(run, env, "trace", trace)
+        return [line.split("  ")[0] for line in printed.stdout.splitlines() if line[:1].isalpha() and " ms " in line] == labels
+
+    await eventually(same, 60)
 
 
 def _recent(simulator: Simulator, provider: str) -> list[Any]:

@@ -46,6 +46,28 @@ def id_of(span: ReadableSpan) -> str:
     return f"{context.span_id:016x}" if context else ""
 
 
+def test_a_call_knows_the_steps_since_the_one_before_it() -> None:
+    tracing = Tracing("octant", "1", None)
+    with tracing.request("POST", None):
+        with tracing.retrieval("help-1", 4):
+            pass
+        with tracing.call("support.answer") as first:
+            before, steps = first.before()
+        with tracing.tool("get_order", "toolu_1") as tool:
+            tool.fail("not_found")
+        with tracing.call("support.answer") as second:
+            later, more = second.before()
+            assert second.before()[1] == (), "each step is taken once"
+    assert [step[:2] for step in steps] == [("retrieval", "help-1")]
+    assert steps[0][2] <= steps[0][3] <= first.span.started
+    assert [(*step[:2], step[4]) for step in more] == [("tool", "get_order", True)]
+    assert before is not None
+    assert later is not None
+    assert 0 <= before <= later
+    with tracing.call("support.answer") as alone:
+        assert alone.before() == (None, ())
+
+
 def test_the_callers_trace_goes_on_through_everything_and_out_to_the_provider(exporter: InMemorySpanExporter) -> None:
     tracing = Tracing("octant", "1", None, exporter)
     with tracing.request("POST", SENT) as request:
