@@ -12,7 +12,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable, OctantError
 from app.domain.money import ZERO, MicroUSD
 from app.domain.periodic import Periodic, end, spawn
+from app.domain.quick import replace
 
 RETRY_FIRST, RETRY_MOST = 0.1, 5.0
 MOST_AT_ONCE = 200

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from app.domain.calls import Tenant
 from app.domain.money import MicroUSD
+from app.domain.quick import quick
 
 ANONYMOUS = "-"
 SHARDS = 16  # part of the keys: changing it starts all counters anew, from the ledger
@@ -22,6 +23,7 @@ NAMES = ("tenant-day", "tenant-month", "user-day", "user-month")
 GLOBAL = "global-day"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Scope:
     """One counter for one window; ``limit`` in micro-dollars, None: counted, not capped. ``seconds``: how long it is kept."""

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
 
 from app.domain.errors import OctantError
 
@@ -26,7 +25,7 @@ class _Run:
     raised: bool = False
 
 
-_RUNS: WeakKeyDictionary[Task, _Run] = WeakKeyDictionary()
+_RUNS: dict[Task, _Run] = {}
 
 
 class InFlight:

@@ -6,6 +6,7 @@ Plain ASGI: this runs for every request, and each layer of wrapping costs tens o
 import asyncio
 import logging
 import re
+import secrets
 import time
 import uuid
 from collections.abc import Callable
@@ -101,7 +102,7 @@ class EdgeMiddleware:
         """
         sent = _header(scope, b"x-request-id")
         harmless = sent and REQUEST_ID.match(sent) and (UUID.match(sent) or self._redact(sent) == sent)
-        return sent if sent and harmless else f"req_{uuid.uuid4().hex}"
+        return sent if sent and harmless else f"req_{secrets.token_hex(16)}"
 
     async def _serve(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
         body = _Body(scope, receive, self._max_body_bytes, exchange)

@@ -161,7 +161,7 @@ class _Completion(BaseModel):
 
 
 _COMPLETION = TypeAdapter(_Completion)
-_USAGE = TypeAdapter(_Usage)
+_USAGE, _NO_USAGE = TypeAdapter(_Usage), _Usage()
 
 
 class Reading:
@@ -180,7 +180,7 @@ class Reading:
         self._choice: int | None = None
         self._refused = False
         self._logprobs: dict[str, list[Any]] = {}
-        self._usage = _Usage()
+        self._usage = _NO_USAGE
         self._counted = False  # the output's figure came with the finish reason or later, and no output after it
         self.grew = False  # whether the last chunk held output
 
