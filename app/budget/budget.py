@@ -330,6 +330,7 @@ class Budget:
                 batch.append(self._pending.get_nowait())
             await asyncio.gather(*(hold.taking for hold in batch if hold.taking), return_exceptions=True)
             for hold in batch:  # money that was granted after its caller had left
+                hold.taking = None
                 self._live.pop(hold.lease_id, None)
                 self._allowance.give_back(hold)
             await self._settle_until_done(batch)

@@ -179,7 +179,7 @@ async def _insert(connection: AsyncConnection, shard: int, entries: Sequence[Str
             spent.append(_entry(identity, fields))
         await turns.give()
     if spent:
-        await connection.execute(_APPEND, {"shard": shard, "entries": compact(spent)})
+        await connection.execute(_APPEND, {"shard": shard, "entries": compact(spent).decode()})
     if alerted:
         await connection.execute(postgresql.insert(alerts).on_conflict_do_nothing(), alerted)
 

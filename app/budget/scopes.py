@@ -66,7 +66,13 @@ def scopes_of(tenant: Tenant, user: str, at: datetime, own: tuple[MicroUSD | Non
 
     Calls that name no user share one counter.
     """
-    windows = windows_of(tenant.time_zone, at)
+    return _scopes(tenant, user, int(at.timestamp()) // 60, own)
+
+
+@lru_cache(2048)
+def _scopes(tenant: Tenant, user: str, minute: int, own: tuple[MicroUSD | None, MicroUSD | None]) -> tuple[Scope, ...]:
+    """Kept for the minute: calls of one user share them."""
+    windows = _windows(tenant.time_zone, minute)
     shard = shard_of(tenant.id)
     day, month = key(shard, tenant.id, "day", windows.day), key(shard, tenant.id, "month", windows.month)
     who = f":user:{user or ANONYMOUS}"

@@ -167,7 +167,7 @@ def _timeout(connect: float) -> aiohttp.ClientTimeout:
 
 def encoded(body: Mapping[str, Any]) -> bytes:
     """The bytes of a request. Raises ValueError for a number that JSON lacks."""
-    return finite(body).encode()
+    return finite(body)
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:

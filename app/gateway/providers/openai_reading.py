@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, TypeAdapter
 
 from app.domain.calls import Delta, Reply, Usage
+from app.domain.json_text import loads
 from app.domain.messages import Part, Refusal, StopReason, ToolUse
 from app.gateway.providers import dialect
 from app.gateway.providers.assembly import Assembly, encodable
@@ -195,7 +196,7 @@ class Reading:
             for event in _events(content):
                 self.deltas(event)
             return self.reply(request_id)
-        document = json.loads(content)
+        document = loads(content)
         if self._one_text(document):
             return self.reply(request_id)
         completion = self._read(document)

@@ -60,7 +60,8 @@ class Outgoing:
         if isinstance(chunk, CitationDelta):  # it quotes the caller's own documents
             yield chunk
             return
-        yield from self._all_reasoning()
+        if self._reasoning:
+            yield from self._all_reasoning()
         if isinstance(chunk, TextDelta):
             self._text_at = chunk.index
             if text := self.feed(chunk.text):
