@@ -12,7 +12,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from psycopg import DataError, IntegrityError
@@ -25,6 +24,7 @@ from app.audit.rows import Writer
 from app.audit.spill import Spill
 from app.domain.calls import Attempt
 from app.domain.periodic import Periodic, end, spawn
+from app.domain.quick import replace
 from app.domain.records import CallRecord
 from app.domain.turns import Turns
 from app.security.redaction.redactor import Redactor

@@ -12,7 +12,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable, OctantError
 from app.domain.money import ZERO, MicroUSD
 from app.domain.periodic import Periodic, end, spawn
+from app.domain.quick import replace
 
 RETRY_FIRST, RETRY_MOST = 0.1, 5.0
 MOST_AT_ONCE = 200
@@ -329,6 +330,7 @@ class Budget:
                 batch.append(self._pending.get_nowait())
             await asyncio.gather(*(hold.taking for hold in batch if hold.taking), return_exceptions=True)
             for hold in batch:  # money that was granted after its caller had left
+                hold.taking = None
                 self._live.pop(hold.lease_id, None)
                 self._allowance.give_back(hold)
             await self._settle_until_done(batch)

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from app.budget.scopes import DAY_SECONDS, Scope, key, shard_of
 from app.domain.calls import Identity, RateLimits, RateState
-from app.domain.json_text import ascii_only
+from app.domain.json_text import compact
 from app.domain.money import ZERO, MicroUSD
 
 LEASE_MARGIN = 30.0  # seconds a lease outlives its call's deadline: settling is queued
@@ -45,8 +46,6 @@ class Hold:
     shard: int = field(init=False)
     entry: str = field(init=False)
     subjects: Sequence[tuple[str, RateLimits]] = field(init=False)
-    _keys: Sequence[str] = field(init=False)
-    _subject_keys: Sequence[str] = field(init=False)
 
     def __post_init__(self) -> None:
         """Write the ledger entry. It is stored with the lease, for the process that settles it.
@@ -57,11 +56,7 @@ class Hold:
         self.shard = shard_of(tenant.id)
         who = (("tenant", tenant.limits), (f"key:{self.identity.key_id}", self.identity.limits))
         self.subjects = [(name, limits) for name, limits in who if limits]
-        shard = self.shard
-        day = key(shard, "all", "day", self.day)
-        self._keys = [epoch_key(shard), self.lease_key, leases_key(shard), day, *(s.key for s in self.scopes)]
-        self._subject_keys = [key(shard, tenant.id, kind, name) for name, _ in self.subjects for kind in ("rates", "live")]
-        self.entry = ascii_only(
+        self.entry = compact(
             {
                 "tenant": self.identity.tenant.id,
                 "user": self.identity.user,
@@ -73,7 +68,7 @@ class Hold:
                 "all": self.day,
                 "ends": [int(s.resets_at.timestamp()) for s in self.scopes[:2]],
             }
-        )
+        ).decode()
 
     def is_taking(self, answer: asyncio.Future[Any]) -> None:
         """Note the take under way."""
@@ -133,6 +128,23 @@ class Hold:
                 state = RateState(limit, left, back / 1000)
                 found[kind] = min(found.get(kind, state), state, key=lambda s: s.remaining)
         self.rates = found
+
+    @property
+    def _keys(self) -> list[str]:
+        """Not kept: a worker remembers thousands of settled holds."""
+        epoch, leases, day = _shared_keys(self.shard, self.day)
+        return [epoch, self.lease_key, leases, day, *(s.key for s in self.scopes)]
+
+    @property
+    def _subject_keys(self) -> list[str]:
+        tenant = self.identity.tenant.id
+        return [key(self.shard, tenant, kind, name) for name, _ in self.subjects for kind in ("rates", "live")]
+
+
+@lru_cache(256)
+def _shared_keys(shard: int, day: str) -> tuple[str, str, str]:
+    """Of all calls of a shard: epoch, leases, the share of the global day."""
+    return epoch_key(shard), leases_key(shard), key(shard, "all", "day", day)
 
 
 def lease_prefix(shard: int) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 
 from app.budget.hold import LEASE_MARGIN, REMEMBERED, Hold
 from app.budget.scopes import DAY_SECONDS, key
-from app.domain.json_text import ascii_only
+from app.domain.json_text import compact
 
 FOLDER = "holds"
 SUFFIX = ".holds"
@@ -65,7 +65,7 @@ class Journal:
         ends = time.time() + hold.seconds + LEASE_MARGIN
         arguments = hold.take_arguments(hold.amount, 0, limited=False, forced=True)
         line = [hold.lease_id, hold.shard, ends, hold.take_keys(limited=False), arguments]
-        self._open[hold.lease_id] = text = ascii_only(line).encode() + b"\n"
+        self._open[hold.lease_id] = text = compact(line) + b"\n"
         self._write(text)
 
     def settled(self, holds: Sequence[Hold]) -> None:
@@ -73,7 +73,7 @@ class Journal:
         now, lines = time.time(), []
         for hold in holds:
             if taken := self._open.pop(hold.lease_id, None):
-                text = ascii_only([hold.lease_id, now, hold.spent]).encode() + b"\n"
+                text = compact([hold.lease_id, now, hold.spent]) + b"\n"
                 self._settled.append((now, taken + text))
                 lines.append(text)
         if lines:

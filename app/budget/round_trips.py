@@ -23,10 +23,12 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
 from app.domain.periodic import end, spawn
+from app.domain.quick import quick
 
 OnSent = Callable[[asyncio.Future[Any]], None]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run of a script."""

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from app.domain.calls import Tenant
 from app.domain.money import MicroUSD
+from app.domain.quick import quick
 
 ANONYMOUS = "-"
 SHARDS = 16  # part of the keys: changing it starts all counters anew, from the ledger
@@ -22,6 +23,7 @@ NAMES = ("tenant-day", "tenant-month", "user-day", "user-month")
 GLOBAL = "global-day"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Scope:
     """One counter for one window; ``limit`` in micro-dollars, None: counted, not capped. ``seconds``: how long it is kept."""
@@ -64,7 +66,13 @@ def scopes_of(tenant: Tenant, user: str, at: datetime, own: tuple[MicroUSD | Non
 
     Calls that name no user share one counter.
     """
-    windows = windows_of(tenant.time_zone, at)
+    return _scopes(tenant, user, int(at.timestamp()) // 60, own)
+
+
+@lru_cache(2048)
+def _scopes(tenant: Tenant, user: str, minute: int, own: tuple[MicroUSD | None, MicroUSD | None]) -> tuple[Scope, ...]:
+    """Kept for the minute: calls of one user share them."""
+    windows = _windows(tenant.time_zone, minute)
     shard = shard_of(tenant.id)
     day, month = key(shard, tenant.id, "day", windows.day), key(shard, tenant.id, "month", windows.month)
     who = f":user:{user or ANONYMOUS}"

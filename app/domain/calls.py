@@ -21,6 +21,7 @@ from app.domain.messages import (
     Vendor,
 )
 from app.domain.money import ZERO, MicroUSD
+from app.domain.quick import quick
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Tenant:
     limits: RateLimits = RateLimits()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The caller: tenant, key and scopes proven by the API key; the user as the tenant asserts.
@@ -74,6 +76,7 @@ class Identity:
         return f"key:{self.key_id} of {self.tenant.id}"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Deadline:
     """One point in time for a whole call, over all retries and fallbacks. Seconds on the monotonic clock.
@@ -100,6 +103,7 @@ class Deadline:
         return max(0.0, self.at - time.monotonic())
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """A request to the gateway.
@@ -141,6 +145,7 @@ class Call:
     form: Vendor | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens as billed. ``input`` excludes ``cached_input`` and ``cache_write``; ``output`` includes ``reasoning``.
@@ -177,6 +182,7 @@ class Usage:
         return self.input + self.cached_input + self.cache_write + self.output
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """A complete answer of one model. ``stop_details``: Anthropic's reason for a refusal, as it came.
@@ -214,6 +220,7 @@ class Reply:
         return tuple(p for p in self.parts if isinstance(p, Thinking))
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class TextDelta:
     """More text of the part at ``index`` (positions in the final `Reply.parts`)."""
@@ -269,6 +276,7 @@ class NativeDelta:
     part: Native
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Done:
     """The end of a stream that ended well: the whole reply, usage included. A stream without it was cut."""
@@ -280,6 +288,7 @@ Delta = TextDelta | ThinkingDelta | ToolUseStart | ToolUseDelta | CitationDelta 
 Chunk = Delta | Done
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One request to one provider. ``outcome`` is ``ok`` or an error type's code; times in milliseconds.
@@ -306,6 +315,7 @@ class Attempt:
     violations: tuple[str, ...] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RateState:
     """One rate limit after a call was counted. ``reset``: seconds until all of it is there again."""
@@ -315,6 +325,7 @@ class RateState:
     reset: float
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """Facts about an answer for its caller: the ``octant-*`` and rate limit headers.
@@ -337,6 +348,7 @@ class Receipt:
     prompt: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A reply and its receipt."""

@@ -6,10 +6,9 @@ the right outcome, and a stream ends in an error event.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
 
 from app.domain.errors import OctantError
 
@@ -26,7 +25,7 @@ class _Run:
     raised: bool = False
 
 
-_RUNS: WeakKeyDictionary[Task, _Run] = WeakKeyDictionary()
+_RUNS: dict[Task, _Run] = {}
 
 
 class InFlight:
@@ -42,25 +41,9 @@ class InFlight:
         """The number of tasks under way."""
         return len(self._runs)
 
-    @contextmanager
-    def track(self, subject: object = None) -> Iterator[None]:
+    def track(self, subject: object = None) -> AbstractContextManager[None]:
         """Register the current task until the end of the block; within it, what it works on."""
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("only a task can be in flight")
-        run = _RUNS.get(task)
-        mine = run is None
-        if run is None:
-            run = _RUNS[task] = _Run(task)
-            self._runs.add(run)
-        run.subjects.append(subject)
-        try:
-            yield
-        finally:
-            run.subjects.remove(subject)
-            if mine:
-                self._runs.discard(run)
-                _RUNS.pop(task, None)
+        return _Tracking(self._runs, subject)
 
     def end(self, make: Callable[[], OctantError], matches: Callable[[object], bool] = lambda _: True) -> int:
         """End every task whose subject ``matches``, each with an error from ``make``. Returns their number."""
@@ -69,6 +52,34 @@ class InFlight:
             run.error = make()
             run.task.cancel()
         return len(ending)
+
+
+class _Tracking:
+    """See `InFlight.track`. A class, since each request enters two of them: a generator costs three times as much."""
+
+    __slots__ = ("_mine", "_run", "_runs", "_subject")
+
+    def __init__(self, runs: set[_Run], subject: object) -> None:
+        self._runs, self._subject = runs, subject
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("only a task can be in flight")
+        run = _RUNS.get(task)
+        self._mine = run is None
+        if run is None:
+            run = _RUNS[task] = _Run(task)
+            self._runs.add(run)
+        run.subjects.append(self._subject)
+        self._run = run
+
+    def __exit__(self, *_: object) -> None:
+        run = self._run
+        run.subjects.remove(self._subject)
+        if self._mine:
+            self._runs.discard(run)
+            _RUNS.pop(run.task, None)
 
 
 def ended() -> OctantError | None:

@@ -5,6 +5,8 @@ import re
 from itertools import accumulate
 from typing import Any, NoReturn
 
+import msgspec
+
 DEEPEST = 190  # arrays and objects within each other; with Python's own limit of a thousand frames this can still be worked on
 MOST_CONTAINERS, MOST_STRINGS, MOST_VALUES = 20_000, 200_000, 300_000  # of a request's body
 # JSON's strings, so that brackets within them do not count; an unclosed one ends the search, and the parser says what is wrong.
@@ -15,14 +17,32 @@ _BLOCK = 65_536
 
 
 # Made once: `json.dumps` makes an encoder for each text, which costs as much as a short text itself.
-compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-"""JSON text without blanks."""
-finite = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-"""The same. Raises ValueError for a number that JSON lacks."""
 spaced = json.JSONEncoder(ensure_ascii=False).encode
-"""JSON text as it is kept in records, with a blank behind each comma and colon."""
-ascii_only = json.JSONEncoder(separators=(",", ":")).encode
-"""JSON text without blanks; what is not ASCII is escaped."""
+"""JSON text as records keep it, with a blank behind each comma and colon."""
+_strictly = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_written = msgspec.json.Encoder().encode
+
+
+def compact(value: Any) -> bytes:  # noqa: ANN401 - any JSON
+    """JSON without blanks, at a seventh of the standard library's cost. A number that JSON lacks becomes null.
+
+    Raises ValueError for half of a surrogate pair, TypeError for what is no JSON.
+    """
+    return _written(value)
+
+
+def finite(value: Any) -> bytes:  # noqa: ANN401 - any JSON
+    """The same. Raises ValueError for a number that JSON lacks, too."""
+    text = _written(value)
+    return _strictly(value).encode() if b"null" in text else text  # perhaps in place of such a number
+
+
+def loads(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON
+    """As `json.loads`, which reads what is rare: other encodings, numbers that JSON lacks, halves of surrogate pairs."""
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return json.loads(text)
 
 
 def read(text: str) -> Any:  # noqa: ANN401 - any JSON

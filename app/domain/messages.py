@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from app.domain.quick import quick
+
 Role = Literal["user", "assistant", "system"]
 Vendor = Literal["openai", "anthropic"]  # an adapter's `kind`: the wire that a block or field belongs to
 CacheTtl = Literal["5m", "1h"]  # how long a marked prefix stays in the vendor's cache
@@ -16,6 +18,7 @@ CacheTtl = Literal["5m", "1h"]  # how long a marked prefix stays in the vendor's
 StopReason = Literal["end", "max_tokens", "stop_sequence", "tool_use", "refusal", "context_window", "pause_turn"]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Text:
     """Plain text. ``cache`` marks the end of a prefix worth caching, where the provider can (Anthropic `cache_control`).
@@ -122,6 +125,7 @@ def _strings(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
 Part = Text | Image | Document | Native | ToolUse | ToolResult | Thinking | Refusal
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn. ``name``: the participant, as OpenAI's callers give it.
@@ -169,6 +173,7 @@ class OutputSchema:
     strict: bool = True
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """Sampling parameters. ``None`` leaves the choice to the route, then to the provider."""

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from app.domain.calls import Attempt, Identity, Usage
 from app.domain.money import MicroUSD
+from app.domain.quick import quick
 
 NO_EVIDENCE = "no_evidence"  # outcome of a question without a model call: there is nothing to answer it from
 
@@ -33,6 +34,7 @@ class Replay:
     seconds: float
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRecord:
     """One call with all its attempts. ``request`` and ``response`` are JSON text.

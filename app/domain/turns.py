@@ -6,7 +6,8 @@ Everything in a process waits for its one loop, so background work that takes lo
 import asyncio
 import time
 
-TURN = 0.002  # seconds
+LEAST, MOST = 0.0003, 0.002  # seconds of a turn
+SHARE = 0.5  # of the time that the others took: in a busy process longer turns, or the work would fall behind
 
 
 class Turns:
@@ -16,13 +17,12 @@ class Turns:
 
     def __init__(self) -> None:
         """Begin a turn."""
-        self._ends = time.perf_counter() + TURN
+        self._ends = time.perf_counter() + LEAST
 
     async def give(self) -> None:
-        """Let others go first, if this turn is over.
-
-        Not after each step: in a busy process a round of the loop takes longer than many steps, and the work would fall behind.
-        """
-        if time.perf_counter() > self._ends:
+        """Let others go first, if this turn is over. Where they are quick, turns are short, so that none of them waits long."""
+        now = time.perf_counter()
+        if now > self._ends:
             await asyncio.sleep(0)
-            self._ends = time.perf_counter() + TURN
+            back = time.perf_counter()
+            self._ends = back + min(MOST, max(LEAST, SHARE * (back - now)))

@@ -72,6 +72,6 @@ def summary(receipt: Receipt) -> dict[str, Any]:
 
 def json_answer(body: bytes | Mapping[str, Any], receipt: Receipt | None = None, *, status: int = 200) -> Response:
     """A JSON answer; with a receipt it carries the ``octant-*`` headers."""
-    content = body if isinstance(body, bytes) else compact(body).encode()
+    content = body if isinstance(body, bytes) else compact(body)
     headers = receipt_headers(receipt) if receipt else {}
     return Response(content, status_code=status, headers=headers, media_type="application/json")

@@ -29,9 +29,10 @@ class Cors:
 
     def preflight(self, scope: Scope) -> list[tuple[bytes, bytes]] | None:
         """The headers that answer a browser's question before its request, which has no key; None for any other request."""
-        allowed = self._allowed(scope)
+        if scope["method"] != "OPTIONS" or (allowed := self._allowed(scope)) is None:
+            return None
         sent = Headers(scope=scope)
-        if allowed is None or scope["method"] != "OPTIONS" or "access-control-request-method" not in sent:
+        if "access-control-request-method" not in sent:
             return None
         wanted = sent.get("access-control-request-headers", "")
         headers = {

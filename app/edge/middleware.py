@@ -6,6 +6,7 @@ Plain ASGI: this runs for every request, and each layer of wrapping costs tens o
 import asyncio
 import logging
 import re
+import secrets
 import time
 import uuid
 from collections.abc import Callable
@@ -37,6 +38,7 @@ QUIET = frozenset({"/livez", "/readyz"})  # requested every second; their traces
 Redact = Callable[[str], str]
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}\Z")
 UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1(?=[0-9]*[a-f])[0-9a-f]{12}\Z")
+GONE = "octant.gone"  # in the scope, by a server of ours: functions that it calls when the client is gone
 OUTLIVES_CLIENT = "octant.outlives_client"  # set in a request's scope: its work goes on without a waiting client
 log = logging.getLogger(__name__)
 
@@ -101,7 +103,7 @@ class EdgeMiddleware:
         """
         sent = _header(scope, b"x-request-id")
         harmless = sent and REQUEST_ID.match(sent) and (UUID.match(sent) or self._redact(sent) == sent)
-        return sent if sent and harmless else f"req_{uuid.uuid4().hex}"
+        return sent if sent and harmless else f"req_{secrets.token_hex(16)}"
 
     async def _serve(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
         body = _Body(scope, receive, self._max_body_bytes, exchange)
@@ -254,7 +256,8 @@ class _Body:
         self._decompressor: Decompressor | None = None
         self._gone = False
         self._task = asyncio.current_task()
-        self._watcher: asyncio.Task[None] | None = None
+        self._watched = False
+        self._watcher: asyncio.Task[None] | None = None  # where the server does not report a lost client by itself
 
     async def receive(self) -> Message:
         if self._declared_too_large:
@@ -263,8 +266,12 @@ class _Body:
         self._seen += len(message.get("body", b""))
         if self._seen > self._limit:
             raise _too_large(self._limit)
-        if self._watcher is None and not message.get("more_body", False):
-            self._watcher = asyncio.create_task(self._watch())
+        if not self._watched and not message.get("more_body", False):
+            self._watched = True
+            if (gone := self._scope.get(GONE)) is not None:
+                gone.append(self._left)
+            else:
+                self._watcher = asyncio.create_task(self._watch())
         if self._encoding and message["type"] == "http.request":
             return {**message, "body": await self._decompressed(message)}
         return message
@@ -287,6 +294,10 @@ class _Body:
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        self._left()
+
+    def _left(self) -> None:
+        """The client is gone."""
         if not self._exchange.complete and self._task and OUTLIVES_CLIENT not in self._scope:
             self._gone = True
             self._task.cancel()

@@ -1,7 +1,7 @@
 """A request's identity and deadline, known before its body is read; and its parsed body."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, TypeVar, cast
 
 from fastapi import Depends
@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from app.domain.calls import Deadline, Identity
 from app.domain.errors import Forbidden, InvalidRequest
+from app.domain.quick import quick, replace
 from app.edge.identity import authenticated
 from app.edge.parts import parts_of
 
@@ -21,6 +22,7 @@ FIELD = re.compile("[A-Za-z_]{1,64}")
 NOT_IN_USER = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CallContext:
     """One request's identity and deadline."""

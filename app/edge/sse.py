@@ -169,5 +169,5 @@ class _Pulse:
 
 def event(data: Mapping[str, Any] | str, *, name: str | None = None) -> bytes:
     """Frame one event: JSON data (or a bare word such as ``[DONE]``), with its name where the protocol has names."""
-    text = data if isinstance(data, str) else compact(data)
-    return (f"event: {name}\n" if name else "").encode() + f"data: {text}\n\n".encode()
+    text = data.encode() if isinstance(data, str) else compact(data)
+    return (f"event: {name}\n" if name else "").encode() + b"data: " + text + b"\n\n"

@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.domain.calls import Reply, Usage
 from app.domain.errors import OctantError, ProviderError
+from app.domain.quick import replace
 from app.gateway import metering
 from app.gateway.metering import Bound, Counted
 

@@ -1,9 +1,8 @@
 """The durable record of one call (O1), made from its state when it has ended."""
 
-from dataclasses import replace
-
 from app.domain.calls import Attempt, Reply, Usage
 from app.domain.money import ZERO
+from app.domain.quick import replace
 from app.domain.records import CallRecord, step_text
 from app.gateway.attempt_in_progress import ms_since
 from app.gateway.call_state import CallState

@@ -6,7 +6,7 @@ Mutable, owned by the one task that serves the call. Its money is in `Spending`;
 import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.budget import pricing
@@ -14,6 +14,7 @@ from app.domain.calls import Call, Deadline, Receipt, Reply, Usage
 from app.domain.errors import OctantError
 from app.domain.messages import Message
 from app.domain.money import MicroUSD
+from app.domain.quick import replace
 from app.domain.routes import Pin, Target
 from app.gateway.attempt_in_progress import AttemptInProgress, ms_since
 from app.gateway.metering import Bound, keeps_for_an_hour

@@ -6,8 +6,8 @@ nothing else. A question without evidence (`record_no_evidence`) is screened and
 
 import asyncio
 import logging
+import secrets
 import time
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -152,7 +152,7 @@ class Gateway:
                 call=call, prices=pin.prices, span=span, budget=self._rooms.budget, metrics=self._rooms.metrics, started=started
             )  # fmt: skip
             yield CallState(
-                call=call, call_id=f"call_{uuid.uuid4().hex}", pin=pin, request=request, span=span,
+                call=call, call_id=f"call_{secrets.token_hex(16)}", pin=pin, request=request, span=span,
                 metrics=self._rooms.metrics, at=at, started=started, spending=spending,
                 degraded=[f"without_{name}" for name in call.without],
             )  # fmt: skip

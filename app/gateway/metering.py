@@ -6,11 +6,12 @@ not end, it is the most that the fastest model can have made by then, because ou
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from app.domain.calls import Reply, Usage
 from app.domain.messages import Native, Part, Refusal, Text, Thinking, ToolResult, ToolUse
+from app.domain.quick import quick, replace
 from app.gateway.providers.base import ModelRequest
 
 FASTEST = 3_000  # tokens a second; the fastest public endpoints stay below
@@ -19,6 +20,7 @@ LONGEST_TOKEN = 128  # bytes; the longest tokens of the public vocabularies are 
 ABSURD = 10  # times our bound: above it a figure is no count; below it counts as billed, and `octant_over_bound_total` alerts
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Bound:
     """The most tokens that one attempt can count. ``hour_cache``: its input may be kept in a cache for an hour."""
@@ -33,6 +35,7 @@ class Bound:
         return replace(self, output=min(self.output, max(made, received)))
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Counted:
     """The tokens to count. If not ``input_known``, the input is priced at the dearest rate (``hour_cache`` as in `Bound`)."""

@@ -1,12 +1,12 @@
 """Build a model's request from a call and its pin: templates filled, parameters merged. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from string import Template
 
 from app.domain.calls import Call
 from app.domain.errors import InvalidRequest
 from app.domain.messages import Message, Sampling, Text
+from app.domain.quick import replace
 from app.domain.routes import Pin, Route
 from app.gateway.providers import dialect
 from app.gateway.providers.base import ModelRequest, Timeouts

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
@@ -13,6 +13,7 @@ from app.budget.budget import Budget, Hold
 from app.domain.calls import Attempt, Call, Reply
 from app.domain.errors import OctantError, ProviderError, ProviderOutputInvalid, ProviderTimeout
 from app.domain.money import ZERO, MicroUSD
+from app.domain.quick import replace
 from app.domain.routes import PriceTable, Target
 from app.gateway.attempt_in_progress import AttemptInProgress, Failure, ms_since
 from app.gateway.metering import Bound, Counted

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from app.domain.errors import HeadersTooLarge, InvalidRequest, OctantError, RequestTooSlow
 from app.edge.errors import Dialect, dialect_of, render
+from app.edge.middleware import GONE
 
 # Host = uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2)
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-fvV:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?")
@@ -108,6 +109,7 @@ class Protocol(HttpToolsProtocol):
         if not fewest <= len(hosts) <= 1 or not all(_HOST.fullmatch(host) for host in hosts):
             message = "not one valid Host header"
             raise ValueError(message)
+        self.scope[GONE] = []
         super().on_headers_complete()  # it may raise as well: then this is a head still, and is refused as one
         self._in_head = False
         self._open = [*(cycle for cycle in self._open if not cycle.response_complete), self.cycle]
@@ -191,6 +193,8 @@ class Protocol(HttpToolsProtocol):
         for cycle in self._open:
             cycle.disconnected = cycle.disconnected or not cycle.response_complete
             cycle.message_event.set()
+            while cycle.scope[GONE]:
+                cycle.scope[GONE].pop()()
 
 
 def with_patience(patience: Patience) -> type[asyncio.Protocol]:

@@ -20,6 +20,7 @@ _OWN_FIELDS = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) 
     "color_message",
 }
 _UNREDACTED = frozenset({"timestamp", "level", "logger", "request_id", "call_id", "trace_id"})
+_NO_TEXT = frozenset({int, float, bool, type(None)})
 SHORT = 64  # characters of a text that is remembered as harmless: names of tenants, features, paths, models
 MOST_REMEMBERED = 4096  # texts
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -67,8 +68,13 @@ class JsonLines(logging.Formatter):
             event["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             event["stack_info"] = self.formatStack(record.stack_info)
-        event.update({name: value for name, value in record.__dict__.items() if name not in _OWN_FIELDS})
-        return _encoded({name: value if name in _UNREDACTED else self._scrub(value) for name, value in event.items()})
+        event |= {name: value for name, value in record.__dict__.items() if name not in _OWN_FIELDS}
+        return _encoded(
+            {
+                name: value if name in _UNREDACTED or type(value) in _NO_TEXT else self._scrub(value)
+                for name, value in event.items()
+            }
+        )
 
     def _scrub(self, value: Any) -> Any:  # noqa: ANN401 - a log value may be anything
         if isinstance(value, str):

@@ -122,7 +122,8 @@ def read(body: bytes, context: CallContext) -> tuple[ChatCompletionRequest, Call
     wanted = {name: value for name, harmless in NATIVE.items() if (value := getattr(request, name)) not in harmless}
     if "top_logprobs" in wanted and "logprobs" not in wanted:
         raise InvalidRequest("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
-    caching = request.model_dump(include=set(CACHING), exclude_none=True)
+    asked = request.model_fields_set & CACHING
+    caching = request.model_dump(include=asked, exclude_none=True) if asked else {}
     native = {**wanted, **{name: value for name, value in caching.items() if value}}
     named = prompts.read(request.prompt, request.model)
     if not request.messages and request.prompt is None:
@@ -184,7 +185,10 @@ def _message(message: AnyMessage, where: str, legacy_id: str) -> Message:
         case SystemMessage():
             return Message("system", _marked_last(_texts(message.content), message.cache_control), message.name)
         case UserMessage():
-            parts = [_user_part(part, f"{where}.content[{at}]") for at, part in enumerate(_as_parts(message.content))]
+            said = message.content
+            parts = (
+                [Text(said)] if isinstance(said, str) else [_user_part(p, f"{where}.content[{at}]") for at, p in enumerate(said)]
+            )
             return Message("user", _marked_last(parts, message.cache_control), message.name)
         case ToolMessage():
             texts = _texts(message.content)
@@ -238,8 +242,10 @@ def _as_parts(content: str | Sequence[Any] | None) -> Sequence[Any]:
 
 def _texts(content: str | Sequence[TextPart] | None) -> list[Text]:
     """Text, in one piece up to each cache mark."""
+    if isinstance(content, str):
+        return [Text(content)]
     texts: list[Text] = []
-    for part in _as_parts(content):
+    for part in content or ():
         mark = _mark(part)
         if texts and texts[-1].cache is None:
             texts[-1] = Text(texts[-1].text + part.text, mark)

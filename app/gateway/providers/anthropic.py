@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncGenerator, Mapping
 
 from app.domain.calls import Chunk, Done, Reply
@@ -14,6 +13,7 @@ from app.domain.errors import (
     ProviderRateLimited,
     ProviderRejected,
 )
+from app.domain.json_text import loads
 from app.gateway.providers import anthropic_wire, dialect
 from app.gateway.providers.anthropic_reading import Reading
 from app.gateway.providers.base import NOTHING, ModelRequest, says_text_alone
@@ -69,7 +69,7 @@ class AnthropicProvider:
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         body = anthropic_wire.counting(request)
         try:
-            async with limits.waiting():
+            with limits.waiting():
                 response = await self._http.post(COUNT_PATH, body, _headers(request), connect=request.timeouts.connect)
             return anthropic_wire.counted(response.content)
         except FAILURES as error:
@@ -86,7 +86,7 @@ class AnthropicProvider:
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         body = anthropic_wire.body(request, stream=False)
         try:
-            async with limits.waiting():
+            with limits.waiting():
                 response = await self._http.post(PATH, body, _headers(request), connect=request.timeouts.connect)
             return reading.whole(response.content, response.headers.get(REQUEST_ID))
         except FAILURES as error:
@@ -102,12 +102,12 @@ class AnthropicProvider:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(limits.close)
             try:
-                async with limits.waiting():
+                with limits.waiting():
                     events = await self._http.open(PATH, body, _headers(request), connect=request.timeouts.connect)
                 answered = True
                 stack.callback(events.close)
                 while not reading.complete:
-                    async with limits.waiting():
+                    with limits.waiting():
                         event = await _next(events)
                     if event is None:
                         break
@@ -137,7 +137,7 @@ async def _next(events: Events) -> object | None:
         if event.name == "error":
             raise StatusError(200, events.headers, parsed(event.data))
         if event.name not in ("", "ping"):
-            document: object = json.loads(event.data)
+            document: object = loads(event.data)
             return document
     return None
 

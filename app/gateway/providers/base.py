@@ -11,8 +11,10 @@ from typing import Any, Protocol
 from app.domain.calls import Chunk, Reply, Usage
 from app.domain.embeddings import Inputs, VectorSpace
 from app.domain.messages import Message, Native, OutputSchema, Sampling, Text, ToolChoice, ToolResult, ToolSpec, Vendor
+from app.domain.quick import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds. ``total`` bounds a whole answer, and a stream up to its first token; ``stream`` all of a stream."""
@@ -24,6 +26,7 @@ class Timeouts:
     stream: float = math.inf
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
     """One attempt at one model: everything merged and decided. ``sampling.max_output_tokens`` is always set.

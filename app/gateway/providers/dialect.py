@@ -11,7 +11,7 @@ import json
 import operator
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from app.domain.messages import (
@@ -27,7 +27,8 @@ from app.domain.messages import (
     ToolUse,
     Vendor,
 )
-from app.gateway.providers.base import ModelRequest
+from app.domain.quick import replace
+from app.gateway.providers.base import ModelRequest, says_text_alone
 from app.gateway.providers.dialect_names import IdForm, Ids, tool_name
 from app.gateway.providers.dialect_schema import Fitted, Subset, fitted
 from app.gateway.providers.dialect_tools import parameters
@@ -140,6 +141,8 @@ def unsayable(request: ModelRequest, dialect: Dialect) -> frozenset[str]:
 
 def fit(request: ModelRequest, dialect: Dialect) -> ModelRequest:
     """The request as the vendor takes it. Where nothing has to change, the parts are the same objects."""
+    if dialect.blank and not request.tool_choice.name and says_text_alone(request):
+        return request
     sampling, tools, output, system = request.sampling, request.tools, request.output, request.system
     strict = _Strict(dialect)
     if output and output.schema:

@@ -7,6 +7,7 @@ recovery retries. Redirects are not followed, because they would carry the key t
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from functools import lru_cache
 from io import BytesIO
 from types import MappingProxyType
 from typing import Any
@@ -106,6 +107,7 @@ class Http:
         self._headers = {**COMMON, **headers}
         self._base = urlsplit(base_url)
         self._proxy = _proxy(self._base.scheme, self._base.hostname or "")
+        self._urls: dict[str, str] = {}
         self._session: aiohttp.ClientSession | None = None
 
     def use_key(self, key: str) -> None:
@@ -138,12 +140,12 @@ class Http:
             )
         content = encoded(body)
         response = await self._session.post(
-            self._url(path),
+            self._urls.get(path) or self._url(path),
             data=content if len(content) < LARGE else BytesIO(content),  # in pieces, so that others go on
             headers={**self._headers, **headers},
             allow_redirects=False,
             proxy=self._proxy,
-            timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect),
+            timeout=_timeout(connect),
         )
         if response.status in OK:
             return response
@@ -154,12 +156,18 @@ class Http:
 
     def _url(self, path: str) -> str:
         """The address of ``path``; a query of the base URL (``?api-version=…``) stays its query."""
-        return urlunsplit(self._base._replace(path=self._base.path.rstrip("/") + path))
+        url = self._urls[path] = urlunsplit(self._base._replace(path=self._base.path.rstrip("/") + path))
+        return url
+
+
+@lru_cache(64)
+def _timeout(connect: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect)
 
 
 def encoded(body: Mapping[str, Any]) -> bytes:
     """The bytes of a request. Raises ValueError for a number that JSON lacks."""
-    return finite(body).encode()
+    return finite(body)
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:

@@ -66,7 +66,7 @@ class OpenAIProvider:
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         body = openai_wire.body(request, legacy_max_tokens=self._legacy_max_tokens, stream=False)
         try:
-            async with limits.waiting():
+            with limits.waiting():
                 response = await self._http.post(PATH, body, request.headers, connect=request.timeouts.connect)
             return reading.whole(response.content, response.headers.get(REQUEST_ID))
         except FAILURES as error:
@@ -80,7 +80,7 @@ class OpenAIProvider:
         blame, content = Blame(self.name, request.model, own_form=request.form == "openai"), b""
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         try:
-            async with limits.waiting():
+            with limits.waiting():
                 response = await self._http.post(
                     EMBEDDINGS_PATH, openai_embeddings.body(request), request.headers, connect=request.timeouts.connect
                 )
@@ -102,7 +102,7 @@ class OpenAIProvider:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(limits.close)
             try:
-                async with limits.waiting():
+                with limits.waiting():
                     events = await self._http.open(PATH, body, request.headers, connect=request.timeouts.connect)
                 answered = True
                 stack.callback(events.close)
@@ -110,7 +110,7 @@ class OpenAIProvider:
                 until: float | None = None  # set once the finish reason has come
                 while True:
                     try:
-                        async with limits.waiting():
+                        with limits.waiting():
                             event = await (anext(found_documents, None) if until is None else _last(found_documents, until))
                     except FOREIGN:
                         if not reading.complete:

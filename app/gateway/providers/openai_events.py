@@ -7,8 +7,9 @@ stream, but one JSON document, is its only document.
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Sequence
 
+from app.domain.json_text import loads
 from app.gateway.providers.http import Events
 
 DONE = "[DONE]"
@@ -18,7 +19,7 @@ DRAINED = 0.25  # seconds: a body that ends with [DONE] is over at once, and its
 async def documents(events: Events) -> AsyncGenerator[object, None]:
     """The JSON documents of a stream, until ``[DONE]``. Raises ValueError for data that is no JSON."""
     if events.json:
-        yield json.loads(await events.whole())
+        yield loads(await events.whole())
         return
     async for event in events:
         for line in _documents(event.data):
@@ -27,17 +28,16 @@ async def documents(events: Events) -> AsyncGenerator[object, None]:
                     async with asyncio.timeout(DRAINED):
                         await events.rest()
                 return
-            document = json.loads(line)
+            document = loads(line)
             yield {"error": document} if event.name == "error" and not _has_error(document) else document
 
 
-def _documents(data: str) -> Iterator[str]:
+def _documents(data: str) -> Sequence[str]:
     """The JSON documents of one event's data: one, or one a line where a server leaves out the blank lines between events."""
     data = data.strip()
-    lines = [data] if "\n" not in data or _is_json(data) else data.splitlines()
-    for line in lines:
-        if line.strip().startswith(("{", "[")):
-            yield line.strip()
+    if "\n" not in data or _is_json(data):
+        return (data,) if data.startswith(("{", "[")) else ()
+    return [line.strip() for line in data.splitlines() if line.strip().startswith(("{", "["))]
 
 
 def _is_json(text: str) -> bool:

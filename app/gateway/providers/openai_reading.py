@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, TypeAdapter
 
 from app.domain.calls import Delta, Reply, Usage
+from app.domain.json_text import loads
 from app.domain.messages import Part, Refusal, StopReason, ToolUse
 from app.gateway.providers import dialect
 from app.gateway.providers.assembly import Assembly, encodable
@@ -161,7 +162,7 @@ class _Completion(BaseModel):
 
 
 _COMPLETION = TypeAdapter(_Completion)
-_USAGE = TypeAdapter(_Usage)
+_USAGE, _NO_USAGE = TypeAdapter(_Usage), _Usage()
 
 
 class Reading:
@@ -180,7 +181,7 @@ class Reading:
         self._choice: int | None = None
         self._refused = False
         self._logprobs: dict[str, list[Any]] = {}
-        self._usage = _Usage()
+        self._usage = _NO_USAGE
         self._counted = False  # the output's figure came with the finish reason or later, and no output after it
         self.grew = False  # whether the last chunk held output
 
@@ -195,7 +196,7 @@ class Reading:
             for event in _events(content):
                 self.deltas(event)
             return self.reply(request_id)
-        document = json.loads(content)
+        document = loads(content)
         if self._one_text(document):
             return self.reply(request_id)
         completion = self._read(document)

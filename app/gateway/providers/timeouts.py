@@ -42,13 +42,13 @@ class AttemptTimeouts:
         self._last_token = self._loop.time()
 
     def waiting(self) -> "AttemptTimeouts":
-        """Wait for the provider, not longer than the nearest timeout allows: ``async with``. Raises ProviderTimeout.
+        """Wait for the provider, not longer than the nearest timeout allows: ``with``. Raises ProviderTimeout.
 
         Entered for each wait, never held across a ``yield`` to the consumer: the timeout cancels the task that entered it.
         """
         return self
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> None:
         """Begin to wait. A timer that goes off sooner stays: it looks then how long there is left."""
         task = asyncio.current_task()
         if task is None:
@@ -59,7 +59,7 @@ class AttemptTimeouts:
             self.close()
             self._timer = self._loop.call_at(self._until, self._look)
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
         """Wait no longer. The timer of a stream stays for its next wait: to set one for each event would cost more."""
         task, self._task = self._task, None
         if not self._streamed:

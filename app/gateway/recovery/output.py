@@ -14,6 +14,7 @@ from app.domain.calls import Call, Reply
 from app.domain.errors import InvalidRequest, OutputUnchecked, ProviderOutputInvalid
 from app.domain.json_text import refuse, too_deep
 from app.domain.messages import OutputSchema, Part, Refusal, Text, ToolSpec, ToolUse
+from app.domain.quick import quick
 from app.domain.routes import Target
 from app.gateway.recovery.lenient_json import document_in
 from app.gateway.recovery.schema import MOST_VIOLATIONS, NotASchema, OutOfSteps, Run, Schema, SchemaRefused
@@ -24,6 +25,7 @@ NOT_OFFERED = "name: not a tool that was offered"
 UNJUDGED = frozenset({"refusal", "max_tokens", "context_window", "pause_turn"})  # stops of a reply that is not whole
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class OutputCheck:
     """``reply``: as it came, or with its JSON parsed leniently (``parsed``). Valid if there are no violations."""
@@ -48,6 +50,8 @@ def check_schemas(call: Call) -> bool:
     Of a tool that is not strict only what no vendor takes is refused: what is no JSON Schema at all. Returns whether a promised
     one holds a ``pattern`` that is not checked (`schema_patterns`).
     """
+    if call.output is None and not call.tools:
+        return False
     named = [("response schema", call.output.schema)] if call.output else []
     named += [(f"schema of tool {number}", tool.schema) for number, tool in enumerate(call.tools) if tool.strict]
     letters = schemas = 0
@@ -95,6 +99,8 @@ def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...]
 
     Raises OutputUnchecked where the check takes more steps than it may (`schema.MOST_STEPS`).
     """
+    if output is None and not any(tool.strict for tool in tools):  # nothing is promised
+        return OutputCheck(reply)
     run = Run()
     found = violations(reply, output, tools, run)
     if not found:

@@ -20,7 +20,7 @@ so, another model continues it (`relay`).
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -333,6 +333,10 @@ class _Relayed(AsyncGenerator[Chunk, None]):
     def __init__(self, chunks: AsyncGenerator[Chunk, None], opened: Opened) -> None:
         self._chunks = chunks
         self._opened = opened
+
+    def __anext__(self) -> Coroutine[Any, Any, Chunk]:
+        """As the inner one, without a coroutine between: a stream has a hundred chunks."""
+        return self._chunks.__anext__()
 
     async def asend(self, value: None) -> Chunk:
         return await self._chunks.asend(value)

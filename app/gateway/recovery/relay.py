@@ -163,10 +163,10 @@ def _check(reply: Reply, state: CallState, target: Target) -> None:
 def _counted(attempt: AttemptInProgress, chunk: Chunk) -> Chunk:
     """Count a chunk, and return it as the caller may see it."""
     match chunk:
-        case Done(reply=reply):
-            return Done(attempt.end(reply))
         case TextDelta(text=text) | ThinkingDelta(text=text) | ToolUseDelta(arguments=text):
             attempt.chunk(text)
+        case Done(reply=reply):
+            return Done(attempt.end(reply))
         case _:
             attempt.chunk("")
     return chunk

@@ -47,8 +47,12 @@ class Secrets:
     shifted: str = ""
     blocks: frozenset[str] = frozenset()
 
+    @property
+    def sought(self) -> bool:
+        """Whether there is anything to search for."""
+        return bool(self.needles or self.texts)
 
-_NOTHING = Secrets()
+
 MOST_WATCHED = 32_768  # characters of a system text; a tenant's own may be megabytes, and each is searched in seven forms
 
 
@@ -122,7 +126,7 @@ class LeakWatch:
     def feed(self, text: str) -> str:
         """More text; returns what of all so far may go out."""
         self._held += text
-        if len(self._seen) < MOST_READ and self.secrets != _NOTHING:
+        if len(self._seen) < MOST_READ and self.secrets.sought:
             self._seen += text[: MOST_READ - len(self._seen)]
         return self._release(at_end=False)
 
@@ -160,7 +164,7 @@ class LeakWatch:
     def _release(self, *, at_end: bool) -> str:
         if self.found:
             return ""
-        if not (self.secrets.needles or self.secrets.texts):  # nothing is sought
+        if not self.secrets.sought:
             return self.rest()
         letters = _letters(self._held)
         whole = self._before + letters

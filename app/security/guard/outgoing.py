@@ -8,13 +8,14 @@ the one and shows the other, and neither can be taken back. Reasoning that fails
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.domain.calls import Chunk, CitationDelta, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart
 from app.domain.errors import AnswerWithheld
 from app.domain.json_text import too_deep
 from app.domain.messages import Native, OutputSchema, Part, Refusal, Text, Thinking, ToolUse
+from app.domain.quick import replace
 from app.domain.routes import GuardAction
 from app.security.guard.code_spans import CodeSpans
 from app.security.guard.leaks import LeakWatch, Secrets, secrets_of
@@ -59,7 +60,8 @@ class Outgoing:
         if isinstance(chunk, CitationDelta):  # it quotes the caller's own documents
             yield chunk
             return
-        yield from self._all_reasoning()
+        if self._reasoning:
+            yield from self._all_reasoning()
         if isinstance(chunk, TextDelta):
             self._text_at = chunk.index
             if text := self.feed(chunk.text):

@@ -18,7 +18,7 @@ def limits(*, streamed: bool, **seconds: float) -> AttemptTimeouts:
 
 
 async def wait(attempt: AttemptTimeouts, seconds: float = LONG) -> None:
-    async with attempt.waiting():
+    with attempt.waiting():
         await asyncio.sleep(seconds)
 
 

@@ -1,0 +1,66 @@
+"""JSON is read and written as the standard library reads and writes it."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.json_text import compact, finite, loads
+
+NUMBERS = st.integers() | st.floats()
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+NONE = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
+
+
+def outcome(make: Any, *given: Any) -> object:  # noqa: ANN401
+    """The repr of the result, which tells NaN and -0.0 apart; or that it is no value."""
+    try:
+        return repr(make(*given))
+    except ValueError:
+        return ValueError
+
+
+@given(VALUES)
+def test_what_is_written_reads_as_what_the_standard_library_writes(value: object) -> None:
+    strict = outcome(lambda: json.loads(json.dumps(value, **NONE).encode()))  # type: ignore[arg-type]
+    assert outcome(lambda: json.loads(finite(value))) == strict
+    if strict is not ValueError:
+        assert outcome(lambda: json.loads(compact(value))) == strict
+
+
+@given(VALUES, st.booleans(), st.booleans())
+def test_every_json_text_is_read_as_by_the_standard_library(value: object, escaped: bool, spoilt: bool) -> None:
+    text = json.dumps(value, ensure_ascii=escaped)
+    text = text[:-1] if spoilt else text
+    assert outcome(loads, text) == outcome(json.loads, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xef\xbb\xbf{}",
+        "{}".encode("utf-16"),
+        b'"\xff"',
+        '"\\ud83d"',
+        "NaN",
+        "-Infinity",
+        "1e999",
+        "9" * 40,
+        '{"a":1,"a":2}',
+        "",
+    ],
+)
+def test_what_is_rare_is_read_as_by_the_standard_library(text: bytes | str) -> None:
+    assert outcome(loads, text) == outcome(json.loads, text)
+
+
+@pytest.mark.parametrize("value", [float("nan"), [float("inf")], "\ud800"])
+def test_what_json_cannot_hold_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match=r"JSON|surrogates"):
+        finite(value)
