@@ -131,8 +131,8 @@ def pictures(at: Demo, browser: Browser, key: str) -> None:
         page.wait_for_url("**/console")
         page.goto(path)
         if name.endswith("observability"):
-            page.locator("[data-row] a").first.click()
-            page.wait_for_url("**/console/traces/*")
+            call = page.locator("[data-row] a").first.get_attribute("href") or ""
+            page.goto(call.partition("#")[0])  # the trace whole, from its top
         page.wait_for_timeout(1500)
         page.screenshot(path=FOLDER / f"{name}.png")
         print(f"{name}.png of {path}", flush=True)

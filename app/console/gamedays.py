@@ -159,7 +159,7 @@ def _read(path: Path) -> Report | None:
         return None
 
 
-LEFT, WIDTH, LABEL = 16.0, 1168.0, 7.0  # pixels; LABEL: of a character
+LEFT, WIDTH, LABEL = 16.0, 1012.0, 7.0  # pixels; LABEL: of a character
 LONGEST_LABEL = 34  # characters
 RIGHT = LONGEST_LABEL * LABEL + 8  # room for the last event's label
 

@@ -84,11 +84,17 @@ function draw(element) {
     data.reverse(); series.reverse();
   }
   const marks = { hooks: { draw: [(u) => {
+    const ends = []; // of each row of labels: one that would cover another goes a row lower
     for (const mark of spec.marks || []) {
       const x = Math.round(u.valToPos(mark.x, "x", true));
       if (x < u.bbox.left || x > u.bbox.left + u.bbox.width) continue;
       u.ctx.save(); u.ctx.strokeStyle = soft; u.ctx.setLineDash([3, 3]); u.ctx.beginPath(); u.ctx.moveTo(x, u.bbox.top); u.ctx.lineTo(x, u.bbox.top + u.bbox.height); u.ctx.stroke();
-      u.ctx.fillStyle = soft; u.ctx.font = `${11 * devicePixelRatio}px Inter, sans-serif`; u.ctx.fillText(mark.label, x + 4, u.bbox.top + 11 * devicePixelRatio); u.ctx.restore();
+      u.ctx.fillStyle = soft; u.ctx.font = `${11 * devicePixelRatio}px Inter, sans-serif`;
+      const wide = u.ctx.measureText(mark.label).width, begin = Math.min(x + 4, u.bbox.left + u.bbox.width - wide);
+      let row = ends.findIndex((end) => end < begin);
+      if (row < 0) row = ends.length;
+      if (row < 3) { ends[row] = begin + wide + 8; u.ctx.fillText(mark.label, begin, u.bbox.top + (11 + 13 * row) * devicePixelRatio); }
+      u.ctx.restore();
     }
   }] } };
   plots.get(element)?.destroy();
