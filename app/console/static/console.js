@@ -163,10 +163,19 @@ addEventListener("keydown", (event) => {
   else if (event.key === "j" || event.key === "k") row(event.key === "j" ? 1 : -1);
   else if (event.key === "Escape" && history.length > 1) history.back();
 });
+async function showWhole(button) { // a long text, in place of its beginning
+  button.disabled = true;
+  const answer = await fetch(button.dataset.whole).catch(() => null);
+  if (!answer?.ok || answer.redirected) { location.href = button.dataset.whole; return; } // the session is over, or the network is away
+  const sent = new DOMParser().parseFromString(await answer.text(), "text/html");
+  $("pre", button.closest("details")).replaceWith($("pre", sent));
+  button.closest("p").remove();
+}
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
   if ("copy" in button.dataset) navigator.clipboard?.writeText(button.dataset.copy).then(() => { button.textContent = "Copied"; setTimeout(() => { button.textContent = "Copy"; }, 1500); });
+  if ("whole" in button.dataset) showWhole(button);
   if ("openPalette" in button.dataset) openPalette();
   if ("themeSwitch" in button.dataset) {
     const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -180,6 +189,5 @@ let resizing;
 addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(drawAll, 150); });
 setInterval(() => $$("time[data-ago]").forEach((one) => { one.textContent = ago(new Date(one.dateTime)); }), 5000);
 $$("[data-zone]").forEach((one) => { one.textContent = zone; });
-document.addEventListener("htmx:after:swap", (event) => prepare(event.detail?.ctx?.target || document));
 prepare(document);
 $$("[data-live]").forEach(follow);
