@@ -16,12 +16,17 @@ function span(seconds) {
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
   return seconds < 172800 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86400)} d`;
 }
+const narrow = matchMedia("(max-width: 760px)");
+function short(at, element) { // on a phone a table says the time alone of what was today
+  const whole = full.format(at), today = full.format(Date.now()).slice(0, 10);
+  return narrow.matches && whole.startsWith(today) && element.closest("tbody") ? whole.slice(11) : whole;
+}
 function showTimes(root) {
   for (const element of $$("time[datetime]", root)) {
     const at = new Date(element.dateTime);
     if (isNaN(at)) continue;
     element.title = `${full.format(at)} (${zone}), ${at.toISOString()}`;
-    element.textContent = "ago" in element.dataset ? ago(at) : full.format(at);
+    element.textContent = "ago" in element.dataset ? ago(at) : short(at, element);
   }
 }
 
@@ -175,6 +180,7 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
   if ("copy" in button.dataset) navigator.clipboard?.writeText(button.dataset.copy).then(() => { button.textContent = "Copied"; setTimeout(() => { button.textContent = "Copy"; }, 1500); });
+  if ("unfold" in button.dataset) button.setAttribute("aria-expanded", $(`#${button.dataset.unfold}`).classList.toggle("unfolded"));
   if ("whole" in button.dataset) showWhole(button);
   if ("openPalette" in button.dataset) openPalette();
   if ("themeSwitch" in button.dataset) {
@@ -190,4 +196,5 @@ addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout
 setInterval(() => $$("time[data-ago]").forEach((one) => { one.textContent = ago(new Date(one.dateTime)); }), 5000);
 $$("[data-zone]").forEach((one) => { one.textContent = zone; });
 prepare(document);
+$("nav.side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 $$("[data-live]").forEach(follow);
