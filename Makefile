@@ -17,7 +17,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-stacks coverage fork check rotation eval bench phoenix bench-records outage gameday soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock clients runbook screenshots
+.PHONY: help setup demo serve test test-stacks coverage fork check rotation eval bench phoenix bench-records outage gameday soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock clients runbook screenshots bench-console
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ bench: $(DEV) ## Measure requests per second, CPU per request and added latency
 
 phoenix: $(DEV) $(PHOENIX) ## Send traces of every kind to Arize Phoenix and read them back; fails if one is incomplete (the first run fetches 1 GB)
 	$(BIN)/python -m benchmarks.phoenix $(ARGS)
+
+bench-console: $(DEV) ## Measure the first byte of each page of the console, and large things in Chromium
+	$(BIN)/python -m benchmarks.console $(ARGS)
 
 bench-records: $(DEV) ## Measure how soon a record is found, and every kind of search at ten million records
 	$(BIN)/python -m benchmarks.records $(ARGS)

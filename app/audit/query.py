@@ -46,6 +46,7 @@ from app.domain.errors import InvalidRequest
 from app.domain.records import NO_MODEL
 
 LONGEST = 5.0
+SIDES = ("request", "response")
 MOST = 10_000
 DAY, MOMENT = timedelta(days=1), timedelta(microseconds=1)
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -168,6 +169,31 @@ async def get_call(engine: AsyncEngine, call_id: str) -> dict[str, Any] | None:
     """Return one call with its attempts under ``attempts``, or None."""
     found = await find_calls(engine, CallFilter(id=call_id, limit=1))
     return (await with_attempts(engine, found))[0] if found else None
+
+
+async def calls_of_trace(engine: AsyncEngine, trace_id: str, limit: int) -> list[dict[str, Any]]:
+    """The calls of a trace as they began, with their attempts, without their texts."""
+    wanted = statement_of(CallFilter(trace_id=trace_id, ascending=True, limit=limit))
+    brief = wanted.with_only_columns(*(column for column in calls.c if column.name not in SIDES))
+    async with _searching(engine) as connection:
+        found = await _rows(connection, brief)
+    return await with_attempts(engine, found)
+
+
+async def texts_of(engine: AsyncEngine, found: Sequence[Mapping[str, Any]], most: int) -> dict[str, dict[str, tuple[str, int]]]:
+    """Up to ``most`` characters of request and response of these calls, and their whole length; by the call's id."""
+    if not found:
+        return {}
+    times = [row["at"] for row in found]
+    columns = [
+        c
+        for name in SIDES
+        for c in (func.left(calls.c[name], most).label(name), func.length(calls.c[name]).label(f"{name}_length"))
+    ]
+    of_these = calls.c.id.in_([row["id"] for row in found]), calls.c.at.between(min(times), max(times))
+    async with _searching(engine) as connection:
+        rows = await _rows(connection, select(calls.c.id, *columns).where(*of_these))
+    return {row["id"]: {name: (row[name], row[f"{name}_length"]) for name in SIDES} for row in rows}
 
 
 async def with_attempts(engine: AsyncEngine, found: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -197,8 +197,6 @@ class ConsoleRoute(APIRoute):
 
 def _sign_in_first(request: Request, to: str) -> Response:
     """The sign-in page; but a link from elsewhere brings no strict cookie along, so our own page asks once more."""
-    if request.headers.get("hx-request"):
-        return Response(status_code=204, headers={"hx-redirect": f"/console/sign-in?to={quote(to, safe='')}"})
     if request.headers.get("sec-fetch-site") == "cross-site" and request.method == "GET":
         return console_of(request).page(request, "arrive.html", None, to=to, leads=False)
     return RedirectResponse(f"/console/sign-in?to={quote(to, safe='')}", 303)

@@ -64,6 +64,7 @@ def router(console: Console) -> APIRouter:
         return console.page(
             request, "calls.html", CALLS, range=range_, known=known, found=known.value, problem=problem, wanted=wanted,
             shown=shown, tail=query.get("tail") == "1" and range_.live, fields=fields, more=_more(known.value, wanted),
+            filtered=any(one.value for _, one in fields),
             folded=not any(one.value for first, one in fields if not first), command=_command(query, range_),
             words=_words(known.value, range_), running=await _running(console),
         )  # fmt: skip

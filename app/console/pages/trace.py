@@ -3,15 +3,17 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from app.audit.call_filter import CallFilter
 from app.audit.marks import marks_of
-from app.audit.query import find_calls, get_call, with_attempts
+from app.audit.query import calls_of_trace, find_calls, get_call, texts_of
 from app.audit.waterfall import Span, spans_of
 from app.console import formats
 from app.console.console import ROUTES, VIEWING, Console
@@ -20,16 +22,19 @@ from app.console.navigation import CALLS
 from app.domain.errors import NotFound
 
 MOST_CALLS = 1000
+MOST_SHOWN = 20  # calls whose details stand on the page; of more than these, the chosen one's
+CHUNK = 100  # lines of the waterfall that a browser lays out at a time
 SHORT = 4000  # characters of a text that come with the page; the rest on a click
+LONGEST_TEXT = 50 * SHORT  # a longer one is not laid out in lines before the click
+MOMENT = timedelta(microseconds=1)
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One line of the waterfall: milliseconds since the trace began, and shares of its length.
+    """One line of the waterfall: milliseconds since the trace began, and per cent of its length.
 
-    ``kind``: edge, retrieval, tool, call or attempt. ``first``: share at which the first token came, None where
-    that is not known.
+    ``kind``: edge, retrieval, tool, call or attempt. ``first``: where the first token came, empty where that is not known.
     """
 
     label: str
@@ -37,13 +42,26 @@ class Bar:
     outcome: str
     start: float
     length: float
-    left: float
-    width: float
-    first: float | None = None
+    left: str
+    width: str
+    first: str = ""
     input: int = 0
     output: int = 0
     cost: int | None = None
     call: str = ""
+
+    @property
+    def bad(self) -> bool:
+        """Whether it failed."""
+        return self.outcome not in ("ok", "")
+
+    @property
+    def box(self) -> Markup:
+        """Its place within the line: what holds others is thin."""
+        return _THIN if self.kind in ("edge", "call") else _THICK
+
+
+_THIN, _THICK = Markup('y="5" height="6"'), Markup('y="2" height="12"')
 
 
 def router(console: Console) -> APIRouter:
@@ -57,12 +75,14 @@ def router(console: Console) -> APIRouter:
         calls: list[Row] = known.value or []
         if not calls and not known.away:
             raise NotFound("No call has this trace. Records are written within two seconds, and kept for a month.")
-        ids = [row["id"] for row in calls]
-        marked = await console.known.read(("marks", trace_id), marks_of(console.parts.engine, ids))
+        bars, shown = bars_of(calls), shown_of(calls, request.query_params.get("call", ""))
+        texts = await console.known.read(("texts", trace_id, shown[0]["id"] if shown else ""), _texts(console, shown))
+        marked = await console.known.read(("marks", trace_id), marks_of(console.parts.engine, [row["id"] for row in shown]))
         return console.page(
             request, "trace.html", CALLS, title="Trace", known=known, marks=marked.value or {},
-            calls=calls, trace_id=trace_id, bars=bars_of(calls),
-            text=text_of,
+            calls=shown, chosen=len(shown) < len(calls), trace_id=trace_id,
+            chunks=[bars[first : first + CHUNK] for first in range(0, len(bars), CHUNK)],
+            texts=texts.value or {},
             words=_words(known), kind=_kind(calls), around=await _around(console, calls),
         )  # fmt: skip
 
@@ -78,8 +98,12 @@ def router(console: Console) -> APIRouter:
 
 
 async def _calls(console: Console, trace_id: str) -> list[Row]:
-    wanted = CallFilter(trace_id=trace_id, ascending=True, limit=MOST_CALLS)
-    return await with_attempts(console.parts.engine, await find_calls(console.parts.engine, wanted))
+    return await calls_of_trace(console.parts.engine, trace_id, MOST_CALLS)
+
+
+async def _texts(console: Console, calls: Sequence[Row]) -> Mapping[str, Mapping[str, "Text"]]:
+    found = await texts_of(console.parts.engine, calls, LONGEST_TEXT)
+    return {number: {side: text_of(*text) for side, text in sides.items()} for number, sides in found.items()}
 
 
 async def _around(console: Console, calls: Sequence[Row]) -> Mapping[str, Row]:
@@ -92,13 +116,18 @@ async def _around(console: Console, calls: Sequence[Row]) -> Mapping[str, Row]:
     async def read() -> dict[str, Row]:
         engine = console.parts.engine
         before = await find_calls(engine, CallFilter(until=first["at"], **same))
-        after = await find_calls(
-            engine, CallFilter(since=last["at"], ascending=True, limit=len(calls) + 1, tenant=same["tenant"], user=same["user"])
-        )
-        others = [row for row in after if row["trace_id"] != first["trace_id"]]
+        others = await find_calls(engine, CallFilter(since=last["at"] + MOMENT, ascending=True, **same))
         return ({"previous": before[0]} if before else {}) | ({"next": others[0]} if others else {})
 
     return (await console.known.read(("around", first["id"]), read())).value or {}
+
+
+def shown_of(calls: Sequence[Row], chosen: str) -> Sequence[Row]:
+    """The calls with their details: all, or of many the chosen one, else the first that failed, else the last."""
+    if len(calls) <= MOST_SHOWN:
+        return calls
+    failed = (row for row in calls if row["outcome"] != "ok")
+    return [next((row for row in calls if row["id"] == chosen), next(failed, calls[-1]))]
 
 
 def bars_of(calls: Sequence[Row]) -> list[Bar]:
@@ -109,15 +138,16 @@ def bars_of(calls: Sequence[Row]) -> list[Bar]:
 
 
 def _bar(span: Span, whole: float) -> Bar:
+    share = 100 / whole
     bar = Bar(
-        span.label, span.kind, span.outcome, span.start, span.length, span.start / whole, max(span.length / whole, 0.002)
+        span.label, span.kind, span.outcome, span.start, span.length, f"{span.start * share:.2f}",
+        f"{max(span.length * share, 0.2):.2f}",
     )  # fmt: skip
     if (row := span.row) is None:
         return bar
-    first = (span.start + row["ttft_ms"]) / whole if row["ttft_ms"] is not None else None
+    first = f"{(span.start + row['ttft_ms']) * share:.2f}" if row["ttft_ms"] is not None else ""
     call = row["id"] if span.kind == "call" else ""
-    tokens = {"input": row["input_tokens"], "output": row["output_tokens"]}
-    return replace(bar, first=first, cost=row["cost"], call=call, **tokens)
+    return replace(bar, first=first, cost=row["cost"], call=call, input=row["input_tokens"], output=row["output_tokens"])
 
 
 def _kind(calls: Sequence[Row]) -> str:
@@ -154,10 +184,10 @@ class Text:
     more: int
 
 
-def text_of(stored: str) -> Text:
-    """A stored text as people read it, cut where it is long."""
-    read = readable(stored) if len(stored) <= 50 * SHORT else stored
-    return Text(read[:SHORT], max(0, len(read) - SHORT))
+def text_of(stored: str, length: int) -> Text:
+    """A stored text as people read it, cut where it is long. ``stored`` may be the beginning of one of ``length``."""
+    read = readable(stored) if len(stored) == length else stored
+    return Text(read[:SHORT], max(0, len(read) - SHORT, length - len(stored) and length - SHORT))
 
 
 def readable(stored: str) -> str:

@@ -16,12 +16,17 @@ function span(seconds) {
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
   return seconds < 172800 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86400)} d`;
 }
+const narrow = matchMedia("(max-width: 760px)");
+function short(at, element) { // on a phone a table says the time alone of what was today
+  const whole = full.format(at), today = full.format(Date.now()).slice(0, 10);
+  return narrow.matches && whole.startsWith(today) && element.closest("tbody") ? whole.slice(11) : whole;
+}
 function showTimes(root) {
   for (const element of $$("time[datetime]", root)) {
     const at = new Date(element.dateTime);
     if (isNaN(at)) continue;
     element.title = `${full.format(at)} (${zone}), ${at.toISOString()}`;
-    element.textContent = "ago" in element.dataset ? ago(at) : full.format(at);
+    element.textContent = "ago" in element.dataset ? ago(at) : short(at, element);
   }
 }
 
@@ -169,10 +174,20 @@ addEventListener("keydown", (event) => {
   else if (event.key === "j" || event.key === "k") row(event.key === "j" ? 1 : -1);
   else if (event.key === "Escape" && history.length > 1) history.back();
 });
+async function showWhole(button) { // a long text, in place of its beginning
+  button.disabled = true;
+  const answer = await fetch(button.dataset.whole).catch(() => null);
+  if (!answer?.ok || answer.redirected) { location.href = button.dataset.whole; return; } // the session is over, or the network is away
+  const sent = new DOMParser().parseFromString(await answer.text(), "text/html");
+  $("pre", button.closest("details")).replaceWith($("pre", sent));
+  button.closest("p").remove();
+}
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
   if ("copy" in button.dataset) navigator.clipboard?.writeText(button.dataset.copy).then(() => { button.textContent = "Copied"; setTimeout(() => { button.textContent = "Copy"; }, 1500); });
+  if ("unfold" in button.dataset) button.setAttribute("aria-expanded", $(`#${button.dataset.unfold}`).classList.toggle("unfolded"));
+  if ("whole" in button.dataset) showWhole(button);
   if ("openPalette" in button.dataset) openPalette();
   if ("themeSwitch" in button.dataset) {
     const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -186,6 +201,6 @@ let resizing;
 addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(drawAll, 150); });
 setInterval(() => $$("time[data-ago]").forEach((one) => { one.textContent = ago(new Date(one.dateTime)); }), 5000);
 $$("[data-zone]").forEach((one) => { one.textContent = zone; });
-document.addEventListener("htmx:after:swap", (event) => prepare(event.detail?.ctx?.target || document));
 prepare(document);
+$("nav.side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 $$("[data-live]").forEach(follow);

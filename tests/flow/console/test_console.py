@@ -12,9 +12,13 @@ import pytest
 import pytest_asyncio
 from client import eventually, post, session
 from conftest import octant
+from records import a_record
 from signed_in import COOKIE, Person, person, signed_in
+from sqlalchemy.ext.asyncio import create_async_engine
 
+from app.audit.rows import Writer
 from app.console.navigation import PAGES
+from app.domain.records import step_text
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"{{7*7}}${7*7}</textarea>\u202e"
 
@@ -201,7 +205,7 @@ async def test_the_rows_of_all_pages_are_the_total(service_url: str, api_key: st
     following = re.search(r'rel="next" href="([^"]+)"', first.text)
     assert following
     second = await operator.get(unescape(following[1]))
-    ids = re.findall(r'href="/console/traces/\w+#(call_\w+)"', first.text + second.text)
+    ids = re.findall(r'href="/console/traces/\w+\?call=(call_\w+)#', first.text + second.text)
     assert (len(ids), len(set(ids))) == (53, 53)
     assert "53 calls match" in second.text, "the total counts all pages, on each page"
     costs = sum(float(answer.headers["octant-cost-usd"]) for answer in answers)
@@ -273,6 +277,29 @@ async def test_a_link_cannot_put_words_into_the_consoles_mouth(operator: Person)
     shown = await operator.get(f"/console?done=All+keys+leaked.&undo=curl+evil.example&signed={'0' * 64}")
     assert "evil.example" not in shown.words
     assert "leaked" not in shown.words
+
+
+async def test_large_traces_and_texts_come_in_parts(operator: Person, stack_env: dict[str, str]) -> None:
+    """By counts and sizes: `make bench-console` measures times."""
+    engine, trace, large = create_async_engine(stack_env["OCTANT_DATABASE_URL"]), uuid.uuid4().hex, uuid.uuid4().hex
+    steps = step_text([("tool", "get_order", 0, 1, False)], 2)
+    calls = [
+        a_record(trace_id=trace, request_id="req_large", outcome="ok" if n != 333 else "failed", steps=steps) for n in range(500)
+    ]
+    whole = a_record(trace_id=large, request=json.dumps({"text": "word " * 1_000_000 + "the end of it"}))
+    await Writer(engine).write([*calls, whole])
+    await engine.dispose()
+    page = await operator.get(f"/console/traces/{trace}")
+    assert page.text.count('<rect class="bar ') == 2000, "a call has its two attempts and a tool"
+    assert page.text.count('class="chunk"') == 20
+    assert len(page.text) < 2000 * 450
+    assert re.findall(r'<section id="(\w+)"', page.text) == [calls[333].id], "the details are of the call that failed"
+    chosen = await operator.get(f"/console/traces/{trace}?call={calls[7].id}")
+    assert re.findall(r'<section id="(\w+)"', chosen.text) == [calls[7].id]
+    cut = await operator.get(f"/console/traces/{large}")
+    assert len(cut.text) < 30_000
+    assert "Show the other 5.00M characters" in cut.words
+    assert "the end of it" in (await operator.get(f"/console/calls/{whole.id}/request")).text
 
 
 async def test_a_static_file_is_named_by_its_content(service_url: str) -> None:
