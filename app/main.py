@@ -8,11 +8,12 @@ from operator import attrgetter
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import __version__
 from app.admin import alarm, alertmanager, calls, incidents, pagerduty
@@ -41,6 +42,13 @@ class Application(FastAPI):
     """FastAPI with the edge around all of its own layers: these would cost every request, and `Direct` goes past them."""
 
     edge: Callable[[ASGIApp], ASGIApp]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve as Starlette does: the framework asks at each request whether to trace it, and the edge has spans of its own."""
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+        else:
+            await Starlette.__call__(self, scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         """The edge, then the framework, without the layer that answers 500 to errors: the edge knows them."""

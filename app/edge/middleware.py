@@ -200,7 +200,7 @@ class _Exchange:
             "status": self.status or LEFT,
             "duration_ms": round((time.perf_counter() - self._started) * 1000, 2),
         }
-        log.info("request", extra=fields)
+        logs.info(log, "request", fields)
 
 
 def at_root(scope: Scope) -> list[tuple[bytes, bytes]] | None:

@@ -104,7 +104,8 @@ class CallState:
 
     def worst_first_attempt(self) -> MicroUSD:
         """The most that the first paid attempt can cost, at any target."""
-        return MicroUSD(max(self.worst_case(target) for target in self.targets))
+        bound = self.bound()
+        return MicroUSD(max(self.spending.worst_case(target, bound) for target in self.targets))
 
     def change(self, request: ModelRequest) -> None:
         """Replace the request, and forget what was counted of it."""

@@ -35,6 +35,7 @@ from app.gateway.tracing import describe_call
 from app.oncall.switch import KillSwitch
 from app.security.guard.guard import Guard, Policy
 from app.security.guard.outgoing import Outgoing
+from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing, current_traceparent
 
@@ -317,9 +318,10 @@ class Gateway:
             metrics.call(call.feature, state.outcome, seconds, state.overhead_ms() / 1000, spending.fallbacks)
         metrics.degraded(call.feature, state.degraded)
         describe_call(span, record, state.request, state.reply)
-        log.info(
+        logs.info(
+            log,
             "call",
-            extra={
+            {
                 "call_id": state.call_id,
                 "trace_id": span.trace_id,
                 "tenant": call.identity.tenant.id,

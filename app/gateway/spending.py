@@ -54,6 +54,8 @@ class Spending:
     def cost(self) -> MicroUSD:
         """The cost of all attempts so far, including a whole reply on a connection that is still open."""
         ended = sum((a.cost for a in self.attempts), ZERO)
+        if not self.running:
+            return MicroUSD(ended)
         whole = (self._price(target, progress.counted) for target, progress in self.running.items() if progress.counted)
         return MicroUSD(ended + sum(whole, ZERO))
 
@@ -65,6 +67,8 @@ class Spending:
     @property
     def fallbacks(self) -> int:
         """The number of fallbacks."""
+        if len(self.attempts) + len(self.running) < 2:
+            return 0
         return sum(1 for before, after in pairwise(self.tried) if before != after)
 
     def all_waited_ms(self) -> float:

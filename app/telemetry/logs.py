@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ SHORT = 64  # characters of a text that is remembered as harmless: names of tena
 MOST_REMEMBERED = 4096  # texts
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _bound: ContextVar[Mapping[str, str]] = ContextVar("fields of the request's log lines", default=_NOTHING)
+_ours: list[logging.Handler] = []  # the root's handlers as `configure` set them
 _encoded = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
@@ -33,7 +35,7 @@ def configure(level: str, *, redact: Callable[[str], str]) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines(redact))
     root = logging.getLogger()
-    root.handlers = [handler]
+    root.handlers = _ours[:] = [handler]
     root.setLevel(level.upper())
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no line shows them
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "gunicorn.error", "gunicorn.access"):
@@ -57,21 +59,22 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, redacted."""
-        event: dict[str, Any] = {
-            "event": record.getMessage(),
-            **_bound.get(),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
-        }
+        event = _begun(record.getMessage(), record.levelname.lower(), record.name, record.created)
         if record.exc_info and record.exc_info[0]:
             event["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             event["stack_info"] = self.formatStack(record.stack_info)
         event |= {name: value for name, value in record.__dict__.items() if name not in _OWN_FIELDS}
+        return self.written(event)
+
+    def written(self, event: Mapping[str, Any]) -> str:
+        """A line of these fields, redacted."""
+        harmless = self._harmless
         return _encoded(
             {
-                name: value if name in _UNREDACTED or type(value) in _NO_TEXT else self._scrub(value)
+                name: value
+                if name in _UNREDACTED or type(value) in _NO_TEXT or (type(value) is str and value in harmless)
+                else self._scrub(value)
                 for name, value in event.items()
             }
         )
@@ -97,6 +100,38 @@ class JsonLines(logging.Formatter):
                 self._harmless.clear()
             self._harmless.add(text)
         return redacted
+
+
+def info(log: logging.Logger, event: str, fields: Mapping[str, Any]) -> None:
+    """As ``log.info(event, extra=fields)``, for the lines that every request writes: without a record, at half the cost.
+
+    Where other handlers are to see it, or another logger's, it goes the usual way.
+    """
+    if not log.isEnabledFor(logging.INFO):
+        return
+    handler = log.root.handlers[0] if log.root.handlers == _ours and not log.handlers and log.propagate else None
+    if (
+        not isinstance(handler, logging.StreamHandler)
+        or not isinstance(handler.formatter, JsonLines)
+        or log.parent is not log.root
+    ):
+        log.info(event, extra=dict(fields))
+        return
+    line = handler.formatter.written({**_begun(event, "info", log.name, time.time()), **fields}) + "\n"
+    handler.acquire()
+    try:
+        handler.stream.write(line)
+        handler.flush()
+    except (OSError, ValueError):  # a full disk, half of a surrogate pair: no request fails by it
+        log.info(event, extra=dict(fields))
+    finally:
+        handler.release()
+
+
+def _begun(event: str, level: str, logger: str, at: float) -> dict[str, Any]:
+    """The fields that every line has."""
+    timestamp = datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+    return {"event": event, **_bound.get(), "level": level, "logger": logger, "timestamp": timestamp}
 
 
 def take_over_last_words() -> None:

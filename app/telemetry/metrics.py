@@ -1,12 +1,14 @@
 """The catalogue as objects to count on. Works across worker processes through PROMETHEUS_MULTIPROC_DIR."""
 
+import asyncio
 import os
-from collections.abc import Callable, Collection
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import product
 from math import prod
 from threading import Lock
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, values
 
 from app.domain.calls import Attempt
 from app.domain.money import MICROS_PER_DOLLAR
@@ -24,12 +26,80 @@ class Undeclared(Exception):  # noqa: N818 - it is a programming mistake, named 
     """A metric or label that the catalogue does not have."""
 
 
+class Later:
+    """Counts of the last moment, not yet where `/metrics` reads them: each write there costs ten times a note here.
+
+    Within an event loop they are kept for `SECONDS` at most; elsewhere, in a thread or a command, nothing is kept.
+    """
+
+    SECONDS = 0.1
+
+    def __init__(self) -> None:
+        """Nothing is kept."""
+        self.counts: dict[Counter | Gauge | Histogram, float] = {}
+        self.levels: dict[Gauge, float] = {}
+        self.observed: dict[Histogram, list[float]] = {}
+        self._due: tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle] | None = None
+
+    def collects(self) -> bool:
+        """Whether this may be kept: its end is set then."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        if self._due is None or self._due[0] is not loop:
+            self.write()
+            self._due = loop, loop.call_later(self.SECONDS, self.write)
+        return True
+
+    def write(self) -> None:
+        """Write what is kept."""
+        if self._due:
+            self._due[1].cancel()
+        self._due = None
+        counts, self.counts = self.counts, {}
+        levels, self.levels = self.levels, {}
+        observed, self.observed = self.observed, {}
+        for child, amount in counts.items():
+            child.inc(amount)  # type: ignore[union-attr] # no histogram
+        for gauge, level in levels.items():
+            gauge.set(level)
+        for histogram, found in observed.items():
+            _observe(histogram, found)
+
+
+def _observe(histogram: Histogram, found: Sequence[float]) -> None:
+    """As ``histogram.observe`` for each, with one write for each bucket that has any."""
+    buckets: dict[int, int] = {}
+    for value in found:
+        place = bisect_left(histogram._upper_bounds, value)  # noqa: SLF001 - the library has no way to add many
+        buckets[place] = buckets.get(place, 0) + 1
+    histogram._sum.inc(sum(found))  # noqa: SLF001
+    for place, number in buckets.items():
+        histogram._buckets[place].inc(number)  # noqa: SLF001
+
+
+class _UpToDate(CollectorRegistry):
+    """A registry that is written up before it is read."""
+
+    def __init__(self, later: Later) -> None:
+        super().__init__()
+        self._later = later
+
+    def collect(self) -> Iterable[Metric]:
+        self._later.write()
+        return super().collect()
+
+
 class Instrument:
     """One declared metric. Children are kept by label values, as looking them up costs more than counting."""
 
-    def __init__(self, declared: Declared, registry: CollectorRegistry, on_overflow: Callable[[str], None]) -> None:
+    def __init__(
+        self, declared: Declared, registry: CollectorRegistry, later: "Later", on_overflow: Callable[[str], None]
+    ) -> None:
         """``on_overflow`` gets the metric's name for each emission with a label that is out of bounds."""
         self._declared = declared
+        self._later = later
         self._names = frozenset(declared.labels)
         self._histogram = declared.kind == "histogram"
         self._metric = _build(declared, registry)
@@ -50,21 +120,33 @@ class Instrument:
         child = self._as_called.get((*labels, *labels.values())) or self._child(labels)
         if self._histogram:
             raise Undeclared(f"{self._declared.name} is a histogram: observe() it")
-        child.inc(amount)  # type: ignore[union-attr] # no histogram
+        later = self._later
+        if later.collects():
+            later.counts[child] = later.counts.get(child, 0.0) + amount
+        else:
+            child.inc(amount)  # type: ignore[union-attr] # no histogram
 
     def set(self, value: float, **labels: str) -> None:
         """Set a gauge."""
         child = self._as_called.get((*labels, *labels.values())) or self._child(labels)
         if not isinstance(child, Gauge):
             raise Undeclared(f"{self._declared.name} is not a gauge")
-        child.set(value)
+        later = self._later
+        if later.collects():
+            later.levels[child] = value
+        else:
+            child.set(value)
 
     def observe(self, value: float, **labels: str) -> None:
         """Add an observation to a histogram."""
         child = self._as_called.get((*labels, *labels.values())) or self._child(labels)
         if not isinstance(child, Histogram):
             raise Undeclared(f"{self._declared.name} is not a histogram")
-        child.observe(value)
+        later = self._later
+        if later.collects():
+            later.observed.setdefault(child, []).append(value)
+        else:
+            child.observe(value)
 
     def _child(self, labels: dict[str, str]) -> Counter | Gauge | Histogram:
         if labels.keys() != self._names:
@@ -110,8 +192,9 @@ class Metrics:
 
     def __init__(self) -> None:
         """Each `Metrics` has a registry of its own, so two applications may live in one process."""
-        self.registry = CollectorRegistry()
-        self._instruments = {d.attribute: Instrument(d, self.registry, self._overflowed) for d in CATALOGUE}
+        self.later = Later()
+        self.registry = _UpToDate(self.later)
+        self._instruments = {d.attribute: Instrument(d, self.registry, self.later, self._overflowed) for d in CATALOGUE}
 
     def __getattr__(self, name: str) -> Instrument:
         """Look an instrument up. Raises Undeclared."""

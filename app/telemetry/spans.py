@@ -8,11 +8,12 @@ on and ``tracestate`` is not: it is free text, and would leave for providers and
 """
 
 import json
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Generic, Literal, TypeVar
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -68,6 +69,9 @@ class TracedSpan:
         self.span.note(attributes)
 
 
+S = TypeVar("S", bound=TracedSpan)
+
+
 @dataclass(frozen=True, slots=True)
 class RequestSpan(TracedSpan):
     """One request that we answer. ``method`` is one of a few, or ``HTTP``."""
@@ -115,10 +119,9 @@ class CallSpan(TracedSpan):
     _redact: Redact
     _content: bool
 
-    @contextmanager
     def attempt(
         self, provider: str, model: str, *, stream: bool = False, operation: Literal["chat", "embeddings"] = "chat"
-    ) -> Generator[AttemptSpan, None, None]:
+    ) -> AbstractContextManager[AttemptSpan]:
         """Open a child span for one attempt."""
         attributes: dict[str, Value] = {
             "gen_ai.operation.name": operation,
@@ -128,10 +131,7 @@ class CallSpan(TracedSpan):
         if stream:
             attributes["gen_ai.request.stream"] = True
         span = begin(f"{operation} {model}", self.span, SpanKind.CLIENT, attributes)
-        try:
-            yield AttemptSpan(span, self._redact)
-        finally:
-            self._end(span)
+        return _Open(AttemptSpan(span, self._redact), self._end)
 
     def before(self) -> tuple[float | None, tuple[Step, ...]]:
         """Milliseconds from the request's arrival to this call, None without a request; and the steps since the last call."""
@@ -154,6 +154,29 @@ class CallSpan(TracedSpan):
             return {name: self._redact(text, tenant) for name, text in written.items() if len(text) <= MOST_CONTENT}
 
         self.span.later.append(redacted)
+
+
+class _Open(Generic[S]):
+    """A span from its begin to the end of a block. A class, since each call opens three: a generator costs three times as much.
+
+    ``ambient``: it is the parent of what is done meanwhile.
+    """
+
+    __slots__ = ("_ambient", "_before", "_end", "_span")
+
+    def __init__(self, span: S, end: Callable[[Recording], None], *, ambient: bool = False) -> None:
+        self._span, self._end, self._ambient = span, end, ambient
+
+    def __enter__(self) -> S:
+        if self._ambient:
+            self._before = _current.get()
+            _current.set(self._span.span)
+        return self._span
+
+    def __exit__(self, *_: object) -> None:
+        if self._ambient:
+            _current.set(self._before)
+        self._end(self._span.span)
 
 
 class Tracing:
@@ -187,36 +210,28 @@ class Tracing:
             sending = Sending(exporter, on_spans)
             self._keep = KeepErrors(sending, resource, scope, share=sample, on_spans=on_spans)
 
-    @contextmanager
-    def request(self, method: str, traceparent: str | None) -> Generator[RequestSpan, None, None]:
+    def request(self, method: str, traceparent: str | None) -> AbstractContextManager[RequestSpan]:
         """Open the span of a request until its answer, under the caller's if it sent one."""
         name = method if method in METHODS else "HTTP"
         attributes: dict[str, Value] = {"http.request.method": method if method in METHODS else "_OTHER"}
-        with self._ambient(name, sent(traceparent), SpanKind.SERVER, attributes) as span:
-            yield RequestSpan(span, name)
+        span = self._begin(name, sent(traceparent), SpanKind.SERVER, attributes)
+        return _Open(RequestSpan(span, name), self._end, ambient=True)
 
-    @contextmanager
-    def call(self, feature: str) -> Generator[CallSpan, None, None]:
+    def call(self, feature: str) -> AbstractContextManager[CallSpan]:
         """Open the span of a call through the gateway."""
         span = self._begin(f"call {feature}", _current.get(), SpanKind.INTERNAL, {"octant.feature": feature})
-        try:
-            yield CallSpan(span, self._end, self._redact, self._content)
-        finally:
-            self._end(span)
+        return _Open(CallSpan(span, self._end, self._redact, self._content), self._end)
 
-    @contextmanager
-    def retrieval(self, source: str, top_k: int) -> Generator[TracedSpan, None, None]:
+    def retrieval(self, source: str, top_k: int) -> AbstractContextManager[TracedSpan]:
         """Open the span of a search in ``source`` for at most ``top_k`` passages."""
         attributes: dict[str, Value] = {
             "gen_ai.operation.name": "retrieval",
             "gen_ai.data_source.id": source,
             "gen_ai.retrieval.top_k": top_k,
         }
-        with self._ambient(f"retrieval {source}", _current.get(), SpanKind.CLIENT, attributes, ("retrieval", source)) as span:
-            yield TracedSpan(span)
+        return self._ambient(f"retrieval {source}", _current.get(), SpanKind.CLIENT, attributes, ("retrieval", source))
 
-    @contextmanager
-    def tool(self, name: str, call_id: str) -> Generator[TracedSpan, None, None]:
+    def tool(self, name: str, call_id: str) -> AbstractContextManager[TracedSpan]:
         """Open the span of a tool's run. ``name`` must be a tool's of ours: a model's words do not become a span's name."""
         attributes: dict[str, Value] = {
             "gen_ai.operation.name": "execute_tool",
@@ -224,11 +239,9 @@ class Tracing:
             "gen_ai.tool.type": "function",
             "gen_ai.tool.call.id": self._redact(call_id, ""),
         }
-        with self._ambient(f"execute_tool {name}", _current.get(), SpanKind.INTERNAL, attributes, ("tool", name)) as span:
-            yield TracedSpan(span)
+        return self._ambient(f"execute_tool {name}", _current.get(), SpanKind.INTERNAL, attributes, ("tool", name))
 
-    @contextmanager
-    def job(self, job_id: str, attempt: int, traceparent: str | None) -> Generator[TracedSpan, None, None]:
+    def job(self, job_id: str, attempt: int, traceparent: str | None) -> AbstractContextManager[TracedSpan]:
         """Open the span of an attempt at a job, under the request that submitted it."""
         attributes: dict[str, Value] = {
             "messaging.operation.name": "process",
@@ -238,15 +251,13 @@ class Tracing:
             "messaging.message.id": job_id,
             "octant.job.attempt": attempt,
         }
-        with self._ambient("process jobs", sent(traceparent), SpanKind.CONSUMER, attributes) as span:
-            yield TracedSpan(span)
+        return self._ambient("process jobs", sent(traceparent), SpanKind.CONSUMER, attributes)
 
     def close(self) -> None:
         """Send what is pending, for some seconds at most, and stop. Blocks: call it in a thread where others must go on."""
         if self._keep:
             self._keep.shutdown()
 
-    @contextmanager
     def _ambient(
         self,
         name: str,
@@ -254,17 +265,16 @@ class Tracing:
         kind: SpanKind,
         attributes: dict[str, Value],
         step: tuple[str, str] | None = None,
-    ) -> Generator[Recording, None, None]:
+    ) -> AbstractContextManager[TracedSpan]:
         """A span that is the parent of what is done meanwhile. ``step``: its kind and name, for the record of the next call."""
-        before, span = _current.get(), self._begin(name, parent, kind, attributes)
-        _current.set(span)
-        try:
-            yield span
-        finally:
-            _current.set(before)
-            self._end(span)
-            if step and isinstance(parent, Recording):
-                parent.steps = [*(parent.steps or ()), (*step, span.started, span.ended, span.failed)]
+        end = partial(self._end_step, step) if step else self._end
+        return _Open(TracedSpan(self._begin(name, parent, kind, attributes)), end, ambient=True)
+
+    def _end_step(self, step: tuple[str, str], span: Recording) -> None:
+        """End the span of a step, and note it for the record of the next call."""
+        self._end(span)
+        if isinstance(span.parent, Recording):
+            span.parent.steps = [*(span.parent.steps or ()), (*step, span.started, span.ended, span.failed)]
 
     def _begin(
         self, name: str, parent: Recording | SpanContext | None, kind: SpanKind, attributes: dict[str, Value]

@@ -331,6 +331,7 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
     running = running or InFlight()
     settings.require_stores()
     async with AsyncExitStack() as stack:
+        stack.callback(metrics.later.write)
         engine, valkey = build_engine(settings), build_valkey(settings)
         patterns = TenantPatterns(engine, keep_days=settings.records_keep)
         redactor = Redactor(settings.secret, on_failure=metrics.redaction_failures.inc, added=patterns)

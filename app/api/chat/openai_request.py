@@ -204,8 +204,10 @@ def _message(message: AnyMessage, where: str, legacy_id: str) -> Message:
 def _assistant(message: AssistantMessage, where: str, legacy_id: str) -> Message:
     if message.audio is not None:
         raise _unsupported(f"{where}.audio", "Speech has no price here")
-    said = _as_parts(message.content)
+    said = [] if isinstance(message.content, str) else message.content or []
     parts: list[Part] = [Refusal(p.refusal) if isinstance(p, RefusalPart) else Text(p.text, _mark(p)) for p in said]
+    if isinstance(message.content, str):
+        parts = [Text(message.content)]
     if message.refusal:
         parts.append(Refusal(message.refusal))
     for at, use in enumerate(message.tool_calls or ()):
@@ -231,13 +233,6 @@ def _legacy_ids(messages: Sequence[AnyMessage]) -> Mapping[int, str]:
         if isinstance(message, FunctionMessage) or (isinstance(message, AssistantMessage) and message.function_call):
             ids[at] = latest
     return ids
-
-
-def _as_parts(content: str | Sequence[Any] | None) -> Sequence[Any]:
-    """Content in parts; an empty text is a content too."""
-    if isinstance(content, str):
-        return [TextPart(type="text", text=content)]
-    return content or ()
 
 
 def _texts(content: str | Sequence[TextPart] | None) -> list[Text]:

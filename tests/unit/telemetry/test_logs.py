@@ -158,3 +158,45 @@ async def test_a_failed_task_that_is_never_awaited_is_a_redacted_line_too(lines:
     assert (line["logger"], line["event"].splitlines()[0]) == ("asyncio", "Task exception was never retrieved")
     assert "<email:" in line["exception"]
     assert "ada@example.com" not in json.dumps(line)
+
+
+FIELDS: dict[str, Any] = {
+    "trace_id": "4111 1111 1111 1111",
+    "tenant": "acme",
+    "user": "ada@example.com",
+    "n": 1,
+    "share": 0.5,
+    "nothing": None,
+    "names": ["ada@example.com", ("x", 2)],
+    "inner": {"mail": "ada@example.com"},
+    "half": "\ud83d",
+}
+
+
+def test_the_short_way_to_a_line_writes_what_the_long_one_writes(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    logs.bind(request_id="req_0123456789abcdef")
+    log = logging.getLogger("short way")
+    monkeypatch.setattr("time.time", lambda: 1_800_000_000.25)
+    made: list[logging.LogRecord] = []
+    log.addFilter(lambda record: made.append(record) is None)
+    logs.info(log, "event of ada@example.com", FIELDS)
+    assert not made, "it took the long way"
+    log.info("event of ada@example.com", extra=FIELDS)
+    short, long = lines.stream.getvalue().splitlines()
+    assert short == long
+    assert "ada@example.com" not in short
+
+
+def test_a_line_goes_the_long_way_where_others_are_to_see_it(lines: Lines) -> None:
+    seen: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = seen.append  # type: ignore[method-assign]
+    root = logging.getLogger()
+    root.addHandler(handler)
+    logs.info(logging.getLogger("seen"), "one", {"n": 1})
+    root.removeHandler(handler)
+    assert [record.getMessage() for record in seen] == ["one"]
+    assert len(lines.take()) == 1
+    root.setLevel("WARNING")
+    logs.info(logging.getLogger("seen"), "two", {"n": 1})
+    assert len(lines.take()) == 1

@@ -1,5 +1,6 @@
 """The catalogue is all that can be emitted (O5)."""
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -8,13 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from prometheus_client import generate_latest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import Histogram, generate_latest
+from prometheus_client.utils import floatToGoString
 
 from app.domain.calls import Attempt, Usage
 from app.domain.errors import OctantError, ProviderError
 from app.domain.money import MicroUSD
 from app.telemetry.catalogue import CATALOGUE
-from app.telemetry.metrics import Metrics, Undeclared
+from app.telemetry.metrics import Metrics, Undeclared, _observe
 
 WORKER = """
 import sys
@@ -187,3 +191,51 @@ def test_threads_that_count_at_once_keep_the_bound(metrics: Metrics) -> None:
     lines = [line for line in text.splitlines() if line.startswith("octant_guard_flags_total{")]
     assert len(lines) == 33
     assert sum(float(line.rsplit(" ", 1)[1]) for line in lines) == 500
+
+
+def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+async def test_counts_within_a_loop_are_written_before_they_are_read_and_soon_in_any_case(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    metrics = Metrics()
+    metrics.calls.inc(2, feature="f", outcome="ok")
+    metrics.calls.inc(feature="f", outcome="ok")
+    metrics.call_seconds.observe(0.2, feature="f")
+    assert metrics.later.counts
+    assert sample(metrics, "octant_calls_total", feature="f", outcome="ok") == 3
+    assert sample(metrics, "octant_call_seconds_count", feature="f") == 1
+    assert not metrics.later.counts
+    monkeypatch.setattr(type(metrics.later), "SECONDS", 0.0)
+    metrics.calls.inc(feature="f", outcome="ok")
+    async with asyncio.timeout(10):
+        while metrics.later.counts:  # noqa: ASYNC110 - its end is set
+            await asyncio.sleep(0)
+
+
+def test_counts_outside_of_a_loop_are_written_at_once() -> None:
+    metrics = Metrics()
+    metrics.calls.inc(feature="f", outcome="ok")
+    metrics.call_seconds.observe(0.2, feature="f")
+    assert not metrics.later.counts
+    assert not metrics.later.observed
+
+
+@given(st.lists(st.one_of(st.floats(0, 1000), st.sampled_from([0.005, 0.01, 60.0])), max_size=20))
+def test_observations_written_together_are_those_written_one_by_one(found: list[float]) -> None:
+    one, many = Metrics(), Metrics()
+    histogram = many.call_seconds._child({"feature": "f"})
+    assert isinstance(histogram, Histogram)
+    if found:
+        _observe(histogram, found)
+    for value in found:
+        one.call_seconds.observe(value, feature="f")
+    one.call_seconds._child({"feature": "f"})
+    for bound in histogram._upper_bounds:
+        labels = {"feature": "f", "le": floatToGoString(bound)}
+        assert sample(many, "octant_call_seconds_bucket", **labels) == sample(one, "octant_call_seconds_bucket", **labels)
+    assert sample(many, "octant_call_seconds_sum", feature="f") == pytest.approx(
+        sample(one, "octant_call_seconds_sum", feature="f")
+    )
