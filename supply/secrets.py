@@ -31,13 +31,16 @@ class Finding:
 
 
 def report(root: Path) -> bool:
-    """Search files and history. Returns whether any finding is not allowed."""
-    allowed = allowances()
-    found = {f for f in (*in_files(root), *in_history(root)) if f.digest not in allowed}
+    """Search files and history. Returns whether any finding is not allowed, or an allowance is not needed any more."""
+    allowed, seen = allowances(), {*in_files(root), *in_history(root)}
+    found = {f for f in seen if f.digest not in allowed}
     for finding in sorted(found, key=lambda f: (f.where, f.kind)):
         print(f"secrets: {finding.where}: {finding.kind} ({finding.digest})")
+    unneeded = allowed.keys() - {f.digest for f in seen}
+    for digest in sorted(unneeded):
+        print(f"secrets: {digest} is allowed and nothing has it any more: remove it from {ALLOWED.name}")
     print(f"secrets: {len(found)} found in tracked files and history; {len(allowed)} look-alikes are allowed, each for a reason")
-    return bool(found)
+    return bool(found or unneeded)
 
 
 def allowances() -> dict[str, str]:

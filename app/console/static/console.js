@@ -94,7 +94,7 @@ function draw(element) {
       const x = Math.round(u.valToPos(mark.x, "x", true));
       if (x < u.bbox.left || x > u.bbox.left + u.bbox.width) continue;
       u.ctx.save(); u.ctx.strokeStyle = soft; u.ctx.setLineDash([3, 3]); u.ctx.beginPath(); u.ctx.moveTo(x, u.bbox.top); u.ctx.lineTo(x, u.bbox.top + u.bbox.height); u.ctx.stroke();
-      u.ctx.fillStyle = soft; u.ctx.font = `${11 * devicePixelRatio}px Inter, sans-serif`;
+      u.ctx.fillStyle = soft; u.ctx.textAlign = "left"; u.ctx.font = `${11 * devicePixelRatio}px Inter, sans-serif`;
       const wide = u.ctx.measureText(mark.label).width, begin = Math.min(x + 4, u.bbox.left + u.bbox.width - wide);
       let row = ends.findIndex((end) => end < begin);
       if (row < 0) row = ends.length;
