@@ -60,7 +60,7 @@ STOPS = (
     Stop(
         "On-call",
         "/console/oncall",
-        "Who has the pager now and next, the calendar, open pages and incidents, and how soon pages were acknowledged.",
+        "The person with the pager, now and next, the calendar, open pages and incidents, and how soon pages were acknowledged.",
         "Check the rotation for hours without a person.",
         "octant oncall check",
     ),

@@ -20,7 +20,7 @@ from app.console.navigation import PAGES
 from app.console.readiness.answers import Answer, Evidence
 from app.console.readiness.document import document, print_pdf
 
-pytestmark = pytest.mark.whole_stack
+pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(600)]
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
