@@ -205,11 +205,11 @@ def _sign_in_first(request: Request, to: str) -> Response:
 def _error_page(request: Request, error: OctantError) -> Response:
     status = TABLE[type(error)].status
     values = {
-        "code": status, "phrase": HTTPStatus(status).phrase, "message": error.message,
+        "code": status, "phrase": HTTPStatus(status).phrase.capitalize(), "message": error.message,
         "request_id": request.scope["octant.request_id"],
         "runbook": "postgres-away" if isinstance(error, DependencyUnavailable) else "",
     }  # fmt: skip
-    return console_of(request).page(request, "error.html", None, status=status, title=HTTPStatus(status).phrase, **values)
+    return console_of(request).page(request, "error.html", None, status=status, title=values["phrase"], **values)
 
 
 def _done(request: Request, session: Session | None) -> tuple[str, str] | None:

@@ -47,7 +47,7 @@ def key(stack_env: dict[str, str]) -> str:
 def traffic(service_url: str, api_key: str) -> None:
     """A few calls, so that the pages have something to show."""
     key = {"authorization": f"Bearer {api_key}"}
-    for text in ("hello", "hello again", "<b>hello</b>"):
+    for text in ("hello", "hello again", "<b>hello</b>", "a long text " * 500 + "the end of it"):
         body: Any = {"model": "smart", "user": "ada", "messages": [{"role": "user", "content": text}]}
         assert requests.post(f"{service_url}/v1/chat/completions", json=body, headers=key, timeout=60).ok
 
@@ -127,6 +127,42 @@ def test_every_page_is_reached_and_used_by_keyboard(browser: Browser, service_ur
         page.keyboard.type("budg")
         page.keyboard.press("Enter")
         page.wait_for_url("**/console/budgets")
+
+
+def to(page: Page, words: str) -> None:
+    """Tab to the element that begins with these words."""
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        if page.evaluate("(document.activeElement.textContent || document.activeElement.name || '').trim()").startswith(words):
+            return
+    pytest.fail(f"no way to {words!r} by Tab")
+
+
+@pytest.mark.usefixtures("traffic")
+def test_an_action_is_done_and_taken_back_by_keyboard_alone(browser: Browser, service_url: str, key: str) -> None:
+    """From the palette to the banner that says what came of it, and a long text on the way."""
+    with opened(browser, service_url, key) as (_, page):
+        page.keyboard.press("Control+k")
+        page.keyboard.type("a long text")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/console/calls?text=*")
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/console/traces/*")
+        assert "the end of it" not in page.inner_text("main")
+        to(page, "Show the other")
+        page.keyboard.press("Enter")
+        page.locator("pre", has_text="the end of it").wait_for()
+        page.keyboard.press("Home")
+        page.evaluate("document.activeElement.blur()")
+        for button, banner in (("Make an eval case", "The call is marked"), ("Take back", "The mark is taken back")):
+            to(page, button)
+            page.keyboard.press("Enter")
+            page.wait_for_url("**/console/do/**")
+            assert page.evaluate("document.activeElement.id") == "reason", "the reason has the focus"
+            page.keyboard.type("by keyboard")
+            page.keyboard.press("Enter")
+            page.locator("[role=status]", has_text=banner).wait_for()
 
 
 @pytest.mark.usefixtures("traffic")

@@ -151,6 +151,8 @@ def _bar(span: Span, whole: float) -> Bar:
 
 
 def _kind(calls: Sequence[Row]) -> str:
+    if not calls:
+        return "none"
     if any(row["outcome"] != "ok" for row in calls):
         return "bad"
     return "warn" if any(row["fallbacks"] or row["degraded"] for row in calls) else "good"

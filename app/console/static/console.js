@@ -74,7 +74,7 @@ function draw(element) {
   const bars = spec.kind === "bars";
   const series = spec.series.map((one, index) => {
     const colour = one.colour ? token(`--${one.colour}`) : colours[index % 5];
-    const made = { label: one.label, stroke: colour, width: 1.5, value: (_, v) => `${shown(v)}${spec.unit ? " " + spec.unit : ""}`, points: { show: one.values.filter((v) => v != null).length < 40, size: 4 } };
+    const made = { label: one.label, stroke: colour, width: 1.5, value: (_, v) => `${shown(v)}${spec.unit ? " " + spec.unit : ""}`, points: { show: true, size: 4, filter: (u, at, show) => (one.values.filter((v) => v != null).length < 40 ? null : alone(u.data[at])) } };
     if (bars) Object.assign(made, { fill: colour, paths: uPlot.paths.bars({ size: [0.9, 24] }), points: { show: false } });
     return made;
   });
@@ -107,7 +107,7 @@ function draw(element) {
   const options = {
     width: element.clientWidth, height: 140, cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
     scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : full.format(v * 1000)) }, ...series],
-    axes: [{ ...axis, size: 26, values: (_, ticks, __, ___, step) => ticks.map((t) => (step >= 86400 ? day : hour).format(t * 1000)) }, { ...axis, size: 48, values: (_, ticks) => ticks.map(shown) }], plugins: [marks],
+    axes: [{ ...axis, size: 26, values: (_, ticks, __, ___, step) => ticks.map((t) => (step >= 86400 ? day : hour).format(t * 1000)) }, { ...axis, size: 48, values: (_, ticks) => ticks.map((t) => (spec.unit.length < 3 && t ? `${shown(t)} ${spec.unit}`.trim() : shown(t))) }], plugins: [marks],
     hooks: { setSelect: [(u) => {
       if (u.select.width < 8) return;
       const way = new URL(location.href);
@@ -116,6 +116,9 @@ function draw(element) {
     }] },
   };
   plots.set(element, new uPlot(options, [x, ...data], element));
+}
+function alone(values) { // places of values without a neighbour: no line shows them
+  return [...values.keys()].filter((i) => values[i] != null && values[i - 1] == null && values[i + 1] == null);
 }
 function drawAll() { $$("[data-chart]").forEach(draw); }
 

@@ -127,15 +127,15 @@ def state(*workers: str, unproven: int = 0) -> page.State:
 @pytest.mark.parametrize(
     ("workers", "unproven", "stops", "kind", "words"),
     [
-        (("r2", "r2"), 0, [], "good", "r2 is live on all 2 workers for 2 h."),
-        (("r2", "r1"), 0, [], "bad", "r2 is live on 1 of 2 workers for 2 h."),
-        (("r2",), 2, [], "warn", "r2 is live on its one worker for 2 h. It lacks 2 eval results."),
+        (("r2", "r2"), 0, [], "good", "r2 has been live on all 2 workers for 2 h."),
+        (("r2", "r1"), 0, [], "bad", "r2 has been live on 1 of 2 workers for 2 h."),
+        (("r2",), 2, [], "warn", "r2 has been live on its one worker for 2 h. It lacks 2 eval results."),
         (
             ("r2",),
             0,
             [Stop("tenant", "acme", "ada", "x", "")],
             "bad",
-            "Stopped: tenant acme. r2 is live on its one worker for 2 h.",
+            "Stopped: tenant acme. r2 has been live on its one worker for 2 h.",
         ),
     ],
 )
