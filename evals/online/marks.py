@@ -20,9 +20,9 @@ _WAITING = text("""
 """)
 
 
-def waiting(connection: Connection, most: int) -> Sequence[Mapping[str, Any]]:
+def waiting(connection: Connection, most: int) -> list[dict[str, Any]]:
     """Marks that no round took up: ``call_id``, and ``id`` and ``at`` of the last pass of its request."""
-    return connection.execute(_WAITING, {"most": most}).mappings().all()
+    return [dict(row) for row in connection.execute(_WAITING, {"most": most}).mappings()]
 
 
 def settle(connection: Connection, marked: Sequence[Mapping[str, Any]], found: Mapping[str, Found], now: datetime) -> None:
