@@ -4,6 +4,8 @@ The provider sends the browser back from its own site, so the cookie that a sign
 it is one of ours that goes on by itself: a strict cookie is not sent along a way that began elsewhere.
 """
 
+import logging
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -17,6 +19,8 @@ from app.console.sign_in import SETTINGS, form_page, signed_in
 from app.domain.errors import DependencyUnavailable, Forbidden, NotFound, RateLimited, Unauthenticated
 from app.edge.errors import TABLE
 from app.edge.parts import parts_of
+
+log = logging.getLogger(__name__)
 
 BEGUN = "__Host-octant-console-sign-in"
 BEGUN_SETTINGS = "Path=/; Secure; HttpOnly; SameSite=Lax"
@@ -51,6 +55,7 @@ def router(console: Console) -> APIRouter:
             to = safe_way(begun.to)
             token = await signed_in(console, request, await _person(console, provider, request, begun))
         except (Unauthenticated, Forbidden, RateLimited, DependencyUnavailable) as error:
+            log.warning("a sign-in at the provider is refused", extra={"why": error.code})
             if isinstance(error, Unauthenticated):
                 parts_of(request).failed_logins.failed(parts_of(request).failed_logins.address_of(request))
             answer = form_page(request, to, error.message, status=TABLE[type(error)].status)

@@ -31,13 +31,13 @@ def console_parts(
         keys=KeyAdministration(engine, secret=settings.secret), ledger=Ledger(engine, valkey), policy=budget_policy(settings),
         running=running, secret=settings.secret, environment=settings.environment, state_dir=settings.state_dir,
         rotation_file=settings.rotation_file, rehearsals_file=settings.rehearsals_file, workers=settings.workers,
-        releases_dir=settings.releases_dir, people=_people(settings),
+        releases_dir=settings.releases_dir, people=people_of(settings),
         providers=tuple(settings.all_providers()), products=("chat", *(feature.name for feature in installed())),
         provider_keys=lambda: ProviderKeys(settings.key_places(), secret=settings.secret).status(),
     )  # fmt: skip
 
 
-def _people(settings: Settings) -> OpenIdProvider | None:
+def people_of(settings: Settings) -> OpenIdProvider | None:
     """The provider of sign-ins, None where none is set. Its client's secret is read for each sign-in, so a new one counts."""
     if not settings.console_oidc.issuer:
         return None

@@ -20,7 +20,7 @@ _WAITING = text("""
 """)
 
 
-def waiting(connection: Connection, most: int) -> Sequence[Mapping[str, Any]]:
+def waiting(connection: Connection, most: int) -> list[dict[str, Any]]:
     """Marks that no round took up: ``call_id``, and ``id`` and ``at`` of the last pass of its request."""
     return [dict(row) for row in connection.execute(_WAITING, {"most": most}).mappings()]
 

@@ -92,6 +92,8 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
     kind, words = answer(seen, strips, range_, stopped)
     marks = [(at, action) for at, action, _ in seen.marks]
     per_second = 1 / range_.width.total_seconds()
+    quick = all(bucket.latency[2] < 1000 for bucket in series if bucket.latency)
+    unit, per = ("ms", 1) if quick else ("s", 1000)
     return {
         "kind": kind, "words": words, "strips": strips, "total": total, "costs": _distribution(seen.costs),
         "rate": total.calls / max(1.0, (range_.until - range_.since).total_seconds()),
@@ -108,8 +110,8 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
         ),
         "latency": charts.spec(
             times,
-            [(f"p{p}", [b.latency[n] / 1000 if b.latency else None for b in series], c) for n, (p, c) in enumerate(BANDS)],
-            unit="s", marks=marks,
+            [(f"p{p}", [b.latency[n] / per if b.latency else None for b in series], c) for n, (p, c) in enumerate(BANDS)],
+            unit=unit, marks=marks,
         ),
         "cost": charts.spec(
             times,

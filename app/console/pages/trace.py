@@ -175,7 +175,7 @@ def _words(known: Known[list[Row]]) -> str:
 def _length(calls: Sequence[Row]) -> float:
     """From the first call's beginning to the last one's end, in milliseconds."""
     began = calls[0]["at"]
-    return float(max((row["at"] - began).total_seconds() * 1000 + row["latency_ms"] for row in calls))
+    return max(float((row["at"] - began).total_seconds() * 1000 + row["latency_ms"]) for row in calls)
 
 
 @dataclass(frozen=True, slots=True)

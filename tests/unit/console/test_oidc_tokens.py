@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from joserfc.jwk import ECKey, Key, OctKey, RSAKey
 from app.console.oidc.begun import Seal, begin
 from app.console.oidc.settings import OidcSettings, is_safe
 from app.console.oidc.tokens import UnknownKey, keys_of, person_of, verified
-from app.domain.errors import DependencyUnavailable, Forbidden, Unauthenticated
+from app.domain.errors import DependencyUnavailable, Forbidden, Misconfigured, Unauthenticated
+from app.settings import load
+from app.wiring.console import people_of
 
 EC = ECKey.generate_key("P-256", {"kid": "one", "use": "sig"})
 RSA = RSAKey.generate_key(2048, {"kid": "two"})
@@ -178,3 +181,20 @@ def test_a_sign_in_ends_in_the_browser_that_began_it_and_in_time(monkeypatch: py
     monkeypatch.setattr(time, "time", lambda: begun.ends + 1)
     with pytest.raises(Unauthenticated, match="has expired"):
         seal.open(kept, state=begun.state)
+
+
+def test_the_clients_secret_is_read_anew_for_each_sign_in(tmp_path: Path) -> None:
+    file = tmp_path / "octant_console_oidc__client_secret"
+    file.write_text("one")
+    settings = load(secrets_dir=tmp_path, console_oidc=SETTINGS.model_dump())
+    provider = people_of(settings)
+    assert provider
+    assert provider._client_secret() == "one"
+    file.write_text("another\n")
+    assert provider._client_secret() == "another"
+    file.write_text("two words")
+    with pytest.raises(DependencyUnavailable):
+        provider._client_secret()
+    with pytest.raises(Misconfigured, match="one line"):
+        people_of(settings)
+    assert people_of(load()) is None
