@@ -362,6 +362,8 @@ class Budget:
         now = time.monotonic()
         if self._journal:
             self._journal.settled(holds)
+        for hold in holds:
+            hold.forget_entry()
         self._settled.extend((now, hold) for hold in holds if hold.spent)
         while self._settled and self._settled[0][0] < now - RESENT_SECONDS:
             self._settled.popleft()

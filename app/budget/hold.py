@@ -44,31 +44,38 @@ class Hold:
     local: MicroUSD = ZERO
     rates: Mapping[str, RateState] = field(default_factory=dict)
     shard: int = field(init=False)
-    entry: str = field(init=False)
+    _entry: str = field(init=False, default="")
     subjects: Sequence[tuple[str, RateLimits]] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Write the ledger entry. It is stored with the lease, for the process that settles it.
-
-        ``subjects``: tenant and API key, if rate limits apply to them, each by its part of the key names.
-        """
+        """``subjects``: tenant and API key, if rate limits apply to them, each by its part of the key names."""
         tenant = self.identity.tenant
         self.shard = shard_of(tenant.id)
         who = (("tenant", tenant.limits), (f"key:{self.identity.key_id}", self.identity.limits))
         self.subjects = [(name, limits) for name, limits in who if limits]
-        self.entry = compact(
-            {
-                "tenant": self.identity.tenant.id,
-                "user": self.identity.user,
-                "key": self.identity.key_id,
-                "feature": self.feature,
-                "at": self.at.timestamp(),
-                "day": self.scopes[0].window,
-                "month": self.scopes[1].window,
-                "all": self.day,
-                "ends": [int(s.resets_at.timestamp()) for s in self.scopes[:2]],
-            }
-        ).decode()
+
+    @property
+    def entry(self) -> str:
+        """The ledger entry. It is stored with the lease, for the process that settles it."""
+        if not self._entry:
+            self._entry = compact(
+                {
+                    "tenant": self.identity.tenant.id,
+                    "user": self.identity.user,
+                    "key": self.identity.key_id,
+                    "feature": self.feature,
+                    "at": self.at.timestamp(),
+                    "day": self.scopes[0].window,
+                    "month": self.scopes[1].window,
+                    "all": self.day,
+                    "ends": [int(s.resets_at.timestamp()) for s in self.scopes[:2]],
+                }
+            ).decode()
+        return self._entry
+
+    def forget_entry(self) -> None:
+        """Write it again where it is needed: a worker remembers thousands of settled holds."""
+        self._entry = ""
 
     def is_taking(self, answer: asyncio.Future[Any]) -> None:
         """Note the take under way."""

@@ -17,10 +17,18 @@ _BLOCK = 65_536
 
 
 # Made once: `json.dumps` makes an encoder for each text, which costs as much as a short text itself.
-spaced = json.JSONEncoder(ensure_ascii=False).encode
-"""JSON text as records keep it, with a blank behind each comma and colon."""
+LAYERS = 4  # of a request of text: its messages, one of them, that one's parts
+_loosely = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _strictly = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _written = msgspec.json.Encoder().encode
+
+
+def spaced(value: Any) -> str:  # noqa: ANN401 - any JSON
+    """JSON text with a blank behind each comma and colon, as records and log lines have it. What is no JSON becomes its text."""
+    try:
+        return msgspec.json.format(_written(value), indent=0).decode()
+    except (TypeError, ValueError):  # halves of surrogate pairs stay as they are
+        return _loosely(value)
 
 
 def compact(value: Any) -> bytes:  # noqa: ANN401 - any JSON
@@ -32,9 +40,18 @@ def compact(value: Any) -> bytes:  # noqa: ANN401 - any JSON
 
 
 def finite(value: Any) -> bytes:  # noqa: ANN401 - any JSON
-    """The same. Raises ValueError for a number that JSON lacks, too."""
-    text = _written(value)
-    return _strictly(value).encode() if b"null" in text else text  # perhaps in place of such a number
+    """The same, byte for byte as the standard library writes it. Raises ValueError for a number that JSON lacks, too."""
+    return _written(value) if _without_fractions(value, LAYERS) else _strictly(value).encode()
+
+
+def _without_fractions(value: object, layers: int) -> bool:
+    """Whether all of it are texts and whole numbers: the only ones that have one form. False where it is nested deeper."""
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return True
+    if layers and type(value) is list:
+        return all(_without_fractions(inner, layers - 1) for inner in value)
+    return layers > 0 and type(value) is dict and all(_without_fractions(inner, layers - 1) for inner in value.values())
 
 
 def loads(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON

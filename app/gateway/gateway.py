@@ -37,7 +37,7 @@ from app.security.guard.guard import Guard, Policy
 from app.security.guard.outgoing import Outgoing
 from app.telemetry import logs
 from app.telemetry.metrics import Metrics
-from app.telemetry.spans import Tracing, current_traceparent
+from app.telemetry.spans import CallSpan, Tracing, current_traceparent
 
 log = logging.getLogger("octant.calls")
 
@@ -106,7 +106,8 @@ class Gateway:
 
         Steps before the hold cost nothing; after it, the call is recorded and settled however it ends.
         """
-        with self._begun(call) as state, self._rooms.running.track(state), self._ending(state):
+        rooms = self._rooms
+        with rooms.tracing.call(call.feature) as span, rooms.running.track(state := self._begun(call, span)), self._ending(state):
             self._check_switch(call)
             if check_schemas(call):
                 state.degraded.append(PATTERN_UNCHECKED)
@@ -141,22 +142,20 @@ class Gateway:
                 self._rooms.budget.settle(state.spending.hold)
             self._keep(state)
 
-    @contextmanager
-    def _begun(self, call: Call) -> Iterator[CallState]:
+    def _begun(self, call: Call, span: CallSpan) -> CallState:
         """Pin and render, within the call's span."""
         started, at = time.perf_counter(), datetime.now(UTC)
-        with self._rooms.tracing.call(call.feature) as span:
-            pin = self._rooms.releases.pin(call.target, call.identity)
-            admission.check(call, pin)
-            request = render(call, pin, canary=self._rooms.guard.canary(pin))
-            spending = Spending(
-                call=call, prices=pin.prices, span=span, budget=self._rooms.budget, metrics=self._rooms.metrics, started=started
-            )  # fmt: skip
-            yield CallState(
-                call=call, call_id=f"call_{secrets.token_hex(16)}", pin=pin, request=request, span=span,
-                metrics=self._rooms.metrics, at=at, started=started, spending=spending,
-                degraded=[f"without_{name}" for name in call.without],
-            )  # fmt: skip
+        pin = self._rooms.releases.pin(call.target, call.identity)
+        admission.check(call, pin)
+        request = render(call, pin, canary=self._rooms.guard.canary(pin))
+        spending = Spending(
+            call=call, prices=pin.prices, span=span, budget=self._rooms.budget, metrics=self._rooms.metrics, started=started
+        )  # fmt: skip
+        return CallState(
+            call=call, call_id=f"call_{secrets.token_hex(16)}", pin=pin, request=request, span=span,
+            metrics=self._rooms.metrics, at=at, started=started, spending=spending,
+            degraded=[f"without_{name}" for name in call.without],
+        )  # fmt: skip
 
     def _fail(self, state: CallState, error: OctantError) -> None:
         """Note the error that ends a call, and the call's cost until then."""
@@ -214,7 +213,8 @@ class Gateway:
 
         Raises UnknownModel, InvalidRequest, Stopped, RateLimited, BudgetExceeded or DependencyUnavailable.
         """
-        with self._begun(call) as state, self._rooms.running.track(state), self._ending(state):
+        rooms = self._rooms
+        with rooms.tracing.call(call.feature) as span, rooms.running.track(state := self._begun(call, span)), self._ending(state):
             self._check_switch(call)
             seconds = call.deadline.remaining()
             state.spending.hold = await self._rooms.budget.hold(

@@ -143,6 +143,9 @@ class Spending:
 
     async def _afford(self, worst: MicroUSD) -> None:
         """Reserve an attempt's worst case; hold more where the other attempts leave too little."""
+        if not self._extending.locked() and (self.hold is None or self._reserved + worst <= self.hold.room):
+            self._reserved += worst
+            return
         async with self._extending:
             lacking = self._reserved + worst - self.hold.room if self.hold else 0
             if self.hold and lacking > 0:

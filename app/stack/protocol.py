@@ -109,7 +109,7 @@ class Protocol(HttpToolsProtocol):
         if not fewest <= len(hosts) <= 1 or not all(_HOST.fullmatch(host) for host in hosts):
             message = "not one valid Host header"
             raise ValueError(message)
-        self.scope[GONE] = []
+        cast("dict[str, Any]", self.scope)[GONE] = []
         super().on_headers_complete()  # it may raise as well: then this is a head still, and is refused as one
         self._in_head = False
         self._open = [*(cycle for cycle in self._open if not cycle.response_complete), self.cycle]
@@ -193,8 +193,9 @@ class Protocol(HttpToolsProtocol):
         for cycle in self._open:
             cycle.disconnected = cycle.disconnected or not cycle.response_complete
             cycle.message_event.set()
-            while cycle.scope[GONE]:
-                cycle.scope[GONE].pop()()
+            gone: list[Callable[[], None]] = cast("dict[str, Any]", cycle.scope)[GONE]
+            while gone:
+                gone.pop()()
 
 
 def with_patience(patience: Patience) -> type[asyncio.Protocol]:

@@ -3,7 +3,6 @@
 The standard library's logging is the one channel: the server's own lines and those of libraries take the same form.
 """
 
-import json
 import logging
 import sys
 import threading
@@ -13,6 +12,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import MappingProxyType, TracebackType
 from typing import Any
+
+from app.domain.json_text import spaced
 
 _OWN_FIELDS = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {
     "message",
@@ -27,7 +28,6 @@ MOST_REMEMBERED = 4096  # texts
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _bound: ContextVar[Mapping[str, str]] = ContextVar("fields of the request's log lines", default=_NOTHING)
 _ours: list[logging.Handler] = []  # the root's handlers as `configure` set them
-_encoded = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 def configure(level: str, *, redact: Callable[[str], str]) -> None:
@@ -70,7 +70,7 @@ class JsonLines(logging.Formatter):
     def written(self, event: Mapping[str, Any]) -> str:
         """A line of these fields, redacted."""
         harmless = self._harmless
-        return _encoded(
+        return spaced(
             {
                 name: value
                 if name in _UNREDACTED or type(value) in _NO_TEXT or (type(value) is str and value in harmless)

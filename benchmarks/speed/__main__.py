@@ -1,7 +1,7 @@
 """`make bench`: CPU a request, requests a second, added latency, streams, start and memory of one worker, everything on.
 
 The bare forward is in every round. ``--tracing`` adds the service with its traces sent in several ways; ``--price`` the service
-without each of its parts in turn; ``--peers`` other gateways, where installed. Raw results go to `.octant/bench/`.
+without each of its parts in turn; ``--soak`` sends many requests and samples memory. Raw results go to `.octant/bench/`.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.speed import contestants, price, processes
+from benchmarks.speed import contestants, price, processes, soak
 from benchmarks.speed.measure import Direct, Plan, Round, direct, measure
 from benchmarks.speed.processes import Contestant, Server, running
 from benchmarks.speed.report import about, added, keep, results, table
@@ -42,6 +42,11 @@ def main() -> int:
             file = keep({**about(plan), "whole": whole, "saved": saved}, FOLDER, "price")
             print(f"{price.table(whole, saved)}\n\n{file} has all figures.")
             return 0
+        if options.soak:
+            with running(ground.octant(), plan.body()) as server:
+                samples = soak.soak(server, plan, options.soak)
+            print(soak.table(samples))
+            return 0 if soak.flat(samples) else 1
         chosen = [contestants.forward(upstream), ground.octant()]
         if options.beside:
             chosen.append(ground.beside(options.beside))
@@ -67,6 +72,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--beside", type=Path, help="measure the service of another checkout in the same rounds")
     parser.add_argument("--tracing", action="store_true", help="measure what sending traces costs")
     parser.add_argument("--price", action="store_true", help="measure what each part costs, by switching it off")
+    parser.add_argument("--soak", type=int, help="send this many requests; fail if memory or open files grow")
     parser.add_argument("--at-most", type=float, help="fail above this ratio of CPU a request to the bare forward")
     return parser.parse_args()
 

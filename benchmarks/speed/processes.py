@@ -41,6 +41,10 @@ class Server:
         infos = [process.memory_full_info() for process in self._tree()]
         return sum(getattr(info, "pss", info.rss) for info in infos) / 1e6
 
+    def files(self) -> int:
+        """The open files and connections of the whole tree."""
+        return sum(process.num_fds() for process in self._tree())
+
     def _tree(self) -> list[psutil.Process]:
         return [self.process, *self.process.children(recursive=True)]
 

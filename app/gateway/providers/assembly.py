@@ -21,7 +21,9 @@ UNKNOWN = "\ufffd"
 
 def encodable(text: str) -> str:
     """Join surrogate pairs; a half without its other becomes U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if _HALF.search(text) else text
+    if text.isascii() or not _HALF.search(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @dataclass(slots=True)

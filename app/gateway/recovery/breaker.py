@@ -18,8 +18,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, get_args
 
@@ -112,6 +111,26 @@ class Sharing(Protocol):
         ...
 
 
+class Opening:
+    """See `Circuits.opening`. A class, because each call opens one."""
+
+    __slots__ = ("_among", "_waiting")
+
+    def __init__(self, among: set[asyncio.Future[None]]) -> None:
+        """``among``: the calls that wait for the same."""
+        self._among = among
+
+    def __enter__(self) -> asyncio.Future[None]:
+        """Begin to wait."""
+        self._waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._among.add(self._waiting)
+        return self._waiting
+
+    def __exit__(self, *_: object) -> None:
+        """Wait no longer."""
+        self._among.discard(self._waiting)
+
+
 @dataclass(slots=True)
 class Circuits:
     """All circuits of this worker. ``on_trip`` gets each target whose circuit opens."""
@@ -147,34 +166,26 @@ class Circuits:
         circuit.claimed_until = now + ASK_AGAIN  # another replica probes; soon we know what it found
         return False
 
-    @contextmanager
-    def opening(self, target: Target) -> Generator[asyncio.Future[None], None, None]:
-        """A future that is done when the target's circuit opens, by what this worker found or another."""
-        waiting, circuit = asyncio.get_running_loop().create_future(), self._circuit(target)
-        circuit.waiting.add(waiting)
-        try:
-            yield waiting
-        finally:
-            circuit.waiting.discard(waiting)
+    def opening(self, target: Target) -> "Opening":
+        """A future that is done when the target's circuit opens, by what this worker found or another; until a block's end."""
+        return Opening(self._circuit(target).waiting)
 
-    @contextmanager
-    def watch(self, target: Target, *, given: float, wanted: float, usual: float | None = None) -> Generator[None, None, None]:
-        """Count a provider's failure within. Other failures count for nothing; successes are counted elsewhere.
+    def watch(self, target: Target, *, given: float, wanted: float, usual: float | None = None) -> "Watching":
+        """Count a provider's failure within a block. Other failures count for nothing; successes are counted elsewhere.
 
         A request that it refused counts as success: the provider works. ``given`` and ``wanted``: the seconds that the caller's
         deadline leaves the provider, and those that the route allows it. If less is given, a timeout says little: see `silent`.
         """
-        try:
-            yield
-        except ProviderRejected:
+        return Watching(self, target, given, usual, pressed=given < wanted)
+
+    def note(self, target: Target, error: BaseException | None, given: float, usual: float | None, *, pressed: bool) -> None:
+        """Count how a watched block ended; ``pressed``: the caller's deadline left less time than the route allows."""
+        if isinstance(error, ProviderRejected):
             self.succeeded(target)
-            raise
-        except ProviderError as error:
-            if isinstance(error, ProviderTimeout) and given < wanted:
-                self.silent(target, given, usual=usual)
-            else:
-                self.failed(target, error.code, silent=isinstance(error, ProviderTimeout))
-            raise
+        elif isinstance(error, ProviderTimeout) and pressed:
+            self.silent(target, given, usual=usual)
+        elif isinstance(error, ProviderError):
+            self.failed(target, error.code, silent=isinstance(error, ProviderTimeout))
 
     def silent(self, target: Target, seconds: float, *, usual: float | None, patient: bool = False) -> None:
         """Count a silence that the caller's deadline, its leaving or another target's answer has ended.
@@ -255,6 +266,24 @@ class Circuits:
         if circuit is None:
             circuit = self.known[target] = Circuit(Window(self.policy.window))
         return circuit
+
+
+class Watching:
+    """See `Circuits.watch`. A class, because each attempt enters one."""
+
+    __slots__ = ("_circuits", "_given", "_pressed", "_target", "_usual")
+
+    def __init__(self, circuits: Circuits, target: Target, given: float, usual: float | None, *, pressed: bool) -> None:
+        """As `Circuits.note`."""
+        self._circuits, self._target, self._given, self._usual, self._pressed = circuits, target, given, usual, pressed
+
+    def __enter__(self) -> None:
+        """Nothing is counted yet."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Count."""
+        if error is not None:
+            self._circuits.note(self._target, error, self._given, self._usual, pressed=self._pressed)
 
 
 def _named(target: Target) -> dict[str, str]:

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.domain.calls import (
     Chunk,
@@ -183,3 +186,50 @@ def test_a_block_that_no_check_can_read_leaves_only_where_none_blocks(actions: d
     assert isinstance(last, Done)
     assert (native in last.reply.parts) is leaves
     assert (native in watching(actions).reply(reply).parts) is leaves
+
+
+WORDS = st.sampled_from(["Your parcel", " is on its way. ", "See ", "\n", "- ", "northwind.example ", "**soon** ", "(4 days) "])
+FOREIGN = st.sampled_from(
+    ["https://evil.example/x ", "[here](https://evil.example/a?b) ", "![](//evil.example/p.png)", "evil.example/y "]
+)
+SECRET = st.sampled_from([CANARY, " ".join(CANARY), SYSTEM, SYSTEM.upper()])
+
+
+def pieces(text: str, cuts: Sequence[int]) -> list[str]:
+    ends = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
+    return [text[start:end] for start, end in pairwise(ends)]
+
+
+def streamed(text: str, cuts: Sequence[int]) -> tuple[str, bool]:
+    """What leaves of a text that comes in pieces, and whether it was withheld."""
+    outgoing, out, withheld = watching(BLOCK), list[Chunk](), False
+    reply = Reply(parts=(Text(text),), stop="end", usage=Usage(), provider="p", model="m")
+    try:
+        forward(outgoing, [*(TextDelta(0, piece) for piece in pieces(text, cuts)), Done(reply)], out)
+    except AnswerWithheld:
+        withheld = True
+    return "".join(chunk.text for chunk in out if isinstance(chunk, TextDelta)), withheld
+
+
+@settings(max_examples=50)
+@given(st.lists(WORDS, max_size=4), FOREIGN, st.lists(WORDS, max_size=4), st.lists(st.integers(0, 400), max_size=12))
+def test_no_foreign_address_leaves_wherever_a_stream_cuts_it(
+    before: list[str], link: str, after: list[str], cuts: list[int]
+) -> None:
+    left, withheld = streamed("".join([*before, " ", link, *after]), cuts)
+    assert not withheld
+    assert "evil.example" not in left
+
+
+@settings(max_examples=50)
+@given(st.lists(WORDS, max_size=4), SECRET, st.lists(WORDS, max_size=4), st.lists(st.integers(0, 400), max_size=12))
+def test_no_secret_leaves_wherever_a_stream_cuts_it(before: list[str], secret: str, after: list[str], cuts: list[int]) -> None:
+    left, withheld = streamed("".join([*before, secret, *after]), cuts)
+    assert withheld
+    assert secret not in left
+
+
+@settings(max_examples=50)
+@given(st.lists(WORDS, min_size=1, max_size=8), st.lists(st.integers(0, 400), max_size=12))
+def test_harmless_words_leave_as_they_are_wherever_a_stream_cuts_them(words: list[str], cuts: list[int]) -> None:
+    assert streamed("".join(words), cuts) == ("".join(words), False)

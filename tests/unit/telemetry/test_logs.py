@@ -177,8 +177,14 @@ def test_the_short_way_to_a_line_writes_what_the_long_one_writes(lines: Lines, m
     logs.bind(request_id="req_0123456789abcdef")
     log = logging.getLogger("short way")
     monkeypatch.setattr("time.time", lambda: 1_800_000_000.25)
+    monkeypatch.setattr(logging.getLogger(), "handlers", list(logs._ours))  # without those of the test run
     made: list[logging.LogRecord] = []
-    log.addFilter(lambda record: made.append(record) is None)
+
+    def note(record: logging.LogRecord) -> bool:
+        made.append(record)
+        return True
+
+    log.addFilter(note)
     logs.info(log, "event of ada@example.com", FIELDS)
     assert not made, "it took the long way"
     log.info("event of ada@example.com", extra=FIELDS)
@@ -187,11 +193,12 @@ def test_the_short_way_to_a_line_writes_what_the_long_one_writes(lines: Lines, m
     assert "ada@example.com" not in short
 
 
-def test_a_line_goes_the_long_way_where_others_are_to_see_it(lines: Lines) -> None:
+def test_a_line_goes_the_long_way_where_others_are_to_see_it(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[logging.LogRecord] = []
     handler = logging.Handler()
-    handler.emit = seen.append  # type: ignore[method-assign]
+    monkeypatch.setattr(handler, "emit", seen.append)
     root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", list(logs._ours))
     root.addHandler(handler)
     logs.info(logging.getLogger("seen"), "one", {"n": 1})
     root.removeHandler(handler)

@@ -234,7 +234,7 @@ def test_observations_written_together_are_those_written_one_by_one(found: list[
         one.call_seconds.observe(value, feature="f")
     one.call_seconds._child({"feature": "f"})
     for bound in histogram._upper_bounds:
-        labels = {"feature": "f", "le": floatToGoString(bound)}
+        labels = {"feature": "f", "le": str(floatToGoString(bound))}  # type: ignore[no-untyped-call]
         assert sample(many, "octant_call_seconds_bucket", **labels) == sample(one, "octant_call_seconds_bucket", **labels)
     assert sample(many, "octant_call_seconds_sum", feature="f") == pytest.approx(
         sample(one, "octant_call_seconds_sum", feature="f")

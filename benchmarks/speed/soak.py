@@ -1,0 +1,47 @@
+"""`make bench ARGS="--soak 100000"`: many requests to one worker, and whether its memory and its open files stay flat."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.speed import load
+from benchmarks.speed.measure import Plan
+from benchmarks.speed.processes import Server
+
+SAMPLES = 20
+SETTLED = 0.4  # of the samples: until then caches fill, and settled holds are remembered for half a minute
+ALLOWED = 1.05  # times the largest of the settled samples
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """After so many requests: memory of the process tree in MB, and its open files."""
+
+    requests: int
+    memory: float
+    files: int
+
+
+def soak(server: Server, plan: Plan, requests: int) -> list[Sample]:
+    """Send ``requests``, as many at once as the plan says, and sample ``SAMPLES`` times."""
+    found, sent, each = list[Sample](), 0, 2
+    while sent < requests:
+        done = load.saturate(server.url, plan.body(), server.headers, connections=plan.connections, seconds=each)
+        sent += done.requests
+        found.append(Sample(sent, server.memory(), server.files()))
+        each = max(1, round(requests / SAMPLES / (done.requests / done.seconds)))  # `wrk` takes whole seconds
+    return found
+
+
+def flat(samples: Sequence[Sample]) -> bool:
+    """Whether the last samples need no more than the settled ones before them."""
+    settled, last = samples[int(len(samples) * SETTLED) : -2] or samples[:1], samples[-2:]
+    return all(
+        max(measure(sample) for sample in last) <= ALLOWED * max(measure(sample) for sample in settled)
+        for measure in (lambda sample: sample.memory, lambda sample: float(sample.files))
+    )
+
+
+def table(samples: Sequence[Sample]) -> str:
+    """The samples as lines of a table."""
+    lines = ["| requests | memory MB | open files |", "| --: | --: | --: |"]
+    return "\n".join([*lines, *(f"| {one.requests:,} | {one.memory:.0f} | {one.files} |" for one in samples)])
