@@ -35,8 +35,9 @@ class Sending(SpanProcessor):
         self._under_way = 0
         self._closed = False
         self._lock = threading.Lock()
+        self._exporter = _Reporting(exporter, self._settled)
         self._batches = BatchSpanProcessor(
-            _Reporting(exporter, self._settled),
+            self._exporter,
             max_queue_size=most,
             max_export_batch_size=min(BATCH, most),
             schedule_delay_millis=SEND_EVERY_MS,
@@ -60,6 +61,8 @@ class Sending(SpanProcessor):
         ending = threading.Thread(target=self._batches.shutdown, daemon=True, name="last spans")
         ending.start()
         ending.join(self._last_seconds)
+        if ending.is_alive():
+            self._exporter.shutdown()  # ends its pause before another try
         with self._lock:
             left, self._under_way, self._closed = self._under_way, 0, True
         if left:
@@ -84,6 +87,7 @@ class _Reporting(SpanExporter):
     def __init__(self, exporter: SpanExporter, settled: OnSpans) -> None:
         self._exporter = exporter
         self._settled = settled
+        self._closed = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = SpanExportResult.FAILURE
@@ -94,7 +98,9 @@ class _Reporting(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        self._exporter.shutdown()
+        if not self._closed:
+            self._closed = True
+            self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._exporter.force_flush(timeout_millis)
