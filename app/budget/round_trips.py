@@ -125,7 +125,7 @@ class _Line:
             self._timer = self._loop.call_at(late, self._look)
         try:
             await self._connection.send_packed_command(packed)
-        except BaseException:  # no answer can be distinguished from another any more
+        except BaseException:  # no answer can be matched to its script any more
             self._break()
             raise
         return answers
