@@ -41,7 +41,8 @@ local subjects = tonumber(ARGV[15])
 for s = 1, subjects do
   local limit, bucket = tonumber(ARGV[15 + s]), KEYS[9 + 2 * s - 1]
   redis.call('ZREM', KEYS[9 + 2 * s], ARGV[2])
-  local level = limit >= 0 and redis.call('HGET', bucket, 'tokens')
+  -- Only what was taken comes back: a hold that was refused, and whose caller left, is settled too.
+  local level = known[1] and limit >= 0 and redis.call('HGET', bucket, 'tokens')
   if level then
     redis.call('HSET', bucket, 'tokens', tostring(math.min(limit, tonumber(level) + tonumber(ARGV[5]))))
   end

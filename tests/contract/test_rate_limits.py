@@ -128,3 +128,17 @@ async def test_many_at_once_never_pass_a_limit(budget: Budget) -> None:
         return True
 
     assert sum(await asyncio.gather(*(one() for _ in range(150)))) == 20
+
+
+async def test_a_call_that_was_refused_and_left_gives_back_no_tokens(budget: Budget, valkey: Redis) -> None:
+    """Who leaves while the hold is on its way has it settled, whatever came of it."""
+    who = identity(limits=RateLimits(tokens=1000))
+    await call(budget, who, tokens=1000)
+    await valkey.client_pause(300, all=False)  # writes wait, so the hold is on its way when its caller leaves
+    leaving = asyncio.create_task(call(budget, who, tokens=1000))
+    await asyncio.sleep(0.1)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    await settled(budget)
+    assert (await refused(budget, who, tokens=900)).rates["tokens"].remaining < 100
