@@ -197,9 +197,9 @@ def test_commands_say_the_same(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["calls.jsonl", "calls.parquet"]
     for id_ in (trace_id, request_id):
         drawn = octant(stack_env, "trace", id_).splitlines()
-        assert [line.split()[0] for line in drawn[:3]] == ["chat", "anthropic", "anthropic"]
-        assert ["provider_failed" in drawn[1], drawn[2].endswith("ok")] == [True, True]
-        assert trace_id in drawn[4]
+        assert [line.split()[0] for line in drawn[:4]] == ["edge", "chat", "anthropic", "anthropic"]
+        assert ["provider_failed" in drawn[2], drawn[3].endswith("ok")] == [True, True]
+        assert trace_id in drawn[5]
 
 
 def test_a_refused_attempt_shows_what_came_back_and_what_was_wrong_with_it(
