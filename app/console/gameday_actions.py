@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
 import tomllib
 from asyncio.subprocess import DEVNULL
 from collections.abc import Iterator, Mapping
@@ -92,27 +93,29 @@ class Games:
     def __init__(self, state_dir: Path) -> None:
         """Starts nothing."""
         self._state_dir = state_dir
-        self._log = state_dir / FOLDER / "playing.log"
+        self._folder = state_dir / FOLDER
         self._waits: set[asyncio.Task[int]] = set()
 
     async def start(self, scenario: str) -> None:
         """Start it, and wait until it is under way. Raises InvalidRequest beside another, or with its last words if it ended."""
         if await asyncio.to_thread(played_now, self._state_dir):
             raise InvalidRequest(TAKEN)
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("wb") as log:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self._folder) as printed:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "app.cli", "drill", "gameday", scenario,
-                stdin=DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=ROOT,
+                stdin=DEVNULL, stdout=printed, stderr=printed, start_new_session=True, cwd=ROOT,
             )  # fmt: skip
-        waits = asyncio.create_task(process.wait())
-        self._waits.add(waits)  # a child that has ended stays a zombie until it is waited for
-        waits.add_done_callback(self._waits.discard)
-        for _ in range(int(START_SECONDS / PAUSE)):
-            if await asyncio.to_thread(played_now, self._state_dir):
-                return
-            if waits.done():
-                break
-            await asyncio.sleep(PAUSE)
-        words = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            waits = asyncio.create_task(process.wait())
+            self._waits.add(waits)  # a child that has ended stays a zombie until it is waited for
+            waits.add_done_callback(self._waits.discard)
+            for _ in range(int(START_SECONDS / PAUSE)):
+                now = await asyncio.to_thread(played_now, self._state_dir)
+                if now and now.pid == process.pid:
+                    return
+                if waits.done():
+                    break
+                await asyncio.sleep(PAUSE)
+            printed.seek(0)
+            words = printed.read().decode(errors="replace").strip().splitlines()
         raise InvalidRequest(f"The game day did not begin: {words[-1] if words else 'it printed nothing'}")

@@ -20,6 +20,7 @@ from app.security.redaction.credentials import named
 Found = tuple[int, int, str]
 LEAST_DIGITS = 6  # of a number that could be a person's
 LONGEST_LABEL = 40
+LONGEST_FIELD = 20
 CHECK_EVERY = 500  # leaves between two readings of the clock
 WITHHELD = "<redaction-failed>"
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -208,10 +209,14 @@ class _Reader:
             raise TooSlow
 
 
-@lru_cache(1024)
 def _may_tell(key: str) -> bool:
-    """Return whether a key could hold a finding itself: most are names of fields."""
-    return not key.isidentifier() or len(key) > 20 or sum(map(str.isdigit, key)) >= LEAST_DIGITS
+    """Return whether a key could hold a finding itself: most are names of fields. Long keys, a caller's, are not remembered."""
+    return len(key) > LONGEST_FIELD or _short_may_tell(key)
+
+
+@lru_cache(1024)
+def _short_may_tell(key: str) -> bool:
+    return not key.isidentifier() or sum(map(str.isdigit, key)) >= LEAST_DIGITS
 
 
 def _names_of_values(pairs: _Pairs) -> Mapping[str, str]:
@@ -233,8 +238,12 @@ def _words(label: bytes) -> str:
     return label[:-2].decode("utf-8", "surrogatepass")
 
 
-@lru_cache(1024)
 def _label(key: str) -> bytes:
-    if not key or len(key) > LONGEST_LABEL or not key.isprintable():
+    return _short_label(key) if 0 < len(key) <= LONGEST_LABEL else b""
+
+
+@lru_cache(1024)
+def _short_label(key: str) -> bytes:
+    if not key.isprintable():
         return b""
     return _JOINTS.sub(" ", key).encode("utf-8", "surrogatepass") + b": "

@@ -22,6 +22,10 @@ from app.stack.processes import child, wait_for
 from app.stores import build_engine
 
 KEPT = ("OCTANT_ROTATION_FILE", "OCTANT_REHEARSALS_FILE", "OCTANT_RELEASES_DIR", "OCTANT_PROMPTS_DIR")
+# Nothing else of the environment that it was started in: a worker of the service that starts one has secrets there, and the
+# folder in which its metrics are counted.
+MACHINE = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
+           "PYTHONPATH", "PYTHONUNBUFFERED", "SSL_CERT_FILE", "SSL_CERT_DIR")  # fmt: skip
 START_SECONDS = 300.0  # starting is not judged, so it may take long
 
 
@@ -71,10 +75,9 @@ def stage(folder: Path, tell: Callable[[str], None]) -> Generator[Stage, None, N
 
 
 def _own_environment(folder: Path) -> None:
-    """Only the settings that name files of the checkout stay; stores, keys and vendors are the stage's own."""
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    for name in [name for name in os.environ if name.startswith(("OCTANT_", "OPENAI_", "ANTHROPIC_"))]:
-        del os.environ[name]
+    """Only the machine's variables and settings that name files of the checkout stay; all else is the stage's own."""
+    kept = {name: value for name, value in os.environ.items() if name in (*MACHINE, *KEPT) or name.startswith("LC_")}
+    os.environ.clear()
     os.environ.update(kept)
     os.environ.update(
         OCTANT_STATE_DIR=str(folder), OCTANT_PORT="0", OCTANT_METRICS_PORT="0", OCTANT_WORKER_METRICS_PORT="0",

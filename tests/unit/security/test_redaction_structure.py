@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from personal_data import INSIDE, MUST_GO, MUST_STAY
 
 from app.security.redaction import redactor as redaction
+from app.security.redaction import structure
 from app.security.redaction.redactor import FAILED, Redactor
 
 REDACTOR = Redactor(b"a key for the property tests")
@@ -181,3 +182,15 @@ def test_what_a_key_only_seems_to_say_is_secret_stays(document: Any) -> None:  #
 def test_a_secret_that_was_redacted_before_stays_as_it_is() -> None:
     once = redacted('{"password": "Summertime", "secret": "ada@example.com is ours"}')
     assert redacted(once) == once
+
+
+def test_long_keys_of_callers_are_not_remembered() -> None:
+    """They may hold personal data, and megabytes: a thousand of them would fill a worker."""
+    key = "k" * 41
+    for number in range(50):
+        REDACTOR.redact(json.dumps({f"{key}{number}": "x"}), tenant="acme")
+    before = (structure._short_may_tell.cache_info().currsize, structure._short_label.cache_info().currsize)
+    for number in range(50, 100):
+        REDACTOR.redact(json.dumps({f"{key}{number}": "x"}), tenant="acme")
+    assert (structure._short_may_tell.cache_info().currsize, structure._short_label.cache_info().currsize) == before
+    assert "<email:" in REDACTOR.redact(json.dumps({f"{key} ada@example.com": "x"}), tenant="acme")
