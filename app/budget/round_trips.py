@@ -65,7 +65,7 @@ class RoundTrips:
         """Run a script. Raises the client's errors."""
         (answer,) = await self._sent([run])
         sent(answer)
-        found = await self._found(run, answer)
+        found = await self._found(run, answer, sent)
         if isinstance(found, BaseException):
             raise found
         return found
@@ -81,12 +81,17 @@ class RoundTrips:
         line = self._line if self._line and not self._line.broken else await self._opened()
         return await line.send(runs)
 
-    async def _found(self, run: Run, answer: asyncio.Future[Any]) -> Any:  # noqa: ANN401 - a script's own answer
+    async def _found(self, run: Run, answer: asyncio.Future[Any], sent: OnSent = lambda _: None) -> Any:  # noqa: ANN401 - its own
         found = await asyncio.shield(answer)
         if isinstance(found, NoScriptError):  # a new server: it is given the script
-            await self._valkey.script_load(run.script.script)
-            return await _alone(run)
+            again = asyncio.ensure_future(self._load_and_run(run))
+            sent(again)
+            found = await asyncio.shield(again)
         return found
+
+    async def _load_and_run(self, run: Run) -> Any:  # noqa: ANN401 - a script's own answer or error
+        await self._valkey.script_load(run.script.script)
+        return await _alone(run)
 
     async def _opened(self) -> "_Line":
         """A new connection; all that come meanwhile wait for the same one, and fail with it."""
@@ -149,10 +154,12 @@ class _Line:
             self._failure = error
         finally:
             self.broken = True
-            with suppress(RedisError, OSError):
-                await self._connection.disconnect(nowait=True)
-            await self._pool.release(self._connection)
-            self._fail()
+            try:
+                with suppress(RedisError, OSError):
+                    await self._connection.disconnect(nowait=True)
+                await self._pool.release(self._connection)
+            finally:
+                self._fail()
 
     def _look(self) -> None:
         """Break the connection if the oldest answer is late: one timer for all."""
@@ -185,5 +192,5 @@ async def _alone(run: Run) -> Any:  # noqa: ANN401 - a script's own answer or er
     """Run a script the client's own way."""
     try:
         return await run.script(keys=list(run.keys), args=list(run.arguments))
-    except RedisError as error:
+    except (RedisError, OSError) as error:
         return error

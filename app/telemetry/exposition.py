@@ -1,6 +1,7 @@
 """`/metrics` on a listener of its own, summed over all worker processes. Run by the process that supervises them."""
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock, Thread
@@ -10,18 +11,22 @@ from prometheus_client import CollectorRegistry, Metric, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from app.telemetry.metrics import Later
+
 # A worker that is forked while a thread of its parent imports a module inherits that module's lock as held, for ever: the worker
 # stops at the first line that needs the module. So nothing is forked while a thread of this module works.
 _NO_FORK = Lock()
+WRITTEN_AFTER = Later.SECONDS + 0.05  # seconds; the rest is for a loop that is late
 
 
 class _NotWhileForking(Collector):
-    """Another collector, which keeps forks waiting while it collects."""
+    """Another collector, which keeps forks waiting while it collects. It begins once workers have written what they counted."""
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
 
     def collect(self) -> Iterable[Metric]:
+        time.sleep(WRITTEN_AFTER)
         with _NO_FORK:
             return list(self._collector.collect())
 

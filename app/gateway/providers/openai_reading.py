@@ -32,7 +32,7 @@ _OF_DELTA = frozenset({"role", "content", "refusal"})
 # The same of a whole answer.
 _OF_WHOLE = frozenset({"index", "message", "logprobs", "finish_reason"})
 _OF_MESSAGE = frozenset({"role", "content", "refusal", "annotations"})
-_PLAIN_ENDS = frozenset({"stop", "length"})
+_PLAIN_ENDS = ("stop", "length")
 _THOUGHT = ("thinking", "reasoning")  # types of a content part
 
 

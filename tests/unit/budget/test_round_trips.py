@@ -183,6 +183,13 @@ async def test_a_server_that_lost_the_script_is_given_it(trips: RoundTrips, serv
     assert await trips.run(run(8)) == "8"
 
 
+async def test_a_script_that_runs_again_is_reported_as_under_way_again(trips: RoundTrips, server: Server) -> None:
+    server.known = False
+    noted: list[asyncio.Future[Any]] = []
+    assert await trips.run(run(7), noted.append) == "7 by itself"
+    assert [type(await answer) for answer in noted] == [NoScriptError, str]
+
+
 async def test_a_caller_that_left_costs_the_others_nothing(trips: RoundTrips, server: Server) -> None:
     with server.held():
         gone, stays = asyncio.create_task(trips.run(run(1))), asyncio.create_task(trips.run(run(2)))

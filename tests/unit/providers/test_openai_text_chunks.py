@@ -1,6 +1,7 @@
 """A chunk that holds nothing but text is read without a validation, and as any other is read."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -136,6 +137,25 @@ def test_a_whole_answer_of_one_text_is_read_as_any_other(content: bytes) -> None
     long = Reading(REQUEST, "p")
     setattr(long, "_one_text", lambda _: False)  # noqa: B010 - a method of this one alone
     assert read_whole(Reading(REQUEST, "p"), content) == read_whole(long, content)
+
+
+ONE_CHANGE = [
+    tuple({name: value} if place == changed else {} for place in range(3))
+    for changed, possible in enumerate((TOP, OF_WHOLE, OF_MESSAGE))
+    for name, values in possible.items()
+    for value in values
+]
+
+
+@pytest.mark.parametrize("requested", [frozenset(), frozenset({"logprobs"})])
+@pytest.mark.parametrize("change", ONE_CHANGE)
+def test_a_whole_answer_of_one_text_and_one_thing_more_is_read_as_any_other(
+    change: tuple[Json, Json, Json], requested: frozenset[str]
+) -> None:
+    request = replace(REQUEST, requested=requested)
+    long, content = Reading(request, "p"), whole("yes", {"prompt_tokens": 3, "completion_tokens": 2}, *change)
+    setattr(long, "_one_text", lambda _: False)  # noqa: B010 - a method of this one alone
+    assert read_whole(Reading(request, "p"), content) == read_whole(long, content)
 
 
 def test_a_whole_answer_of_one_text_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
