@@ -34,10 +34,10 @@ from app.console import provider_sign_in, sign_in
 from app.console.console import COOKIE, Console
 from app.console.oidc import provider as provider_module
 from app.console.oidc.provider import OpenIdProvider
-from app.console.oidc.settings import OidcSettings
 from app.console.parts import ConsoleParts
 from app.edge.failed_logins import FailedLogins
 from app.edge.proxies import Proxies
+from app.security.oidc_settings import OidcSettings
 from app.security.redaction.redactor import Redactor
 from app.stack.embedded import free_port
 

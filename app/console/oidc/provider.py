@@ -17,9 +17,9 @@ from joserfc.jwk import KeySet
 from yarl import URL
 
 from app.console.oidc.begun import Begun
-from app.console.oidc.settings import OidcSettings, is_safe
 from app.console.oidc.tokens import REFUSED, Claimed, UnknownKey, keys_of, person_of, verified
 from app.domain.errors import DependencyUnavailable, Unauthenticated
+from app.security.oidc_settings import OidcSettings, is_safe
 
 BACK = "/console/sign-in/oidc/back"
 MOST_BYTES = 512 * 1024
