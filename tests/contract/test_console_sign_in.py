@@ -9,13 +9,15 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from http.cookies import SimpleCookie
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import AsyncMock, MagicMock
 from urllib.parse import parse_qs, quote, urlsplit
 
 import aiohttp
@@ -29,17 +31,21 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import Message, Receive, Scope, Send
 
+from app import wiring
 from app.audit.actions import ActionLog
 from app.console import provider_sign_in, sign_in
 from app.console.console import COOKIE, Console
 from app.console.oidc import provider as provider_module
 from app.console.oidc.provider import OpenIdProvider
 from app.console.parts import ConsoleParts
+from app.console.sessions import Holder, forget
 from app.edge.failed_logins import FailedLogins
 from app.edge.proxies import Proxies
 from app.security.oidc_settings import OidcSettings
 from app.security.redaction.redactor import Redactor
+from app.settings import load
 from app.stack.embedded import free_port
+from app.telemetry.metrics import Metrics
 
 LONG = f"/console/calls?words={'語' * 900}"  # fewer than 1,000 characters, and a cookie of 7,000 bytes
 SECRET = b"a secret for tests of sign-ins"
@@ -201,6 +207,32 @@ async def test_a_person_has_a_session_that_is_listed_logged_and_ends(
     assert (f"{newest.actor} in the console", newest.action) == (session.actor, "console sign-in")
     await here.console.sessions.end(session.id, by="a test")
     assert await here.console.sessions.find(browser.token) is None
+
+
+async def test_the_name_of_a_person_goes_thirty_days_after_the_session(engine: AsyncEngine, here: Door) -> None:
+    """The service's own loop deletes it: no later sign-in is needed."""
+    names = [f"{uuid.uuid4().hex} {days}" for days in (29, 31)]
+    for name, days in zip(names, (29, 31), strict=True):
+        await here.console.sessions.begin(
+            Holder(role="viewer", issuer="https://id.example", subject="s", person=name), "a browser"
+        )
+        ended_at = {"at": datetime.now(UTC) - timedelta(days=days), "name": name}
+        async with engine.begin() as connection:
+            await connection.execute(text("UPDATE console_sessions SET ends_at = :at WHERE person = :name"), ended_at)
+    async with engine.begin() as connection:
+        await forget(connection)
+        left = await connection.execute(text("SELECT person FROM console_sessions WHERE person = ANY(:names)"), {"names": names})
+        assert left.scalars().all() == names[:1]
+
+
+async def test_the_loop_that_drops_old_records_deletes_old_sessions(
+    engine: AsyncEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = MagicMock(return_value=SimpleNamespace(start=AsyncMock(), aclose=AsyncMock()))
+    monkeypatch.setattr(wiring, "Keeper", keeper)
+    async with AsyncExitStack() as stack:
+        await wiring._open_audit(stack, load(state_dir=tmp_path), engine, Redactor(SECRET), Metrics())
+    assert forget in keeper.call_args.kwargs["sweeps"]
 
 
 async def test_sessions_end_with_the_provider_that_is_set(
