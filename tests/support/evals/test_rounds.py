@@ -29,6 +29,7 @@ from app.settings import EvalsSettings
 from evals.cases import InvalidSuite
 from evals.discovery import chosen
 from evals.online import candidates, recorded, rounds
+from evals.online import marks as of_rounds
 from evals.online.candidates import decide, open_candidate
 from evals.online.rounds import LOCK, Round, RoundReport, once
 
@@ -438,7 +439,7 @@ async def test_a_mark_that_is_taken_back_while_a_round_reads_makes_no_candidate(
     for marked in (one, low):
         await marks.mark(service, marked.id, "a slip")
     await service.dispose()
-    waiting, said = rounds.marks.waiting, list[str]()
+    waiting, said = of_rounds.waiting, list[str]()
 
     def taken_back_then(connection: Any, most: int) -> Any:  # noqa: ANN401 - rows
         found = waiting(connection, most)
@@ -446,7 +447,7 @@ async def test_a_mark_that_is_taken_back_while_a_round_reads_makes_no_candidate(
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rounds.marks, "waiting", taken_back_then)
+        patch.setattr(of_rounds, "waiting", taken_back_then)
         assert go(engine).candidates == {"low_score": 1}
     assert said == ["", ""]
 
@@ -459,7 +460,7 @@ async def test_a_mark_that_a_round_has_taken_up_is_not_taken_back(
     service = create_async_engine(own_url)
     await marks.mark(service, one.id, "names the article")
     await service.dispose()
-    settle, others = rounds.marks.settle, ThreadPoolExecutor(1)
+    settle, others = of_rounds.settle, ThreadPoolExecutor(1)
     trying = list[Future[str]]()
 
     def tried_before(*about: Any) -> None:  # noqa: ANN401 - as `settle`
@@ -470,6 +471,6 @@ async def test_a_mark_that_a_round_has_taken_up_is_not_taken_back(
         settle(*about)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rounds.marks, "settle", tried_before)
+        patch.setattr(of_rounds, "settle", tried_before)
         assert go(engine).candidates == {"operator": 1}
     assert "Dismiss its candidate" in trying[0].result()
