@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, ValidationError, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.console.oidc.settings import OidcSettings
 from app.domain.errors import InvalidRequest, Misconfigured
 from app.domain.json_text import DEEPEST
 from app.domain.money import from_dollars
@@ -23,6 +22,7 @@ from app.gateway.providers.adapters import ADAPTERS, Adapter
 from app.oncall.paging.settings import PagingSettings
 from app.oncall.scopes import parse as parse_stops
 from app.security.keys.provider_keys import KeyPlace
+from app.security.oidc_settings import OidcSettings
 
 DEVELOPMENT_SECRET = "development-only-secret"  # noqa: S105 - refused outside development, see `Settings._complete`
 PACKAGE = Path(__file__).resolve().parent

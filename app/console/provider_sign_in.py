@@ -2,6 +2,9 @@
 
 The provider sends the browser back from its own site, so the cookie that a sign-in begins with is Lax, and the first page after
 it is one of ours that goes on by itself: a strict cookie is not sent along a way that began elsewhere.
+
+Any page of the web can lead a browser to both addresses here. So only an answer to what this browser began counts as a failure,
+or ends it. No address is refused: one that guesses has its codes exchanged a few at a time (`app/edge/failed_logins.py`).
 """
 
 import logging
@@ -12,11 +15,11 @@ from starlette.responses import RedirectResponse, Response
 
 from app.audit.actions import clean
 from app.console.console import COOKIE, ROUTES, Console, link, safe_way
-from app.console.oidc.begun import SECONDS, Begun, begin
+from app.console.oidc.begun import LONGEST, SECONDS, Begun, begin
 from app.console.oidc.provider import OpenIdProvider
 from app.console.sessions import Holder
 from app.console.sign_in import SETTINGS, form_page, signed_in
-from app.domain.errors import DependencyUnavailable, Forbidden, NotFound, RateLimited, Unauthenticated
+from app.domain.errors import DependencyUnavailable, Forbidden, NotFound, Unauthenticated
 from app.edge.errors import TABLE
 from app.edge.parts import parts_of
 
@@ -25,7 +28,6 @@ log = logging.getLogger(__name__)
 BEGUN = "__Host-octant-console-sign-in"
 BEGUN_SETTINGS = "Path=/; Secure; HttpOnly; SameSite=Lax"
 LONGEST_NAME = 200
-LONGEST_WAY = 1000  # beyond it the cookie would not be kept
 
 
 def router(console: Console) -> APIRouter:
@@ -35,29 +37,31 @@ def router(console: Console) -> APIRouter:
     @made.get("")
     async def leave(request: Request, to: str = "/console") -> Response:
         """Begin a sign-in at the provider, and lead there."""
-        provider, begun = _provider(console), begin(safe_way(to) if len(to) <= LONGEST_WAY else "/console")
+        provider = _provider(console)
+        begun, sealed = _begun(console, safe_way(to))
         try:
-            _refuse_guesses(request)
             answer = RedirectResponse(await provider.address(begun), 303)
-        except (DependencyUnavailable, RateLimited) as error:
+        except DependencyUnavailable as error:
             return form_page(request, begun.to, error.message, status=TABLE[type(error)].status)
-        cookie = f"{BEGUN}={console.seal.seal(begun)}; Max-Age={SECONDS}; {BEGUN_SETTINGS}"
-        answer.headers.append("set-cookie", cookie)
+        answer.headers.append("set-cookie", f"{BEGUN}={sealed}; Max-Age={SECONDS}; {BEGUN_SETTINGS}")
         return answer
 
     @made.get("/back")
     async def come_back(request: Request) -> Response:
         """Begin the session of the person whom the provider names."""
-        provider, to = _provider(console), "/console"
+        provider, logins = _provider(console), parts_of(request).failed_logins
         try:
-            _refuse_guesses(request)
             begun = console.seal.open(request.cookies.get(BEGUN, ""), state=request.query_params.get("state", ""))
-            to = safe_way(begun.to)
-            token = await signed_in(console, request, await _person(console, provider, request, begun))
-        except (Unauthenticated, Forbidden, RateLimited, DependencyUnavailable) as error:
+        except Unauthenticated as error:  # the cookie stays: a page of another site led here, and the sign-in may still end
+            return form_page(request, "/console", error.message, status=TABLE[type(error)].status)
+        to, address = safe_way(begun.to), logins.address_of(request)
+        try:
+            holder = await _person(console, provider, request, begun, waiting=logins.wait(address) > 0)
+            token = await signed_in(console, request, holder)
+        except (Unauthenticated, Forbidden, DependencyUnavailable) as error:
             log.warning("a sign-in at the provider is refused", extra={"why": error.code})
-            if isinstance(error, Unauthenticated):
-                parts_of(request).failed_logins.failed(parts_of(request).failed_logins.address_of(request))
+            if isinstance(error, Unauthenticated) and "error" not in request.query_params:  # the person said no: no guess
+                logins.failed(address)
             answer = form_page(request, to, error.message, status=TABLE[type(error)].status)
         else:
             answer = console.page(request, "arrive.html", None, to=link("/console/sign-in", kept=1, to=to), leads=True)
@@ -74,16 +78,19 @@ def _provider(console: Console) -> OpenIdProvider:
     return console.parts.people
 
 
-def _refuse_guesses(request: Request) -> None:
-    """Raise RateLimited for an address that sent too many wrong keys or sign-ins: each costs a request to the provider."""
-    logins = parts_of(request).failed_logins
-    if wait := logins.wait(logins.address_of(request)):
-        raise RateLimited("Too many sign-ins from this address failed. Wait before the next.", retry_after=wait)
+def _begun(console: Console, to: str) -> tuple[Begun, str]:
+    """A new sign-in, and its cookie's value. It leads to the first page where ``to`` makes the cookie too long."""
+    begun = begin(to)
+    sealed = console.seal.seal(begun)
+    if len(sealed) <= LONGEST:
+        return begun, sealed
+    begun = begin("/console")
+    return begun, console.seal.seal(begun)
 
 
-async def _person(console: Console, provider: OpenIdProvider, request: Request, begun: Begun) -> Holder:
+async def _person(console: Console, provider: OpenIdProvider, request: Request, begun: Begun, *, waiting: bool) -> Holder:
     """The person, as a session and the operators' log hold them. Raises as `OpenIdProvider.person`."""
-    claimed = await provider.person(request.query_params, begun)
+    claimed = await provider.person(request.query_params, begun, waiting=waiting)
     return Holder(
         role=claimed.role, issuer=provider.settings.issuer, subject=clean(claimed.subject, redactor=console.parts.redactor),
         person=claimed.name.replace("\0", "").encode("utf-8", "replace").decode()[:LONGEST_NAME], login=begun.mark,

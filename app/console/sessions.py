@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Column, RowMapping, delete, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.console.tables import console_sessions
 from app.domain.calls import Identity
@@ -132,7 +132,6 @@ class Sessions:
             "browser": browser[:LONGEST_BROWSER], "began_at": now, "used_at": now, "ends_at": now + self._lifetime,
         }  # fmt: skip
         async with self._engine.begin() as connection:
-            await connection.execute(delete(console_sessions).where(console_sessions.c.ends_at < now - KEPT))
             await connection.execute(insert(console_sessions).values(values))
         return token
 
@@ -199,6 +198,11 @@ class Sessions:
 
     def _csrf(self, digest: str) -> str:
         return hmac.digest(self._key, b"form:" + digest.encode(), hashlib.sha256).hex()
+
+
+async def forget(connection: AsyncConnection) -> None:
+    """Delete sessions, and the names in them, that ended long ago. In the connection's transaction."""
+    await connection.execute(delete(console_sessions).where(console_sessions.c.ends_at < datetime.now(UTC) - KEPT))
 
 
 def _holders() -> list[Column[Any]]:

@@ -1,1 +1,1 @@
-"""AXIS 5: access (keys), what may be stored (redaction), and limits on input and output (guard)."""
+"""AXIS 5: access (keys, the settings of sign-ins), what may be stored (redaction), and limits on input and output (guard)."""

@@ -23,6 +23,7 @@ from app.budget.caps import UserCaps
 from app.budget.journal import Journal
 from app.budget.ledger import Ledger
 from app.budget.reconcile import Reconciler
+from app.console import sessions
 from app.console.parts import ConsoleParts
 from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR
@@ -205,7 +206,7 @@ async def _open_audit(
     keeper = Keeper(
         engine, keep_days=settings.records_keep,
         also=("feedback", "eval_scores", "eval_candidates", "eval_marks", "shadow_answers"),
-        sweeps=(partial(forget, days=settings.oncall_keep),),
+        sweeps=(partial(forget, days=settings.oncall_keep), sessions.forget),
     )  # fmt: skip
     await _start(stack, keeper)
     return recorder

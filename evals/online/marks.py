@@ -19,10 +19,20 @@ _WAITING = text("""
     WHERE m.read_at IS NULL ORDER BY m.marked_at LIMIT :most
 """)
 
+# Locked to the end of the round: who takes a mark back meanwhile waits, and then reads that it is too late. Not locked by
+# `_WAITING`: an erasure, which a round must let go first, deletes marks too.
+_STILL = text("SELECT call_id FROM eval_marks WHERE call_id = ANY(:ids) ORDER BY call_id FOR UPDATE")
+
 
 def waiting(connection: Connection, most: int) -> list[dict[str, Any]]:
     """Marks that no round took up: ``call_id``, and ``id`` and ``at`` of the last pass of its request."""
     return [dict(row) for row in connection.execute(_WAITING, {"most": most}).mappings()]
+
+
+def taken_back(connection: Connection, marked: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The last passes whose marks are all gone by now. The others stay until the transaction ends."""
+    still = set(connection.execute(_STILL, {"ids": [one["call_id"] for one in marked]}).scalars())
+    return {one["id"] for one in marked} - {one["id"] for one in marked if one["call_id"] in still}
 
 
 def settle(connection: Connection, marked: Sequence[Mapping[str, Any]], found: Mapping[str, Found], now: datetime) -> None:

@@ -8,6 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -148,7 +149,7 @@ class Round:
         marked = marks.waiting(self._connection, self._limits.candidates)
         for row, _ in self._rows({one["id"]: (one["at"], []) for one in marked}):
             self._look(row, ["operator"])
-        self._write(self._feedback())
+        self._write(self._feedback(), marked)
         marks.settle(self._connection, marked, self._found, self._now)
         self._connection.execute(_FORGET, {**self._reviewable, "now": self._now, "forgotten": self._now - FORGOTTEN})
         return self._report
@@ -265,13 +266,14 @@ class Round:
         all_of_them = tuple(dict.fromkeys((*earlier, *reasons)))
         self._found[row["id"]] = Found(row, found, all_of_them, comment or (before.comment if before else ""))
 
-    def _write(self, reviewed: Sequence[Row]) -> None:
+    def _write(self, reviewed: Sequence[Row], marked: Sequence[Row]) -> None:
         """Write scores and candidates, but none of erased calls.
 
         An erasure waits for this transaction, or came before it.
         """
         self._connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": ERASING})
         self._mark_reviewed(reviewed)
+        self._drop_reason("operator", marks.taken_back(self._connection, marked))
         rows = [row for row, _ in self._scores] + [found.row for found in self._found.values()]
         if not rows:
             return
@@ -295,10 +297,15 @@ class Round:
             which = {name: one[name] for name in ("tenant", "request_id", "user", "said_at")}
             if self._connection.execute(_REVIEWED, {**which, "now": self._now}).rowcount:
                 still.add(one["id"])
-        for number in ({one["id"] for one in reviewed} - still) & set(self._found):
+        self._drop_reason("user_feedback", {one["id"] for one in reviewed} - still)
+
+    def _drop_reason(self, gone: Reason, numbers: AbstractSet[str]) -> None:
+        """Take a reason from calls, and the calls that have no other out of the candidates."""
+        for number in numbers & self._found.keys():
             found = self._found.pop(number)
-            if reasons := tuple(reason for reason in found.reasons if reason != "user_feedback"):
-                self._found[number] = replace(found, reasons=reasons, comment="")
+            if reasons := tuple(reason for reason in found.reasons if reason != gone):
+                comment = "" if gone == "user_feedback" else found.comment
+                self._found[number] = replace(found, reasons=reasons, comment=comment)
 
     def _test(self, scores: Sequence[tuple[Row, Scored]]) -> None:
         """Count the scores, and show them to the test for drift in the order of the calls."""

@@ -29,6 +29,7 @@ BREACHES = {
     "Only recovery": ("app/gateway/planted_retries.py", "tenacity"),
     "Only telemetry": ("app/gateway/planted_metrics.py", "prometheus_client"),
     "Only the console's sign-in": ("app/console/planted_tokens.py", "joserfc.jwt"),
+    "No room reads the console": ("app/stack/planted_page.py", "app.console.formats"),
     "Only rooms that own keys": ("app/edge/planted_valkey.py", "redis.asyncio"),
     "Only api, features": ("app/gateway/planted_web.py", "fastapi"),
     "Security: guard may": ("app/security/keys/planted_redaction.py", "app.security.redaction.redactor"),

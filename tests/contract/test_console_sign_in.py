@@ -9,13 +9,15 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from http.cookies import SimpleCookie
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import AsyncMock, MagicMock
 from urllib.parse import parse_qs, quote, urlsplit
 
 import aiohttp
@@ -29,18 +31,23 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import Message, Receive, Scope, Send
 
+from app import wiring
 from app.audit.actions import ActionLog
 from app.console import provider_sign_in, sign_in
 from app.console.console import COOKIE, Console
 from app.console.oidc import provider as provider_module
 from app.console.oidc.provider import OpenIdProvider
-from app.console.oidc.settings import OidcSettings
 from app.console.parts import ConsoleParts
+from app.console.sessions import Holder, forget
 from app.edge.failed_logins import FailedLogins
 from app.edge.proxies import Proxies
+from app.security.oidc_settings import OidcSettings
 from app.security.redaction.redactor import Redactor
+from app.settings import load
 from app.stack.embedded import free_port
+from app.telemetry.metrics import Metrics
 
+LONG = f"/console/calls?words={'語' * 900}"  # fewer than 1,000 characters, and a cookie of 7,000 bytes
 SECRET = b"a secret for tests of sign-ins"
 
 
@@ -71,6 +78,7 @@ class Browser:
         headers = [(name.decode(), value.decode()) for name, value in got[0]["headers"]]
         for _, value in (pair for pair in headers if pair[0] == "set-cookie"):
             assert {"Secure", "HttpOnly", "Path=/"} <= {part.strip() for part in value.split(";")}
+            assert len(value.partition(";")[0].encode()) <= 4096, "browsers drop it"
             for name, morsel in SimpleCookie(value).items():
                 self.cookies.pop(name, None)
                 if morsel["max-age"] != "0":
@@ -92,6 +100,12 @@ class Door:
 
     def browser(self) -> Browser:
         return Browser(self.app)
+
+    @property
+    def wait(self) -> float:
+        """Seconds that the browsers' address has to wait."""
+        found: float = self.app.state.edge.failed_logins.wait("127.0.0.1")
+        return found
 
 
 def door(engine: AsyncEngine, notes: Path, settings: OidcSettings, secret: str = "") -> Door:
@@ -195,6 +209,32 @@ async def test_a_person_has_a_session_that_is_listed_logged_and_ends(
     assert await here.console.sessions.find(browser.token) is None
 
 
+async def test_the_name_of_a_person_goes_thirty_days_after_the_session(engine: AsyncEngine, here: Door) -> None:
+    """The service's own loop deletes it: no later sign-in is needed."""
+    names = [f"{uuid.uuid4().hex} {days}" for days in (29, 31)]
+    for name, days in zip(names, (29, 31), strict=True):
+        await here.console.sessions.begin(
+            Holder(role="viewer", issuer="https://id.example", subject="s", person=name), "a browser"
+        )
+        ended_at = {"at": datetime.now(UTC) - timedelta(days=days), "name": name}
+        async with engine.begin() as connection:
+            await connection.execute(text("UPDATE console_sessions SET ends_at = :at WHERE person = :name"), ended_at)
+    async with engine.begin() as connection:
+        await forget(connection)
+        left = await connection.execute(text("SELECT person FROM console_sessions WHERE person = ANY(:names)"), {"names": names})
+        assert left.scalars().all() == names[:1]
+
+
+async def test_the_loop_that_drops_old_records_deletes_old_sessions(
+    engine: AsyncEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = MagicMock(return_value=SimpleNamespace(start=AsyncMock(), aclose=AsyncMock()))
+    monkeypatch.setattr(wiring, "Keeper", keeper)
+    async with AsyncExitStack() as stack:
+        await wiring._open_audit(stack, load(state_dir=tmp_path), engine, Redactor(SECRET), Metrics())
+    assert forget in keeper.call_args.kwargs["sweeps"]
+
+
 async def test_sessions_end_with_the_provider_that_is_set(
     engine: AsyncEngine, here: Door, identities: Identities, tmp_path: Path
 ) -> None:
@@ -291,6 +331,36 @@ async def test_a_provider_that_misbehaves_is_named_and_waited_for_a_while(
     assert "/elsewhere" not in identities.visited
 
 
+async def test_many_clicks_while_the_provider_hangs_are_one_request(here: Door, identities: Identities) -> None:
+    came, goes_on, requests = asyncio.Event(), asyncio.Event(), 0
+
+    async def slow(_: web.Request) -> web.Response:
+        nonlocal requests
+        requests += 1
+        came.set()
+        await goes_on.wait()
+        return web.json_response({}, status=500)
+
+    identities.instead["/.well-known/openid-configuration"] = slow
+    clicks = [asyncio.create_task(here.browser().get("/console/sign-in/oidc")) for _ in range(40)]
+    await came.wait()
+    clicks.pop(0).cancel()  # the one that began the request leaves, and ends nothing for the others
+    goes_on.set()
+    assert {status for status, _, _ in await asyncio.gather(*clicks)} == {503}
+    assert requests == 1
+
+
+async def test_the_provider_is_reached_through_the_proxy_of_the_environment(
+    engine: AsyncEngine, tmp_path: Path, identities: Identities, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identities.more = {"issuer": "http://localhost:9"}  # nothing listens there: a request for it comes to the proxy or fails
+    monkeypatch.setenv("http_proxy", identities.issuer)
+    for passed_by, status in (("localhost", 503), ("other.example", 303)):
+        monkeypatch.setenv("no_proxy", passed_by)
+        here = door(engine, tmp_path / "notes", settings_of("http://localhost:9"))
+        assert (await here.browser().get("/console/sign-in/oidc"))[0] == status
+
+
 async def test_a_client_that_the_provider_refuses_is_a_matter_of_settings(here: Door, identities: Identities) -> None:
     identities.instead["/token"] = _no_client
     browser = here.browser()
@@ -341,7 +411,7 @@ async def test_another_providers_answer_is_refused_before_its_code_is_sent(here:
         assert (status, shown in body, "evil" in body) == (401, True, False)
 
 
-@pytest.mark.parametrize("to", ["https://evil.example", "//evil.example", "/\\evil.example", "/console/../v1", "x" * 5000])
+@pytest.mark.parametrize("to", ["https://evil.example", "//evil.example", "/\\evil.example", "/console/../v1", "x" * 5000, LONG])
 async def test_a_sign_in_at_the_provider_leads_into_the_console_alone(here: Door, identities: Identities, to: str) -> None:
     browser = here.browser()
     way = await begun(browser, to)
@@ -352,10 +422,43 @@ async def test_a_sign_in_at_the_provider_leads_into_the_console_alone(here: Door
     assert 'url=/console/sign-in?kept=1&amp;to=%2Fconsole"' in body
 
 
-async def test_an_address_that_guesses_has_to_wait(here: Door) -> None:
+async def test_an_address_that_guesses_has_to_wait(here: Door, identities: Identities) -> None:
+    """Its unknown keys wait, and its codes are exchanged two at a time; it is not shut out."""
     browser = here.browser()
-    found = [(await browser.get("/console/sign-in/oidc/back?code=x&state=y"))[0] for _ in range(21)]
-    assert (found[0], found[-1]) == (401, 429)
+    for _ in range(20):
+        assert here.wait == 0
+        _, state = identities.approve(await begun(browser))
+        assert (await browser.get(f"/console/sign-in/oidc/back?code=wrong&state={state}"))[0] == 401
+    assert here.wait > 0
+    assert (await ended(browser, identities, await begun(browser)))[0] == 200
+    running, most = 0, 0
+
+    async def note(_: web.Request) -> web.Response:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.05)
+        running -= 1
+        return web.json_response({"error": "invalid_grant"}, status=400)
+
+    identities.instead["/token"] = note
+    ways = [(one, await begun(one)) for one in (here.browser() for _ in range(6))]
+    assert {status for status, _ in await asyncio.gather(*(ended(one, identities, way) for one, way in ways))} == {401}
+    assert most <= provider_module.MOST_OF_THE_WAITING
+
+
+async def test_a_page_of_another_site_and_a_no_of_the_person_are_no_guesses(here: Door, identities: Identities) -> None:
+    browser = here.browser()
+    way = await begun(browser)
+    for one in (browser, here.browser()):
+        for _ in range(30):
+            assert (await one.get("/console/sign-in/oidc/back?code=x&state=y"))[0] == 401
+    assert here.wait == 0
+    assert (await ended(browser, identities, way))[0] == 200, "what the person began is not ended by another's page"
+    for _ in range(30):
+        _, state = identities.approve(await begun(browser))
+        assert (await browser.get(f"/console/sign-in/oidc/back?error=access_denied&state={state}"))[0] == 401
+    assert here.wait == 0
 
 
 async def test_the_secret_and_the_verifier_leave_for_the_token_endpoint_alone(

@@ -12,8 +12,8 @@ from conftest import ROOT
 from typer.main import get_command
 
 from app.cli import app
-from app.console.oidc.settings import OidcSettings
 from app.oncall.paging.settings import PagingSettings
+from app.security.oidc_settings import OidcSettings
 from app.settings import BudgetSettings, DeploySettings, EvalsSettings, HttpSettings, RecoverySettings, Settings
 
 PAGES = sorted(ROOT.glob("runbook/*.md"))

@@ -1,1 +1,1 @@
-"""Signing in to the console with OpenID Connect: settings, the provider, its tokens, and sign-ins that have begun (S8)."""
+"""Signing in to the console with OpenID Connect: the provider, its tokens, and sign-ins that have begun (S8)."""

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from app.domain.errors import Unauthenticated
 
 SECONDS = 600
-LONGEST = 3000
+LONGEST = 3000  # bytes of a sealed one: browsers drop a cookie whose name and value are over 4,096 (RFC 6265bis, 5.6)
 AGAIN = "This sign-in has expired, or did not begin in this browser. Begin again."
 
 

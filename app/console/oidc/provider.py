@@ -1,12 +1,12 @@
 """The provider of identities: its discovery document, its keys, and the exchange of a code for an ID token.
 
 Each answer is limited in time and size; no redirect is followed, and no address is called that is not https (or this machine).
+Discovery and keys are shared: while the provider hangs, clicks on the button wait for one request and take no turn of a sign-in.
 """
 
 import asyncio
 import json
 import logging
-import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,15 +17,17 @@ from joserfc.jwk import KeySet
 from yarl import URL
 
 from app.console.oidc.begun import Begun
-from app.console.oidc.settings import OidcSettings, is_safe
+from app.console.oidc.shared import Shared
 from app.console.oidc.tokens import REFUSED, Claimed, UnknownKey, keys_of, person_of, verified
 from app.domain.errors import DependencyUnavailable, Unauthenticated
+from app.gateway.providers.http import proxy_of
+from app.security.oidc_settings import OidcSettings, is_safe
 
 BACK = "/console/sign-in/oidc/back"
 MOST_BYTES = 512 * 1024
 KNOWN_FOR = 3600.0  # seconds that discovery and keys count
 AGAIN_AFTER = 30.0  # seconds between two reads of the keys for a token whose key is not known
-MOST_AT_ONCE = 8
+MOST_AT_ONCE, MOST_OF_THE_WAITING = 8, 2  # exchanges; the second are of addresses that sent too many wrong codes
 CODES = frozenset({"access_denied", "login_required", "consent_required", "interaction_required", "temporarily_unavailable"})
 
 log = logging.getLogger(__name__)
@@ -38,9 +40,9 @@ class OpenIdProvider:
         """Connects to nothing."""
         self.settings = settings
         self._client_secret = client_secret
-        self._turns = asyncio.Semaphore(MOST_AT_ONCE)
-        self._metadata: tuple[Mapping[str, Any], float] | None = None
-        self._keys: tuple[KeySet, float] | None = None
+        self._turns = {False: asyncio.Semaphore(MOST_AT_ONCE), True: asyncio.Semaphore(MOST_OF_THE_WAITING)}
+        self._metadata = Shared(self._discovered)
+        self._keys = Shared(self._shown_keys)
 
     @property
     def back(self) -> str:
@@ -49,8 +51,7 @@ class OpenIdProvider:
 
     async def address(self, begun: Begun) -> str:
         """The provider's page for this sign-in. Raises DependencyUnavailable."""
-        async with self._limited():
-            metadata = await self._discovered()
+        metadata = await self._metadata.get(KNOWN_FOR)
         query = {
             "response_type": "code", "client_id": self.settings.client_id, "redirect_uri": self.back,
             "scope": " ".join(sorted(self.settings.scopes | {"openid"})), "state": begun.state, "nonce": begun.nonce,
@@ -58,36 +59,34 @@ class OpenIdProvider:
         }  # fmt: skip
         return str(URL(metadata["authorization_endpoint"]).extend_query(query))
 
-    async def person(self, answer: Mapping[str, str], begun: Begun) -> Claimed:
-        """The person that the provider's answer is about.
+    async def person(self, answer: Mapping[str, str], begun: Begun, *, waiting: bool = False) -> Claimed:
+        """The person that the provider's answer is about. ``waiting``: it comes from an address that sent too many wrong ones.
 
         Raises Unauthenticated, Forbidden for a person without a role, or DependencyUnavailable.
         """
         if error := answer.get("error"):
             raise Unauthenticated(f"The provider did not sign you in ({error if error in CODES else 'error'}). Begin again.")
-        async with self._limited():
-            metadata = await self._discovered()
-            sender = answer.get("iss")  # RFC 9207
-            if sender != self.settings.issuer and (sender or metadata.get("authorization_response_iss_parameter_supported")):
-                raise Unauthenticated(f"{REFUSED}: it comes from another provider.")
+        metadata = await self._metadata.get(KNOWN_FOR)
+        sender = answer.get("iss")  # RFC 9207
+        if sender != self.settings.issuer and (sender or metadata.get("authorization_response_iss_parameter_supported")):
+            raise Unauthenticated(f"{REFUSED}: it comes from another provider.")
+        async with self._limited(waiting=waiting):
             token = await self._exchanged(metadata, answer.get("code", ""), begun)
-            claims = await self._claims(metadata, token, begun.nonce)
+        claims = await self._claims(token, begun.nonce)
         return person_of(claims, self.settings)
 
-    async def _claims(self, metadata: Mapping[str, Any], token: str, nonce: str) -> Mapping[str, Any]:
+    async def _claims(self, token: str, nonce: str) -> Mapping[str, Any]:
         try:
-            return verified(token, await self._known_keys(metadata, KNOWN_FOR), self.settings, nonce=nonce)
+            return verified(token, await self._keys.get(KNOWN_FOR), self.settings, nonce=nonce)
         except UnknownKey:
             pass
         try:  # the provider may have a new key
-            return verified(token, await self._known_keys(metadata, AGAIN_AFTER), self.settings, nonce=nonce)
+            return verified(token, await self._keys.get(AGAIN_AFTER), self.settings, nonce=nonce)
         except UnknownKey:
             raise Unauthenticated(f"{REFUSED}: it is signed by a key that the provider does not show.") from None
 
     async def _discovered(self) -> Mapping[str, Any]:
         """The discovery document. Raises DependencyUnavailable where it is not of this issuer, or leads to unsafe addresses."""
-        if self._metadata and time.monotonic() < self._metadata[1] + KNOWN_FOR:
-            return self._metadata[0]
         found = await self._read("GET", self.settings.issuer.rstrip("/") + "/.well-known/openid-configuration")
         addresses = [found.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
         here = URL(self.settings.issuer).scheme == "http"
@@ -95,14 +94,11 @@ class OpenIdProvider:
             raise _away("names another issuer than OCTANT_CONSOLE_OIDC__ISSUER")
         if not all(isinstance(one, str) and is_safe(one, here=here) for one in addresses):
             raise _away("names an address that is not https")
-        self._metadata = found, time.monotonic()
         return found
 
-    async def _known_keys(self, metadata: Mapping[str, Any], at_most: float) -> KeySet:
-        """The provider's keys, read again where they are older than ``at_most`` seconds."""
-        if self._keys is None or time.monotonic() >= self._keys[1] + at_most:
-            self._keys = keys_of(await self._read("GET", metadata["jwks_uri"])), time.monotonic()
-        return self._keys[0]
+    async def _shown_keys(self) -> KeySet:
+        """The keys that the provider shows. Raises DependencyUnavailable where none can be used."""
+        return keys_of(await self._read("GET", (await self._metadata.get(KNOWN_FOR))["jwks_uri"]))
 
     async def _exchanged(self, metadata: Mapping[str, Any], code: str, begun: Begun) -> str:
         """The ID token for a code. Raises Unauthenticated for a code that the provider does not take."""
@@ -124,13 +120,12 @@ class OpenIdProvider:
         self, method: str, address: str, *, data: Mapping[str, str] | None = None, headers: Mapping[str, str] = {}
     ) -> Mapping[str, Any]:
         """The JSON object of an answer. Raises DependencyUnavailable, or Unauthenticated where a code is refused."""
-        seconds = aiohttp.ClientTimeout(total=self.settings.patience)
+        seconds, to = aiohttp.ClientTimeout(total=self.settings.patience), URL(address)
+        accepting, proxy = {"accept": "application/json", **headers}, proxy_of(to.scheme, to.host or "")
         try:
             async with (
                 aiohttp.ClientSession(timeout=seconds, cookie_jar=aiohttp.DummyCookieJar()) as http,
-                http.request(
-                    method, address, data=data, headers={"accept": "application/json", **headers}, allow_redirects=False
-                ) as answer,
+                http.request(method, to, data=data, headers=accepting, allow_redirects=False, proxy=proxy) as answer,
             ):
                 body = await _limited_body(answer)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
@@ -146,10 +141,10 @@ class OpenIdProvider:
         return found
 
     @asynccontextmanager
-    async def _limited(self) -> AsyncGenerator[None, None]:
+    async def _limited(self, *, waiting: bool) -> AsyncGenerator[None, None]:
         """A few at once, each limited in time with its wait. Raises DependencyUnavailable at the limit."""
         try:
-            async with asyncio.timeout(3 * self.settings.patience), self._turns:
+            async with asyncio.timeout(3 * self.settings.patience), self._turns[waiting]:
                 yield
         except TimeoutError as error:
             raise _away("does not answer") from error

@@ -12,9 +12,9 @@ from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import JWKRegistry, Key, KeySet
 
-from app.console.oidc.settings import OidcSettings
 from app.console.sessions import Role
 from app.domain.errors import DependencyUnavailable, Forbidden, Unauthenticated
+from app.security.oidc_settings import OidcSettings
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519")
 KINDS = ("RSA", "EC", "OKP")

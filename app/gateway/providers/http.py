@@ -106,7 +106,7 @@ class Http:
         """``headers`` go with each request, beside our own."""
         self._headers = {**COMMON, **headers}
         self._base = urlsplit(base_url)
-        self._proxy = _proxy(self._base.scheme, self._base.hostname or "")
+        self._proxy = proxy_of(self._base.scheme, self._base.hostname or "")
         self._urls: dict[str, str] = {}
         self._session: aiohttp.ClientSession | None = None
 
@@ -191,7 +191,7 @@ def parsed(text: str) -> object:
         return text
 
 
-def _proxy(scheme: str, host: str) -> str | None:
+def proxy_of(scheme: str, host: str) -> str | None:
     """The proxy that the environment names for this host. Not aiohttp's ``trust_env``: that reads ~/.netrc at each request."""
     proxies = getproxies()
     return None if proxy_bypass(host) else proxies.get(scheme) or proxies.get("all")

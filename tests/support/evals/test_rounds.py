@@ -3,11 +3,14 @@
 One at a time, within their budget, nothing twice, nothing of an erased user.
 """
 
+import asyncio
 import json
 import random
 import threading
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +29,7 @@ from app.settings import EvalsSettings
 from evals.cases import InvalidSuite
 from evals.discovery import chosen
 from evals.online import candidates, recorded, rounds
+from evals.online import marks as of_rounds
 from evals.online.candidates import decide, open_candidate
 from evals.online.rounds import LOCK, Round, RoundReport, once
 
@@ -407,3 +411,66 @@ async def test_a_marked_call_becomes_a_candidate_with_its_operators_words(engine
         await marks.unmark(service, first.id)
     assert go(engine, NOW + 2 * ONE).candidates.total() == 0, "a mark is taken up once"
     await service.dispose()
+
+
+@pytest.fixture
+def unmarked(own_url: str) -> Callable[[str], str]:
+    """Takes a mark back, from any thread. Returns the refusal's words, or none."""
+
+    async def take_back(call_id: str) -> str:
+        service = create_async_engine(own_url)
+        try:
+            await marks.unmark(service, call_id)
+        except InvalidRequest as refused:
+            return refused.message
+        finally:
+            await service.dispose()
+        return ""
+
+    return lambda call_id: ThreadPoolExecutor(1).submit(asyncio.run, take_back(call_id)).result()
+
+
+async def test_a_mark_that_is_taken_back_while_a_round_reads_makes_no_candidate(
+    engine: Engine, writer: Writer, own_url: str, unmarked: Callable[[str], str]
+) -> None:
+    one, low = call(GOOD, 100), call(BAD, 100, question="Low?")
+    await writer.write([one, low])
+    service = create_async_engine(own_url)
+    for marked in (one, low):
+        await marks.mark(service, marked.id, "a slip")
+    await service.dispose()
+    waiting, said = of_rounds.waiting, list[str]()
+
+    def taken_back_then(connection: Any, most: int) -> Any:  # noqa: ANN401 - rows
+        found = waiting(connection, most)
+        said.extend(unmarked(marked.id) for marked in (one, low))
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(of_rounds, "waiting", taken_back_then)
+        assert go(engine).candidates == {"low_score": 1}
+    assert said == ["", ""]
+
+
+async def test_a_mark_that_a_round_has_taken_up_is_not_taken_back(
+    engine: Engine, writer: Writer, own_url: str, unmarked: Callable[[str], str]
+) -> None:
+    one = call(GOOD, 100)
+    await writer.write([one])
+    service = create_async_engine(own_url)
+    await marks.mark(service, one.id, "names the article")
+    await service.dispose()
+    settle, others = of_rounds.settle, ThreadPoolExecutor(1)
+    trying = list[Future[str]]()
+
+    def tried_before(*about: Any) -> None:  # noqa: ANN401 - as `settle`
+        trying.append(others.submit(unmarked, one.id))
+        waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        while not trying[0].done() and not rows(engine, waits):
+            time.sleep(0.01)
+        settle(*about)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(of_rounds, "settle", tried_before)
+        assert go(engine).candidates == {"operator": 1}
+    assert "Dismiss its candidate" in trying[0].result()

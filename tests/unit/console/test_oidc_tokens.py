@@ -13,9 +13,9 @@ from joserfc import jws, jwt
 from joserfc.jwk import ECKey, Key, OctKey, RSAKey
 
 from app.console.oidc.begun import Seal, begin
-from app.console.oidc.settings import OidcSettings, is_safe
 from app.console.oidc.tokens import UnknownKey, keys_of, person_of, verified
 from app.domain.errors import DependencyUnavailable, Forbidden, Misconfigured, Unauthenticated
+from app.security.oidc_settings import OidcSettings, is_safe
 from app.settings import load
 from app.wiring.console import people_of
 
