@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from client import eventually
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -132,9 +133,13 @@ async def test_postgres_gets_the_changes_that_it_missed_when_it_returns(
     operator = KillSwitch(valkey, postgres_away, file=None)
     for expected in (True, False):
         assert await (kill(operator) if expected else operator.resume("all", "")) == {"Postgres"}
+
+        async def written(expected: bool = expected) -> bool:
+            entry = (await PostgresStops(postgres).read()).get("all:")
+            return entry is not None and entry.stopped is expected
+
         async with worker(valkey, postgres):
-            pass
-        assert (await PostgresStops(postgres).read())["all:"].stopped is expected
+            await eventually(written)
 
 
 async def test_with_both_stores_away_nothing_is_taken_and_the_last_known_state_holds(
