@@ -44,6 +44,7 @@ EPOCHS_EVERY, SWEEP_EVERY = 1.0, 5.0
 RESENT_SECONDS = 30.0  # settlements this recent are sent again after a loss: the ledger may not have them yet
 TRIES = 12
 CHECK_MS = 5000
+_SURVIVED = (RedisError, OSError, OctantError)  # by background work, which tries again
 _UNHEARD = (ValkeyConnectionError, ValkeyTimeoutError, OSError)  # no answer; every other error is one
 
 T = TypeVar("T")
@@ -105,16 +106,14 @@ class Budget:
         self._settled: deque[tuple[float, Hold]] = deque()
         self._epochs: dict[int, str] = {}
         self._settling: asyncio.Task[None] | None = None
-        self._restoring: dict[int, asyncio.Task[None]] = {}
-        self._lasting: set[asyncio.Task[Any]] = set()
+        self._restoring, self._lasting = dict[int, asyncio.Task[None]](), set[asyncio.Task[Any]]()
         # Failures to read the epochs are no failures to settle: two workers that start on an empty Valkey both want to rebuild
         # the counters, and one of them is refused.
-        lasting = (RedisError, OSError, OctantError)
         self._epoch_watch = Periodic(
             "counters' epochs",
             self.watch_epochs,
             every=EPOCHS_EVERY,
-            survives=lasting,
+            survives=_SURVIVED,
             complaint="counters' epochs not read, will retry",
         )
         self._sweeping = Periodic(
@@ -122,7 +121,7 @@ class Budget:
             self.sweep,
             every=SWEEP_EVERY,
             at_once=False,
-            survives=lasting,
+            survives=_SURVIVED,
             complaint="sweep failed, will retry",
             on_failure=on_settle_failure,
         )
