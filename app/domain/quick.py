@@ -50,7 +50,7 @@ def quick(cls: type[T]) -> type[T]:
     return cls
 
 
-def _no_subclass(cls: type[object], **_: object) -> None:
+def _no_subclass(cls: type[object], /, **_: object) -> None:
     """Raise TypeError: ``__init__`` and `replace` would make a value of the base, silently."""
     raise TypeError(f"{cls.__name__}: a quick class has no subclasses")
 
