@@ -11,11 +11,11 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as ValkeyConnectionError
@@ -44,8 +44,10 @@ EPOCHS_EVERY, SWEEP_EVERY = 1.0, 5.0
 RESENT_SECONDS = 30.0  # settlements this recent are sent again after a loss: the ledger may not have them yet
 TRIES = 12
 CHECK_MS = 5000
+_SURVIVED = (RedisError, OSError, OctantError)  # by background work, which tries again
 _UNHEARD = (ValkeyConnectionError, ValkeyTimeoutError, OSError)  # no answer; every other error is one
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -104,14 +106,14 @@ class Budget:
         self._settled: deque[tuple[float, Hold]] = deque()
         self._epochs: dict[int, str] = {}
         self._settling: asyncio.Task[None] | None = None
+        self._restoring, self._lasting = dict[int, asyncio.Task[None]](), set[asyncio.Task[Any]]()
         # Failures to read the epochs are no failures to settle: two workers that start on an empty Valkey both want to rebuild
         # the counters, and one of them is refused.
-        lasting = (RedisError, OSError, OctantError)
         self._epoch_watch = Periodic(
             "counters' epochs",
             self.watch_epochs,
             every=EPOCHS_EVERY,
-            survives=lasting,
+            survives=_SURVIVED,
             complaint="counters' epochs not read, will retry",
         )
         self._sweeping = Periodic(
@@ -119,7 +121,7 @@ class Budget:
             self.sweep,
             every=SWEEP_EVERY,
             at_once=False,
-            survives=lasting,
+            survives=_SURVIVED,
             complaint="sweep failed, will retry",
             on_failure=on_settle_failure,
         )
@@ -138,7 +140,7 @@ class Budget:
             async with asyncio.timeout(grace):
                 await self._pending.join()
         self._closing = True
-        tasks = [*self._watch.tasks, *([self._settling] if self._settling else [])]
+        tasks = [*self._watch.tasks, *self._lasting, *([self._settling] if self._settling else [])]
         await asyncio.gather(end(*tasks, within=grace), self._sweeping.stop(), self._epoch_watch.stop())
         await self._trips.aclose()
         if self._journal:
@@ -231,7 +233,7 @@ class Budget:
         for shard, epoch in enumerate(epochs):
             left = [orphan for orphan in orphans if orphan.shard == shard]
             if epoch is None:
-                await self._restorer.restore(shard, known=shard in self._epochs or bool(left))
+                await self._restored(shard, known=shard in self._epochs or bool(left))
                 epoch = await self._valkey.get(epoch_key(shard))  # noqa: PLW2901 - the one it has now
             if epoch and self._epochs.get(shard) != epoch:
                 await self._send_orphans(left)
@@ -286,12 +288,26 @@ class Budget:
                     hold.note_rates(rest)
                 return
             if status == "grant":
-                granted = await self._grants.more(hold, amount, *rest, tries=tries)
+                granted = await asyncio.shield(self._begun(self._grants.more(hold, amount, *rest, tries=tries)))
             elif status == "unknown":
-                await self._restorer.restore(hold.shard, known=hold.shard in self._epochs)
+                await self._restored(hold.shard, known=hold.shard in self._epochs)
             else:
                 raise refusal(status, rest, hold, amount, self._now())
         raise DependencyUnavailable("The budget's counters are being rebuilt.", retry_after=1.0)
+
+    async def _restored(self, shard: int, *, known: bool) -> None:
+        """Rebuild a shard's lost counters once for all who wait for them. Raises as `Restorer.restore`."""
+        task = self._restoring.get(shard)
+        if task is None or task.done():
+            task = self._restoring[shard] = self._begun(self._restorer.restore(shard, known=known))
+        await asyncio.shield(task)
+
+    def _begun(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Work for all calls, in a task of its own: a caller that leaves now must not end it."""
+        task = asyncio.create_task(work)
+        self._lasting.add(task)
+        task.add_done_callback(self._lasting.discard)
+        return task
 
     def _take_after_failure(self, hold: Hold, amount: MicroUSD) -> None:
         try:

@@ -22,9 +22,11 @@ from redis.exceptions import ConnectionError as ValkeyConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
-from app.domain.periodic import end, spawn
+from app.domain.periodic import STOP_SECONDS, end, spawn
 from app.domain.quick import quick
 
+BREAK_SECONDS = 2 * STOP_SECONDS  # a broken connection that is not given back by then fails its scripts all the same
+OPENINGS = 3  # of connections that break before a script can be sent, until its caller gets the error
 OnSent = Callable[[asyncio.Future[Any]], None]
 
 
@@ -78,8 +80,14 @@ class RoundTrips:
     async def _sent(self, runs: Sequence[Run]) -> list[asyncio.Future[Any]]:
         if self._clustered:
             return [asyncio.ensure_future(_alone(run)) for run in runs]
-        line = self._line if self._line and not self._line.broken else await self._opened()
-        return await line.send(runs)
+        line = self._line
+        for _ in range(OPENINGS):
+            if line and not line.broken:  # nothing is awaited between this look and `send`: on a broken line nothing answers
+                return line.send(runs)
+            line = await self._opened()
+        if line and not line.broken:
+            return line.send(runs)
+        raise ValkeyConnectionError("Each new connection broke at once.")
 
     async def _found(self, run: Run, answer: asyncio.Future[Any], sent: OnSent = lambda _: None) -> Any:  # noqa: ANN401 - its own
         found = await asyncio.shield(answer)
@@ -116,11 +124,18 @@ class _Line:
         self._expected: deque[tuple[asyncio.Future[Any], float]] = deque()  # with the time at which it is late
         self._timer: asyncio.TimerHandle | None = None
         self._failure: Exception = ValkeyConnectionError("The connection was closed.")
-        self._reading = spawn("answers of Valkey", self._read())
+        self._writing: set[asyncio.Task[None]] = set()
+        self._over = self._loop.create_future()
+        self._giving_back: asyncio.Task[None] | None = None
         self.broken = False
+        self._reading = spawn("answers of Valkey", self._read())
+        self._reading.add_done_callback(self._ended)  # also where it is cancelled before its first step
 
-    async def send(self, runs: Sequence[Run]) -> list[asyncio.Future[Any]]:
-        """Send scripts. Each future gets an answer, or the error that the server answered. Raises the client's errors."""
+    def send(self, runs: Sequence[Run]) -> list[asyncio.Future[Any]]:
+        """Send scripts, in a task of the line's own: a caller that leaves breaks nothing for the others.
+
+        Each future gets an answer, or the error that the server answered; or it raises the client's errors.
+        """
         commands = (("EVALSHA", run.script.sha, len(run.keys), *run.keys, *run.arguments) for run in runs)
         packed = b"".join(map(hiredis.pack_command, commands))
         late = self._loop.time() + (self._connection.socket_timeout or math.inf)
@@ -128,17 +143,28 @@ class _Line:
         self._expected.extend((answer, late) for answer in answers)
         if self._timer is None and late < math.inf:
             self._timer = self._loop.call_at(late, self._look)
-        try:
-            await self._connection.send_packed_command(packed)
-        except BaseException:  # no answer can be matched to its script any more
-            self._break()
-            raise
+        writing = spawn("scripts to Valkey", self._write(packed))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
         return answers
 
     async def aclose(self) -> None:
         """Close it; what is on its way fails."""
         self.broken = True
         await end(self._reading)
+        await asyncio.wait([self._over], timeout=STOP_SECONDS)
+
+    async def _write(self, packed: bytes) -> None:
+        if self.broken:  # the client would connect again, and nothing would read the answers
+            return
+        try:
+            await self._connection.send_packed_command(packed)
+        except (RedisError, OSError) as error:
+            self._failure = error
+            self._break()
+        except BaseException:  # no answer can be matched to its script any more
+            self._break()
+            raise
 
     async def _read(self) -> None:
         try:
@@ -154,12 +180,25 @@ class _Line:
             self._failure = error
         finally:
             self.broken = True
-            try:
-                with suppress(RedisError, OSError):
-                    await self._connection.disconnect(nowait=True)
-                await self._pool.release(self._connection)
-            finally:
-                self._fail()
+
+    def _ended(self, _: object) -> None:
+        """Give the connection back, in a task that no `_break` cancels: else the pool would lose a place."""
+        self.broken = True
+        self._giving_back = spawn("connection to Valkey given back", self._give_back())
+        self._giving_back.add_done_callback(self._given_back)
+
+    async def _give_back(self) -> None:
+        try:
+            await end(*self._writing)  # a late one would close the connection for its next holder
+            with suppress(RedisError, OSError):
+                await self._connection.disconnect(nowait=True)
+        finally:
+            await self._pool.release(self._connection)
+
+    def _given_back(self, _: object) -> None:
+        self._fail()
+        if not self._over.done():
+            self._over.set_result(None)
 
     def _look(self) -> None:
         """Break the connection if the oldest answer is late: one timer for all."""
@@ -168,8 +207,12 @@ class _Line:
             return
         late = self._expected[0][1]
         if late <= self._loop.time():
+            if self.broken:  # the pool does not take the connection back: its answers are late all the same
+                self._fail()
+                return
             self._failure = ValkeyTimeoutError("Valkey did not answer in time.")
             self._break()
+            self._timer = self._loop.call_later(BREAK_SECONDS, self._look)
         else:
             self._timer = self._loop.call_at(late, self._look)
 

@@ -16,15 +16,19 @@ _OTHERS = bytes(sign for sign in range(256) if sign not in b"[{]}")
 _BLOCK = 65_536
 
 
-# Made once: `json.dumps` makes an encoder for each text, which costs as much as a short text itself.
 LAYERS = 4  # of a request of text: its messages, one of them, that one's parts
+# Made once: `json.dumps` makes an encoder for each text, which costs as much as a short text itself.
 _loosely = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _strictly = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _written = msgspec.json.Encoder().encode
 
 
 def spaced(value: Any) -> str:  # noqa: ANN401 - any JSON
-    """JSON text with a blank behind each comma and colon, as records and log lines have it. What is no JSON becomes its text."""
+    """JSON text with a blank behind each comma and colon, as records and log lines have it.
+
+    A number that JSON lacks becomes null. What `compact` writes is written so; where it would raise, what is no JSON becomes its
+    text. So a dataclass is written with all its fields, also those that its text hides: log lines make it a text before.
+    """
     try:
         return msgspec.json.format(_written(value), indent=0).decode()
     except (TypeError, ValueError):  # halves of surrogate pairs stay as they are
@@ -34,7 +38,9 @@ def spaced(value: Any) -> str:  # noqa: ANN401 - any JSON
 def compact(value: Any) -> bytes:  # noqa: ANN401 - any JSON
     """JSON without blanks, at a seventh of the standard library's cost. A number that JSON lacks becomes null.
 
-    Raises ValueError for half of a surrogate pair, TypeError for what is no JSON.
+    msgspec also writes what the standard library refuses: bytes as base64, sets as arrays, dates, UUIDs and decimals as texts,
+    and a dataclass with all its fields, also those with ``repr=False``. So callers pass no value that holds a secret.
+    Raises ValueError for half of a surrogate pair, TypeError for other objects.
     """
     return _written(value)
 

@@ -46,7 +46,13 @@ def quick(cls: type[T]) -> type[T]:
     init.__qualname__ = f"{cls.__qualname__}.__init__"
     type.__setattr__(cls, "__init__", init)
     type.__setattr__(cls, "_changed", known["_changed"])
+    type.__setattr__(cls, "__init_subclass__", classmethod(_no_subclass))
     return cls
+
+
+def _no_subclass(cls: type[object], /, **_: object) -> None:
+    """Raise TypeError: ``__init__`` and `replace` would make a value of the base, silently."""
+    raise TypeError(f"{cls.__name__}: a quick class has no subclasses")
 
 
 def _compile(lines: list[str], known: dict[str, Any]) -> None:

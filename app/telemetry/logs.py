@@ -105,7 +105,8 @@ class JsonLines(logging.Formatter):
 def info(log: logging.Logger, event: str, fields: Mapping[str, Any]) -> None:
     """As ``log.info(event, extra=fields)``, for the lines that every request writes: without a record, at half the cost.
 
-    Where other handlers are to see it, or another logger's, it goes the usual way.
+    Where other handlers are to see it, or another logger's, it goes the usual way. Filters of the logger and of the handler do
+    not see it. A line that cannot be written or flushed is reported as any other: by the handler's ``handleError``.
     """
     if not log.isEnabledFor(logging.INFO):
         return
@@ -123,7 +124,7 @@ def info(log: logging.Logger, event: str, fields: Mapping[str, Any]) -> None:
         handler.stream.write(line)
         handler.flush()
     except (OSError, ValueError):  # a full disk, half of a surrogate pair: no request fails by it
-        log.info(event, extra=dict(fields))
+        handler.handleError(log.makeRecord(log.name, logging.INFO, __file__, 0, event, (), None))
     finally:
         handler.release()
 

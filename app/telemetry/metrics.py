@@ -1,12 +1,15 @@
 """The catalogue as objects to count on. Works across worker processes through PROMETHEUS_MULTIPROC_DIR."""
 
 import asyncio
+import logging
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from itertools import product
 from math import prod
-from threading import Lock
+from threading import Lock, get_ident
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, values
 
@@ -19,6 +22,8 @@ os.register_at_fork(after_in_child=lambda: _PROCESS.__setitem__(0, os.getpid()))
 if getattr(values.ValueClass, "_multiprocess", False):  # by itself the library makes a system call for each count
     values.ValueClass = values.MultiProcessValue(lambda: _PROCESS[0])  # type: ignore[no-untyped-call]
 
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 MADE_AT_ONCE = 12  # children that a metric begins with, at 0: what appears with its first count, no rate() sees
 
 
@@ -29,49 +34,94 @@ class Undeclared(Exception):  # noqa: N818 - it is a programming mistake, named 
 class Later:
     """Counts of the last moment, not yet where `/metrics` reads them: each write there costs ten times a note here.
 
-    Within an event loop they are kept for `SECONDS` at most; elsewhere, in a thread or a command, nothing is kept.
+    Within an event loop they are kept for `SECONDS` at most; elsewhere, in a thread or a command, nothing is kept. One loop at a
+    time keeps counts, and only its own thread writes them, so that no thread takes what another is about to change.
     """
 
     SECONDS = 0.1
 
     def __init__(self) -> None:
         """Nothing is kept."""
-        self.counts: dict[Counter | Gauge | Histogram, float] = {}
+        self.counts: dict[Counter | Gauge, float] = {}
         self.levels: dict[Gauge, float] = {}
         self.observed: dict[Histogram, list[float]] = {}
-        self._due: tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle] | None = None
+        self._due: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # the loop that keeps counts, and its thread
+        self._thread = 0
+        self._lock = Lock()
 
     def collects(self) -> bool:
         """Whether this may be kept: its end is set then."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
+            if self._loop:
+                self.write()  # where the loop of this thread has ended: what is counted now comes after it
             return False
-        if self._due is None or self._due[0] is not loop:
-            self.write()
-            self._due = loop, loop.call_later(self.SECONDS, self.write)
+        if loop is not self._loop:
+            with self._lock:
+                if not self._may_write():
+                    return False
+                self.write()
+                self._loop, self._thread = loop, get_ident()
+        if self._due is None:
+            self._due = loop.call_later(self.SECONDS, self.write)
         return True
 
     def write(self) -> None:
-        """Write what is kept."""
+        """Write what is kept; in a thread other than the loop's, nothing: the loop does within `SECONDS`."""
+        if not self._may_write():
+            return
         if self._due:
-            self._due[1].cancel()
+            self._due.cancel()
         self._due = None
         counts, self.counts = self.counts, {}
         levels, self.levels = self.levels, {}
         observed, self.observed = self.observed, {}
-        for child, amount in counts.items():
-            child.inc(amount)  # type: ignore[union-attr] # no histogram
         for gauge, level in levels.items():
-            gauge.set(level)
+            _written(gauge.set, level)
+        for child, amount in counts.items():
+            _written(child.inc, amount)
         for histogram, found in observed.items():
-            _observe(histogram, found)
+            _written(partial(_observe, histogram), found)
+
+    def inc(self, child: Counter | Gauge, amount: float) -> None:
+        """Keep a count. Raises ValueError for one that a counter does not take, as the library does."""
+        if isinstance(child, Gauge):
+            if child in self.levels:
+                self.levels[child] += amount
+                return
+        elif amount < 0:
+            raise ValueError("Counters can only be incremented by non-negative amounts.")
+        self.counts[child] = self.counts.get(child, 0.0) + amount
+
+    def set(self, gauge: Gauge, level: float) -> None:
+        """Keep a level. What was counted before it is over."""
+        self.levels[gauge] = float(level)
+        self.counts.pop(gauge, None)
+
+    def observe(self, histogram: Histogram, value: float) -> None:
+        """Keep an observation."""
+        self.observed.setdefault(histogram, []).append(value + 0.0)  # the sum raises TypeError where there is no number
+
+    def _may_write(self) -> bool:
+        return self._loop is None or self._thread == get_ident() or self._loop.is_closed()
+
+
+def _written(write: Callable[[T], None], found: T) -> None:
+    """Write to one child. One that cannot be written (a full disk) costs the others nothing."""
+    try:
+        write(found)
+    except (ValueError, TypeError, RuntimeError, OSError) as error:
+        log.warning("counts lost", extra={"error_type": type(error).__name__})
 
 
 def _observe(histogram: Histogram, found: Sequence[float]) -> None:
     """As ``histogram.observe`` for each, with one write for each bucket that has any."""
     buckets: dict[int, int] = {}
     for value in found:
+        if value != value:  # noqa: PLR0124 - NaN belongs to no bucket
+            continue
         place = bisect_left(histogram._upper_bounds, value)  # noqa: SLF001 - the library has no way to add many
         buckets[place] = buckets.get(place, 0) + 1
     histogram._sum.inc(sum(found))  # noqa: SLF001
@@ -80,7 +130,7 @@ def _observe(histogram: Histogram, found: Sequence[float]) -> None:
 
 
 class _UpToDate(CollectorRegistry):
-    """A registry that is written up before it is read."""
+    """A registry that is written up before it is read; in another thread than the loop's, up to `Later.SECONDS` ago."""
 
     def __init__(self, later: Later) -> None:
         super().__init__()
@@ -120,9 +170,8 @@ class Instrument:
         child = self._as_called.get((*labels, *labels.values())) or self._child(labels)
         if self._histogram:
             raise Undeclared(f"{self._declared.name} is a histogram: observe() it")
-        later = self._later
-        if later.collects():
-            later.counts[child] = later.counts.get(child, 0.0) + amount
+        if self._later.collects():
+            self._later.inc(child, amount)  # type: ignore[arg-type] # no histogram
         else:
             child.inc(amount)  # type: ignore[union-attr] # no histogram
 
@@ -131,9 +180,8 @@ class Instrument:
         child = self._as_called.get((*labels, *labels.values())) or self._child(labels)
         if not isinstance(child, Gauge):
             raise Undeclared(f"{self._declared.name} is not a gauge")
-        later = self._later
-        if later.collects():
-            later.levels[child] = value
+        if self._later.collects():
+            self._later.set(child, value)
         else:
             child.set(value)
 
@@ -142,9 +190,8 @@ class Instrument:
         child = self._as_called.get((*labels, *labels.values())) or self._child(labels)
         if not isinstance(child, Histogram):
             raise Undeclared(f"{self._declared.name} is not a histogram")
-        later = self._later
-        if later.collects():
-            later.observed.setdefault(child, []).append(value)
+        if self._later.collects():
+            self._later.observe(child, value)
         else:
             child.observe(value)
 

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import psutil
+
 from benchmarks.speed import load
 from benchmarks.speed.measure import Plan
 from benchmarks.speed.processes import Server
 
-SAMPLES = 20
+SAMPLES, FEWEST = 20, 10  # to be taken; with fewer there are hardly any settled ones to compare with
 SETTLED = 0.4  # of the samples: until then caches fill, and settled holds are remembered for half a minute
 ALLOWED = 1.05  # times the largest of the settled samples
 
@@ -22,19 +24,29 @@ class Sample:
 
 
 def soak(server: Server, plan: Plan, requests: int) -> list[Sample]:
-    """Send ``requests``, as many at once as the plan says, and sample ``SAMPLES`` times."""
+    """Send ``requests``, as many at once as the plan says, and sample ``SAMPLES`` times.
+
+    Raises SystemExit if the server dies.
+    """
     found, sent, each = list[Sample](), 0, 2
     while sent < requests:
         done = load.saturate(server.url, plan.body(), server.headers, connections=plan.connections, seconds=each)
         sent += done.requests
-        found.append(Sample(sent, server.memory(), server.files()))
+        try:
+            found.append(Sample(sent, server.memory(), server.files()))
+        except psutil.NoSuchProcess:
+            done = load.Saturated(0, 0.0)
+        if not done.requests or not done.seconds:
+            raise SystemExit(f"The server answers no more, after {sent:,} requests.")
         each = max(1, round(requests / SAMPLES / (done.requests / done.seconds)))  # `wrk` takes whole seconds
     return found
 
 
 def flat(samples: Sequence[Sample]) -> bool:
-    """Whether the last samples need no more than the settled ones before them."""
-    settled, last = samples[int(len(samples) * SETTLED) : -2] or samples[:1], samples[-2:]
+    """Whether the last samples need no more than the settled ones before them. Fewer than ``FEWEST`` samples show nothing."""
+    if len(samples) < FEWEST:
+        return False
+    settled, last = samples[int(len(samples) * SETTLED) : -2], samples[-2:]
     return all(
         max(measure(sample) for sample in last) <= ALLOWED * max(measure(sample) for sample in settled)
         for measure in (lambda sample: sample.memory, lambda sample: float(sample.files))
@@ -44,4 +56,5 @@ def flat(samples: Sequence[Sample]) -> bool:
 def table(samples: Sequence[Sample]) -> str:
     """The samples as lines of a table."""
     lines = ["| requests | memory MB | open files |", "| --: | --: | --: |"]
-    return "\n".join([*lines, *(f"| {one.requests:,} | {one.memory:.0f} | {one.files} |" for one in samples)])
+    few = [] if len(samples) >= FEWEST else [f"Only {len(samples)} samples: send more requests."]
+    return "\n".join([*lines, *(f"| {one.requests:,} | {one.memory:.0f} | {one.files} |" for one in samples), *few])

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.budget import journal as journal_module
 from app.budget.budget import Budget
+from app.budget.grants import Grants
 from app.budget.hold import epoch_key
 from app.budget.journal import Journal
 from app.budget.ledger import Ledger
@@ -112,6 +113,42 @@ async def test_lost_counters_come_back_from_the_ledger_and_from_calls_in_flight(
     assert await user_day(budget, who) == (78, 0)
     await Ledger(engine, own).drain()
     assert await in_ledger(engine, who) == 78
+
+
+async def test_callers_that_leave_do_not_stop_the_rebuilding_of_lost_counters(
+    make: Made, own: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor the enlarging of a shard's share of the global day."""
+    budget, who = make(), identity()
+    begun, may_end = list[str](), asyncio.Event()
+
+    def slowed(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        async def slow(*given: Any, **named: Any) -> Any:  # noqa: ANN401
+            begun.append(name)
+            await may_end.wait()
+            return await work(*given, **named)
+
+        return slow
+
+    monkeypatch.setattr(Ledger, "sums", slowed("sums", Ledger.sums))
+    monkeypatch.setattr(Grants, "more", slowed("more", Grants.more))
+    for name in ("sums", "more"):
+        may_end.clear()
+        for _ in range(3):
+            impatient = asyncio.create_task(budget.hold(who, MicroUSD(1), lease_id=uuid4().hex, seconds=10))
+            while name not in begun:  # noqa: ASYNC110 - an event for each would hide the rule
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
+            impatient.cancel()
+            await asyncio.gather(impatient, return_exceptions=True)
+        working = set(budget._lasting)  # all that may outlive a caller
+        may_end.set()
+        await asyncio.gather(*working)
+        assert working
+        begun.append(f"{name} ended")
+        await opened(budget)
+    assert begun[:2] == ["sums", "sums ended"]
+    await budget.hold(who, MicroUSD(1), lease_id=uuid4().hex, seconds=10)
 
 
 async def test_what_is_settled_after_the_counters_were_lost_is_counted(make: Made, own: Redis) -> None:

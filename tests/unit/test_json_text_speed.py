@@ -1,6 +1,8 @@
 """JSON is read and written as the standard library reads and writes it."""
 
 import json
+from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +78,20 @@ def test_what_is_rare_is_read_as_by_the_standard_library(text: bytes | str) -> N
 def test_what_json_cannot_hold_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match=r"JSON|surrogates"):
         finite(value)
+
+
+@dataclass
+class Login:
+    name: str
+    password: str = field(repr=False)
+
+
+def test_values_beyond_json_are_written_as_the_docstring_states() -> None:
+    assert (
+        compact([b"x", {1}, (2,), Decimal("1.5"), Login("ada", "x")]) == b'["eA==",[1],[2],"1.5",{"name":"ada","password":"x"}]'
+    )
+    with pytest.raises(TypeError):
+        compact(object())
+    with pytest.raises(ValueError, match="surrogates"):
+        compact("\ud800")
+    assert spaced([float("nan"), 1e-07]) == "[null, 1e-7]"

@@ -80,3 +80,13 @@ def test_what_is_more_than_its_fields_is_refused() -> None:
         @dataclasses.dataclass(frozen=True, slots=True)
         class Derived(Plain):
             e: int = 0
+
+
+def test_a_quick_class_has_no_subclasses() -> None:
+    """The value of one would silently be of the base."""
+    with pytest.raises(TypeError, match="no subclasses"):
+
+        class Derived(Quick):
+            pass
+
+    assert type(Quick(1)) is Quick

@@ -52,7 +52,6 @@ class KeyRing:
         self._cache = KnownKeys(self._look_up, stale=stale, remembered=remembered)
         self._wrong: dict[bytes, Cached] = {}  # apart, so that guesses push out no key that is right
         self._used = LastUsed(engine)
-        self._hashed = "", tokens.digest_of("", secret)
 
     async def start(self) -> None:
         """Begin to write down, now and then, which keys were used and are known."""
@@ -141,10 +140,8 @@ class KeyRing:
         kept[digest] = found
 
     def _digest(self, token: str) -> bytes:
-        """Keyed hashes cost as much as all else here, and each request needs its own twice."""
-        if token != self._hashed[0]:
-            self._hashed = token, tokens.digest_of(token, self._secret)
-        return self._hashed[1]
+        """Each request needs it twice; it is not kept, as a key in plain text would have to stay beside it."""
+        return tokens.digest_of(token, self._secret)
 
 
 def _unknown(*, guess: bool) -> Unauthenticated:

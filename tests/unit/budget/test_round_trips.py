@@ -42,9 +42,13 @@ class Connection:
             self._scripts.put_nowait(rest[-1])
             trip.append(rest[-1])
         self._server.trips.append(trip)
+        await self._server.drained.wait()
 
     async def read_response(self, *, timeout: float) -> Any:  # noqa: ANN401, ASYNC109 - redis-py's
         assert timeout == float("inf")
+        if self._server.stillborn:
+            self._server.stillborn -= 1
+            raise ValkeyConnectionError("closed at once")
         script = await self._scripts.get()
         await self._server.unheld.wait()
         if self._server.broken:
@@ -62,8 +66,10 @@ class Server:
     def __init__(self) -> None:
         self.trips: list[list[str]] = []
         self.known, self.broken, self.away, self.full = True, False, False, False
-        self.unheld = asyncio.Event()
-        self.unheld.set()
+        self.stillborn = self.released = 0  # connections that close at once; those that the pool has back
+        self.unheld, self.drained, self.taken_back = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        for open_door in (self.unheld, self.drained, self.taken_back):
+            open_door.set()
         self.connections: list[Connection] = []
         self.connection_pool = self
 
@@ -75,6 +81,8 @@ class Server:
 
     async def release(self, connection: Connection) -> None:
         assert connection.closed
+        await self.taken_back.wait()
+        self.released += 1
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -198,3 +206,64 @@ async def test_a_caller_that_left_costs_the_others_nothing(trips: RoundTrips, se
         await asyncio.sleep(0)
     assert await stays == "2"
     assert await trips.run(run(3)) == "3"
+
+
+async def test_a_connection_that_breaks_before_its_first_script_is_replaced(
+    trips: RoundTrips, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "socket_timeout", 0.05)
+    server.stillborn = 1
+    async with asyncio.timeout(10):
+        assert await trips.run(run(1)) == "1"
+        server.stillborn = 1000
+        server.broken = True
+        with pytest.raises(ValkeyConnectionError):
+            await trips.run(run(2))
+        server.broken, server.stillborn = False, 1000
+        with pytest.raises(ValkeyConnectionError):
+            await trips.run(run(3))
+    assert len(server.connections) < 10
+
+
+async def test_an_answer_that_is_late_while_a_connection_is_given_back_takes_no_place_of_the_pool(
+    trips: RoundTrips, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "socket_timeout", 0.02)
+    server.broken = True
+    server.taken_back.clear()
+    async with asyncio.timeout(10):
+        with pytest.raises(ValkeyConnectionError):
+            await trips.run(run(1))
+        server.taken_back.set()
+        while not server.released:  # noqa: ASYNC110 - a turn of the loop is all it takes
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_a_caller_that_leaves_while_the_socket_is_full_breaks_nothing(
+    trips: RoundTrips, server: Server, first: bool
+) -> None:
+    if not first:
+        await trips.run(run(0))
+    noted: list[asyncio.Future[Any]] = []
+    server.drained.clear()
+    with server.held():
+        gone, stays = asyncio.create_task(trips.run(run(1), noted.append)), asyncio.create_task(trips.run(run(2)))
+        await server.reached(2 if first else 3)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        assert gone.cancelled()
+    server.drained.set()
+    assert await stays == "2"
+    assert [await answer for answer in noted] == ["1"]
+    assert len(server.connections) == 1
+
+
+async def test_closing_before_the_first_answer_fails_what_waits(trips: RoundTrips, server: Server) -> None:
+    with server.held():
+        waiting = asyncio.create_task(trips.run(run(1)))
+        await server.reached(1)
+        await trips.aclose()
+        with pytest.raises(ValkeyConnectionError):
+            await waiting
+    assert server.released == 1

@@ -18,6 +18,14 @@ def test_cores_follow_calls_events_and_the_share_that_may_be_used() -> None:
     assert needed(Load(rps=1_000, busy=0.5, events=60), costs).workers == 16
 
 
+def test_a_core_that_is_half_busy_answers_some_four_hundred_calls_a_second() -> None:
+    """The CPU of a call as last measured."""
+    assert Costs().request == 1_180
+    assert needed(Load(rps=840, busy=0.5)).workers == 2 * 2
+    assert needed(Load(rps=1_690, busy=0.5)).workers == 4
+    assert needed(Load(rps=1_700, busy=0.5)).workers == 6
+
+
 def test_a_month_of_records_and_of_the_ledger_follows_the_average_load() -> None:
     found = needed(Load(rps=100, average=0.5, keep_days=10), Costs(record_bytes=1_000, ledger_bytes=100))
     calls = 50 * 30 * 24 * 3600

@@ -8,6 +8,7 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -207,3 +208,31 @@ def test_a_line_goes_the_long_way_where_others_are_to_see_it(lines: Lines, monke
     root.setLevel("WARNING")
     logs.info(logging.getLogger("seen"), "two", {"n": 1})
     assert len(lines.take()) == 1
+
+
+def test_a_line_that_cannot_be_flushed_is_written_once_and_reported_once(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(logging.getLogger(), "handlers", list(logs._ours))
+    monkeypatch.setattr(lines.stream, "flush", full)
+    logs.info(logging.getLogger("full disk"), "one", {"n": 1})
+    assert [line["event"] for line in lines.take()] == ["one"]
+    assert capsys.readouterr().err.count("OSError: ") == 1
+
+
+def test_a_value_in_a_line_shows_no_field_that_its_text_hides(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass
+    class Login:
+        name: str
+        password: str = field(repr=False)
+
+    monkeypatch.setattr(logging.getLogger(), "handlers", list(logs._ours))
+    fields = {"login": Login("ada", "hunter2"), "all": [{"login": Login("ada", "hunter2")}]}
+    logs.info(logging.getLogger("a"), "one", fields)
+    logging.getLogger("a").info("two", extra=fields)
+    assert [line["event"] for line in lines.take()] == ["one", "two"]
+    assert "ada" in lines.stream.getvalue()
+    assert "hunter2" not in lines.stream.getvalue()

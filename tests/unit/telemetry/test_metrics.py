@@ -239,3 +239,82 @@ def test_observations_written_together_are_those_written_one_by_one(found: list[
     assert sample(many, "octant_call_seconds_sum", feature="f") == pytest.approx(
         sample(one, "octant_call_seconds_sum", feature="f")
     )
+
+
+AMOUNTS = st.integers(-8, 8).map(lambda number: number / 2) | st.sampled_from([float("nan"), float("inf"), float("-inf")])
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["count", "up", "set", "observe"]), AMOUNTS, st.sampled_from(["a", "b"]))
+    | st.just(("write", 0.0, "")),
+    max_size=12,
+)
+
+
+def done(metrics: Metrics, steps: list[tuple[str, float, str]]) -> tuple[list[bool], list[str]]:
+    """Which steps are refused, and all samples afterwards."""
+    refused = []
+    for step, amount, feature in steps:
+        try:
+            if step == "count":
+                metrics.calls.inc(amount, feature=feature, outcome="ok")
+            elif step == "up":
+                metrics.cost_drift.inc(amount, feature=feature)
+            elif step == "set":
+                metrics.cost_drift.set(amount, feature=feature)
+            elif step == "observe":
+                metrics.call_seconds.observe(amount, feature=feature)
+            else:
+                metrics.later.write()
+            refused.append(False)
+        except ValueError:
+            refused.append(True)
+    return refused, [
+        repr(one[:3])
+        for metric in metrics.registry.collect()
+        for one in metric.samples
+        if metric.name in ("octant_calls", "octant_cost_drift", "octant_call_seconds") and not one.name.endswith("_created")
+    ]
+
+
+@given(STEPS)
+def test_what_is_kept_and_written_together_is_what_is_written_at_once(steps: list[tuple[str, float, str]]) -> None:
+    async def kept() -> tuple[list[bool], list[str]]:
+        return done(Metrics(), steps)
+
+    loop = asyncio.new_event_loop()
+    try:
+        assert loop.run_until_complete(kept()) == done(Metrics(), steps)
+    finally:
+        loop.close()
+
+
+async def test_a_thread_that_reads_writes_nothing_that_the_loop_keeps() -> None:
+    metrics = Metrics()
+    metrics.calls.inc(feature="f", outcome="ok")
+    await asyncio.to_thread(generate_latest, metrics.registry)
+    assert metrics.later.counts
+    await asyncio.to_thread(asyncio.run, counted_in_another_loop(metrics))
+    assert sum(metrics.later.counts.values()) == 1
+    assert sample(metrics, "octant_calls_total", feature="f", outcome="ok") == 3
+
+
+async def counted_in_another_loop(metrics: Metrics) -> None:
+    metrics.calls.inc(2, feature="f", outcome="ok")
+
+
+def test_counts_of_a_loop_that_ended_are_written_with_the_next_reading() -> None:
+    metrics = Metrics()
+    asyncio.run(counted_in_another_loop(metrics))
+    assert sample(metrics, "octant_calls_total", feature="f", outcome="ok") == 2
+
+
+async def test_one_count_that_cannot_be_written_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics()
+    for feature in ("a", "b"):
+        metrics.calls.inc(feature=feature, outcome="ok")
+    child = metrics.calls._child({"feature": "a", "outcome": "ok"})
+
+    def full(_: float) -> None:
+        raise OSError(28, "no space")
+
+    monkeypatch.setattr(child, "inc", full)
+    assert sample(metrics, "octant_calls_total", feature="b", outcome="ok") == 1
