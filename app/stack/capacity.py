@@ -14,7 +14,7 @@ MICRO = 1e-6
 class Costs:
     """CPU in microseconds, sizes in bytes, as measured: docs/performance.md, docs/records.md."""
 
-    request: float = 1_180  # `make bench` with the steps of ADR 47, where a call costs 7.5 times the bare forward
+    request: float = 1_250
     event: float = 200  # of a stream, beyond its request
     valkey_call: float = 150  # two scripts
     postgres_call: float = 2_400  # half of it splits texts into words for the index
