@@ -97,8 +97,8 @@ clients: $(DEV) ## Drive unmodified SDKs, frameworks and coding agents against t
 runbook: $(DEV) ## Make the fault of each incident's page, follow the page literally, and write its minutes to contain
 	RUNBOOK_WRITE=1 $(BIN)/python -m pytest -q -s tests/flow/test_runbook.py $(ARGS)
 
-screenshots: $(DEV) ## Take the pictures of README and tour, of a demo that lives through an outage, a rollback and a game day
-	$(BIN)/python -m benchmarks.screenshots
+screenshots: $(DEV) ## Take the pictures of README and tour, of a demo that lives through an outage and a game day; ARGS=--all: every page
+	$(BIN)/python -m benchmarks.screenshots $(ARGS)
 
 tools: ## Install the Debian packages that tests and benchmarks use: Prometheus with promtool, Alertmanager with amtool, Chromium, wrk
 	@sh deploy/tools.sh

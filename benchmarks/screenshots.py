@@ -1,6 +1,7 @@
 """`make screenshots`: the console's pages in Chromium, of a demo that lives through an outage, a rollback and a game day.
 
-It starts a demo of its own with sample traffic, and writes the pictures of the README and the tour to docs/images.
+It starts a demo of its own with sample traffic, and writes the pictures of the README and the tour to docs/images. ``--all``
+writes every page instead, in both themes and on both widths, to .octant/screenshots: to look at, not to keep.
 """
 
 import argparse
@@ -16,12 +17,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
 from playwright.sync_api import Browser, sync_playwright
 
+from app.console.navigation import PAGES
 from app.console.tour import STOPS
 from app.settings import load
 from app.stack.setup import first_releases
@@ -30,7 +32,9 @@ from benchmarks.products import REQUESTS
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 START_SECONDS = 300.0
-DESKTOP, PHONE = (1280, 800), (390, 844)
+LOOKED_AT = Path(".octant/screenshots")
+DESKTOP, WIDE, PHONE = (1280, 800), (1440, 900), (390, 844)
+TRACE = "a trace with a tool"  # its address is found on the page of calls
 WORDS = ("Hello", "When does the shop open?", "Write a haiku on looms.")
 PLAIN = [
     ("/v1/chat/completions", {"model": model, "messages": [{"role": "user", "content": words}]})
@@ -41,7 +45,7 @@ PLAIN = [
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A running demo. ``notice``: what it wrote when it was ready; ``env``: for commands against it."""
+    """A running demo. ``env``: for commands against it."""
 
     url: str
     key: str
@@ -54,6 +58,17 @@ class Demo:
         if ended.returncode:
             sys.exit(f"octant {' '.join(words)} failed:\n{ended.stdout}{ended.stderr}")
         return ended.stdout
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture: of a page, in a window of a size, in a theme; ``whole``: with what is below the window."""
+
+    name: str
+    path: str
+    size: tuple[int, int] = DESKTOP
+    theme: str = "light"
+    whole: bool = False
 
 
 @contextmanager
@@ -109,48 +124,71 @@ def live_through(at: Demo) -> None:
     at.octant("drill", "gameday", "provider-outage")
 
 
-def pictures(at: Demo, browser: Browser, key: str) -> None:
-    """Every stop of the tour, and the pages of the README."""
+def wanted(at: Demo, *, every: bool) -> list[Picture]:
+    """Every stop of the tour and the pages of the README, or ``every`` page in both themes and on both widths."""
     game = max((Path(at.env["OCTANT_STATE_DIR"]) / "gameday").glob("*.json")).stem
-    wanted = [(f"tour-{number}-{stop.axis.lower()}", stop.path, DESKTOP, "light") for number, stop in enumerate(STOPS, 1)]
-    wanted += [
-        ("overview-dark", "/console?range=15m", DESKTOP, "dark"),
-        ("overview-phone", "/console?range=15m", PHONE, "light"),
-        ("readiness", "/console/readiness", DESKTOP, "light"),
-        ("gameday", f"/console/gameday/{game}", DESKTOP, "light"),
+    if every:
+        paths = {page.name or "overview": page.path for page in PAGES}
+        paths |= {"trace": TRACE, "tour": "/console/tour", "game": f"/console/gameday/{game}", "ask": "/console/do/rollback",
+                  "tenant": "/console/budgets/acme", "candidates": "/console/evals/candidates"}  # fmt: skip
+        return [
+            Picture(f"{name}-{theme}-{size[0]}", path, size, theme, whole=True)
+            for name, path in paths.items()
+            for theme in ("light", "dark")
+            for size in (WIDE, PHONE)
+        ]
+    found = [Picture(f"tour-{number}-{stop.axis.lower()}", stop.path) for number, stop in enumerate(STOPS, 1)]
+    found[1] = replace(found[1], path=TRACE)
+    return [
+        *found,
+        Picture("overview-dark", "/console?range=15m", theme="dark"),
+        Picture("overview-phone", "/console?range=15m", PHONE),
+        Picture("readiness", "/console/readiness"),
+        Picture("gameday", f"/console/gameday/{game}"),
     ]
-    for name, path, (width, height), theme in wanted:
-        context = browser.new_context(
-            base_url=at.url, viewport={"width": width, "height": height}, color_scheme="dark" if theme == "dark" else "light",
-            timezone_id="UTC", reduced_motion="reduce",
-        )  # fmt: skip
-        page = context.new_page()
-        page.goto("/console/sign-in")
-        page.fill("#key", key)
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/console")
-        page.goto(path)
-        if name.endswith("observability"):
-            call = page.locator("[data-row] a").first.get_attribute("href") or ""
-            page.goto(call.partition("#")[0])  # the trace whole, from its top
-        page.wait_for_timeout(1500)
-        page.screenshot(path=FOLDER / f"{name}.png")
-        print(f"{name}.png of {path}", flush=True)
-        context.close()
+
+
+def take(at: Demo, browser: Browser, key: str, picture: Picture, folder: Path) -> None:
+    """Sign in, open the page, and write it."""
+    width, height = picture.size
+    context = browser.new_context(
+        base_url=at.url, viewport={"width": width, "height": height}, color_scheme="dark" if picture.theme == "dark" else "light",
+        timezone_id="UTC", reduced_motion="reduce",
+    )  # fmt: skip
+    page = context.new_page()
+    page.goto("/console/sign-in")
+    page.fill("#key", key)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console")
+    if picture.path == TRACE:
+        page.goto("/console/calls?range=1h&text=order")
+        call = page.locator("[data-row] a").first.get_attribute("href") or ""
+        page.goto(call.partition("#")[0])  # the trace whole, from its top
+    else:
+        page.goto(picture.path)
+    page.wait_for_timeout(1500)
+    page.screenshot(path=folder / f"{picture.name}.png", full_page=picture.whole)
+    print(f"{picture.name}.png", flush=True)
+    context.close()
 
 
 def main() -> None:
     """Start a demo, live through it, and take the pictures."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--all", action="store_true", help="every page, in both themes and on both widths")
+    every = parser.parse_args().all
     found = next((path for path in map(shutil.which, BROWSERS) if path), None)
     if found is None:
         sys.exit("Chromium is not installed: run `make tools`")
-    FOLDER.mkdir(exist_ok=True)
+    folder = LOOKED_AT if every else FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
     with demo() as at:
         live_through(at)
         key = at.octant("key", "create", "acme", "--name", "screenshots", "--scope", "admin", "--quiet").strip()
         with sync_playwright() as playwright:
-            pictures(at, playwright.chromium.launch(executable_path=found, args=["--no-sandbox"]), key)
+            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+            for picture in wanted(at, every=every):
+                take(at, browser, key, picture, folder)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 from axe_playwright_python.sync_playwright import Axe
-from conftest import octant
+from conftest import LIVE_RELEASE, octant
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
 from tools import tool
 
@@ -228,3 +228,40 @@ def test_the_readiness_review_is_printed_as_a_pdf(tmp_path: Path) -> None:
     printed = (tmp_path / "review.pdf").read_bytes()
     assert printed.startswith(b"%PDF-")
     assert 2 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 5  # the answers stand on a page of their own
+
+
+# Each action with the one that takes it back; between them, all kinds of forms that the console has.
+PAIRS = (
+    ("kill-provider?name=anthropic", "resume?scope=provider&name=anthropic"),
+    ("budget-set?tenant=acme&user=ada&day=3", "budget-set?tenant=acme&user=ada&day=4"),
+    ("rollback", f"release-activate?release={LIVE_RELEASE}"),
+    ("drill-gameday?scenario=provider-outage", "drill-gameday-stop"),
+)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[0].partition("?")[0])
+@pytest.mark.usefixtures("traffic")
+def test_an_action_says_what_it_does_is_done_and_is_taken_back(
+    browser: Browser, service_url: str, key: str, pair: tuple[str, str]
+) -> None:
+    axe = Axe()
+    with opened(browser, service_url, key, "phone", bypass_csp=True) as (_, page):
+        for way in pair:
+            page.goto(f"/console/do/{way}")
+            assert axe.run(page).response["violations"] == []
+            assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+            command = page.locator(".terminal code").inner_text()
+            assert command.startswith(("octant ", "kill "))
+            page.fill("#reason", "a test in a browser")
+            page.locator("form.ask button.strong, main form button").first.click()
+            page.locator("[role=status] strong", has_text="Done.").wait_for(timeout=60_000)
+            if way.startswith("drill-gameday?"):
+                page.get_by_text("Being played: provider-outage").wait_for()
+                page.get_by_text("starting a service of its own").wait_for()
+        page.goto("/console/gameday")
+        for _ in range(200):  # the stop ends a service that was being started
+            if "Being played" not in page.inner_text("main"):
+                break
+            page.wait_for_timeout(300)
+            page.goto("/console/gameday")
+        assert "Being played" not in page.inner_text("main")
