@@ -10,7 +10,7 @@ GENERATOR := .octant/bench-redaction
 NER := .octant/ner
 
 # More than the cores of a small machine: many tests wait, for a timer or another process.
-WORKERS ?= 3
+WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Where an image sets it, each of the hundreds of processes that tests start would compile our code again.

@@ -32,7 +32,7 @@ from benchmarks.products import REQUESTS
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 START_SECONDS = 300.0
-LOOKED_AT = Path(".octant/screenshots")
+EVERY_PAGE = Path(".octant/screenshots")
 DESKTOP, WIDE, PHONE = (1280, 800), (1440, 900), (390, 844)
 TRACE = "a trace with a tool"  # its address is found on the page of calls
 WORDS = ("Hello", "When does the shop open?", "Write a haiku on looms.")
@@ -180,7 +180,7 @@ def main() -> None:
     found = next((path for path in map(shutil.which, BROWSERS) if path), None)
     if found is None:
         sys.exit("Chromium is not installed: run `make tools`")
-    folder = LOOKED_AT if every else FOLDER
+    folder = EVERY_PAGE if every else FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     with demo() as at:
         live_through(at)

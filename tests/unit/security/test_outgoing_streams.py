@@ -232,4 +232,5 @@ def test_no_secret_leaves_wherever_a_stream_cuts_it(before: list[str], secret: s
 @settings(max_examples=50)
 @given(st.lists(WORDS, min_size=1, max_size=8), st.lists(st.integers(0, 400), max_size=12))
 def test_harmless_words_leave_as_they_are_wherever_a_stream_cuts_them(words: list[str], cuts: list[int]) -> None:
-    assert streamed("".join(words), cuts) == ("".join(words), False)
+    text = " ".join(words)  # two words without a space between may be the address of another host
+    assert streamed(text, cuts) == (text, False)
