@@ -10,7 +10,6 @@ import http.client
 import json
 import os
 import re
-import shutil
 import statistics
 import sys
 import time
@@ -28,6 +27,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.audit.rows import Writer
 from app.console.console import COOKIE
 from app.console.navigation import PAGES
+from app.console.readiness.document import chromium
 from app.domain.calls import Attempt, Usage
 from app.domain.money import MicroUSD
 from app.domain.records import CallRecord, step_text
@@ -37,7 +37,6 @@ DOCUMENT = Path("docs/console.md")
 FIRST_BYTE, DRAWN = 150.0, 300.0
 CALLS, LARGE = 667, 5 * 1024 * 1024  # a call has itself, an attempt and a tool; the first has an edge
 ROWS = 10_000
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 SLOW = {"offline": False, "latency": 400, "downloadThroughput": 50_000, "uploadThroughput": 50_000}  # Chromium's "3G"
 FRAMES = """
@@ -99,8 +98,7 @@ def _measured(url: str, key: str, planted: Planted, times: int) -> tuple[list[st
         failed = failed or first > FIRST_BYTE
         lines.append(f"| {title} | {first:.0f} ms ({max(one[0] for one in found):.0f} ms) | {found[-1][1]:,} |")
     with sync_playwright() as playwright:
-        program = next(filter(None, map(shutil.which, BROWSERS)))
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         lines += ["", "| in Chromium | figure |", "|---|---|"]
         for line, good in _drawn(browser, url, token, planted):
             lines.append(line)

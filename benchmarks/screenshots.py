@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,13 +23,13 @@ import aiohttp
 from playwright.sync_api import Browser, sync_playwright
 
 from app.console.navigation import PAGES
+from app.console.readiness.document import chromium
 from app.console.tour import STOPS
 from app.settings import load
 from app.stack.setup import first_releases
 from benchmarks.products import REQUESTS
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 START_SECONDS = 300.0
 EVERY_PAGE = Path(".octant/screenshots")
 DESKTOP, WIDE, PHONE = (1280, 800), (1440, 900), (390, 844)
@@ -177,7 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--all", action="store_true", help="every page, in both themes and on both widths")
     every = parser.parse_args().all
-    found = next((path for path in map(shutil.which, BROWSERS) if path), None)
+    found = chromium()
     if found is None:
         sys.exit("Chromium is not installed: run `make tools`")
     folder = EVERY_PAGE if every else FOLDER

@@ -73,9 +73,14 @@ def actions(console: Console) -> Iterator[Act]:
     yield Act(name="drill-gameday-stop", fields=(), ask=ask_stop, do=stop, back=BACK)
 
 
+def refusal(environment: str) -> str:
+    """Why none is played from the console here; empty where one may be."""
+    return IN_PRODUCTION if environment == "production" else ""
+
+
 def _allowed(environment: str) -> None:
-    if environment == "production":
-        raise Forbidden(IN_PRODUCTION)
+    if why := refusal(environment):
+        raise Forbidden(why)
 
 
 def _described(scenario: str) -> tuple[str, str, float]:

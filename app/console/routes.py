@@ -33,7 +33,6 @@ from app.console.pages import (
     releases,
     runbook,
     security,
-    tour,
     trace,
 )
 from app.domain.errors import NotFound
@@ -55,7 +54,6 @@ PAGES: tuple[Callable[[Console], APIRouter], ...] = (
     security.router,
     runbook.router,
     readiness.router,
-    tour.router,
     gameday.router,
 )
 ACTIONS: tuple[Callable[[Console], Iterator[acting.Act]], ...] = (

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from app.console import formats, gamedays, live
 from app.console.console import ROUTES, VIEWING, Console
+from app.console.gameday_actions import refusal
 from app.console.gamedays import TIMES, WORDS, Report
 from app.console.navigation import GAMEDAY
 from app.console.readiness.answers import OLD
@@ -36,7 +37,7 @@ def router(console: Console) -> APIRouter:
         return console.page(
             request, "gamedays.html", GAMEDAY, found=found, kind=kind, words=words, command=COMMAND,
             never=[name for name in known if name not in played], seconds=seconds, known=known,
-            now_played=await asyncio.to_thread(played_now, state_dir), may_play=console.parts.environment != "production",
+            now_played=await asyncio.to_thread(played_now, state_dir), refusal=refusal(console.parts.environment),
         )  # fmt: skip
 
     @made.get("/live/gameday")

@@ -1,4 +1,4 @@
-"""Readiness: eight questions of a buyer, a line of answer each, evidence folded below; prints on two pages."""
+"""Readiness: eight questions of a buyer, each answered in a line, evidence folded below; prints on two pages. And the tour."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from app.console.readiness.answers import KINDS, ORDER, SHORT, Answer, Evidence
 from app.console.readiness.document import NAME, document
 from app.console.readiness.review import CHECKS, check, oldest, summary, unanswered
 from app.console.readiness.sources import Sources
+from app.console.tour import STOPS
 
 PATIENCE = 3.0  # half of the time that a page has for its stores
 
@@ -27,7 +28,7 @@ def router(console: Console) -> APIRouter:
     @made.get("/readiness")
     async def page(request: Request) -> Response:
         """The page."""
-        known, answers = await answered(console, kept)
+        known, answers = await _answered(console, kept)
         late = {answer.axis: each for answer, each in zip(answers, known, strict=True) if each.away and each.value}
         kind, words = summary(answers)
         return console.page(
@@ -38,16 +39,24 @@ def router(console: Console) -> APIRouter:
     @made.get("/readiness.html")
     async def whole() -> Response:
         """The review as one file that prints well, to attach to a proposal."""
-        _, answers = await answered(console, kept)
+        _, answers = await _answered(console, kept)
         now = datetime.now(UTC)
         written = await asyncio.to_thread(document, answers, environment=console.parts.environment, now=now)
         headers = {"content-disposition": f'attachment; filename="{NAME}-{now:%Y-%m-%d}.html"'}
         return Response(written, media_type="text/html; charset=utf-8", headers=headers)
 
+    @made.get("/tour")
+    async def tour(request: Request) -> Response:
+        """The questions in five minutes, each with its answer of now, its place and something to try."""
+        _, answers = await _answered(console, kept)
+        by_axis = {one.axis: one for one in answers}
+        stops = [(stop, by_axis[stop.axis]) for stop in STOPS]
+        return console.page(request, "tour.html", READINESS, title="Tour", stops=stops)
+
     return made
 
 
-async def answered(console: Console, kept: dict[str, Evidence]) -> tuple[list[Known[Answer]], list[Answer]]:
+async def _answered(console: Console, kept: dict[str, Evidence]) -> tuple[list[Known[Answer]], list[Answer]]:
     """Check each question by itself, so that a store that is slow or away takes only its own answers."""
     numbers = range(1, len(CHECKS) + 1)
     known = await asyncio.gather(*(_checked(console, number, kept) for number in numbers))

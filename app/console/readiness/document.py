@@ -34,9 +34,14 @@ def document(answers: Sequence[Answer], *, environment: str, now: datetime) -> s
     )  # fmt: skip
 
 
+def chromium() -> str | None:
+    """The Chromium of this machine; None where it has none."""
+    return next((found for name in BROWSERS if (found := shutil.which(name))), None)
+
+
 def print_pdf(html: str, path: Path) -> None:
     """Print the file with Chromium, which reaches no network. Raises Misconfigured where it cannot."""
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    browser = chromium()
     if browser is None:
         raise Misconfigured(NO_BROWSER)
     with tempfile.TemporaryDirectory(prefix="octant-print-") as name:

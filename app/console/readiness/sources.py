@@ -13,13 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.budget.budget import BudgetPolicy
 from app.budget.ledger import Ledger
 from app.console.readiness.answers import Evidence
+from app.oncall.gamedays import FOLDER as GAMEDAY_FOLDER
 from app.oncall.rota.covers import FILE, Covers
 from app.oncall.runbook.pages import FOLDER
 from app.releases.rehearsals import Rehearsal, read
 from app.releases.releases import Releases
 from app.security.keys.administration import KeyAdministration
 
-GAMEDAYS = Path("gameday") / "gamedays.jsonl"  # in the state folder, one line for each game day
+GAMEDAYS = Path(GAMEDAY_FOLDER) / "gamedays.jsonl"  # in the state folder, one line for each game day
 MOST_BYTES = 1_000_000
 
 

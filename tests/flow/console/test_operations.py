@@ -26,6 +26,7 @@ PATHS = (
     "runbook?q=answers+are+slow",
     "runbook/alerts",
     "gameday",
+    "tour",
 )
 
 
