@@ -1,4 +1,4 @@
-"""Actions on releases: activate one, go back, end or promote the canary. Each says what it changes, in numbers."""
+"""Actions on releases: activate one, go back, start, end or promote a canary. Each says what it changes, in numbers."""
 
 import shlex
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -13,6 +13,7 @@ from app.console.acting import Act, Asked
 from app.console.console import Console
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, Misconfigured
+from app.domain.money import from_dollars
 from app.releases.canaries import Canary
 from app.releases.compared import Compared, compare
 from app.releases.eval_gate import COMMAND
@@ -21,6 +22,7 @@ from app.releases.way_back import way_back
 
 BACK = "/console/releases"
 WHY = ' --reason "…"'
+CANARY_DOLLARS, CANARY_DAYS = 10, 7  # as the command's defaults
 SINGLE = ("index", "prices")  # pins of which a release has one
 
 T = TypeVar("T")
@@ -62,6 +64,11 @@ def _actions(console: Console) -> Iterator[Act]:
         yield Act(
             name=name, fields=(), ask=partial(_ask_promote, console, force=force), do=partial(_promote, console, force=force),
             back=BACK, action="release promote" + also.get("action", ""),
+        )  # fmt: skip
+        name = "release-canary" + ("-force" if force else "")
+        yield Act(
+            name=name, fields=("release", "share"), ask=partial(_ask_canary, console, force=force),
+            do=partial(_try_out, console, force=force), back=BACK, action="release canary" + also.get("action", ""),
         )  # fmt: skip
     optional = ("to", "prompt", "model", "only")
     yield Act(
@@ -201,6 +208,58 @@ async def _canary(console: Console) -> tuple[Canary, str, str]:
     if running is None:
         raise InvalidRequest("No canary runs.")
     return running[0], running[1].why, running[1].verdict
+
+
+def _share(text: str) -> float:
+    """A share as operators write it: 5% or 0.05. Raises InvalidRequest."""
+    try:
+        number = float(text.rstrip(" %"))
+    except ValueError:
+        raise InvalidRequest("A share is written as 5% or 0.05.", param="share") from None
+    share = number / 100 if text.endswith("%") else number
+    if not 0 < share < 1:
+        raise InvalidRequest("A canary's share lies between 0 and 100 %.", param="share")
+    return share
+
+
+async def _ask_canary(console: Console, values: Values, *, force: bool) -> Asked:
+    releases, wanted, share = console.parts.releases, values["release"], _share(values["share"])
+    running = await releases.canary()
+    if running and running[0].release != wanted:
+        raise InvalidRequest(f"The canary {running[0].release} is running. End or promote it first.")
+    if running and share <= running[0].share:
+        raise InvalidRequest(f"The canary has {formats.share(running[0].share)} already; its share can only grow.")
+    live = releases.known
+    if wanted == live:
+        raise InvalidRequest(f"Release {wanted} is live already.")
+    found = await releases.find(wanted)
+    before = (await releases.find(live)).release if live else None
+    change = found.problem or ""
+    if before and found.release:
+        change = summary(compare(before, found.release, await releases.traffic(), cost))
+    lacking = [] if running else await releases.lacking(wanted)
+    gate = (
+        f" It lacks {formats.number(len(lacking), 'eval result')}" + ("." if force else ", so it will be refused.")
+        if lacking
+        else ""
+    )
+    instead = f", now {formats.share(running[0].share)} do" if running else f"; the others stay on {live}"
+    return Asked(
+        title=f"Give {wanted} to {formats.share(share)} of the users" + (" without eval results" if force else ""),
+        effect=f"{formats.share(share)} of the users get {wanted} within 5 s{instead}. {change}{gate} The service ends it by"
+        f" itself on evidence that it is worse, or when its calls cost ${CANARY_DOLLARS}; an operator decides within"
+        f" {CANARY_DAYS} days.",
+        command=f"octant release canary {shlex.quote(wanted)} --share {share * 100:.4g}%{WHY}{' --force' if force else ''}",
+        undo=f"octant release abort{WHY}", button="Widen it" if running else "Start the canary",
+    )  # fmt: skip
+
+
+async def _try_out(console: Console, values: Values, reason: str, session: Session, *, force: bool) -> str:
+    begun = await console.parts.releases.try_out(
+        values["release"], _share(values["share"]), by=session.actor, reason=reason, cap=from_dollars(str(CANARY_DOLLARS)),
+        days=CANARY_DAYS, force=force,
+    )  # fmt: skip
+    return f"{formats.share(begun.share)} of the users get {begun.release}; the others {begun.against}."
 
 
 async def _ask_abort(console: Console, _: Values) -> Asked:

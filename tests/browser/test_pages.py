@@ -3,6 +3,7 @@
 import http.server
 import re
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,11 +15,13 @@ import requests
 from axe_playwright_python.sync_playwright import Axe
 from conftest import LIVE_RELEASE, octant
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
+from sqlalchemy import create_engine, select, text
 from tools import tool
 
 from app.console.navigation import PAGES
 from app.console.readiness.answers import Answer, Evidence
 from app.console.readiness.document import document, print_pdf
+from app.oncall.paging.tables import pages
 
 pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(600)]
 
@@ -47,8 +50,8 @@ def key(stack_env: dict[str, str]) -> str:
 def traffic(service_url: str, api_key: str) -> None:
     """A few calls, so that the pages have something to show."""
     key = {"authorization": f"Bearer {api_key}"}
-    for text in ("hello", "hello again", "<b>hello</b>", "a long text " * 500 + "the end of it"):
-        body: Any = {"model": "smart", "user": "ada", "messages": [{"role": "user", "content": text}]}
+    for words in ("hello", "hello again", "<b>hello</b>", "a long text " * 500 + "the end of it"):
+        body: Any = {"model": "smart", "user": "ada", "messages": [{"role": "user", "content": words}]}
         assert requests.post(f"{service_url}/v1/chat/completions", json=body, headers=key, timeout=60).ok
 
 
@@ -230,6 +233,17 @@ def test_the_readiness_review_is_printed_as_a_pdf(tmp_path: Path) -> None:
     assert 2 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 5  # the answers stand on a page of their own
 
 
+def confirm(page: Page, reason: str) -> None:
+    """Read the page that asks once more, give the reason, and wait for the banner that it is done."""
+    page.wait_for_url("**/console/do/**")
+    assert Axe().run(page).response["violations"] == []
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    assert page.locator(".terminal code").inner_text().startswith(("octant ", "kill "))
+    page.fill("#reason", reason)
+    page.locator("form.ask button.strong, main form button").first.click()
+    page.locator("[role=status] strong", has_text="Done.").wait_for(timeout=60_000)
+
+
 # Each action with the one that takes it back; between them, all kinds of forms that the console has.
 PAIRS = (
     ("kill-provider?name=anthropic", "resume?scope=provider&name=anthropic"),
@@ -244,17 +258,10 @@ PAIRS = (
 def test_an_action_says_what_it_does_is_done_and_is_taken_back(
     browser: Browser, service_url: str, key: str, pair: tuple[str, str]
 ) -> None:
-    axe = Axe()
     with opened(browser, service_url, key, "phone", bypass_csp=True) as (_, page):
         for way in pair:
             page.goto(f"/console/do/{way}")
-            assert axe.run(page).response["violations"] == []
-            assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
-            command = page.locator(".terminal code").inner_text()
-            assert command.startswith(("octant ", "kill "))
-            page.fill("#reason", "a test in a browser")
-            page.locator("form.ask button.strong, main form button").first.click()
-            page.locator("[role=status] strong", has_text="Done.").wait_for(timeout=60_000)
+            confirm(page, "a test in a browser")
             if way.startswith("drill-gameday?"):
                 page.get_by_text("Being played: provider-outage").wait_for()
                 page.get_by_text("starting a service of its own").wait_for()
@@ -265,3 +272,96 @@ def test_an_action_says_what_it_does_is_done_and_is_taken_back(
             page.wait_for_timeout(300)
             page.goto("/console/gameday")
         assert "Being played" not in page.inner_text("main")
+
+
+def logged(env: dict[str, str], action: str, reason: str) -> bool:
+    """Whether the operators' log has this action, done with this reason."""
+    rows = octant(env, "audit", "list").splitlines()
+    return any(f"  {action}  " in row and row.endswith(f"[ok]  {reason}") for row in rows)
+
+
+@pytest.mark.usefixtures("traffic")
+def test_a_canary_is_started_widened_ended_and_promoted(
+    browser: Browser, service_url: str, key: str, stack_env: dict[str, str]
+) -> None:
+    """An earlier release is made live first, and the promotion brings back the one of the start."""
+    with opened(browser, service_url, key, "phone", bypass_csp=True) as (_, page):
+        page.goto("/console/do/rollback")
+        confirm(page, "room for a canary")
+        for number, (share, then) in enumerate((("5%", "release-abort"), ("10%", "release-promote-force"))):
+            page.goto(f"/console/releases/{LIVE_RELEASE}")
+            page.fill("input[name=share]", share)
+            page.get_by_role("button", name="Try it on a share").click()
+            confirm(page, f"canary {number}")
+            assert logged(stack_env, "release canary", f"canary {number}")
+            page.goto(f"/console/do/release-canary?release={LIVE_RELEASE}&share=50%25")
+            confirm(page, "wider")
+            page.goto("/console/releases")
+            assert "50 %" in page.locator(".figure", has_text="Canary").inner_text()
+            page.locator(f"a[href$='/do/{then}']").first.click()
+            confirm(page, f"enough of {number}")
+            assert logged(stack_env, then.replace("-force", " --force").replace("release-", "release "), f"enough of {number}")
+        live = page.locator(".figure", has_text="Live")
+        live.get_by_text(LIVE_RELEASE).wait_for()
+        assert "none" in page.locator(".figure", has_text="Canary").inner_text()
+
+
+def test_a_revoked_key_and_an_ended_session_are_out(
+    browser: Browser, service_url: str, key: str, stack_env: dict[str, str]
+) -> None:
+    lost = octant(stack_env, "key", "create", "acme", "--name", "lost phone", "--scope", "admin", "--quiet").strip()
+    number = lost.split("_")[1]
+    with (
+        opened(browser, service_url, lost) as (_, theirs),
+        opened(browser, service_url, key, "phone", bypass_csp=True) as (_, page),
+    ):
+        theirs.goto("/console/runbook")
+        page.goto("/console/security?tab=sessions")
+        page.locator("tr", has_text=number).locator("a[href*='/do/console-end']").first.click()
+        confirm(page, "left in a train")
+        assert logged(stack_env, "console end", "left in a train")
+        for _ in range(200):  # every worker knows within 5 s
+            theirs.goto("/console/runbook")
+            if "/sign-in" in theirs.url:
+                break
+            theirs.wait_for_timeout(300)
+        assert "/sign-in" in theirs.url
+        page.goto("/console/security?tab=keys")
+        page.locator("tr", has_text=number).locator("a[href*='/do/key-revoke']").first.click()
+        confirm(page, "left there too")
+        assert logged(stack_env, "key revoke", "left there too")
+        status = 0
+        for _ in range(200):
+            headers = {"authorization": f"Bearer {lost}"}
+            status = requests.get(f"{service_url}/v1/models", headers=headers, timeout=60).status_code
+            if status == 401:
+                break
+            page.wait_for_timeout(300)
+        assert status == 401
+
+
+def test_a_page_is_acknowledged_and_resolved_on_a_phone(
+    browser: Browser, service_url: str, key: str, stack_env: dict[str, str]
+) -> None:
+    number = uuid.uuid4()
+    engine = create_engine(stack_env["OCTANT_DATABASE_URL"])
+    values = {"id": number, "dedup_key": str(number), "alert": "OctantBreakerOpen", "severity": "page", "status": "triggered",
+              "summary": "anthropic rests", "labels": {}, "triggered_at": datetime.now(UTC), "level": 1, "person": "Ada",
+              "test": False}  # fmt: skip
+    with engine.begin() as connection:
+        connection.execute(pages.insert().values(values))
+    try:
+        with opened(browser, service_url, key, "phone", bypass_csp=True) as (_, page):
+            for action, button in (("oncall ack", "Acknowledge"), ("oncall page resolve", "Resolve")):
+                page.goto("/console/oncall")
+                page.locator(f"a[href*='{number}']", has_text=button).click()
+                confirm(page, f"{button} by phone")
+                assert logged(stack_env, action, f"{button} by phone")
+            assert str(number) not in page.content()
+        with engine.connect() as connection:
+            assert connection.execute(select(pages.c.status).where(pages.c.id == number)).scalar_one() == "resolved"
+    finally:
+        with engine.begin() as connection:
+            for table, column in (("page_events", "page_id"), ("page_deliveries", "page_id"), ("pages", "id")):
+                connection.execute(text(f"DELETE FROM {table} WHERE {column} = :id"), {"id": number})  # noqa: S608 - our names
+        engine.dispose()

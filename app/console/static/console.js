@@ -88,24 +88,28 @@ function draw(element) {
     series.forEach((one, index) => { one.fill = one.stroke; one.paths = uPlot.paths.stepped({ align: 1 }); one.points = { show: false }; one.value = (_, __, ___, i) => (i == null || i >= spec.x.length ? "–" : shown(spec.series[index].values[i])); });
     data.reverse(); series.reverse();
   }
+  // Labels of marks stand in rows of their own above the plot, where they cover no value; as many rows as they need.
+  const names = (spec.marks || []).filter((mark) => mark.x >= x[0] && mark.x <= x.at(-1)).slice(0, 40);
+  const rows = Math.min(3, names.length);
   const marks = { hooks: { draw: [(u) => {
     const ends = []; // of each row of labels: one that would cover another goes a row lower
-    for (const mark of spec.marks || []) {
-      const x = Math.round(u.valToPos(mark.x, "x", true));
-      if (x < u.bbox.left || x > u.bbox.left + u.bbox.width) continue;
-      u.ctx.save(); u.ctx.strokeStyle = soft; u.ctx.setLineDash([3, 3]); u.ctx.beginPath(); u.ctx.moveTo(x, u.bbox.top); u.ctx.lineTo(x, u.bbox.top + u.bbox.height); u.ctx.stroke();
-      u.ctx.fillStyle = soft; u.ctx.textAlign = "left"; u.ctx.font = `${11 * devicePixelRatio}px Inter, sans-serif`;
-      const wide = u.ctx.measureText(mark.label).width, begin = Math.min(x + 4, u.bbox.left + u.bbox.width - wide);
+    const high = 13 * devicePixelRatio, top = u.bbox.top - rows * high, right = u.ctx.canvas.width;
+    for (const mark of names) {
+      const at = Math.round(u.valToPos(mark.x, "x", true));
+      if (at < u.bbox.left || at > u.bbox.left + u.bbox.width) continue;
+      u.ctx.save(); u.ctx.fillStyle = soft; u.ctx.textAlign = "left"; u.ctx.textBaseline = "middle"; u.ctx.font = `${11 * devicePixelRatio}px Inter, sans-serif`;
+      const wide = u.ctx.measureText(mark.label).width, begin = at + 4 * devicePixelRatio + wide > right ? at - wide - 4 * devicePixelRatio : at + 4 * devicePixelRatio;
       let row = ends.findIndex((end) => end < begin);
       if (row < 0) row = ends.length;
-      if (row < 3) { ends[row] = begin + wide + 8; u.ctx.fillText(mark.label, begin, u.bbox.top + (11 + 13 * row) * devicePixelRatio); }
+      if (row < rows) { ends[row] = begin + wide + 8; u.ctx.fillText(mark.label, begin, top + (row + 0.5) * high); }
+      u.ctx.strokeStyle = soft; u.ctx.setLineDash([3, 3]); u.ctx.beginPath(); u.ctx.moveTo(at, row < rows ? top + row * high : u.bbox.top); u.ctx.lineTo(at, u.bbox.top + u.bbox.height); u.ctx.stroke();
       u.ctx.restore();
     }
   }] } };
   plots.get(element)?.destroy();
   element.replaceChildren();
   const options = {
-    width: element.clientWidth, height: 140, cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
+    width: element.clientWidth, height: 140, padding: [rows ? 13 * rows + 4 : null, null, null, null], cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
     scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : full.format(v * 1000)) }, ...series],
     axes: [{ ...axis, size: 26, values: (_, ticks, __, ___, step) => ticks.map((t) => (step >= 86400 ? day : hour).format(t * 1000)) }, { ...axis, size: 48, values: (_, ticks) => ticks.map((t) => (spec.unit.length < 3 && t ? `${shown(t)} ${spec.unit}`.trim() : shown(t))) }], plugins: [marks],
     hooks: { setSelect: [(u) => {
