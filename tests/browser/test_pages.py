@@ -357,9 +357,10 @@ def test_a_page_is_acknowledged_and_resolved_on_a_phone(
                 page.locator(f"a[href*='{number}']", has_text=button).click()
                 confirm(page, f"{button} by phone")
                 assert logged(stack_env, action, f"{button} by phone")
+                with engine.connect() as connection:
+                    state = connection.execute(select(pages.c.status).where(pages.c.id == number)).scalar_one()
+                assert state == {"Acknowledge": "acknowledged", "Resolve": "resolved"}[button]
             assert str(number) not in page.content()
-        with engine.connect() as connection:
-            assert connection.execute(select(pages.c.status).where(pages.c.id == number)).scalar_one() == "resolved"
     finally:
         with engine.begin() as connection:
             for table, column in (("page_events", "page_id"), ("page_deliveries", "page_id"), ("pages", "id")):

@@ -109,7 +109,7 @@ function draw(element) {
   plots.get(element)?.destroy();
   element.replaceChildren();
   const options = {
-    width: element.clientWidth, height: 140, padding: [rows ? 13 * rows + 4 : null, null, null, null], cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
+    width: element.clientWidth, height: element.clientHeight - 44, padding: [rows ? 13 * rows + 4 : null, null, null, null], cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
     scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : full.format(v * 1000)) }, ...series],
     axes: [{ ...axis, size: 26, values: (_, ticks, __, ___, step) => ticks.map((t) => (step >= 86400 ? day : hour).format(t * 1000)) }, { ...axis, size: 48, values: (_, ticks) => ticks.map((t) => (spec.unit.length < 3 && t ? `${shown(t)} ${spec.unit}`.trim() : shown(t))) }], plugins: [marks],
     hooks: { setSelect: [(u) => {

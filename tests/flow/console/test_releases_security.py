@@ -59,7 +59,14 @@ async def test_a_slip_of_the_pen_stops_nothing(operator: Person) -> None:
 
 
 async def test_viewers_see_releases_and_change_nothing(viewer: Person) -> None:
-    for name in ("kill-all", "rollback", "release-activate?release=1-start", "release-promote-force", "key-revoke?key=x"):
+    for name in (
+        "kill-all",
+        "rollback",
+        "release-activate?release=1-start",
+        "release-promote-force",
+        "release-canary?release=x&share=1%25",
+        "key-revoke?key=x",
+    ):
         assert (await viewer.get(f"/console/do/{name}")).status == 403
         assert (await viewer.submit(f"/console/do/{name}", {"reason": "x", "release": "1-start", "key": "x"})).status == 403
 
