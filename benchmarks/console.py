@@ -113,6 +113,11 @@ def _drawn(browser: Browser, url: str, token: str, planted: Planted) -> Iterator
     drawn, least = (statistics.median(one["drawn"] - one["end"] for one in visits) for visits in (found, small))
     figures = f"{drawn:.0f} ms ({found[0]['nodes']:,.0f} nodes); a trace of one call {least:.0f} ms"
     yield f"| 2,000 spans: from the last byte to the frame that shows them | {figures} |", drawn <= DRAWN
+    new = [
+        statistics.median(one["drawn"] - one["end"] for one in (_visit(browser, url, path, token) for _ in range(3)))
+        for path in (planted.trace, planted.small)
+    ]
+    yield f"| the same in a new window, with nothing kept | {new[0]:.0f} ms; a trace of one call {new[1]:.0f} ms |", True
     large = _visit(browser, url, planted.large, token)
     yield f"| a text of 5 MB: bytes of its page before the click | {large['bytes'] / 1000:.0f} kB |", large["bytes"] < 1_000_000
     clicked = statistics.median(_visit(browser, url, planted.large, token, click=True)["shown"] for _ in range(3))
