@@ -77,6 +77,8 @@ LONGEST_FIRST = (
     "jobs",
     "alerts",
 )
+# Rooms that read files and run little of the service: coverage costs as much as the tests themselves, and shows nothing.
+READERS = ("architecture", "docs")
 ROOMS = ("flow", "chaos", "deploy", "contract")
 
 
@@ -97,6 +99,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         )
 
     items.sort(key=rank)
+    for item in items:
+        if item.path.relative_to(ROOT / "tests").parts[0] in READERS:
+            item.add_marker("no_cover")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

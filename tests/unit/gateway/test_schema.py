@@ -111,6 +111,7 @@ def _drawn(seed: int) -> tuple[dict[str, Any], list[Any]]:
     return {"allOf": [own], "$defs": shared}, [_document(drawn) for _ in range(4)]
 
 
+@pytest.mark.no_cover  # thousands of drawn documents through lines that other tests cover
 @pytest.mark.parametrize("block", range(8))
 def test_verdicts_are_those_of_the_reference_library_on_drawn_schemas_and_documents(block: int) -> None:
     """The library is slow and unbounded, and right."""
