@@ -39,9 +39,9 @@ class CallFilter:
 
     It reads as in a web search: all words must occur, ``"quoted words"`` together, ``-word`` not at all; case does not matter.
     ``ranges``: by field of `RANGES`, least and most, both included; money in micro-dollars. ``failed``: the outcome is
-    neither ``ok`` nor one of `NO_MODEL`; False: it is ``ok``. ``after``: a cursor (`cursor_of`), from which on to go on in the
-    same order. People do not search by fields without a description: `bounds_of` makes ``ranges``, and each caller
-    limits its pages itself.
+    neither ``ok`` nor one of `NO_MODEL`; False: it is ``ok``. ``needed_model``: the outcome is none of `NO_MODEL`.
+    ``after``: a cursor (`cursor_of`), from which on to go on in the same order. People do not search by fields
+    without a description: `bounds_of` makes ``ranges``, and each caller limits its pages itself.
     """
 
     id: str | None = None
@@ -52,6 +52,9 @@ class CallFilter:
     target: Annotated[str | None, About("The target that was called: a model's alias or a prompt.")] = None
     outcome: Annotated[str | None, About("`ok` or an error's code.")] = None
     failed: Annotated[bool | None, About("Whether it failed: not `ok`, `no_evidence`, `replayed`.", "--failed/--ok")] = None
+    needed_model: Annotated[
+        bool | None, About("Whether it needed a model: not `no_evidence`, `replayed`.", "--needed-model/--without-model")
+    ] = None
     provider: Annotated[str | None, About("Provider that answered last.")] = None
     tried: Annotated[str | None, About("Provider that got an attempt, whether it answered or failed.")] = None
     model: Annotated[str | None, About("Model called last.")] = None

@@ -31,6 +31,8 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    not_,
+    or_,
     select,
     text,
     tuple_,
@@ -134,7 +136,10 @@ class _DaySearch:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """All calls of a search, whatever its page: their number, failed ones, micro-dollars and tokens."""
+    """All calls of a search, whatever its page: their number, failed ones, micro-dollars and tokens.
+
+    ``input_tokens``: with those read from the prompt cache and those written to it.
+    """
 
     calls: int
     failed: int
@@ -147,7 +152,8 @@ async def total_of(engine: AsyncEngine, wanted: CallFilter) -> Total:
     """The sums over a search: the same conditions as its pages, so their rows add up to it. Raises as `find_calls`."""
     c, _ = calls.c, statement_of(wanted)
     failed = func.count().filter(c.outcome != "ok", *(c.outcome != name for name in sorted(NO_MODEL)))
-    sums = [func.coalesce(func.sum(column), 0).cast(BigInteger) for column in (c.cost, c.input_tokens, c.output_tokens)]
+    input_tokens = c.input_tokens + c.cached_input_tokens + c.cache_write_tokens
+    sums = [func.coalesce(func.sum(column), 0).cast(BigInteger) for column in (c.cost, input_tokens, c.output_tokens)]
     async with _searching(engine) as connection:
         row = (await connection.execute(select(func.count(), failed, *sums).where(*_conditions(wanted)))).one()
     return Total(*map(int, row))
@@ -244,6 +250,9 @@ def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
         found.append(c.stream.is_(wanted.stream))
     if wanted.failed is not None:
         found += [c.outcome != "ok", *(c.outcome != name for name in sorted(NO_MODEL))] if wanted.failed else [c.outcome == "ok"]
+    if wanted.needed_model is not None:
+        without = or_(*(c.outcome == name for name in sorted(NO_MODEL)))
+        found.append(not_(without) if wanted.needed_model else without)
     for name, (least, most) in wanted.ranges.items():
         found += [c[name] >= _fitting(c[name], least, math.ceil)] if least is not None else []
         found += [c[name] <= _fitting(c[name], most, math.floor)] if most is not None else []

@@ -162,7 +162,7 @@ def test_an_action_is_done_and_taken_back_by_keyboard_alone(browser: Browser, se
             to(page, button)
             page.keyboard.press("Enter")
             page.wait_for_url("**/console/do/**")
-            assert page.evaluate("document.activeElement.id") == "reason", "the reason has the focus"
+            page.wait_for_function("document.activeElement.id === 'reason'")
             page.keyboard.type("by keyboard")
             page.keyboard.press("Enter")
             page.locator("[role=status]", has_text=banner).wait_for()

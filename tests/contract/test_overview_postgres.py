@@ -83,4 +83,16 @@ async def test_the_total_of_a_search_is_the_sum_of_its_rows(recorded: AsyncEngin
     assert total.calls == len(rows)
     assert total.cost == sum(row["cost"] for row in rows)
     assert total.failed == sum(row["outcome"] not in ("ok", "no_evidence") for row in rows)
+    assert total.input_tokens == sum(
+        row["input_tokens"] + row["cached_input_tokens"] + row["cache_write_tokens"] for row in rows
+    ), "tokens of the prompt cache are read too"
+    assert sum(row["cached_input_tokens"] + row["cache_write_tokens"] for row in rows), "or the sum above shows nothing"
     assert (await total_of(recorded, replace(wanted, failed=True))).calls == total.failed
+
+
+async def test_the_overviews_number_of_calls_leads_to_as_many(recorded: AsyncEngine) -> None:
+    """What needed no model counts in no rate, so it is not behind the link either."""
+    shown = (await overview(recorded, BEGAN, BEGAN + 5 * MINUTE, MINUTE)).total.calls
+    wanted = CallFilter(tenant="overview", since=BEGAN, until=BEGAN + 5 * MINUTE)
+    assert (await total_of(recorded, replace(wanted, needed_model=True))).calls == shown
+    assert [row["id"] for row in await find_calls(recorded, replace(wanted, needed_model=False))] == ["o-none"]

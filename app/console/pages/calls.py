@@ -22,6 +22,10 @@ from app.domain.errors import InvalidRequest
 PAGE = 50
 FIRST = ("text", "tenant", "user", "outcome", "provider", "model", "feature", "release")  # the rest is folded
 LONGEST = 1000
+CHOICES = {
+    "failed": ("failed", "answered"), "needed_model": ("yes", "no: replayed, or without evidence"),
+    "stream": ("streams", "whole answers"),
+}  # fmt: skip
 NOT_FIELDS = {"sort", "ascending", "after", "since", "until"}
 
 
@@ -107,7 +111,7 @@ async def way_of(console: Console, words: str) -> str:
         for name in ("user", "outcome"):
             if await find_calls(engine, _one(name, words)):
                 return link("/console/calls", {name: words, "range": "30d"})
-    return link("/console/calls", {"text": words, "range": "7d", "runbook": words})
+    return link("/console/calls", {"text": words, "range": "30d", "runbook": words})
 
 
 def _one(name: str, words: str) -> CallFilter:
@@ -181,7 +185,7 @@ def _fields(query: dict[str, str]) -> list[tuple[bool, Field]]:
             continue
         options: tuple[tuple[str, str], ...] = ()
         if bool in get_args(field.type):
-            yes, no = {"failed": ("failed", "answered"), "stream": ("streams", "whole answers")}[field.name]
+            yes, no = CHOICES[field.name]
             options = (("", "all"), ("true", yes), ("false", no))
         fields.append((field.name in FIRST, Field(field.name, _label(field), query.get(field.name, ""), options)))
     for name, label in (("latency_ms", "Latency, ms"), ("cost", "Cost, $"), ("input_tokens", "Input tokens")):

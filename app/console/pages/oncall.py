@@ -159,7 +159,7 @@ def answer(levels: Sequence[Level], rotation: Rotation, known: Known[Happened]) 
     first = next((level.duty for level in levels if level.duty.person), None)
     if first is None or first.person is None:
         return "bad", "No person is on call now."
-    until = f" until {first.until.astimezone(rotation.zone):%a %d %b, %H:%M}" if first.until else ""
+    until = f" until {first.until.astimezone(rotation.zone):%a %d %b, %H:%M %Z}" if first.until else ""
     calm = f"{first.person.name} is on call{until}"
     if known.value is None:
         return "warn", f"{calm}; whether a page is open is not known."

@@ -125,7 +125,7 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
             words in SHARES.items()],
             unit="%", marks=marks,
         ),
-        "calls_link": link("/console/calls", range_.query),
+        "calls_link": link("/console/calls", range_.query, needed_model="true"),
         "failed_link": link("/console/calls", range_.query, failed="true"),
     }  # fmt: skip
 

@@ -193,7 +193,10 @@ def answer(
             f"Each of {counts['threats']} threats has its control here; their {counts['proofs']} tests are not in this image."
         )
     else:
-        proven = f"Each of {counts['threats']} threats has its control and every one of the {counts['proofs']} tests it names."
+        tests = formats.number(counts["proofs"], "test")
+        proven = (
+            f"Each of {counts['threats']} threats has its control and the tests it names: {tests} that CI runs, not this page."
+        )
     denied = [key.status.provider for key in ours if key.word == "denied"]
     held: Sequence[Key | ProviderKey] = [*live, *ours]
     old = [key for key in held if key.word == "old"]

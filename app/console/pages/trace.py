@@ -147,7 +147,12 @@ def _bar(span: Span, whole: float) -> Bar:
         return bar
     first = f"{(span.start + row['ttft_ms']) * share:.2f}" if row["ttft_ms"] is not None else ""
     call = row["id"] if span.kind == "call" else ""
-    return replace(bar, first=first, cost=row["cost"], call=call, input=row["input_tokens"], output=row["output_tokens"])
+    return replace(bar, first=first, cost=row["cost"], call=call, input=input_of(row), output=row["output_tokens"])
+
+
+def input_of(row: Mapping[str, Any]) -> int:
+    """All input tokens of a call or attempt: those from the prompt cache and those written to it have prices of their own."""
+    return int(row["input_tokens"] + row["cached_input_tokens"] + row["cache_write_tokens"])
 
 
 def _kind(calls: Sequence[Row]) -> str:

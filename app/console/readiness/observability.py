@@ -39,7 +39,7 @@ def _records(total: Bucket) -> Evidence:
         return missing("Recorded requests", "none in the last 24 h", "make demo")
     return Evidence(
         name="Recorded requests", value=f"{formats.number(total.calls, 'request')} in the last 24 h, {total.failed:,} failed",
-        link="/console/calls?range=24h", command=COMMAND,
+        link="/console/calls?range=24h&needed_model=true", command=COMMAND,
     )  # fmt: skip
 
 
