@@ -7,7 +7,7 @@ from app.console import formats
 from app.console.readiness.answers import Answer, Evidence, State, aged, missing
 from app.console.readiness.sources import Sources
 from app.domain.errors import Misconfigured
-from app.oncall.paging.figures import figures, newest_test
+from app.oncall.paging.figures import Figures, figures, newest_test
 from app.oncall.rota.covers import current
 from app.oncall.rota.problems import problems
 from app.oncall.rota.reading import load_rotation
@@ -32,12 +32,8 @@ async def answer(sources: Sources) -> Answer:
     held = [duty for duty in duties(rotation, sources.now) if duty.person]
     found = [_now(held), *await asyncio.to_thread(_rotation, rotation, sources)]
     total, _ = await figures(sources.engine, sources.now - QUARTER, sources.now, rotation.timezone)
-    mtta = (
-        f"{formats.span(timedelta(seconds=total.mtta))} on average" if total.mtta is not None else "no page was acknowledged yet"
-    )
-    value = f"{formats.number(total.pages, 'page')} in 90 days, {total.acknowledged} acknowledged: {mtta}"
-    value = value if total.pages else "no page in 90 days"
-    found.append(Evidence(name="Pages", value=value, link="/console/oncall", command="octant incident report"))
+    mtta = _mtta(total)
+    found.append(of_pages(total))
     tested = await _tested(sources)
     found += [tested, await _switch(sources)]
     first = held[0].person if held else None
@@ -45,6 +41,20 @@ async def answer(sources: Sources) -> Answer:
     end = f"; pages are acknowledged after {mtta}." if total.mtta is not None else f"; {tested.value}."
     words = f"{first.name}{second}{end}" if first else "No person is on call now."
     return Answer(axis="On-call", question=QUESTION, words=words, evidence=found, command=COMMAND)
+
+
+def of_pages(total: Figures) -> Evidence:
+    """Pages of 90 days, and how soon people acknowledged them: a gap where none shows it."""
+    value = f"{formats.number(total.pages, 'page')} in 90 days, {total.acknowledged} acknowledged: {_mtta(total)}"
+    value = value if total.pages else "no page in 90 days: how soon people acknowledge is not known"
+    held: State = "proved" if total.acknowledged else "gaps"
+    return Evidence(name="Pages", value=value, state=held, link="/console/oncall", command="octant incident report")
+
+
+def _mtta(total: Figures) -> str:
+    return (
+        f"{formats.span(timedelta(seconds=total.mtta))} on average" if total.mtta is not None else "no page was acknowledged yet"
+    )
 
 
 def _now(held: list[Duty]) -> Evidence:

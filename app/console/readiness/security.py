@@ -73,9 +73,8 @@ def of_keys(keys: Sequence[KeyInfo], now: datetime) -> list[Evidence]:
     at = max((made[key.replaced_by] for key in rotated if key.replaced_by in made), default=None)
     found = [Evidence(name="Keys", value=value, state=state, link="/console/security", command="octant key list")]
     if at is None:
-        value = "no key was ever rotated" if oldest > ROTATED_WITHIN else "none was due yet: every key is new"
-        held: State = "gaps" if oldest > ROTATED_WITHIN else "proved"
-        return [*found, Evidence(name="Rotation", value=value, state=held, command="octant key rotate")]
+        value = "no key was ever rotated" if oldest > ROTATED_WITHIN else "no key was rotated yet: every key is new"
+        return [*found, Evidence(name="Rotation", value=value, state="gaps", command="octant key rotate")]
     value = f"{formats.number(len(rotated), 'key')} rotated, the last {formats.span(_minutes(now - at))} ago"
     return [*found, Evidence(name="Rotation", value=value, at=at, link="/console/security", command="octant key rotate")]
 

@@ -11,12 +11,13 @@ import pytest
 from redis.exceptions import ConnectionError as ValkeyAway
 from sqlalchemy.exc import OperationalError
 
-from app.console.readiness import observability, recovery, review, rollback, runbook, security, spending
+from app.console.readiness import duty, observability, recovery, review, rollback, runbook, security, spending
 from app.console.readiness.answers import OLD, Answer, Evidence, State
 from app.console.readiness.document import document, print_pdf
 from app.console.readiness.review import lines, summary
 from app.console.readiness.sources import GAMEDAYS, Sources
 from app.domain.errors import Misconfigured
+from app.oncall.paging.figures import Figures
 from app.oncall.runbook.pages import page_of, read
 from app.releases.rehearsals import INJECTION, OUTAGE, Rehearsal, append
 from app.security.keys.administration import KeyInfo
@@ -88,8 +89,8 @@ def test_an_attack_that_got_through_fails_the_question_of_injections(tmp_path: P
 @pytest.mark.parametrize(
     ("keys", "states"),
     [
-        ([key()], ["proved", "proved"]),
-        ([key(expires_at=None)], ["gaps", "proved"]),
+        ([key()], ["proved", "gaps"]),
+        ([key(expires_at=None)], ["gaps", "gaps"]),
         ([key(created_at=NOW - timedelta(days=40))], ["proved", "gaps"]),
         ([key(created_at=NOW - timedelta(days=100))], ["stale", "gaps"]),
         ([key(created_at=NOW - timedelta(days=100), replaced_by="b", revoked_at=NOW), key(id="b")], ["proved", "proved"]),
@@ -206,3 +207,10 @@ def test_a_browser_that_prints_nothing_is_an_error(
     with pytest.raises(Misconfigured, match=words):
         print_pdf("<p>", tmp_path / "r.pdf")
     assert not (tmp_path / "r.pdf").exists()
+
+
+@pytest.mark.parametrize(("pages", "acknowledged", "state"), [(0, 0, "gaps"), (2, 0, "gaps"), (2, 1, "proved")])
+def test_how_soon_people_acknowledge_is_proved_by_pages_only(pages: int, acknowledged: int, state: str) -> None:
+    mtta = 60.0 if acknowledged else None
+    total = Figures(week=None, pages=pages, acknowledged=acknowledged, resolved=0, mtta=mtta, mttr=None)
+    assert duty.of_pages(total).state == state
