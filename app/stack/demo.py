@@ -105,6 +105,7 @@ def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None) -> 
         traffic.introduce(running.url)
     if setup.CONSOLE in keys and not once:
         _say(f"\nThe console: {running.url}/console\nSign in with:  {keys[setup.CONSOLE]}")
+        _say(f"A tour through eight questions, five minutes: {running.url}/console/tour")
     if once and not _dead(running.parts):
         return 0 if as_expected else UNEXPECTED
     if not once:
