@@ -26,13 +26,13 @@ from sqlalchemy import (
     Integer,
     Select,
     Text,
+    and_,
     bindparam,
     exists,
     func,
     literal,
     literal_column,
     not_,
-    or_,
     select,
     text,
     tuple_,
@@ -134,6 +134,9 @@ class _DaySearch:
         return [dict(row) for row in (await connection.exec_driver_sql(statement, parameters)).mappings()]
 
 
+_NEEDED_MODEL = and_(*(calls.c.outcome != name for name in sorted(NO_MODEL)))
+
+
 @dataclass(frozen=True, slots=True)
 class Total:
     """All calls of a search, whatever its page: their number, failed ones, micro-dollars and tokens.
@@ -151,12 +154,17 @@ class Total:
 async def total_of(engine: AsyncEngine, wanted: CallFilter) -> Total:
     """The sums over a search: the same conditions as its pages, so their rows add up to it. Raises as `find_calls`."""
     c, _ = calls.c, statement_of(wanted)
-    failed = func.count().filter(c.outcome != "ok", *(c.outcome != name for name in sorted(NO_MODEL)))
+    failed = func.count().filter(c.outcome != "ok", _NEEDED_MODEL)
     input_tokens = c.input_tokens + c.cached_input_tokens + c.cache_write_tokens
     sums = [func.coalesce(func.sum(column), 0).cast(BigInteger) for column in (c.cost, input_tokens, c.output_tokens)]
     async with _searching(engine) as connection:
         row = (await connection.execute(select(func.count(), failed, *sums).where(*_conditions(wanted)))).one()
     return Total(*map(int, row))
+
+
+def input_of(row: Mapping[str, Any]) -> int:
+    """All input tokens of a call or attempt: those from the prompt cache and those written to it have prices of their own."""
+    return int(row["input_tokens"] + row["cached_input_tokens"] + row["cache_write_tokens"])
 
 
 async def every_call(engine: AsyncEngine, wanted: CallFilter) -> AsyncIterator[list[dict[str, Any]]]:
@@ -249,10 +257,9 @@ def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
     if wanted.stream is not None:
         found.append(c.stream.is_(wanted.stream))
     if wanted.failed is not None:
-        found += [c.outcome != "ok", *(c.outcome != name for name in sorted(NO_MODEL))] if wanted.failed else [c.outcome == "ok"]
+        found += [c.outcome != "ok", _NEEDED_MODEL] if wanted.failed else [c.outcome == "ok"]
     if wanted.needed_model is not None:
-        without = or_(*(c.outcome == name for name in sorted(NO_MODEL)))
-        found.append(not_(without) if wanted.needed_model else without)
+        found.append(_NEEDED_MODEL if wanted.needed_model else not_(_NEEDED_MODEL))
     for name, (least, most) in wanted.ranges.items():
         found += [c[name] >= _fitting(c[name], least, math.ceil)] if least is not None else []
         found += [c[name] <= _fitting(c[name], most, math.floor)] if most is not None else []

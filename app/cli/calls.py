@@ -142,13 +142,14 @@ async def _get(call_id: str) -> list[dict[str, Any]]:
 
 def _table(rows: list[dict[str, Any]], tried: str | None) -> None:
     """Print one line a call; for a provider that was tried, also how its attempts ended."""
+    from app.audit.query import input_of
     from app.domain.money import to_dollars
 
     columns = ("at", "id", "tenant", "user", "feature", "model", "outcome", "ms", "tokens", "cost", *([tried] if tried else []))
     lines = [
         (
             f"{r['at']:%m-%d %H:%M:%S}", r["id"], r["tenant"], r["user"] or "-", r["feature"], r["model"] or "-", r["outcome"],
-            f"{r['latency_ms']:.0f}", f"{_input(r)}+{r['output_tokens']}", f"${to_dollars(r['cost'])}",
+            f"{r['latency_ms']:.0f}", f"{input_of(r)}+{r['output_tokens']}", f"${to_dollars(r['cost'])}",
             *([", ".join(a["outcome"] for a in r["attempts"] if a["provider"] == tried)] if tried else []),
         )
         for r in rows
@@ -178,10 +179,6 @@ def _whole(record: dict[str, Any]) -> None:
         if a["response"]:
             print(f"\nresponse to attempt {a['number']}\n{_pretty(a['response'])}")
     print()
-
-
-def _input(row: dict[str, Any]) -> int:
-    return int(row["input_tokens"] + row["cached_input_tokens"] + row["cache_write_tokens"])
 
 
 def _pretty(text: str) -> str:

@@ -23,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app import __version__
+from app.audit.query import input_of
 from app.console import formats
 from app.console.assets import asset
 from app.console.known import LastKnown
@@ -247,7 +248,7 @@ def templates() -> Environment:
         "share": formats.share, "size": formats.size, "browser": formats.browser,
         "span": formats.span,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
-        "words": _words,
+        "words": _words, "input_of": input_of,
         "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}",
     }  # fmt: skip
     made.globals |= {"asset": asset, "link": link}

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 
 from app.audit.call_filter import CallFilter
 from app.audit.marks import marks_of
-from app.audit.query import calls_of_trace, find_calls, get_call, texts_of
+from app.audit.query import calls_of_trace, find_calls, get_call, input_of, texts_of
 from app.audit.waterfall import Span, spans_of
 from app.console import formats
 from app.console.console import ROUTES, VIEWING, Console
@@ -148,11 +148,6 @@ def _bar(span: Span, whole: float) -> Bar:
     first = f"{(span.start + row['ttft_ms']) * share:.2f}" if row["ttft_ms"] is not None else ""
     call = row["id"] if span.kind == "call" else ""
     return replace(bar, first=first, cost=row["cost"], call=call, input=input_of(row), output=row["output_tokens"])
-
-
-def input_of(row: Mapping[str, Any]) -> int:
-    """All input tokens of a call or attempt: those from the prompt cache and those written to it have prices of their own."""
-    return int(row["input_tokens"] + row["cached_input_tokens"] + row["cache_write_tokens"])
 
 
 def _kind(calls: Sequence[Row]) -> str:
