@@ -30,6 +30,7 @@ def canary(
     The service stops it by itself on evidence that it is worse; docs/canary.md says how.
     """
     from app.domain.money import from_dollars
+    from app.releases.shares import share_of
 
     choices = {"cap": from_dollars(cap), "days": days, "tenants": tenant or [], "force": force}
     asyncio.run(_canary(release_id, share_of(share), reason, choices))
@@ -58,17 +59,6 @@ def promote(
 def why(release_id: ReleaseId) -> None:
     """Explain a release's last canary by its counted users, and compare its last shadow with the live release."""
     asyncio.run(_why(release_id))
-
-
-def share_of(text: str) -> float:
-    """Read a share such as 10% or 0.1. Raises InvalidRequest."""
-    from app.domain.errors import InvalidRequest
-
-    try:
-        number = float(text.removesuffix("%"))
-    except ValueError:
-        raise InvalidRequest(f"{text!r} is not a share: write it as 10% or 0.1.", param="share") from None
-    return number / 100 if text.endswith("%") else number
 
 
 async def _canary(release_id: str, share: float, reason: str, choices: dict[str, Any]) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.audited import changes
-from app.cli.canary import share_of
 from app.cli.releases import Reason, app, opened
 
 if TYPE_CHECKING:
@@ -30,6 +29,8 @@ def shadow(
 
     `octant release status` and `why` compare it with the live release. `octant release shadow stop` ends it.
     """
+    from app.releases.shares import share_of
+
     if release_id == STOP:
         asyncio.run(_stop(reason))
     else:

@@ -18,6 +18,7 @@ from app.releases.canaries import Canary
 from app.releases.compared import Compared, compare
 from app.releases.eval_gate import COMMAND
 from app.releases.setting_back import Pinned
+from app.releases.shares import share_of
 from app.releases.way_back import way_back
 
 BACK = "/console/releases"
@@ -211,12 +212,7 @@ async def _canary(console: Console) -> tuple[Canary, str, str]:
 
 
 def _share(text: str) -> float:
-    """A share as operators write it: 5% or 0.05. Raises InvalidRequest."""
-    try:
-        number = float(text.rstrip(" %"))
-    except ValueError:
-        raise InvalidRequest("A share is written as 5% or 0.05.", param="share") from None
-    share = number / 100 if text.endswith("%") else number
+    share = share_of(text)
     if not 0 < share < 1:
         raise InvalidRequest("A canary's share lies between 0 and 100 %.", param="share")
     return share
