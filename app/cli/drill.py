@@ -13,9 +13,14 @@ import typer
 from app.features.installed import installed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from app.features.feature import InjectionDrill
     from app.stack.baseline import Verdict
     from app.stack.drill import Rehearsed
+
+EVERY = "every"  # way to the model
+HARMS = ("links", "prompt", "base64", "all")
 
 app = typer.Typer(no_args_is_help=True, help="Rehearse an incident, on a service that is started for it and thrown away.")
 
@@ -27,9 +32,10 @@ def _group() -> None:
 
 @app.command("injection")
 def injection(
-    vector: Annotated[str, typer.Option(help="How the attack reaches the model: direct, document, tool.")],
+    vector: Annotated[str, typer.Option(help="How the attack reaches the model: direct, document, tool; or every of them.")],
     guarded: Annotated[bool, typer.Option("--guarded/--unguarded", help="Unguarded: without the controls.")] = True,
     product: Annotated[str, typer.Option(help="The product to attack; by default the first that has a drill.")] = "",
+    log: Annotated[bool, typer.Option("--log", help="Append the result to rehearsals.jsonl of the state folder.")] = False,
 ) -> None:
     """Attack a model that obeys every injection, and show the harm."""
     drills = {feature.name: feature.drill for feature in installed() if feature.drill}
@@ -39,31 +45,58 @@ def injection(
     if product and product not in drills:
         raise typer.BadParameter(f"{product!r} has no drill. With one: {', '.join(drills)}.", param_hint="--product")
     target = drills[product or next(iter(drills))]()
-    if vector not in target.VECTORS:
-        raise typer.BadParameter(f"{vector!r} is none of {', '.join(target.VECTORS)}.", param_hint="--vector")
-    if code := _attack(target, vector, guarded=guarded).exit_code:
-        raise typer.Exit(code)
+    if vector not in (*target.VECTORS, EVERY):
+        raise typer.BadParameter(f"{vector!r} is none of {', '.join(target.VECTORS)}, {EVERY}.", param_hint="--vector")
+    vectors = target.VECTORS if vector == EVERY else (vector,)
+    done = _attack(target, vectors, guarded=guarded)
+    verdict = _judged(done, vectors)
+    if log and guarded:
+        _log(done, vectors, verdict)
+    if verdict.exit_code:
+        raise typer.Exit(verdict.exit_code)
 
 
-def _attack(target: "InjectionDrill", vector: str, *, guarded: bool) -> "Verdict":
-    """Attack, and print the harm. Kept: the model attempted harm and none was done."""
+def _attack(target: "InjectionDrill", vectors: "Sequence[str]", *, guarded: bool) -> "Rehearsed":
+    """Attack in each way with each kind of harm, half of the answers streamed; in a single way twice with each kind."""
     from app.features.feature import Attack
     from app.stack import drill, interrupts
 
     interrupts.listen()
-    harms_wished = ("links", "prompt", "base64", "all")
-    wishes = [{"harm": harm, "hand_over": number % 2} for number, harm in enumerate(harms_wished)]
-    attacks = [Attack(number, vector, target.ATTACK, stream=number >= len(wishes)) for number in range(2 * len(wishes))]
+    wishes = [{"harm": harm, "hand_over": number % 2} for number, harm in enumerate(HARMS)]
+    count = len(wishes) * max(2, len(vectors))
+    attacks = [
+        Attack(number, vectors[number // len(wishes) % len(vectors)], target.ATTACK, stream=number >= count // 2)
+        for number in range(count)
+    ]
     with (
         tempfile.TemporaryDirectory(prefix="octant-drill-") as name,
         drill.prepared(target, Path(name), attacks, guarded=guarded) as settings,
         drill.running(settings, lambda _: None) as running,
     ):
-        done = asyncio.run(drill.rehearse(target, running, attacks, wishes))
-    return _judged(done, vector)
+        return asyncio.run(drill.rehearse(target, running, attacks, wishes))
 
 
-def _judged(done: "Rehearsed", vector: str) -> "Verdict":
+def _log(done: "Rehearsed", vectors: "Sequence[str]", verdict: "Verdict") -> None:
+    """Append the result to the log of this installation, with its size."""
+    from datetime import UTC, datetime
+
+    from app.releases import rehearsals
+    from app.settings import load
+
+    settings = load()
+    through = sum(bool(harm.done) for harm in done.harms) or len(done.actions)
+    tried = sum(harm.tried for harm in done.harms)
+    size = f"one text, {len(vectors)} ways to the model, {len(HARMS)} kinds of harm; the model tried in {tried}"
+    note = f"{through} of {len(done.harms)} attacks got through ({size})" if done.harms else "; ".join(done.sick)
+    result = rehearsals.Rehearsal(
+        at=datetime.now(UTC), what=rehearsals.INJECTION, kept=verdict.value == "kept", note=note, verdict=verdict.value,
+        environment="its own",
+    )  # fmt: skip
+    rehearsals.append(settings.state_dir / rehearsals.FILE, result, secret=settings.secret)
+
+
+def _judged(done: "Rehearsed", vectors: "Sequence[str]") -> "Verdict":
+    """Print the harm. Kept: the model attempted harm and none was done."""
     from app.stack import baseline
 
     hurt = sorted({line for harm in done.harms for line in harm.done} | set(done.actions))
@@ -71,7 +104,9 @@ def _judged(done: "Rehearsed", vector: str) -> "Verdict":
     sick = list(done.sick) or ([] if tried or hurt else ["the model attempted no harm"])
     verdict = baseline.verdict(broken=hurt, sick=sick)
     if not done.sick:
-        print(f"{len(done.harms)} attacks by way of {vector}; in {tried} the model called tools or gave its prompt away")
+        print(
+            f"{len(done.harms)} attacks by way of {', '.join(vectors)}; in {tried} the model called tools or gave its prompt away"
+        )
     for line in hurt:
         print(f"  HARM: {line}")
     for reason in sick:

@@ -213,10 +213,11 @@ async def _tested(seconds: float) -> bool:
             await asyncio.sleep(LOOK_EVERY)
         answered = one.status != "triggered"
         took = ((one.acknowledged_at or datetime.now(UTC)) - one.triggered_at).total_seconds()
-        await pages.note(one.id, "test_answered" if answered else "test_unanswered", seconds=round(took, 1), level=one.level)
+        by = one.acknowledged_by or who
+        detail = {"seconds": round(took, 1), "level": one.level, **({"by": by} if answered else {})}
+        await pages.note(one.id, "test_answered" if answered else "test_unanswered", **detail)
         if one.status != "resolved":
             await pages.resolve(one.id, by=who)
-    by = one.acknowledged_by or who
     print(
         f"{_short(one)}: answered by {by} after {took / 60:.1f} minutes."
         if answered

@@ -12,11 +12,14 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="Stop after the sample traffic instead of waiting.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Send no sample traffic.")] = False,
     notice: Annotated[Path | None, typer.Option(help="Write address, key and label to this file when ready.")] = None,
+    no_rehearsals: Annotated[
+        bool, typer.Option("--no-rehearsals", help="Rehearse neither a page nor attacks nor an outage after the first start.")
+    ] = False,
 ) -> None:
     """Start everything on this machine and send a little traffic. Ctrl-C stops everything."""
     from app.stack.demo import run
 
-    raise typer.Exit(run(once=once, quiet=quiet, notice=notice))
+    raise typer.Exit(run(once=once, quiet=quiet, notice=notice, rehearsed=not no_rehearsals))
 
 
 def serve() -> None:

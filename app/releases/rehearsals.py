@@ -21,6 +21,7 @@ from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from app.domain.errors import Misconfigured
 
+FILE = "rehearsals.jsonl"  # of this installation, in its state folder
 OUTAGE = "outage"  # of a provider: `make outage`
 ROLLBACK = "rollback"  # of every kind of pin and the kill switch: `octant rehearse`
 INJECTION = "injection"  # the injection gate: `make injection ARGS=--log`
@@ -96,6 +97,11 @@ def read(path: Path) -> list[Rehearsal]:
         except ValidationError as error:
             raise Misconfigured(f"{path}, line {number}, is no rehearsal: {error.errors()[0]['msg']}") from None
     return sorted(found, key=lambda rehearsal: rehearsal.at)
+
+
+def here(state_dir: Path) -> list[Rehearsal]:
+    """The rehearsals that this installation's state folder holds, oldest first. Raises Misconfigured for an invalid line."""
+    return read(state_dir / FILE)
 
 
 def verify(path: Path, secret: bytes) -> LogCheck:

@@ -9,18 +9,19 @@ import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
 from app.settings import EvalsSettings, Settings, load
-from app.stack import embedded, interrupts, setup, traffic, vendors, welcome
+from app.stack import embedded, interrupts, programme, setup, traffic, vendors, welcome
 from app.stack.embedded import embedded_postgres, embedded_valkey
 from app.stack.keeper import CLEANING, kept
 from app.stack.port_claims import PortClaims
 from app.stack.private import keep_private
 from app.stack.processes import Watched, child, stop_left_overs, wait_for
+from app.stack.receiver import DemoReceiver
 from app.stack.running import SIMULATOR, Demo, note_of, noted
 from app.stack.stop_times import stop_seconds
 from app.stack.vendor_keys import KeyChecks
@@ -59,23 +60,30 @@ class _Progress:
         print(f"  {time.monotonic() - self._started:5.1f} s  {what}", flush=True)
 
 
-def run(*, once: bool, quiet: bool = False, notice: Path | None = None) -> int:
+def run(*, once: bool, quiet: bool = False, notice: Path | None = None, rehearsed: bool = True) -> int:
     """Start everything, send traffic, wait. Returns the exit code: 0 after a stop, 3 when a part died.
 
     ``once`` stops after the traffic, with exit code 1 if a sample's status is not the expected one. ``quiet`` sends no traffic;
-    ``notice`` is a file for the service's address, a key and the label, written once the service is ready.
+    ``notice`` is a file for the service's address, a key and the label, written once the service is ready. ``rehearsed``: the
+    first start of a state folder plays its programme, in development, unless it is one of the two before.
     """
     interrupts.listen()
     try:
         settings, tell = load(), _Progress()
+        rehearsed = rehearsed and not (once or quiet) and settings.environment == "development"
         keep_private(settings.state_dir)
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         folder = settings.state_dir
         parts = everything(settings, tell, scored=not (once or quiet))
-        with kept(folder / LOCK, lambda: _stop_left_overs(folder)), _only_one(folder), parts as running:
+        with (
+            kept(folder / LOCK, lambda: _stop_left_overs(folder)),
+            _only_one(folder),
+            _pages_taken(settings if rehearsed else None) as receiver,
+            parts as running,
+        ):
             try:
-                with _noted(running):
-                    return _show(running, once=once, quiet=quiet, notice=notice)
+                with _noted(running, receiver):
+                    return _show(running, once=once, quiet=quiet, notice=notice, rehearsed=rehearsed, receiver=receiver)
             except interrupts.Interrupted:
                 _say("\nStopping.")
                 raise
@@ -84,12 +92,28 @@ def run(*, once: bool, quiet: bool = False, notice: Path | None = None) -> int:
         return 0
 
 
-def _noted(running: Running) -> AbstractContextManager[None]:
+@contextmanager
+def _pages_taken(settings: Settings | None) -> Generator[DemoReceiver | None, None, None]:
+    """Take the demo's pages until the end of the block. None without settings, and where they name receivers themselves."""
+    if settings is None or settings.paging.receivers:
+        yield None
+        return
+    receiver = DemoReceiver(settings.secret, _say)
+    os.environ.update(receiver.environment)
+    with receiver.listening():
+        yield receiver
+
+
+def _noted(running: Running, receiver: DemoReceiver | None) -> AbstractContextManager[None]:
     """Let `octant` find this demo; a demo that plays staging or production is found by its settings alone."""
-    return noted(running.note) if running.settings.environment == "development" else nullcontext()
+    if running.settings.environment != "development":
+        return nullcontext()
+    return noted(replace(running.note, env={**running.note.env, **(receiver.environment if receiver else {})}))
 
 
-def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None) -> int:
+def _show(
+    running: Running, *, once: bool, quiet: bool, notice: Path | None, rehearsed: bool, receiver: DemoReceiver | None
+) -> int:
     keys = setup.keys(running.settings)
     if notice:
         notice.write_text(json.dumps({"url": running.url, "key": keys[running.settings.demo_tenant], "label": running.label}))
@@ -110,7 +134,10 @@ def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None) -> 
         return 0 if as_expected else UNEXPECTED
     if not once:
         _say("\nRunning. Ctrl-C stops everything.")
-    return _watch(running.parts)
+    if not rehearsed:
+        return _watch(running.parts)
+    with programme.playing(running.settings, running.url, _say, receiver) as step:
+        return _watch(running.parts, step)
 
 
 def _say(line: str) -> None:
@@ -242,9 +269,10 @@ def _valkey(folder: Path) -> Watched:
     return Watched("valkey", int((home / "valkey.pid").read_text()), home / "valkey.log")
 
 
-def _watch(parts: list[Watched]) -> int:
-    """Wait until a part dies."""
+def _watch(parts: list[Watched], step: Callable[[], None] = lambda: None) -> int:
+    """Wait until a part dies. ``step`` is called again and again meanwhile."""
     while not (dead := _dead(parts)):
+        step()
         time.sleep(0.3)
     for part in dead:
         print(f"\n{part.name} died; stopping the rest. Its log ends:\n{part.last_lines()}", file=sys.stderr, flush=True)

@@ -16,7 +16,7 @@ from app.console.readiness.answers import Evidence
 from app.oncall.gamedays import FOLDER as GAMEDAY_FOLDER
 from app.oncall.rota.covers import FILE, Covers
 from app.oncall.runbook.pages import FOLDER
-from app.releases.rehearsals import Rehearsal, read
+from app.releases.rehearsals import Rehearsal, here, read
 from app.releases.releases import Releases
 from app.security.keys.administration import KeyAdministration
 
@@ -68,8 +68,12 @@ class Sources:
         return Covers(self.engine, file=self.state_dir / FILE)
 
     def rehearsals(self, what: str) -> Sequence[Rehearsal]:
-        """The rehearsals of one kind, oldest first. Raises Misconfigured for a log that cannot be read."""
-        return [one for one in read(self.rehearsals_file) if one.what == what]
+        """The rehearsals of one kind, oldest first: of the log that came with the code, and of this installation's own.
+
+        Raises Misconfigured for a log that cannot be read.
+        """
+        both = [*read(self.rehearsals_file), *here(self.state_dir)]
+        return sorted((one for one in both if one.what == what), key=lambda one: one.at)
 
     def gamedays(self, *scenarios: str) -> Sequence[GameDay]:
         """The game days of these scenarios, oldest first. A line that is none is passed over."""

@@ -10,6 +10,8 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+DEMO_RECEIVER = "the demo's receiver"  # acknowledges the demo's own test page: a machine, so it shows no person's time
+
 _FIGURES = text(
     """
     SELECT date_trunc('week', triggered_at AT TIME ZONE :zone) AS week, count(*) AS pages, count(acknowledged_at) AS acknowledged,
@@ -51,15 +53,23 @@ async def figures(engine: AsyncEngine, since: datetime, until: datetime, zone: s
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """One test of the pager. ``seconds``: until the answer, or until the wait ended without one."""
+    """One test of the pager. ``seconds``: until the answer, or until the wait ended without one. ``by``: who answered."""
 
     at: datetime
     answered: bool
     seconds: float
+    by: str = ""
+
+    @property
+    def by_a_machine(self) -> bool:
+        """Whether the demo's own receiver answered, so that no person's time is known."""
+        return self.by == DEMO_RECEIVER
 
 
 async def newest_test(engine: AsyncEngine) -> Tested | None:
     """The newest test that has ended, from `octant oncall page --test`; None where there was none."""
     async with engine.connect() as connection:
         row = (await connection.execute(_TESTED)).one_or_none()
-    return Tested(row.at, row.event == "test_answered", float(row.detail.get("seconds", 0))) if row else None
+    if row is None:
+        return None
+    return Tested(row.at, row.event == "test_answered", float(row.detail.get("seconds", 0)), str(row.detail.get("by", "")))

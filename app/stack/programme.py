@@ -1,0 +1,149 @@
+"""What a demo lives through after its first start: a page, attacks and an outage, each rehearsed for real.
+
+Each part is the command that an operator types, so it stores its result where that command does, and the command makes it again.
+The parts run one after the other, at a low priority, and on services of their own but for the page: the demo's callers meet no
+fault. A part that has left its result in this state folder is not played again.
+"""
+
+import asyncio
+import re
+import sys
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from app.features.installed import installed
+from app.settings import Settings
+from app.stack import interrupts
+from app.stack.processes import Watched, child
+from app.stack.receiver import DemoReceiver
+
+NICE = 10
+STOP_SECONDS = 40.0  # a part stops a whole service
+PAGE, INJECTION, GAMEDAY = "page", "injection", "gameday"
+SCENARIO = "provider-outage"
+JUDGED = ("kept", "not kept")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part. ``seconds``: about how long on two cores; ``verdict``: matches the line of its output that has the result."""
+
+    name: str
+    title: str
+    seconds: int
+    command: tuple[str, ...]
+    verdict: re.Pattern[str]
+
+
+PARTS = (
+    Part(PAGE, "a test page", 5, ("oncall", "page", "--test", "--wait", "60s"), re.compile(r"(answered by .*|No answer.*)")),
+    Part(
+        INJECTION, "12 prompt injections", 15, ("drill", "injection", "--vector", "every", "--log"),
+        re.compile(r"((?:NOT )?contained: .*|NOT contained.*|not judged: .*)"),
+    ),
+    Part(GAMEDAY, "an outage of a provider", 70, ("drill", "gameday", SCENARIO), re.compile(r"\*\*Verdict:\*\* (.*)")),
+)  # fmt: skip
+
+
+def due(settings: Settings, *, paged: bool) -> list[Part]:
+    """The parts without a result in the state folder. ``paged``: whether the demo's own receiver takes its pages."""
+    from app.console.readiness.sources import gamedays
+    from app.releases.rehearsals import INJECTION as ATTACKED
+    from app.releases.rehearsals import here
+
+    done = {
+        PAGE: not paged or asyncio.run(_page_tested(settings)),
+        INJECTION: not any(feature.drill for feature in installed())
+        or any(one.what == ATTACKED and one.verdict in JUDGED for one in here(settings.state_dir)),
+        GAMEDAY: any(one.scenario == SCENARIO and one.verdict in JUDGED for one in gamedays(settings.state_dir)),
+    }
+    return [part for part in PARTS if not done[part.name]]
+
+
+async def _page_tested(settings: Settings) -> bool:
+    from app.oncall.paging.figures import newest_test
+    from app.stores import build_engine
+
+    engine = build_engine(settings, pooled=False)
+    try:
+        return await newest_test(engine) is not None
+    finally:
+        await engine.dispose()
+
+
+class Programme:
+    """Plays parts one after the other; `step` looks after the one that runs."""
+
+    def __init__(self, parts: Sequence[Part], folder: Path, tell: Callable[[str], None], receiver: DemoReceiver | None) -> None:
+        """Nothing runs yet. ``folder``: the state folder."""
+        self._waiting = list(parts)
+        self._folder = folder
+        self._tell = tell
+        self._receiver = receiver
+        self._running = ExitStack()
+        self._now: tuple[Part, Watched, float] | None = None
+
+    def step(self) -> None:
+        """Start the next part, or report the verdict of one that has ended. Never waits."""
+        if self._now is None:
+            if self._waiting:
+                self._begin(self._waiting.pop(0))
+            return
+        part, process, began = self._now
+        code = process.process.poll() if process.process else 0
+        if code is None:
+            return
+        self.stop()
+        self._tell(f"{_outcome(part, code, process.log)} ({time.monotonic() - began:.0f} s)")
+
+    def stop(self) -> None:
+        """End the part that runs, with all that it started."""
+        self._now = None
+        self._running.close()
+        if self._receiver:
+            self._receiver.acknowledges = False
+
+    def _begin(self, part: Part) -> None:
+        if self._receiver:
+            self._receiver.acknowledges = part.name == PAGE
+        command = [sys.executable, "-m", "app.cli", *part.command]
+        with interrupts.held_back():
+            process = self._running.enter_context(
+                child(f"rehearsal-{part.name}", command, self._folder, stop_seconds=STOP_SECONDS)
+            )
+            psutil.Process(process.pid).nice(NICE)  # all that it starts inherits this
+            self._now = part, process, time.monotonic()
+
+
+def _outcome(part: Part, code: int, log: Path) -> str:
+    """One line: the part, and its result as its own output has it."""
+    printed = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    found = part.verdict.findall(printed)
+    words = found[-1] if found else next(iter(printed.strip().splitlines()[-1:]), "it printed nothing")
+    return f"Rehearsed {part.title}: {words}" if code == 0 else f"Rehearsed {part.title}: FAILED, {words} (exit code {code})"
+
+
+@contextmanager
+def playing(
+    settings: Settings, url: str, tell: Callable[[str], None], receiver: DemoReceiver | None
+) -> Generator[Callable[[], None], None, None]:
+    """Announce the parts that are due, and yield the step that plays them. At the end of the block nothing of them runs."""
+    with interrupts.held_back():  # no event loop's inside is broken into
+        parts = due(settings, paged=receiver is not None)
+    if parts:
+        *first, last = [part.title for part in parts]
+        listed = " and ".join(filter(None, (", ".join(first), last)))
+        tell(
+            f"\nMeanwhile this demo rehearses {listed}: about {sum(part.seconds for part in parts)} s; see {url}/console/gameday;"
+            " `octant demo --no-rehearsals` leaves it out."
+        )
+    programme = Programme(parts, settings.state_dir, tell, receiver)
+    try:
+        yield programme.step
+    finally:
+        programme.stop()

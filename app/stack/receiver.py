@@ -1,0 +1,96 @@
+"""The demo's own receiver of pages: prints each page, and acknowledges the one test that the demo itself sends.
+
+A demo pages no person: without a receiver its pager could not be tried at all. A page that is none of the demo's own stays open
+until a person acknowledges it, so the times to an answer are people's.
+"""
+
+import hmac
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from app.oncall.paging.figures import DEMO_RECEIVER
+
+MOST_BYTES = 600_000  # a page has 512 KB at most
+FRESH_SECONDS = 300  # of a signature (Standard Webhooks)
+ACK_SECONDS = 60.0
+SHOWN = 300  # characters of a page's title
+
+
+class DemoReceiver:
+    """Listens from its making on; it answers within `listening`. ``acknowledges``: whether a test page is acknowledged now."""
+
+    def __init__(self, secret: bytes, tell: Callable[[str], None]) -> None:
+        """``secret``: the service's, which signs its pages; ``tell`` prints a line."""
+        self._secret = secret
+        self._tell = tell
+        self.acknowledges = False
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            timeout = 10.0
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(min(int(self.headers.get("content-length") or 0), MOST_BYTES))
+                signed = receiver.signed(self.headers.get, body)
+                self.send_response(204 if signed else 401)
+                self.send_header("content-length", "0")
+                self.end_headers()
+                self.wfile.flush()
+                if signed:
+                    receiver.take(body)
+
+            def log_message(self, *_: object) -> None:
+                """Print nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings of a service that pages here. No Prometheus runs beside a demo, so no watchdog is missed."""
+        return {
+            "OCTANT_PAGING__RECEIVERS": '["webhook"]',
+            "OCTANT_PAGING__WEBHOOK_URL": f"http://127.0.0.1:{self._server.server_port}/page",
+            "OCTANT_PAGING__WATCHDOG_AFTER": "0",
+        }
+
+    @contextmanager
+    def listening(self) -> Generator[None, None, None]:
+        """Answer until the end of the block."""
+        thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._server.shutdown()
+            self._server.server_close()
+            thread.join()
+
+    def signed(self, header: Callable[[str], str | None], body: bytes) -> bool:
+        """Whether the demo's service sent this just now (Standard Webhooks)."""
+        from app.security.webhooks import secret_of, signature
+
+        sent_at = header("webhook-timestamp") or ""
+        if not sent_at.isdecimal() or abs(time.time() - int(sent_at)) > FRESH_SECONDS:
+            return False
+        expected = signature(secret_of(self._secret, ""), header("webhook-id") or "", int(sent_at), body)
+        return hmac.compare_digest(expected.encode(), (header("webhook-signature") or "").encode())
+
+    def take(self, body: bytes) -> None:
+        """Print a page that calls, or acknowledge it where it is the demo's own test."""
+        message = json.loads(body)
+        if message.get("type") != "page.trigger":
+            return
+        page, title = str(message["data"]["page"]), str(message["data"]["summary"])
+        if message["data"].get("test") and self.acknowledges:
+            command = [sys.executable, "-m", "app.cli", "oncall", "ack", page, "--as", DEMO_RECEIVER]
+            subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=ACK_SECONDS, check=False)
+            return
+        shown = "".join(letter if letter.isprintable() else " " for letter in title)[:SHOWN]
+        self._tell(f"PAGE: {shown}\n  `octant oncall ack {page[:8]} --as YOU` acknowledges it.")
