@@ -218,11 +218,8 @@ async def _tested(seconds: float) -> bool:
         await pages.note(one.id, "test_answered" if answered else "test_unanswered", **detail)
         if one.status != "resolved":
             await pages.resolve(one.id, by=who)
-    print(
-        f"{_short(one)}: answered by {by} after {took / 60:.1f} minutes."
-        if answered
-        else f"No answer in {took / 60:.1f} minutes."
-    )
+    time_taken = f"{took:.1f} s" if took < 60 else f"{took / 60:.1f} minutes"
+    print(f"{_short(one)}: answered by {by} after {time_taken}." if answered else f"No answer in {time_taken}.")
     return answered
 
 

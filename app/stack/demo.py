@@ -79,14 +79,17 @@ def run(*, once: bool, quiet: bool = False, notice: Path | None = None, rehearse
             kept(folder / LOCK, lambda: _stop_left_overs(folder)),
             _only_one(folder),
             _pages_taken(settings if rehearsed else None) as receiver,
+            programme.playing(folder, _say, receiver) as rehearsals,
             parts as running,
         ):
             try:
                 with _noted(running, receiver):
-                    return _show(running, once=once, quiet=quiet, notice=notice, rehearsed=rehearsed, receiver=receiver)
+                    return _show(running, once=once, quiet=quiet, notice=notice, rehearsals=rehearsals if rehearsed else None)
             except interrupts.Interrupted:
                 _say("\nStopping.")
                 raise
+            finally:
+                rehearsals.hurry()
     except interrupts.Interrupted:
         _say("Stopped.")
         return 0
@@ -111,9 +114,7 @@ def _noted(running: Running, receiver: DemoReceiver | None) -> AbstractContextMa
     return noted(replace(running.note, env={**running.note.env, **(receiver.environment if receiver else {})}))
 
 
-def _show(
-    running: Running, *, once: bool, quiet: bool, notice: Path | None, rehearsed: bool, receiver: DemoReceiver | None
-) -> int:
+def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None, rehearsals: programme.Programme | None) -> int:
     keys = setup.keys(running.settings)
     if notice:
         notice.write_text(json.dumps({"url": running.url, "key": keys[running.settings.demo_tenant], "label": running.label}))
@@ -134,10 +135,9 @@ def _show(
         return 0 if as_expected else UNEXPECTED
     if not once:
         _say("\nRunning. Ctrl-C stops everything.")
-    if not rehearsed:
-        return _watch(running.parts)
-    with programme.playing(running.settings, running.url, _say, receiver) as step:
-        return _watch(running.parts, step)
+    if rehearsals:
+        rehearsals.begin(running.settings, running.url)
+    return _watch(running.parts, rehearsals.step if rehearsals else lambda: None)
 
 
 def _say(line: str) -> None:
@@ -269,7 +269,7 @@ def _valkey(folder: Path) -> Watched:
     return Watched("valkey", int((home / "valkey.pid").read_text()), home / "valkey.log")
 
 
-def _watch(parts: list[Watched], step: Callable[[], None] = lambda: None) -> int:
+def _watch(parts: list[Watched], step: Callable[[], None]) -> int:
     """Wait until a part dies. ``step`` is called again and again meanwhile."""
     while not (dead := _dead(parts)):
         step()

@@ -9,7 +9,7 @@ import asyncio
 import re
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,29 +77,46 @@ async def _page_tested(settings: Settings) -> bool:
 
 
 class Programme:
-    """Plays parts one after the other; `step` looks after the one that runs."""
+    """Plays parts one after the other: `begin` once, `step` again and again, `hurry` when the demo begins to stop."""
 
-    def __init__(self, parts: Sequence[Part], folder: Path, tell: Callable[[str], None], receiver: DemoReceiver | None) -> None:
-        """Nothing runs yet. ``folder``: the state folder."""
-        self._waiting = list(parts)
+    def __init__(self, folder: Path, tell: Callable[[str], None], receiver: DemoReceiver | None) -> None:
+        """Nothing runs yet. ``folder``: the state folder. ``receiver``: the demo's own, None where pages go elsewhere."""
+        self._waiting: list[Part] = []
         self._folder = folder
         self._tell = tell
         self._receiver = receiver
         self._running = ExitStack()
         self._now: tuple[Part, Watched, float] | None = None
 
+    def begin(self, settings: Settings, url: str) -> None:
+        """Announce the parts that are due on this running demo."""
+        with interrupts.held_back():  # no event loop's inside is broken into
+            self._waiting = due(settings, paged=self._receiver is not None)
+        if not self._waiting:
+            return
+        *first, last = [part.title for part in self._waiting]
+        listed = " and ".join(filter(None, (", ".join(first), last)))
+        self._tell(
+            f"\nMeanwhile this demo rehearses {listed}: about {sum(part.seconds for part in self._waiting)} s; see"
+            f" {url}/console/gameday; `octant demo --no-rehearsals` leaves it out."
+        )
+
     def step(self) -> None:
         """Start the next part, or report the verdict of one that has ended. Never waits."""
         if self._now is None:
             if self._waiting:
-                self._begin(self._waiting.pop(0))
+                self._start(self._waiting.pop(0))
             return
         part, process, began = self._now
         code = process.process.poll() if process.process else 0
-        if code is None:
-            return
-        self.stop()
-        self._tell(f"{_outcome(part, code, process.log)} ({time.monotonic() - began:.0f} s)")
+        if code is not None:
+            self.stop()
+            self._tell(f"{_outcome(part, code, process.log)} ({time.monotonic() - began:.0f} s)")
+
+    def hurry(self) -> None:
+        """Ask the part that runs to stop, without waiting: it stops beside the demo's own parts."""
+        if self._now and self._now[1].process:
+            self._now[1].process.terminate()
 
     def stop(self) -> None:
         """End the part that runs, with all that it started."""
@@ -108,7 +125,7 @@ class Programme:
         if self._receiver:
             self._receiver.acknowledges = False
 
-    def _begin(self, part: Part) -> None:
+    def _start(self, part: Part) -> None:
         if self._receiver:
             self._receiver.acknowledges = part.name == PAGE
         command = [sys.executable, "-m", "app.cli", *part.command]
@@ -129,21 +146,10 @@ def _outcome(part: Part, code: int, log: Path) -> str:
 
 
 @contextmanager
-def playing(
-    settings: Settings, url: str, tell: Callable[[str], None], receiver: DemoReceiver | None
-) -> Generator[Callable[[], None], None, None]:
-    """Announce the parts that are due, and yield the step that plays them. At the end of the block nothing of them runs."""
-    with interrupts.held_back():  # no event loop's inside is broken into
-        parts = due(settings, paged=receiver is not None)
-    if parts:
-        *first, last = [part.title for part in parts]
-        listed = " and ".join(filter(None, (", ".join(first), last)))
-        tell(
-            f"\nMeanwhile this demo rehearses {listed}: about {sum(part.seconds for part in parts)} s; see {url}/console/gameday;"
-            " `octant demo --no-rehearsals` leaves it out."
-        )
-    programme = Programme(parts, settings.state_dir, tell, receiver)
+def playing(folder: Path, tell: Callable[[str], None], receiver: DemoReceiver | None) -> Generator[Programme, None, None]:
+    """A programme, of which nothing runs after the end of the block."""
+    programme = Programme(folder, tell, receiver)
     try:
-        yield programme.step
+        yield programme
     finally:
         programme.stop()
