@@ -89,7 +89,7 @@ def _log(done: "Rehearsed", vectors: "Sequence[str]", verdict: "Verdict") -> Non
     size = f"one text, {len(vectors)} ways to the model, {len(HARMS)} kinds of harm; the model tried in {tried}"
     note = f"{through} of {len(done.harms)} attacks got through ({size})" if done.harms else "; ".join(done.sick)
     result = rehearsals.Rehearsal(
-        at=datetime.now(UTC), what=rehearsals.INJECTION, kept=verdict.value == "kept", note=note, verdict=verdict.value,
+        at=datetime.now(UTC), what=rehearsals.ATTACKED, kept=verdict.value == "kept", note=note, verdict=verdict.value,
         environment="its own",
     )  # fmt: skip
     rehearsals.append(settings.state_dir / rehearsals.FILE, result, secret=settings.secret)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert, null, select
+from sqlalchemy import func, insert, null, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.errors import Misconfigured
@@ -36,6 +36,13 @@ async def ever_live(engine: AsyncEngine) -> frozenset[str]:
     """The ids of all releases that were ever live; their files are immutable."""
     async with engine.connect() as connection:
         return frozenset((await connection.execute(select(manifests.c.id))).scalars())
+
+
+async def first_live(engine: AsyncEngine) -> datetime | None:
+    """When a release was first live on this database; None where none was."""
+    async with engine.connect() as connection:
+        found: datetime | None = await connection.scalar(select(func.min(activations.c.at)))
+    return found
 
 
 def path_of(history: Sequence[Activation]) -> list[str]:

@@ -25,9 +25,10 @@ FILE = "rehearsals.jsonl"  # of this installation, in its state folder
 OUTAGE = "outage"  # of a provider: `make outage`
 ROLLBACK = "rollback"  # of every kind of pin and the kill switch: `octant rehearse`
 INJECTION = "injection"  # the injection gate: `make injection ARGS=--log`
+ATTACKED = "injection drill"  # a few attacks of one text: `octant drill injection --log`
 Verdict = Literal["kept", "not kept", "not judged"]
 _MAC, _KEY, _BEFORE = "mac", "key", "before"
-_LATER = ("verdict", "environment", "workers", "code", "steps")  # left out of a line where they are empty
+_LATER = ("verdict", "environment", "workers", "code", "steps", "key")  # left out of a line where they are empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Rehearsal:
     """One rehearsal. ``kept``: whether the promise was kept; ``note``: its result in a few words.
 
     ``verdict``: `not judged` where the system was sick before it began. ``workers``: how many were timed; ``code``: its version.
+    ``key``: the fingerprint of the secret that signed its line; empty for an unsigned one.
     """
 
     at: AwareDatetime
@@ -56,6 +58,7 @@ class Rehearsal:
     workers: int = 0
     code: str = ""
     steps: tuple[Step, ...] = ()
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from app.stack import interrupts
 from app.stack.processes import Watched, child
 from app.stack.receiver import DemoReceiver
 
+OCTANT = (sys.executable, "-m", "app.cli")
 NICE = 10
 STOP_SECONDS = 40.0  # a part stops a whole service
 PAGE, INJECTION, GAMEDAY = "page", "injection", "gameday"
@@ -53,8 +54,7 @@ PARTS = (
 def due(settings: Settings, *, paged: bool) -> list[Part]:
     """The parts without a result in the state folder. ``paged``: whether the demo's own receiver takes its pages."""
     from app.console.readiness.sources import gamedays
-    from app.releases.rehearsals import INJECTION as ATTACKED
-    from app.releases.rehearsals import here
+    from app.releases.rehearsals import ATTACKED, here
 
     done = {
         PAGE: not paged or asyncio.run(_page_tested(settings)),
@@ -128,7 +128,7 @@ class Programme:
     def _start(self, part: Part) -> None:
         if self._receiver:
             self._receiver.acknowledges = part.name == PAGE
-        command = [sys.executable, "-m", "app.cli", *part.command]
+        command = [*OCTANT, *part.command]
         with interrupts.held_back():
             process = self._running.enter_context(
                 child(f"rehearsal-{part.name}", command, self._folder, stop_seconds=STOP_SECONDS)
@@ -142,7 +142,9 @@ def _outcome(part: Part, code: int, log: Path) -> str:
     printed = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     found = part.verdict.findall(printed)
     words = found[-1] if found else next(iter(printed.strip().splitlines()[-1:]), "it printed nothing")
-    return f"Rehearsed {part.title}: {words}" if code == 0 else f"Rehearsed {part.title}: FAILED, {words} (exit code {code})"
+    if code == 0 and found:
+        return f"Rehearsed {part.title}: {words}"
+    return f"Rehearsed {part.title}: FAILED, {words} (exit code {code})"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ ORDER: tuple[State, ...] = ("proved", "gaps", "stale", "missing", "failing")
 WORDS = {"proved": "proved", "gaps": "proved, with gaps", "stale": "stale", "missing": "not proven", "failing": "failing"}
 SHORT = WORDS | {"gaps": "with a gap"}  # of one piece of evidence
 KINDS = {"proved": "good", "gaps": "warn", "stale": "warn", "missing": "none", "failing": "bad"}
+ELSEWHERE = "rehearsed elsewhere: the result came with the code"
 OLD = timedelta(days=30)  # a rehearsal or an eval run proves no more than this
 
 
@@ -67,6 +68,12 @@ class Answer:
 def aged(at: datetime, now: datetime, *, most: timedelta = OLD) -> State:
     """The state of evidence that was established ``at``: stale after ``most``."""
     return "proved" if now - at <= most else "stale"
+
+
+def rehearsed(at: datetime, now: datetime, *, kept: bool, whole: bool = True) -> State:
+    """The state of a rehearsal. ``kept``: its promise. Not ``whole``: small, of another installation, or without a person."""
+    state = aged(at, now) if kept else "failing"
+    return "gaps" if state == "proved" and not whole else state
 
 
 def missing(name: str, value: str, command: str) -> Evidence:

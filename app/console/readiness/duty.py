@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from app.console import formats
-from app.console.readiness.answers import Answer, Evidence, State, aged, missing
+from app.console.readiness.answers import Answer, Evidence, State, aged, missing, rehearsed
 from app.console.readiness.sources import Sources
 from app.domain.errors import Misconfigured
 from app.oncall.paging.figures import Figures, figures, newest_test
@@ -81,8 +81,12 @@ async def _tested(sources: Sources) -> Evidence:
     if test is None:
         return missing("Test of the pager", "the pager was never tested here", "octant oncall page --test")
     took = formats.span(timedelta(seconds=test.seconds))
-    value = f"a test page was answered after {took}" if test.answered else f"a test page had no answer within {took}"
+    by = f" by {test.by}" if test.by else ""
+    value = f"a test page was answered{by} after {took}" if test.answered else f"a test page had no answer within {took}"
     held: State = aged(test.at, sources.now) if test.answered else "failing"
+    if test.answered and test.by_a_machine:
+        value = f"a test page reached {test.by}, a machine, which acknowledged it after {took}: no person's answer is known"
+        held = rehearsed(test.at, sources.now, kept=True, whole=False)
     return Evidence(name="Test of the pager", value=value, state=held, at=test.at, command="octant oncall page --test")
 
 

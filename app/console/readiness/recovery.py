@@ -1,24 +1,36 @@
 """Error recovery: the newest rehearsed outage, and calls that a second model answered."""
 
+import asyncio
+from datetime import UTC, datetime, time
+
 from app.audit.overview import overview
 from app.console import formats
-from app.console.readiness.answers import Answer, Evidence, State, aged, missing
+from app.console.readiness.answers import ELSEWHERE, Answer, Evidence, State, missing, rehearsed
 from app.console.readiness.observability import DAY
 from app.console.readiness.sources import Sources
 from app.domain.errors import Misconfigured
+from app.oncall.runbook.pages import read
 from app.releases.rehearsals import OUTAGE
 
 QUESTION = "If a model provider fails for half an hour at peak, how many of our users notice?"
 COMMAND = "make outage"
+PAGE = "provider-outage.md"
 SCENARIOS = ("provider-outage", "rate-limit-storm", "slow-first-token", "malformed-output")
 
 
 async def answer(sources: Sources) -> Answer:
     """Read the log of rehearsals and of game days, and the last day's fallbacks."""
-    found = [*_rehearsed(sources), *_played(sources)]
-    if not found:
-        found = [missing("Rehearsed outage", "no outage was rehearsed here", COMMAND)]
-    words = f"The newest rehearsal: {found[0].value}." if found[0].state != "missing" else "No outage was rehearsed here."
+    log, own = await _rehearsed(sources)
+    found = [*log, *_played(sources)] if own else [*_played(sources), *log]
+    if found and (own or found != log):
+        words = f"The newest rehearsal: {found[0].value}."
+    else:
+        words = "No outage was rehearsed here."
+        found += await asyncio.to_thread(_of_the_runbook, sources, await sources.began())
+        if all(ELSEWHERE in one.value for one in found):
+            found = [missing("Rehearsed outage", "no outage was rehearsed here", COMMAND), *found]
+        else:
+            words = f"The runbook's page was rehearsed here: {found[-1].value}."
     total = (await overview(sources.engine, sources.now - DAY, sources.now, DAY)).total
     if total.fallen_back:
         value = f"{formats.number(total.fallen_back, 'request')} of the last 24 h were answered by another model after a failure"
@@ -28,16 +40,32 @@ async def answer(sources: Sources) -> Answer:
     return Answer(axis="Recovery", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
 
-def _rehearsed(sources: Sources) -> list[Evidence]:
+async def _rehearsed(sources: Sources) -> tuple[list[Evidence], bool]:
+    """The newest one in the logs, and whether it is of this installation."""
     try:
-        log = sources.rehearsals(OUTAGE)
+        newest = await sources.newest(OUTAGE)
     except Misconfigured as error:
-        return [Evidence(name="Log of rehearsals", value=str(error), state="failing", command="octant rehearse verify")]
-    if not log:
+        return [Evidence(name="Log of rehearsals", value=str(error), state="failing", command="octant rehearse verify")], True
+    if newest is None:
+        return [], False
+    one = newest.rehearsal
+    state = rehearsed(one.at, sources.now, kept=one.kept, whole=newest.own)
+    value = (one.note or one.verdict) + ("" if newest.own else f" ({ELSEWHERE})")
+    return [Evidence(name="Rehearsed outage", value=value, state=state, at=one.at, command=COMMAND)], newest.own
+
+
+def _of_the_runbook(sources: Sources, began: datetime | None) -> list[Evidence]:
+    """The rehearsal that the page of an outage names; on the question of the runbook it counts in the same way."""
+    page = next((one for one in read(sources.root / "runbook") if one.name == PAGE), None)
+    if page is None or page.rehearsed is None:
         return []
-    newest = log[-1]
-    state: State = aged(newest.at, sources.now) if newest.kept else "failing"
-    return [Evidence(name="Rehearsed outage", value=newest.note or newest.verdict, state=state, at=newest.at, command=COMMAND)]
+    day, minutes = page.rehearsed
+    at = datetime.combine(day, time(0), UTC)
+    own = began is not None and day > began.date()
+    state = rehearsed(at, sources.now, kept=True, whole=own)
+    value = f"its commands contained an outage in {minutes:.1f} minutes" + ("" if own else f" ({ELSEWHERE})")
+    link = f"/console/runbook/{PAGE.removesuffix('.md')}"
+    return [Evidence(name="Page of the runbook", value=value, state=state, at=at, link=link, command="make runbook")]
 
 
 def _played(sources: Sources) -> list[Evidence]:
@@ -50,8 +78,11 @@ def _played(sources: Sources) -> list[Evidence]:
             for words, at in (("detected", one.detected), ("contained", one.contained), ("recovered", one.recovered))
             if at is not None
         )
-        state: State = aged(one.at, sources.now) if one.verdict == "kept" else "failing"
-        value = f"the promise was {one.verdict}" + (f"; {times}" if times else "")
+        judged = one.verdict in ("kept", "not kept")
+        state: State = rehearsed(one.at, sources.now, kept=one.verdict == "kept") if judged else "missing"
+        size = f", {one.answered:,} of {one.callers:,} requests answered, on a service of its own" if one.callers else ""
+        value = f"the promise was {one.verdict}" if judged else f"a game day without a verdict: {one.verdict}"
+        value += size + (f"; {times}" if times else "")
         link = f"/console/gameday/{one.report.removesuffix('.json')}" if one.report else ""
         command = f"octant drill gameday {name}"
         found.append(Evidence(name=f"Game day {name}", value=value, state=state, at=one.at, link=link, command=command))

@@ -3,8 +3,8 @@
 import asyncio
 
 from app.console import formats
-from app.console.readiness.answers import Answer, Evidence, State, aged, missing
-from app.console.readiness.sources import Sources
+from app.console.readiness.answers import ELSEWHERE, Answer, Evidence, State, missing, rehearsed
+from app.console.readiness.sources import Found, Sources
 from app.domain.errors import Misconfigured
 from app.releases.history import ROLLBACK as WENT_BACK
 from app.releases.rehearsals import ROLLBACK, Rehearsal, verify
@@ -17,17 +17,20 @@ UNREADABLE, NEVER = "The log of rehearsals cannot be read.", "The way back was n
 async def answer(sources: Sources) -> Answer:
     """Read the log of rehearsals and check its signatures; read the history of releases."""
     try:
-        log = sources.rehearsals(ROLLBACK)
+        counted = await sources.newest(ROLLBACK)
         signed = await asyncio.to_thread(verify, sources.rehearsals_file, sources.secret)
     except (Misconfigured, ValueError) as error:
         found = [Evidence(name="Log of rehearsals", value=str(error), state="failing", command="octant rehearse verify")]
         return Answer(axis="Rollback", question=QUESTION, words=UNREADABLE, evidence=found, command=COMMAND)
-    if not log:
+    if counted is None:
         found = [missing("Rehearsal", "none is in the log", COMMAND)]
         return Answer(axis="Rollback", question=QUESTION, words=NEVER, evidence=found, command=COMMAND)
-    newest = log[-1]
-    found = [_rehearsal(newest, sources), *_steps(newest)]
-    value = f"{signed.signed} lines signed here, {signed.foreign} with another secret, {signed.unsigned} unsigned"
+    newest = counted.rehearsal
+    found = [_rehearsal(counted, sources), *_steps(newest)]
+    value = (
+        f"{formats.number(signed.signed, 'line')} signed with this service's secret, {signed.foreign} with another,"
+        f" {signed.unsigned} unsigned"
+    )
     held: State = "failing" if signed.problems else "gaps" if signed.unsigned or signed.foreign else "proved"
     found.append(
         Evidence(name="Signatures", value="; ".join(signed.problems) or value, state=held, command="octant rehearse verify")
@@ -39,18 +42,20 @@ async def answer(sources: Sources) -> Answer:
         found.append(
             Evidence(name="In production", value=value, at=last.at, link="/console/releases", command="octant release history")
         )
-    return Answer(axis="Rollback", question=QUESTION, words=_words(newest, sources), evidence=found, command=COMMAND)
+    return Answer(axis="Rollback", question=QUESTION, words=_words(counted, sources), evidence=found, command=COMMAND)
 
 
 def _slowest(rehearsal: Rehearsal) -> float | None:
     return max((step.seconds for step in rehearsal.steps), default=None)
 
 
-def _rehearsal(newest: Rehearsal, sources: Sources) -> Evidence:
-    state = aged(newest.at, sources.now) if newest.kept else "failing"
+def _rehearsal(found: Found, sources: Sources) -> Evidence:
+    newest = found.rehearsal
+    state = rehearsed(newest.at, sources.now, kept=newest.kept, whole=found.own)
     where = f" on {newest.environment}" if newest.environment and newest.environment != "its own" else " on a service of its own"
     workers = f" with {formats.number(newest.workers, 'worker')}" if newest.workers else ""
-    return Evidence(name="Rehearsal", value=f"{newest.note}{where}{workers}", state=state, at=newest.at, command=COMMAND)
+    value = f"{newest.note}{where}{workers}" + ("" if found.own else f" ({ELSEWHERE})")
+    return Evidence(name="Rehearsal", value=value, state=state, at=newest.at, command=COMMAND)
 
 
 def _steps(newest: Rehearsal) -> list[Evidence]:
@@ -60,14 +65,15 @@ def _steps(newest: Rehearsal) -> list[Evidence]:
     return [Evidence(name="Each step", value=listed, at=newest.at, link="/console/releases")]
 
 
-def _words(newest: Rehearsal, sources: Sources) -> str:
+def _words(found: Found, sources: Sources) -> str:
+    newest = found.rehearsal
     back = [step.seconds for step in newest.steps if step.name.startswith("rollback") and "code" not in step.name]
-    ago = formats.span(sources.now - newest.at)
+    ago = formats.span(sources.now - newest.at) + " ago" + ("" if found.own else " elsewhere and not here")
     if not newest.kept:
-        return f"The rehearsal {ago} ago did not keep the promise: {newest.note}."
+        return f"The rehearsal {ago} did not keep the promise: {newest.note}."
     if not back or _slowest(newest) is None:
-        return f"Rehearsed {ago} ago: {newest.note}."
+        return f"Rehearsed {ago}: {newest.note}."
     return (
-        f"{max(back):.1f} s until the last worker answers with the earlier prompt, model, index or prices, rehearsed {ago} ago;"
+        f"{max(back):.1f} s until the last worker answers with the earlier prompt, model, index or prices, rehearsed {ago};"
         f" the slowest of {len(newest.steps)} steps took {_slowest(newest):.1f} s."
     )

@@ -1,10 +1,12 @@
 """Runbook: pages whose commands contained their fault in a rehearsal, pages read by a person, and placeholders."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 
 from app.console import formats
-from app.console.readiness.answers import OLD, Answer, Evidence, State, missing
+from app.console.gamedays import reports
+from app.console.readiness.answers import ELSEWHERE, OLD, Answer, Evidence, State, missing
 from app.console.readiness.sources import Sources
 from app.oncall.runbook.pages import Page, faults, overdue, placeholders, read
 
@@ -15,19 +17,27 @@ COMMAND = "make runbook"
 async def answer(sources: Sources) -> Answer:
     """Read the pages: their form, their rehearsals and their reviews."""
     pages = await asyncio.to_thread(read, sources.root / "runbook")
-    return judged(pages, sources.now)
+    played = {one.page: one.played.begun_at for one in await asyncio.to_thread(reports, sources.state_dir) if one.kind == "good"}
+    return judged(pages, sources.now, began=await sources.began(), played=played)
 
 
-def judged(pages: list[Page], now: datetime) -> Answer:
-    """The answer from these pages."""
+def judged(
+    pages: list[Page], now: datetime, *, began: datetime | None = None, played: Mapping[str, datetime] | None = None
+) -> Answer:
+    """The answer from these pages. ``began``: when this installation did; ``played``: pages that a game day followed here."""
     incidents = [page for page in pages if page.is_incident]
+    elsewhere = sum(
+        bool(page.rehearsed and began and page.rehearsed[0] <= began.date())
+        and page.name.removesuffix(".md") not in (played or {})
+        for page in incidents
+    )
     done = {page.name: page.rehearsed for page in incidents if page.rehearsed}
     if not incidents:
         found = [missing("Pages", "there is no page of an incident", COMMAND)]
         return Answer(
             axis="Runbook", question=QUESTION, words="There is no page of an incident.", evidence=found, command=COMMAND
         )
-    found = [_rehearsed(incidents, now), *_reviewed(pages, now)]
+    found = [_rehearsed(incidents, now, elsewhere), *_reviewed(pages, now)]
     broken = [f"{page.name}: {fault}" for page in pages for fault in faults(page)]
     if broken:
         found.append(Evidence(name="Form", value="; ".join(broken[:3]), state="failing", command=COMMAND))
@@ -37,20 +47,28 @@ def judged(pages: list[Page], now: datetime) -> Answer:
     slowest = max((minutes for _, minutes in done.values()), default=0.0)
     words = (
         f"The commands of {len(done)} of {len(incidents)} incident pages contained their fault in a rehearsal, the slowest in"
-        f" {slowest:.1f} minutes."
+        f" {slowest:.1f} minutes{_where(len(done), elsewhere)}."
         if done
         else f"None of the {len(incidents)} incident pages was rehearsed yet."
     )
     return Answer(axis="Runbook", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
 
-def _rehearsed(incidents: list[Page], now: datetime) -> Evidence:
+def _where(number: int, elsewhere: int) -> str:
+    return f"; {number - elsewhere} of them here, {elsewhere} elsewhere" if elsewhere else ""
+
+
+def _rehearsed(incidents: list[Page], now: datetime, elsewhere: int) -> Evidence:
     days = [page.rehearsed[0] for page in incidents if page.rehearsed]
     never = [page.name.removesuffix(".md") for page in incidents if not page.rehearsed]
     at = datetime.combine(min(days), time(0), UTC) if days else None
     old = [day for day in days if day + OLD < now.date()]
-    state: State = "missing" if not days else "stale" if old else "gaps" if never else "proved"
-    value = f"{len(days)} of {len(incidents)}" + (f"; not yet: {', '.join(never)}" if never else "")
+    state: State = "missing" if not days else "stale" if old else "gaps" if never or elsewhere else "proved"
+    value = (
+        f"{len(days)} of {len(incidents)}"
+        + (f", {elsewhere} of them {ELSEWHERE}" if elsewhere else "")
+        + (f"; not yet: {', '.join(never)}" if never else "")
+    )
     return Evidence(name="Rehearsed pages", value=value, state=state, at=at, link="/console/runbook", command=COMMAND)
 
 

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from app.console import formats
-from app.console.readiness.answers import Answer, Evidence, State, aged, missing
+from app.console.readiness.answers import ELSEWHERE, Answer, Evidence, State, aged, missing, rehearsed
 from app.console.readiness.evals import newest
 from app.console.readiness.sources import Sources
 from app.domain.errors import Misconfigured
-from app.releases.rehearsals import INJECTION
+from app.releases.rehearsals import ATTACKED, INJECTION
 from app.security.keys.administration import KeyInfo
 
 QUESTION = "Does a prompt injection get through, and how old are the keys?"
 COMMAND = "make injection"
+GATE, DRILL = "make injection ARGS=--log", "octant drill injection --vector every --log"
 ATTACKS = ("injection", "exfiltration", "pii", "leak")
 OLD_KEY, ROTATED_WITHIN = timedelta(days=90), timedelta(days=30)
 
@@ -34,27 +35,39 @@ async def answer(sources: Sources) -> Answer:
                     name=f"{suite.suite}: {mode.replace('_', ' ')}", value=value, state=state, at=suite.at, command="make eval"
                 )
             )
-    gate = _gate(sources)
+    gates = await _gates(sources)
+    gate = gates[0]
     keys = await sources.keys.list_keys()
-    found = [gate, *found, *of_keys(keys, sources.now)]
+    found = [*gates, *found, *of_keys(keys, sources.now)]
     cases = f"{passed:g} of {total:g} attacks in the eval suites were held off" if total else "No attack is in the eval suites"
-    gated = f"; the injection gate: {gate.value}" if gate.state != "missing" else "; the injection gate has left no result here"
+    gated = (
+        f"; {gate.name[0].lower()}{gate.name[1:]}: {gate.value}"
+        if gate.state != "missing"
+        else "; the injection gate has left no result here"
+    )
     return Answer(
         axis="Security", question=QUESTION, words=f"{cases}{gated}. {_words(keys, sources.now)}", evidence=found, command=COMMAND
     )
 
 
-def _gate(sources: Sources) -> Evidence:
-    """The newest logged run of the injection gate."""
+async def _gates(sources: Sources) -> list[Evidence]:
+    """The newest run of the injection gate, and of its small form, which attacks with one text: no proof without a gap."""
     try:
-        log = sources.rehearsals(INJECTION)
+        whole, small = await sources.newest(INJECTION), await sources.newest(ATTACKED)
     except Misconfigured as error:
-        return Evidence(name="Injection gate", value=str(error), state="failing", command="octant rehearse verify")
-    if not log:
-        return missing("Injection gate", "no run is in the log of rehearsals", "make injection ARGS=--log")
-    last = log[-1]
-    state = aged(last.at, sources.now) if last.kept else "failing"
-    return Evidence(name="Injection gate", value=last.note, state=state, at=last.at, command="make injection ARGS=--log")
+        return [Evidence(name="Injection gate", value=str(error), state="failing", command="octant rehearse verify")]
+    found = []
+    if whole:
+        last = whole.rehearsal
+        state = rehearsed(last.at, sources.now, kept=last.kept, whole=whole.own)
+        value = last.note if whole.own else f"{last.note} ({ELSEWHERE})"
+        found.append(Evidence(name="Injection gate", value=value, state=state, at=last.at, command=GATE))
+    if small and small.own:
+        last = small.rehearsal
+        state = rehearsed(last.at, sources.now, kept=last.kept, whole=False)
+        value = f"{last.note}, on a service of its own: a small run; `{GATE}` attacks with 180 texts of other people"
+        found.append(Evidence(name="Injection drill", value=value, state=state, at=last.at, command=DRILL))
+    return found or [missing("Injection gate", "no run is in the log of rehearsals", GATE)]
 
 
 def of_keys(keys: Sequence[KeyInfo], now: datetime) -> list[Evidence]:

@@ -1,5 +1,6 @@
 """All that the readiness review reads, handed in by the console or by `octant readiness`."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ from app.console.readiness.answers import Evidence
 from app.oncall.gamedays import FOLDER as GAMEDAY_FOLDER
 from app.oncall.rota.covers import FILE, Covers
 from app.oncall.runbook.pages import FOLDER
-from app.releases.rehearsals import Rehearsal, here, read
+from app.releases.history import first_live
+from app.releases.rehearsals import Rehearsal, fingerprint, here, read
 from app.releases.releases import Releases
 from app.security.keys.administration import KeyAdministration
 
@@ -36,7 +38,17 @@ class GameDay(BaseModel):
     recovered: float | None = None
     commands_that_work: int = 0
     commands: int = 0
+    callers: int = 0
+    answered: int = 0
     report: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The rehearsal that counts. ``own``: of this installation; else its line came with the code, and proves nothing here."""
+
+    rehearsal: Rehearsal
+    own: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +86,23 @@ class Sources:
         """
         both = [*read(self.rehearsals_file), *here(self.state_dir)]
         return sorted((one for one in both if one.what == what), key=lambda one: one.at)
+
+    async def began(self) -> datetime | None:
+        """When a release was first live here: a rehearsal before that is of another installation. None where none was."""
+        return await first_live(self.engine)
+
+    async def newest(self, what: str) -> Found | None:
+        """The newest rehearsal of this installation; without one the newest of another. Raises Misconfigured."""
+        log = await asyncio.to_thread(self.rehearsals, what)
+        if not log:
+            return None
+        began = await self.began()
+        own = [one for one in log if self._is_own(one, began)]
+        return Found((own or log)[-1], bool(own))
+
+    def _is_own(self, one: Rehearsal, began: datetime | None) -> bool:
+        """A secret alone does not show it: all installations in development have the same one."""
+        return one.key in ("", fingerprint(self.secret)) and (began is None or one.at >= began)
 
     def gamedays(self, *scenarios: str) -> Sequence[GameDay]:
         """The game days of these scenarios, oldest first. A line that is none is passed over."""

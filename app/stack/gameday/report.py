@@ -10,6 +10,7 @@ from typing import Any
 from app.oncall.gamedays import FOLDER
 from app.stack.gameday.play import Outcome
 from app.stack.gameday.scenario import Scenario
+from app.stack.gameday.traffic import ANSWERED
 
 LOG = "gamedays.jsonl"
 SHOWN = 400
@@ -38,6 +39,7 @@ def fact(outcome: Outcome, report: str) -> dict[str, Any]:
     return {
         "at": outcome.begun_at.isoformat(timespec="seconds"), "scenario": outcome.scenario, "verdict": outcome.verdict,
         **{name: getattr(outcome, name) for name in times}, "paging": outcome.paging, "commands_that_work": works, "commands": of,
+        "callers": sum(outcome.callers.values()), "answered": outcome.callers.get(ANSWERED, 0),
         "report": report,
     }  # fmt: skip
 

@@ -1,8 +1,9 @@
 """The readiness review turns with its evidence (X1)."""
 
+import asyncio
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,14 +13,15 @@ from redis.exceptions import ConnectionError as ValkeyAway
 from sqlalchemy.exc import OperationalError
 
 from app.console.readiness import duty, observability, recovery, review, rollback, runbook, security, spending
-from app.console.readiness.answers import OLD, Answer, Evidence, State
+from app.console.readiness import sources as readiness_sources
+from app.console.readiness.answers import ELSEWHERE, OLD, Answer, Evidence, State
 from app.console.readiness.document import document, print_pdf
 from app.console.readiness.review import lines, summary
 from app.console.readiness.sources import GAMEDAYS, Sources
 from app.domain.errors import Misconfigured
 from app.oncall.paging.figures import Figures
 from app.oncall.runbook.pages import page_of, read
-from app.releases.rehearsals import INJECTION, OUTAGE, Rehearsal, append
+from app.releases.rehearsals import ATTACKED, FILE, INJECTION, OUTAGE, ROLLBACK, Rehearsal, append
 from app.security.keys.administration import KeyInfo
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -37,6 +39,12 @@ def sources(tmp_path: Path) -> Sources:
     return Sources(**values)
 
 
+@pytest.fixture
+def long_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation that has been there for longer than any evidence."""
+    monkeypatch.setattr(readiness_sources, "first_live", lambda _: asyncio.sleep(0, NOW - timedelta(days=999)))
+
+
 def key(**more: object) -> KeyInfo:
     values: dict[str, Any] = {
         "id": "a", "tenant": "acme", "user": None, "name": "x", "scopes": ("call",), "created_at": NOW - timedelta(days=1),
@@ -49,10 +57,12 @@ def key(**more: object) -> KeyInfo:
     ("at", "kept", "state"),
     [(NOW, True, "proved"), (NOW - OLD, True, "proved"), (NOW - OLD - timedelta(days=1), True, "stale"), (NOW, False, "failing")],
 )
-def test_a_rehearsed_outage_is_proof_for_thirty_days(tmp_path: Path, at: datetime, kept: bool, state: State) -> None:
+@pytest.mark.usefixtures("long_here")
+async def test_a_rehearsed_outage_is_proof_for_thirty_days(tmp_path: Path, at: datetime, kept: bool, state: State) -> None:
     here = sources(tmp_path)
     append(here.rehearsals_file, Rehearsal(at=at, what=OUTAGE, kept=kept, note="99.97 % answered"))
-    [found] = recovery._rehearsed(here)
+    [found], own = await recovery._rehearsed(here)
+    assert own
     assert (found.state, found.value, found.at) == (state, "99.97 % answered", at)
 
 
@@ -76,14 +86,97 @@ async def test_without_a_rehearsal_the_way_back_is_not_proven(tmp_path: Path) ->
 async def test_a_log_that_cannot_be_read_fails(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text("not a rehearsal\n")
     assert (await rollback.answer(sources(tmp_path))).state == "failing"
-    assert security._gate(sources(tmp_path)).state == "failing"
+    assert [one.state for one in await security._gates(sources(tmp_path))] == ["failing"]
 
 
-def test_an_attack_that_got_through_fails_the_question_of_injections(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("long_here")
+async def test_an_attack_that_got_through_fails_the_question_of_injections(tmp_path: Path) -> None:
     here = sources(tmp_path)
-    assert security._gate(here).state == "missing"
+    assert [one.state for one in await security._gates(here)] == ["missing"]
     append(here.rehearsals_file, Rehearsal(at=NOW, what=INJECTION, kept=False, note="1 of 180 attacks got through"))
-    assert (security._gate(here).state, security._gate(here).value) == ("failing", "1 of 180 attacks got through")
+    assert [(one.state, one.value) for one in await security._gates(here)] == [("failing", "1 of 180 attacks got through")]
+
+
+@pytest.mark.usefixtures("long_here")
+async def test_a_few_attacks_are_named_as_few_and_fail_where_one_got_through(tmp_path: Path) -> None:
+    here = sources(tmp_path)
+    append(here.state_dir / FILE, Rehearsal(at=NOW, what=ATTACKED, kept=True, note="0 of 12 attacks got through"))
+    [small] = await security._gates(here)
+    assert (small.state, small.value.split(",")[0], small.at) == ("gaps", "0 of 12 attacks got through", NOW)
+    assert "a small run; `make injection ARGS=--log` attacks with 180" in small.value
+    append(here.rehearsals_file, Rehearsal(at=NOW, what=INJECTION, kept=True, note="0 of 180 attacks got through"))
+    append(here.state_dir / FILE, Rehearsal(at=NOW, what=ATTACKED, kept=False, note="1 of 12 attacks got through"))
+    assert [one.state for one in await security._gates(here)] == ["proved", "failing"]
+
+
+@pytest.mark.parametrize(
+    ("began", "secret", "own"),
+    [
+        (NOW - timedelta(days=1), b"s", True),
+        (NOW + timedelta(seconds=1), b"s", False),  # a clone in development has the secret of every other
+        (NOW - timedelta(days=1), b"another", False),
+        (NOW - timedelta(days=1), b"", True),
+    ],
+)
+async def test_a_rehearsal_that_came_with_the_code_is_named_and_proves_nothing_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, began: datetime, secret: bytes, own: bool
+) -> None:
+    here = sources(tmp_path)
+    monkeypatch.setattr(readiness_sources, "first_live", lambda _: asyncio.sleep(0, began))
+    for what in (ROLLBACK, OUTAGE, INJECTION):
+        append(here.rehearsals_file, Rehearsal(at=NOW, what=what, kept=True, note="10 of 10 steps"), secret=secret)
+    counted = await here.newest(ROLLBACK)
+    assert counted
+    back = rollback._rehearsal(counted, here)
+    [outage], _ = await recovery._rehearsed(here)
+    [gate] = await security._gates(here)
+    assert {one.state for one in (back, outage, gate)} == {"proved" if own else "gaps"}
+    assert {ELSEWHERE in one.value for one in (back, outage, gate)} == {not own}
+    assert ("elsewhere and not here" in rollback._words(counted, here)) == (not own)
+    assert counted.own == own
+
+
+async def test_a_newer_rehearsal_of_another_installation_does_not_hide_the_own_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here = sources(tmp_path)
+    monkeypatch.setattr(readiness_sources, "first_live", lambda _: asyncio.sleep(0, NOW - timedelta(days=9)))
+    append(here.rehearsals_file, Rehearsal(at=NOW, what=ROLLBACK, kept=True, note="theirs"), secret=b"another")
+    append(here.state_dir / FILE, Rehearsal(at=NOW - timedelta(days=1), what=ROLLBACK, kept=True, note="ours"), secret=b"s")
+    counted = await here.newest(ROLLBACK)
+    assert counted
+    assert (counted.rehearsal.note, counted.own) == ("ours", True)
+
+
+async def test_an_outage_of_the_runbook_elsewhere_is_shown_and_leaves_the_question_open(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def empty(*_: object) -> SimpleNamespace:
+        return SimpleNamespace(total=SimpleNamespace(fallen_back=0))
+
+    monkeypatch.setattr(recovery, "overview", empty)
+    monkeypatch.setattr(readiness_sources, "first_live", lambda _: asyncio.sleep(0, NOW))
+    found = await recovery.answer(sources(tmp_path))
+    assert (found.state, found.words) == ("missing", "No outage was rehearsed here.")
+    assert [(one.name, one.state) for one in found.evidence] == [("Rehearsed outage", "missing"), ("Page of the runbook", "gaps")]
+    monkeypatch.setattr(readiness_sources, "first_live", lambda _: asyncio.sleep(0, NOW - timedelta(days=999)))
+    assert (await recovery.answer(sources(tmp_path))).state == "proved", "after `make runbook` here"
+    began = datetime.combine(max(page.rehearsed[0] for page in read() if page.rehearsed), time(9), UTC)
+    of_runbook = runbook.judged(read(), NOW, began=began).evidence[0]
+    assert of_runbook.state == "gaps", "both questions count it in the same way"
+    assert ELSEWHERE in of_runbook.value
+    played = {"provider-outage": NOW}
+    assert "1 of them here, 11 elsewhere" in runbook.judged(read(), NOW, began=began, played=played).words
+
+
+def test_a_game_day_without_a_verdict_proves_nothing_and_fails_nothing(tmp_path: Path) -> None:
+    (tmp_path / GAMEDAYS).parent.mkdir()
+    line = {"at": "2026-11-27T10:00:00+00:00", "scenario": "provider-outage", "callers": 210, "answered": 210}
+    (tmp_path / GAMEDAYS).write_text(json.dumps(line | {"verdict": "not judged"}) + "\n")
+    assert [one.state for one in recovery._played(sources(tmp_path))] == ["missing"]
+    (tmp_path / GAMEDAYS).write_text(json.dumps(line | {"verdict": "kept"}) + "\n")
+    [found] = recovery._played(sources(tmp_path))
+    assert "210 of 210 requests answered, on a service of its own" in found.value
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,187 @@
+"""A demo's first start rehearses a page, attacks and an outage, beside its callers (X1, X2)."""
+
+import http.client
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from app.oncall.gamedays import FOLDER
+from app.releases.rehearsals import ATTACKED, FILE, Rehearsal, append
+from app.security.webhooks import secret_of, signed
+from app.settings import Settings
+from app.stack import programme, receiver
+from app.stack.gameday.report import LOG
+from app.stack.processes import stop_left_overs
+from app.stack.programme import GAMEDAY, INJECTION, NICE, PAGE, PARTS, Programme
+from app.stack.receiver import DemoReceiver
+
+SECRET = b"a secret of thirty-two bytes and more"
+# Stands in for a command of the programme: a family of two, which ends in order when it is asked to.
+FAMILY = """
+import os, subprocess, sys, time
+inner = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+print("started", inner.pid, os.nice(0), flush=True)
+try:
+    time.sleep(600)
+except BaseException:
+    inner.kill()
+"""
+
+
+def until(holds: Callable[[], object], what: str) -> None:
+    ends = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < ends, what
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Programme, list[str]]]:
+    """A programme whose commands are Python scripts, with what it prints."""
+    said: list[str] = []
+    monkeypatch.setattr(programme, "OCTANT", (sys.executable, "-c"))
+    one = Programme(tmp_path, said.append, None)
+    yield one, said
+    one.stop()
+
+
+def begin(one: Programme, monkeypatch: pytest.MonkeyPatch, *scripts: str) -> None:
+    names = (PAGE, INJECTION, GAMEDAY)
+    parts = [programme.Part(n, f"part {n}", 1, (s,), re.compile(r"verdict: (.*)")) for n, s in zip(names, scripts, strict=False)]
+    monkeypatch.setattr(programme, "due", lambda *_, **__: parts)
+    one.begin(Settings(), "http://here")
+
+
+def test_each_part_ends_with_its_verdict_and_one_that_fails_stops_nothing(
+    played: tuple[Programme, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, said = played
+    begin(one, monkeypatch, "print('verdict: held')", "print('Traceback'); print('no stores'); raise SystemExit(4)", "pass")
+    until(lambda: one.step() or len(said) == 4, "three verdicts")  # type: ignore[func-returns-value] # a step returns nothing
+    assert "rehearses part page, part injection and part gameday: about 3 s; see http://here/console/gameday" in said[0]
+    assert "`octant demo --no-rehearsals` leaves it out" in said[0]
+    assert re.sub(r" \(\d+ s\)", "", "\n".join(said[1:])) == (
+        "Rehearsed part page: held\nRehearsed part injection: FAILED, no stores (exit code 4)\n"
+        "Rehearsed part gameday: FAILED, it printed nothing (exit code 0)"
+    )
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_nothing_that_a_part_started_outlives_the_demo(
+    played: tuple[Programme, list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, killed: bool
+) -> None:
+    """The parts run at a low priority. ``killed``: by the note in the state folder, as after a kill -9 of the demo."""
+    one, _ = played
+    begin(one, monkeypatch, "import signal; signal.signal(15, signal.default_int_handler)\n" + FAMILY)
+    log = tmp_path / "logs" / "rehearsal-page.log"
+    until(lambda: one.step() or (log.exists() and log.read_text().endswith("\n")), "its first line")  # type: ignore[func-returns-value]
+    _, inner, nice = log.read_text().split()
+    assert int(nice) >= NICE
+    if killed:
+        assert stop_left_overs(tmp_path) == ["rehearsal-page"]
+    else:
+        one.hurry()
+        one.stop()
+    until(lambda: not psutil.pid_exists(int(inner)) or psutil.Process(int(inner)).status() == "zombie", "its child ends")
+
+
+def test_a_part_with_a_result_in_the_state_folder_is_not_played_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tested = False
+
+    async def page_tested(_: Settings) -> bool:
+        return tested
+
+    def left(*, paged: bool = True) -> list[str]:
+        return [part.name for part in programme.due(Settings(state_dir=tmp_path), paged=paged)]
+
+    def day(verdict: str) -> None:
+        line = {"at": "2026-11-27T10:00:00+00:00", "scenario": "provider-outage", "verdict": verdict}
+        (tmp_path / FOLDER).mkdir(exist_ok=True)
+        (tmp_path / FOLDER / LOG).write_text(json.dumps(line) + "\n")
+
+    def attacked(verdict: str) -> None:
+        append(tmp_path / FILE, Rehearsal(datetime.now(UTC), ATTACKED, kept=verdict == "kept", verdict=verdict))
+
+    monkeypatch.setattr(programme, "_page_tested", page_tested)
+    assert left() == [PAGE, INJECTION, GAMEDAY] == [part.name for part in PARTS]
+    assert left(paged=False) == [INJECTION, GAMEDAY], "a test page would go to a person"
+    tested = True
+    day("not judged")
+    attacked("not judged")
+    assert left() == [INJECTION, GAMEDAY], "what was not judged is played again"
+    day("kept")
+    attacked("not kept")
+    assert left() == []
+
+
+def test_the_verdict_is_found_in_what_each_command_prints(tmp_path: Path) -> None:
+    printed = {
+        PAGE: ("1a2b: paging. `octant oncall ack 1a2b` acknowledges it.\n1a2b: answered by the demo's receiver after 1.6 s.\n",
+               "answered by the demo's receiver after 1.6 s."),
+        INJECTION: ("12 attacks by way of direct\n  HARM: canary out (plain)\nNOT contained\n", "NOT contained"),
+        GAMEDAY: ("     6 s  x\n# Game day: x\n\n- **Verdict:** not kept\n  - callers wait\n", "not kept"),
+    }  # fmt: skip
+    for part in PARTS:
+        log = tmp_path / part.name
+        log.write_text(printed[part.name][0])
+        assert programme._outcome(part, 0, log) == f"Rehearsed {part.title}: {printed[part.name][1]}"
+        assert "FAILED" in programme._outcome(part, 1, log)
+
+
+@contextmanager
+def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[DemoReceiver, list[str], list[list[str]]]]:
+    said: list[str] = []
+    ran: list[list[str]] = []
+    monkeypatch.setattr(receiver.subprocess, "run", lambda command, **_: ran.append(command))
+    one = DemoReceiver(SECRET, said.append)
+    with one.listening():
+        yield one, said, ran
+
+
+def post(one: DemoReceiver, message: dict[str, Any], *, secret: bytes = SECRET, changed: str = "") -> int:
+    address = urlsplit(one.environment["OCTANT_PAGING__WEBHOOK_URL"])
+    body = json.dumps(message).encode()
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
+    connection.request("POST", address.path, changed.encode() or body, signed(secret_of(secret, ""), "page-1", body))
+    try:
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def page(*, test: bool, summary: str = "It \x1b[2Jburns.") -> dict[str, Any]:
+    return {"type": "page.trigger", "data": {"page": "1a2b3c4d-0000", "summary": summary, "test": test}}
+
+
+def test_the_demos_receiver_acknowledges_its_own_test_alone_and_prints_every_other_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening(monkeypatch) as (one, said, ran):
+        assert post(one, page(test=True)) == 204, "a test that a person sends waits for that person"
+        until(lambda: len(said) == 1, "it is printed")
+        assert said == ["PAGE: It  [2Jburns.\n  `octant oncall ack 1a2b3c4d --as YOU` acknowledges it."]
+        one.acknowledges = True
+        assert post(one, page(test=False)) == 204
+        until(lambda: len(said) == 2, "it is printed")
+        assert ran == []
+        assert post(one, page(test=True)) == 204
+        until(lambda: ran, "it is acknowledged")
+        assert ran[0][-4:] == ["ack", "1a2b3c4d-0000", "--as", "the demo's receiver"]
+        assert post(one, {"type": "oncall.handoff", "data": {}}) == 204
+        assert len(said) == 2
+
+
+def test_the_demos_receiver_takes_nothing_that_its_service_did_not_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening(monkeypatch) as (one, said, ran):
+        one.acknowledges = True
+        assert post(one, page(test=True), secret=b"another secret of thirty-two bytes") == 401
+        assert post(one, page(test=True), changed=json.dumps(page(test=True, summary="Other."))) == 401
+        assert (said, ran) == ([], [])
