@@ -6,13 +6,16 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 from conftest import ROOT
 from flow.test_demo import START, STOP, Demo, demo
 
+from app.oncall.gamedays import played_now
 from app.settings import Settings
 from app.stack import demo as stack_demo
 from app.stack.port_claims import PortClaims
@@ -33,8 +36,9 @@ def scored(metrics: str) -> float:
         return 0.0
 
 
-@pytest.mark.timeout(240)
-def test_the_sample_traffic_is_scored_and_the_scorer_stops_with_the_demo(demo: Demo, tmp_path: Path) -> None:
+@pytest.mark.timeout(600)
+def test_a_first_start_scores_its_traffic_and_rehearses_beside_it_and_all_of_it_ends_with_it(demo: Demo, tmp_path: Path) -> None:
+    """Of the programme the page and the attacks whole, and the game day up to its begin: that is stopped in the middle."""
     out = tmp_path / "out.txt"
     demo.env["OCTANT_EVALS__METRICS_PORT"] = "0"
     with out.open("wb") as stdout:
@@ -42,18 +46,36 @@ def test_the_sample_traffic_is_scored_and_the_scorer_stops_with_the_demo(demo: D
             [sys.executable, "-m", "app.cli", "demo"],
             cwd=ROOT, env=demo.env, stdout=stdout, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
-    deadline = time.monotonic() + 2 * START
-    while time.monotonic() < deadline:
+    process = demo.process
+
+    def until(holds: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 2 * START
+        while not holds():
+            assert process.poll() is None, out.read_text()
+            assert time.monotonic() < deadline, out.read_text()
+            time.sleep(0.3)
+
+    def scores() -> bool:
         found = re.search(r"calls are scored; metrics at (\S+/metrics)", out.read_text())
-        if found and scored(found[1]):
-            break
-        assert demo.process.poll() is None, out.read_text()
-        time.sleep(0.3)
-    else:
-        pytest.fail(f"nothing was scored:\n{out.read_text()}")
-    demo.process.send_signal(signal.SIGINT)
-    assert demo.process.wait(STOP) == 0
-    assert demo.processes() == []
+        return bool(found and scored(found[1]))
+
+    until(scores)
+    until(lambda: out.read_text().count("Rehearsed ") == 2)
+    printed = out.read_text()
+    assert "Running. Ctrl-C stops everything.\n\nMeanwhile this demo rehearses a test page, 12 prompt injections and" in printed
+    assert re.search(r"Rehearsed a test page: answered by the demo's receiver after \S+ s\.", printed), printed
+    assert "Rehearsed 12 prompt injections: contained: " in printed
+    shown = demo.run("readiness").stdout.splitlines()
+    assert re.search(
+        r"0 of 12 attacks got through \(one text, 3 ways to the model, 4 kinds of harm; the model tried in \d+\)", shown[4]
+    )
+    assert re.search(r"a test page reached the demo's receiver, a machine, which acknowledged it after", shown[5]), shown
+    until(lambda: (now := played_now(demo.folder / "state")) and "waiting for steady callers" in {one.words for one in now.lines})
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert any("octant-gameday-" in member.environ().get("OCTANT_STATE_DIR", "") for member in family), "a service of its own"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(STOP) == 0
+    assert [member for member in family if member.is_running()] == demo.processes() == []
 
 
 def test_without_the_evals_the_demo_runs_without_scores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

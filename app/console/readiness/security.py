@@ -35,39 +35,33 @@ async def answer(sources: Sources) -> Answer:
                     name=f"{suite.suite}: {mode.replace('_', ' ')}", value=value, state=state, at=suite.at, command="make eval"
                 )
             )
-    gates = await _gates(sources)
-    gate = gates[0]
+    gate = await _gate(sources)
     keys = await sources.keys.list_keys()
-    found = [*gates, *found, *of_keys(keys, sources.now)]
+    found = [gate, *found, *of_keys(keys, sources.now)]
     cases = f"{passed:g} of {total:g} attacks in the eval suites were held off" if total else "No attack is in the eval suites"
-    gated = (
-        f"; {gate.name[0].lower()}{gate.name[1:]}: {gate.value}"
-        if gate.state != "missing"
-        else "; the injection gate has left no result here"
-    )
+    gated = f"; the injection gate: {gate.value}" if gate.state != "missing" else "; the injection gate has left no result here"
     return Answer(
         axis="Security", question=QUESTION, words=f"{cases}{gated}. {_words(keys, sources.now)}", evidence=found, command=COMMAND
     )
 
 
-async def _gates(sources: Sources) -> list[Evidence]:
-    """The newest run of the injection gate, and of its small form, which attacks with one text: no proof without a gap."""
+async def _gate(sources: Sources) -> Evidence:
+    """The newest run of the injection gate; else of its small form, which attacks with one text. One that fails comes first."""
     try:
-        whole, small = await sources.newest(INJECTION), await sources.newest(ATTACKED)
+        runs = [(GATE, await sources.newest(INJECTION)), (DRILL, await sources.newest(ATTACKED))]
     except Misconfigured as error:
-        return [Evidence(name="Injection gate", value=str(error), state="failing", command="octant rehearse verify")]
+        return Evidence(name="Injection gate", value=str(error), state="failing", command="octant rehearse verify")
     found = []
-    if whole:
-        last = whole.rehearsal
-        state = rehearsed(last.at, sources.now, kept=last.kept, whole=whole.own)
-        value = last.note if whole.own else f"{last.note} ({ELSEWHERE})"
-        found.append(Evidence(name="Injection gate", value=value, state=state, at=last.at, command=GATE))
-    if small and small.own:
-        last = small.rehearsal
-        state = rehearsed(last.at, sources.now, kept=last.kept, whole=False)
-        value = f"{last.note}, on a service of its own: a small run; `{GATE}` attacks with 180 texts of other people"
-        found.append(Evidence(name="Injection drill", value=value, state=state, at=last.at, command=DRILL))
-    return found or [missing("Injection gate", "no run is in the log of rehearsals", GATE)]
+    for command, run in sorted(runs, key=lambda one: not (one[1] and one[1].own)):
+        if run is not None:
+            last, small = run.rehearsal, command == DRILL
+            size = f", on a service of its own: a small run; `{GATE}` attacks with 180 texts of other people" if small else ""
+            value = f"{last.note}{size}" + ("" if run.own else f" ({ELSEWHERE})")
+            state = rehearsed(last.at, sources.now, kept=last.kept, whole=run.own and not small)
+            found.append(Evidence(name="Injection gate", value=value, state=state, at=last.at, command=command))
+    if not found:
+        return missing("Injection gate", "no run is in the log of rehearsals", GATE)
+    return next((one for one in found if one.state == "failing"), found[0])
 
 
 def of_keys(keys: Sequence[KeyInfo], now: datetime) -> list[Evidence]:
