@@ -11,8 +11,10 @@ from pydantic import ValidationError
 from sqlalchemy import Integer, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.domain.errors import Misconfigured
 from app.releases.eval_gate import ResultFile, Score, SuiteResult, digest
 from app.releases.evaluations import eval_results, eval_runs
+from app.releases.manifest import parse
 
 OVERALL = "overall"
 CHAOS = "provider_fault"  # cases with an injected fault: their mode has a threshold and no part in the overall share
@@ -100,6 +102,19 @@ def filed(directory: Path) -> tuple[list[Filed], list[str]]:
         else:
             found += [Filed(read.release, read.manifest, one, whole) for one in read.suites]
     return found, problems
+
+
+def unrecorded(directory: Path) -> list[str]:
+    """The releases of a folder that have prompts and no file of eval results, by name."""
+    found = []
+    for path in sorted(directory.glob("*.toml")):
+        try:
+            prompts = parse(path.read_text(encoding="utf-8"), path.stem).prompts
+        except (OSError, Misconfigured):
+            continue
+        if prompts and not (directory / "evals" / f"{path.stem}.json").exists():
+            found.append(path.stem)
+    return found
 
 
 async def runs(engine: AsyncEngine, *, suite: str = "", most: int, skip: int = 0) -> Runs:

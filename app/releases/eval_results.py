@@ -8,12 +8,14 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.domain.errors import Misconfigured
 from app.releases import eval_gate
 from app.releases.eval_gate import ResultFile, SuiteResult, digest
 from app.releases.evaluations import eval_runs
@@ -63,7 +65,7 @@ async def lacking(connection: AsyncConnection, text: str, places: Places) -> lis
 class Proof:
     """Eval results of a manifest, in any order, and what it lacks to be live here, a sentence each.
 
-    ``earlier``: results of all files beside manifests, this one's included, oldest first.
+    ``earlier``: results of all files beside manifests, this one's included, by the dates of their releases, the oldest first.
     """
 
     release: str
@@ -84,14 +86,19 @@ async def proof(connection: AsyncConnection, text: str, places: Places) -> Proof
 
 
 def earlier(places: Places) -> list[SuiteResult]:
-    """The results of every file that is as it was written, oldest first."""
-    found: list[SuiteResult] = []
+    """The results of every file that is as it was written, in the order of their releases.
+
+    Not in that of their runs: after a change of a suite the newest release is often run first.
+    """
+    found: list[tuple[date, str, Sequence[SuiteResult]]] = []
     for path in (places.directory / "evals").glob("*.json"):
         try:
             content = path.read_bytes()
             file = ResultFile.model_validate_json(content)
-        except (OSError, ValidationError):
+            manifest = (places.directory / f"{file.release}.toml").read_text(encoding="utf-8")
+            created = parse(manifest, file.release).created
+        except (OSError, ValidationError, Misconfigured):
             continue
         if file.sha256 == digest(json.loads(content)):
-            found += file.suites
-    return sorted(found, key=lambda one: one.at)
+            found.append((created, file.release, file.suites))
+    return [one for _, _, suites in sorted(found, key=lambda row: row[:2]) for one in suites]

@@ -53,14 +53,14 @@ PARTS = (
 
 def due(settings: Settings, *, paged: bool) -> list[Part]:
     """The parts without a result in the state folder. ``paged``: whether the demo's own receiver takes its pages."""
-    from app.console.readiness.sources import gamedays
     from app.releases.rehearsals import ATTACKED, here
+    from app.stack.gameday.report import verdicts
 
     done = {
         PAGE: not paged or asyncio.run(_page_tested(settings)),
         INJECTION: not any(feature.drill for feature in installed())
         or any(one.what == ATTACKED and one.verdict in JUDGED for one in here(settings.state_dir)),
-        GAMEDAY: any(one.scenario == SCENARIO and one.verdict in JUDGED for one in gamedays(settings.state_dir)),
+        GAMEDAY: any(scenario == SCENARIO and verdict in JUDGED for scenario, verdict in verdicts(settings.state_dir)),
     }
     return [part for part in PARTS if not done[part.name]]
 

@@ -86,7 +86,7 @@ async def open_paging(
 
 
 def _on_this_machine(settings: Settings) -> frozenset[str]:
-    """The host of the operator's receiver where a development service pages this machine. Callers' webhooks do not see it."""
+    """The host of the operator's receiver, where a service in development pages this machine: for pages alone."""
     local = settings.environment == "development" and urlsplit(settings.paging.webhook_url).hostname == LOOPBACK
     return frozenset({LOOPBACK}) if local else frozenset()
 

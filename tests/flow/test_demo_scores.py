@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -15,6 +15,7 @@ import pytest
 from conftest import ROOT
 from flow.test_demo import START, STOP, Demo, demo
 
+from app.features.installed import installed
 from app.oncall.gamedays import played_now
 from app.settings import Settings
 from app.stack import demo as stack_demo
@@ -36,6 +37,13 @@ def scored(metrics: str) -> float:
         return 0.0
 
 
+def state_of(process: psutil.Process) -> str:
+    """Its state folder; empty for a process that has ended."""
+    with suppress(psutil.Error):
+        return process.environ().get("OCTANT_STATE_DIR", "")
+    return ""
+
+
 @pytest.mark.timeout(600)
 def test_a_first_start_scores_its_traffic_and_rehearses_beside_it_and_all_of_it_ends_with_it(demo: Demo, tmp_path: Path) -> None:
     """Of the programme the page and the attacks whole, and the game day up to its begin: that is stopped in the middle."""
@@ -52,6 +60,7 @@ def test_a_first_start_scores_its_traffic_and_rehearses_beside_it_and_all_of_it_
         deadline = time.monotonic() + 2 * START
         while not holds():
             assert process.poll() is None, out.read_text()
+            assert "FAILED" not in out.read_text(), out.read_text()
             assert time.monotonic() < deadline, out.read_text()
             time.sleep(0.3)
 
@@ -60,19 +69,19 @@ def test_a_first_start_scores_its_traffic_and_rehearses_beside_it_and_all_of_it_
         return bool(found and scored(found[1]))
 
     until(scores)
-    until(lambda: out.read_text().count("Rehearsed ") == 2)
+    drilled = any(feature.drill for feature in installed())  # a fork may have no product that can be attacked
+    until(lambda: out.read_text().count("Rehearsed ") == 1 + drilled)
     printed = out.read_text()
-    assert "Running. Ctrl-C stops everything.\n\nMeanwhile this demo rehearses a test page, 12 prompt injections and" in printed
+    assert "Running. Ctrl-C stops everything.\n\nMeanwhile this demo rehearses a test page" in printed
     assert re.search(r"Rehearsed a test page: answered by the demo's receiver after \S+ s\.", printed), printed
-    assert "Rehearsed 12 prompt injections: contained: " in printed
+    assert ("Rehearsed 12 prompt injections: contained: " in printed) == drilled
     shown = demo.run("readiness").stdout.splitlines()
-    assert re.search(
-        r"0 of 12 attacks got through \(one text, 3 ways to the model, 4 kinds of harm; the model tried in \d+\)", shown[4]
-    )
+    attacked = r"0 of 12 attacks got through \(one text, 3 ways to the model, 4 kinds of harm; the model tried in \d+\)"
+    assert bool(re.search(attacked, shown[4])) == drilled, shown
     assert re.search(r"a test page reached the demo's receiver, a machine, which acknowledged it after", shown[5]), shown
     until(lambda: (now := played_now(demo.folder / "state")) and "waiting for steady callers" in {one.words for one in now.lines})
     family = psutil.Process(process.pid).children(recursive=True)
-    assert any("octant-gameday-" in member.environ().get("OCTANT_STATE_DIR", "") for member in family), "a service of its own"
+    assert any("octant-gameday-" in state_of(member) for member in family), "a service of its own"
     process.send_signal(signal.SIGINT)
     assert process.wait(STOP) == 0
     assert [member for member in family if member.is_running()] == demo.processes() == []

@@ -98,6 +98,7 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
         "chosen": chosen, "live": parts.releases.known, "cards": cards, "problems": problems, "kind": kind, "words": words,
         "releases": [card(one, filed) for one in filed], "runs": runs, "skip": skip, "suite": suite, "page_size": PAGE,
         "lately": lately, "drifted": drifted(lately.value, now), "states": states, "chart": chart(drawn.value, filed),
+        "unrecorded": await asyncio.to_thread(eval_history.unrecorded, parts.releases_dir),
         "stored": bool(drawn.value and drawn.value.rows), "codes": CODES, "command": COMMAND.format(chosen or "ID"),
         "figures": figures(cards), "aways": list({one.away: one for one in (runs, lately) if one.away}.values()),
     }  # fmt: skip

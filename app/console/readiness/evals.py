@@ -50,10 +50,10 @@ def _of_suite(one: SuiteResult, sources: Sources, link: str) -> Evidence:
 
 
 def _delta(results: Sequence[SuiteResult], earlier: Sequence[SuiteResult], link: str) -> list[Evidence]:
-    """How each suite's share changed from the oldest kept run to the newest."""
+    """How each suite's share changed from the first release with results to the live one. ``earlier``: in that order."""
     found = []
     for now in newest(results):
-        first = min((one for one in earlier if one.suite == now.suite), key=lambda one: one.at, default=None)
+        first = next((one for one in earlier if one.suite == now.suite), None)
         if first is None or OVERALL not in first.scores or OVERALL not in now.scores:
             continue
         before, after = (one.scores[OVERALL].passed / one.scores[OVERALL].total for one in (first, now))

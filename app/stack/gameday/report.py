@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,20 @@ def write(state_dir: Path, scenario: Scenario, outcome: Outcome) -> Path:
     with (folder / LOG).open("a", encoding="utf-8") as log:
         log.write(json.dumps(fact(outcome, f"{stem}.json")) + "\n")
     return path
+
+
+def verdicts(state_dir: Path) -> list[tuple[str, str]]:
+    """Scenario and verdict of each line of the log. A line that is none is passed over."""
+    try:
+        lines = (state_dir / FOLDER / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        with suppress(ValueError, KeyError, TypeError):
+            one = json.loads(line)
+            found.append((str(one["scenario"]), str(one["verdict"])))
+    return found
 
 
 def fact(outcome: Outcome, report: str) -> dict[str, Any]:

@@ -14,8 +14,11 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from pydantic import SecretStr
 
+from app.features.installed import installed
 from app.oncall.gamedays import FOLDER
+from app.oncall.paging.settings import PagingSettings
 from app.releases.rehearsals import ATTACKED, FILE, Rehearsal, append
 from app.security.webhooks import secret_of, signed
 from app.settings import Settings
@@ -24,16 +27,24 @@ from app.stack.gameday.report import LOG
 from app.stack.processes import stop_left_overs
 from app.stack.programme import GAMEDAY, INJECTION, NICE, PAGE, PARTS, Programme
 from app.stack.receiver import DemoReceiver
+from app.wiring.paging import _on_this_machine
 
+DRILLED = any(feature.drill for feature in installed())  # a fork may have no product that can be attacked
 SECRET = b"a secret of thirty-two bytes and more"
 # Stands in for a command of the programme: a family of two, which ends in order when it is asked to.
 FAMILY = """
-import os, subprocess, sys, time
+import os, signal, subprocess, sys, time
+def end(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+signal.signal(signal.SIGINT, end)
 inner = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
 print("started", inner.pid, os.nice(0), flush=True)
 try:
     time.sleep(600)
-except BaseException:
+finally:
     inner.kill()
 """
 
@@ -82,7 +93,7 @@ def test_nothing_that_a_part_started_outlives_the_demo(
 ) -> None:
     """The parts run at a low priority. ``killed``: by the note in the state folder, as after a kill -9 of the demo."""
     one, _ = played
-    begin(one, monkeypatch, "import signal; signal.signal(15, signal.default_int_handler)\n" + FAMILY)
+    begin(one, monkeypatch, FAMILY)
     log = tmp_path / "logs" / "rehearsal-page.log"
     until(lambda: one.step() or (log.exists() and log.read_text().endswith("\n")), "its first line")  # type: ignore[func-returns-value]
     _, inner, nice = log.read_text().split()
@@ -113,12 +124,14 @@ def test_a_part_with_a_result_in_the_state_folder_is_not_played_again(monkeypatc
         append(tmp_path / FILE, Rehearsal(datetime.now(UTC), ATTACKED, kept=verdict == "kept", verdict=verdict))
 
     monkeypatch.setattr(programme, "_page_tested", page_tested)
-    assert left() == [PAGE, INJECTION, GAMEDAY] == [part.name for part in PARTS]
-    assert left(paged=False) == [INJECTION, GAMEDAY], "a test page would go to a person"
+    assert [part.name for part in PARTS] == [PAGE, INJECTION, GAMEDAY]
+    attacks = [INJECTION] * DRILLED
+    assert left() == [PAGE, *attacks, GAMEDAY]
+    assert left(paged=False) == [*attacks, GAMEDAY], "a test page would go to a person"
     tested = True
     day("not judged")
     attacked("not judged")
-    assert left() == [INJECTION, GAMEDAY], "what was not judged is played again"
+    assert left() == [*attacks, GAMEDAY], "what was not judged is played again"
     day("kept")
     attacked("not kept")
     assert left() == []
@@ -177,6 +190,15 @@ def test_the_demos_receiver_acknowledges_its_own_test_alone_and_prints_every_oth
         assert ran[0][-4:] == ["ack", "1a2b3c4d-0000", "--as", "the demo's receiver"]
         assert post(one, {"type": "oncall.handoff", "data": {}}) == 204
         assert len(said) == 2
+
+
+def test_a_receiver_on_this_machine_is_for_pages_in_development_alone() -> None:
+    here = PagingSettings(webhook_url="http://127.0.0.1:4000/page")
+    elsewhere = PagingSettings(webhook_url="https://pages.example/page")
+    assert _on_this_machine(Settings(paging=here, environment="development")) == {"127.0.0.1"}
+    assert _on_this_machine(Settings(paging=elsewhere, environment="development")) == set()
+    assert _on_this_machine(Settings(paging=here, environment="staging", secret_key=SecretStr("s" * 32))) == set()
+    assert Settings(paging=here).webhook_allowed_hosts == set(), "a caller's webhook does not go there"
 
 
 def test_the_demos_receiver_takes_nothing_that_its_service_did_not_sign(monkeypatch: pytest.MonkeyPatch) -> None:
