@@ -133,7 +133,8 @@ class Programme:
             process = self._running.enter_context(
                 child(f"rehearsal-{part.name}", command, self._folder, stop_seconds=STOP_SECONDS)
             )
-            psutil.Process(process.pid).nice(NICE)  # all that it starts inherits this
+            started = psutil.Process(process.pid)
+            started.nice(max(NICE, started.nice()))  # all that it starts inherits this; only root may make it less
             self._now = part, process, time.monotonic()
 
 

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import sys
 import time
@@ -22,10 +23,10 @@ from app.oncall.paging.settings import PagingSettings
 from app.releases.rehearsals import ATTACKED, FILE, Rehearsal, append
 from app.security.webhooks import secret_of, signed
 from app.settings import Settings
-from app.stack import programme, receiver
+from app.stack import programme
 from app.stack.gameday.report import LOG
 from app.stack.processes import stop_left_overs
-from app.stack.programme import GAMEDAY, INJECTION, NICE, PAGE, PARTS, Programme
+from app.stack.programme import GAMEDAY, INJECTION, PAGE, PARTS, Programme
 from app.stack.receiver import DemoReceiver
 from app.wiring.paging import _on_this_machine
 
@@ -49,9 +50,10 @@ finally:
 """
 
 
-def until(holds: Callable[[], object], what: str) -> None:
+def until(holds: Callable[[], object], what: str, *, step: Callable[[], None] = lambda: None) -> None:
     ends = time.monotonic() + 60
     while not holds():
+        step()
         assert time.monotonic() < ends, what
         time.sleep(0.02)
 
@@ -78,7 +80,7 @@ def test_each_part_ends_with_its_verdict_and_one_that_fails_stops_nothing(
 ) -> None:
     one, said = played
     begin(one, monkeypatch, "print('verdict: held')", "print('Traceback'); print('no stores'); raise SystemExit(4)", "pass")
-    until(lambda: one.step() or len(said) == 4, "three verdicts")  # type: ignore[func-returns-value] # a step returns nothing
+    until(lambda: len(said) == 4, "three verdicts", step=one.step)
     assert "rehearses part page, part injection and part gameday: about 3 s; see http://here/console/gameday" in said[0]
     assert "`octant demo --no-rehearsals` leaves it out" in said[0]
     assert re.sub(r" \(\d+ s\)", "", "\n".join(said[1:])) == (
@@ -93,11 +95,12 @@ def test_nothing_that_a_part_started_outlives_the_demo(
 ) -> None:
     """The parts run at a low priority. ``killed``: by the note in the state folder, as after a kill -9 of the demo."""
     one, _ = played
+    monkeypatch.setattr(programme, "NICE", 13)  # tests may run at 10 themselves
     begin(one, monkeypatch, FAMILY)
     log = tmp_path / "logs" / "rehearsal-page.log"
-    until(lambda: one.step() or (log.exists() and log.read_text().endswith("\n")), "its first line")  # type: ignore[func-returns-value]
+    until(lambda: log.exists() and log.read_text().endswith("\n"), "its first line", step=one.step)
     _, inner, nice = log.read_text().split()
-    assert int(nice) >= NICE
+    assert int(nice) == max(13, os.nice(0))
     if killed:
         assert stop_left_overs(tmp_path) == ["rehearsal-page"]
     else:
@@ -155,7 +158,7 @@ def test_the_verdict_is_found_in_what_each_command_prints(tmp_path: Path) -> Non
 def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[DemoReceiver, list[str], list[list[str]]]]:
     said: list[str] = []
     ran: list[list[str]] = []
-    monkeypatch.setattr(receiver.subprocess, "run", lambda command, **_: ran.append(command))
+    monkeypatch.setattr("app.stack.receiver.subprocess.run", lambda command, **_: ran.append(command))
     one = DemoReceiver(SECRET, said.append)
     with one.listening():
         yield one, said, ran
