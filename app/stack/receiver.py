@@ -93,4 +93,5 @@ class DemoReceiver:
             subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=ACK_SECONDS, check=False)
             return
         shown = "".join(letter if letter.isprintable() else " " for letter in title)[:SHOWN]
-        self._tell(f"PAGE: {shown}\n  `octant oncall ack {page[:8]} --as YOU` acknowledges it.")
+        kind = "TEST PAGE" if message["data"].get("test") else "PAGE"
+        self._tell(f"{kind}: {shown}\n  `octant oncall ack {page[:8]} --as YOU` acknowledges it.")

@@ -183,7 +183,7 @@ def test_the_demos_receiver_acknowledges_its_own_test_alone_and_prints_every_oth
     with listening(monkeypatch) as (one, said, ran):
         assert post(one, page(test=True)) == 204, "a test that a person sends waits for that person"
         until(lambda: len(said) == 1, "it is printed")
-        assert said == ["PAGE: It  [2Jburns.\n  `octant oncall ack 1a2b3c4d --as YOU` acknowledges it."]
+        assert said == ["TEST PAGE: It  [2Jburns.\n  `octant oncall ack 1a2b3c4d --as YOU` acknowledges it."]
         one.acknowledges = True
         assert post(one, page(test=False)) == 204
         until(lambda: len(said) == 2, "it is printed")
