@@ -89,11 +89,11 @@ def test_each_part_ends_with_its_verdict_and_one_that_fails_stops_nothing(
     )
 
 
-@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("ended", ["by its stop", "in a hurry", "by kill -9"])
 def test_nothing_that_a_part_started_outlives_the_demo(
-    played: tuple[Programme, list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, killed: bool
+    played: tuple[Programme, list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ended: str
 ) -> None:
-    """The parts run at a low priority. ``killed``: by the note in the state folder, as after a kill -9 of the demo."""
+    """The parts run at a low priority. After a kill -9 of the demo its keeper ends them by the note in the state folder."""
     one, _ = played
     monkeypatch.setattr(programme, "NICE", 13)  # tests may run at 10 themselves
     begin(one, monkeypatch, FAMILY)
@@ -101,10 +101,11 @@ def test_nothing_that_a_part_started_outlives_the_demo(
     until(lambda: log.exists() and log.read_text().endswith("\n"), "its first line", step=one.step)
     _, inner, nice = log.read_text().split()
     assert int(nice) == max(13, os.nice(0))
-    if killed:
+    if ended == "by kill -9":
         assert stop_left_overs(tmp_path) == ["rehearsal-page"]
-    else:
+    elif ended == "in a hurry":
         one.hurry()
+    else:
         one.stop()
     until(lambda: not psutil.pid_exists(int(inner)) or psutil.Process(int(inner)).status() == "zombie", "its child ends")
 
