@@ -1,4 +1,4 @@
-"""Results of evals stand in the order of their releases, and a release without any is named (V6)."""
+"""Results of evals stand in the order of their releases, and a release without any is named."""
 
 import json
 from pathlib import Path
