@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from app.oncall.paging.figures import DEMO_RECEIVER
+from app.oncall.paging.message import DEMO_RECEIVER
 
 MOST_BYTES = 600_000  # a page has 512 KB at most
 FRESH_SECONDS = 300  # of a signature (Standard Webhooks)

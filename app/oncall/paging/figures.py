@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-DEMO_RECEIVER = "the demo's receiver"  # acknowledges the demo's own test page: a machine, so it shows no person's time
+from app.oncall.paging.message import DEMO_RECEIVER
 
 _FIGURES = text(
     """

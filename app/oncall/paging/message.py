@@ -11,6 +11,7 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 Name = Literal["pagerduty", "incident_io", "webhook", "apprise"]
 NAMES: tuple[Name, ...] = get_args(Name)
 ACKNOWLEDGES = frozenset({"pagerduty", "webhook", "apprise"})  # incident.io's alert events are firing or resolved
+DEMO_RECEIVER = "the demo's receiver"  # acknowledges the demo's own test page: a machine, so it shows no person's time
 MOST_BYTES = 512 * 1024  # of one event, for PagerDuty and for incident.io
 
 
