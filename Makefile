@@ -100,7 +100,7 @@ runbook: $(DEV) ## Make the fault of each incident's page, follow the page liter
 screenshots: $(DEV) ## Take the pictures of README and tour, of a demo that lives through an outage and a game day; ARGS=--all: every page
 	$(BIN)/python -m benchmarks.screenshots $(ARGS)
 
-tools: ## Install the Debian packages that tests and benchmarks use: Prometheus with promtool, Alertmanager with amtool, Chromium, wrk
+tools: ## Install the Debian packages that tests and benchmarks use: Prometheus with promtool, Alertmanager with amtool, Chromium, HAProxy, wrk
 	@sh deploy/tools.sh
 
 attacks: $(DEV) ## Fetch the packages whose attacks `make injection` reads; none of their code runs

@@ -61,12 +61,12 @@ class Contestant:
 
 
 @contextmanager
-def running(contestant: Contestant, body: bytes) -> Generator[Server, None, None]:
-    """Start a contestant on its core; yields it once it has answered, and stops it at the end of the block."""
+def running(contestant: Contestant, body: bytes, *, cpus: set[int] = HERE) -> Generator[Server, None, None]:
+    """Start a contestant on its cores; yields it once it has answered, and stops it at the end of the block."""
     headers = {"content-type": "application/json", **contestant.headers}
     began = time.perf_counter()
-    with started(contestant.command, HERE, contestant.env) as process:
-        asyncio.run(_until_it_answers(contestant.url, headers, body))
+    with started(contestant.command, cpus, contestant.env) as process:
+        asyncio.run(until_it_answers(contestant.url, headers, body))
         yield Server(contestant.name, contestant.url, headers, psutil.Process(process.pid), time.perf_counter() - began)
 
 
@@ -106,7 +106,8 @@ def upstream() -> Generator[str, None, None]:
         yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
 
 
-async def _until_it_answers(url: str, headers: Mapping[str, str], body: bytes) -> None:
+async def until_it_answers(url: str, headers: Mapping[str, str], body: bytes) -> None:
+    """Send ``body`` again and again until the answer is 200. Raises SystemExit with the last answer if none comes."""
     last = "nothing"
     try:
         async with asyncio.timeout(ANSWER_SECONDS), aiohttp.ClientSession(headers=headers) as session:
