@@ -206,6 +206,10 @@ class Simulator:
         """The requests that the simulator counted, by provider."""
         return json.loads(self._send("GET", "/stats"))  # type: ignore[no-any-return]
 
+    def requests(self) -> int:
+        """How many requests the providers have seen."""
+        return sum(int(str(stats["requests"])) for stats in self.stats().values())
+
     def _send(self, method: str, path: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(self.control + path, data=body, method=method)  # noqa: S310 - loopback
         request.add_header("content-type", "application/json")
