@@ -66,15 +66,24 @@ for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signa
 # With `--dist loadfile` a file's tests run in one process, so its service is started once; the longest files go first, so that
 # both processes end together.
 LONGEST_FIRST = (
+    "pages",
     "runbook",
     "demo",
+    "no_product",
+    "openapi",
+    "recovery",
+    "tracing",
     "stopping",
+    "way_back",
+    "leaks",
+    "budget_losses",
     "matrix",
     "product",
     "outages",
     "eval_gate",
     "planted_regressions",
     "jobs",
+    "jobs_lost",
     "alerts",
 )
 # Rooms that read files and run little of the service: coverage costs as much as the tests themselves, and shows nothing.

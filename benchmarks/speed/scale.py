@@ -126,8 +126,8 @@ def table(shapes: Sequence[Shape], capped: Capped) -> str:
     lines += [
         f"| {one.name} | {one.rate:,.0f} | {one.rate / shapes[0].rate:.2f} | {one.cpu:,.0f} | {one.busy:.0%} |" for one in shapes
     ]
-    told = f"${Decimal(capped.spent) / 1_000_000} of a cap of ${Decimal(capped.cap) / 1_000_000} spent over two replicas"
-    return "\n".join([*lines, "", f"{told}: {capped.answered} calls answered, {capped.refused} refused, nothing over the cap."])
+    body = f"${Decimal(capped.spent) / 1_000_000} of a cap of ${Decimal(capped.cap) / 1_000_000} spent over two replicas"
+    return "\n".join([*lines, "", f"{body}: {capped.answered} calls answered, {capped.refused} refused, nothing over the cap."])
 
 
 def _shape(name: str, url: str, servers: Sequence[Server], plan: Plan) -> Shape:
@@ -173,9 +173,9 @@ async def _capped(ground: Ground, plan: Plan, url: str) -> Capped:
         """Send until refused."""
         while time.monotonic() < deadline:
             async with http.post(url, data=plan.body()) as answer:
-                told = await answer.json()
-                if answer.status != 200 and told["error"]["code"] != REFUSED:
-                    raise SystemExit(f"{url}: status {answer.status} is neither an answer nor a refusal by the cap: {told}")
+                body = await answer.json()
+                if answer.status != 200 and body["error"]["code"] != REFUSED:
+                    raise SystemExit(f"{url}: status {answer.status} is neither an answer nor a refusal by the cap: {body}")
                 answers.append((answer.status, from_dollars(answer.headers["octant-cost-usd"]) if answer.status == 200 else 0))
             if answer.status != 200:
                 return
