@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import psutil
@@ -120,14 +121,19 @@ def problems(shapes: Sequence[Shape], capped: Capped) -> list[str]:
     return found
 
 
+def read(results: Mapping[str, Any]) -> tuple[list[Shape], Capped]:
+    """The figures of kept raw results."""
+    return [Shape(**one) for one in results["shapes"]], Capped(**results["capped"])
+
+
 def table(shapes: Sequence[Shape], capped: Capped) -> str:
     """Both results as lines of Markdown."""
     lines = ["| shape | req/s | to one worker | CPU µs a request | machine busy |", "| --- | --: | --: | --: | --: |"]
     lines += [
         f"| {one.name} | {one.rate:,.0f} | {one.rate / shapes[0].rate:.2f} | {one.cpu:,.0f} | {one.busy:.0%} |" for one in shapes
     ]
-    body = f"${Decimal(capped.spent) / 1_000_000} of a cap of ${Decimal(capped.cap) / 1_000_000} spent over two replicas"
-    return "\n".join([*lines, "", f"{body}: {capped.answered} calls answered, {capped.refused} refused, nothing over the cap."])
+    used = f"${Decimal(capped.spent) / 1_000_000} of a cap of ${Decimal(capped.cap) / 1_000_000} spent over two replicas"
+    return "\n".join([*lines, "", f"{used}: {capped.answered} calls answered, {capped.refused} refused, nothing over the cap."])
 
 
 def _shape(name: str, url: str, servers: Sequence[Server], plan: Plan) -> Shape:
