@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.stack.embedded import free_port
+from benchmarks.speed.measure import Plan
 from benchmarks.speed.processes import Contestant
 
 PROGRAMS = Path(".octant/peers")
@@ -96,7 +97,7 @@ def _peer(
     name: str, command: list[str], port: int, headers: Mapping[str, str] | None = None, path: str = "/v1/chat/completions"
 ) -> Contestant:
     sent = {"authorization": f"Bearer {KEY}", **(headers or {})}
-    return Contestant(name, command, f"http://127.0.0.1:{port}{path}", sent, {"BENCHMARK_KEY": KEY})
+    return Contestant(name, command, f"http://127.0.0.1:{port}{path}", sent, {"BENCHMARK_KEY": KEY}, Plan().body(stream=True))
 
 
 def _version(package: str, program: str) -> str:

@@ -23,13 +23,17 @@ REALTIME = os.environ.get("BENCHMARK_REALTIME") == "1"  # on a machine that othe
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server: its address, the headers of a request, its first process, and the seconds until its first answer."""
+    """A running server: its address, the headers of a request, its first process, and the seconds until its first answer.
+
+    ``streams``: whether it answers a request for a stream.
+    """
 
     name: str
     url: str
     headers: Mapping[str, str]
     process: psutil.Process
     ready: float
+    streams: bool = True
 
     def cpu(self) -> float:
         """The CPU seconds of the whole process tree so far. Children that have ended are counted by their parent."""
@@ -51,13 +55,17 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """How to start a server. ``command`` runs with ``env``; ``url`` answers ``headers`` with 200 when it is ready."""
+    """How to start a server. ``command`` runs with ``env``; ``url`` answers ``headers`` with 200 when it is ready.
+
+    ``stream``: a request for a stream, that a server of others may fail: then it is measured without.
+    """
 
     name: str
     command: Sequence[str]
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    stream: bytes | None = None
 
 
 @contextmanager
@@ -67,7 +75,9 @@ def running(contestant: Contestant, body: bytes, *, cpus: set[int] = HERE) -> Ge
     began = time.perf_counter()
     with started(contestant.command, cpus, contestant.env) as process:
         asyncio.run(until_it_answers(contestant.url, headers, body))
-        yield Server(contestant.name, contestant.url, headers, psutil.Process(process.pid), time.perf_counter() - began)
+        ready = time.perf_counter() - began
+        streams = contestant.stream is None or asyncio.run(_streams(contestant.url, headers, contestant.stream))
+        yield Server(contestant.name, contestant.url, headers, psutil.Process(process.pid), ready, streams)
 
 
 @contextmanager
@@ -122,3 +132,8 @@ async def until_it_answers(url: str, headers: Mapping[str, str], body: bytes) ->
                 await asyncio.sleep(0.01)
     except TimeoutError:
         raise SystemExit(f"{url} did not answer 200 within {ANSWER_SECONDS:g} s; the last was {last}") from None
+
+
+async def _streams(url: str, headers: Mapping[str, str], body: bytes) -> bool:
+    async with aiohttp.ClientSession(headers=headers) as session, session.post(url, data=body) as answer:
+        return answer.status == 200 and (await answer.text()).rstrip().endswith("[DONE]")
