@@ -223,7 +223,7 @@ def _done(request: Request, session: Session | None) -> tuple[str, str] | None:
 
 def safe_way(to: str) -> str:
     """A way within the console; anything else leads to its first page."""
-    inside = to == "/console" or to.startswith(("/console/", "/console?"))
+    inside = to == "/console" or to.startswith(("/console/", "/console?", "/console#"))
     return to if inside and not {"\\", "\r", "\n"} & set(to) and "/." not in to else "/console"
 
 
@@ -246,7 +246,7 @@ def templates() -> Environment:
     made.filters |= {
         "count": formats.count, "number": formats.number, "rate": formats.rate, "ms": formats.ms, "usd": formats.usd,
         "share": formats.share, "size": formats.size, "browser": formats.browser,
-        "span": formats.span,
+        "span": formats.span, "moment": formats.moment,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
         "words": _words, "input_of": input_of,
         "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}",

@@ -326,6 +326,11 @@ def test_a_revoked_key_and_an_ended_session_are_out(
                 break
             theirs.wait_for_timeout(300)
         assert "/sign-in" in theirs.url
+        theirs.goto("/console/security?tab=keys#provider-keys")
+        theirs.get_by_text("Your session has ended.").wait_for()
+        theirs.fill("#key", lost)
+        theirs.keyboard.press("Enter")
+        theirs.wait_for_url("**/console/security?tab=keys#provider-keys")
         page.goto("/console/security?tab=keys")
         page.locator("tr", has_text=number).locator("a[href*='/do/key-revoke']").first.click()
         confirm(page, "left there too")

@@ -73,7 +73,7 @@ def router(console: Console) -> APIRouter:
         levels = await asyncio.to_thread(_levels, rotation, now)
         known = await console.known.read("oncall", _happened(console, rotation, now))
         first, problem = _month(month, now.astimezone(rotation.zone).date())
-        kind, words = answer(levels, rotation, known)
+        kind, words = answer(levels, known)
         weeks = await asyncio.to_thread(calendar.month, rotation, first, now.astimezone(rotation.zone).date())
         return console.page(
             request, "oncall.html", ONCALL, kind=kind, words=words, problem=problem, rotation=rotation, levels=levels,
@@ -154,12 +154,12 @@ async def _incident(console: Console, number: int) -> tuple[Incident, list[Entry
     return one, await timeline(store.engine, one, clean=partial(clean, redactor=console.parts.redactor))
 
 
-def answer(levels: Sequence[Level], rotation: Rotation, known: Known[Happened]) -> tuple[str, str]:
+def answer(levels: Sequence[Level], known: Known[Happened]) -> tuple[str, str]:
     """One sentence: the person to call now, and the pages that wait for an answer."""
     first = next((level.duty for level in levels if level.duty.person), None)
     if first is None or first.person is None:
         return "bad", "No person is on call now."
-    until = f" until {first.until.astimezone(rotation.zone):%a %d %b, %H:%M %Z}" if first.until else ""
+    until = f" until {formats.moment(first.until)}" if first.until else ""
     calm = f"{first.person.name} is on call{until}"
     if known.value is None:
         return "warn", f"{calm}; whether a page is open is not known."
