@@ -144,7 +144,7 @@ async def _happened(console: Console, rotation: Rotation, now: datetime) -> Happ
     engine = console.parts.engine
     pages = await console.parts.pages.newest()
     listed = await Incidents(engine, clean=str).list(since=now - RECENT)
-    total, weeks = await figures(engine, now - timedelta(weeks=WEEKS), now, rotation.timezone)
+    total, weeks = await figures(engine, now - timedelta(weeks=WEEKS), now, rotation.zone)
     return Happened(pages, listed, total, weeks)
 
 

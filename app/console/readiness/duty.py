@@ -31,7 +31,7 @@ async def answer(sources: Sources) -> Answer:
     rotation, _ = await current(rotation, sources.covers, since=sources.now)
     held = [duty for duty in duties(rotation, sources.now) if duty.person]
     found = [_now(held), *await asyncio.to_thread(_rotation, rotation, sources)]
-    total, _ = await figures(sources.engine, sources.now - QUARTER, sources.now, rotation.timezone)
+    total, _ = await figures(sources.engine, sources.now - QUARTER, sources.now, rotation.zone)
     mtta = _mtta(total)
     found.append(of_pages(total))
     tested = await _tested(sources)
