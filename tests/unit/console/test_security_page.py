@@ -39,6 +39,16 @@ def test_a_threat_is_proven_while_its_control_and_its_test_exist(tmp_path: Path)
     assert [(row.state, row.missing) for row in threats.read(root)] == [("missing", ["app/lock.py"])]
 
 
+def test_threats_without_a_proof_come_first_and_the_rest_by_number(tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    gone = ROW.format(9).replace("test_it_holds", "test_it_held")
+    (root / "threat_model.md").write_text(HEAD + ROW.format(7) + gone + ROW.format(2))
+    product = root / "app/features/shop"
+    product.mkdir(parents=True)
+    (product / "threats.md").write_text(HEAD + ROW.format(1))
+    assert [(row.product, row.number) for row in threats.read(root)] == [("", 9), ("", 2), ("", 7), ("shop", 1)]
+
+
 def test_a_test_that_was_renamed_leaves_its_threat_open(tmp_path: Path) -> None:
     rows = threats.read(repository(tmp_path, test="test_it_held"))
     assert [row.state for row in rows] == ["missing"]
