@@ -3,6 +3,7 @@
 import hmac
 import json
 import logging
+import re
 import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -248,11 +249,16 @@ def templates() -> Environment:
         "share": formats.share, "size": formats.size, "browser": formats.browser,
         "span": formats.span, "moment": formats.moment,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
-        "words": _words, "input_of": input_of,
+        "words": _words, "path": _path, "input_of": input_of,
         "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}",
     }  # fmt: skip
     made.globals |= {"asset": asset, "link": link}
     return made
+
+
+def _path(text: str) -> Markup:
+    """A file or a name in code, which may break after a slash, a colon or an underscore, and nowhere else."""
+    return Markup("<wbr>").join(re.split(r"(?<=[/:_])(?![/:_])", text))
 
 
 def _words(text: str) -> Markup:

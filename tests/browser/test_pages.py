@@ -178,6 +178,8 @@ def test_times_are_shown_in_the_browsers_zone_which_is_named(browser: Browser, s
         )
         assert stored.inner_text() == there
         assert page.locator("[data-zone]").inner_text() in ("Asia/Kolkata", "Asia/Calcutta")
+        page.goto("/console/calls?since=2026-11-27T10:00Z&until=2026-11-27T11:00Z")
+        assert "from 2026-11-27 15:30 to 2026-11-27 16:30" in page.inner_text(".answer"), "sentences, too"
 
 
 @pytest.mark.usefixtures("traffic")
