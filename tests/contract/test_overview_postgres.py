@@ -100,7 +100,12 @@ async def test_a_request_is_all_its_calls_and_the_tools_between_them(engine: Asy
     assert sum(requests for *_, requests in seen.costs) == total.requests
     assert [(one.number, one.mean) for one in kinds_of(total)] == [(3, 86 / 3), (4, 86 / 4)]
     steps = {step.words: (step.requests, step.calls) for step in cost_steps(seen.costs)}
-    assert steps == {"under $0.0000100": (2, 2), "$0.0000200 to $0.0000500": (0, 1), "$0.0000500 to $0.000100": (1, 1)}
+    assert steps == {
+        "under $0.0000100": (2, 2),
+        "$0.0000100 to $0.0000200": (0, 0),
+        "$0.0000200 to $0.0000500": (0, 1),
+        "$0.0000500 to $0.000100": (1, 1),
+    }
 
 
 async def test_the_total_of_a_search_is_the_sum_of_its_rows(recorded: AsyncEngine) -> None:

@@ -232,9 +232,14 @@ class CostStep:
 
 
 def cost_steps(costs: Sequence[tuple[int, int, int]]) -> list[CostStep]:
-    """Requests and calls by what they cost, each step with both its bounds."""
-    most = max((requests for _, _, requests in costs), default=0) or 1
-    return [CostStep(_bounds(least), calls, requests, requests / most) for least, calls, requests in costs]
+    """Requests and calls by what they cost, each step with both its bounds, from the lowest to the highest without a gap."""
+    if not costs:
+        return []
+    most = max(requests for _, _, requests in costs) or 1
+    found = {least: (calls, requests) for least, calls, requests in costs}
+    steps = [least for least in (0, *EDGES) if min(found) <= least <= max(found)]
+    counts = [(least, *found.get(least, (0, 0))) for least in steps]
+    return [CostStep(_bounds(least), calls, requests, requests / most) for least, calls, requests in counts]
 
 
 def _bounds(least: int) -> str:
