@@ -44,9 +44,9 @@ STOPS = (
         "Recovery",
         "/console",
         "The strip of each provider's state. During an outage it turns red, and the share of answered calls stays.",
-        "Stop a provider, watch the page for a minute, and resume it; its page and its command do the same.",
-        'octant kill provider anthropic --reason "the tour"; sleep 60; octant resume provider anthropic --reason "the tour"',
-        ("/console/do/kill-provider?name=anthropic", "Stop anthropic…"),
+        "Play it as a game day, on a service of its own; or take a provider away here, watch the page, and give it back.",
+        "octant simulate outage anthropic; sleep 60; octant simulate clear",
+        ("/console/do/drill-gameday?scenario=provider-outage", "Play the outage…"),
     ),
     Stop(
         "Cost",
