@@ -64,7 +64,8 @@ def router(console: Console) -> APIRouter:
             known = await _found(console, wanted, query)
         except InvalidRequest as error:
             problem = error.message
-        nothing = query.get("runbook", "") if known.value and not known.value.total.calls else ""
+        by_search = range_.preset == "30d" and query.get("runbook") == query.get("text")
+        nothing = query.get("runbook", "") if by_search and known.value and not known.value.total.calls else ""
         shown = {name: value for name, value in query.items() if value and name not in ("after", "done", "undo", "signed")}
         return console.page(
             request, "calls.html", CALLS, range=range_, known=known, found=known.value, problem=problem, wanted=wanted,
@@ -72,6 +73,7 @@ def router(console: Console) -> APIRouter:
             filtered=any(one.value for _, one in fields),
             folded=not any(one.value for first, one in fields if not first), command=_command(query, range_),
             words=searched_for(nothing) if nothing else _words(known.value, range_), nothing=nothing,
+            runbook_command=f"octant runbook {shlex.quote(nothing)}",
             running=await _running(console),
         )  # fmt: skip
 
@@ -117,7 +119,7 @@ async def way_of(console: Console, words: str) -> str:
 
 
 def searched_for(words: str) -> str:
-    """Where the search box looked for these words, and found nothing."""
+    """Say where the search box looked for these words in vain."""
     ids = "the ids of requests, traces and calls, users and error codes, each as it is written, and " if _may_be_id(words) else ""
     return (
         f"No request, trace or error has “{words}”. Searched: {ids}the words of all requests and answers of the last 30 d,"

@@ -210,7 +210,7 @@ class KindLine:
 
 
 def kinds_of(total: Bucket) -> list[KindLine]:
-    """What a caller's request takes and costs, beside what a call of a model does. Both add up to the same money."""
+    """Figures of callers' requests beside those of calls of models; both add up to the same money."""
     of_each = (
         ("A request, all its calls and tools", total.requests, total.request_latency, total.request_cost_bands),
         ("A call of a model", total.calls, total.latency, total.cost_bands),

@@ -267,6 +267,7 @@ async def test_one_search_box_finds_a_call_by_any_of_its_ids(http: aiohttp.Clien
     assert (await way("provider refuses everything")).startswith("/console/calls?text=provider+refuses+everything")
     nonsense = await operator.get(await way(f"zxqv-{trace[:6]}"))
     assert f"No request, trace or error has “zxqv-{trace[:6]}”. Searched: the ids of requests" in nonsense.words
+    assert f"octant runbook zxqv-{trace[:6]}" in nonsense.words
     assert "ids" not in (await operator.get(await way("zxqv%20blorp"))).words.partition("Searched: ")[2][:40]
     shown = await operator.get(f"/console/traces/{trace}")
     assert "One call of acme, answered by" in shown.words
