@@ -33,7 +33,7 @@ function showTimes(root) {
 // Sentences of ours hold moments in UTC, with its name; with scripts they are in the browser's zone as well.
 const MOMENT = /(\d{4}-\d\d-\d\d) (\d\d:\d\d)(:\d\d)? UTC/;
 function showMoments(root) {
-  for (const place of $$(".answer, .note, .banner, figcaption p, .ranges a, .reply, .finding", root)) {
+  for (const place of $$(".answer, .note, .banner, figcaption p, .ranges a, .reply, .finding, .door p", root)) {
     const walk = document.createTreeWalker(place, NodeFilter.SHOW_TEXT), found = [];
     while (walk.nextNode()) if (MOMENT.test(walk.currentNode.data) && !walk.currentNode.parentElement.closest("time, code")) found.push(walk.currentNode);
     for (let node of found) {
