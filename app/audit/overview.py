@@ -17,7 +17,7 @@ from app.domain.records import NO_MODEL
 _OF_CALLS = (
     "calls", "ok", "retried", "fallen_back", "repaired", "degraded", "latency", "ttft", "cost", "cost_bands",
 )  # fmt: skip
-_REQUEST = "tenant, trace_id, request_id"
+_REQUEST = "trace_id, request_id"
 # Calls and their attempts lie in the same day's partition and carry the same `at`: the join stays within the range.
 _SERIES = text(f"""
     WITH tried AS (
@@ -50,21 +50,19 @@ _SERIES = text(f"""
                percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY took::double precision) AS request_latency,
                percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY cost) AS request_cost_bands
         FROM asked GROUP BY GROUPING SETS ((step), ())
+    ), priced AS (
+        SELECT width_bucket(cost::double precision, CAST(:edges AS double precision[])) AS bound, count(*) AS number
+        FROM asked GROUP BY 1
     )
     SELECT by_call.step AS at, {", ".join(f"by_call.{name}" for name in _OF_CALLS)},
-           coalesce(requests, 0) AS requests, request_latency, request_cost_bands
+           coalesce(requests, 0) AS requests, request_latency, request_cost_bands,
+           (SELECT jsonb_object_agg(bound, number) FROM priced) AS priced
     FROM by_call LEFT JOIN by_request ON by_request.step IS NOT DISTINCT FROM by_call.step
 """)  # noqa: S608 - names are constants
-_COSTS = text(f"""
-    WITH seen AS (
-        SELECT {_REQUEST}, cost FROM calls WHERE at >= :since AND at < :until AND outcome <> ALL(:not_calls)
-    ), priced AS (
-        SELECT cost::bigint AS cost, 1 AS calls, 0 AS requests FROM seen
-        UNION ALL SELECT sum(cost)::bigint, 0, 1 FROM seen GROUP BY {_REQUEST}
-    )
-    SELECT width_bucket(cost::double precision, CAST(:edges AS double precision[])) AS step,
-           sum(calls)::int AS calls, sum(requests)::int AS requests FROM priced GROUP BY 1
-""")  # noqa: S608 - names are constants
+_COSTS = text("""
+    SELECT width_bucket(cost::double precision, CAST(:edges AS double precision[])) AS step, count(*) AS calls
+    FROM calls WHERE at >= :since AND at < :until AND outcome <> ALL(:not_calls) GROUP BY 1
+""")
 _PROVIDERS = text("""
     SELECT provider, date_bin(:width, at, :since) AS at, count(*) AS attempts,
            count(*) FILTER (WHERE outcome <> 'ok') AS failed
@@ -146,12 +144,14 @@ async def overview(engine: AsyncEngine, since: datetime, until: datetime, width:
         "actions": list(MARKED),
     }
     async with bounded(engine) as connection:
-        found = {row["at"]: Bucket(**row) for row in await _rows(connection, _SERIES, wanted)}
+        rows = await _rows(connection, _SERIES, wanted)
         costs = await _rows(connection, _COSTS, wanted)
         attempts = await _rows(connection, _PROVIDERS, wanted)
         outcomes = await _rows(connection, _OUTCOMES, wanted)
         [scores] = await _rows(connection, _SCORES, wanted)
         marks = await _rows(connection, _MARKS, wanted)
+    requests = next((row["priced"] for row in rows), None) or {}  # the same in each row
+    found = {row["at"]: Bucket(**{name: value for name, value in row.items() if name != "priced"}) for row in rows}
     providers: dict[str, dict[datetime, tuple[int, int]]] = {}
     for row in attempts:
         providers.setdefault(row["provider"], {})[row["at"]] = row["attempts"], row["failed"]
@@ -159,13 +159,18 @@ async def overview(engine: AsyncEngine, since: datetime, until: datetime, width:
     return Overview(
         total=found.get(None) or _empty(None),
         series=[found.get(since + n * width) or _empty(since + n * width) for n in steps],
-        costs=sorted((EDGES[row["step"] - 1] if row["step"] else 0, row["calls"], row["requests"]) for row in costs),
+        costs=_steps({row["step"]: row["calls"] for row in costs}, {int(step): number for step, number in requests.items()}),
         providers=providers,
         outcomes=[(row["outcome"], row["calls"]) for row in outcomes],
         scored=scores["scored"],
         passed=scores["passed"],
         marks=[(row["at"], row["action"], row["subject"]) for row in reversed(marks)],
     )
+
+
+def _steps(calls: Mapping[int, int], requests: Mapping[int, int]) -> list[tuple[int, int, int]]:
+    """Calls and requests by the least micro-dollars of their step. Both are by the number of `EDGES` that they reach."""
+    return [(EDGES[step - 1] if step else 0, calls.get(step, 0), requests.get(step, 0)) for step in sorted({*calls, *requests})]
 
 
 def _empty(at: datetime | None) -> Bucket:
