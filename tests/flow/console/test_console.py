@@ -136,7 +136,9 @@ async def test_the_sign_in_after_an_ended_session_says_so_and_leads_back(service
     async with person(service_url) as stranger:
         assert "has ended" not in (await stranger.get("/console/sign-in")).words
         answer = await stranger.post("/console/sign-in", {"key": keys["view"], "to": "/console/runbook#contacts"})
+        first = await stranger.post("/console/sign-in", {"key": keys["view"], "to": "/console#kinds"})
     assert answer.headers["location"] == "/console/sign-in?kept=1&to=%2Fconsole%2Frunbook%23contacts"
+    assert first.headers["location"] == "/console/sign-in?kept=1&to=%2Fconsole%23kinds"
 
 
 async def test_a_session_ends_with_its_key(service_url: str, stack_env: dict[str, str]) -> None:
