@@ -5,6 +5,7 @@ missing=""
 command -v promtool > /dev/null && command -v prometheus > /dev/null || missing="$missing prometheus"
 command -v amtool > /dev/null || missing="$missing prometheus-alertmanager"
 command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null || missing="$missing chromium"
+command -v haproxy > /dev/null || missing="$missing haproxy"
 command -v wrk > /dev/null || missing="$missing wrk"
 
 if [ -z "$missing" ]; then

@@ -66,15 +66,24 @@ for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signa
 # With `--dist loadfile` a file's tests run in one process, so its service is started once; the longest files go first, so that
 # both processes end together.
 LONGEST_FIRST = (
+    "pages",
     "runbook",
     "demo",
+    "no_product",
+    "openapi",
+    "recovery",
+    "tracing",
     "stopping",
+    "way_back",
+    "leaks",
+    "budget_losses",
     "matrix",
     "product",
     "outages",
     "eval_gate",
     "planted_regressions",
     "jobs",
+    "jobs_lost",
     "alerts",
 )
 # Rooms that read files and run little of the service: coverage costs as much as the tests themselves, and shows nothing.
@@ -205,6 +214,10 @@ class Simulator:
     def stats(self) -> dict[str, dict[str, object]]:
         """The requests that the simulator counted, by provider."""
         return json.loads(self._send("GET", "/stats"))  # type: ignore[no-any-return]
+
+    def requests(self) -> int:
+        """How many requests the providers have seen."""
+        return sum(int(str(stats["requests"])) for stats in self.stats().values())
 
     def _send(self, method: str, path: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(self.control + path, data=body, method=method)  # noqa: S310 - loopback

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.audit.query import bounded
 from app.domain.records import NO_MODEL
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
@@ -31,6 +32,11 @@ _COSTS = text("""
 _SCORES = text("""
     SELECT release, count(*) AS scored, count(*) FILTER (WHERE NOT passed) AS failed
     FROM eval_scores WHERE feature = :feature AND at > now() - :since GROUP BY release ORDER BY release
+""")
+
+_HOLDS = text("""
+    SELECT tenant, percentile_disc(0.5) WITHIN GROUP (ORDER BY held) AS median, max(held) AS most
+    FROM calls WHERE at > now() - CAST(:since AS interval) AND held > 0 GROUP BY tenant
 """)
 
 
@@ -69,3 +75,10 @@ async def scores_by_release(engine: AsyncEngine, feature: str, since: timedelta)
     async with engine.connect() as connection:
         rows = (await connection.execute(_SCORES, {"feature": feature, "since": since})).all()
     return {row.release: {"scored": int(row.scored), "failed": int(row.failed)} for row in rows}
+
+
+async def holds_by_tenant(engine: AsyncEngine, since: timedelta) -> dict[str, tuple[int, int]]:
+    """The median and the largest worst case that a call of each tenant held, in micro-dollars. Raises SQLAlchemyError."""
+    async with bounded(engine) as connection:
+        rows = (await connection.execute(_HOLDS, {"since": since})).all()
+    return {row.tenant: (int(row.median), int(row.most)) for row in rows}

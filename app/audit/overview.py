@@ -11,28 +11,54 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.audit.query import bounded
 from app.domain.records import NO_MODEL
 
+# One reading of calls for both: figures of calls, and of the requests that made them. A request is known by its trace and its id,
+# because callers choose either; its time goes from its arrival to the end of its last call, so tools between calls count, too.
+# Of a request that crosses an end of the range, the calls within count.
+_OF_CALLS = (
+    "calls", "ok", "retried", "fallen_back", "repaired", "degraded", "latency", "ttft", "cost", "cost_bands",
+)  # fmt: skip
+_REQUEST = "trace_id, request_id"
 # Calls and their attempts lie in the same day's partition and carry the same `at`: the join stays within the range.
-_SERIES = text("""
+_SERIES = text(f"""
     WITH tried AS (
         SELECT call_id, count(*) AS number, count(DISTINCT (provider, model)) AS targets,
         bool_or(cardinality(violations) > 0) AS repaired
         FROM attempts WHERE at >= :since AND at < :until GROUP BY call_id
+    ), seen AS (
+        SELECT id, {_REQUEST}, outcome, fallbacks, degraded, latency_ms, ttft_ms, cost,
+               date_bin(:width, at, :since) AS step, at - coalesce(before_ms, 0) * interval '1 ms' AS arrived,
+               at + latency_ms * interval '1 ms' AS ended
+        FROM calls WHERE at >= :since AND at < :until AND outcome <> ALL(:not_calls)
+    ), by_call AS (
+        SELECT step,
+               count(*) AS calls,
+               count(*) FILTER (WHERE outcome = 'ok') AS ok,
+               count(*) FILTER (WHERE number > targets AND repaired IS NOT TRUE) AS retried,
+               count(*) FILTER (WHERE fallbacks > 0) AS fallen_back,
+               count(*) FILTER (WHERE repaired) AS repaired,
+               count(*) FILTER (WHERE cardinality(degraded) > 0) AS degraded,
+               percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY latency_ms) AS latency,
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY ttft_ms) AS ttft,
+               coalesce(sum(cost), 0)::bigint AS cost,
+               percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY cost) AS cost_bands
+        FROM seen LEFT JOIN tried ON tried.call_id = seen.id GROUP BY GROUPING SETS ((step), ())
+    ), asked AS (
+        SELECT min(step) AS step, sum(cost)::bigint AS cost, 1000 * extract(epoch FROM max(ended) - min(arrived)) AS took
+        FROM seen GROUP BY {_REQUEST}
+    ), by_request AS (
+        SELECT step, count(*) AS requests,
+               percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY took::double precision) AS request_latency,
+               percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY cost) AS request_cost_bands
+        FROM asked GROUP BY GROUPING SETS ((step), ())
+    ), priced AS (
+        SELECT width_bucket(cost::double precision, CAST(:edges AS double precision[])) AS bound, count(*) AS number
+        FROM asked GROUP BY 1
     )
-    SELECT date_bin(:width, c.at, :since) AS at,
-           count(*) AS calls,
-           count(*) FILTER (WHERE outcome = 'ok') AS ok,
-           count(*) FILTER (WHERE number > targets AND repaired IS NOT TRUE) AS retried,
-           count(*) FILTER (WHERE fallbacks > 0) AS fallen_back,
-           count(*) FILTER (WHERE repaired) AS repaired,
-           count(*) FILTER (WHERE cardinality(degraded) > 0) AS degraded,
-           percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY latency_ms) AS latency,
-           percentile_cont(0.5) WITHIN GROUP (ORDER BY ttft_ms) AS ttft,
-           coalesce(sum(cost), 0)::bigint AS cost,
-           percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY cost) AS cost_bands
-    FROM calls c LEFT JOIN tried ON tried.call_id = c.id
-    WHERE c.at >= :since AND c.at < :until AND outcome <> ALL(:not_calls)
-    GROUP BY GROUPING SETS ((1), ())
-""")
+    SELECT by_call.step AS at, {", ".join(f"by_call.{name}" for name in _OF_CALLS)},
+           coalesce(requests, 0) AS requests, request_latency, request_cost_bands,
+           (SELECT jsonb_object_agg(bound, number) FROM priced) AS priced
+    FROM by_call LEFT JOIN by_request ON by_request.step IS NOT DISTINCT FROM by_call.step
+""")  # noqa: S608 - names are constants
 _COSTS = text("""
     SELECT width_bucket(cost::double precision, CAST(:edges AS double precision[])) AS step, count(*) AS calls
     FROM calls WHERE at >= :since AND at < :until AND outcome <> ALL(:not_calls) GROUP BY 1
@@ -65,7 +91,8 @@ EDGES = tuple(digit * 10**zeros for zeros in range(1, 8) for digit in (1, 2, 5))
 class Bucket:
     """Calls within one step, or within all. ``latency``: p50, p95, p99; ``cost_bands``: p50, p95; None without calls.
 
-    Times in milliseconds, money in micro-dollars.
+    ``requests``: those of callers whose first call is within; ``request_latency`` and ``request_cost_bands`` are of each with all
+    its calls. Times in milliseconds, money in micro-dollars.
     """
 
     at: datetime | None
@@ -79,6 +106,9 @@ class Bucket:
     ttft: float | None
     cost: int
     cost_bands: Sequence[int] | None
+    requests: int
+    request_latency: Sequence[float] | None
+    request_cost_bands: Sequence[int] | None
 
     @property
     def failed(self) -> int:
@@ -88,14 +118,14 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """``series`` has every step, also those without calls. ``costs``: calls by least micro-dollars of their step.
+    """``series`` has every step, also those without calls. ``costs``: calls and requests by least micro-dollars of their step.
 
     ``providers``: attempts and failed ones by provider and step. ``marks``: what operators changed.
     """
 
     total: Bucket
     series: Sequence[Bucket]
-    costs: Sequence[tuple[int, int]]
+    costs: Sequence[tuple[int, int, int]]
     providers: dict[str, dict[datetime, tuple[int, int]]]
     outcomes: Sequence[tuple[str, int]]
     scored: int
@@ -114,12 +144,14 @@ async def overview(engine: AsyncEngine, since: datetime, until: datetime, width:
         "actions": list(MARKED),
     }
     async with bounded(engine) as connection:
-        found = {row["at"]: Bucket(**row) for row in await _rows(connection, _SERIES, wanted)}
+        rows = await _rows(connection, _SERIES, wanted)
         costs = await _rows(connection, _COSTS, wanted)
         attempts = await _rows(connection, _PROVIDERS, wanted)
         outcomes = await _rows(connection, _OUTCOMES, wanted)
         [scores] = await _rows(connection, _SCORES, wanted)
         marks = await _rows(connection, _MARKS, wanted)
+    requests = next((row["priced"] for row in rows), None) or {}  # the same in each row
+    found = {row["at"]: Bucket(**{name: value for name, value in row.items() if name != "priced"}) for row in rows}
     providers: dict[str, dict[datetime, tuple[int, int]]] = {}
     for row in attempts:
         providers.setdefault(row["provider"], {})[row["at"]] = row["attempts"], row["failed"]
@@ -127,7 +159,7 @@ async def overview(engine: AsyncEngine, since: datetime, until: datetime, width:
     return Overview(
         total=found.get(None) or _empty(None),
         series=[found.get(since + n * width) or _empty(since + n * width) for n in steps],
-        costs=sorted((EDGES[row["step"] - 1] if row["step"] else 0, row["calls"]) for row in costs),
+        costs=_steps({row["step"]: row["calls"] for row in costs}, {int(step): number for step, number in requests.items()}),
         providers=providers,
         outcomes=[(row["outcome"], row["calls"]) for row in outcomes],
         scored=scores["scored"],
@@ -136,9 +168,15 @@ async def overview(engine: AsyncEngine, since: datetime, until: datetime, width:
     )
 
 
+def _steps(calls: Mapping[int, int], requests: Mapping[int, int]) -> list[tuple[int, int, int]]:
+    """Calls and requests by the least micro-dollars of their step. Both are by the number of `EDGES` that they reach."""
+    return [(EDGES[step - 1] if step else 0, calls.get(step, 0), requests.get(step, 0)) for step in sorted({*calls, *requests})]
+
+
 def _empty(at: datetime | None) -> Bucket:
     return Bucket(
-        at=at, calls=0, ok=0, retried=0, fallen_back=0, repaired=0, degraded=0, latency=None, ttft=None, cost=0, cost_bands=None
+        at=at, calls=0, ok=0, retried=0, fallen_back=0, repaired=0, degraded=0, latency=None, ttft=None, cost=0, cost_bands=None,
+        requests=0, request_latency=None, request_cost_bands=None,
     )  # fmt: skip
 
 

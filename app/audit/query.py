@@ -19,7 +19,6 @@ from typing import Any
 from psycopg.errors import QueryCanceled
 from sqlalchemy import (
     BigInteger,
-    Column,
     ColumnElement,
     Dialect,
     Float,
@@ -134,6 +133,8 @@ class _DaySearch:
         return [dict(row) for row in (await connection.exec_driver_sql(statement, parameters)).mappings()]
 
 
+INPUTS = ("input_tokens", "cached_input_tokens", "cache_write_tokens")
+_INPUT = calls.c.input_tokens.cast(BigInteger) + calls.c.cached_input_tokens + calls.c.cache_write_tokens  # as `input_of`
 _NEEDED_MODEL = and_(*(calls.c.outcome != name for name in sorted(NO_MODEL)))
 
 
@@ -155,16 +156,18 @@ async def total_of(engine: AsyncEngine, wanted: CallFilter) -> Total:
     """The sums over a search: the same conditions as its pages, so their rows add up to it. Raises as `find_calls`."""
     c, _ = calls.c, statement_of(wanted)
     failed = func.count().filter(c.outcome != "ok", _NEEDED_MODEL)
-    input_tokens = c.input_tokens + c.cached_input_tokens + c.cache_write_tokens
-    sums = [func.coalesce(func.sum(column), 0).cast(BigInteger) for column in (c.cost, input_tokens, c.output_tokens)]
+    sums = [func.coalesce(func.sum(column), 0).cast(BigInteger) for column in (c.cost, _INPUT, c.output_tokens)]
     async with _searching(engine) as connection:
         row = (await connection.execute(select(func.count(), failed, *sums).where(*_conditions(wanted)))).one()
     return Total(*map(int, row))
 
 
 def input_of(row: Mapping[str, Any]) -> int:
-    """All input tokens of a call or attempt: those from the prompt cache and those written to it have prices of their own."""
-    return int(row["input_tokens"] + row["cached_input_tokens"] + row["cache_write_tokens"])
+    """All input tokens of a call or attempt: those from the prompt cache and those written to it have prices of their own.
+
+    Pages show them, totals add them up, and a bound on ``input_tokens`` is about them.
+    """
+    return sum(int(row[name]) for name in INPUTS)
 
 
 async def every_call(engine: AsyncEngine, wanted: CallFilter) -> AsyncIterator[list[dict[str, Any]]]:
@@ -261,9 +264,13 @@ def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
     if wanted.needed_model is not None:
         found.append(_NEEDED_MODEL if wanted.needed_model else not_(_NEEDED_MODEL))
     for name, (least, most) in wanted.ranges.items():
-        found += [c[name] >= _fitting(c[name], least, math.ceil)] if least is not None else []
-        found += [c[name] <= _fitting(c[name], most, math.floor)] if most is not None else []
-        found += _of_magnitude(name, least, most) if name in MAGNITUDES else []
+        column = _INPUT if name == "input_tokens" else c[name]
+        found += [column >= _fitting(column, least, math.ceil)] if least is not None else []
+        found += [column <= _fitting(column, most, math.floor)] if most is not None else []
+        if name == "input_tokens":
+            found += _of_input(least, most)
+        elif name in MAGNITUDES:
+            found += _of_magnitude(name, least, most)
     found += [c.at >= bindparam("since", wanted.since, c.at.type)] if wanted.since else []
     found += [c.at < bindparam("until", wanted.until, c.at.type)] if wanted.until else []
     if wanted.text:
@@ -278,6 +285,15 @@ def _of_magnitude(name: str, least: float | None, most: float | None) -> list[Co
     if (first, last) == (0, len(STEPS)):
         return []
     return [_FACETS.overlap([f"{name}~{n}" for n in range(first, last + 1)])]
+
+
+def _of_input(least: float | None, most: float | None) -> list[ColumnElement[bool]]:
+    """The same for the sum of `INPUTS`: one of them is a third of it or more, and each is at most all of it."""
+    found = [condition for name in INPUTS for condition in _of_magnitude(name, None, most)]
+    first = 0 if least is None else magnitude(least / len(INPUTS))
+    if first:
+        found.append(_FACETS.overlap([f"{name}~{n}" for name in INPUTS for n in range(first, len(STEPS) + 1)]))
+    return found
 
 
 def _after(wanted: CallFilter, order: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
@@ -300,7 +316,7 @@ def _place(cursor: str, wanted: Sort) -> tuple[Any, ...]:
     raise InvalidRequest("The cursor is not one of this search: take `next` of its last page as it is.", param="after")
 
 
-def _fitting(column: Column[int] | Column[float], bound: float, rounded: Callable[[float], int]) -> float:
+def _fitting(column: ColumnElement[Any], bound: float, rounded: Callable[[float], int]) -> float:
     """A bound as a value of the column: a whole number within its range, where it holds those."""
     if isinstance(column.type, Float):
         return bound

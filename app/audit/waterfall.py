@@ -1,7 +1,8 @@
 """The bars of a trace: edge, retrieval, tools, calls and attempts on one time axis, for the console and for `octant trace`."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from app.domain.records import steps_in
@@ -11,7 +12,10 @@ Kind = Literal["edge", "retrieval", "tool", "call", "attempt"]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One bar. Milliseconds since the trace began. ``row``: the call's or attempt's record."""
+    """One bar. Milliseconds since the trace began. ``row``: the call's or attempt's record.
+
+    ``own``: of a call, the parts that no attempt covers, as beginning and length: the service's own work, and waits.
+    """
 
     label: str
     kind: Kind
@@ -19,6 +23,7 @@ class Span:
     start: float
     length: float
     row: Mapping[str, Any] | None = None
+    own: Sequence[tuple[float, float]] = ()
 
     @property
     def end(self) -> float:
@@ -46,13 +51,76 @@ def spans_of(calls: Sequence[Mapping[str, Any]]) -> list[Span]:
             spans.append(Span("edge", "edge", "", first, max(0.0, min([start, *(step.start for step in steps)]) - first)))
         seen.add(row["request_id"])
         spans += steps
-        spans.append(Span(row["feature"], "call", row["outcome"], start, row["latency_ms"], row))
-        spans += [
+        tried = [
             Span(f"{a['provider']} {a['model']}", "attempt", a["outcome"], start + a["started_ms"], a["latency_ms"], a)
             for a in row["attempts"]
         ]
+        call = Span(row["feature"], "call", row["outcome"], start, row["latency_ms"], row)
+        spans += [replace(call, own=_uncovered(call, tried)), *tried]
     origin = min(span.start for span in spans)
-    return [Span(s.label, s.kind, s.outcome, s.start - origin, s.length, s.row) for s in spans]
+    return [
+        replace(span, start=span.start - origin, own=[(begin - origin, length) for begin, length in span.own]) for span in spans
+    ]
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where the time went, in milliseconds: ``took`` is the sum of ``steps`` less ``overlap`` plus ``own``.
+
+    ``steps``: edge, retrieval, tools and attempts. ``overlap``: what ran beside another step, such as a hedge. ``own``: what no
+    step covers: the service's own work, and waits between attempts.
+    """
+
+    took: float
+    steps: Mapping[Kind, float]
+    overlap: float
+    own: float
+
+    @property
+    def words(self) -> Sequence[tuple[str, float]]:
+        """Each part with its name, those that are nothing left out; they add up to ``took``."""
+        found = [(_NAMES[kind], self.steps[kind]) for kind in _NAMES if self.steps.get(kind)]
+        found += [("less overlap", -self.overlap)] if self.overlap else []
+        return [*found, ("the service itself", self.own)]
+
+
+def account_of(calls: Sequence[Mapping[str, Any]]) -> Account:
+    """Add up the time of each request of these calls; the time between two requests is the caller's."""
+    by_request: dict[str, list[Mapping[str, Any]]] = {}
+    for row in calls:
+        by_request.setdefault(row["request_id"], []).append(row)
+    took = overlap = own = 0.0
+    steps: dict[Kind, float] = {}
+    for rows in by_request.values():
+        spans = spans_of(rows)
+        parts = [span for span in spans if span.kind != "call"]
+        whole, covered = max(span.end for span in spans), _covered([(part.start, part.end) for part in parts])
+        took, own = took + whole, own + whole - covered
+        overlap += sum(part.length for part in parts) - covered
+        for part in parts:
+            steps[part.kind] = steps.get(part.kind, 0.0) + part.length
+    return Account(took, steps, overlap if overlap > LEAST else 0.0, own)
+
+
+def _uncovered(call: Span, attempts: Sequence[Span]) -> list[tuple[float, float]]:
+    """The parts of a call in which no attempt ran."""
+    found, at = [], call.start
+    for attempt in sorted(attempts, key=lambda one: one.start):
+        if attempt.start - at > LEAST:
+            found.append((at, attempt.start - at))
+        at = max(at, attempt.end)
+    return [*found, (at, call.end - at)] if call.end - at > LEAST else found
+
+
+def _covered(parts: Sequence[tuple[float, float]]) -> float:
+    """The time in which at least one of these ran."""
+    total, at = 0.0, -math.inf
+    for begin, end in sorted(parts):
+        total += max(0.0, end - max(begin, at))
+        at = max(at, end)
+    return total
+
+
+LEAST = 0.001  # milliseconds; less is rounding
 _KINDS: Mapping[str, Kind] = {"retrieval": "retrieval", "tool": "tool"}
+_NAMES: Mapping[Kind, str] = {"edge": "edge", "retrieval": "retrieval", "tool": "tools", "attempt": "attempts"}

@@ -103,7 +103,7 @@ class Budget:
         self._now = now
         self._pending: asyncio.Queue[Hold] = asyncio.Queue()
         self._live: dict[str, Hold] = {}
-        self._settled: deque[tuple[float, Hold]] = deque()
+        self._settled: deque[tuple[float, list[Hold]]] = deque()
         self._epochs: dict[int, str] = {}
         self._settling: asyncio.Task[None] | None = None
         self._restoring, self._lasting = dict[int, asyncio.Task[None]](), set[asyncio.Task[Any]]()
@@ -328,7 +328,7 @@ class Budget:
         for hold in [h for h in self._live.values() if h.shard == shard and not h.local]:
             arguments = hold.take_arguments(hold.amount, 0, limited=False, forced=True)
             await self._hold(keys=hold.take_keys(limited=False), args=arguments)
-        for _, hold in [entry for entry in self._settled if entry[1].shard == shard]:
+        for hold in [hold for _, holds in self._settled for hold in holds if hold.shard == shard]:
             self._pending.put_nowait(hold)
 
     async def _send_orphans(self, orphans: list[Orphan]) -> None:
@@ -380,7 +380,8 @@ class Budget:
             self._journal.settled(holds)
         for hold in holds:
             hold.forget_entry()
-        self._settled.extend((now, hold) for hold in holds if hold.spent)
+        if paid := [hold for hold in holds if hold.spent]:
+            self._settled.append((now, paid))
         while self._settled and self._settled[0][0] < now - RESENT_SECONDS:
             self._settled.popleft()
 

@@ -17,6 +17,7 @@ from app.domain.money import MicroUSD
 ENFORCED_BY = (
     "app/budget/hold.lua",
     "app/budget/grant.lua",
+    "app/budget/settle.lua",
     "app/budget/budget.py::Budget.hold",
     "app/gateway/gateway.py::Gateway",
 )
@@ -75,6 +76,16 @@ async def highest_own_caps(engine: AsyncEngine) -> dict[str, MicroUSD]:
     async with engine.connect() as connection:
         rows = (await connection.execute(wanted)).all()
     return {row.tenant: MicroUSD(row.highest) for row in rows if row.highest is not None}
+
+
+def at_once(left: int | None, held: int, *, limit: int | None = None) -> int | None:
+    """How many calls that hold ``held`` each fit under a cap that has ``left``, in parallel; None where nothing bounds them.
+
+    ``limit``: the most calls at once that the tenant may have. `hold.lua` decides so: a call whose worst case does not fit beside
+    what is spent and held is refused before it reaches a provider.
+    """
+    bounds = [left // held] if left is not None and held else []
+    return min([*bounds, *([limit] if limit is not None else [])], default=None)
 
 
 def _why(caps: dict[str, int], workers: int) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from app.budget.scopes import DAY_SECONDS, Scope, key, shard_of
@@ -16,6 +17,7 @@ LEASE_MARGIN = 30.0  # seconds a lease outlives its call's deadline: settling is
 REMEMBERED = 900  # seconds that a settled lease is known as such: settling is retried
 REMEMBERED_EXPIRED = 24 * 3600  # and one that was swept: its worker may come back
 RATE_UNITS = ("requests", "tokens")
+NO_RATES: Mapping[str, RateState] = MappingProxyType({})  # one for all: a worker remembers thousands of settled holds
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class Hold:
     used: int = 0
     taking: asyncio.Future[Any] | None = None
     local: MicroUSD = ZERO
-    rates: Mapping[str, RateState] = field(default_factory=dict)
+    rates: Mapping[str, RateState] = field(default_factory=lambda: NO_RATES)
     shard: int = field(init=False)
     _entry: str = field(init=False, default="")
     subjects: Sequence[tuple[str, RateLimits]] = field(init=False)
@@ -52,7 +54,7 @@ class Hold:
         tenant = self.identity.tenant
         self.shard = shard_of(tenant.id)
         who = (("tenant", tenant.limits), (f"key:{self.identity.key_id}", self.identity.limits))
-        self.subjects = [(name, limits) for name, limits in who if limits]
+        self.subjects = tuple((name, limits) for name, limits in who if limits)
 
     @property
     def entry(self) -> str:

@@ -30,6 +30,7 @@ def trace(
     id_: Annotated[str, typer.Argument(metavar="ID", help="A trace id, the x-request-id of an answer, or a call's id.")],
 ) -> None:
     """Draw a trace: each call and attempt with its time, duration, outcome and cost."""
+    from app.audit.waterfall import account_of
     from app.domain.money import to_dollars
 
     found = asyncio.run(_calls(id_))
@@ -38,6 +39,8 @@ def trace(
     for line in waterfall(bars, width=max(NARROW, columns - LABEL - FIGURES)):
         print(line)
     print(f"\ntrace {found[0]['trace_id']}  calls {len(found)}  ${to_dollars(sum(row['cost'] for row in found))}")
+    account = account_of(found)
+    print(f"{account.took:.1f} ms: {', '.join(f'{name} {length:.1f} ms' for name, length in account.words)}")
     for row in found:
         if row["error"]:
             print(f"{row['id']}  {row['outcome']}: {row['error']}")

@@ -3,6 +3,7 @@
 import hmac
 import json
 import logging
+import re
 import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -223,7 +224,7 @@ def _done(request: Request, session: Session | None) -> tuple[str, str] | None:
 
 def safe_way(to: str) -> str:
     """A way within the console; anything else leads to its first page."""
-    inside = to == "/console" or to.startswith(("/console/", "/console?"))
+    inside = to == "/console" or to.startswith(("/console/", "/console?", "/console#"))
     return to if inside and not {"\\", "\r", "\n"} & set(to) and "/." not in to else "/console"
 
 
@@ -246,13 +247,18 @@ def templates() -> Environment:
     made.filters |= {
         "count": formats.count, "number": formats.number, "rate": formats.rate, "ms": formats.ms, "usd": formats.usd,
         "share": formats.share, "size": formats.size, "browser": formats.browser,
-        "span": formats.span,
+        "span": formats.span, "moment": formats.moment,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
-        "words": _words, "input_of": input_of,
+        "words": _words, "path": _path, "input_of": input_of,
         "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}",
     }  # fmt: skip
     made.globals |= {"asset": asset, "link": link}
     return made
+
+
+def _path(text: str) -> Markup:
+    """A file or a name in code, which may break after a slash, a colon or an underscore, and nowhere else."""
+    return Markup("<wbr>").join(re.split(r"(?<=[/:_])(?![/:_])", text))
 
 
 def _words(text: str) -> Markup:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from app.domain.money import MICROS_PER_DOLLAR
 
@@ -119,6 +119,11 @@ def size(value: float | None) -> str:
 def utc(at: datetime | None) -> str:
     """A moment in UTC, as a page without scripts shows it."""
     return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else NONE
+
+
+def moment(at: datetime) -> str:
+    """A moment in a sentence, to the minute, in UTC: a page's script shows it in the browser's zone, as it does `utc`'s."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def browser(named: str) -> str:

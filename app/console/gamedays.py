@@ -159,9 +159,9 @@ def _read(path: Path) -> Report | None:
         return None
 
 
-LEFT, WIDTH, LABEL = 16.0, 1012.0, 7.0  # pixels; LABEL: of a character
+LEFT, WIDTH, LABEL = 16.0, 1012.0, 6.5  # pixels; LABEL: of a character
 LONGEST_LABEL = 34  # characters
-RIGHT = LONGEST_LABEL * LABEL + 8  # room for the last event's label
+LEAST = 200.0  # pixels of the axis, whatever its labels are
 
 
 def lanes(played: Played) -> Lanes:
@@ -169,20 +169,26 @@ def lanes(played: Played) -> Lanes:
     times: dict[str, float] = {name: at for name in TIMES if (at := getattr(played, name)) is not None}
     lines = [(at, words) for at, words in played.timeline[:MOST_LINES] if at >= 0]
     last = max([*times.values(), *(at for at, _ in lines), 1.0])
-    scale = (WIDTH - LEFT - RIGHT) / last
-
-    def x(at: float) -> float:
-        return round(LEFT + max(0.0, at) * scale, 1)
-
     acked = times.pop("acknowledged", None)
     ours = [found for at, words in lines if not (acked and words == "acknowledged") and (found := _ours(at, words))]
     ours += [(acked, f"acknowledged, {formats.digits(acked)} s", "good")] if acked else []
     systems = [(at, f"{WORDS[name]}, {formats.digits(at)} s", _kind(name)) for name, at in times.items()]
+    scale = scale_of([*ours, *systems], last)
+
+    def x(at: float) -> float:
+        return round(LEFT + max(0.0, at) * scale, 1)
+
     placed_ours = _placed(ours, x)
     placed_systems = _placed([(0.0, "fault begins", "bad"), *systems], x)
     ticks = [(x(at), f"{at:g} s") for at in _steps(last)]
     rows = max((mark.row for mark in [*placed_ours, *placed_systems]), default=0) + 1
     return Lanes(placed_ours, placed_systems, ticks, (x(0), x(times.get("fault_ended", last))), WIDTH, rows)
+
+
+def scale_of(events: Sequence[tuple[float, str, str]], last: float) -> float:
+    """Pixels of a second: as many as leave each label room at its right, and no more room than the widest needs."""
+    ends = ((WIDTH - LEFT - LABEL - min(len(words), LONGEST_LABEL) * LABEL) / at for at, words, _ in events if at > 0)
+    return max(LEAST / last, min([(WIDTH - LEFT - LABEL) / last, *ends]))
 
 
 def _kind(name: str) -> str:

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.audit.actions import ActionLog
 from app.budget.budget import BudgetPolicy
 from app.budget.ledger import Ledger
-from app.console.oidc.provider import OpenIdProvider
 from app.domain.in_flight import InFlight
 from app.oncall.paging.pages import Pages
 from app.oncall.switch import KillSwitch
@@ -22,6 +21,7 @@ from app.security.keys.provider_keys import KeyStatus
 from app.security.redaction.redactor import Redactor
 
 if TYPE_CHECKING:
+    from app.console.oidc.provider import OpenIdProvider
     from app.oncall.paging.paging import Paging
 
 
@@ -58,6 +58,6 @@ class ConsoleParts:
     provider_keys: Callable[[], Sequence[KeyStatus]]
     workers: int
     releases_dir: Path
-    people: OpenIdProvider | None = None
+    people: "OpenIdProvider | None" = None
     idle: timedelta = timedelta(hours=2)
     lifetime: timedelta = timedelta(hours=12)

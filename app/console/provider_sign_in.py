@@ -8,6 +8,7 @@ or ends it. No address is refused: one that guesses has its codes exchanged a fe
 """
 
 import logging
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -16,12 +17,14 @@ from starlette.responses import RedirectResponse, Response
 from app.audit.actions import clean
 from app.console.console import COOKIE, ROUTES, Console, link, safe_way
 from app.console.oidc.begun import LONGEST, SECONDS, Begun, begin
-from app.console.oidc.provider import OpenIdProvider
 from app.console.sessions import Holder
 from app.console.sign_in import SETTINGS, form_page, signed_in
 from app.domain.errors import DependencyUnavailable, Forbidden, NotFound, Unauthenticated
 from app.edge.errors import TABLE
 from app.edge.parts import parts_of
+
+if TYPE_CHECKING:  # its signatures take ten megabytes of each process, and most services have none
+    from app.console.oidc.provider import OpenIdProvider
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +75,7 @@ def router(console: Console) -> APIRouter:
     return made
 
 
-def _provider(console: Console) -> OpenIdProvider:
+def _provider(console: Console) -> "OpenIdProvider":
     if console.parts.people is None:
         raise NotFound("No provider of sign-ins is set up here: sign in with an API key.")
     return console.parts.people
@@ -88,7 +91,7 @@ def _begun(console: Console, to: str) -> tuple[Begun, str]:
     return begun, console.seal.seal(begun)
 
 
-async def _person(console: Console, provider: OpenIdProvider, request: Request, begun: Begun, *, waiting: bool) -> Holder:
+async def _person(console: Console, provider: "OpenIdProvider", request: Request, begun: Begun, *, waiting: bool) -> Holder:
     """The person, as a session and the operators' log hold them. Raises as `OpenIdProvider.person`."""
     claimed = await provider.person(request.query_params, begun, waiting=waiting)
     return Holder(

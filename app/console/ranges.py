@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from app.console.formats import moment
+
 PRESETS = {
     "15m": (timedelta(minutes=15), "15 min"),
     "1h": (timedelta(hours=1), "1 h"),
@@ -37,7 +39,7 @@ class Range:
         """For a sentence: ``in the last 15 min``, ``from … to …``."""
         if self.preset:
             return f"in the last {PRESETS[self.preset][1]}"
-        return f"from {self.since:%Y-%m-%d %H:%M} to {self.until:%Y-%m-%d %H:%M} UTC"
+        return f"from {moment(self.since)} to {moment(self.until)}"
 
     @property
     def width(self) -> timedelta:

@@ -36,6 +36,8 @@ def router(console: Console) -> APIRouter:
         """The form. ``kept``: a sign-in went well, so the cookie should be here."""
         if await session_of(request):
             return RedirectResponse(safe_way(to), 303)
+        if request.cookies.get(COOKIE):
+            return form_page(request, to, "", ended=True)
         return form_page(
             request, to, "Your browser did not keep the session: open the console over HTTPS, or at localhost." if kept else ""
         )
@@ -82,11 +84,11 @@ async def signed_in(console: Console, request: Request, holder: Holder) -> str:
     return token
 
 
-def form_page(request: Request, to: str, problem: str, *, status: int = 200) -> Response:
-    """The sign-in page, with what went wrong."""
+def form_page(request: Request, to: str, problem: str, *, status: int = 200, ended: bool = False) -> Response:
+    """The sign-in page, with what went wrong. ``ended``: the browser brought the cookie of a session that is over."""
     request.scope.pop(SESSION, None)
     people = console_of(request).parts.people
     return console_of(request).page(
-        request, "sign_in.html", None, status=status, title="Sign in", to=safe_way(to), problem=problem,
+        request, "sign_in.html", None, status=status, title="Sign in", to=safe_way(to), problem=problem, ended=ended,
         provider=people.settings.name if people else "",
     )  # fmt: skip

@@ -7,13 +7,17 @@ from app.console.readiness.review import CHECKS
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One stop. ``path``: the place in the console; ``see``: what is there; ``try_it``: what ``command`` does."""
+    """One stop. ``path``: the place in the console; ``see``: what is there; ``try_it``: what ``command`` does.
+
+    ``act``: the page that does the same without a terminal, and the words of its button; empty where there is none.
+    """
 
     axis: str
     path: str
     see: str
     try_it: str
     command: str
+    act: tuple[str, str] = ("", "")
 
     @property
     def question(self) -> str:
@@ -40,8 +44,9 @@ STOPS = (
         "Recovery",
         "/console",
         "The strip of each provider's state. During an outage it turns red, and the share of answered calls stays.",
-        "Take a provider away, watch the page for a minute, and give it back.",
+        "Play it as a game day, on a service of its own; or take a provider away here, watch the page, and give it back.",
         "octant simulate outage anthropic; sleep 60; octant simulate clear",
+        ("/console/do/drill-gameday?scenario=provider-outage", "Play the outage…"),
     ),
     Stop(
         "Cost",
@@ -70,6 +75,7 @@ STOPS = (
         "The live release and its history. “Roll back” shows its effect first; every worker follows within five seconds.",
         "Go back to the release before; `octant release activate` puts the newest live again.",
         'octant rollback --reason "the tour"',
+        ("/console/do/rollback", "Roll back…"),
     ),
     Stop(
         "Runbook",

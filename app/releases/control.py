@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -61,6 +61,11 @@ class ReleaseControl:
         self._valkey = valkey
         self._places = places
         self._today = today
+
+    @property
+    def simulated(self) -> Collection[str]:
+        """The providers that the simulator stands in for here."""
+        return self._places.simulated
 
     async def activate(self, release_id: str, *, by: str, reason: str, force: bool = False) -> Sequence[str]:
         """Make a release live. Returns the eval results that it lacks; without ``force`` it must lack none.

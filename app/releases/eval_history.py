@@ -1,7 +1,7 @@
 """Eval runs that were kept, in Postgres and in the files beside the manifests. For the console; changes nothing."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -85,6 +85,18 @@ class Cases:
     rows: Sequence[Mapping[str, Any]]
     count: int
     modes: Mapping[str, tuple[int, int]]
+
+
+def simulated_in(results: Iterable[SuiteResult]) -> str:
+    """A clause that says for which providers the simulator answered; empty where models did."""
+    names = sorted({name for one in results for name in one.simulated})
+    return f"the simulator answered for {' and '.join(names)}, so the scores say nothing about a vendor's model" if names else ""
+
+
+def thresholds(one: SuiteResult) -> str:
+    """How many thresholds a suite's result has: the overall one, and those of its failure modes and measures."""
+    rest = len(one.scores) - (OVERALL in one.scores)
+    return f"{len(one.scores)} thresholds: overall and {rest} of failure modes and measures"
 
 
 def filed(directory: Path) -> tuple[list[Filed], list[str]]:

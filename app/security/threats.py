@@ -52,10 +52,14 @@ class Threat:
 
 
 def read(root: Path = ROOT) -> Sequence[Threat]:
-    """Every threat, of the service first. Empty where this installation carries no threat model. Raises OSError."""
+    """Every threat, those that lack a proof first, then the service's, each by number.
+
+    Empty where this installation carries no threat model. Raises OSError.
+    """
     sources = [("", root / "threat_model.md")]
     sources += [(path.parent.name, path) for path in sorted(root.glob("app/features/*/threats.md"))]
-    return [threat for product, path in sources if path.is_file() for threat in _rows(path, product, root)]
+    found = [threat for product, path in sources if path.is_file() for threat in _rows(path, product, root)]
+    return sorted(found, key=lambda threat: (threat.state != "missing", threat.product, threat.number))
 
 
 def _rows(path: Path, product: str, root: Path) -> Iterator[Threat]:

@@ -1,10 +1,11 @@
 """The console's parts."""
 
+from typing import TYPE_CHECKING
+
 from redis.asyncio import Redis
 
 from app.audit.actions import ActionLog
 from app.budget.ledger import Ledger
-from app.console.oidc.provider import OpenIdProvider
 from app.console.parts import ConsoleParts
 from app.domain.errors import DependencyUnavailable, Misconfigured
 from app.domain.in_flight import InFlight
@@ -17,6 +18,9 @@ from app.security.keys.administration import KeyAdministration
 from app.security.keys.provider_keys import ProviderKeys
 from app.settings import Settings
 from app.stores import budget_policy, pages_of
+
+if TYPE_CHECKING:  # loaded where a provider of sign-ins is set
+    from app.console.oidc.provider import OpenIdProvider
 
 
 def console_parts(
@@ -37,10 +41,12 @@ def console_parts(
     )  # fmt: skip
 
 
-def people_of(settings: Settings) -> OpenIdProvider | None:
+def people_of(settings: Settings) -> "OpenIdProvider | None":
     """The provider of sign-ins, None where none is set. Its client's secret is read for each sign-in, so a new one counts."""
     if not settings.console_oidc.issuer:
         return None
+    from app.console.oidc.provider import OpenIdProvider
+
     place = settings.console_oidc.secret_place(settings.secrets_dir)
 
     def read() -> str:

@@ -1,7 +1,8 @@
 """`make bench`: CPU a request, requests a second, added latency, streams, start and memory of one worker, everything on.
 
-The bare forward is in every round. ``--tracing`` adds the service with its traces sent in several ways; ``--price`` the service
-without each of its parts in turn; ``--soak`` sends many requests and samples memory. Raw results go to `.octant/bench/`.
+The bare forward is in every round. ``--tracing`` adds the service with its traces sent in several ways, ``--peers`` the gateways
+of others that are installed. Instead of that, ``--price`` measures the service without each of its parts in turn, ``--scale``
+more workers and replicas, and ``--soak`` the memory over many requests. Raw results go to `.octant/bench/`.
 """
 
 import argparse
@@ -10,9 +11,12 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from benchmarks.speed import contestants, price, processes, soak
+from benchmarks.speed import contestants, peers, price, processes, scale, soak
+from benchmarks.speed.contestants import Ground
 from benchmarks.speed.measure import Direct, Plan, Round, direct, measure
 from benchmarks.speed.processes import Contestant, Server, running
 from benchmarks.speed.report import about, added, keep, results, table
@@ -26,34 +30,24 @@ FOLDER = Path(".octant/bench")
 
 
 def main() -> int:
-    """Run and print. Exit code 1 if the ratio passes ``--at-most``."""
+    """Run and print. Exit code 1 if a limit of the chosen measurement does not hold."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that started processes are stopped then too
-    if processes.PINNED:
-        os.sched_setaffinity(0, processes.ELSEWHERE)
-    else:
+    if not processes.PINNED:
         print("Processes cannot be pinned to a core on this system: the figures are rougher than the ratios suggest.")
+    elif not options.scale:  # there, load and stores use whatever core the services leave
+        os.sched_setaffinity(0, processes.ELSEWHERE)
     plan = Plan(seconds=options.seconds)
     with ExitStack() as stack:
         upstream = stack.enter_context(processes.upstream())
         ground = stack.enter_context(contestants.ground(upstream))
         if options.price:
-            whole, saved = price.prices(ground, plan, options.rounds)
-            file = keep({**about(plan), "whole": whole, "saved": saved}, FOLDER, "price")
-            print(f"{price.table(whole, saved)}\n\n{file} has all figures.")
-            return 0
+            return _price(ground, plan, options.rounds)
+        if options.scale:
+            return _scale(ground, plan)
         if options.soak:
-            with running(ground.octant(), plan.body()) as server:
-                samples = soak.soak(server, plan, options.soak)
-            print(soak.table(samples))
-            return 0 if soak.flat(samples) else 1
-        chosen = [contestants.forward(upstream), ground.octant()]
-        if options.beside:
-            chosen.append(ground.beside(options.beside))
-        if options.tracing:
-            collector = {"OCTANT_OTLP_ENDPOINT": stack.enter_context(processes.upstream())}
-            chosen += [ground.octant(name, settings={**way, **collector}) for name, way in TRACING.items()]
-        found = measured(chosen, upstream, plan, options.rounds, options.starts)
+            return _soak(ground, plan, options.soak)
+        found = measured(_chosen(options, ground, upstream, stack), upstream, plan, options.rounds, options.starts)
     file = keep(found, FOLDER)
     print(f"\n{table(found)}\n\nMedians (and ranges) of {options.rounds} rounds; {file} has all figures.")
     ratio = added(found, contestants.OCTANT, "cpu")[0] / added(found, contestants.REFERENCE, "cpu")[0]
@@ -64,6 +58,46 @@ def main() -> int:
     return 0
 
 
+def _chosen(options: argparse.Namespace, ground: Ground, upstream: str, stack: ExitStack) -> list[Contestant]:
+    """The bare forward, the service, and what the options add."""
+    chosen = [contestants.forward(upstream), ground.octant()]
+    if options.beside:
+        chosen.append(ground.beside(options.beside))
+    if options.peers:
+        others, missing = peers.installed(upstream, Path(stack.enter_context(TemporaryDirectory(prefix="octant-peers-"))))
+        chosen += others
+        for peer in missing:
+            print(f"{peer.name} is not installed, and not measured. To install it: {peer.install}")
+    if options.tracing:
+        collector = {"OCTANT_OTLP_ENDPOINT": stack.enter_context(processes.upstream())}
+        chosen += [ground.octant(name, settings={**way, **collector}) for name, way in TRACING.items()]
+    return chosen
+
+
+def _price(ground: Ground, plan: Plan, rounds: int) -> int:
+    whole, saved = price.prices(ground, plan, rounds)
+    file = keep({**about(plan), "whole": whole, "saved": saved}, FOLDER, "price")
+    print(f"{price.table(whole, saved)}\n\n{file} has all figures.")
+    return 0
+
+
+def _scale(ground: Ground, plan: Plan) -> int:
+    shapes, capped = scale.measured(ground, plan)
+    file = keep({**about(plan), "shapes": [asdict(one) for one in shapes], "capped": asdict(capped)}, FOLDER, "scale")
+    print(f"{scale.table(shapes, capped)}\n\n{file} has all figures.")
+    wrong = scale.problems(shapes, capped)
+    for problem in wrong:
+        print(f"FAILED: {problem}")
+    return 1 if wrong else 0
+
+
+def _soak(ground: Ground, plan: Plan, requests: int) -> int:
+    with running(ground.octant(), plan.body()) as server:
+        samples = soak.soak(server, plan, requests)
+    print(soak.table(samples))
+    return 0 if soak.flat(samples) else 1
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
@@ -71,7 +105,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--starts", type=int, default=3, help="cold starts of each server")
     parser.add_argument("--beside", type=Path, help="measure the service of another checkout in the same rounds")
     parser.add_argument("--tracing", action="store_true", help="measure what sending traces costs")
+    parser.add_argument(
+        "--peers", action="store_true", help="measure the gateways of others that are installed, in the same rounds"
+    )
     parser.add_argument("--price", action="store_true", help="measure what each part costs, by switching it off")
+    parser.add_argument("--scale", action="store_true", help="measure more workers, and two replicas behind HAProxy with one cap")
     parser.add_argument("--soak", type=int, help="send this many requests; fail if memory or open files grow")
     parser.add_argument("--at-most", type=float, help="fail above this ratio of CPU a request to the bare forward")
     return parser.parse_args()

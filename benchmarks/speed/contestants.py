@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
@@ -48,6 +48,11 @@ class Ground:
         """The service without one of its parts."""
         return self._service(f"without {part}", [sys.executable, "-m", "benchmarks.speed.reduced", part], {})
 
+    def tenant(self, name: str, cap: str) -> str:
+        """Create a tenant that may spend ``cap`` dollars a day; returns a key of it."""
+        _run(self.env, "tenant", "create", name, "--day", cap, "--user-day", cap)
+        return _run(self.env, "key", "create", name, "--name", "bench", "--quiet")
+
     def _service(self, name: str, command: list[str], settings: Mapping[str, str]) -> Contestant:
         port = free_port()
         env = {**self.env, "OCTANT_PORT": str(port), "OCTANT_METRICS_PORT": str(free_port()), **settings}
@@ -74,8 +79,8 @@ def ground(upstream: str) -> Generator[Ground, None, None]:
             "OCTANT_ANTHROPIC__BASE_URL": upstream,
         }
         _run(env, "setup")
-        _run(env, "tenant", "create", "bench", "--day", CAP, "--user-day", CAP)
-        yield Ground(env, _run(env, "key", "create", "bench", "--name", "bench", "--quiet"))
+        unkeyed = Ground(env, "")
+        yield replace(unkeyed, key=unkeyed.tenant("bench", CAP))
 
 
 def _run(env: Mapping[str, str], *arguments: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -32,7 +33,8 @@ class Plan:
 class Round:
     """One round's figures. Latencies are the server's whole ones, before the provider's own are taken off.
 
-    ``rate``: requests a second on one core; ``cpu``: µs a request; ``event``: µs of CPU a streamed event; latencies in ms.
+    ``rate``: requests a second on one core; ``cpu``: µs a request; ``event``: µs of CPU a streamed event; latencies in ms. Of a
+    server that fails to stream, the figures of streams are NaN.
     """
 
     rate: float
@@ -57,18 +59,23 @@ def measure(server: Server, plan: Plan) -> Round:
     cpu = server.cpu() - before
     time.sleep(0.5)  # what the last requests left to write
     calm = _paced(server.url, body, server.headers, plan.rate, plan.seconds)
-    before = server.cpu()
-    streams = _paced(server.url, plan.body(stream=True), server.headers, plan.streams, plan.seconds)
-    streamed = server.cpu() - before
+    first_token, event = _streamed(server, plan) if server.streams else (math.nan, math.nan)
     return Round(
         rate=busy.requests / busy.seconds,
         cpu=cpu / busy.requests * 1e6,
         p50=calm.latency(0.5),
         p99=calm.latency(0.99),
-        first_token=streams.first_byte(0.5),
-        event=streamed / (len(streams.latencies) * EVENTS) * 1e6,
+        first_token=first_token,
+        event=event,
         memory=server.memory(),
     )
+
+
+def _streamed(server: Server, plan: Plan) -> tuple[float, float]:
+    """The time to the first event, ms, and the CPU of an event, µs."""
+    before = server.cpu()
+    streams = _paced(server.url, plan.body(stream=True), server.headers, plan.streams, plan.seconds)
+    return streams.first_byte(0.5), (server.cpu() - before) / (len(streams.latencies) * EVENTS) * 1e6
 
 
 @dataclass(frozen=True, slots=True)

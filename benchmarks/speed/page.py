@@ -1,4 +1,4 @@
-"""Write the table and the plot of docs/performance.md from kept raw results: `python -m benchmarks.speed.page`."""
+"""Write tables and plot of docs/performance.md and docs/scaling.md from kept raw results: `python -m benchmarks.speed.page`."""
 
 import json
 from collections.abc import Mapping
@@ -6,20 +6,31 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed import price
+from benchmarks.speed import price, scale
 from benchmarks.speed.report import added, table
 
-KEPT, PRICES = Path("benchmarks/results/speed.json"), Path("benchmarks/results/price.json")
-PAGE, PLOT = Path("docs/performance.md"), Path("docs/performance.svg")
+RESULTS = Path("benchmarks/results")
+KEPT, PRICES, PEERS, SCALE = (RESULTS / f"{name}.json" for name in ("speed", "price", "peers", "scale"))
+PAGE, PLOT, SCALING = Path("docs/performance.md"), Path("docs/performance.svg"), Path("docs/scaling.md")
 WIDTH, LABEL, ROW, GAP = 720, 260, 22, 44
 FIGURES = (("CPU µs a request", "cpu"), ("CPU µs a streamed event", "event"))
 
 
-def page(results: Mapping[str, Any], prices: Mapping[str, Any], before: str) -> str:
+def page(results: Mapping[str, Any], prices: Mapping[str, Any], peers: Mapping[str, Any], before: str) -> str:
     """The page with the tables of these results."""
-    rounds = len(next(iter(results["servers"].values()))["rounds"])
-    whole = _between("speed", f"{table(results)}\n\nMedians and ranges of {rounds} rounds. {_where(results)}", before)
+    whole = _between("speed", _rounds(results), before)
+    whole = _between("peers", _rounds(peers), whole)
     return _between("price", f"{price.table(prices['whole'], prices['saved'])}\n\n{_where(prices)}", whole)
+
+
+def scaling(results: Mapping[str, Any], before: str) -> str:
+    """The page on scaling with the table of these results."""
+    return _between("scale", f"{scale.table(*scale.read(results))}\n\n{_where(results)}", before)
+
+
+def _rounds(results: Mapping[str, Any]) -> str:
+    rounds = len(next(iter(results["servers"].values()))["rounds"])
+    return f"{table(results)}\n\nMedians and ranges of {rounds} rounds. {_where(results)}"
 
 
 def _between(name: str, text: str, page: str) -> str:
@@ -53,10 +64,11 @@ def plot(results: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    """Write both."""
-    results, prices = (json.loads(file.read_text(encoding="utf-8")) for file in (KEPT, PRICES))
-    PAGE.write_text(page(results, prices, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    """Write all."""
+    results, prices, peers, scaled = (json.loads(file.read_text(encoding="utf-8")) for file in (KEPT, PRICES, PEERS, SCALE))
+    PAGE.write_text(page(results, prices, peers, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     PLOT.write_text(plot(results), encoding="utf-8")
+    SCALING.write_text(scaling(scaled, SCALING.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -23,13 +23,17 @@ REALTIME = os.environ.get("BENCHMARK_REALTIME") == "1"  # on a machine that othe
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server: its address, the headers of a request, its first process, and the seconds until its first answer."""
+    """A running server: its address, the headers of a request, its first process, and the seconds until its first answer.
+
+    ``streams``: whether it answers a request for a stream.
+    """
 
     name: str
     url: str
     headers: Mapping[str, str]
     process: psutil.Process
     ready: float
+    streams: bool = True
 
     def cpu(self) -> float:
         """The CPU seconds of the whole process tree so far. Children that have ended are counted by their parent."""
@@ -51,23 +55,29 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """How to start a server. ``command`` runs with ``env``; ``url`` answers ``headers`` with 200 when it is ready."""
+    """How to start a server. ``command`` runs with ``env``; ``url`` answers ``headers`` with 200 when it is ready.
+
+    ``stream``: a request for a stream, that a server of others may fail: then it is measured without.
+    """
 
     name: str
     command: Sequence[str]
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    stream: bytes | None = None
 
 
 @contextmanager
-def running(contestant: Contestant, body: bytes) -> Generator[Server, None, None]:
-    """Start a contestant on its core; yields it once it has answered, and stops it at the end of the block."""
+def running(contestant: Contestant, body: bytes, *, cpus: set[int] = HERE) -> Generator[Server, None, None]:
+    """Start a contestant on its cores; yields it once it has answered, and stops it at the end of the block."""
     headers = {"content-type": "application/json", **contestant.headers}
     began = time.perf_counter()
-    with started(contestant.command, HERE, contestant.env) as process:
-        asyncio.run(_until_it_answers(contestant.url, headers, body))
-        yield Server(contestant.name, contestant.url, headers, psutil.Process(process.pid), time.perf_counter() - began)
+    with started(contestant.command, cpus, contestant.env) as process:
+        asyncio.run(until_it_answers(contestant.url, headers, body))
+        ready = time.perf_counter() - began
+        streams = contestant.stream is None or asyncio.run(_streams(contestant.url, headers, contestant.stream))
+        yield Server(contestant.name, contestant.url, headers, psutil.Process(process.pid), ready, streams)
 
 
 @contextmanager
@@ -106,7 +116,8 @@ def upstream() -> Generator[str, None, None]:
         yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
 
 
-async def _until_it_answers(url: str, headers: Mapping[str, str], body: bytes) -> None:
+async def until_it_answers(url: str, headers: Mapping[str, str], body: bytes) -> None:
+    """Send ``body`` again and again until the answer is 200. Raises SystemExit with the last answer if none comes."""
     last = "nothing"
     try:
         async with asyncio.timeout(ANSWER_SECONDS), aiohttp.ClientSession(headers=headers) as session:
@@ -121,3 +132,8 @@ async def _until_it_answers(url: str, headers: Mapping[str, str], body: bytes) -
                 await asyncio.sleep(0.01)
     except TimeoutError:
         raise SystemExit(f"{url} did not answer 200 within {ANSWER_SECONDS:g} s; the last was {last}") from None
+
+
+async def _streams(url: str, headers: Mapping[str, str], body: bytes) -> bool:
+    async with aiohttp.ClientSession(headers=headers) as session, session.post(url, data=body) as answer:
+        return answer.status == 200 and (await answer.text()).rstrip().endswith("[DONE]")

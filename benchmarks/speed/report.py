@@ -1,6 +1,7 @@
 """The results: a table for people, JSON with the machine and the versions for later comparisons."""
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -75,7 +76,7 @@ def table(results: Mapping[str, Any]) -> str:
     base = {figure: added(results, names[0], figure)[0] for figure in ("cpu", "event")}
     for name in names:
         cells = [_range(added(results, name, figure), digits) for _, figure, digits in COLUMNS]
-        ratio, event = (f"{added(results, name, figure)[0] / base[figure]:.2f}" for figure in base)
+        ratio, event = (_range((added(results, name, figure)[0] / base[figure],) * 3, 2) for figure in base)
         ready, _, _ = spread(results["servers"][name]["ready"])
         rows.append([name, ratio, *cells, event, f"{ready:.1f}"])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -90,6 +91,8 @@ def keep(results: Mapping[str, Any], folder: Path, kind: str = "speed") -> Path:
 
 
 def _range(values: tuple[float, float, float], digits: int) -> str:
+    if math.isnan(values[0]):
+        return "fails"
     middle, least, most = (f"{value:,.{digits}f}" for value in values)
     return middle if least == most else f"{middle} ({least} to {most})"
 

@@ -15,9 +15,10 @@ import requests
 from axe_playwright_python.sync_playwright import Axe
 from conftest import LIVE_RELEASE, octant
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import create_engine, delete, insert, select, text
 from tools import tool
 
+from app.audit.scores import eval_candidates
 from app.console.navigation import PAGES
 from app.console.readiness.answers import Answer, Evidence
 from app.console.readiness.document import document, print_pdf
@@ -30,6 +31,8 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
+REFUSED = "status of 409"  # how Chromium itself reports an action that the service refused
+UNPROVEN = "2026-11-22"  # a manifest without eval results beside it
 MOST_SHIFT = 0.1  # "good" by web.dev's measure of cumulative layout shift
 SHIFTS = """
 window.shifts = 0; window.shifted = [];
@@ -76,7 +79,10 @@ def opened(browser: Browser, url: str, key: str, width: str = "desktop", **optio
         errors.append("a script of a caller ran")
         dialog.dismiss()
 
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console",
+        lambda message: errors.append(message.text) if message.type == "error" and REFUSED not in message.text else None,
+    )
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("dialog", caught)
     page.goto("/console/sign-in")
@@ -99,6 +105,7 @@ def test_pages_have_no_violation_no_overflow_and_do_not_jump(
     with opened(browser, service_url, key, width, color_scheme=theme, bypass_csp=True) as (_, page):
         paths = [one.path for one in PAGES]
         page.goto("/console/calls?range=1h")
+        paths.append("/console/calls?range=1h")
         paths.append(page.locator("[data-row] a").first.get_attribute("href") or "")
         for path in paths:
             page.goto(path)
@@ -107,6 +114,11 @@ def test_pages_have_no_violation_no_overflow_and_do_not_jump(
             problems += [f"{path}: {one['id']}: {one['nodes'][0]['html'][:120]}" for one in found]
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             problems += [f"{path}: {wide} pixels too wide"] if wide > 0 else []
+            if width == "phone" and path == "/console/calls?range=1h":
+                hidden = page.evaluate(
+                    "(one => one.scrollWidth - one.clientWidth)(document.querySelector('.calls').closest('.wide'))"
+                )
+                problems += [f"{path}: {hidden} pixels of each call are hidden"] if hidden > 0 else []
             shift = page.evaluate("window.shifts")
             problems += [f"{path}: shifted by {shift:.3f}: {page.evaluate('window.shifted')}"] if shift > MOST_SHIFT else []
     assert problems == []
@@ -178,6 +190,8 @@ def test_times_are_shown_in_the_browsers_zone_which_is_named(browser: Browser, s
         )
         assert stored.inner_text() == there
         assert page.locator("[data-zone]").inner_text() in ("Asia/Kolkata", "Asia/Calcutta")
+        page.goto("/console/calls?since=2026-11-27T10:00Z&until=2026-11-27T11:00Z")
+        assert "from 2026-11-27 15:30 to 2026-11-27 16:30" in page.inner_text(".answer"), "sentences, too"
 
 
 @pytest.mark.usefixtures("traffic")
@@ -238,10 +252,19 @@ def confirm(page: Page, reason: str) -> None:
     page.wait_for_url("**/console/do/**")
     assert Axe().run(page).response["violations"] == []
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
-    assert page.locator(".terminal code").inner_text().startswith(("octant ", "kill "))
+    assert page.locator(".terminal code").inner_text().startswith(("octant ", "kill ", "python -m evals "))
     page.fill("#reason", reason)
     page.locator("form.ask button.strong, main form button").first.click()
     page.locator("[role=status] strong", has_text="Done.").wait_for(timeout=60_000)
+
+
+def refused(page: Page, reason: str) -> None:
+    """Read the page that foretells a refusal, give the reason, and see it refused in words."""
+    assert Axe().run(page).response["violations"] == []
+    assert "will be refused" in page.inner_text("main")
+    page.fill("#reason", reason)
+    page.locator("main form button").first.click()
+    page.locator("[role=alert]").wait_for()
 
 
 # Each action with the one that takes it back; between them, all kinds of forms that the console has.
@@ -296,6 +319,9 @@ def test_a_canary_is_started_widened_ended_and_promoted(
             assert logged(stack_env, "release canary", f"canary {number}")
             page.goto(f"/console/do/release-canary?release={LIVE_RELEASE}&share=50%25")
             confirm(page, "wider")
+            if number:
+                page.goto("/console/do/release-promote")
+                refused(page, "without evidence")
             page.goto("/console/releases")
             assert "50 %" in page.locator(".figure", has_text="Canary").inner_text()
             page.locator(f"a[href$='/do/{then}']").first.click()
@@ -326,6 +352,11 @@ def test_a_revoked_key_and_an_ended_session_are_out(
                 break
             theirs.wait_for_timeout(300)
         assert "/sign-in" in theirs.url
+        theirs.goto("/console/security?tab=keys#provider-keys")
+        theirs.get_by_text("Your session has ended.").wait_for()
+        theirs.fill("#key", lost)
+        theirs.keyboard.press("Enter")
+        theirs.wait_for_url("**/console/security?tab=keys#provider-keys")
         page.goto("/console/security?tab=keys")
         page.locator("tr", has_text=number).locator("a[href*='/do/key-revoke']").first.click()
         confirm(page, "left there too")
@@ -365,4 +396,53 @@ def test_a_page_is_acknowledged_and_resolved_on_a_phone(
         with engine.begin() as connection:
             for table, column in (("page_events", "page_id"), ("page_deliveries", "page_id"), ("pages", "id")):
                 connection.execute(text(f"DELETE FROM {table} WHERE {column} = :id"), {"id": number})  # noqa: S608 - our names
+        engine.dispose()
+
+
+def test_each_part_is_stopped_from_the_page_and_resumed(browser: Browser, service_url: str, key: str) -> None:
+    with opened(browser, service_url, key, "phone", bypass_csp=True) as (_, page):
+        for scope in ("prompt", "feature", "tool", "model", "tenant"):
+            page.goto("/console/releases")
+            page.get_by_role("button", name="Choose what to stop").click()
+            field = page.locator(f"[form=kill-{scope}][name=name]")
+            name = field.input_value()
+            page.locator(f"#kill-{scope} button").click()
+            confirm(page, f"a {scope}")
+            page.goto("/console/releases")
+            page.locator("tr", has_text=f"{scope} {name}").locator("a[href*='/do/resume']").click()
+            confirm(page, f"{scope} again")
+            assert page.locator("a[href*='/do/resume']").count() == 0
+
+
+def test_a_release_without_eval_results_is_activated_by_force_alone(
+    browser: Browser, service_url: str, key: str, stack_env: dict[str, str]
+) -> None:
+    with opened(browser, service_url, key, "phone", bypass_csp=True) as (_, page):
+        page.goto(f"/console/do/release-activate?release={UNPROVEN}")
+        refused(page, "an old one")
+        page.goto(f"/console/do/release-activate-force?release={UNPROVEN}")
+        confirm(page, "an old one by force")
+        assert logged(stack_env, "release activate --force", "an old one by force")
+        page.goto("/console/do/rollback")
+        confirm(page, "enough of the old one")
+        page.locator(".figure", has_text="Live").get_by_text(LIVE_RELEASE).wait_for()
+
+
+def test_a_candidate_is_dismissed_on_a_phone(browser: Browser, service_url: str, key: str, stack_env: dict[str, str]) -> None:
+    engine = create_engine(stack_env["OCTANT_DATABASE_URL"])
+    values = {"digest": uuid.uuid4().hex, "at": datetime.now(UTC), "request_id": "r", "tenant": "acme", "user": "u",
+              "feature": "support", "release": "1", "reasons": ["hand_over"], "times": 10_000, "asked": {"text": "why?"},
+              "seen": {"answer": "no"}}  # fmt: skip
+    with engine.begin() as connection:
+        number = connection.execute(insert(eval_candidates).values(values).returning(eval_candidates.c.id)).scalar_one()
+    try:
+        with opened(browser, service_url, key, "phone", bypass_csp=True) as (_, page):
+            page.goto("/console/evals/candidates?reason=hand_over")
+            page.locator(f"#candidate-{number} a[href*='/do/evals-dismiss']").click()
+            confirm(page, "no case by phone")
+            page.goto("/console/evals/candidates?state=dismissed")
+            assert "no case by phone" in page.locator(f"#candidate-{number}").inner_text()
+    finally:
+        with engine.begin() as connection:
+            connection.execute(delete(eval_candidates).where(eval_candidates.c.id == number))
         engine.dispose()

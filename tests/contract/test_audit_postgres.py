@@ -24,9 +24,10 @@ from app.audit import export, query
 from app.audit import recorder as recorder_module
 from app.audit.call_filter import SORTS, CallFilter, Sort, bounds_of
 from app.audit.partitions import ensure
-from app.audit.query import cursor_of, every_call, find_calls, get_call, statement_of, windows_of
+from app.audit.query import cursor_of, every_call, find_calls, get_call, input_of, statement_of, total_of, windows_of
 from app.audit.recorder import Recorder
 from app.audit.spill import Spill
+from app.domain.calls import Usage
 from app.domain.errors import InvalidRequest
 from app.domain.money import MicroUSD
 from app.security.redaction.redactor import Redactor
@@ -341,7 +342,7 @@ def test_a_search_by_time_walks_its_days_in_doubling_steps() -> None:
     ("bound", "found"),
     [
         (["ttft_ms=5000"], True), (["ttft_ms=5000.5"], False), (["held=0.0001"], True), (["fallbacks=1e300"], False),
-        (["input_tokens=9.5"], True), (["input_tokens=10.5"], False), (["output_tokens=-1e300"], True),
+        (["input_tokens=14.5"], True), (["input_tokens=15.5"], False), (["output_tokens=-1e300"], True),
         (["reasoning_tokens=2"], False),
     ],
 )  # fmt: skip
@@ -353,6 +354,25 @@ async def test_figures_without_an_index_are_found_by_their_magnitude(
     await recorder.flush()
     wanted = CallFilter(tenant=tenant, ranges=bounds_of(bound, ["ttft_ms=5000"]))
     assert bool(await find_calls(engine, wanted)) is found
+
+
+@pytest.mark.parametrize("cached", [0, 12, 900_000])
+async def test_a_bound_on_input_tokens_is_about_what_pages_show(engine: AsyncEngine, recorder: Recorder, cached: int) -> None:
+    """Those of the prompt cache count: bounds, rows and totals have one definition, wherever the tokens come from."""
+    tenant = f"t-{uuid4().hex[:8]}"
+    recorder.record(a_record(tenant=tenant, usage=Usage(input=3, output=1, cached_input=cached, cache_write=2)))
+    await recorder.flush()
+    whole = cached + 5
+
+    async def found(least: int, most: int) -> bool:
+        ranges = bounds_of([f"input_tokens={least}"], [f"input_tokens={most}"])
+        rows = await find_calls(engine, CallFilter(tenant=tenant, ranges=ranges))
+        assert (await total_of(engine, CallFilter(tenant=tenant, ranges=ranges))).input_tokens == sum(map(input_of, rows))
+        return bool(rows)
+
+    assert await found(whole, whole)
+    assert not await found(whole + 1, whole + 9)
+    assert not await found(0, whole - 1)
 
 
 @pytest.mark.parametrize("field", ["tenant", "id", "text", "outcome", "degraded"])

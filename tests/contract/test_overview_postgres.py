@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 import pytest_asyncio
 from records import a_record
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -11,7 +12,7 @@ from app.audit.call_filter import CallFilter
 from app.audit.overview import overview
 from app.audit.query import find_calls, total_of
 from app.audit.rows import Writer
-from app.console.pages.overview import answer, strips_of
+from app.console.pages.overview import answer, cost_steps, kinds_of, strips_of
 from app.console.ranges import Range
 from app.domain.calls import Attempt
 from app.domain.money import MicroUSD
@@ -57,7 +58,7 @@ async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -
     total = seen.total
     assert (total.calls, total.ok, total.failed) == (6, 5, 1)
     assert (total.retried, total.fallen_back, total.repaired, total.degraded) == (1, 1, 1, 1)
-    assert (total.cost, sum(calls for _, calls in seen.costs)) == (50, 6)
+    assert (total.cost, sum(calls for _, calls, _ in seen.costs)) == (50, 6)
     assert [bucket.calls for bucket in seen.series] == [2, 0, 4, 0, 0]
     assert sum(bucket.cost for bucket in seen.series) == total.cost
     assert total.latency is not None
@@ -74,6 +75,37 @@ async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -
     assert "openai is resting" in words
     assert "83.3 % of 6 calls" in words
     assert answer(seen, strips, range_, ("everything",)) == ("bad", "An operator has stopped everything.")
+
+
+async def test_a_request_is_all_its_calls_and_the_tools_between_them(engine: AsyncEngine) -> None:
+    """The sums of requests and of calls are the same money, in each step and in all."""
+    began = BEGAN + timedelta(hours=3)
+    first = a_record(at=began, trace_id="t", request_id="one", before_ms=20.0, latency_ms=100.0, cost=MicroUSD(30))
+    second = began + timedelta(milliseconds=700)  # after a tool of some 600 ms
+    records = [
+        first,
+        replace(first, id="r-second", at=second, before_ms=720.0, latency_ms=200.0, cost=MicroUSD(50)),
+        replace(first, id="r-other", request_id="two", before_ms=None, cost=MicroUSD(5)),
+        replace(first, id="r-later", at=began + MINUTE, trace_id="u", before_ms=10.0, cost=MicroUSD(1)),
+        replace(first, id="r-none", request_id="three", outcome="no_evidence"),
+    ]
+    await Writer(engine).write(records)
+    seen = await overview(engine, began, began + 2 * MINUTE, MINUTE)
+    total = seen.total
+    assert (total.calls, total.requests, total.cost) == (4, 3, 86), "an id alone names no request: callers choose it"
+    assert [(bucket.calls, bucket.requests, bucket.cost) for bucket in seen.series] == [(3, 2, 85), (1, 1, 1)]
+    assert total.request_cost_bands == [5, 80]
+    assert seen.series[0].request_latency
+    assert seen.series[0].request_latency[0] == pytest.approx((100 + 920) / 2)
+    assert sum(requests for *_, requests in seen.costs) == total.requests
+    assert [(one.number, one.mean) for one in kinds_of(total)] == [(3, 86 / 3), (4, 86 / 4)]
+    steps = {step.words: (step.requests, step.calls) for step in cost_steps(seen.costs)}
+    assert steps == {
+        "under $0.0000100": (2, 2),
+        "$0.0000100 to $0.0000200": (0, 0),
+        "$0.0000200 to $0.0000500": (0, 1),
+        "$0.0000500 to $0.000100": (1, 1),
+    }
 
 
 async def test_the_total_of_a_search_is_the_sum_of_its_rows(recorded: AsyncEngine) -> None:

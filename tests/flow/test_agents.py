@@ -39,7 +39,7 @@ def env(stack_env: dict[str, str], database_url: str, tmp_path_factory: pytest.T
             "OCTANT_WORKERS": "1",
             "OCTANT_HTTP__CORS_ORIGINS": ORIGIN,
             "OCTANT_HTTP__KEEP_ALIVE": "0.2",
-            "OCTANT_HTTP__FIRST_BYTE": "0.5",
+            "OCTANT_HTTP__FIRST_BYTE": "1",
             "OCTANT_MAX_BODY_BYTES": str(LIMIT),
             "OCTANT_REQUEST_DEADLINE": "2",
         }

@@ -85,11 +85,6 @@ async def until_not_in_use(http: aiohttp.ClientSession, path: str, body: object,
     pytest.fail(f"still in use after {seconds} s")
 
 
-def requests(simulator: Simulator) -> int:
-    """Requests that reached the providers."""
-    return sum(int(str(stats["requests"])) for stats in simulator.stats().values())
-
-
 def new_key() -> str:
     return uuid4().hex
 
@@ -101,7 +96,7 @@ async def test_a_replay_gives_the_same_answer_and_asks_no_provider(
     key = new_key()
     first = await post(http, path, BODIES[path], key)
     assert (first.status, first.replayed) == (200, False)
-    before = requests(simulator)
+    before = simulator.requests()
     for _ in range(4):
         again = await post(http, path, BODIES[path], key)
         assert (again.status, again.replayed, again.body) == (200, True, first.body)
@@ -109,7 +104,7 @@ async def test_a_replay_gives_the_same_answer_and_asks_no_provider(
         assert len(ours) >= 10
         assert {name: again.headers[name] for name in ours} == {name: first.headers[name] for name in ours}
         assert again.headers["x-request-id"] != first.headers["x-request-id"]
-    assert requests(simulator) == before > 0
+    assert simulator.requests() == before > 0
 
 
 @pytest.mark.parametrize("path", [CHAT, *samples()])
@@ -159,12 +154,12 @@ async def test_a_stream_is_replayed_as_a_stream_of_the_same_bytes(
 ) -> None:
     key, body = new_key(), {**BODIES[path], "stream": True}
     first = await post(http, path, body, key)
-    before = requests(simulator)
+    before = simulator.requests()
     again = await post(http, path, body, key)
     assert first.headers["content-type"].startswith("text/event-stream")
     assert (again.replayed, again.body, again.headers["content-type"]) == (True, first.body, first.headers["content-type"])
     assert again.headers["transfer-encoding"] == "chunked"
-    assert requests(simulator) == before
+    assert simulator.requests() == before
 
 
 async def test_twenty_requests_at_once_under_one_key_are_one_call_billed_once(
@@ -174,7 +169,7 @@ async def test_twenty_requests_at_once_under_one_key_are_one_call_billed_once(
     key, user = new_key(), f"once-{uuid4().hex[:8]}"
     body = {**ASK, "user": user}
     answers = await asyncio.gather(*(post(http, CHAT, body, key) for _ in range(20)))
-    assert requests(simulator) == 1
+    assert simulator.requests() == 1
     assert {a.status for a in answers} <= {200, 409}
     assert sum(a.status == 200 and not a.replayed for a in answers) == 1
     last = await post(http, CHAT, body, key)
@@ -197,7 +192,7 @@ async def only_one_call_of(stack_env: dict[str, str], user: str) -> None:
 async def test_without_a_key_every_request_is_a_call(http: aiohttp.ClientSession, simulator: Simulator) -> None:
     for _ in range(2):
         assert not (await post(http, CHAT, ASK, None)).replayed
-    assert requests(simulator) == 2
+    assert simulator.requests() == 2
 
 
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])
@@ -209,7 +204,7 @@ async def test_another_body_under_the_key_is_refused_in_both_envelopes(
     answer = await post(http, path, {**BODIES[path], "temperature": 0.5}, key)
     assert (answer.status, answer.code, answer.headers["x-should-retry"]) == (422, "idempotency_key_reused", "false")
     assert (json.loads(answer.body).get("type") == "error") == (path == MESSAGES)
-    assert requests(simulator) == 1
+    assert simulator.requests() == 1
 
 
 async def test_one_key_on_two_paths_is_refused(http: aiohttp.ClientSession, simulator: Simulator) -> None:
@@ -224,7 +219,7 @@ async def test_while_the_first_is_answered_the_others_wait_in_both_envelopes(
     simulator.put_faults({"kind": "latency", "milliseconds": 1000})
     for path in (CHAT, MESSAGES):
         key = new_key()
-        before = requests(simulator)
+        before = simulator.requests()
         first = asyncio.create_task(post(http, path, BODIES[path], key))
         await eventually(lambda before=before: reached(simulator, before + 1))  # type: ignore[misc]
         answer = await post(http, path, BODIES[path], key)
@@ -234,7 +229,7 @@ async def test_while_the_first_is_answered_the_others_wait_in_both_envelopes(
 
 
 async def reached(simulator: Simulator, count: int) -> bool:
-    return requests(simulator) >= count
+    return simulator.requests() >= count
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -252,7 +247,7 @@ async def test_a_client_that_leaves_and_asks_again_gets_the_answer_of_its_one_ca
     answer = await until_not_in_use(http, CHAT, body, key)
     assert (answer.status, answer.replayed) == (200, True)
     assert not stream or answer.body.endswith(b"data: [DONE]\n\n")
-    assert (requests(simulator), simulator.stats()["anthropic"]["cancelled"]) == (1, 0)
+    assert (simulator.requests(), simulator.stats()["anthropic"]["cancelled"]) == (1, 0)
     await only_one_call_of(stack_env, user)
 
 
@@ -292,7 +287,7 @@ async def test_a_refusal_that_will_not_change_is_given_again(http: aiohttp.Clien
 async def test_what_is_not_a_key_is_refused(http: aiohttp.ClientSession, simulator: Simulator, key: str) -> None:
     answer = await post(http, CHAT, ASK, key)
     assert (answer.status, json.loads(answer.body)["error"]["param"]) == (400, "Idempotency-Key")
-    assert requests(simulator) == 0
+    assert simulator.requests() == 0
 
 
 async def test_the_longest_key_and_a_quoted_one_are_keys(http: aiohttp.ClientSession) -> None:
@@ -334,7 +329,7 @@ async def test_the_official_sdks_pass_the_key_on_and_wait_for_the_answer(
             *(ours.chat.completions.create(model="smart", messages=ASK["messages"], extra_headers=headers) for _ in range(3))
         )
         assert len({answer.id for answer in answers}) == 1
-        assert requests(simulator) == 1
+        assert simulator.requests() == 1
         texts = []
         headers = {"Idempotency-Key": new_key()}
         for _ in range(2):
@@ -343,7 +338,7 @@ async def test_the_official_sdks_pass_the_key_on_and_wait_for_the_answer(
             )
             texts.append([(chunk.id, chunk.choices[0].delta.content) async for chunk in chunks])
         assert texts[0] == texts[1]
-        assert requests(simulator) == 2
+        assert simulator.requests() == 2
     async with anthropic.AsyncAnthropic(base_url=service_url, api_key=api_key, max_retries=4) as theirs:
         headers = {"Idempotency-Key": new_key()}
         messages = await asyncio.gather(
@@ -358,7 +353,7 @@ async def test_the_official_sdks_pass_the_key_on_and_wait_for_the_answer(
             ) as stream:
                 finals.append(await stream.get_final_message())
         assert finals[0] == finals[1]
-        assert requests(simulator) == 4
+        assert simulator.requests() == 4
 
 
 async def test_outcomes_are_counted(http: aiohttp.ClientSession, stack_env: dict[str, str], simulator: Simulator) -> None:
@@ -393,7 +388,7 @@ async def test_a_restart_of_every_worker_forgets_no_answer(
         async with client(url, api_key) as http:
             again = await post(http, CHAT, ASK, key)
     assert (again.status, again.replayed, again.body) == (200, True, first.body)
-    assert requests(simulator) == 1
+    assert simulator.requests() == 1
 
 
 async def test_a_worker_killed_in_the_middle_of_a_call_frees_its_key_after_its_lease(
@@ -415,7 +410,7 @@ async def test_a_worker_killed_in_the_middle_of_a_call_frees_its_key_after_its_l
             answer = await until_free(http, key)
             assert (answer.status, answer.replayed) == (200, False)
             assert 0.5 < time.monotonic() - killed < 8
-    assert requests(simulator) == 2
+    assert simulator.requests() == 2
 
 
 def worker_on(port: int) -> psutil.Process:

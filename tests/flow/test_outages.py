@@ -236,11 +236,6 @@ async def until_answered(http: aiohttp.ClientSession) -> None:
         await asyncio.sleep(0.2)
 
 
-def requests(simulator: Simulator) -> int:
-    """How many requests the providers have seen."""
-    return sum(int(str(stats["requests"])) for stats in simulator.stats().values())
-
-
 async def test_an_idempotency_key_is_billed_once_over_an_outage_longer_than_its_lease(
     http: aiohttp.ClientSession, stores: Stores, simulator: Simulator, env: dict[str, str], own_key: str
 ) -> None:
@@ -261,13 +256,13 @@ async def test_an_idempotency_key_is_billed_once_over_an_outage_longer_than_its_
     finally:
         stores.start_postgres()
     assert status == 200
-    before = requests(simulator)  # two where the first provider was silent too long: both attempts are the first call's
+    before = simulator.requests()  # two where the first provider was silent too long: both attempts are the first call's
     deadline = time.monotonic() + 30
     while (again := await post(http, **{"idempotency-key": key}))[0] != 200:
         assert again[0] in {409, 503}
         assert time.monotonic() < deadline
     assert again[2] == body
-    assert requests(simulator) == before
+    assert simulator.requests() == before
 
 
 async def test_a_service_that_starts_with_both_stores_away_refuses_and_recovers_by_itself(

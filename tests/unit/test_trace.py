@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.audit.waterfall import spans_of
+import pytest
+
+from app.audit.waterfall import account_of, spans_of
 from app.cli.trace import BAR, Bar, bars_of, waterfall
 from app.domain.records import step_text
 
@@ -39,6 +41,28 @@ def test_edge_retrieval_and_tools_stand_where_they_ran() -> None:
     ]
     assert spans_of([]) == []
     assert step_text([], 0) is None
+
+
+def test_the_time_of_a_request_is_the_sum_of_its_parts() -> None:
+    """Attempts that run at once count once, and what no step covers is named."""
+    hedged = [
+        {"provider": "openai", "model": "m", "started_ms": 4.0, "latency_ms": 90.0, "outcome": "ok", "cost": 1},
+        {"provider": "anthropic", "model": "m", "started_ms": 50.0, "latency_ms": 46.0, "outcome": "ok", "cost": 1},
+    ]
+    used = step_text([("tool", "get_order", 140_000_000, 190_000_000, False)], 208_000_000)
+    calls = [
+        a_call(0, before_ms=8.0, latency_ms=100.0, attempts=hedged),
+        a_call(200, before_ms=208.0, steps=used),
+        a_call(5000, before_ms=1.0, request_id="another"),
+    ]
+    account = account_of(calls)
+    assert account.took == pytest.approx(248 + 41)
+    assert account.steps == pytest.approx({"edge": 9, "attempt": 136 + 40, "tool": 50})
+    assert account.overlap == pytest.approx(44)
+    assert sum(length for _, length in account.words) == pytest.approx(account.took)
+    assert [name for name, _ in account.words] == ["edge", "tools", "attempts", "less overlap", "the service itself"]
+    first = next(span for span in spans_of(calls) if span.kind == "call")
+    assert first.own == [(8.0, 4.0), (pytest.approx(104.0), pytest.approx(4.0))]
 
 
 def test_bars_are_in_proportion_and_never_leave_the_width() -> None:

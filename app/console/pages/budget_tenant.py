@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.audit.figures import DAY, holds_by_tenant
 from app.budget import exposure, standing
 from app.budget.scopes import ANONYMOUS, scopes_of
 from app.budget.standing import Counted, UserLine, Users
@@ -28,6 +29,7 @@ from app.console.pages.budgets import (
     aways_of,
     chart,
     number_of,
+    parallel_of,
     spending_of,
     spent_link,
     top_lines,
@@ -85,13 +87,14 @@ async def _tenant_values(console: Console, tenant: Tenant, query: Mapping[str, s
     windows, counters = await _windows(console, tenant, "", NO_OWN, now)
     raw, own = await _own(console, tenant)
     read = console.known.read
-    users, spending, alerts = await asyncio.gather(
+    users, spending, alerts, holds = await asyncio.gather(
         read(
             ("users", tenant.id, sort, skip),
             standing.users_of(parts.engine, tenant, own, now, sort=sort, most=PAGE, skip=skip),
         ),
         read(("spending", tenant.id, *range_.query.items()), spending_of(console, range_, tenant=tenant.id)),
         read(("alerts", tenant.id), standing.open_alerts(parts.engine, now, tenant=tenant.id)),
+        read("holds", holds_by_tenant(parts.engine, DAY)),
     )
     held = await _held(console, tenant, users.value, now)
     highest = max((day for day, _ in own.values() if day is not None), default=None)
@@ -105,6 +108,7 @@ async def _tenant_values(console: Console, tenant: Tenant, query: Mapping[str, s
         "chart": chart(spending.value, range_), "alerts": alerts, "spending": spending, "spent_link": spent_link,
         "worst": exposure.of(tenant, parts.policy, highest, workers=parts.workers), "enforced_by": exposure.ENFORCED_BY,
         "aways": aways_of(counters, users, spending, alerts),
+        "parallel": parallel_of(tenant, windows[:2], (holds.value or {}).get(tenant.id)),
     }  # fmt: skip
 
 

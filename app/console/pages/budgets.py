@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.audit.figures import DAY, holds_by_tenant
 from app.budget import exposure, standing
 from app.budget.scopes import Scope, scopes_of
 from app.budget.standing import Counted, Everything, Spending
@@ -20,6 +21,7 @@ from app.console.known import Known
 from app.console.navigation import BUDGETS
 from app.console.ranges import Range, range_of
 from app.domain.calls import Tenant
+from app.domain.money import MICROS_PER_DOLLAR
 
 PAGE = 50
 TOP = 10
@@ -66,6 +68,32 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Parallel:
+    """Calls that fit at once: each holds its worst case until it ends.
+
+    ``held``: the median and the largest worst case of a call; ``fit``: of the tenant's calls, by both; ``one_user``: of one user
+    who has spent nothing yet, by the largest; None where nothing bounds them. ``limit``: the tenant's own, of calls at once.
+    """
+
+    held: tuple[int, int]
+    left: int | None
+    fit: tuple[int | None, int | None]
+    one_user: int | None
+    limit: int | None
+
+
+def parallel_of(tenant: Tenant, windows: Sequence[Window], held: tuple[int, int] | None) -> Parallel | None:
+    """How many calls of a tenant fit under what its windows have left; None where no call of the last day held money."""
+    if held is None:
+        return None
+    left = min((window.left for window in windows if window.left is not None), default=None)
+    limit = tenant.limits.concurrency
+    caps = [cap for cap in (left, tenant.user_daily_cap, tenant.user_monthly_cap) if cap is not None]
+    first, second = (exposure.at_once(left, each, limit=limit) for each in held)
+    return Parallel(held, left, (first, second), exposure.at_once(min(caps, default=None), held[1], limit=limit), limit)
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One tenant."""
 
@@ -73,6 +101,7 @@ class Line:
     day: Window
     month: Window
     worst: exposure.Worst
+    parallel: Parallel | None = None
 
     @property
     def share(self) -> float:
@@ -145,6 +174,7 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
         "lines": lines[skip : skip + PAGE], "all": lines, "skip": skip, "more": skip + PAGE < len(lines), "shown": shown,
         "total": {name: sum(getattr(line.day, name) or 0 for line in lines) for name in ("spent", "held")}
         | {"month": sum(line.month.spent for line in lines)},
+        "parallel": [line for line in lines[skip : skip + PAGE] if line.parallel],
         "spent_link": spent_link, "top": top_lines(money.spending.value),
         "chart": chart(money.spending.value, range_), "outage": exposure.OUTAGE[bool(console.parts.policy.outage_allowance)],
         "enforced_by": exposure.ENFORCED_BY, "proven_by": exposure.PROVEN_BY, "page_size": PAGE,
@@ -157,12 +187,13 @@ async def _read(console: Console, range_: Range, now: datetime) -> Money:
     known = tenants.value or []
     scopes = {tenant.id: scopes_of(tenant, "", now, NO_OWN)[:2] for tenant in known}
     keys = [scope.key for pair in scopes.values() for scope in pair]
-    counters, everything, highest, alerts, spending = await asyncio.gather(
+    counters, everything, highest, alerts, spending, holds = await asyncio.gather(
         read("tenants' counters", standing.counted(parts.valkey, keys)),
         read("global counters", standing.everything(parts.valkey, parts.policy.global_daily_cap, now)),
         read("own caps", exposure.highest_own_caps(parts.engine)),
         read("open alerts", standing.open_alerts(parts.engine, now)),
         read(("spending", *range_.query.items()), spending_of(console, range_)),
+        read("holds", holds_by_tenant(parts.engine, DAY)),
     )
     sums: dict[str, tuple[int, int]] = {}
     if counters.away:  # the counters say it exactly; without them the ledger does
@@ -174,7 +205,8 @@ async def _read(console: Console, range_: Range, now: datetime) -> Money:
             for place, scope in enumerate(scopes[tenant.id])
         )
         worst = exposure.of(tenant, parts.policy, (highest.value or {}).get(tenant.id), workers=parts.workers)
-        lines.append(Line(tenant, day, month, worst))
+        parallel = parallel_of(tenant, (day, month), (holds.value or {}).get(tenant.id))
+        lines.append(Line(tenant, day, month, worst, parallel))
     return Money(
         tenants=tenants, lines=lines, everything=everything, alerts=alerts, spending=spending, from_ledger=bool(sums),
         aways=aways_of(counters, everything, tenants, alerts, spending),
@@ -256,12 +288,12 @@ def chart(found: TopSpending | None, range_: Range) -> dict[str, Any] | None:
     drawn = [name for name, _, _ in found.top[:DRAWN]]
     rows = {name: [found.spending.steps.get((at, name), 0) for at in times] for name in drawn}
     others = [sum(a for (moment, name), a in found.spending.steps.items() if moment == at and name not in drawn) for at in times]
-    most = max((sum(column) for column in zip(*rows.values(), others, strict=True)), default=0)
-    unit, one = ("$", 1e6) if most >= 1_000_000 else ("¢", 1e4)
-    series = [(name, [value / one for value in values], f"s{n}") for n, (name, values) in enumerate(rows.items(), 1)]
+    series = [
+        (name, [value / MICROS_PER_DOLLAR for value in values], f"s{n}") for n, (name, values) in enumerate(rows.items(), 1)
+    ]
     if any(others):
-        series.append(("others", [value / one for value in others], "s5"))
-    return charts.spec(times, series, unit=unit, kind="stack")
+        series.append(("others", [value / MICROS_PER_DOLLAR for value in others], "s5"))
+    return charts.spec(times, series, unit="$", kind="stack")
 
 
 def times_of(range_: Range, known: Collection[datetime]) -> list[datetime]:

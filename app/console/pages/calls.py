@@ -64,13 +64,17 @@ def router(console: Console) -> APIRouter:
             known = await _found(console, wanted, query)
         except InvalidRequest as error:
             problem = error.message
+        by_search = range_.preset == "30d" and query.get("runbook") == query.get("text")
+        nothing = query.get("runbook", "") if by_search and known.value and not known.value.total.calls else ""
         shown = {name: value for name, value in query.items() if value and name not in ("after", "done", "undo", "signed")}
         return console.page(
             request, "calls.html", CALLS, range=range_, known=known, found=known.value, problem=problem, wanted=wanted,
             shown=shown, tail=query.get("tail") == "1" and range_.live, fields=fields, more=_more(known.value, wanted),
             filtered=any(one.value for _, one in fields),
             folded=not any(one.value for first, one in fields if not first), command=_command(query, range_),
-            words=_words(known.value, range_), running=await _running(console),
+            words=searched_for(nothing) if nothing else _words(known.value, range_), nothing=nothing,
+            runbook_command=f"octant runbook {shlex.quote(nothing)}",
+            running=await _running(console),
         )  # fmt: skip
 
     @made.get("/live/calls")
@@ -84,7 +88,7 @@ def router(console: Console) -> APIRouter:
             wanted = filter_of(query, range_)
             known = await _found(console, wanted, query)
             return console.fragment(
-                "parts/calls.html", range=range_, known=known, found=known.value, more="", shown={}, wanted=wanted,
+                "parts/calls.html", range=range_, known=known, found=known.value, more="", shown={}, wanted=wanted, nothing="",
                 words=_words(known.value, range_), running=await _running(console),
             )  # fmt: skip
 
@@ -103,7 +107,7 @@ async def way_of(console: Console, words: str) -> str:
     if not words:
         return "/console/calls"
     engine = console.parts.engine
-    if " " not in words and '"' not in words:
+    if _may_be_id(words):
         for name in ("id", "request_id", "trace_id"):
             found = await find_calls(engine, _one(name, words))
             if found:
@@ -112,6 +116,19 @@ async def way_of(console: Console, words: str) -> str:
             if await find_calls(engine, _one(name, words)):
                 return link("/console/calls", {name: words, "range": "30d"})
     return link("/console/calls", {"text": words, "range": "30d", "runbook": words})
+
+
+def searched_for(words: str) -> str:
+    """Say where the search box looked for these words in vain."""
+    ids = "the ids of requests, traces and calls, users and error codes, each as it is written, and " if _may_be_id(words) else ""
+    return (
+        f"No request, trace or error has “{words}”. Searched: {ids}the words of all requests and answers of the last 30 d,"
+        " redacted as they are stored. A name or an address that was redacted is not found; a call appears within two seconds."
+    )
+
+
+def _may_be_id(words: str) -> bool:
+    return " " not in words and '"' not in words
 
 
 def _one(name: str, words: str) -> CallFilter:

@@ -63,6 +63,7 @@ async def _production(console: Console, query: Mapping[str, str]) -> dict[str, A
     return {
         "range": range_, "known": known, "quality": known.value, "kind": kind, "words": words, "failing": failing.value,
         "feature": feature, "skip": skip, "page_size": PAGE, "chart": chart(known.value, range_), "now": now,
+        "simulated": sorted(console.parts.releases.simulated),
         "lines": lines(known.value), "limit": DRIFT_LIMIT, "first": DRIFT_FIRST,
     }  # fmt: skip
 

@@ -20,7 +20,7 @@ from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of
 from app.releases import eval_history
 from app.releases.eval_gate import COMMAND, Score, interval
-from app.releases.eval_history import CHAOS, OVERALL, Filed, Runs
+from app.releases.eval_history import CHAOS, OVERALL, Filed, Runs, simulated_in
 
 PAGE = 20
 DRAWN = 200  # stored runs that the chart shows
@@ -48,6 +48,11 @@ class ScoreLine:
     def share(self) -> float:
         """Passed of total."""
         return self.passed / self.total
+
+    @property
+    def margin(self) -> float:
+        """How far the share is above its threshold, as a share."""
+        return self.share - self.least
 
     @property
     def state(self) -> tuple[str, str]:
@@ -145,10 +150,11 @@ def figures(cards: Sequence[SuiteCard]) -> dict[str, Any]:
     """Sums over a release's suites. ``change`` is None where a suite has nothing before it to be compared with."""
     passed, total = sum(one.overall.passed for one in cards), sum(one.overall.total for one in cards)
     scores = [line for one in cards for line in (one.overall, *one.modes, *one.measures)]
+    closest = min(scores, key=lambda line: line.margin, default=None)
     comparable = bool(cards) and all(one.before for one in cards)
     return {
         "passed": passed, "total": total, "share": passed / total if total else None, "interval": interval(passed, total),
-        "scores": len(scores), "held": sum(line.share >= line.least for line in scores),
+        "scores": len(scores), "held": sum(line.share >= line.least for line in scores), "closest": closest,
         "change": sum((one.overall.change or 0) * one.overall.total for one in cards) / total if comparable else None,
         "lost": sum(len(one.lost) for one in cards), "won": sum(len(one.won) for one in cards),
         "failed": sum(len(one.filed.result.failed) for one in cards),
@@ -174,8 +180,10 @@ def answer(chosen: str, cards: Sequence[SuiteCard], lately: Quality | None, now:
         return "bad", f"Release {chosen} is below {formats.number(len(below), 'threshold')} ({named}): {each} passed.{production}"
     lost = sum(len(one.lost) for one in cards)
     flipped = f" {formats.number(lost, 'case')} that passed on the release before {'fails' if lost == 1 else 'fail'} now."
-    kind = "warn" if lost else "good"
-    return kind, f"Release {chosen} holds every threshold: {each} cases passed.{flipped if lost else ''}{production}"
+    simulated = simulated_in(one.filed.result for one in cards)
+    fake = f" {simulated[0].upper()}{simulated[1:]}." if simulated else ""
+    kind = "warn" if lost or simulated else "good"
+    return kind, f"Release {chosen} holds every threshold: {each} cases passed.{fake}{flipped if lost else ''}{production}"
 
 
 def drifted(lately: Quality | None, now: datetime) -> list[str]:

@@ -112,8 +112,8 @@ def _times(one: Report) -> str:
 
 
 def seconds(at: float | None) -> str:
-    """Seconds from the fault's begin."""
-    return formats.NONE if at is None else f"{formats.digits(at)} s"
+    """Seconds, in the unit of their size: ``10 ms``, ``1.20 s``."""
+    return formats.ms(None if at is None else at * 1000)
 
 
 def measured(value: float | None, measure: str) -> str:

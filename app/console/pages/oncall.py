@@ -17,6 +17,9 @@ from app.console.acting import Act, Asked
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.known import Known
 from app.console.navigation import ONCALL
+from app.console.pages.readiness import sources_of
+from app.console.readiness.answers import Evidence
+from app.console.readiness.duty import tested
 from app.console.sessions import Session
 from app.domain.errors import Misconfigured, NotFound
 from app.oncall.incidents.store import Incident, Incidents
@@ -72,8 +75,9 @@ def router(console: Console) -> APIRouter:
         rotation = rotation.with_covers(tuple(cover.override for cover in found))
         levels = await asyncio.to_thread(_levels, rotation, now)
         known = await console.known.read("oncall", _happened(console, rotation, now))
+        test = (await console.known.read("pager", tested(sources_of(console, {})))).value
         first, problem = _month(month, now.astimezone(rotation.zone).date())
-        kind, words = answer(levels, rotation, known)
+        kind, words = answer(levels, known, test)
         weeks = await asyncio.to_thread(calendar.month, rotation, first, now.astimezone(rotation.zone).date())
         return console.page(
             request, "oncall.html", ONCALL, kind=kind, words=words, problem=problem, rotation=rotation, levels=levels,
@@ -144,7 +148,7 @@ async def _happened(console: Console, rotation: Rotation, now: datetime) -> Happ
     engine = console.parts.engine
     pages = await console.parts.pages.newest()
     listed = await Incidents(engine, clean=str).list(since=now - RECENT)
-    total, weeks = await figures(engine, now - timedelta(weeks=WEEKS), now, rotation.timezone)
+    total, weeks = await figures(engine, now - timedelta(weeks=WEEKS), now, rotation.zone)
     return Happened(pages, listed, total, weeks)
 
 
@@ -154,12 +158,15 @@ async def _incident(console: Console, number: int) -> tuple[Incident, list[Entry
     return one, await timeline(store.engine, one, clean=partial(clean, redactor=console.parts.redactor))
 
 
-def answer(levels: Sequence[Level], rotation: Rotation, known: Known[Happened]) -> tuple[str, str]:
-    """One sentence: the person to call now, and the pages that wait for an answer."""
+def answer(levels: Sequence[Level], known: Known[Happened], test: Evidence | None) -> tuple[str, str]:
+    """One sentence: the person to call now, the pages that wait for an answer, and a pager that is not proved to work.
+
+    ``test``: the newest test of the pager as the readiness review has it; None where it is not known.
+    """
     first = next((level.duty for level in levels if level.duty.person), None)
     if first is None or first.person is None:
         return "bad", "No person is on call now."
-    until = f" until {first.until.astimezone(rotation.zone):%a %d %b, %H:%M %Z}" if first.until else ""
+    until = f" until {formats.moment(first.until)}" if first.until else ""
     calm = f"{first.person.name} is on call{until}"
     if known.value is None:
         return "warn", f"{calm}; whether a page is open is not known."
@@ -171,7 +178,9 @@ def answer(levels: Sequence[Level], rotation: Rotation, known: Known[Happened]) 
         )
     if known.value.pages:
         return "warn", f"{calm}; {formats.number(len(known.value.pages), 'page is', 'pages are')} acknowledged and not over."
-    return "good", f"{calm}; no page is open."
+    if test is None or test.state == "proved":
+        return "good", f"{calm}; no page is open."
+    return "bad" if test.state == "failing" else "warn", f"{calm}; no page is open. {test.value[0].upper()}{test.value[1:]}."
 
 
 def described(one: Incident | None, entries: Sequence[Entry], now: datetime) -> tuple[str, str]:

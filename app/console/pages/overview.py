@@ -10,12 +10,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.audit.overview import Overview, overview
+from app.audit.overview import EDGES, Bucket, Overview, overview
 from app.budget.standing import Everything, everything
 from app.console import charts, formats, live
 from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.navigation import OVERVIEW
 from app.console.ranges import Range, range_of
+from app.domain.money import MICROS_PER_DOLLAR
 from app.gateway.recovery import shared_circuits
 from app.gateway.recovery.shared_circuits import Shared
 
@@ -76,7 +77,8 @@ async def _values(console: Console, range_: Range) -> dict[str, Any]:
     if known.value is None:
         return {"known": known, "seen": None, "now": now}
     described = _described(known.value, now.value, range_, console.parts.switch.stopped_words)
-    return {"known": known, "seen": known.value, "now": now, **described}
+    simulated = sorted(set(known.value.providers) & set(console.parts.releases.simulated))
+    return {"known": known, "seen": known.value, "now": now, "simulated": simulated, **described}
 
 
 async def _now(console: Console) -> Now:
@@ -92,16 +94,16 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
     kind, words = answer(seen, strips, range_, stopped)
     marks = [(at, action) for at, action, _ in seen.marks]
     per_second = 1 / range_.width.total_seconds()
-    quick = all(bucket.latency[2] < 1000 for bucket in series if bucket.latency)
+    quick = all(bucket.request_latency[2] < 1000 for bucket in series if bucket.request_latency)
     unit, per = ("ms", 1) if quick else ("s", 1000)
     return {
-        "kind": kind, "words": words, "strips": strips, "total": total, "costs": _distribution(seen.costs),
-        "rate": total.calls / max(1.0, (range_.until - range_.since).total_seconds()),
-        "rates": [bucket.calls * per_second for bucket in series],
+        "kind": kind, "words": words, "strips": strips, "total": total, "costs": cost_steps(seen.costs),
+        "rate": total.requests / max(1.0, (range_.until - range_.since).total_seconds()),
+        "rates": [bucket.requests * per_second for bucket in series],
         "failures": [bucket.failed for bucket in series],
-        "latencies": [bucket.latency[1] if bucket.latency else 0 for bucket in series],
+        "latencies": [bucket.request_latency[1] if bucket.request_latency else 0 for bucket in series],
         "ttfts": [bucket.ttft or 0 for bucket in series],
-        "spent": [bucket.cost for bucket in series],
+        "spent": [bucket.cost / bucket.requests if bucket.requests else 0 for bucket in series], "kinds": kinds_of(total),
         "shares": {name: getattr(total, name) / total.calls if total.calls else None for name in SHARES},
         "by_outcome": charts.spec(
             times,
@@ -110,14 +112,19 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
         ),
         "latency": charts.spec(
             times,
-            [(f"p{p}", [b.latency[n] / per if b.latency else None for b in series], c) for n, (p, c) in enumerate(BANDS)],
+            [
+                (f"p{p}", [b.request_latency[n] / per if b.request_latency else None for b in series], c)
+                for n, (p, c) in enumerate(BANDS)
+            ],
             unit=unit, marks=marks,
         ),
         "cost": charts.spec(
             times,
-            [(f"p{p}", [b.cost_bands[n] / 1e4 if b.cost_bands else None for b in series], c) for n, (p,
-            c) in enumerate(COST_BANDS)],
-            unit="¢", marks=marks,
+            [
+                (f"p{p}", [b.request_cost_bands[n] / MICROS_PER_DOLLAR if b.request_cost_bands else None for b in series], c)
+                for n, (p, c) in enumerate(COST_BANDS)
+            ],
+            unit="$", marks=marks,
         ),
         "recovery": charts.spec(
             times,
@@ -157,8 +164,9 @@ def answer(seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequ
     if failed >= FAILING:
         most = f" The most frequent error is {seen.outcomes[0][0]}." if seen.outcomes else ""
         return "bad" if failed >= SICK else "warn", f"{rest}; {formats.count(total.failed)} failed.{most}"
-    p95 = formats.ms(total.latency[1]) if total.latency else formats.NONE
-    return "good", f"All is well: {rest}, 95 % of them within {p95}, for {formats.usd(total.cost / total.calls)} each."
+    p95 = formats.ms(total.request_latency[1]) if total.request_latency else formats.NONE
+    each = formats.usd(total.cost / total.requests) if total.requests else formats.NONE
+    return "good", f"All is well: {rest}. 95 % of requests took at most {p95}; one costs {each} on average."
 
 
 def strips_of(seen: Overview, range_: Range, resting: Container[str]) -> list[Strip]:
@@ -190,9 +198,53 @@ def _health(attempts: int, failed: int) -> tuple[str, str]:
     return ("bad", "failing") if share >= ILL else ("warn", "errors") if share >= SICK else ("good", "answering")
 
 
-def _distribution(costs: Sequence[tuple[int, int]]) -> list[tuple[str, int, float]]:
-    """Calls by what they cost: the step's least amount, the calls, and their share of the highest bar."""
+@dataclass(frozen=True, slots=True)
+class KindLine:
+    """Requests or calls in figures: ``latency`` p50, p95, p99 in milliseconds, ``cost_bands`` p50, p95 in micro-dollars."""
+
+    name: str
+    number: int
+    latency: Sequence[float | None]
+    mean: float | None
+    cost_bands: Sequence[int | None]
+
+
+def kinds_of(total: Bucket) -> list[KindLine]:
+    """Figures of callers' requests beside those of calls of models; both add up to the same money."""
+    of_each = (
+        ("A request, all its calls and tools", total.requests, total.request_latency, total.request_cost_bands),
+        ("A call of a model", total.calls, total.latency, total.cost_bands),
+    )
+    return [
+        KindLine(name, n, latency or [None] * 3, total.cost / n if n else None, bands or [None] * 2)
+        for name, n, latency, bands in of_each
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class CostStep:
+    """Calls and requests that cost as much as ``words`` say. ``share``: of the longest bar, by requests."""
+
+    words: str
+    calls: int
+    requests: int
+    share: float
+
+
+def cost_steps(costs: Sequence[tuple[int, int, int]]) -> list[CostStep]:
+    """Requests and calls by what they cost, each step with both its bounds, from the lowest to the highest without a gap."""
     if not costs:
         return []
-    most = max(calls for _, calls in costs)
-    return [(formats.usd(least) if least else "less", calls, calls / most) for least, calls in costs]
+    most = max(requests for _, _, requests in costs) or 1
+    found = {least: (calls, requests) for least, calls, requests in costs}
+    steps = [least for least in (0, *EDGES) if min(found) <= least <= max(found)]
+    counts = [(least, *found.get(least, (0, 0))) for least in steps]
+    return [CostStep(_bounds(least), calls, requests, requests / most) for least, calls, requests in counts]
+
+
+def _bounds(least: int) -> str:
+    """The bounds of the step that begins at ``least`` micro-dollars."""
+    if not least:
+        return f"under {formats.usd(EDGES[0])}"
+    above = EDGES[EDGES.index(least) + 1 :]
+    return f"{formats.usd(least)} to {formats.usd(above[0])}" if above else f"{formats.usd(least)} and more"

@@ -15,6 +15,7 @@ from app.console import formats
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.navigation import RUNBOOK
 from app.console.readiness.answers import OLD
+from app.console.readiness.runbook import judged
 from app.console.runbook_html import address, html_of, html_of_section
 from app.domain.errors import NotFound
 from app.oncall.runbook.pages import FORM, GENERATED, LONGEST_UNREVIEWED, Page, read
@@ -46,7 +47,7 @@ def router(console: Console) -> APIRouter:
         wanted = " ".join(q.split())[:LONGEST]
         pages = await asyncio.to_thread(read)
         found = await asyncio.to_thread(searched, pages, wanted) if wanted else []
-        kind, words = _answer(pages, wanted, found, datetime.now(UTC).date())
+        kind, words = answer(pages, wanted, found, datetime.now(UTC))
         incidents = sorted((page for page in pages if page.is_incident), key=lambda page: page.title)
         others = [page for page in pages if not page.is_incident]
         return console.page(
@@ -113,14 +114,19 @@ def review(page: Page, today: date) -> tuple[str, str]:
     return ("good", "reviewed") if page.reviewed + LONGEST_UNREVIEWED >= today else ("warn", "review overdue")
 
 
-def _answer(pages: Sequence[Page], wanted: str, found: Sequence[Found], today: date) -> tuple[str, str]:
+def answer(pages: Sequence[Page], wanted: str, found: Sequence[Found], now: datetime) -> tuple[str, str]:
+    """Where the words lead; without words, how ready the pages are, as the readiness review judges them."""
     if wanted and found:
         return "good", f"“{wanted}” leads to: {found[0].title}."
     if wanted:
         return "bad", f"No page has the words “{wanted}”. Try an alert's name, an error's code, or fewer words."
     incidents = [page for page in pages if page.is_incident]
-    fresh = sum(page.rehearsed is not None and page.rehearsed[0] + OLD >= today for page in incidents)
+    fresh = sum(page.rehearsed is not None and page.rehearsed[0] + OLD >= now.date() for page in incidents)
     words = (
-        f"{formats.number(len(incidents), 'incident')} have a page; the commands of {fresh} contained theirs in the last 30 days."
+        f"{formats.number(len(incidents), 'incident')} have a page; the commands of {fresh} contained theirs in the last 30 days,"
+        " here or elsewhere."
     )
-    return ("good" if fresh == len(incidents) else "warn"), words
+    judgement = judged(list(pages), now)
+    if judgement.state == "proved":
+        return "good", words
+    return "bad" if judgement.state == "failing" else "warn", f"{words} {judgement.why}".rstrip()

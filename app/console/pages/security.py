@@ -16,7 +16,10 @@ from app.audit.provider_use import Use, last_uses
 from app.console import charts, formats
 from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.navigation import SECURITY
+from app.console.pages.readiness import sources_of
 from app.console.ranges import Range, range_of
+from app.console.readiness.answers import KINDS, SHORT
+from app.console.readiness.security import Attacks, attacks
 from app.console.sessions import Listed
 from app.domain.errors import Misconfigured
 from app.security import installed, threats
@@ -85,7 +88,8 @@ def router(console: Console) -> APIRouter:
         keys = [key_of(info, now) for info in stored.keys] if stored else []
         live = [key for key in keys if key.word in ("live", "old")]
         packages = installed.packages()
-        kind, words = answer(rows, stored, live, provider_keys, range_)
+        held = await console.known.read("attacks", attacks(sources_of(console, {})))
+        kind, words = answer(rows, stored, live, provider_keys, range_, held.value)
         shown = {
             name: value for name, value in query.items() if value and name not in ("before", "done", "undo", "signed", "check")
         }
@@ -98,7 +102,7 @@ def router(console: Console) -> APIRouter:
             fields=[(name, query.get(name, "")) for name in FIELDS], failed=query.get("failed", ""),
             tabs=TABS, tab=tab if tab in TABS else "threats", only=query.get("threats", ""),
             rows=[row for row in rows if row.state == "missing" or query.get("threats") != "missing"],
-            oldest=max((key.age for key in live), default=None),
+            held=held.value, held_away=held, states=SHORT, kinds=KINDS, oldest=max((key.age for key in live), default=None),
         )  # fmt: skip
 
     return made
@@ -180,9 +184,14 @@ def threat_counts(rows: Sequence[Threat]) -> Mapping[str, int]:
 
 
 def answer(
-    rows: Sequence[Threat], stored: Stored | None, live: Sequence[Key], ours: Sequence[ProviderKey], range_: Range
+    rows: Sequence[Threat],
+    stored: Stored | None,
+    live: Sequence[Key],
+    ours: Sequence[ProviderKey],
+    range_: Range,
+    held: Attacks | None,
 ) -> tuple[str, str]:
-    """How it stands, in two sentences of the data: the worst first."""
+    """How it stands, in sentences of the data: threats, attacks as the readiness review counts them, keys."""
     counts = threat_counts(rows)
     if not rows:
         proven = "This installation carries no threat model; the repository does."
@@ -198,8 +207,8 @@ def answer(
             f"Each of {counts['threats']} threats has its control and the tests it names: {tests} that CI runs, not this page."
         )
     denied = [key.status.provider for key in ours if key.word == "denied"]
-    held: Sequence[Key | ProviderKey] = [*live, *ours]
-    old = [key for key in held if key.word == "old"]
+    usable: Sequence[Key | ProviderKey] = [*live, *ours]
+    old = [key for key in usable if key.word == "old"]
     if denied:
         rest = f" The key at {' and '.join(denied)} was denied when it was last used."
     elif old:
@@ -209,7 +218,11 @@ def answer(
     if stored:
         flagged = sum(one.calls for one in stored.flagged)
         rest += f" The guard set {formats.number(flagged, 'flag')} {range_.words}."
-    return "bad" if counts["open"] or denied else "warn" if old or not rows or not stored else "good", proven + rest
+    attacked = held.words if held else "Attacks in the evals are not known right now."
+    attacked = f"{attacked[0].upper()}{attacked[1:]} "
+    bad = counts["open"] or denied or (held and held.kind == "bad")
+    warn = old or not rows or not stored or held is None or held.kind == "warn"
+    return "bad" if bad else "warn" if warn else "good", attacked + proven + rest
 
 
 def flags_of(stored: Stored | None, range_: Range) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from app.audit.call_filter import CallFilter
 from app.audit.marks import marks_of
 from app.audit.query import calls_of_trace, find_calls, get_call, input_of, texts_of
-from app.audit.waterfall import Span, spans_of
+from app.audit.waterfall import Account, Span, account_of, spans_of
 from app.console import formats
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.known import Known
@@ -34,7 +34,8 @@ Row = dict[str, Any]
 class Bar:
     """One line of the waterfall: milliseconds since the trace began, and per cent of its length.
 
-    ``kind``: edge, retrieval, tool, call or attempt. ``first``: where the first token came, empty where that is not known.
+    ``kind``: edge, retrieval, tool, call or attempt. ``own``: the parts of a call that no attempt covers. ``first``: where the
+    first token came, empty where that is not known.
     """
 
     label: str
@@ -49,6 +50,7 @@ class Bar:
     output: int = 0
     cost: int | None = None
     call: str = ""
+    own: Sequence[tuple[str, str]] = ()
 
     @property
     def bad(self) -> bool:
@@ -83,6 +85,7 @@ def router(console: Console) -> APIRouter:
             calls=shown, chosen=len(shown) < len(calls), trace_id=trace_id,
             chunks=[bars[first : first + CHUNK] for first in range(0, len(bars), CHUNK)],
             texts=texts.value or {},
+            account=account_of(calls), accounts={row["id"]: of_call(row) for row in shown},
             words=_words(known), kind=_kind(calls), around=await _around(console, calls),
         )  # fmt: skip
 
@@ -147,7 +150,13 @@ def _bar(span: Span, whole: float) -> Bar:
         return bar
     first = f"{(span.start + row['ttft_ms']) * share:.2f}" if row["ttft_ms"] is not None else ""
     call = row["id"] if span.kind == "call" else ""
-    return replace(bar, first=first, cost=row["cost"], call=call, input=input_of(row), output=row["output_tokens"])
+    own = [(f"{begin * share:.2f}", f"{length * share:.2f}") for begin, length in span.own]
+    return replace(bar, first=first, cost=row["cost"], call=call, input=input_of(row), output=row["output_tokens"], own=own)
+
+
+def of_call(row: Row) -> Account:
+    """Where the time of one call went: its attempts, and the service itself."""
+    return account_of([{**row, "before_ms": None, "steps": None}])
 
 
 def _kind(calls: Sequence[Row]) -> str:
@@ -166,16 +175,12 @@ def _words(known: Known[list[Row]]) -> str:
     cost, attempts = sum(row["cost"] for row in calls), sum(len(row["attempts"]) for row in calls)
     last = calls[-1]
     end = "answered" if last["outcome"] == "ok" else f"ended as {last['outcome']}"
-    number = "One call" if len(calls) == 1 else f"{len(calls)} calls"
+    requests = len({row["request_id"] for row in calls})
+    number = formats.number(len(calls), "call") if len(calls) > 1 else "One call"
+    number = f"{formats.number(requests, 'request')}, {number}" if len(calls) > 1 else number
     by = f" by {last['provider']} {last['model']}" if last["outcome"] == "ok" and last["provider"] else ""
     tried = f" after {attempts} attempts" if attempts > len(calls) else ""
-    return f"{number} of {last['tenant']}, {end}{by}{tried}, in {formats.ms(_length(calls))} for {formats.usd(cost)}."
-
-
-def _length(calls: Sequence[Row]) -> float:
-    """From the first call's beginning to the last one's end, in milliseconds."""
-    began = calls[0]["at"]
-    return max(float((row["at"] - began).total_seconds() * 1000 + row["latency_ms"]) for row in calls)
+    return f"{number} of {last['tenant']}, {end}{by}{tried}, in {formats.ms(account_of(calls).took)} for {formats.usd(cost)}."
 
 
 @dataclass(frozen=True, slots=True)

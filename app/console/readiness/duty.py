@@ -31,14 +31,14 @@ async def answer(sources: Sources) -> Answer:
     rotation, _ = await current(rotation, sources.covers, since=sources.now)
     held = [duty for duty in duties(rotation, sources.now) if duty.person]
     found = [_now(held), *await asyncio.to_thread(_rotation, rotation, sources)]
-    total, _ = await figures(sources.engine, sources.now - QUARTER, sources.now, rotation.timezone)
+    total, _ = await figures(sources.engine, sources.now - QUARTER, sources.now, rotation.zone)
     mtta = _mtta(total)
     found.append(of_pages(total))
-    tested = await _tested(sources)
-    found += [tested, await _switch(sources)]
+    test = await tested(sources)
+    found += [test, await _switch(sources)]
     first = held[0].person if held else None
     second = f", then {held[1].person.name} after {held[0].minutes} minutes" if len(held) > 1 and held[1].person else ""
-    end = f"; pages are acknowledged after {mtta}." if total.mtta is not None else f"; {tested.value}."
+    end = f"; pages are acknowledged after {mtta}." if total.mtta is not None else f"; {test.value}."
     words = f"{first.name}{second}{end}" if first else "No person is on call now."
     return Answer(axis="On-call", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
@@ -76,7 +76,8 @@ def _rotation(rotation: Rotation, sources: Sources) -> list[Evidence]:
     return found
 
 
-async def _tested(sources: Sources) -> Evidence:
+async def tested(sources: Sources) -> Evidence:
+    """The newest test of the pager."""
     test = await newest_test(sources.engine)
     if test is None:
         return missing("Test of the pager", "the pager was never tested here", "octant oncall page --test")

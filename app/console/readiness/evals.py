@@ -6,10 +6,10 @@ from app.console import formats
 from app.console.readiness.answers import Answer, Evidence, aged, missing
 from app.console.readiness.sources import Sources
 from app.releases.eval_gate import SuiteResult
+from app.releases.eval_history import OVERALL, simulated_in, thresholds
 
 QUESTION = "How do you know that a change does not make the answers worse?"
 COMMAND = "make eval"
-OVERALL = "overall"
 
 
 async def answer(sources: Sources) -> Answer:
@@ -24,9 +24,10 @@ async def answer(sources: Sources) -> Answer:
     found += [Evidence(name="Gate", value=words, state="failing", command=COMMAND) for words in lacking]
     found += [missing("Eval runs", "no suite ran on this manifest", f"python -m evals release {proof.release}")] * (not results)
     found += _delta(proof.results, proof.earlier, release)
-    if simulated := sorted({name for one in results for name in one.simulated}):
-        value = f"the simulator answered for {' and '.join(simulated)}, so the scores say nothing about a vendor's model"
-        found.append(Evidence(name="Real models", value=value, state="gaps", command=f"python -m evals release {proof.release}"))
+    if simulated := simulated_in(results):
+        found.append(
+            Evidence(name="Real models", value=simulated, state="gaps", command=f"python -m evals release {proof.release}")
+        )
     return Answer(axis="Evals", question=QUESTION, words=_words(proof.release, results, lacking), evidence=found, command=COMMAND)
 
 
@@ -38,11 +39,9 @@ def newest(results: Sequence[SuiteResult]) -> list[SuiteResult]:
 
 def _of_suite(one: SuiteResult, sources: Sources, link: str) -> Evidence:
     score = one.scores.get(OVERALL) or next(iter(one.scores.values()))
-    modes = len(one.scores) - (OVERALL in one.scores)
     value = (
         f"{score.passed:g} of {score.total} cases pass ({formats.share(score.passed / score.total)}; the threshold is"
-        f" {formats.share(score.least)}); {formats.number(modes, 'failure mode or measure', 'failure modes and measures')},"
-        " each with a threshold of its own"
+        f" {formats.share(score.least)}); {thresholds(one)}"
     )
     return Evidence(
         name=f"Suite {one.suite}", value=value, state=aged(one.at, sources.now), at=one.at, link=link, command=COMMAND
@@ -69,8 +68,8 @@ def _words(release: str, results: Sequence[SuiteResult], lacking: Sequence[str])
         return f"No eval suite has run on the live release {release}."
     overall = [one.scores[OVERALL] for one in results if OVERALL in one.scores]
     passed, total = sum(score.passed for score in overall), sum(score.total for score in overall)
-    own = sum(len(one.scores) for one in results) - len(overall)
+    kept = sum(len(one.scores) for one in results)
     return (
         f"No release goes live below its thresholds: {release} passes {passed:g} of {formats.number(total, 'case')}, and keeps"
-        f" each of {formats.number(own, 'threshold')} for failure modes and measures."
+        f" each of {formats.number(kept, 'threshold')}: overall, by failure mode and by measure."
     )

@@ -23,11 +23,11 @@ async def answer(sources: Sources) -> Answer:
     seen = await overview(sources.engine, sources.now - DAY, sources.now, timedelta(hours=1))
     total = seen.total
     found = [_records(total), *_figures(total), dashboards(sources.root), alerts(sources.root)]
-    if total.calls and total.latency and total.cost_bands:
+    if total.calls and total.request_latency and total.request_cost_bands:
         words = (
-            f"{formats.number(total.calls, 'request')} of the last 24 h can be opened one by one: p95 is"
-            f" {formats.ms(total.latency[1])}, half cost at most {formats.usd(total.cost_bands[0])},"
-            f" {formats.share(total.failed / total.calls)} failed."
+            f"{formats.number(total.requests, 'request')} of the last 24 h can be opened one by one: p95 is"
+            f" {formats.ms(total.request_latency[1])}, half cost at most {formats.usd(total.request_cost_bands[0])},"
+            f" {formats.share(total.failed / total.calls)} of their {formats.number(total.calls, 'call')} failed."
         )
     else:
         words = "No request was recorded in the last 24 h, so there are no figures to show."
@@ -38,21 +38,29 @@ def _records(total: Bucket) -> Evidence:
     if not total.calls:
         return missing("Recorded requests", "none in the last 24 h", "make demo")
     return Evidence(
-        name="Recorded requests", value=f"{formats.number(total.calls, 'request')} in the last 24 h, {total.failed:,} failed",
+        name="Recorded requests",
+        value=f"{formats.number(total.requests, 'request')} in the last 24 h, with"
+        f" {formats.number(total.calls, 'call')} of models, {total.failed:,} of which failed",
         link="/console/calls?range=24h&needed_model=true", command=COMMAND,
     )  # fmt: skip
 
 
 def _figures(total: Bucket) -> list[Evidence]:
     found = []
-    if total.latency:
-        p50, p95, p99 = (formats.ms(value) for value in total.latency)
-        ttft = f"; first token {formats.ms(total.ttft)} (p50)" if total.ttft else ""
-        found.append(Evidence(name="Latency", value=f"p50 {p50}, p95 {p95}, p99 {p99}{ttft}", link="/console?range=24h"))
-    if total.cost_bands:
-        half, most = (formats.usd(value) for value in total.cost_bands)
-        value = f"p50 {half}, p95 {most}, {formats.usd(total.cost)} in all"
-        found.append(Evidence(name="Cost of a request", value=value, link="/console?range=24h#distribution"))
+    day = "/console?range=24h"
+    for name, latency, bands in (
+        ("request", total.request_latency, total.request_cost_bands), ("call", total.latency, total.cost_bands),
+    ):  # fmt: skip
+        if latency:
+            ttft = f"; first token {formats.ms(total.ttft)} (p50)" if total.ttft and name == "call" else ""
+            p50, p95, p99 = (formats.ms(value) for value in latency)
+            found.append(
+                Evidence(name=f"Latency of a {name}", value=f"p50 {p50}, p95 {p95}, p99 {p99}{ttft}", link=f"{day}#kinds")
+            )
+        if bands:
+            half, most = (formats.usd(value) for value in bands)
+            value = f"p50 {half}, p95 {most}, {formats.usd(total.cost)} in all"
+            found.append(Evidence(name=f"Cost of a {name}", value=value, link=f"{day}#kinds"))
     if total.calls:
         rates = ", ".join(
             f"{words} {formats.share(number / total.calls)}"

@@ -1,6 +1,7 @@
 """Security: attacks in the eval suites and the injection gate, and the age of keys."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.console import formats
@@ -8,6 +9,7 @@ from app.console.readiness.answers import ELSEWHERE, Answer, Evidence, State, ag
 from app.console.readiness.evals import newest
 from app.console.readiness.sources import Sources
 from app.domain.errors import Misconfigured
+from app.releases.eval_gate import SuiteResult
 from app.releases.rehearsals import ATTACKED, INJECTION
 from app.security.keys.administration import KeyInfo
 
@@ -18,31 +20,61 @@ ATTACKS = ("injection", "exfiltration", "pii", "leak")
 OLD_KEY, ROTATED_WITHIN = timedelta(days=90), timedelta(days=30)
 
 
-async def answer(sources: Sources) -> Answer:
-    """Read the attacks among the live release's eval cases, the newest run of the injection gate, and the keys."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attacks:
+    """Attacks among the eval cases of the live release, ``held`` of ``total``, with the evidence: the injection gate's first."""
+
+    held: float
+    total: int
+    evidence: Sequence[Evidence]
+
+    @property
+    def words(self) -> str:
+        """Both in a sentence."""
+        gate = self.evidence[0]
+        cases = f"{self.held:g} of {self.total} attacks in the eval suites were held off"
+        gated = f"the injection gate: {gate.value}" if gate.state != "missing" else "the injection gate has left no result here"
+        return f"{cases if self.total else 'No attack is in the eval suites'}; {gated}."
+
+    @property
+    def kind(self) -> str:
+        """Bad where evidence fails, good where all of it is proved and each attack was held off, else a warning."""
+        states = {one.state for one in self.evidence}
+        if "failing" in states:
+            return "bad"
+        return "good" if states == {"proved"} and self.held == self.total else "warn"
+
+
+async def attacks(sources: Sources) -> Attacks:
+    """Read the attacks among the live release's eval cases, and the newest run of the injection gate."""
     proof = await sources.releases.live_proof()
-    found: list[Evidence] = []
-    passed = total = 0.0
-    for suite in newest(proof.results) if proof else ():
+    return attacks_of(newest(proof.results) if proof else (), await _gate(sources), sources.now)
+
+
+def attacks_of(results: Sequence[SuiteResult], gate: Evidence, now: datetime) -> Attacks:
+    """Count the attacks in eval results. ``gate``: the evidence of the injection gate."""
+    found, held, total = [gate], 0.0, 0
+    for suite in results:
         for mode, score in suite.scores.items():
             if not any(word in mode for word in ATTACKS):
                 continue
-            passed, total = passed + score.passed, total + score.total
-            state = aged(suite.at, sources.now) if score.passed / score.total >= score.least else "failing"
+            held, total = held + score.passed, total + score.total
+            state = aged(suite.at, now) if score.passed / score.total >= score.least else "failing"
             value = f"{score.passed:g} of {score.total} cases held (the threshold is {formats.share(score.least)})"
             found.append(
                 Evidence(
                     name=f"{suite.suite}: {mode.replace('_', ' ')}", value=value, state=state, at=suite.at, command="make eval"
                 )
             )
-    gate = await _gate(sources)
-    keys = await sources.keys.list_keys()
-    found = [gate, *found, *of_keys(keys, sources.now)]
-    cases = f"{passed:g} of {total:g} attacks in the eval suites were held off" if total else "No attack is in the eval suites"
-    gated = f"; the injection gate: {gate.value}" if gate.state != "missing" else "; the injection gate has left no result here"
-    return Answer(
-        axis="Security", question=QUESTION, words=f"{cases}{gated}. {_words(keys, sources.now)}", evidence=found, command=COMMAND
-    )
+    return Attacks(held=held, total=total, evidence=found)
+
+
+async def answer(sources: Sources) -> Answer:
+    """Count the attacks that were held off, and read the keys."""
+    held, keys = await attacks(sources), await sources.keys.list_keys()
+    found = [*held.evidence, *of_keys(keys, sources.now)]
+    words = f"{held.words} {_words(keys, sources.now)}"
+    return Answer(axis="Security", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
 
 async def _gate(sources: Sources) -> Evidence:

@@ -12,6 +12,10 @@ from app.console.readiness.sources import Sources
 QUESTION = "How much can one rogue user spend in a day, and which code enforces it?"
 COMMAND = "octant budget worst-case"
 FRESH = timedelta(minutes=10)
+RUN_BY = (
+    ". They are there; this review does not run them. CI does on every change, in the jobs `test` and `rehearsals` of"
+    " .github/workflows/ci.yml"
+)
 
 
 async def answer(sources: Sources) -> Answer:
@@ -33,7 +37,7 @@ async def answer(sources: Sources) -> Answer:
             link="/console/budgets", command=COMMAND,
         ),
         _files(sources, "Enforced by", exposure.ENFORCED_BY),
-        _files(sources, "Proven by", exposure.PROVEN_BY),
+        _files(sources, "Proven by", exposure.PROVEN_BY, note=RUN_BY, command="make test"),
         await _ledger(sources),
         *_rogue(sources),
     ]  # fmt: skip
@@ -44,8 +48,8 @@ async def answer(sources: Sources) -> Answer:
     return Answer(axis="Cost", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
 
-def _files(sources: Sources, name: str, places: tuple[str, ...]) -> Evidence:
-    """Places in the code, each of which must exist with the name behind its colons."""
+def _files(sources: Sources, name: str, places: tuple[str, ...], *, note: str = "", command: str = "") -> Evidence:
+    """Places in the code, each of which must exist with the name behind its colons. ``note``: how they are run."""
     gone, there = [], False
     for place in places:
         file, _, what = place.partition("::")
@@ -58,7 +62,7 @@ def _files(sources: Sources, name: str, places: tuple[str, ...]) -> Evidence:
         return Evidence(name=name, value=f"not there: {', '.join(gone)}", state="failing")
     if gone:
         return Evidence(name=name, value=f"{', '.join(places)} (this machine has no tests)", state="gaps")
-    return Evidence(name=name, value=", ".join(places))
+    return Evidence(name=name, value=", ".join(places) + note, command=command)
 
 
 async def _ledger(sources: Sources) -> Evidence:

@@ -30,6 +30,25 @@ function showTimes(root) {
   }
 }
 
+// Sentences of ours hold moments in UTC, with its name; with scripts they are in the browser's zone as well.
+const MOMENT = /(\d{4}-\d\d-\d\d) (\d\d:\d\d)(:\d\d)? UTC/;
+function showMoments(root) {
+  for (const place of $$(".answer, .note, .banner, figcaption p, .ranges a, .reply, .finding, .door p", root)) {
+    const walk = document.createTreeWalker(place, NodeFilter.SHOW_TEXT), found = [];
+    while (walk.nextNode()) if (MOMENT.test(walk.currentNode.data) && !walk.currentNode.parentElement.closest("time, code")) found.push(walk.currentNode);
+    for (let node of found) {
+      for (let match; (match = MOMENT.exec(node.data)); ) {
+        const rest = node.splitText(match.index), at = new Date(`${match[1]}T${match[2]}${match[3] || ":00"}Z`);
+        const time = document.createElement("time");
+        node = rest.splitText(match[0].length);
+        time.dateTime = at.toISOString(); time.title = `${full.format(at)} (${zone}), ${at.toISOString()}`;
+        time.textContent = full.format(at).slice(0, match[3] ? 19 : 16);
+        rest.replaceWith(time);
+      }
+    }
+  }
+}
+
 // Live parts.
 function follow(part) {
   const note = $("[data-fresh]", part.parentElement) || $("[data-fresh]");
@@ -63,6 +82,7 @@ function follow(part) {
 // Charts.
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const shown = (value) => (value == null ? "–" : Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3))));
+const measured = (value, unit) => (value == null ? "–" : unit === "$" ? `$${shown(value)}` : `${shown(value)}${unit ? " " + unit : ""}`);
 const plots = new Map();
 function draw(element) {
   if (!window.uPlot) return;
@@ -74,7 +94,7 @@ function draw(element) {
   const bars = spec.kind === "bars";
   const series = spec.series.map((one, index) => {
     const colour = one.colour ? token(`--${one.colour}`) : colours[index % 5];
-    const made = { label: one.label, stroke: colour, width: 1.5, value: (_, v) => `${shown(v)}${spec.unit ? " " + spec.unit : ""}`, points: { show: true, size: 4, filter: (u, at, show) => (one.values.filter((v) => v != null).length < 40 ? null : alone(u.data[at])) } };
+    const made = { label: one.label, stroke: colour, width: 1.5, value: (_, v) => measured(v, spec.unit), points: { show: true, size: 4, filter: (u, at, show) => (one.values.filter((v) => v != null).length < 40 ? null : alone(u.data[at])) } };
     if (bars) Object.assign(made, { fill: colour, paths: uPlot.paths.bars({ size: [0.9, 24] }), points: { show: false } });
     return made;
   });
@@ -85,7 +105,7 @@ function draw(element) {
     data = data.map((values) => [...values, values.at(-1)]);
     let sum = x.map(() => 0);
     data = data.map((values) => (sum = sum.map((s, i) => s + (values[i] || 0))));
-    series.forEach((one, index) => { one.fill = one.stroke; one.paths = uPlot.paths.stepped({ align: 1 }); one.points = { show: false }; one.value = (_, __, ___, i) => (i == null || i >= spec.x.length ? "–" : shown(spec.series[index].values[i])); });
+    series.forEach((one, index) => { one.fill = one.stroke; one.paths = uPlot.paths.stepped({ align: 1 }); one.points = { show: false }; one.value = (_, __, ___, i) => (i == null || i >= spec.x.length ? "–" : measured(spec.series[index].values[i], spec.unit)); });
     data.reverse(); series.reverse();
   }
   // Labels of marks stand in rows of their own above the plot, where they cover no value; as many rows as they need.
@@ -111,7 +131,7 @@ function draw(element) {
   const options = {
     width: element.clientWidth, height: element.clientHeight - 44, padding: [rows ? 13 * rows + 4 : null, null, null, null], cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
     scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : full.format(v * 1000)) }, ...series],
-    axes: [{ ...axis, size: 26, values: (_, ticks, __, ___, step) => ticks.map((t) => (step >= 86400 ? day : hour).format(t * 1000)) }, { ...axis, size: 48, values: (_, ticks) => ticks.map((t) => (spec.unit.length < 3 && t ? `${shown(t)} ${spec.unit}`.trim() : shown(t))) }], plugins: [marks],
+    axes: [{ ...axis, size: 26, values: (_, ticks, __, ___, step) => ticks.map((t) => (step >= 86400 ? day : hour).format(t * 1000)) }, { ...axis, size: spec.unit === "$" ? 64 : 48, values: (_, ticks) => ticks.map((t) => (spec.unit.length < 3 && t ? measured(t, spec.unit) : shown(t))) }], plugins: [marks],
     hooks: { setSelect: [(u) => {
       if (u.select.width < 8) return;
       const way = new URL(location.href);
@@ -127,7 +147,7 @@ function alone(values) { // places of values without a neighbour: no line shows 
 function drawAll() { $$("[data-chart]").forEach(draw); }
 
 function prepare(root) {
-  showTimes(root);
+  showTimes(root); showMoments(root);
   for (const element of plots.keys()) if (!element.isConnected) { plots.get(element).destroy(); plots.delete(element); }
   $$("[data-chart]", root).forEach(draw);
 }
@@ -211,3 +231,7 @@ $$("[data-zone]").forEach((one) => { one.textContent = zone; });
 prepare(document);
 $("nav.side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 $$("[data-live]").forEach(follow);
+if (location.hash) for (const one of $$("[data-back]")) { // a sign-in leads back to the place on the page, which servers do not see
+  if (one.tagName === "A") { const way = new URL(one.href); way.searchParams.set("to", way.searchParams.get("to") + location.hash); one.href = way; }
+  else one.value += location.hash;
+}

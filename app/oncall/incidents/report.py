@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.oncall.incidents.duty import Duties
 from app.oncall.incidents.timeline import has_pages
+from app.oncall.paging.figures import figures_of, monday_of
 
 STEP = timedelta(minutes=15)  # duties change at quarters of an hour
 LEAST_FOR_NOISE = 2  # one page of an alert is no pattern
@@ -124,7 +125,7 @@ def summarise(
     inside = [page for page in (page.in_utc() for page in pages) if since <= page.triggered_at < until]
     by_week, by_alert, by_person = defaultdict(list), defaultdict(list), defaultdict(list)
     for page in inside:
-        by_week[monday_of(page.triggered_at, duties)].append(page)
+        by_week[monday_of(page.triggered_at, duties.zone)].append(page)
         by_alert[page.alert].append(page)
         by_person[page.person or UNKNOWN].append(page)
     alerts = [
@@ -141,27 +142,16 @@ def summarise(
 
 def tally(pages: Sequence[Page], duties: Duties) -> Tally:
     """Count pages."""
-    acked = [(p.acknowledged_at - p.triggered_at).total_seconds() for p in pages if p.acknowledged_at]
-    resolved = [(p.resolved_at - p.triggered_at).total_seconds() for p in pages if p.resolved_at]
+    found = figures_of(pages)
     return Tally(
-        pages=len(pages),
-        acknowledged=len(acked),
-        resolved=len(resolved),
+        pages=found.pages, acknowledged=found.acknowledged, resolved=found.resolved, mtta=found.mtta, mttr=found.mttr,
         out_of_hours=sum(not duties.served(page.triggered_at) for page in pages),
-        mtta=sum(acked) / len(acked) if acked else None,
-        mttr=sum(resolved) / len(resolved) if resolved else None,
-    )
-
-
-def monday_of(at: datetime, duties: Duties) -> datetime:
-    """The begin of a moment's week: Monday, midnight, local time."""
-    local = at.astimezone(duties.zone)
-    return datetime.combine(local.date() - timedelta(days=local.weekday()), datetime.min.time(), duties.zone)
+    )  # fmt: skip
 
 
 def mondays(since: datetime, until: datetime, duties: Duties) -> list[datetime]:
     """The weeks of a span, also those without a page."""
-    found, at = [], monday_of(since, duties)
+    found, at = [], monday_of(since, duties.zone)
     while at.astimezone(UTC) < until.astimezone(UTC):
         found.append(at)
         at = datetime.combine(at.date() + timedelta(days=7), datetime.min.time(), duties.zone)
@@ -194,7 +184,7 @@ def _steps(since: datetime, until: datetime) -> Iterable[datetime]:
 def _noise(pages: Sequence[Page], duties: Duties, commands: Sequence[datetime], limits: Limits, until: datetime) -> Iterable[str]:
     counts: defaultdict[datetime, int] = defaultdict(int)
     for page in pages:
-        counts[monday_of(page.triggered_at, duties)] += 1
+        counts[monday_of(page.triggered_at, duties.zone)] += 1
     most = max(counts.values())
     if most > limits.a_week:
         yield f"{most} pages in one week"

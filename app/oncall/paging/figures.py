@@ -1,24 +1,25 @@
-"""Pages of weeks in figures, counted by Postgres: how many, how soon acknowledged, how soon resolved; without tests.
+"""Pages in figures: how many, how soon acknowledged, how soon resolved; without tests.
 
-`incidents/report.py` has more, and computes it in the process: too slow for a page that is loaded again and again.
+`incidents/report.py` has more, and reads every quarter of an hour of the rotation: too slow for a page that is loaded again and
+again.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.oncall.paging.message import DEMO_RECEIVER
 
-_FIGURES = text(
+_PAGES = text(
     """
-    SELECT date_trunc('week', triggered_at AT TIME ZONE :zone) AS week, count(*) AS pages, count(acknowledged_at) AS acknowledged,
-           count(resolved_at) AS resolved, extract(epoch FROM avg(acknowledged_at - triggered_at))::float AS mtta,
-           extract(epoch FROM avg(resolved_at - triggered_at))::float AS mttr
-    FROM pages WHERE NOT test AND triggered_at >= :since AND triggered_at < :until
-    GROUP BY GROUPING SETS ((1), ()) ORDER BY 1
+    SELECT triggered_at, acknowledged_at, resolved_at FROM pages
+    WHERE NOT test AND triggered_at >= :since AND triggered_at < :until ORDER BY triggered_at
     """
 )
 _TESTED = text(
@@ -32,7 +33,7 @@ _TESTED = text(
 class Figures:
     """Counts of pages. ``mtta`` and ``mttr``: seconds, means over the handled ones, None where there is none.
 
-    ``week``: its Monday at midnight, local time without a zone; None for the whole span.
+    ``week``: its Monday at midnight, local time; None for the whole span.
     """
 
     week: datetime | None
@@ -43,12 +44,45 @@ class Figures:
     mttr: float | None
 
 
-async def figures(engine: AsyncEngine, since: datetime, until: datetime, zone: str) -> tuple[Figures, Sequence[Figures]]:
+class Handled(Protocol):
+    """A page's times, in UTC."""
+
+    @property
+    def triggered_at(self) -> datetime:
+        """When it began."""
+
+    @property
+    def acknowledged_at(self) -> datetime | None:
+        """When a person took it."""
+
+    @property
+    def resolved_at(self) -> datetime | None:
+        """When it ended."""
+
+
+def figures_of(pages: Sequence[Handled], week: datetime | None = None) -> Figures:
+    """Count pages and average their times. The console, reports and the readiness review use this alone."""
+    acked = [(page.acknowledged_at - page.triggered_at).total_seconds() for page in pages if page.acknowledged_at]
+    ended = [(page.resolved_at - page.triggered_at).total_seconds() for page in pages if page.resolved_at]
+    return Figures(
+        week=week, pages=len(pages), acknowledged=len(acked), resolved=len(ended),
+        mtta=sum(acked) / len(acked) if acked else None,
+        mttr=sum(ended) / len(ended) if ended else None,
+    )  # fmt: skip
+
+
+def monday_of(at: datetime, zone: ZoneInfo) -> datetime:
+    """The begin of a moment's week: Monday, midnight, local time."""
+    local = at.astimezone(zone)
+    return datetime.combine(local.date() - timedelta(days=local.weekday()), datetime.min.time(), zone)
+
+
+async def figures(engine: AsyncEngine, since: datetime, until: datetime, zone: ZoneInfo) -> tuple[Figures, Sequence[Figures]]:
     """The figures of a span, and those of its weeks that have pages. ``zone``: the rotation's."""
     async with engine.connect() as connection:
-        rows = await connection.execute(_FIGURES, {"since": since, "until": until, "zone": zone})
-        found = [Figures(**row) for row in rows.mappings()]
-    return next(one for one in found if one.week is None), [one for one in found if one.week]
+        pages = (await connection.execute(_PAGES, {"since": since, "until": until})).all()
+    weeks = groupby(pages, key=lambda page: monday_of(page.triggered_at, zone))
+    return figures_of(pages), [figures_of(list(found), week) for week, found in weeks]
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,21 @@ async def test_a_session_ends_on_every_worker_with_its_sign_out(service_url: str
         await _is_out(one)
 
 
+async def test_the_sign_in_after_an_ended_session_says_so_and_leads_back(service_url: str, keys: dict[str, str]) -> None:
+    """With the place on the page: browsers keep it over the redirect, and the page's script adds it."""
+    async with signed_in(service_url, keys["view"]) as one:
+        await one.submit("/console/sign-out", {})
+        await _is_out(one)
+        door = await one.get("/console/sign-in?to=%2Fconsole%2Frunbook")
+    assert "Your session has ended." in door.words
+    async with person(service_url) as stranger:
+        assert "has ended" not in (await stranger.get("/console/sign-in")).words
+        answer = await stranger.post("/console/sign-in", {"key": keys["view"], "to": "/console/runbook#contacts"})
+        first = await stranger.post("/console/sign-in", {"key": keys["view"], "to": "/console#kinds"})
+    assert answer.headers["location"] == "/console/sign-in?kept=1&to=%2Fconsole%2Frunbook%23contacts"
+    assert first.headers["location"] == "/console/sign-in?kept=1&to=%2Fconsole%23kinds"
+
+
 async def test_a_session_ends_with_its_key(service_url: str, stack_env: dict[str, str]) -> None:
     key = octant(stack_env, "key", "create", "acme", "--name", "gone soon", "--scope", "admin", "--quiet").strip()
     async with signed_in(service_url, key) as one:
@@ -252,6 +267,10 @@ async def test_one_search_box_finds_a_call_by_any_of_its_ids(http: aiohttp.Clien
     assert await way(answer.headers["x-request-id"]) == f"/console/traces/{trace}"
     assert await way(user) == f"/console/calls?user={user}&range=30d"
     assert (await way("provider refuses everything")).startswith("/console/calls?text=provider+refuses+everything")
+    nonsense = await operator.get(await way(f"zxqv-{trace[:6]}"))
+    assert f"No request, trace or error has “zxqv-{trace[:6]}”. Searched: the ids of requests" in nonsense.words
+    assert f"octant runbook zxqv-{trace[:6]}" in nonsense.words
+    assert "ids" not in (await operator.get(await way("zxqv%20blorp"))).words.partition("Searched: ")[2][:40]
     shown = await operator.get(f"/console/traces/{trace}")
     assert "One call of acme, answered by" in shown.words
     assert f"octant trace {trace}" in shown.words
@@ -269,7 +288,7 @@ async def test_a_live_page_sends_its_part_again_and_again(operator: Person, serv
                 parts.append(json.loads(line[6:]))
             if len(parts) == 2:
                 break
-    assert all("Requests by outcome" in part["html"] for part in parts)
+    assert all("Calls by outcome" in part["html"] for part in parts)
 
 
 async def test_a_link_cannot_put_words_into_the_consoles_mouth(operator: Person) -> None:

@@ -20,12 +20,13 @@ from app.console.pages.budgets import (
     aways_of,
     began,
     chart,
+    parallel_of,
     times_of,
     top_lines,
     window,
 )
 from app.console.ranges import Range
-from app.domain.calls import Tenant
+from app.domain.calls import RateLimits, Tenant
 from app.domain.errors import InvalidRequest
 from app.domain.money import MicroUSD
 
@@ -69,6 +70,18 @@ def test_held_money_counts_towards_a_cap(
     one = a_window(spent, held, cap)
     assert (one.share, one.state) == (pytest.approx(share) if share is not None else None, state)
     assert one.left == (None if cap is None else max(0, cap - spent - (held or 0)))
+
+
+def test_calls_at_once_fit_under_the_fullest_cap_and_the_limit() -> None:
+    """Each holds its worst case: what is spent and held already, and a lower cap of the month, leave room for fewer."""
+    tenant = Tenant(id="t", name="t", daily_cap=MicroUSD(100), user_daily_cap=MicroUSD(30), limits=RateLimits(concurrency=8))
+    found = parallel_of(tenant, [a_window(20, held=10), a_window(0, cap=None)], (5, 12))
+    assert found
+    assert (found.left, found.fit, found.one_user) == (70, (8, 5), 2)
+    month = parallel_of(tenant, [a_window(20, held=10), a_window(95)], (5, 12))
+    assert month
+    assert (month.left, month.fit, month.one_user) == (5, (1, 0), 0)
+    assert parallel_of(tenant, [a_window(0)], None) is None
 
 
 def test_the_ledger_says_what_was_spent_while_counters_are_old() -> None:
@@ -129,7 +142,7 @@ def test_the_chart_of_spending_shows_every_micro_dollar() -> None:
     drawn = chart(found, range_)
     assert drawn is not None
     assert [one["label"] for one in drawn["series"]] == ["a", "b", "c", "d", "others"]
-    assert sum(sum(one["values"]) for one in drawn["series"]) * 1e4 == pytest.approx(620)
+    assert sum(sum(one["values"]) for one in drawn["series"]) * 1e6 == pytest.approx(620)
     assert chart(TopSpending([], Spending({}, {}, {})), range_) is None
 
 
@@ -138,7 +151,7 @@ def test_a_chart_of_a_moment_ago_shows_every_micro_dollar_too() -> None:
     later = Range(range_.since + timedelta(seconds=7), range_.until + timedelta(seconds=7), "15m")
     drawn = chart(found, later)
     assert drawn is not None
-    assert sum(sum(one["values"]) for one in drawn["series"]) * 1e4 == pytest.approx(620)
+    assert sum(sum(one["values"]) for one in drawn["series"]) * 1e6 == pytest.approx(620)
     assert times_of(range_, []) == times_of(range_, [range_.since])
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from app.console.pages import eval_production
 from app.console.pages.evals import answer, card, chart, chosen_release, figures
 from app.console.ranges import range_of
 from app.releases.eval_gate import digest
-from app.releases.eval_history import CHAOS, filed
+from app.releases.eval_history import CHAOS, filed, thresholds
 from evals.chaos import MODE
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -75,6 +76,20 @@ def test_a_release_stands_beside_the_one_before_with_its_flips(tmp_path: Path) -
     assert (kind, "2 cases that passed on the release before fail now" in words) == ("warn", True)
     assert card(found[1], found).before is None
     assert card(found[1], found).overall.change is None
+
+
+def test_scores_of_the_simulator_are_no_green_answer(tmp_path: Path) -> None:
+    """And the page names the threshold that is closest."""
+    written(tmp_path, "1", passed=8, failed=["a", "b"])
+    found, _ = filed(tmp_path)
+    kind, words = answer("1", [card(found[0], found)], None, NOW)
+    assert (kind, "The simulator answered for openai" in words) == ("warn", True)
+    sums = figures([card(found[0], found)])
+    assert (sums["closest"].name, sums["closest"].margin) == (CHAOS, 0)
+    assert thresholds(found[0].result).startswith(f"{sums['scores']} thresholds: overall and 4 of")
+    real = replace(found[0], result=found[0].result.model_copy(update={"simulated": ()}))
+    kind, words = answer("1", [card(real, [real])], None, NOW)
+    assert (kind, "simulator" in words) == ("good", False)
 
 
 def test_other_cases_are_not_compared(tmp_path: Path) -> None:

@@ -93,3 +93,8 @@ def test_backticks_are_code_and_all_else_is_text() -> None:
     words = templates().filters["words"]
     assert words("`octant <b>` & `x`") == "<code>octant &lt;b&gt;</code> &amp; <code>x</code>"
     assert words("one ` <i>") == "one ` &lt;i&gt;"
+
+
+def test_a_place_in_the_code_breaks_between_its_words_alone() -> None:
+    shown = templates().from_string("{{ place|path }}").render(place="tests/a_b.py::test_<it>")
+    assert shown == "tests/<wbr>a_<wbr>b.py::<wbr>test_<wbr>&lt;it&gt;"

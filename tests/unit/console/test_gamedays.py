@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.console import gamedays
+from app.console.formats import NONE
 from app.console.gamedays import LABEL, WIDTH, Played, lanes
+from app.console.pages.gameday import measured, seconds
 from app.oncall.gamedays import FOLDER
 from app.stack.gameday import report
 from app.stack.gameday.page import Followed
@@ -87,6 +89,17 @@ def test_no_label_covers_another_or_leaves_the_picture(timeline: list[tuple[floa
             ordered = sorted(spans)
             assert all(one[1] <= other[0] for one, other in pairwise(ordered))
     assert len(drawn.ticks) <= 14
+
+
+def test_the_axis_is_as_long_as_its_last_label_leaves_room_for() -> None:
+    drawn = lanes(played(timeline=[(1.0, "`octant a` works"), (90.0, "`octant b` works")], recovered=None))
+    ends = [mark.x + len(mark.words) * LABEL for mark in (*drawn.ours, *drawn.systems)]
+    assert WIDTH - 2 * LABEL <= max(ends) <= WIDTH
+
+
+def test_times_have_the_unit_of_their_size() -> None:
+    assert [seconds(at) for at in (None, 0.0103, 1.2, 95)] == [NONE, "10 ms", "1.20 s", "1 min 35 s"]
+    assert measured(0.0103, "p95_seconds") == "10 ms"
 
 
 def test_a_command_that_failed_is_marked_as_such() -> None:

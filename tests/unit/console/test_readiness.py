@@ -12,6 +12,7 @@ import pytest
 from redis.exceptions import ConnectionError as ValkeyAway
 from sqlalchemy.exc import OperationalError
 
+from app.budget import exposure
 from app.console.readiness import duty, observability, recovery, review, rollback, runbook, security, spending
 from app.console.readiness import sources as readiness_sources
 from app.console.readiness.answers import ELSEWHERE, OLD, Answer, Evidence, State
@@ -77,6 +78,15 @@ def test_the_newest_game_day_of_a_fault_counts_and_a_broken_line_does_not(tmp_pa
     [found] = recovery._played(sources(tmp_path))
     assert (found.name, found.state, found.link) == ("Game day provider-outage", "failing", "/console/gameday/r")
     assert [one.state for one in spending._rogue(sources(tmp_path))] == ["proved"]
+
+
+def test_the_jobs_that_run_the_proof_of_a_cap_are_in_ci(tmp_path: Path) -> None:
+    found = spending._files(sources(tmp_path), "Proven by", exposure.PROVEN_BY, note=spending.RUN_BY, command="make test")
+    assert (found.state, found.command) == ("proved", "make test")
+    assert "this review does not run them" in found.value
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
+    for job in re.findall(r"`(\w+)`", spending.RUN_BY):
+        assert f"\n  {job}:\n" in workflow
 
 
 async def test_without_a_rehearsal_the_way_back_is_not_proven(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """The runbook's pages in the console (K4)."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.console.pages.runbook import searched
+from app.console.pages.runbook import answer, searched
+from app.console.readiness.runbook import judged
 from app.console.runbook_html import html_of
-from app.oncall.runbook.pages import page_of, read
+from app.oncall.runbook.pages import page_of, placeholders, read
 from app.oncall.runbook.search import find
 
 PAGES = read()
@@ -62,3 +64,14 @@ def test_every_link_leads_to_a_section_that_is_there() -> None:
 @pytest.mark.parametrize("words", ["answers are slow", "OctantBreakerOpen", "valkey", "someone spends our money"])
 def test_the_page_finds_what_the_command_finds(words: str) -> None:
     assert searched(PAGES, words)[0].title == find(PAGES, words)[0][1].title
+
+
+def test_the_runbook_is_as_calm_as_the_readiness_review() -> None:
+    """A placeholder is a gap, and a rehearsal of long ago too."""
+    pages, now = read(), datetime(2026, 11, 27, 12, tzinfo=UTC)
+    kind, words = answer(pages, "", [], now)
+    assert (kind, judged(pages, now).state) == ("warn", "gaps")
+    assert "still hold a placeholder" in words
+    whole = [page for page in pages if not placeholders([page])]
+    assert answer(whole, "", [], now)[0] == "good"
+    assert answer(whole, "", [], now + timedelta(days=60))[0] == "warn"

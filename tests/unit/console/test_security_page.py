@@ -3,11 +3,16 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from conftest import ROOT
 
+from app.audit.action_search import FoundActions
 from app.audit.provider_use import Use
 from app.console.pages import security
 from app.console.ranges import range_of
+from app.console.readiness.answers import Evidence, State
+from app.console.readiness.security import attacks_of
+from app.releases.eval_gate import ModelScore, Score, SuiteResult
 from app.security import installed, threats
 from app.security.keys.administration import KeyInfo
 from app.security.keys.provider_keys import KeyStatus
@@ -34,11 +39,22 @@ def test_a_threat_is_proven_while_its_control_and_its_test_exist(tmp_path: Path)
     assert [(row.state, row.missing) for row in threats.read(root)] == [("missing", ["app/lock.py"])]
 
 
+def test_threats_without_a_proof_come_first_and_the_rest_by_number(tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    gone = ROW.format(9).replace("test_it_holds", "test_it_held")
+    (root / "threat_model.md").write_text(HEAD + ROW.format(7) + gone + ROW.format(2))
+    product = root / "app/features/shop"
+    product.mkdir(parents=True)
+    (product / "threats.md").write_text(HEAD + ROW.format(1))
+    assert [(row.product, row.number) for row in threats.read(root)] == [("", 9), ("", 2), ("", 7), ("shop", 1)]
+
+
 def test_a_test_that_was_renamed_leaves_its_threat_open(tmp_path: Path) -> None:
     rows = threats.read(repository(tmp_path, test="test_it_held"))
     assert [row.state for row in rows] == ["missing"]
-    kind, words = security.answer(rows, None, [], [], range_of({}))
-    assert (kind, words[:44]) == ("bad", "1 threat of 1 lack a control or a test that "[:44])
+    kind, words = security.answer(rows, None, [], [], range_of({}), None)
+    assert kind == "bad"
+    assert "1 threat of 1 lack a control or a test that they name." in words
 
 
 def test_an_image_without_tests_says_so_and_claims_no_proof(tmp_path: Path) -> None:
@@ -48,7 +64,33 @@ def test_an_image_without_tests_says_so_and_claims_no_proof(tmp_path: Path) -> N
     (root / "tests").rmdir()
     [row] = threats.read(root)
     assert row.state == "not here"
-    assert "not in this image" in security.answer([row], None, [], [], range_of({}))[1]
+    assert "not in this image" in security.answer([row], None, [], [], range_of({}), None)[1]
+
+
+def result(held: float, least: float) -> SuiteResult:
+    score = Score(passed=held, total=20, least=least)
+    model = ModelScore(prompt="p", model="m", passed=1, total=1, least=0.5)
+    return SuiteResult(
+        suite="s", label="simulator", simulated=("openai",), at=NOW, scores={"overall": score, "pii_leak": score},
+        models=(model,), cases="c",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("held", "least", "gate", "kind"),
+    [
+        (20, 0.9, "proved", "good"), (19, 0.9, "proved", "warn"), (20, 0.9, "missing", "warn"), (20, 0.9, "stale", "warn"),
+        (17, 0.9, "proved", "bad"), (20, 0.9, "failing", "bad"),
+    ],
+)  # fmt: skip
+def test_the_page_is_as_calm_as_the_readiness_review(tmp_path: Path, held: float, least: float, gate: State, kind: str) -> None:
+    """An attack that was not held off, or a gate without a result, is no green page."""
+    found = attacks_of([result(held, least)], Evidence(name="Injection gate", value="x", state=gate), NOW)
+    assert (found.held, found.total, found.kind) == (held, 20, kind)
+    stored = security.Stored((), {}, (), (), FoundActions((), 0))
+    shown, words = security.answer(threats.read(repository(tmp_path)), stored, [], [], range_of({}), found)
+    assert shown == kind
+    assert words.startswith(f"{held:g} of 20 attacks in the eval suites were held off")
 
 
 def test_every_threat_of_this_repository_is_proven() -> None:

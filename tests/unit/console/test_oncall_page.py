@@ -1,0 +1,28 @@
+"""The on-call page's sentence (P1, X1)."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from app.console.known import Known
+from app.console.pages.oncall import Happened, Level, answer
+from app.console.readiness.answers import Evidence, State
+from app.oncall.paging.figures import figures_of
+from app.oncall.rota.reading import load_rotation
+from app.oncall.rota.shifts import duties
+from app.settings import load
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"), [("proved", "good"), ("missing", "warn"), ("stale", "warn"), ("gaps", "warn"), ("failing", "bad")]
+)
+def test_the_page_is_as_calm_as_the_readiness_review(state: State, kind: str) -> None:
+    """A pager that was never tested, or had no answer, is no green page."""
+    levels = [Level(duty, None) for duty in duties(load_rotation(load().rotation_file), NOW)]
+    calm = Known(Happened((), (), figures_of(()), ()), NOW)
+    found, words = answer(levels, calm, Evidence(name="Test of the pager", value="the pager was never tested", state=state))
+    assert found == kind
+    assert ("The pager was never tested." in words) == (kind != "good")
+    assert " UTC" in words, "a page's script shows it in the browser's zone"
