@@ -261,8 +261,9 @@ class KillSwitch:
             self._known = self._known or complete
             lacking = newer(self._entries, than=found)
             if carry and self._known and (lacking or not complete):
+                # With "complete" goes all that is known: what was read a moment ago may be lost by now.
                 async with asyncio.timeout(READ_SECONDS):
-                    await self._valkey.write(lacking.values(), complete=True)
+                    await self._valkey.write((lacking if complete else self._entries).values(), complete=True)
 
     async def _read_postgres(self) -> None:
         """The same with Postgres, whose data are complete whenever it answers."""

@@ -101,6 +101,26 @@ async def test_a_loss_of_valkeys_data_releases_nothing_and_valkey_gets_it_back(v
     assert await operator.status() == []
 
 
+async def test_data_lost_between_a_look_and_its_write_are_put_back_whole(
+    valkey: Redis, postgres: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing may be marked as complete that lacks a stop."""
+    switch = KillSwitch(valkey, postgres, file=None)
+    await kill(switch)
+    await switch._read_both()
+    read = switch._valkey.read
+
+    async def read_and_lose() -> tuple[dict[str, Entry], bool]:
+        found = await read()
+        await valkey.delete(KEY)
+        return found
+
+    monkeypatch.setattr(switch._valkey, "read", read_and_lose)
+    await switch._refresh()
+    assert await valkey.hexists(KEY, COMPLETE)
+    assert await valkey.hexists(KEY, "all:")
+
+
 async def test_a_loss_of_valkeys_data_brings_no_stop_back_that_was_released(valkey: Redis, postgres: AsyncEngine) -> None:
     operator = KillSwitch(valkey, postgres, file=None)
     await kill(operator)
