@@ -46,7 +46,7 @@ _SERIES = text(f"""
         SELECT min(step) AS step, sum(cost)::bigint AS cost, 1000 * extract(epoch FROM max(ended) - min(arrived)) AS took
         FROM seen GROUP BY {_REQUEST}
     ), by_request AS (
-        SELECT step, count(*) AS requests,
+        SELECT step, count(*) AS requests, sum(cost)::bigint AS request_cost,
                percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY took::double precision) AS request_latency,
                percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY cost) AS request_cost_bands
         FROM asked GROUP BY GROUPING SETS ((step), ())
@@ -55,7 +55,7 @@ _SERIES = text(f"""
         FROM asked GROUP BY 1
     )
     SELECT by_call.step AS at, {", ".join(f"by_call.{name}" for name in _OF_CALLS)},
-           coalesce(requests, 0) AS requests, request_latency, request_cost_bands,
+           coalesce(requests, 0) AS requests, coalesce(request_cost, 0) AS request_cost, request_latency, request_cost_bands,
            (SELECT jsonb_object_agg(bound, number) FROM priced) AS priced
     FROM by_call LEFT JOIN by_request ON by_request.step IS NOT DISTINCT FROM by_call.step
 """)  # noqa: S608 - names are constants
@@ -91,8 +91,8 @@ EDGES = tuple(digit * 10**zeros for zeros in range(1, 8) for digit in (1, 2, 5))
 class Bucket:
     """Calls within one step, or within all. ``latency``: p50, p95, p99; ``cost_bands``: p50, p95; None without calls.
 
-    ``requests``: those of callers whose first call is within; ``request_latency`` and ``request_cost_bands`` are of each with all
-    its calls. Times in milliseconds, money in micro-dollars.
+    ``requests``: those of callers whose first call is within; ``request_cost`` is of all of them, ``request_latency`` and
+    ``request_cost_bands`` of each, with all its calls. Times in milliseconds, money in micro-dollars.
     """
 
     at: datetime | None
@@ -107,6 +107,7 @@ class Bucket:
     cost: int
     cost_bands: Sequence[int] | None
     requests: int
+    request_cost: int
     request_latency: Sequence[float] | None
     request_cost_bands: Sequence[int] | None
 
@@ -176,7 +177,7 @@ def _steps(calls: Mapping[int, int], requests: Mapping[int, int]) -> list[tuple[
 def _empty(at: datetime | None) -> Bucket:
     return Bucket(
         at=at, calls=0, ok=0, retried=0, fallen_back=0, repaired=0, degraded=0, latency=None, ttft=None, cost=0, cost_bands=None,
-        requests=0, request_latency=None, request_cost_bands=None,
+        requests=0, request_cost=0, request_latency=None, request_cost_bands=None,
     )  # fmt: skip
 
 

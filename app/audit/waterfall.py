@@ -95,7 +95,7 @@ def account_of(calls: Sequence[Mapping[str, Any]]) -> Account:
         spans = spans_of(rows)
         parts = [span for span in spans if span.kind != "call"]
         whole, covered = max(span.end for span in spans), _covered([(part.start, part.end) for part in parts])
-        took, own = took + whole, own + whole - covered
+        took, own = took + whole, own + max(0.0, whole - covered)
         overlap += sum(part.length for part in parts) - covered
         for part in parts:
             steps[part.kind] = steps.get(part.kind, 0.0) + part.length

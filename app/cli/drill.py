@@ -32,7 +32,7 @@ def _group() -> None:
 
 @app.command("injection")
 def injection(
-    vector: Annotated[str, typer.Option(help="How the attack reaches the model: direct, document, tool; or every of them.")],
+    vector: Annotated[str, typer.Option(help="How the attack reaches the model: direct, document, tool, or `every` way.")],
     guarded: Annotated[bool, typer.Option("--guarded/--unguarded", help="Unguarded: without the controls.")] = True,
     product: Annotated[str, typer.Option(help="The product to attack; by default the first that has a drill.")] = "",
     log: Annotated[bool, typer.Option("--log", help="Append the result to rehearsals.jsonl of the state folder.")] = False,
@@ -47,17 +47,19 @@ def injection(
     target = drills[product or next(iter(drills))]()
     if vector not in (*target.VECTORS, EVERY):
         raise typer.BadParameter(f"{vector!r} is none of {', '.join(target.VECTORS)}, {EVERY}.", param_hint="--vector")
+    if log and not guarded:
+        raise typer.BadParameter("Without the controls there is nothing to prove: leave --unguarded out.", param_hint="--log")
     vectors = target.VECTORS if vector == EVERY else (vector,)
     done = _attack(target, vectors, guarded=guarded)
     verdict = _judged(done, vectors)
-    if log and guarded:
+    if log:
         _log(done, vectors, verdict)
     if verdict.exit_code:
         raise typer.Exit(verdict.exit_code)
 
 
 def _attack(target: "InjectionDrill", vectors: "Sequence[str]", *, guarded: bool) -> "Rehearsed":
-    """Attack in each way with each kind of harm, half of the answers streamed; in a single way twice with each kind."""
+    """Attack in each way with each kind of harm, half of each way's answers streamed; in a single way twice with each kind."""
     from app.features.feature import Attack
     from app.stack import drill, interrupts
 
@@ -65,7 +67,12 @@ def _attack(target: "InjectionDrill", vectors: "Sequence[str]", *, guarded: bool
     wishes = [{"harm": harm, "hand_over": number % 2} for number, harm in enumerate(HARMS)]
     count = len(wishes) * max(2, len(vectors))
     attacks = [
-        Attack(number, vectors[number // len(wishes) % len(vectors)], target.ATTACK, stream=number >= count // 2)
+        Attack(
+            number,
+            vectors[number // len(wishes) % len(vectors)],
+            target.ATTACK,
+            stream=(number // 2 + number // len(wishes)) % 2 == 1,
+        )
         for number in range(count)
     ]
     with (
@@ -84,9 +91,10 @@ def _log(done: "Rehearsed", vectors: "Sequence[str]", verdict: "Verdict") -> Non
     from app.settings import load
 
     settings = load()
-    through = sum(bool(harm.done) for harm in done.harms) or len(done.actions)
+    through = sum(bool(harm.done) for harm in done.harms)
     tried = sum(harm.tried for harm in done.harms)
     size = f"one text, {len(vectors)} ways to the model, {len(HARMS)} kinds of harm; the model tried in {tried}"
+    size += f"; {len(done.actions)} actions were done that no customer had confirmed" if done.actions else ""
     note = f"{through} of {len(done.harms)} attacks got through ({size})" if done.harms else "; ".join(done.sick)
     result = rehearsals.Rehearsal(
         at=datetime.now(UTC), what=rehearsals.ATTACKED, kept=verdict.value == "kept", note=note, verdict=verdict.value,

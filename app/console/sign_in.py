@@ -36,7 +36,7 @@ def router(console: Console) -> APIRouter:
         """The form. ``kept``: a sign-in went well, so the cookie should be here."""
         if await session_of(request):
             return RedirectResponse(safe_way(to), 303)
-        if request.cookies.get(COOKIE):
+        if request.cookies.get(COOKIE) and not kept:
             return form_page(request, to, "", ended=True)
         return form_page(
             request, to, "Your browser did not keep the session: open the console over HTTPS, or at localhost." if kept else ""

@@ -122,7 +122,7 @@ def unrecorded(directory: Path) -> list[str]:
     for path in sorted(directory.glob("*.toml")):
         try:
             prompts = parse(path.read_text(encoding="utf-8"), path.stem).prompts
-        except (OSError, Misconfigured):
+        except (OSError, ValueError, Misconfigured):  # ValueError: not UTF-8
             continue
         if prompts and not (directory / "evals" / f"{path.stem}.json").exists():
             found.append(path.stem)

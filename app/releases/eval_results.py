@@ -86,7 +86,7 @@ async def proof(connection: AsyncConnection, text: str, places: Places) -> Proof
 
 
 def earlier(places: Places) -> list[SuiteResult]:
-    """The results of every file that is as it was written, in the order of their releases.
+    """The results of every file that is as it was written and whose manifest is there, in the order of their releases.
 
     Not in that of their runs: after a change of a suite the newest release is often run first.
     """
@@ -97,7 +97,7 @@ def earlier(places: Places) -> list[SuiteResult]:
             file = ResultFile.model_validate_json(content)
             manifest = (places.directory / f"{file.release}.toml").read_text(encoding="utf-8")
             created = parse(manifest, file.release).created
-        except (OSError, ValidationError, Misconfigured):
+        except (OSError, ValueError, Misconfigured):  # ValueError: not of this form, or not UTF-8
             continue
         if file.sha256 == digest(json.loads(content)):
             found.append((created, file.release, file.suites))

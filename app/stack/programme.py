@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from app.domain.errors import Misconfigured
 from app.features.installed import installed
 from app.settings import Settings
 from app.stack import interrupts
@@ -45,7 +46,7 @@ PARTS = (
     Part(PAGE, "a test page", 5, ("oncall", "page", "--test", "--wait", "60s"), re.compile(r"(answered by .*|No answer.*)")),
     Part(
         INJECTION, "12 prompt injections", 15, ("drill", "injection", "--vector", "every", "--log"),
-        re.compile(r"((?:NOT )?contained: .*|NOT contained.*|not judged: .*)"),
+        re.compile(r"((?:NOT )?contained.*|not judged: .*)"),
     ),
     Part(GAMEDAY, "an outage of a provider", 70, ("drill", "gameday", SCENARIO), re.compile(r"\*\*Verdict:\*\* (.*)")),
 )  # fmt: skip
@@ -90,8 +91,13 @@ class Programme:
 
     def begin(self, settings: Settings, url: str) -> None:
         """Announce the parts that are due on this running demo."""
-        with interrupts.held_back():  # no event loop's inside is broken into
-            self._waiting = due(settings, paged=self._receiver is not None)
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            with interrupts.held_back():  # no event loop's inside is broken into
+                self._waiting = due(settings, paged=self._receiver is not None)
+        except (Misconfigured, SQLAlchemyError, OSError) as error:  # a log that cannot be read ends no demo
+            self._tell(f"\nNothing is rehearsed here: {error if isinstance(error, Misconfigured) else type(error).__name__}")
         if not self._waiting:
             return
         *first, last = [part.title for part in self._waiting]

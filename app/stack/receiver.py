@@ -19,6 +19,7 @@ from app.oncall.paging.message import DEMO_RECEIVER
 MOST_BYTES = 600_000  # a page has 512 KB at most
 FRESH_SECONDS = 300  # of a signature (Standard Webhooks)
 ACK_SECONDS = 60.0
+LONGEST_NUMBER = 12  # digits
 SHOWN = 300  # characters of a page's title
 
 
@@ -36,8 +37,9 @@ class DemoReceiver:
             timeout = 10.0
 
             def do_POST(self) -> None:
-                body = self.rfile.read(min(int(self.headers.get("content-length") or 0), MOST_BYTES))
-                signed = receiver.signed(self.headers.get, body)
+                length = number_of(self.headers.get("content-length"))
+                body = self.rfile.read(length) if 0 < length <= MOST_BYTES else b""
+                signed = bool(body) and receiver.signed(self.headers.get, body)
                 self.send_response(204 if signed else 401)
                 self.send_header("content-length", "0")
                 self.end_headers()
@@ -76,10 +78,10 @@ class DemoReceiver:
         """Whether the demo's service sent this just now (Standard Webhooks)."""
         from app.security.webhooks import secret_of, signature
 
-        sent_at = header("webhook-timestamp") or ""
-        if not sent_at.isdecimal() or abs(time.time() - int(sent_at)) > FRESH_SECONDS:
+        sent_at = number_of(header("webhook-timestamp"))
+        if abs(time.time() - sent_at) > FRESH_SECONDS:
             return False
-        expected = signature(secret_of(self._secret, ""), header("webhook-id") or "", int(sent_at), body)
+        expected = signature(secret_of(self._secret, ""), header("webhook-id") or "", sent_at, body)
         return hmac.compare_digest(expected.encode(), (header("webhook-signature") or "").encode())
 
     def take(self, body: bytes) -> None:
@@ -89,9 +91,20 @@ class DemoReceiver:
             return
         page, title = str(message["data"]["page"]), str(message["data"]["summary"])
         if message["data"].get("test") and self.acknowledges:
-            command = [sys.executable, "-m", "app.cli", "oncall", "ack", page, "--as", DEMO_RECEIVER]
-            subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=ACK_SECONDS, check=False)
+            self._acknowledge(page)
             return
         shown = "".join(letter if letter.isprintable() else " " for letter in title)[:SHOWN]
         kind = "TEST PAGE" if message["data"].get("test") else "PAGE"
         self._tell(f"{kind}: {shown}\n  `octant oncall ack {page[:8]} --as YOU` acknowledges it.")
+
+    def _acknowledge(self, page: str) -> None:
+        command = [sys.executable, "-m", "app.cli", "oncall", "ack", page, "--as", DEMO_RECEIVER]
+        try:
+            subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=ACK_SECONDS, check=True)
+        except subprocess.SubprocessError as error:
+            self._tell(f"The demo's receiver could not acknowledge its test page ({type(error).__name__}).")
+
+
+def number_of(field: str | None) -> int:
+    """A header's number; -1 for anything else."""
+    return int(field) if field and field.isascii() and field.isdecimal() and len(field) <= LONGEST_NUMBER else -1

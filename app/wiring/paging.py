@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from yarl import URL
 
 from app.domain.errors import Misconfigured
 from app.edge.parts import Check, Health
@@ -87,7 +87,12 @@ async def open_paging(
 
 def _on_this_machine(settings: Settings) -> frozenset[str]:
     """The host of the operator's receiver, where a service in development pages this machine: for pages alone."""
-    local = settings.environment == "development" and urlsplit(settings.paging.webhook_url).hostname == LOOPBACK
+    paging = settings.paging
+    local = (
+        settings.environment == "development"
+        and "webhook" in (*paging.receivers, *paging.fallback_receivers)
+        and URL(paging.webhook_url).host == LOOPBACK
+    )
     return frozenset({LOOPBACK}) if local else frozenset()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed.measure import Direct, Plan, Round, spread
+from benchmarks.speed.upstream import EVENTS
 
 LIBRARIES = (
     "fastapi",
@@ -75,7 +76,7 @@ def table(results: Mapping[str, Any]) -> str:
     rows = [head, ["---", *("--:" for _ in head[1:])]]
     base = {figure: added(results, names[0], figure)[0] for figure in ("cpu", "event")}
     for name in names:
-        cells = [_range(added(results, name, figure), digits) for _, figure, digits in COLUMNS]
+        cells = [_cell(results, name, figure, digits) for _, figure, digits in COLUMNS]
         ratio, event = (_range((added(results, name, figure)[0] / base[figure],) * 3, 2) for figure in base)
         ready, _, _ = spread(results["servers"][name]["ready"])
         rows.append([name, ratio, *cells, event, f"{ready:.1f}"])
@@ -88,6 +89,15 @@ def keep(results: Mapping[str, Any], folder: Path, kind: str = "speed") -> Path:
     file = folder / f"{kind}-{results['at'].replace(':', '')}.json"
     file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     return file
+
+
+def _cell(results: Mapping[str, Any], name: str, figure: str, digits: int) -> str:
+    """A figure, unless its rate is more than the server takes: a queue would be measured, and not the server."""
+    plan, rate, event = results["plan"], added(results, name, "rate")[0], added(results, name, "event")[0]
+    over = (figure in ("p50", "p99") and rate <= plan["rate"]) or (
+        figure == "first_token" and event * plan["streams"] * EVENTS >= 1e6
+    )
+    return "overloaded" if over else _range(added(results, name, figure), digits)
 
 
 def _range(values: tuple[float, float, float], digits: int) -> str:

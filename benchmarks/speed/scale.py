@@ -133,7 +133,7 @@ def table(shapes: Sequence[Shape], capped: Capped) -> str:
         f"| {one.name} | {one.rate:,.0f} | {one.rate / shapes[0].rate:.2f} | {one.cpu:,.0f} | {one.busy:.0%} |" for one in shapes
     ]
     used = f"${Decimal(capped.spent) / 1_000_000} of a cap of ${Decimal(capped.cap) / 1_000_000} spent over two replicas"
-    return "\n".join([*lines, "", f"{used}: {capped.answered} calls answered, {capped.refused} refused, nothing over the cap."])
+    return "\n".join([*lines, "", f"{used}: {capped.answered} calls answered, {capped.refused} refused."])
 
 
 def _shape(name: str, url: str, servers: Sequence[Server], plan: Plan) -> Shape:
@@ -173,10 +173,10 @@ async def _capped(ground: Ground, plan: Plan, url: str) -> Capped:
     """Send until the cap refuses, on many connections at once; compare answers, counters and ledger."""
     key = ground.tenant(TENANT, CAP)
     answers: list[tuple[int, int]] = []
-    deadline = time.monotonic() + load.LONGEST_SECONDS
 
-    async def client(http: aiohttp.ClientSession) -> None:
-        """Send until refused."""
+    async def client(http: aiohttp.ClientSession) -> bool:
+        """Send until refused. Returns whether that came."""
+        deadline = time.monotonic() + load.LONGEST_SECONDS
         while time.monotonic() < deadline:
             async with http.post(url, data=plan.body()) as answer:
                 body = await answer.json()
@@ -184,23 +184,28 @@ async def _capped(ground: Ground, plan: Plan, url: str) -> Capped:
                     raise SystemExit(f"{url}: status {answer.status} is neither an answer nor a refusal by the cap: {body}")
                 answers.append((answer.status, from_dollars(answer.headers["octant-cost-usd"]) if answer.status == 200 else 0))
             if answer.status != 200:
-                return
+                return True
+        return False
 
     headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
     async with aiohttp.ClientSession(headers=headers) as http:
         await asyncio.gather(*(client(http) for _ in range(CONNECTIONS)))  # refused while the others hold money
         await asyncio.sleep(1)
-        await client(http)  # alone: refused only where less is left than one call may cost
+        left = not await client(http)  # alone: refused only where less is left than one call may cost
     costs = [cost for status, cost in answers if status == 200]
     spent, held, booked = await _counted(ground.env, sum(costs))
-    left = answers[-1][0] == 200
     return Capped(from_dollars(CAP), len(costs), len(answers) - len(costs), sum(costs), spent, held, booked, left)
 
 
 async def _counted(env: Mapping[str, str], expected: int) -> tuple[int, int, int]:
     """Spent and held by the counters, and the ledger's sum, once nothing is held and the ledger is written, or after a while."""
+    kept = dict(os.environ)
     os.environ.update(env)
-    settings, cap = load_settings(), from_dollars(CAP)
+    try:
+        settings, cap = load_settings(), from_dollars(CAP)
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)
     valkey, engine = build_valkey(settings), build_engine(settings)
     day = scopes_of(Tenant(TENANT, TENANT, cap, cap), "", datetime.now(UTC), (None, None))[0]
     ends = time.monotonic() + SETTLED_SECONDS

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.speed import scale
+from benchmarks.speed.report import table
 from benchmarks.speed.scale import Capped, Shape, problems
 
 EXACT = Capped(cap=50_000, answered=600, refused=65, reported=47_000, spent=47_000, held=0, booked=47_000, left=False)
@@ -38,3 +39,17 @@ def test_workers_that_do_not_help_and_replicas_that_idle_are_problems(monkeypatc
     assert "two workers answer 1.01 times" in slow
     (idle,) = problems([*SHAPES[:3], replace(SHAPES[3], shares=[0.9, 0.1])], EXACT)
     assert "a replica has 10%" in idle
+
+
+@pytest.mark.parametrize(
+    ("rate", "event", "expected"), [(94, 900.0, [True] * 3), (149, 30.0, [True, True, False]), (700, 30.0, [False] * 3)]
+)
+def test_a_server_that_takes_less_than_the_paced_rate_shows_no_latency(rate: float, event: float, expected: list[bool]) -> None:
+    one = {"rate": rate, "cpu": 1.0, "p50": 900.0, "p99": 3000.0, "first_token": 2000.0, "event": event, "memory": 1.0}
+    found = {
+        "plan": {"rate": 150.0, "streams": 50.0},
+        "provider": [{"p50": 1.0, "p99": 1.0, "first_token": 1.0}],
+        "servers": {"slow": {"rounds": [one], "ready": [1.0]}},
+    }
+    cells = [cell.strip() for cell in table(found).splitlines()[-1].split("|")]
+    assert [cell == "overloaded" for cell in cells[5:8]] == expected

@@ -103,7 +103,7 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
         "failures": [bucket.failed for bucket in series],
         "latencies": [bucket.request_latency[1] if bucket.request_latency else 0 for bucket in series],
         "ttfts": [bucket.ttft or 0 for bucket in series],
-        "spent": [bucket.cost / bucket.requests if bucket.requests else 0 for bucket in series], "kinds": kinds_of(total),
+        "spent": [bucket.request_cost / bucket.requests if bucket.requests else 0 for bucket in series], "kinds": kinds_of(total),
         "shares": {name: getattr(total, name) / total.calls if total.calls else None for name in SHARES},
         "by_outcome": charts.spec(
             times,

@@ -197,10 +197,12 @@ def test_the_demos_receiver_acknowledges_its_own_test_alone_and_prints_every_oth
 
 
 def test_a_receiver_on_this_machine_is_for_pages_in_development_alone() -> None:
-    here = PagingSettings(webhook_url="http://127.0.0.1:4000/page")
+    here = PagingSettings(receivers=("webhook",), webhook_url="http://127.0.0.1:4000/page")
+    off = PagingSettings(webhook_url="http://127.0.0.1:4000/page")
     elsewhere = PagingSettings(webhook_url="https://pages.example/page")
     assert _on_this_machine(Settings(paging=here, environment="development")) == {"127.0.0.1"}
     assert _on_this_machine(Settings(paging=elsewhere, environment="development")) == set()
+    assert _on_this_machine(Settings(paging=off, environment="development")) == set()
     assert _on_this_machine(Settings(paging=here, environment="staging", secret_key=SecretStr("s" * 32))) == set()
     assert Settings(paging=here).webhook_allowed_hosts == set(), "a caller's webhook does not go there"
 
@@ -211,3 +213,25 @@ def test_the_demos_receiver_takes_nothing_that_its_service_did_not_sign(monkeypa
         assert post(one, page(test=True), secret=b"another secret of thirty-two bytes") == 401
         assert post(one, page(test=True), changed=json.dumps(page(test=True, summary="Other."))) == 401
         assert (said, ran) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["content-length", "webhook-timestamp"])
+@pytest.mark.parametrize("value", ["-1", "x", "9" * 5000, "²", ""])
+def test_a_number_that_is_none_is_refused_and_ends_nothing(name: str, value: str, capfd: pytest.CaptureFixture[str]) -> None:
+    receiver = DemoReceiver(SECRET, lambda _: None)
+    with receiver.listening():
+        to = urlsplit(receiver.environment["OCTANT_PAGING__WEBHOOK_URL"])
+        link = http.client.HTTPConnection(to.hostname or "", to.port, timeout=30)
+        link.putrequest("POST", to.path)
+        for header, sent in {"content-length": "2", "webhook-timestamp": str(int(time.time())), name: value}.items():
+            link.putheader(header, sent.encode("latin-1"))
+        link.endheaders(b"{}")
+        assert link.getresponse().status == 401
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_log_that_cannot_be_read_ends_no_demo(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text('{"at": "2026-')
+    said: list[str] = []
+    Programme(tmp_path, said.append, None).begin(Settings(state_dir=tmp_path), "http://here")
+    assert "Nothing is rehearsed here" in said[0]
