@@ -13,9 +13,6 @@ NER := .octant/ner
 WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-# Tests whose code runs in their own process, so that its lines can be counted. Those of other folders call services.
-ROOMS := tests/architecture tests/contract tests/docs tests/extract tests/unit
-
 # Where an image sets it, each of the hundreds of processes that tests start would compile our code again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -39,8 +36,8 @@ test: $(DEV) ## Run the tests, on real stores and a real provider process, but f
 test-stacks: $(DEV) ## Run the tests of whole stacks: demos, the runbook, upgrades, frozen stores, the console in Chromium
 	$(PYTEST) -m whole_stack $(ARGS)
 
-coverage: $(DEV) ## Run the tests whose code runs in their own process, and print its coverage; fails below a floor
-	$(PYTEST) --cov --cov-report=term:skip-covered $(ROOMS) $(ARGS)
+coverage: $(DEV) ## Run the tests of both verbs above and print their coverage; fails below a floor
+	$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
 
 fork: $(DEV) ## Remove the worked example from a copy of the tree, then check and test the rest
 	$(BIN)/python -m pytest -m fork tests/fork $(ARGS)

@@ -45,22 +45,6 @@ def test_a_fork_runs_on_github_whatever_a_change_must_pass_here() -> None:
     assert [verb for verb in wanted if not any(run == verb or run.startswith(f"{verb} ARGS=") for run in commands)] == []
 
 
-def test_every_folder_of_tests_is_run_by_ci() -> None:
-    """Tests of whole stacks by their own verb, the fork's and the clients' by theirs, all others with or without a service."""
-    ci, makefile = (ROOT / ".ci" / "run").read_text(), (ROOT / "Makefile").read_text()
-    found = {"rooms": re.search(r"^ROOMS := (.+)$", makefile, re.MULTILINE)}
-    found |= {verb: re.search(rf'^ *stage make {verb} ARGS="(.+)"$', ci, re.MULTILINE) for verb in ("test", "test-stacks")}
-    run = {name: set(listed[1].split()) for name, listed in found.items() if listed}
-    holding = {f"tests/{path.relative_to(ROOT / 'tests').parts[0]}": path for path in (ROOT / "tests").rglob("test_*.py")}
-    assert run["rooms"] | run["test"] | {"tests/browser", "tests/fork"} == set(holding)
-    stacks = {
-        f"tests/{path.relative_to(ROOT / 'tests').parts[0]}"
-        for path in (ROOT / "tests").rglob("test_*.py")
-        if re.search(r"pytest\.mark\.whole_stack", path.read_text())
-    }
-    assert run["test-stacks"] == stacks
-
-
 def test_jobs_without_a_condition_see_no_secret() -> None:
     """E10: forks run the same gate without one."""
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
