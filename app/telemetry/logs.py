@@ -42,7 +42,8 @@ def configure(level: str, *, redact: Callable[[str], str]) -> None:
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = True
-    logging.getLogger("uvicorn.access").disabled = True  # the edge writes its own line, with ids
+    access = logging.getLogger("uvicorn.access")  # the edge writes its own line, with ids
+    access.disabled, access.propagate = True, False  # with no handler in reach, uvicorn does not even make its own
     for name in ("httpx2", "httpcore2", "aiohttp.access"):
         logging.getLogger(name).setLevel(logging.WARNING)  # our own line for each upstream request has more
     logging.captureWarnings(capture=True)
@@ -110,12 +111,8 @@ def info(log: logging.Logger, event: str, fields: Mapping[str, Any]) -> None:
     """
     if not log.isEnabledFor(logging.INFO):
         return
-    handler = log.root.handlers[0] if log.root.handlers == _ours and not log.handlers and log.propagate else None
-    if (
-        not isinstance(handler, logging.StreamHandler)
-        or not isinstance(handler.formatter, JsonLines)
-        or log.parent is not log.root
-    ):
+    handler = _alone(log)
+    if handler is None or not isinstance(handler.formatter, JsonLines):
         log.info(event, extra=dict(fields))
         return
     line = handler.formatter.written({**_begun(event, "info", log.name, time.time()), **fields}) + "\n"
@@ -127,6 +124,17 @@ def info(log: logging.Logger, event: str, fields: Mapping[str, Any]) -> None:
         handler.handleError(log.makeRecord(log.name, logging.INFO, __file__, 0, event, (), None))
     finally:
         handler.release()
+
+
+def _alone(log: logging.Logger) -> "logging.StreamHandler[Any] | None":
+    """Our handler, if no other one sees the logger's lines: neither the root's nor that of a logger between (`app`, `app.edge`)."""
+    node, root = log, log.root
+    while node is not root:
+        if node.handlers or not node.propagate or node.parent is None:
+            return None
+        node = node.parent
+    handler = root.handlers[0] if root.handlers == _ours else None
+    return handler if isinstance(handler, logging.StreamHandler) else None
 
 
 def _begun(event: str, level: str, logger: str, at: float) -> dict[str, Any]:

@@ -210,6 +210,35 @@ def test_a_line_goes_the_long_way_where_others_are_to_see_it(lines: Lines, monke
     assert len(lines.take()) == 1
 
 
+def test_only_a_handler_between_a_logger_and_the_root_takes_the_long_way(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a service loggers of packages exist (`app`, `app.edge`): the short way must be taken all the same."""
+    seen: list[logging.LogRecord] = []
+    between, handler = logging.getLogger("between"), logging.Handler()
+    logging.getLogger("between.more")
+    monkeypatch.setattr(handler, "emit", seen.append)
+    monkeypatch.setattr(logging.getLogger(), "handlers", list(logs._ours))
+    log, made = logging.getLogger("between.more.log"), list[logging.LogRecord]()
+    make = log.makeRecord
+    monkeypatch.setattr(log, "makeRecord", lambda *args, **kwargs: made.append(record := make(*args, **kwargs)) or record)
+    logs.info(log, "one", {"n": 1})
+    assert not made, "it took the long way"
+    between.addHandler(handler)
+    logs.info(log, "two", {"n": 2})
+    between.removeHandler(handler)
+    assert [record.getMessage() for record in seen] == ["two"]
+    between.propagate = False
+    logs.info(log, "three", {"n": 3})
+    between.propagate = True
+    assert [line["event"] for line in lines.take()] == ["one", "two"]
+
+
+@pytest.mark.usefixtures("lines")
+def test_the_server_makes_no_access_lines_of_its_own() -> None:
+    """It looks for a handler in reach when a connection is made (`HttpToolsProtocol`)."""
+    logs.configure("info", redact=str)  # here, as pytest adds handlers of its own before a test
+    assert not logging.getLogger("uvicorn.access").hasHandlers()
+
+
 def test_a_line_that_cannot_be_flushed_is_written_once_and_reported_once(
     lines: Lines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
