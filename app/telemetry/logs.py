@@ -127,7 +127,7 @@ def info(log: logging.Logger, event: str, fields: Mapping[str, Any]) -> None:
 
 
 def _alone(log: logging.Logger) -> "logging.StreamHandler[Any] | None":
-    """Our handler, if no other one sees the logger's lines: neither the root's nor that of a logger between (`app`, `app.edge`)."""
+    """Our handler, if no other sees the lines: neither another of the root's, nor one of a logger between, such as `app.edge`."""
     node, root = log, log.root
     while node is not root:
         if node.handlers or not node.propagate or node.parent is None:

@@ -87,7 +87,7 @@ class Later:
 
     def inc(self, child: Counter | Gauge, amount: float) -> None:
         """Keep a count. Raises ValueError for one that a counter does not take, as the library does."""
-        if isinstance(child, Gauge):
+        if type(child) is Gauge:  # `isinstance` takes ten times as long: the library's classes derive from a protocol
             if child in self.levels:
                 self.levels[child] += amount
                 return
@@ -178,7 +178,7 @@ class Instrument:
     def set(self, value: float, **labels: str) -> None:
         """Set a gauge."""
         child = self._as_called.get((*labels, *labels.values())) or self._child(labels)
-        if not isinstance(child, Gauge):
+        if type(child) is not Gauge:
             raise Undeclared(f"{self._declared.name} is not a gauge")
         if self._later.collects():
             self._later.set(child, value)
@@ -188,7 +188,7 @@ class Instrument:
     def observe(self, value: float, **labels: str) -> None:
         """Add an observation to a histogram."""
         child = self._as_called.get((*labels, *labels.values())) or self._child(labels)
-        if not isinstance(child, Histogram):
+        if type(child) is not Histogram:
             raise Undeclared(f"{self._declared.name} is not a histogram")
         if self._later.collects():
             self._later.observe(child, value)
