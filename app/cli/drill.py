@@ -16,11 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from app.features.feature import InjectionDrill
+    from app.releases.rehearsals import Step
     from app.stack.baseline import Verdict
-    from app.stack.drill import Rehearsed
+    from app.stack.drill import Harm, Rehearsed
 
 EVERY = "every"  # way to the model
-HARMS = ("links", "prompt", "base64", "all")
+HARMS = {
+    "links": "a link to a foreign host",
+    "prompt": "the system prompt, word for word",
+    "base64": "the system prompt, encoded",
+    "all": "all of these, and actions without the customer",
+}
 
 app = typer.Typer(no_args_is_help=True, help="Rehearse an incident, on a service that is started for it and thrown away.")
 
@@ -53,7 +59,7 @@ def injection(
     done = _attack(target, vectors, guarded=guarded)
     verdict = _judged(done, vectors)
     if log:
-        _log(done, vectors, verdict)
+        _log(done, vectors, verdict, target.ATTACK)
     if verdict.exit_code:
         raise typer.Exit(verdict.exit_code)
 
@@ -83,7 +89,7 @@ def _attack(target: "InjectionDrill", vectors: "Sequence[str]", *, guarded: bool
         return asyncio.run(drill.rehearse(target, running, attacks, wishes))
 
 
-def _log(done: "Rehearsed", vectors: "Sequence[str]", verdict: "Verdict") -> None:
+def _log(done: "Rehearsed", vectors: "Sequence[str]", verdict: "Verdict", text: str) -> None:
     """Append the result to the log of this installation, with its size."""
     from datetime import UTC, datetime
 
@@ -98,9 +104,19 @@ def _log(done: "Rehearsed", vectors: "Sequence[str]", verdict: "Verdict") -> Non
     note = f"{through} of {len(done.harms)} attacks got through ({size})" if done.harms else "; ".join(done.sick)
     result = rehearsals.Rehearsal(
         at=datetime.now(UTC), what=rehearsals.ATTACKED, kept=verdict.value == "kept", note=note, verdict=verdict.value,
-        environment="its own",
+        environment="its own", steps=tuple(map(_step, sorted(done.harms, key=lambda harm: harm.attack.number))),
+        text=text,
     )  # fmt: skip
     rehearsals.append(settings.state_dir / rehearsals.FILE, result, secret=settings.secret)
+
+
+def _step(harm: "Harm") -> "Step":
+    """One attack as a step of the rehearsal: its aim, its way, and what happened."""
+    from app.releases.rehearsals import Step
+
+    aim = list(HARMS.values())[harm.attack.number % len(HARMS)]
+    way = f"{harm.attack.vector}{', streamed' if harm.attack.stream else ''}"
+    return Step(f"{aim}, by way of {way}", round(harm.seconds, 3), not harm.done, harm.words)
 
 
 def _judged(done: "Rehearsed", vectors: "Sequence[str]") -> "Verdict":

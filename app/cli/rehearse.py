@@ -23,17 +23,18 @@ NOT_JUDGED = (
 
 
 Log = Annotated[bool, typer.Option("--log/--no-log", help="Append a signed line to OCTANT_REHEARSALS_FILE.")]
+Own = Annotated[bool, typer.Option("--log-here", help="Append it to the log in this installation's state folder instead.")]
 
 
 @app.callback()
-def rehearse(context: typer.Context, log: Log = True) -> None:
+def rehearse(context: typer.Context, log: Log = True, own: Own = False) -> None:
     """Roll back prompt, model, index, prices, code and all, and flip the kill switch; time each until the last worker follows.
 
     On a service of its own with four workers. Exit code 1: a step took over 10 s, or failed. 3: not judged, because the service
     was sick before it began.
     """
     if not context.invoked_subcommand:
-        _rehearse(_on_its_own, log=log)
+        _rehearse(_on_its_own, log=log, own=own)
 
 
 @app.command("here")
@@ -41,12 +42,13 @@ def rehearse(context: typer.Context, log: Log = True) -> None:
 def here(
     url: Annotated[str, typer.Option(help="The service's address; by default OCTANT_HOST and OCTANT_PORT.")] = "",
     log: Log = True,
+    own: Own = False,
 ) -> None:
     """Rehearse on the service that the settings name. Refused in production, and where other tenants made calls just now."""
-    _rehearse(lambda: _here(url), log=log)
+    _rehearse(lambda: _here(url), log=log, own=own)
 
 
-def _rehearse(rehearsed: "Callable[[], Rehearsal]", *, log: bool) -> None:
+def _rehearse(rehearsed: "Callable[[], Rehearsal]", *, log: bool, own: bool) -> None:
     from app.releases import rehearsals
     from app.settings import load
     from app.stack import rehearsal
@@ -56,8 +58,9 @@ def _rehearse(rehearsed: "Callable[[], Rehearsal]", *, log: bool) -> None:
     done = rehearsed()
     print(f"{done.verdict}: {done.note} (limit {rehearsal.LIMIT_SECONDS:g} s a step, {done.workers} workers)")
     if log:
-        rehearsals.append(settings.rehearsals_file, done, secret=settings.secret)
-        print(f"Signed and appended to {settings.rehearsals_file}. `octant rehearse verify` checks the log.")
+        file = settings.state_dir / rehearsals.FILE if own else settings.rehearsals_file
+        rehearsals.append(file, done, secret=settings.secret)
+        print(f"Signed and appended to {file}. `octant rehearse verify{f' {file}' if own else ''}` checks the log.")
     if done.verdict != "kept":
         raise typer.Exit(NOT_JUDGED if done.verdict == "not judged" else 1)
 

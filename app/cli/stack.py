@@ -13,7 +13,7 @@ def demo(
     quiet: Annotated[bool, typer.Option("--quiet", help="Send no sample traffic.")] = False,
     notice: Annotated[Path | None, typer.Option(help="Write address, key and label to this file when ready.")] = None,
     no_rehearsals: Annotated[
-        bool, typer.Option("--no-rehearsals", help="Rehearse neither a page nor attacks nor an outage after the first start.")
+        bool, typer.Option("--no-rehearsals", help="Rehearse no page, attacks, outage and rollback after the first start.")
     ] = False,
 ) -> None:
     """Start everything on this machine and send a little traffic. Ctrl-C stops everything."""

@@ -62,7 +62,7 @@ def _texts(request: ModelRequest, reply: Reply | None) -> dict[str, Any]:
     if request.embed:
         return {"gen_ai.input.messages": [{"role": "user", "parts": [_part(Text(text))]} for text in request.embed.texts]}
     if request.system:
-        texts["gen_ai.system_instructions"] = [_part(text) for text in request.system]
+        texts["gen_ai.system_instructions"] = [_part(Text(text)) for text in request.shown_system]
     if reply:
         parts = [_part(part) for part in reply.parts]
         texts["gen_ai.output.messages"] = [{"role": "assistant", "parts": parts, "finish_reason": reply.stop}]

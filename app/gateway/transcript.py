@@ -10,7 +10,7 @@ from app.gateway.providers.base import ModelRequest
 
 
 def request_text(request: ModelRequest) -> str:
-    """The whole request as sent, without parameters that the release pins.
+    """The whole request as sent, without the canary and parameters that the release pins.
 
     Token ids are counted, not stored: they spell text that no redaction can read.
     """
@@ -18,7 +18,7 @@ def request_text(request: ModelRequest) -> str:
         inputs = [*embed.texts, *({"token_ids": len(ids)} for ids in embed.token_ids)]
         return spaced({"input": inputs, "dimensions": embed.dimensions})
     document: dict[str, Any] = {
-        "system": [t.text for t in request.system],
+        "system": request.shown_system,
         "messages": [_message(m) for m in request.messages],
     }
     if request.tools:

@@ -28,7 +28,7 @@ INJECTION = "injection"  # the injection gate: `make injection ARGS=--log`
 ATTACKED = "injection drill"  # a few attacks of one text: `octant drill injection --log`
 Verdict = Literal["kept", "not kept", "not judged"]
 _MAC, _KEY, _BEFORE = "mac", "key", "before"
-_LATER = ("verdict", "environment", "workers", "code", "steps", "key")  # left out of a line where they are empty
+_LATER = ("verdict", "environment", "workers", "code", "steps", "key", "text")  # left out of a line where they are empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Rehearsal:
     """One rehearsal. ``kept``: whether the promise was kept; ``note``: its result in a few words.
 
     ``verdict``: `not judged` where the system was sick before it began. ``workers``: how many were timed; ``code``: its version.
-    ``key``: the fingerprint of the secret that signed its line; empty for an unsigned one.
+    ``key``: the fingerprint of the secret that signed its line; empty for an unsigned one. ``text``: of its attacks.
     """
 
     at: AwareDatetime
@@ -59,6 +59,7 @@ class Rehearsal:
     code: str = ""
     steps: tuple[Step, ...] = ()
     key: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a demo lives through after its first start: a page, attacks and an outage, each rehearsed for real.
+"""What a demo lives through after its first start: a page, attacks, an outage and the way back, each rehearsed for real.
 
 Each part is the command that an operator types, so it stores its result where that command does, and the command makes it again.
 The parts run one after the other, at a low priority, and on services of their own but for the page: the demo's callers meet no
@@ -26,7 +26,7 @@ from app.stack.receiver import DemoReceiver
 OCTANT = (sys.executable, "-m", "app.cli")
 NICE = 10
 STOP_SECONDS = 40.0  # a part stops a whole service
-PAGE, INJECTION, GAMEDAY = "page", "injection", "gameday"
+PAGE, INJECTION, GAMEDAY, WAY_BACK = "page", "injection", "gameday", "rollback"
 SCENARIO = "provider-outage"
 JUDGED = ("kept", "not kept")
 
@@ -49,19 +49,24 @@ PARTS = (
         re.compile(r"((?:NOT )?contained.*|not judged: .*)"),
     ),
     Part(GAMEDAY, "an outage of a provider", 70, ("drill", "gameday", SCENARIO), re.compile(r"\*\*Verdict:\*\* (.*)")),
+    Part(
+        WAY_BACK, "rollbacks and the kill switch", 60, ("rehearse", "--log-here"),
+        re.compile(r"((?:not )?kept: .*|not judged: .*)"),
+    ),
 )  # fmt: skip
 
 
 def due(settings: Settings, *, paged: bool) -> list[Part]:
     """The parts without a result in the state folder. ``paged``: whether the demo's own receiver takes its pages."""
-    from app.releases.rehearsals import ATTACKED, here
+    from app.releases.rehearsals import ATTACKED, ROLLBACK, here
     from app.stack.gameday.report import verdicts
 
+    judged = {one.what for one in here(settings.state_dir) if one.verdict in JUDGED}
     done = {
         PAGE: not paged or asyncio.run(_page_tested(settings)),
-        INJECTION: not any(feature.drill for feature in installed())
-        or any(one.what == ATTACKED and one.verdict in JUDGED for one in here(settings.state_dir)),
+        INJECTION: ATTACKED in judged or not any(feature.drill for feature in installed()),
         GAMEDAY: any(scenario == SCENARIO and verdict in JUDGED for scenario, verdict in verdicts(settings.state_dir)),
+        WAY_BACK: ROLLBACK in judged,
     }
     return [part for part in PARTS if not done[part.name]]
 

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, time
 
 from app.audit.overview import overview
 from app.console import formats
-from app.console.readiness.answers import ELSEWHERE, Answer, Evidence, State, missing, rehearsed
+from app.console.readiness.answers import ELSEWHERE, Answer, Evidence, missing, rehearsed
 from app.console.readiness.observability import DAY
+from app.console.readiness.played import played
 from app.console.readiness.sources import Sources
 from app.domain.errors import Misconfigured
 from app.oncall.runbook.pages import read
@@ -15,15 +16,19 @@ from app.releases.rehearsals import OUTAGE
 QUESTION = "If a model provider fails for half an hour at peak, how many of our users notice?"
 COMMAND = "make outage"
 PAGE = "provider-outage.md"
+HALF_AN_HOUR = 1800.0  # seconds
+FASTER = "time-scaled"
 SCENARIOS = ("provider-outage", "rate-limit-storm", "slow-first-token", "malformed-output")
 
 
 async def answer(sources: Sources) -> Answer:
     """Read the log of rehearsals and of game days, and the last day's fallbacks."""
     log, own = await _rehearsed(sources)
-    found = [*log, *_played(sources)] if own else [*_played(sources), *log]
+    days = played(sources, *SCENARIOS)
+    found = [*log, *days] if own else [*days, *log]
     if found and (own or found != log):
         words = f"The newest rehearsal: {found[0].value}."
+        found += [] if own else _length(sources)
     else:
         words = "No outage was rehearsed here."
         found += await asyncio.to_thread(_of_the_runbook, sources, await sources.began())
@@ -68,22 +73,10 @@ def _of_the_runbook(sources: Sources, began: datetime | None) -> list[Evidence]:
     return [Evidence(name="Page of the runbook", value=value, state=state, at=at, link=link, command="make runbook")]
 
 
-def _played(sources: Sources) -> list[Evidence]:
-    """The newest game day of each fault of a provider."""
-    newest = {one.scenario: one for one in sources.gamedays(*SCENARIOS)}
-    found = []
-    for name, one in sorted(newest.items(), key=lambda item: SCENARIOS.index(item[0])):
-        times = ", ".join(
-            f"{words} after {at:.0f} s"
-            for words, at in (("detected", one.detected), ("contained", one.contained), ("recovered", one.recovered))
-            if at is not None
-        )
-        judged = one.verdict in ("kept", "not kept")
-        state: State = rehearsed(one.at, sources.now, kept=one.verdict == "kept") if judged else "missing"
-        size = f", {one.answered:,} of {one.callers:,} requests answered, on a service of its own" if one.callers else ""
-        value = f"the promise was {one.verdict}" if judged else f"a game day without a verdict: {one.verdict}"
-        value += size + (f"; {times}" if times else "")
-        link = f"/console/gameday/{one.report.removesuffix('.json')}" if one.report else ""
-        command = f"octant drill gameday {name}"
-        found.append(Evidence(name=f"Game day {name}", value=value, state=state, at=one.at, link=link, command=command))
-    return found
+def _length(sources: Sources) -> list[Evidence]:
+    """How long the fault of a game day lasted: the question is about half an hour."""
+    longest = max((one.fault_ended for one in sources.gamedays(*SCENARIOS) if one.fault_ended), default=None)
+    if longest is None or longest >= HALF_AN_HOUR:
+        return []
+    value = f"the longest fault that was rehearsed here lasted {longest:.0f} s: {COMMAND} rehearses half an hour, {FASTER}"
+    return [Evidence(name="Half an hour at peak", value=value, state="gaps", command=COMMAND)]

@@ -4,13 +4,14 @@ import asyncio
 
 from app.console import formats
 from app.console.readiness.answers import ELSEWHERE, Answer, Evidence, State, missing, rehearsed
+from app.console.readiness.played import newest_kept, played
 from app.console.readiness.sources import Found, Sources
 from app.domain.errors import Misconfigured
 from app.releases.history import ROLLBACK as WENT_BACK
 from app.releases.rehearsals import ROLLBACK, Rehearsal, verify
 
 QUESTION = "How many seconds does it take to undo a bad release, and when did you last try?"
-COMMAND = "octant rehearse"
+COMMAND, BAD_RELEASE = "octant rehearse", "bad-release"
 UNREADABLE, NEVER = "The log of rehearsals cannot be read.", "The way back was never rehearsed here."
 
 
@@ -23,10 +24,11 @@ async def answer(sources: Sources) -> Answer:
         found = [Evidence(name="Log of rehearsals", value=str(error), state="failing", command="octant rehearse verify")]
         return Answer(axis="Rollback", question=QUESTION, words=UNREADABLE, evidence=found, command=COMMAND)
     if counted is None:
-        found = [missing("Rehearsal", "none is in the log", COMMAND)]
-        return Answer(axis="Rollback", question=QUESTION, words=NEVER, evidence=found, command=COMMAND)
+        found = [missing("Rehearsal", "none is in the log", COMMAND), *played(sources, BAD_RELEASE)]
+        words = NEVER + _taken_back(sources)
+        return Answer(axis="Rollback", question=QUESTION, words=words, evidence=found, command=COMMAND)
     newest = counted.rehearsal
-    found = [_rehearsal(counted, sources), *_steps(newest)]
+    found = [_rehearsal(counted, sources), *_steps(newest), *played(sources, BAD_RELEASE)]
     value = (
         f"{formats.number(signed.signed, 'line')} signed with this service's secret, {signed.foreign} with another,"
         f" {signed.unsigned} unsigned"
@@ -42,7 +44,18 @@ async def answer(sources: Sources) -> Answer:
         found.append(
             Evidence(name="In production", value=value, at=last.at, link="/console/releases", command="octant release history")
         )
-    return Answer(axis="Rollback", question=QUESTION, words=_words(counted, sources), evidence=found, command=COMMAND)
+    words = _words(counted, sources) + _taken_back(sources)
+    return Answer(axis="Rollback", question=QUESTION, words=words, evidence=found, command=COMMAND)
+
+
+def _taken_back(sources: Sources) -> str:
+    """The newest game day on which a bad release was taken back here, from the fault's begin: detection is in it."""
+    day = newest_kept(sources, BAD_RELEASE)
+    if day is None or day.contained is None:
+        return ""
+    ago = formats.span(sources.now - day.at)
+    seconds = f"{day.contained:.0f} s after its first failure, detection included"
+    return f" On a game day {ago} ago a bad release was taken back {seconds}."
 
 
 def _slowest(rehearsal: Rehearsal) -> float | None:

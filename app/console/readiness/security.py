@@ -5,28 +5,33 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.console import formats
-from app.console.readiness.answers import ELSEWHERE, Answer, Evidence, State, aged, missing, rehearsed
+from app.console.readiness.answers import ELSEWHERE, Answer, Evidence, State, missing, rehearsed
 from app.console.readiness.evals import newest
 from app.console.readiness.sources import Sources
 from app.domain.errors import Misconfigured
 from app.releases.eval_gate import SuiteResult
-from app.releases.rehearsals import ATTACKED, INJECTION
+from app.releases.rehearsals import ATTACKED, INJECTION, Rehearsal
 from app.security.keys.administration import KeyInfo
 
 QUESTION = "Does a prompt injection get through, and how old are the keys?"
 COMMAND = "make injection"
 GATE, DRILL = "make injection ARGS=--log", "octant drill injection --vector every --log"
+PAGE = "/console/security#attacks"
 ATTACKS = ("injection", "exfiltration", "pii", "leak")
 OLD_KEY, ROTATED_WITHIN = timedelta(days=90), timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attacks:
-    """Attacks among the eval cases of the live release, ``held`` of ``total``, with the evidence: the injection gate's first."""
+    """Attacks among the eval cases of the live release, ``held`` of ``total``, with the evidence: the injection gate's first.
+
+    ``run``: the gate's, where its line in the log names each attack.
+    """
 
     held: float
     total: int
     evidence: Sequence[Evidence]
+    run: Rehearsal | None = None
 
     @property
     def words(self) -> str:
@@ -48,25 +53,29 @@ class Attacks:
 async def attacks(sources: Sources) -> Attacks:
     """Read the attacks among the live release's eval cases, and the newest run of the injection gate."""
     proof = await sources.releases.live_proof()
-    return attacks_of(newest(proof.results) if proof else (), await _gate(sources), sources.now)
+    gate, run = await _gate(sources)
+    return attacks_of(newest(proof.results) if proof else (), gate, sources.now, run)
 
 
-def attacks_of(results: Sequence[SuiteResult], gate: Evidence, now: datetime) -> Attacks:
-    """Count the attacks in eval results. ``gate``: the evidence of the injection gate."""
+def attacks_of(results: Sequence[SuiteResult], gate: Evidence, now: datetime, run: Rehearsal | None = None) -> Attacks:
+    """Count the attacks in eval results. ``gate``: the evidence of the injection gate, ``run`` its line in the log.
+
+    A share over its threshold is a proof with a gap where a case was not held off: a threshold is no promise to a victim.
+    """
     found, held, total = [gate], 0.0, 0
     for suite in results:
         for mode, score in suite.scores.items():
             if not any(word in mode for word in ATTACKS):
                 continue
             held, total = held + score.passed, total + score.total
-            state = aged(suite.at, now) if score.passed / score.total >= score.least else "failing"
-            value = f"{score.passed:g} of {score.total} cases held (the threshold is {formats.share(score.least)})"
+            state = rehearsed(suite.at, now, kept=score.passed / score.total >= score.least, whole=score.passed == score.total)
+            value = f"{score.passed:g} of {score.total} cases held off (the threshold is {formats.share(score.least)})"
             found.append(
                 Evidence(
                     name=f"{suite.suite}: {mode.replace('_', ' ')}", value=value, state=state, at=suite.at, command="make eval"
                 )
             )
-    return Attacks(held=held, total=total, evidence=found)
+    return Attacks(held=held, total=total, evidence=found, run=run if run and run.steps else None)
 
 
 async def answer(sources: Sources) -> Answer:
@@ -77,23 +86,24 @@ async def answer(sources: Sources) -> Answer:
     return Answer(axis="Security", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
 
-async def _gate(sources: Sources) -> Evidence:
+async def _gate(sources: Sources) -> tuple[Evidence, Rehearsal | None]:
     """The newest run of the injection gate; else of its small form, which attacks with one text. One that fails comes first."""
     try:
         runs = [(GATE, await sources.newest(INJECTION)), (DRILL, await sources.newest(ATTACKED))]
     except Misconfigured as error:
-        return Evidence(name="Injection gate", value=str(error), state="failing", command="octant rehearse verify")
-    found = []
+        return Evidence(name="Injection gate", value=str(error), state="failing", command="octant rehearse verify"), None
+    found: list[tuple[Evidence, Rehearsal | None]] = []
     for command, run in sorted(runs, key=lambda one: not (one[1] and one[1].own)):
         if run is not None:
             last, small = run.rehearsal, command == DRILL
-            size = f", on a service of its own: a small run; `{GATE}` attacks with 180 texts of other people" if small else ""
+            size = f", on a service of its own: a small run; {GATE} attacks with 180 texts of other people" if small else ""
             value = f"{last.note}{size}" + ("" if run.own else f" ({ELSEWHERE})")
             state = rehearsed(last.at, sources.now, kept=last.kept, whole=run.own and not small)
-            found.append(Evidence(name="Injection gate", value=value, state=state, at=last.at, command=command))
+            one = Evidence(name="Injection gate", value=value, state=state, at=last.at, link=PAGE, command=command)
+            found.append((one, last))
     if not found:
-        return missing("Injection gate", "no run is in the log of rehearsals", GATE)
-    return next((one for one in found if one.state == "failing"), found[0])
+        return missing("Injection gate", "no run is in the log of rehearsals", GATE), None
+    return next((one for one in found if one[0].state == "failing"), found[0])
 
 
 def of_keys(keys: Sequence[KeyInfo], now: datetime) -> list[Evidence]:

@@ -35,6 +35,7 @@ class GameDay(BaseModel):
     detected: float | None = None
     paged: float | None = None
     contained: float | None = None
+    fault_ended: float | None = None
     recovered: float | None = None
     commands_that_work: int = 0
     commands: int = 0

@@ -34,6 +34,7 @@ class ModelRequest:
     ``headers`` are sent to the provider as they are (`traceparent`). ``requested`` names features that the caller itself
     wants (``temperature``, ``thinking``): a provider without one of them must not get the call. The route's own are not in it.
     ``native``, ``betas``, ``embed``, ``form`` and ``on_input`` as in `Call`; ``space``: the vectors that ``embed`` must give.
+    ``canary`` stands in the system text.
     """
 
     model: str
@@ -52,6 +53,13 @@ class ModelRequest:
     space: VectorSpace | None = None
     form: Vendor | None = None
     on_input: Callable[[Usage], None] | None = None
+    canary: str = ""
+
+    @property
+    def shown_system(self) -> tuple[str, ...]:
+        """The system texts without the canary, for records and spans: who knows it can leave it out of a leak."""
+        texts = tuple(text.text for text in self.system)
+        return tuple(text.replace(self.canary, CANARY) for text in texts) if self.canary else texts
 
 
 # Fields of a tool that change nothing where they are not known.
@@ -72,6 +80,7 @@ def foreign(request: ModelRequest, vendor: Vendor) -> frozenset[str]:
 
 
 NOTHING: frozenset[str] = frozenset()
+CANARY = "<canary>"  # in its place
 
 
 def says_text_alone(request: ModelRequest) -> bool:

@@ -17,15 +17,18 @@ from app.console.readiness import duty, observability, recovery, review, rollbac
 from app.console.readiness import sources as readiness_sources
 from app.console.readiness.answers import ELSEWHERE, OLD, Answer, Evidence, State
 from app.console.readiness.document import document, print_pdf
+from app.console.readiness.played import played
 from app.console.readiness.review import lines, summary
 from app.console.readiness.sources import GAMEDAYS, Sources
 from app.domain.errors import Misconfigured
+from app.oncall.gamedays import Playing
 from app.oncall.paging.figures import Figures
 from app.oncall.runbook.pages import page_of, read
-from app.releases.rehearsals import ATTACKED, FILE, INJECTION, OUTAGE, ROLLBACK, Rehearsal, append
+from app.releases.rehearsals import ATTACKED, FILE, INJECTION, OUTAGE, ROLLBACK, Rehearsal, Step, append
 from app.security.keys.administration import KeyInfo
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+STEP = Step("a link, by way of direct", 0.1, kept=True, note="held off")
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -75,7 +78,7 @@ def test_the_newest_game_day_of_a_fault_counts_and_a_broken_line_does_not(tmp_pa
         {"at": "2026-11-27T10:00:00+00:00", "scenario": "rogue-user", "verdict": "kept"},
     ]
     (tmp_path / GAMEDAYS).write_text("".join(f"{json.dumps(one)}\n" for one in written) + "{broken\n")
-    [found] = recovery._played(sources(tmp_path))
+    [found] = played(sources(tmp_path), *recovery.SCENARIOS)
     assert (found.name, found.state, found.link) == ("Game day provider-outage", "failing", "/console/gameday/r")
     assert [one.state for one in spending._rogue(sources(tmp_path))] == ["proved"]
 
@@ -93,32 +96,70 @@ async def test_without_a_rehearsal_the_way_back_is_not_proven(tmp_path: Path) ->
     assert (await rollback.answer(sources(tmp_path))).state == "missing"
 
 
+def a_game_day(tmp_path: Path, scenario: str, **times: float) -> None:
+    line = {"at": (NOW - timedelta(hours=1)).isoformat(), "scenario": scenario, "verdict": "kept", **times}
+    (tmp_path / GAMEDAYS).parent.mkdir(exist_ok=True)
+    (tmp_path / GAMEDAYS).write_text(json.dumps(line) + "\n")
+
+
+async def test_a_bad_release_that_was_taken_back_on_a_game_day_counts(tmp_path: Path) -> None:
+    a_game_day(tmp_path, "bad-release", contained=29.2)
+    found = await rollback.answer(sources(tmp_path))
+    assert "On a game day 1 h ago a bad release was taken back 29 s after its first failure" in found.words
+    assert [(one.name, one.state) for one in found.evidence] == [("Rehearsal", "missing"), ("Game day bad-release", "proved")]
+
+
+@pytest.mark.parametrize(("lasted", "state"), [(39.6, "gaps"), (1800.0, "proved")])
+async def test_a_short_fault_is_no_half_an_hour(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lasted: float, state: State
+) -> None:
+    monkeypatch.setattr(recovery, "overview", lambda *_: asyncio.sleep(0, SimpleNamespace(total=SimpleNamespace(fallen_back=0))))
+    a_game_day(tmp_path, "provider-outage", fault_ended=lasted)
+    found = await recovery.answer(sources(tmp_path))
+    assert found.state == state
+    assert ("lasted 40 s" in found.evidence[-1].value) == (state == "gaps")
+
+
+async def test_a_game_day_that_is_being_played_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    now = Playing("provider-outage", NOW, 1, ())
+    monkeypatch.setattr("app.console.readiness.played.played_now", lambda _: now)
+    [found] = played(sources(tmp_path), *recovery.SCENARIOS)
+    assert (found.state, "being played now" in found.value) == ("missing", True)
+
+
+def test_an_answer_does_not_say_the_same_twice() -> None:
+    one = Evidence(name="Rehearsed outage", value="no outage was rehearsed here", state="missing")
+    assert not Answer(axis="a", question="q", words="No outage was rehearsed here.", evidence=[one], command="c").why
+
+
 async def test_a_log_that_cannot_be_read_fails(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text("not a rehearsal\n")
     assert (await rollback.answer(sources(tmp_path))).state == "failing"
-    assert (await security._gate(sources(tmp_path))).state == "failing"
+    assert (await security._gate(sources(tmp_path)))[0].state == "failing"
 
 
 @pytest.mark.usefixtures("long_here")
 async def test_an_attack_that_got_through_fails_the_question_of_injections(tmp_path: Path) -> None:
     here = sources(tmp_path)
-    assert (await security._gate(here)).state == "missing"
+    assert (await security._gate(here))[0].state == "missing"
     append(here.rehearsals_file, Rehearsal(at=NOW, what=INJECTION, kept=False, note="1 of 180 attacks got through"))
-    found = await security._gate(here)
+    found, _ = await security._gate(here)
     assert (found.state, found.value) == ("failing", "1 of 180 attacks got through")
 
 
 @pytest.mark.usefixtures("long_here")
 async def test_a_few_attacks_are_named_as_few_and_fail_where_one_got_through(tmp_path: Path) -> None:
     here = sources(tmp_path)
-    append(here.state_dir / FILE, Rehearsal(at=NOW, what=ATTACKED, kept=True, note="0 of 12 attacks got through"))
-    small = await security._gate(here)
+    append(here.state_dir / FILE, Rehearsal(at=NOW, what=ATTACKED, kept=True, note="0 of 12 attacks got through", steps=(STEP,)))
+    small, run = await security._gate(here)
+    assert run
+    assert [step.note for step in run.steps] == ["held off"]
     assert (small.state, small.value.split(",")[0], small.at) == ("gaps", "0 of 12 attacks got through", NOW)
-    assert "a small run; `make injection ARGS=--log` attacks with 180" in small.value
+    assert "a small run; make injection ARGS=--log attacks with 180" in small.value
     append(here.rehearsals_file, Rehearsal(at=NOW, what=INJECTION, kept=True, note="0 of 180 attacks got through"))
-    assert (await security._gate(here)).state == "proved"
+    assert (await security._gate(here))[0].state == "proved"
     append(here.state_dir / FILE, Rehearsal(at=NOW, what=ATTACKED, kept=False, note="1 of 12 attacks got through"))
-    assert (await security._gate(here)).state == "failing", "the larger run does not hide it"
+    assert (await security._gate(here))[0].state == "failing", "the larger run does not hide it"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +182,7 @@ async def test_a_rehearsal_that_came_with_the_code_is_named_and_proves_nothing_h
     assert counted
     back = rollback._rehearsal(counted, here)
     [outage], _ = await recovery._rehearsed(here)
-    gate = await security._gate(here)
+    gate, _ = await security._gate(here)
     assert {one.state for one in (back, outage, gate)} == {"proved" if own else "gaps"}
     assert {ELSEWHERE in one.value for one in (back, outage, gate)} == {not own}
     assert ("elsewhere and not here" in rollback._words(counted, here)) == (not own)
@@ -186,9 +227,9 @@ def test_a_game_day_without_a_verdict_proves_nothing_and_fails_nothing(tmp_path:
     (tmp_path / GAMEDAYS).parent.mkdir()
     line = {"at": "2026-11-27T10:00:00+00:00", "scenario": "provider-outage", "callers": 210, "answered": 210}
     (tmp_path / GAMEDAYS).write_text(json.dumps(line | {"verdict": "not judged"}) + "\n")
-    assert [one.state for one in recovery._played(sources(tmp_path))] == ["missing"]
+    assert [one.state for one in played(sources(tmp_path), *recovery.SCENARIOS)] == ["missing"]
     (tmp_path / GAMEDAYS).write_text(json.dumps(line | {"verdict": "kept"}) + "\n")
-    [found] = recovery._played(sources(tmp_path))
+    [found] = played(sources(tmp_path), *recovery.SCENARIOS)
     assert "210 of 210 requests answered, on a service of its own" in found.value
 
 

@@ -9,7 +9,11 @@ from scripted import Scripted, call_state, error, recovery
 from app.domain.calls import Chunk, TextDelta, ToolUseStart
 from app.domain.errors import OctantError, OutputInvalid, ProviderError, ProviderFailed, ProviderGarbled
 from app.domain.messages import OutputSchema
+from app.domain.quick import replace
+from app.domain.routes import Prompt
+from app.gateway import tracing
 from app.gateway.call_record import record_of
+from app.gateway.rendering import render
 
 SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
 WRONG = '{"n": "many"}'
@@ -72,3 +76,16 @@ async def test_an_attempt_to_which_nothing_came_back_holds_nothing() -> None:
     with pytest.raises(OctantError):
         await recovery(Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderFailed))).complete(state)
     assert [a.response for a in record_of(state).attempts] == [None, None]
+
+
+def test_the_canary_of_a_prompt_is_sent_and_stands_in_no_record_and_no_span() -> None:
+    """Who knows it from a record could leave it out of a leak that it is there to stop (S4)."""
+    state = call_state()
+    prompt = Prompt(name="chat/help", version="v1", sha256="0" * 64, system="Help the customer.", user="Question:", route="smart")
+    state.pin = replace(state.pin, prompt=prompt)
+    state.change(render(state.call, state.pin, canary="ocudamos"))
+    assert "ocudamos" in state.request.system[0].text
+    system = json.loads(record_of(state).request)["system"][0]
+    assert "Help the customer." in system
+    assert "ocudamos" not in system
+    assert "ocudamos" not in json.dumps(tracing._texts(state.request, None))

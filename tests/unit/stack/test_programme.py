@@ -20,13 +20,13 @@ from pydantic import SecretStr
 from app.features.installed import installed
 from app.oncall.gamedays import FOLDER
 from app.oncall.paging.settings import PagingSettings
-from app.releases.rehearsals import ATTACKED, FILE, Rehearsal, append
+from app.releases.rehearsals import ATTACKED, FILE, ROLLBACK, Rehearsal, append
 from app.security.webhooks import secret_of, signed
 from app.settings import Settings
 from app.stack import programme
 from app.stack.gameday.report import LOG
 from app.stack.processes import stop_left_overs
-from app.stack.programme import GAMEDAY, INJECTION, PAGE, PARTS, Programme
+from app.stack.programme import GAMEDAY, INJECTION, PAGE, PARTS, WAY_BACK, Programme
 from app.stack.receiver import DemoReceiver
 from app.wiring.paging import _on_this_machine
 
@@ -124,20 +124,21 @@ def test_a_part_with_a_result_in_the_state_folder_is_not_played_again(monkeypatc
         (tmp_path / FOLDER).mkdir(exist_ok=True)
         (tmp_path / FOLDER / LOG).write_text(json.dumps(line) + "\n")
 
-    def attacked(verdict: str) -> None:
-        append(tmp_path / FILE, Rehearsal(datetime.now(UTC), ATTACKED, kept=verdict == "kept", verdict=verdict))
+    def rehearsed(verdict: str) -> None:
+        for what in (ATTACKED, ROLLBACK):
+            append(tmp_path / FILE, Rehearsal(datetime.now(UTC), what, kept=verdict == "kept", verdict=verdict))
 
     monkeypatch.setattr(programme, "_page_tested", page_tested)
-    assert [part.name for part in PARTS] == [PAGE, INJECTION, GAMEDAY]
+    assert [part.name for part in PARTS] == [PAGE, INJECTION, GAMEDAY, WAY_BACK]
     attacks = [INJECTION] * DRILLED
-    assert left() == [PAGE, *attacks, GAMEDAY]
-    assert left(paged=False) == [*attacks, GAMEDAY], "a test page would go to a person"
+    assert left() == [PAGE, *attacks, GAMEDAY, WAY_BACK]
+    assert left(paged=False) == [*attacks, GAMEDAY, WAY_BACK], "a test page would go to a person"
     tested = True
     day("not judged")
-    attacked("not judged")
-    assert left() == [*attacks, GAMEDAY], "what was not judged is played again"
+    rehearsed("not judged")
+    assert left() == [*attacks, GAMEDAY, WAY_BACK], "what was not judged is played again"
     day("kept")
-    attacked("not kept")
+    rehearsed("not kept")
     assert left() == []
 
 
@@ -147,6 +148,8 @@ def test_the_verdict_is_found_in_what_each_command_prints(tmp_path: Path) -> Non
                "answered by the demo's receiver after 1.6 s."),
         INJECTION: ("12 attacks by way of direct\n  HARM: canary out (plain)\nNOT contained\n", "NOT contained"),
         GAMEDAY: ("     6 s  x\n# Game day: x\n\n- **Verdict:** not kept\n  - callers wait\n", "not kept"),
+        WAY_BACK: ("rollback all   0.83  kept\nnot judged: sick (limit 10 s a step, 4 workers)\nSigned.\n",
+                   "not judged: sick (limit 10 s a step, 4 workers)"),
     }  # fmt: skip
     for part in PARTS:
         log = tmp_path / part.name

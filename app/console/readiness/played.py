@@ -1,0 +1,37 @@
+"""Game days as evidence: the newest of each scenario that was played here."""
+
+from app.console.readiness.answers import Evidence, State, missing, rehearsed
+from app.console.readiness.sources import GameDay, Sources
+from app.oncall.gamedays import played_now
+
+JUDGED = ("kept", "not kept")
+TIMES = ("detected", "contained", "recovered")
+
+
+def played(sources: Sources, *scenarios: str) -> list[Evidence]:
+    """The newest game day of each scenario, in the order of ``scenarios``; and one that is being played now."""
+    newest = {one.scenario: one for one in sources.gamedays(*scenarios)}
+    found = [_evidence(newest[name], sources) for name in scenarios if name in newest]
+    now = played_now(sources.state_dir)
+    if now and now.scenario in scenarios and now.scenario not in newest:
+        value = "it is being played now; its result is here as soon as it has ended"
+        found.append(missing(f"Game day {now.scenario}", value, f"octant drill gameday {now.scenario}"))
+    return found
+
+
+def newest_kept(sources: Sources, scenario: str) -> GameDay | None:
+    """The newest game day of a scenario whose promise was kept."""
+    return next((one for one in reversed(sources.gamedays(scenario)) if one.verdict == "kept"), None)
+
+
+def _evidence(one: GameDay, sources: Sources) -> Evidence:
+    judged = one.verdict in JUDGED
+    state: State = rehearsed(one.at, sources.now, kept=one.verdict == "kept") if judged else "missing"
+    size = f", {one.answered:,} of {one.callers:,} requests answered, on a service of its own" if one.callers else ""
+    value = f"the promise was {one.verdict}" if judged else f"a game day without a verdict: {one.verdict}"
+    times = ", ".join(f"{name} after {at:.0f} s" for name in TIMES if (at := getattr(one, name)) is not None)
+    link = f"/console/gameday/{one.report.removesuffix('.json')}" if one.report else ""
+    return Evidence(
+        name=f"Game day {one.scenario}", value=value + size + (f"; {times}" if times else ""), state=state, at=one.at, link=link,
+        command=f"octant drill gameday {one.scenario}",
+    )  # fmt: skip
