@@ -26,6 +26,7 @@ PROVEN_BY = (
     "tests/contract/test_budget_machine.py::test_no_order_of_events_passes_a_cap_or_loses_a_micro_dollar",
     "benchmarks/rogue.py::main",
 )
+LONGEST_MONTH = 31  # days
 OUTAGE = {
     False: "While Valkey is away nothing is spent.",
     True: "While Valkey is away each worker process may spend its allowance, which is in the figures, again after a restart.",
@@ -34,9 +35,14 @@ OUTAGE = {
 
 @dataclass(frozen=True, slots=True)
 class Worst:
-    """Micro-dollars, each with the caps it came from. ``call`` is None where one call has no cap of its own."""
+    """Micro-dollars, each with the caps it came from. ``call`` is None where one call has no cap of its own.
+
+    ``user`` and ``tenant`` are of a day; ``user_night`` of a night, which has a part of two days; ``user_month`` of 31 days.
+    """
 
     user: int
+    user_night: int
+    user_month: int
     tenant: int
     call: int | None
     why_user: str
@@ -52,9 +58,13 @@ def of(tenant: Tenant, policy: BudgetPolicy, highest: MicroUSD | None, *, worker
         caps["user-month"] = tenant.user_monthly_cap
     if tenant.monthly_cap is not None:
         caps["tenant-month"] = tenant.monthly_cap
+    months = [cap for name, cap in caps.items() if name.endswith("-month")]
+    day = min(caps.values())
     over_all = {name: cap for name, cap in caps.items() if not name.startswith("user")}
     return Worst(
-        user=min(caps.values()) + away,
+        user=day + away,
+        user_night=2 * day + away,  # also of a monthly cap: a night may have a part of two months
+        user_month=min([LONGEST_MONTH * day, *months]) + away,
         tenant=min(over_all.values()) + away,
         call=tenant.request_cap,
         why_user=_why(caps, workers if away else 0),

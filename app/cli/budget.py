@@ -199,6 +199,8 @@ async def _worst_case(tenant_id: str) -> None:
         case = worst.of(tenant, policy, highest[tenant.id], workers=rooms.settings.workers)
         print(f"{tenant.id}")
         print(f"  one user, a day             ${_dollars(case.user)}  {case.why_user}")
+        print(f"  one user, a night           ${_dollars(case.user_night)}  it has a part of two days")
+        print(f"  one user, a month           ${_dollars(case.user_month)}")
         print(f"  any holder of its key, a day ${_dollars(case.tenant)}  {case.why_tenant}")
         print(f"  one call                    {'no cap of its own' if case.call is None else '$' + _dollars(case.call)}")
     print(f"Any 24 hours touch two calendar days, so at most twice that. {worst.OUTAGE[bool(policy.outage_allowance)]}")

@@ -14,6 +14,9 @@ from app.console.release_actions import kinds_words, money_words, refusals
 from app.domain.errors import InvalidRequest
 from app.releases.compared import Compared, compare
 
+ANSWERING = ("prompt", "model", "index")  # pins that change answers
+SAME_ANSWERS = " Nothing that answers is changed, so the same eval results are expected."
+
 
 @dataclass(frozen=True, slots=True)
 class Beside:
@@ -53,7 +56,8 @@ def words_of(old: str, new: str, compared: Compared) -> str:
     if not compared.changed:
         return f"{old} and {new} pin the same."
     verb = "differs" if len(compared.changed) == 1 else "differ"
-    return f"From {old} to {new}, {kinds_words(compared)} {verb}; {money_words(compared)}."
+    same = "" if any(row.name.startswith(ANSWERING) for row in compared.changed) else SAME_ANSWERS
+    return f"From {old} to {new}, {kinds_words(compared)} {verb}; {money_words(compared)}.{same}"
 
 
 async def _beside(console: Console, old: str, new: str) -> Beside:

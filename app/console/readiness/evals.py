@@ -56,7 +56,8 @@ def _delta(results: Sequence[SuiteResult], earlier: Sequence[SuiteResult], link:
         if first is None or OVERALL not in first.scores or OVERALL not in now.scores:
             continue
         before, after = (one.scores[OVERALL].passed / one.scores[OVERALL].total for one in (first, now))
-        value = f"{formats.share(before)} at first, {formats.share(after)} now: {(after - before) * 100:+.1f} points"
+        began = f"the first release with results, {first.at:%Y-%m-%d}"
+        value = f"{formats.share(before)} with {began}, {formats.share(after)} now: {(after - before) * 100:+.1f} points"
         found.append(Evidence(name=f"Change of {now.suite}", value=value, at=now.at, link=link))
     return found
 

@@ -7,6 +7,7 @@ from app.budget import exposure
 from app.budget.reconcile import differences
 from app.console import formats
 from app.console.readiness.answers import Answer, Evidence, State, missing
+from app.console.readiness.played import played
 from app.console.readiness.sources import Sources
 
 QUESTION = "How much can one rogue user spend in a day, and which code enforces it?"
@@ -39,11 +40,12 @@ async def answer(sources: Sources) -> Answer:
         _files(sources, "Enforced by", exposure.ENFORCED_BY),
         _files(sources, "Proven by", exposure.PROVEN_BY, note=RUN_BY, command="make test"),
         await _ledger(sources),
-        *_rogue(sources),
+        *played(sources, "rogue-user"),
     ]  # fmt: skip
     words = (
-        f"{formats.usd(most.user)}: the {most.why_user} of {tenant.id}. {exposure.ENFORCED_BY[0]} holds the worst case of a call"
-        " before the call begins."
+        f"{formats.usd(most.user)}: the {most.why_user} of {tenant.id}. In a night, which has a part of two days, at most"
+        f" {formats.usd(most.user_night)}; in a month at most {formats.usd(most.user_month)}. {exposure.ENFORCED_BY[0]} holds"
+        " the worst case of a call before the call begins."
     )
     return Answer(axis="Cost", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
@@ -81,23 +83,3 @@ async def _ledger(sources: Sources) -> Evidence:
     state: State = "failing" if found else "proved"
     sources.kept["ledger"] = Evidence(name="Ledger", value=value, state=state, at=sources.now, command=command)
     return sources.kept["ledger"]
-
-
-def _rogue(sources: Sources) -> list[Evidence]:
-    played = sources.gamedays("rogue-user")
-    if not played:
-        return []
-    newest = played[-1]
-    state: State = "proved" if newest.verdict == "kept" else "failing"
-    link = f"/console/gameday/{newest.report.removesuffix('.json')}" if newest.report else ""
-    value = f"the promise was {newest.verdict}"
-    return [
-        Evidence(
-            name="Game day rogue-user",
-            value=value,
-            state=state,
-            at=newest.at,
-            link=link,
-            command="octant drill gameday rogue-user",
-        )
-    ]

@@ -35,6 +35,15 @@ def test_the_lowest_cap_is_the_worst_case() -> None:
     assert worst.of(tenant(), BudgetPolicy(global_daily_cap=MicroUSD(3)), None, workers=2).tenant == 3
 
 
+def test_a_night_has_a_part_of_two_days_and_a_month_ends_at_its_cap() -> None:
+    exposure = worst.of(tenant(), POLICY, None, workers=2)
+    assert (exposure.user_night, exposure.user_month) == (20, 310)
+    exposure = worst.of(tenant(user_monthly_cap=MicroUSD(45)), POLICY, None, workers=2)
+    assert (exposure.user_night, exposure.user_month) == (20, 45)
+    exposure = worst.of(tenant(monthly_cap=MicroUSD(7)), POLICY, None, workers=2)
+    assert (exposure.user_night, exposure.user_month) == (14, 7), "two months may meet in a night"
+
+
 def test_a_user_with_a_higher_cap_of_their_own_is_the_rogue() -> None:
     assert worst.of(tenant(), POLICY, MicroUSD(60), workers=2).user == 60
     assert worst.of(tenant(), POLICY, MicroUSD(5), workers=2).user == 10

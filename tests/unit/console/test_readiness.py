@@ -80,7 +80,7 @@ def test_the_newest_game_day_of_a_fault_counts_and_a_broken_line_does_not(tmp_pa
     (tmp_path / GAMEDAYS).write_text("".join(f"{json.dumps(one)}\n" for one in written) + "{broken\n")
     [found] = played(sources(tmp_path), *recovery.SCENARIOS)
     assert (found.name, found.state, found.link) == ("Game day provider-outage", "failing", "/console/gameday/r")
-    assert [one.state for one in spending._rogue(sources(tmp_path))] == ["proved"]
+    assert [one.state for one in played(sources(tmp_path), "rogue-user")] == ["proved"]
 
 
 def test_the_jobs_that_run_the_proof_of_a_cap_are_in_ci(tmp_path: Path) -> None:

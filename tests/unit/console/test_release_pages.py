@@ -9,7 +9,7 @@ from conftest import ROOT
 from app.budget.pricing import cost
 from app.console.evidence_chart import HALF, WIDTH, drawn
 from app.console.pages import releases as page
-from app.console.pages.release_diff import words_of
+from app.console.pages.release_diff import SAME_ANSWERS, words_of
 from app.console.stop_actions import effect_of, names_of
 from app.domain.calls import Usage
 from app.domain.routes import Target
@@ -61,6 +61,8 @@ def test_a_difference_names_each_pin_and_what_it_costs(release: Release) -> None
     assert money.calls == 10
     assert money.before != money.after
     assert words_of("a", "b", compared).endswith(("more.", "less."))
+    priced = compare(release, replace(release, prices=replace(release.prices, version="later")), WEEK, cost)
+    assert words_of("a", "b", priced).endswith(SAME_ANSWERS), "prices answer nothing"
 
 
 def counted(*, bad_of_canary: int, bad_of_others: int) -> list[Counted]:
