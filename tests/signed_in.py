@@ -11,6 +11,8 @@ import aiohttp
 COOKIE = "__Host-octant-console"
 _CSRF = re.compile(r'data-csrf="([0-9a-f]+)"')
 _TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL)
+_ROW = re.compile(r"<tr\b.*?</tr>", re.DOTALL)
+_CELL = re.compile(r"<t[dh]\b[^>]*>(.*?)</t[dh]>", re.DOTALL)
 
 
 class Shown(NamedTuple):
@@ -23,7 +25,16 @@ class Shown(NamedTuple):
     @property
     def words(self) -> str:
         """The text as a person reads it, on one line."""
-        return " ".join(unescape(_TAG.sub(" ", self.text)).split())
+        return _words(self.text)
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The rows of its tables, heads included, a text for each cell."""
+        return [[_words(cell) for cell in _CELL.findall(row)] for row in _ROW.findall(self.text)]
+
+
+def _words(html: str) -> str:
+    return " ".join(unescape(_TAG.sub(" ", html)).split())
 
 
 class Person:

@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from app.audit.scores import eval_candidates
 from app.audit.tables import actions
 from app.budget.tables import user_caps
+from app.console import formats
+from app.domain.money import from_dollars
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"{{7*7}}"
 TENANT = f"money-{uuid.uuid4().hex[:6]}"
@@ -56,6 +58,27 @@ async def test_the_sum_of_tenants_is_the_sum_of_the_rows(operator: Person) -> No
     page = (await operator.get(f"/console/budgets?name={TENANT}")).words
     assert "Sum of 1 tenant $0 $0" in page
     assert "$10.00" in page
+
+
+async def test_the_pages_show_the_worst_case_that_the_command_computes(operator: Person, stack_env: dict[str, str]) -> None:
+    """A user's own cap lies above that of each user, and counts (C8)."""
+    tenant = TENANT.replace("money", "worst")
+    octant(stack_env, "tenant", "create", tenant, "--day", "8", "--user-day", "1")
+    octant(stack_env, "budget", "set", tenant, "--user", "ada", "--day", "3")
+    wanted = worst_case(stack_env, tenant)
+    assert wanted == ["$3.00", "$8.00"]
+    table = (await operator.get(f"/console/budgets?name={tenant}")).rows
+    assert next(row for row in table if "Worst day: one user" in row)[-2:] == ["Worst day: one user", "Any key holder"]
+    assert [row[-2:] for row in table if row[0] == tenant] == [wanted]
+    own = (await operator.get(f"/console/budgets/{tenant}")).words
+    user, holder = re.findall(r"Worst day of (?:one user|any key holder) (\S+)", own)
+    assert [user, holder] == wanted
+
+
+def worst_case(env: dict[str, str], tenant: str) -> list[str]:
+    """The figures of `octant budget worst-case`, of one user and of any holder of a key, as a page writes them."""
+    printed = octant(env, "budget", "worst-case", tenant)
+    return [formats.usd(from_dollars(dollars)) for dollars in re.findall(r", a day +\$([\d.]+)", printed)]
 
 
 async def test_a_cap_changes_with_a_reason_and_the_log_has_no_users_id(operator: Person, stored: AsyncEngine) -> None:

@@ -3,19 +3,27 @@
 import asyncio
 import re
 import uuid
+from calendar import monthrange
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from client import eventually
 from commands import octant, run
+from conftest import ROOT
 from signed_in import Person, signed_in
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.oncall.paging.tables import pages
+from app.oncall.rota.covers import Cover, Covers
+from app.oncall.rota.reading import load_rotation
+from app.oncall.rota.shifts import duties, shifts
+from app.oncall.rota.tables import covers
 
+ROTATION = ROOT / "runbook" / "oncall" / "rotation.yaml"
 EVIL = "<script>alert(1)</script>'\"{{7*7}}"
 PATHS = (
     "readiness",
@@ -56,6 +64,21 @@ async def page(stack_env: dict[str, str]) -> AsyncIterator[str]:
         await connection.execute(text("DELETE FROM page_events WHERE page_id = :id"), {"id": values["id"]})
         await connection.execute(text("DELETE FROM page_deliveries WHERE page_id = :id"), {"id": values["id"]})
         await connection.execute(text("DELETE FROM pages WHERE id = :id"), {"id": values["id"]})
+    await engine.dispose()
+
+
+@pytest.fixture
+async def cover(stack_env: dict[str, str]) -> AsyncIterator[Cover]:
+    """Two days in which the third level's person takes the first level's duty, in a month to come."""
+    rotation = load_rotation(ROTATION)
+    begin = datetime.now(rotation.zone).replace(day=10, hour=12, minute=0, second=0, microsecond=0) + timedelta(days=31)
+    first, *_, last = duties(rotation, begin)
+    engine = create_async_engine(stack_env["OCTANT_DATABASE_URL"])
+    one = Cover(instead_of=first.key, by=last.key, begins_at=begin, ends_at=begin + timedelta(days=2), entered_by="tests")
+    assert await Covers(engine, file=Path(stack_env["OCTANT_STATE_DIR"]) / "none").add(one)
+    yield one
+    async with engine.begin() as connection:
+        await connection.execute(covers.delete().where(covers.c.id == one.id))
     await engine.dispose()
 
 
@@ -132,6 +155,43 @@ async def test_a_game_day_is_played_once_at_a_time_shown_and_stopped(operator: P
     assert (await operator.get("/console/do/drill-gameday-stop")).status == 404
     logged = await asyncio.to_thread(octant, stack_env, "audit", "list")
     assert "drill gameday stop" in logged
+
+
+async def test_the_calendar_shows_the_shifts_that_the_rotation_computes(operator: Person, cover: Cover) -> None:
+    """Each day of a month, level 1 and the levels behind it, with a cover (P2)."""
+    rotation = load_rotation(ROTATION).with_covers((cover.override,))
+    begins = cover.begins_at.astimezone(rotation.zone)
+    shown = days_of((await operator.get(f"/console/oncall?month={begins:%Y-%m}")).text)
+    assert list(shown) == list(range(1, monthrange(begins.year, begins.month)[1] + 1))
+    for number, people in shown.items():
+        begin = begins.replace(day=number, hour=0)
+        held = shifts(rotation, begin, begin + timedelta(days=1))
+        in_order = sorted(held, key=lambda shift: (shift.level, shift.begin))
+        names = list(dict.fromkeys((shift.level == 1, rotation.people[shift.person].name) for shift in in_order))
+        assert people == [name for _, name in names], begin
+    assert shown[begins.day][0] != rotation.people[cover.by].name, "hands over in the day"
+    assert shown[begins.day + 1][0] == rotation.people[cover.by].name
+
+
+def days_of(html: str) -> dict[int, list[str]]:
+    """The people of each day of a month's calendar: level 1, then those behind it, without the people whom they cover."""
+    found = {}
+    for cell in re.findall(r'<td class="inside.*?</td>', html, re.DOTALL):
+        number = re.search(r'<p class="date">(\d+)', cell)
+        behind = re.search(r'<p class="note behind">(.*?)</p>', cell)
+        assert number, cell
+        assert behind, cell
+        first = re.findall(r"<span>([^<]+?)(?: <em>covers [^<]+</em>)?</span>", cell)
+        found[int(number[1])] = first + re.sub(r" \(covers [^)]+\)", "", behind[1]).split(", ")
+    return found
+
+
+async def test_the_table_of_now_names_the_people_whom_the_rotation_has_on_duty(operator: Person) -> None:
+    rotation = load_rotation(ROTATION)
+    table = (await operator.get("/console/oncall")).rows
+    place = next(number for number, row in enumerate(table) if row[:3] == ["Level", "Called after", "Now"])
+    found = duties(rotation, datetime.now(UTC))
+    assert [row[2] for row in table[place + 1 : place + 1 + len(found)]] == [duty.person.name for duty in found if duty.person]
 
 
 async def test_a_viewer_has_no_action(service_url: str, stack_env: dict[str, str], page: str) -> None:
