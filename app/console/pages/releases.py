@@ -1,5 +1,6 @@
 """Releases: the live one on every worker, the canary's evidence, stops, history, rehearsals, and each release by its pins."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ from app.console.console import ROUTES, VIEWING, Console
 from app.console.evidence_chart import drawn
 from app.console.known import Known
 from app.console.navigation import RELEASES
+from app.console.pages.readiness import sources_of
+from app.console.readiness.sources import Found as Rehearsed
 from app.console.release_actions import refusals
 from app.domain.errors import Misconfigured
 from app.oncall.switch import Stop
@@ -25,7 +28,6 @@ from app.releases.eval_gate import COMMAND
 from app.releases.evidence import tolerable, worse
 from app.releases.evidence_line import Point, towards
 from app.releases.history import Activation
-from app.releases.rehearsals import Rehearsal
 from app.releases.reports import Report
 from app.releases.shadow_control import Beside
 from app.releases.shadows import Shadow
@@ -82,7 +84,7 @@ def router(console: Console) -> APIRouter:
         stops = await console.known.read("stops", console.parts.switch.status())
         return console.page(
             request, "releases.html", RELEASES, known=known, stops=stops, kinds=await _kinds(console), fixed=stop_actions.FIXED,
-            rehearsed=_rehearsed(console), count=count, more=count < MOST_HISTORY, effects=_effects(console, stops),
+            rehearsed=await _rehearsed(console), count=count, more=count < MOST_HISTORY, effects=_effects(console, stops),
             **_shown(known, stops),
         )  # fmt: skip
 
@@ -140,12 +142,16 @@ def _effects(console: Console, stops: Known[list[Stop]]) -> list[str]:
     return [stop_actions.effect_of(stop.scope, stop.name, stop_actions.live_of(console)) for stop in stops.value or ()]
 
 
-def _rehearsed(console: Console) -> tuple[Sequence[Rehearsal], str]:
-    """The last rehearsals, newest first, and why the log cannot be read."""
+async def _rehearsed(console: Console) -> tuple[Sequence[Rehearsed], str]:
+    """The last rehearsals, newest first, judged as the readiness review judges them, and what cannot be read."""
     try:
-        return rehearsals.read(console.parts.rehearsals_file)[: -MOST_REHEARSALS - 1 : -1], ""
+        log = await asyncio.to_thread(rehearsals.read, console.parts.rehearsals_file)
     except (Misconfigured, OSError) as error:
         return (), str(error)
+    sources = sources_of(console, {})
+    began = await console.known.read("first live", sources.began())
+    unknown = f"Which of these were rehearsed here is not known: {began.away}." if began.away and began.value is None else ""
+    return sources.found(log[: -MOST_REHEARSALS - 1 : -1], began.value), unknown
 
 
 def _shown(known: Known[State], stops: Known[list[Stop]]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ async def _rehearsed(sources: Sources) -> tuple[list[Evidence], bool]:
         return [], False
     one = newest.rehearsal
     state = rehearsed(one.at, sources.now, kept=one.kept, whole=newest.own)
-    value = (one.note or one.verdict) + ("" if newest.own else f" ({ELSEWHERE})")
+    value = (one.note or one.verdict) + newest.mark
     return [Evidence(name="Rehearsed outage", value=value, state=state, at=one.at, command=COMMAND)], newest.own
 
 

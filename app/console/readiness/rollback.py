@@ -3,7 +3,7 @@
 import asyncio
 
 from app.console import formats
-from app.console.readiness.answers import ELSEWHERE, Answer, Evidence, State, missing, rehearsed
+from app.console.readiness.answers import Answer, Evidence, State, missing, rehearsed
 from app.console.readiness.played import newest_kept, played
 from app.console.readiness.sources import Found, Sources
 from app.domain.errors import Misconfigured
@@ -67,7 +67,7 @@ def _rehearsal(found: Found, sources: Sources) -> Evidence:
     state = rehearsed(newest.at, sources.now, kept=newest.kept, whole=found.own)
     where = f" on {newest.environment}" if newest.environment and newest.environment != "its own" else " on a service of its own"
     workers = f" with {formats.number(newest.workers, 'worker')}" if newest.workers else ""
-    value = f"{newest.note}{where}{workers}" + ("" if found.own else f" ({ELSEWHERE})")
+    value = f"{newest.note}{where}{workers}{found.mark}"
     return Evidence(name="Rehearsal", value=value, state=state, at=newest.at, command=COMMAND)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.budget.budget import BudgetPolicy
 from app.budget.ledger import Ledger
-from app.console.readiness.answers import Evidence
+from app.console.readiness.answers import ELSEWHERE, Evidence
 from app.oncall.gamedays import FOLDER as GAMEDAY_FOLDER
 from app.oncall.rota.covers import FILE, Covers
 from app.oncall.runbook.pages import FOLDER
@@ -46,10 +46,15 @@ class GameDay(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The rehearsal that counts. ``own``: of this installation; else its line came with the code, and proves nothing here."""
+    """A rehearsal. ``own``: of this installation; else its line came with the code, and proves nothing here."""
 
     rehearsal: Rehearsal
     own: bool
+
+    @property
+    def mark(self) -> str:
+        """The words behind the result of one that came with the code; empty for one of this installation."""
+        return "" if self.own else f" ({ELSEWHERE})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +100,12 @@ class Sources:
     async def newest(self, what: str) -> Found | None:
         """The newest rehearsal of this installation; without one the newest of another. Raises Misconfigured."""
         log = await asyncio.to_thread(self.rehearsals, what)
-        if not log:
-            return None
-        began = await self.began()
-        own = [one for one in log if self._is_own(one, began)]
-        return Found((own or log)[-1], bool(own))
+        found = self.found(log, await self.began()) if log else []
+        return next((one for one in reversed(found) if one.own), found[-1] if found else None)
+
+    def found(self, log: Sequence[Rehearsal], began: datetime | None) -> list[Found]:
+        """Each of these rehearsals, and whether it is of this installation. ``began``: as `began` returns it."""
+        return [Found(one, self._is_own(one, began)) for one in log]
 
     def _is_own(self, one: Rehearsal, began: datetime | None) -> bool:
         """A secret alone does not show it: all installations in development have the same one."""

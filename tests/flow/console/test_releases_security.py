@@ -6,8 +6,12 @@ from html import unescape
 
 import pytest_asyncio
 from client import eventually
-from conftest import octant
+from conftest import ROOT, octant
 from signed_in import Person, signed_in
+
+from app.console.pages.releases import MOST_REHEARSALS
+from app.console.readiness.answers import ELSEWHERE
+from app.releases.rehearsals import read
 
 EVIL = "<script>alert(1)</script>'\"{{7*7}}"
 
@@ -83,6 +87,17 @@ async def test_two_releases_stand_side_by_side_with_what_they_change_and_cost(op
     assert "pin the same" in same.words
     assert (await operator.get("/console/releases/..%2f..%2fetc/diff?to=x")).status == 404
     assert (await operator.get("/console/releases/no-such")).status == 404
+
+
+async def test_rehearsals_that_came_with_the_code_are_marked_on_both_pages(operator: Person) -> None:
+    """The log in the repository is older than this service's first release."""
+    log = read(ROOT / "runbook" / "rehearsals.jsonl")
+    rows = (await operator.get("/console/releases")).rows
+    head = next(number for number, row in enumerate(rows) if row[:3] == ["At", "Rehearsed", "Promise"])
+    shown = [row for row in rows[head + 1 :] if row[1] in {one.what for one in log}]
+    assert len(shown) == len(log[-MOST_REHEARSALS:])
+    assert all(ELSEWHERE in row[5] for row in shown)
+    assert ELSEWHERE in (await operator.get("/console/readiness")).words
 
 
 async def test_a_release_that_lacks_eval_results_is_activated_by_no_click_without_force(operator: Person) -> None:

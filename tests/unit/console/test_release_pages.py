@@ -2,14 +2,20 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from conftest import ROOT
 
 from app.budget.pricing import cost
 from app.console.evidence_chart import HALF, WIDTH, drawn
+from app.console.known import LastKnown
 from app.console.pages import releases as page
 from app.console.pages.release_diff import SAME_ANSWERS, words_of
+from app.console.readiness import sources as readiness_sources
+from app.console.readiness.answers import ELSEWHERE
 from app.console.stop_actions import effect_of, names_of
 from app.domain.calls import Usage
 from app.domain.routes import Target
@@ -20,6 +26,7 @@ from app.releases.evidence import ALPHA
 from app.releases.evidence_line import Counted, points
 from app.releases.history import Activation
 from app.releases.manifest import Places, Release, load
+from app.releases.rehearsals import ROLLBACK, Rehearsal, append
 from app.releases.reports import Report
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -145,3 +152,28 @@ def test_the_first_sentence_says_the_worst_first(
     workers: tuple[str, ...], unproven: int, stops: list[Stop], kind: str, words: str
 ) -> None:
     assert page.answer(state(*workers, unproven=unproven), stops, NOW) == (kind, words)
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_rehearsals_are_marked_as_the_readiness_review_marks_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, away: bool
+) -> None:
+    """While Postgres is away, whether a line is from before this installation began is not known, and the page says so."""
+
+    async def began(_: object) -> datetime:
+        if away:
+            raise OSError
+        return NOW - timedelta(days=1)
+
+    monkeypatch.setattr(readiness_sources, "first_live", began)
+    unused = ("engine", "valkey", "ledger", "policy", "workers", "releases", "keys", "rotation_file")
+    parts = dict.fromkeys(unused) | {"secret": b"s", "rehearsals_file": tmp_path / "log.jsonl", "state_dir": tmp_path}
+    for note, at, secret in (
+        ("before", NOW - timedelta(days=2), b"s"), ("theirs", NOW - timedelta(hours=2), b"x"), ("ours", NOW, b"s"),
+    ):  # fmt: skip
+        append(tmp_path / "log.jsonl", Rehearsal(at=at, what=ROLLBACK, kept=True, note=note), secret=secret)
+    console = cast(Any, SimpleNamespace(parts=SimpleNamespace(**parts), known=LastKnown()))
+    found, problem = await page._rehearsed(console)
+    assert [one.rehearsal.note for one in found] == ["ours", "theirs", "before"], "newest first"
+    assert [one.rehearsal.note for one in found if ELSEWHERE in one.mark] == ["theirs"] + ["before"] * (not away)
+    assert ("Postgres does not answer" in problem) is away
