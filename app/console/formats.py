@@ -54,23 +54,20 @@ def count(value: float | None) -> str:
     return f"{digits(value / step)}{unit}"
 
 
-def ms(value: float | None) -> str:
-    """Milliseconds as ``84 ms``, ``1.20 s`` or ``3 min 20 s``."""
-    if value is None:
-        return NONE
-    if abs(value) < 999.5:
-        return f"{value:.0f} ms" if abs(value) >= 10 or value == int(value) else f"{digits(value)} ms"
-    return span(timedelta(milliseconds=value))
+def ms(milliseconds: float | None) -> str:
+    """A length of time: ``84 ms`` below a second, then ``1.20 s``, then two units: ``3 min 20 s``, ``2 h 5 min``, ``4 d 3 h``.
 
-
-def span(value: timedelta | None) -> str:
-    """A length of time in its two largest units: ``1.20 s``, ``3 min 20 s``, ``2 h 5 min``, ``4 d 3 h``."""
-    if value is None:
+    Every length of time on a page is written by this rule.
+    """
+    if milliseconds is None:
         return NONE
-    seconds = value.total_seconds()
-    if seconds < 59.95:
-        return f"{digits(seconds)} s" if seconds else "0 s"
-    minutes, rest = divmod(round(seconds), 60)
+    if abs(milliseconds) < 999.5:
+        whole = abs(milliseconds) >= 10 or milliseconds == int(milliseconds)
+        return f"{milliseconds:.0f} ms" if whole else f"{digits(milliseconds)} ms"
+    length = milliseconds / 1000
+    if length < 59.95:
+        return f"{digits(length)} s"
+    minutes, rest = divmod(round(length), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
@@ -78,6 +75,16 @@ def span(value: timedelta | None) -> str:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     days, hours = divmod(hours, 24)
     return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def seconds(value: float | None) -> str:
+    """A length of time in seconds, as `ms` writes it."""
+    return ms(None if value is None else value * 1000)
+
+
+def span(value: timedelta | None) -> str:
+    """A length of time, as `ms` writes it."""
+    return ms(None if value is None else value / timedelta(milliseconds=1))
 
 
 def usd(micros: float | None) -> str:

@@ -171,8 +171,8 @@ def lanes(played: Played) -> Lanes:
     last = max([*times.values(), *(at for at, _ in lines), 1.0])
     acked = times.pop("acknowledged", None)
     ours = [found for at, words in lines if not (acked and words == "acknowledged") and (found := _ours(at, words))]
-    ours += [(acked, f"acknowledged, {formats.digits(acked)} s", "good")] if acked else []
-    systems = [(at, f"{WORDS[name]}, {formats.digits(at)} s", _kind(name)) for name, at in times.items()]
+    ours += [(acked, f"acknowledged, {formats.seconds(acked)}", "good")] if acked else []
+    systems = [(at, f"{WORDS[name]}, {formats.seconds(at)}", _kind(name)) for name, at in times.items()]
     scale = scale_of([*ours, *systems], last)
 
     def x(at: float) -> float:

@@ -36,7 +36,7 @@ def router(console: Console) -> APIRouter:
         kind, words = answer(found, known, datetime.now(UTC))
         return console.page(
             request, "gamedays.html", GAMEDAY, found=found, kind=kind, words=words, command=COMMAND,
-            never=[name for name in known if name not in played], seconds=seconds, known=known,
+            never=[name for name in known if name not in played], known=known,
             now_played=await asyncio.to_thread(played_now, state_dir), refusal=refusal(console.parts.environment),
         )  # fmt: skip
 
@@ -45,9 +45,7 @@ def router(console: Console) -> APIRouter:
         """The game day under way."""
 
         async def write() -> str:
-            return console.fragment(
-                "parts/gameday.html", now_played=await asyncio.to_thread(played_now, state_dir), seconds=seconds
-            )
+            return console.fragment("parts/gameday.html", now_played=await asyncio.to_thread(played_now, state_dir))
 
         return live.stream(request, console, write, every=1.0)
 
@@ -63,7 +61,7 @@ def router(console: Console) -> APIRouter:
         return console.page(
             request, "gameday.html", GAMEDAY, title=found.written_before.title or played.scenario, one=found, kind=kind,
             words=words,
-            lanes=gamedays.lanes(played), times=[(WORDS[at], getattr(played, at)) for at in TIMES], seconds=seconds,
+            lanes=gamedays.lanes(played), times=[(WORDS[at], getattr(played, at)) for at in TIMES],
             draft=draft, command=COMMAND.format(played.scenario), measured=measured,
         )  # fmt: skip
 
@@ -108,16 +106,11 @@ def described(one: Report) -> tuple[str, str]:
 
 def _times(one: Report) -> str:
     named = [(WORDS[name], getattr(one.played, name)) for name in ("detected", "contained", "recovered")]
-    return ", ".join(f"{words} after {seconds(at)}" for words, at in named if at is not None) or "no time was measured"
-
-
-def seconds(at: float | None) -> str:
-    """Seconds, in the unit of their size: ``10 ms``, ``1.20 s``."""
-    return formats.ms(None if at is None else at * 1000)
+    return ", ".join(f"{words} after {formats.seconds(at)}" for words, at in named if at is not None) or "no time was measured"
 
 
 def measured(value: float | None, measure: str) -> str:
     """A probe's value in its unit."""
     if value is None:
         return "no caller"
-    return seconds(value) if measure.endswith("seconds") else f"{formats.digits(value)} %"
+    return formats.seconds(value) if measure.endswith("seconds") else f"{formats.digits(value)} %"

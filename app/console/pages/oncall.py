@@ -82,7 +82,7 @@ def router(console: Console) -> APIRouter:
         return console.page(
             request, "oncall.html", ONCALL, kind=kind, words=words, problem=problem, rotation=rotation, levels=levels,
             known=known, happened=known.value, weeks=weeks, first=first, earlier=_shifted(first, -1), later=_shifted(first, 1),
-            covers=found, answered=answered, chart=_chart(known.value, rotation, now), span=_span,
+            covers=found, answered=answered, chart=_chart(known.value, rotation, now),
             sent=console.parts.paging is not None,
         )  # fmt: skip
 
@@ -223,10 +223,6 @@ def _month(text: str, today: date) -> tuple[date, str]:
 def _shifted(first: date, months: int) -> str:
     number = first.year * 12 + first.month - 1 + months
     return f"{number // 12:04}-{number % 12 + 1:02}"
-
-
-def _span(seconds: float | None) -> str:
-    return formats.span(timedelta(seconds=seconds)) if seconds is not None else formats.NONE
 
 
 def _since(one: Incident | None, entry: Entry) -> str:

@@ -52,9 +52,7 @@ def of_pages(total: Figures) -> Evidence:
 
 
 def _mtta(total: Figures) -> str:
-    return (
-        f"{formats.span(timedelta(seconds=total.mtta))} on average" if total.mtta is not None else "no page was acknowledged yet"
-    )
+    return f"{formats.seconds(total.mtta)} on average" if total.mtta is not None else "no page was acknowledged yet"
 
 
 def _now(held: list[Duty]) -> Evidence:
@@ -81,7 +79,7 @@ async def tested(sources: Sources) -> Evidence:
     test = await newest_test(sources.engine)
     if test is None:
         return missing("Test of the pager", "the pager was never tested here", "octant oncall page --test")
-    took = formats.span(timedelta(seconds=test.seconds))
+    took = formats.seconds(test.seconds)
     by = f" by {test.by}" if test.by else ""
     value = f"a test page was answered{by} after {took}" if test.answered else f"a test page had no answer within {took}"
     held: State = aged(test.at, sources.now) if test.answered else "failing"
@@ -96,7 +94,7 @@ async def _switch(sources: Sources) -> Evidence:
     if seen.passed_ago is None:
         return missing("Kill switch", "its self-test has not passed yet", "octant kill self-test")
     at = sources.now - timedelta(seconds=seen.passed_ago)
-    slowest = f", the slowest worker after {formats.ms(seen.slowest * 1000)}" if seen.slowest is not None else ""
+    slowest = f", the slowest worker after {formats.seconds(seen.slowest)}" if seen.slowest is not None else ""
     held: State = "failing" if seen.failed else aged(at, sources.now, most=DAILY)
     value = f"all workers saw a stop{slowest}" if not seen.failed else "its newest self-test failed"
     return Evidence(name="Kill switch", value=value, state=held, at=at, command="octant kill self-test")

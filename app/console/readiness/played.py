@@ -1,5 +1,6 @@
 """Game days as evidence: the newest of each scenario that was played here."""
 
+from app.console import formats
 from app.console.readiness.answers import Evidence, State, missing, rehearsed
 from app.console.readiness.sources import GameDay, Sources
 from app.oncall.gamedays import played_now
@@ -29,7 +30,7 @@ def _evidence(one: GameDay, sources: Sources) -> Evidence:
     state: State = rehearsed(one.at, sources.now, kept=one.verdict == "kept") if judged else "missing"
     size = f", {one.answered:,} of {one.callers:,} requests answered, on a service of its own" if one.callers else ""
     value = f"the promise was {one.verdict}" if judged else f"a game day without a verdict: {one.verdict}"
-    times = ", ".join(f"{name} after {at:.0f} s" for name in TIMES if (at := getattr(one, name)) is not None)
+    times = ", ".join(f"{name} after {formats.seconds(at)}" for name in TIMES if (at := getattr(one, name)) is not None)
     link = f"/console/gameday/{one.report.removesuffix('.json')}" if one.report else ""
     return Evidence(
         name=f"Game day {one.scenario}", value=value + size + (f"; {times}" if times else ""), state=state, at=one.at, link=link,

@@ -78,5 +78,7 @@ def _length(sources: Sources) -> list[Evidence]:
     longest = max((one.fault_ended for one in sources.gamedays(*SCENARIOS) if one.fault_ended), default=None)
     if longest is None or longest >= HALF_AN_HOUR:
         return []
-    value = f"the longest fault that was rehearsed here lasted {longest:.0f} s: {COMMAND} rehearses half an hour, {FASTER}"
+    value = (
+        f"the longest fault that was rehearsed here lasted {formats.seconds(longest)}: {COMMAND} rehearses half an hour, {FASTER}"
+    )
     return [Evidence(name="Half an hour at peak", value=value, state="gaps", command=COMMAND)]

@@ -74,7 +74,9 @@ def _rehearsal(found: Found, sources: Sources) -> Evidence:
 def _steps(newest: Rehearsal) -> list[Evidence]:
     if not newest.steps:
         return []
-    listed = ", ".join(f"{step.name} {step.seconds:.2f} s{'' if step.kept else ' (not kept)'}" for step in newest.steps)
+    listed = ", ".join(
+        f"{step.name} {formats.seconds(step.seconds)}{'' if step.kept else ' (not kept)'}" for step in newest.steps
+    )
     return [Evidence(name="Each step", value=listed, at=newest.at, link="/console/releases")]
 
 
@@ -87,6 +89,6 @@ def _words(found: Found, sources: Sources) -> str:
     if not back or _slowest(newest) is None:
         return f"Rehearsed {ago}: {newest.note}."
     return (
-        f"{max(back):.1f} s until the last worker answers with the earlier prompt, model, index or prices, rehearsed {ago};"
-        f" the slowest of {len(newest.steps)} steps took {_slowest(newest):.1f} s."
+        f"{formats.seconds(max(back))} until the last worker answers with the earlier prompt, model, index or prices, rehearsed"
+        f" {ago}; the slowest of {len(newest.steps)} steps took {formats.seconds(_slowest(newest))}."
     )

@@ -1,8 +1,10 @@
 """Figures as people read them."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +33,12 @@ NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
         (formats.ms(1204), "1.20 s"),
         (formats.ms(999.6), "1.00 s"),
         (formats.ms(200_000), "3 min 20 s"),
+        (formats.seconds(0.9), "900 ms"),
+        (formats.seconds(0.9994), "999 ms"),
+        (formats.seconds(0), "0 ms"),
+        (formats.seconds(None), "–"),  # noqa: RUF001 - an en dash
+        (formats.span(timedelta(milliseconds=900)), "900 ms"),
+        (formats.span(timedelta(seconds=1.2)), "1.20 s"),
         (formats.span(timedelta(hours=2, minutes=5)), "2 h 5 min"),
         (formats.span(timedelta(days=4, hours=3)), "4 d 3 h"),
         (formats.count(12_400), "12.4k"),
@@ -50,6 +58,26 @@ NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 )
 def test_figures_have_three_digits_and_a_unit(shown: str, wanted: str) -> None:
     assert shown == wanted
+
+
+@given(st.integers(min_value=0, max_value=10**10))
+def test_a_length_of_time_is_written_by_one_rule_from_every_unit(milliseconds: int) -> None:
+    shown = formats.ms(milliseconds)
+    assert formats.span(timedelta(milliseconds=milliseconds)) == formats.seconds(milliseconds / 1000) == shown
+    assert shown.endswith(" ms") is (milliseconds < 1000), "milliseconds below a second, none above"
+
+
+def test_no_page_writes_a_length_of_time_by_a_rule_of_its_own() -> None:
+    """The ticks of a game day's axis are whole seconds."""
+    files = [
+        path for kind in ("py", "html") for path in (ROOT / "app" / "console").rglob(f"*.{kind}") if path.name != "formats.py"
+    ]
+    own = re.compile(r"(?:\.\d+f[}\"']?|digits\([^)]*\)\}) m?s\b|\* 1000\)\|ms")
+    assert [own.findall('{x:.2f} s {digits(x)} s "%.1f s" (x * 1000)|ms {x:.1f} minutes')] == [
+        [".2f} s", "digits(x)} s", ".1f s", "* 1000)|ms"]
+    ]
+    assert {path.name: found for path in files if (found := own.findall(path.read_text()))} == {}
+    assert len(files) > 50
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e15, max_value=1e15))

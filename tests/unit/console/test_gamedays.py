@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.console import gamedays
+from app.console import formats, gamedays
 from app.console.formats import NONE
 from app.console.gamedays import LABEL, WIDTH, Played, lanes
-from app.console.pages.gameday import measured, seconds
+from app.console.pages.gameday import measured
 from app.oncall.gamedays import FOLDER
 from app.stack.gameday import report
 from app.stack.gameday.page import Followed
@@ -98,7 +98,7 @@ def test_the_axis_is_as_long_as_its_last_label_leaves_room_for() -> None:
 
 
 def test_times_have_the_unit_of_their_size() -> None:
-    assert [seconds(at) for at in (None, 0.0103, 1.2, 95)] == [NONE, "10 ms", "1.20 s", "1 min 35 s"]
+    assert [formats.seconds(at) for at in (None, 0.0103, 1.2, 95)] == [NONE, "10 ms", "1.20 s", "1 min 35 s"]
     assert measured(0.0103, "p95_seconds") == "10 ms"
 
 
