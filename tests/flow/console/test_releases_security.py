@@ -4,14 +4,21 @@ import re
 from collections.abc import AsyncIterator
 from html import unescape
 
+import aiohttp
 import pytest_asyncio
-from client import eventually
-from conftest import ROOT, octant
+from client import eventually, post
+from conftest import RELEASES, ROOT, octant
 from signed_in import Person, signed_in
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.audit.tables import actions
 from app.console.pages.releases import MOST_REHEARSALS
 from app.console.readiness.answers import ELSEWHERE
+from app.releases.bad_events import SEEN
+from app.releases.canaries import RUNNING
 from app.releases.rehearsals import read
+from app.releases.tables import activations, canaries, canary_users
 
 EVIL = "<script>alert(1)</script>'\"{{7*7}}"
 
@@ -28,6 +35,13 @@ async def viewer(service_url: str, stack_env: dict[str, str]) -> AsyncIterator[P
     key = octant(stack_env, "key", "create", "acme", "--name", "console", "--scope", "view", "--quiet").strip()
     async with signed_in(service_url, key) as one:
         yield one
+
+
+@pytest_asyncio.fixture
+async def stored(stack_env: dict[str, str]) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(stack_env["OCTANT_DATABASE_URL"])
+    yield engine
+    await engine.dispose()
 
 
 async def test_a_stop_is_asked_for_in_numbers_done_shown_and_taken_back(operator: Person, viewer: Person) -> None:
@@ -115,6 +129,73 @@ async def test_a_release_that_lacks_eval_results_is_activated_by_no_click_withou
     forced = await operator.get("/console/do/release-activate-force?release=2026-11-01")
     assert "An alert fires" in forced.words
     assert "octant release activate 2026-11-01" in forced.words
+
+
+async def test_a_canary_is_promoted_on_its_evidence_and_a_release_activated_without_force(
+    operator: Person, stored: AsyncEngine, http: aiohttp.ClientSession
+) -> None:
+    """Both are done by the service's own releases, so callers' answers name them; the log has neither as forced (B4)."""
+    earlier, live = RELEASES
+    assert (await activated(operator, stored, earlier))[:3] == (earlier, "activate", None)
+    await eventually(lambda: answered_by(http, earlier), 30)
+    form = {"release": live, "share": "50%", "reason": "try it"}
+    assert (await operator.submit("/console/do/release-canary", form)).status == 303
+    promote = {"reason": "the evidence is in"}
+    asked = await operator.get("/console/do/release-promote")
+    assert "The evidence does not reach a promotion. It will be refused." in asked.words
+    early = await operator.submit("/console/do/release-promote", promote)
+    assert (early.status, "is not proven" in early.words) == (409, True)
+    await good_evidence(stored)
+    assert "may be promoted" in (await operator.get("/console/releases")).words
+    asked = await operator.get("/console/do/release-promote")
+    assert "Every metric shows that it is less than twice as bad." in asked.words
+    assert "refused" not in asked.words.partition("Every metric")[2]
+    done = await operator.submit("/console/do/release-promote", promote)
+    assert done.status == 303, done.words
+    assert await newest(stored) == (live, "activate", None, "the evidence is in")
+    async with stored.connect() as connection:
+        ended = select(canaries.c.state, canaries.c.release).order_by(canaries.c.id.desc()).limit(1)
+        assert (await connection.execute(ended)).one() == ("promoted", live)
+        log = select(actions.c.action, actions.c.outcome).order_by(actions.c.number.desc()).limit(2)
+        assert (await connection.execute(log)).all() == [("release promote", "ok"), ("release promote", "begun")]
+    await eventually(lambda: answered_by(http, live), 30)
+
+
+async def activated(operator: Person, stored: AsyncEngine, release: str) -> tuple[object, ...]:
+    """Activate a release by the console's form without force, and return the newest line of the history."""
+    asked = await operator.get(f"/console/do/release-activate?release={release}")
+    assert "It has every eval result that it needs." in asked.words
+    done = await operator.submit("/console/do/release-activate", {"release": release, "reason": "a test"})
+    assert (done.status, str(done.headers["location"])[:23]) == (303, "/console/releases?done="), done.words
+    return await newest(stored)
+
+
+async def newest(stored: AsyncEngine) -> tuple[object, ...]:
+    """Release, kind, lacking eval results and reason of the last activation."""
+    columns = (activations.c.release, activations.c.kind, activations.c.unproven, activations.c.reason)
+    async with stored.connect() as connection:
+        return tuple((await connection.execute(select(*columns).order_by(activations.c.number.desc()).limit(1))).one())
+
+
+async def answered_by(http: aiohttp.ClientSession, release: str) -> bool:
+    """Whether the next answers all name this release. Each has a connection of its own, which any worker may take."""
+    body = {"model": "fast", "user": "ada", "messages": [{"role": "user", "content": "hi"}]}
+    answers = [await post(http, "/v1/chat/completions", body, connection="close") for _ in range(10)]
+    return {answer.headers["octant-release"] for answer in answers} == {release}
+
+
+async def good_evidence(stored: AsyncEngine) -> None:
+    """Store what workers count: 400 users, of whom every second had the canary, and as many bad events in both halves."""
+    async with stored.begin() as connection:
+        canary, metrics = (
+            await connection.execute(select(canaries.c.id, canaries.c.metrics).where(canaries.c.state == RUNNING))
+        ).one()
+        rows = [
+            {"canary": canary, "metric": metric, "digest": f"{number:032x}", "has_canary": number % 2 == 0, "step": 0}
+            for metric in (SEEN, *metrics)
+            for number in range(0 if metric == SEEN else 200, 400)
+        ]
+        await connection.execute(insert(canary_users), rows)
 
 
 async def test_a_key_is_revoked_and_the_log_names_it(operator: Person, stack_env: dict[str, str]) -> None:
