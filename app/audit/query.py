@@ -197,6 +197,14 @@ async def calls_of_trace(engine: AsyncEngine, trace_id: str, limit: int) -> list
     return await with_attempts(engine, found)
 
 
+async def traces_of(engine: AsyncEngine, request_id: str, most: int) -> list[str]:
+    """The traces of requests with this id, newest first: a caller chooses the id, so two requests can have the same."""
+    newest = func.max(calls.c.at).desc()
+    wanted = select(calls.c.trace_id).where(calls.c.request_id == request_id).group_by(calls.c.trace_id).order_by(newest)
+    async with _searching(engine) as connection:
+        return list((await connection.execute(wanted.limit(most))).scalars())
+
+
 async def texts_of(engine: AsyncEngine, found: Sequence[Mapping[str, Any]], most: int) -> dict[str, dict[str, tuple[str, int]]]:
     """Up to ``most`` characters of request and response of these calls, and their whole length; by the call's id."""
     if not found:

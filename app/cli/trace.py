@@ -12,6 +12,7 @@ from app.cli.database import database
 
 BAR = "█"
 NARROW, LABEL, FIGURES = 20, 46, 26
+MOST_TRACES = 10  # that are drawn for one id of a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,19 @@ def trace(
     id_: Annotated[str, typer.Argument(metavar="ID", help="A trace id, the x-request-id of an answer, or a call's id.")],
 ) -> None:
     """Draw a trace: each call and attempt with its time, duration, outcome and cost."""
+    traces = asyncio.run(_traces(id_))
+    if len(traces) > 1:
+        newest = f"the newest {MOST_TRACES}" if len(traces) > MOST_TRACES else f"all {len(traces)}, newest first"
+        print(f"Several requests have the id {id_}: {newest}. `octant calls --request-id` lists their calls.\n")
+    for number, found in enumerate(traces[:MOST_TRACES]):
+        print(end="\n" if number else "")
+        _draw(found)
+
+
+def _draw(found: Sequence[dict[str, Any]]) -> None:
     from app.audit.waterfall import account_of
     from app.domain.money import to_dollars
 
-    found = asyncio.run(_calls(id_))
     columns = shutil.get_terminal_size((120, 24)).columns
     bars = bars_of(found)
     for line in waterfall(bars, width=max(NARROW, columns - LABEL - FIGURES)):
@@ -68,14 +78,21 @@ def waterfall(bars: Sequence[Bar], *, width: int) -> list[str]:
     return lines
 
 
-async def _calls(id_: str) -> list[dict[str, Any]]:
+async def _traces(id_: str) -> list[list[dict[str, Any]]]:
+    """The calls of a trace, a request or a call, and of each trace where requests share an id, newest first."""
     from app.audit.call_filter import CallFilter
-    from app.audit.query import find_calls, with_attempts
+    from app.audit.query import find_calls, traces_of, with_attempts
     from app.domain.errors import NotFound
 
     async with database() as (engine, _):
-        for name in ("trace_id", "request_id", "id"):
-            found = await find_calls(engine, CallFilter(**{name: id_}, ascending=True, limit=1000))  # type: ignore[arg-type]
-            if found:
-                return await with_attempts(engine, found)
+
+        async def found(**wanted: str) -> list[dict[str, Any]]:
+            return await find_calls(engine, CallFilter(**wanted, ascending=True, limit=1000))  # type: ignore[arg-type]
+
+        if calls := await found(trace_id=id_):
+            return [await with_attempts(engine, calls)]
+        if traces := await traces_of(engine, id_, MOST_TRACES + 1):
+            return [await with_attempts(engine, await found(request_id=id_, trace_id=trace)) for trace in traces]
+        if calls := await found(id=id_):
+            return [await with_attempts(engine, calls)]
     raise NotFound(f"No trace, request or call {id_!r}. Records appear within 5 seconds; `octant calls` lists the newest.")

@@ -1,6 +1,7 @@
 """The records as operators get at them: over the API with an admin key, and by command (O2)."""
 
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -200,6 +201,21 @@ def test_commands_say_the_same(
         assert [line.split()[0] for line in drawn[:4]] == ["edge", "chat", "anthropic", "anthropic"]
         assert ["provider_failed" in drawn[2], drawn[3].endswith("ok")] == [True, True]
         assert trace_id in drawn[5]
+
+
+def test_requests_that_share_an_id_are_drawn_apart_newest_first(
+    service_url: str, stack_env: dict[str, str], admin_key: str, api_key: str
+) -> None:
+    shared = f"shared-{time.time_ns()}"
+    traces = [f"{time.time_ns():032x}" for _ in range(2)]
+    for trace in traces:
+        call(service_url, api_key, "sienna", x_request_id=shared, traceparent=f"00-{trace}-00f067aa0ba902b7-01")
+        found(service_url, admin_key, trace_id=trace)
+    drawn = octant(stack_env, "trace", shared)
+    assert drawn.startswith(f"Several requests have the id {shared}: all 2, newest first.")
+    assert re.findall(r"^trace (\w+)  calls (\d+)", drawn, re.MULTILINE) == [(trace, "1") for trace in reversed(traces)]
+    assert len(re.findall(r"^edge ", drawn, re.MULTILINE)) == 2
+    assert "Several" not in octant(stack_env, "trace", traces[0])
 
 
 def test_a_refused_attempt_shows_what_came_back_and_what_was_wrong_with_it(

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.audit.call_filter import SORTS, CallFilter, Searched, bounds_of, searched
-from app.audit.query import Total, cursor_of, find_calls, total_of
+from app.audit.query import Total, cursor_of, find_calls, total_of, traces_of
 from app.budget.under_way import UnderWay, under_way
 from app.console import formats, live
 from app.console.console import ROUTES, VIEWING, Console, link
@@ -103,13 +103,15 @@ def router(console: Console) -> APIRouter:
 
 
 async def way_of(console: Console, words: str) -> str:
-    """Where a search leads."""
+    """Where a search leads. The id of several requests leads to the list of their calls, newest first."""
     if not words:
         return "/console/calls"
     engine = console.parts.engine
     if _may_be_id(words):
         for name in ("id", "request_id", "trace_id"):
             found = await find_calls(engine, _one(name, words))
+            if found and name == "request_id" and len(await traces_of(engine, words, 2)) > 1:
+                return link("/console/calls", {name: words, "range": "30d"})
             if found:
                 return f"/console/traces/{found[0]['trace_id']}" + (f"#{words}" if name == "id" else "")
         for name in ("user", "outcome"):

@@ -276,6 +276,23 @@ async def test_one_search_box_finds_a_call_by_any_of_its_ids(http: aiohttp.Clien
     assert f"octant trace {trace}" in shown.words
 
 
+async def test_the_id_of_two_requests_leads_to_the_list_of_both(http: aiohttp.ClientSession, operator: Person) -> None:
+    shared, traces = f"shared-{uuid.uuid4().hex[:8]}", []
+    for words in ("one", "two"):
+        body = {"model": "fast", "user": "ada", "messages": [{"role": "user", "content": words}]}
+        traces.append((await post(http, "/v1/chat/completions", body, x_request_id=shared)).headers["octant-trace-id"])
+
+    async def way() -> str:
+        return str((await operator.get(f"/console/search?q={shared}")).headers["location"])
+
+    async def both() -> bool:
+        return await way() == f"/console/calls?request_id={shared}&range=30d"
+
+    await eventually(both)
+    listed = re.findall(r'href="/console/traces/(\w+)', (await operator.get(await way())).text)
+    assert list(dict.fromkeys(listed)) == traces[::-1], "newest first"
+
+
 async def test_a_live_page_sends_its_part_again_and_again(operator: Person, service_url: str) -> None:
     async with (
         aiohttp.ClientSession(service_url, cookie_jar=aiohttp.DummyCookieJar()) as http,
