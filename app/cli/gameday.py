@@ -1,7 +1,6 @@
 """`octant drill gameday`: a fault on a service of its own, judged by probes, with the runbook followed literally."""
 
 import asyncio
-import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +28,7 @@ def gameday(
     from app.domain.errors import Misconfigured
     from app.oncall.gamedays import Line, playing
     from app.settings import load
-    from app.stack import interrupts
+    from app.stack import demo, interrupts
     from app.stack.gameday import report
     from app.stack.gameday import scenario as scenarios
     from app.stack.gameday.play import Outcome, play
@@ -46,7 +45,7 @@ def gameday(
         wanted = wanted.model_copy(update={"runbook": wanted.runbook.model_copy(update={"contain": ()})})
     print(f"Hypothesis: {wanted.hypothesis}", flush=True)
     interrupts.listen()
-    with playing(settings.state_dir, scenario) as write:
+    with demo.folder_of_its_own("octant-gameday-") as folder, playing(settings.state_dir, scenario) as write:
 
         def heard(line: Line) -> None:
             write(line)
@@ -54,7 +53,7 @@ def gameday(
 
         heard(Line("starting a service of its own"))
         try:
-            with tempfile.TemporaryDirectory(prefix="octant-gameday-") as name, stage(Path(name), lambda _: None) as prepared:
+            with stage(folder, lambda _: None) as prepared:
                 heard(Line("waiting for steady callers"))
                 outcome = asyncio.run(play(scenario, wanted, replace(prepared, heard=heard), runbook))
                 heard(Line(f"verdict: {outcome.verdict}"))

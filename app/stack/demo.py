@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -156,6 +157,25 @@ def reset() -> None:
         _stop_left_overs(folder)
         shutil.rmtree(folder)
     print(f"Removed {folder}.")
+
+
+@contextmanager
+def folder_of_its_own(prefix: str) -> Generator[Path, None, None]:
+    """A temporary folder to run `everything` in, removed after the block.
+
+    If this process is killed within the block, a keeper stops what runs there and removes it. Entered before a thread starts or a
+    lock is taken: the keeper has a copy of both.
+    """
+    with tempfile.TemporaryDirectory(prefix=prefix) as name:
+        folder = Path(name)
+        (folder / LOCK).touch()
+        with kept(folder / LOCK, lambda: _thrown_away(folder)):
+            yield folder
+
+
+def _thrown_away(folder: Path) -> None:
+    _stop_left_overs(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""Stops a killed demo's parts, from a process that outlives the demo for that time.
+"""Stops the parts of a killed demo or game day, from a process that outlives it for that time.
 
-Service and worker drain first, while the stores are there. The demo's end is seen by a pipe that closes with it, so no process id
-is polled. Forked before the demo starts a thread or a store.
+Service and worker drain first, while the stores are there. The end is seen by a pipe that closes with the process, so no process
+id is polled. Forked before the demo starts a thread or a store.
 """
 
 import fcntl

@@ -1,0 +1,66 @@
+"""`octant drill gameday`, killed: nothing of the service that it started stays (X2)."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from tempfile import mkdtemp
+
+import psutil
+import pytest
+from conftest import ROOT
+
+from app.oncall.gamedays import played_now
+
+STOP = 90.0
+pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """For state and temporary files. Not pytest's own: as root, Postgres runs as another user and needs access."""
+    found = Path(mkdtemp(prefix="octant-killed-")).resolve()
+    yield found
+    for process in processes_in(found):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    subprocess.run(["rm", "-rf", found], check=True)
+
+
+def processes_in(folder: Path) -> list[psutil.Process]:
+    """Everything that runs for a stack in this folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            about = " ".join([*process.cmdline(), process.environ().get("TMPDIR", ""), process.cwd()])
+            if str(folder) in about and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_a_killed_game_day_leaves_no_process_and_no_folder(folder: Path) -> None:
+    """By SIGKILL, which nothing can catch, once its service, stores, simulator and proxy run."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OCTANT_", "OPENAI_", "ANTHROPIC_"))}
+    env = {**kept, "OCTANT_STATE_DIR": str(folder / "state"), "TMPDIR": str(folder)}
+    command = [sys.executable, "-m", "app.cli", "drill", "gameday", "provider-outage"]
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout
+        lines = iter(process.stdout.readline, "")
+        assert any("waiting for steady callers" in line for line in lines), "it did not start"
+        names = {each.name() for each in processes_in(folder)}
+        assert {"postgres", "valkey-server"} <= names
+        assert list(folder.glob("octant-gameday-*"))
+        process.send_signal(signal.SIGKILL)
+        process.stdout.read()  # to its end: no part holds the output of a command that is gone
+    assert played_now(folder / "state") is None, "the next one can be played at once"
+    ends = time.monotonic() + STOP
+    while left := processes_in(folder):
+        assert time.monotonic() < ends, left
+        time.sleep(0.2)
+    assert list(folder.glob("octant-gameday-*")) == []
