@@ -54,7 +54,7 @@ def _taken_back(sources: Sources) -> str:
     if day is None or day.contained is None:
         return ""
     ago = formats.span(sources.now - day.at)
-    seconds = f"{day.contained:.0f} s after its first failure, detection included"
+    seconds = f"{formats.seconds(day.contained)} after its first failure, detection included"
     return f" On a game day {ago} ago a bad release was taken back {seconds}."
 
 

@@ -105,7 +105,7 @@ def a_game_day(tmp_path: Path, scenario: str, **times: float) -> None:
 async def test_a_bad_release_that_was_taken_back_on_a_game_day_counts(tmp_path: Path) -> None:
     a_game_day(tmp_path, "bad-release", contained=29.2)
     found = await rollback.answer(sources(tmp_path))
-    assert "On a game day 1 h ago a bad release was taken back 29 s after its first failure" in found.words
+    assert "On a game day 1 h ago a bad release was taken back 29.2 s after its first failure" in found.words
     assert [(one.name, one.state) for one in found.evidence] == [("Rehearsal", "missing"), ("Game day bad-release", "proved")]
 
 
@@ -117,7 +117,7 @@ async def test_a_short_fault_is_no_half_an_hour(
     a_game_day(tmp_path, "provider-outage", fault_ended=lasted)
     found = await recovery.answer(sources(tmp_path))
     assert found.state == state
-    assert ("lasted 40 s" in found.evidence[-1].value) == (state == "gaps")
+    assert ("lasted 39.6 s" in found.evidence[-1].value) == (state == "gaps")
 
 
 async def test_a_game_day_that_is_being_played_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
