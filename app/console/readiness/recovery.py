@@ -17,7 +17,6 @@ QUESTION = "If a model provider fails for half an hour at peak, how many of our 
 COMMAND = "make outage"
 PAGE = "provider-outage.md"
 HALF_AN_HOUR = 1800.0  # seconds
-FASTER = "time-scaled"
 SCENARIOS = ("provider-outage", "rate-limit-storm", "slow-first-token", "malformed-output")
 
 
@@ -78,7 +77,6 @@ def _length(sources: Sources) -> list[Evidence]:
     longest = max((one.fault_ended for one in sources.gamedays(*SCENARIOS) if one.fault_ended), default=None)
     if longest is None or longest >= HALF_AN_HOUR:
         return []
-    value = (
-        f"the longest fault that was rehearsed here lasted {formats.seconds(longest)}: {COMMAND} rehearses half an hour, {FASTER}"
-    )
+    lasted = f"the longest fault that was rehearsed here lasted {formats.seconds(longest)}"
+    value = f"{lasted}: {COMMAND} rehearses half an hour, time-scaled"
     return [Evidence(name="Half an hour at peak", value=value, state="gaps", command=COMMAND)]
