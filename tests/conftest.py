@@ -43,7 +43,7 @@ hypothesis_settings.load_profile("octant")
 
 __all__ = ["octant"]  # for the tests that run operators' commands
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 60.0
+START_SECONDS = 240.0
 # As a first start of the service: the live release, and before it one for a rollback.
 RELEASES = first_releases(load(releases_dir=ROOT / "releases"))
 LIVE_RELEASE = RELEASES[-1]

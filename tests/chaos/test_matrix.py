@@ -14,7 +14,7 @@ from staging import Played, environment, faults, play_all, set_up
 
 from app.stack.embedded import embedded_valkey
 
-pytestmark = pytest.mark.timeout(400)  # the first test plays every cell twice
+pytestmark = pytest.mark.timeout(900)  # the first test plays every cell twice
 
 Results = Mapping[Cell, Played]
 

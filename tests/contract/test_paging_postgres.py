@@ -539,7 +539,7 @@ async def test_an_incident_that_cannot_be_opened_does_not_keep_the_page_back(mad
         assert isinstance(opened[0]["at"], datetime)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 async def test_a_process_killed_while_it_sends_pages_exactly_once_more(
     clean: AsyncEngine, database_url: str, made: Made, pager: Pager, tmp_path: Path
 ) -> None:

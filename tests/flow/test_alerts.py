@@ -53,7 +53,7 @@ SHORT_DEADLINE = {"octant-deadline-ms": "2000"}  # callers who do not wait for a
 TOKEN = "made-up-token"
 PATIENCE = 90.0  # seconds for each wait
 
-pytestmark = pytest.mark.timeout(400)  # three programs are started, and the waits take half a minute
+pytestmark = pytest.mark.timeout(900)  # three programs are started, and the waits take half a minute
 
 
 class Receiver:

@@ -70,7 +70,7 @@ class Traffic:
         self._over.set()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_a_planted_bad_release_is_stopped_by_its_evidence_after_few_users(
     http: aiohttp.ClientSession, env: dict[str, str], simulator: Simulator
 ) -> None:

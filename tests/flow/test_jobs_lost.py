@@ -18,7 +18,7 @@ JOB = {"path": "/v1/chat/completions", "body": {"model": "smart", "messages": [{
 BESIDE = {"path": "/v1/extract", "body": {"text": "Please call me back.", "user": "ada"}}
 
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")

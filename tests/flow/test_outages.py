@@ -30,7 +30,7 @@ from app.migrations import upgrade
 from app.settings import DEVELOPMENT_SECRET
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 
-pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(300)]  # two engines, a service, and outages that last
+pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]  # two engines, a service, and outages that last
 
 CHAT = "/v1/chat/completions"
 ASK = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}

@@ -130,7 +130,7 @@ async def deploy(folder: Path, name: str) -> None:
     await eventually(done, 120)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_code_goes_back_under_traffic_without_a_failed_call(
     http: aiohttp.ClientSession, env: dict[str, str], folder: Path, simulator: Simulator
 ) -> None:
@@ -171,7 +171,7 @@ async def test_the_history_knows_what_ran_and_a_second_rollback_does_not_go_fort
     assert "No earlier code ran here" in again.stderr
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(900)
 async def test_code_that_does_not_start_is_not_gone_to_and_the_other_goes_on(
     http: aiohttp.ClientSession, env: dict[str, str], folder: Path
 ) -> None:
@@ -210,7 +210,7 @@ async def rehearsed(settings: Settings, env: dict[str, str]) -> Rehearsal:
     return await rehearsal.rehearse(settings, url=url, workers=WORKERS, environment="tests", tell=lambda _: None, run=inside(env))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_a_rehearsal_times_every_way_back_and_leaves_everything_as_it_was(
     http: aiohttp.ClientSession, env: dict[str, str], settings: Settings
 ) -> None:

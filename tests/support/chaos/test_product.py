@@ -22,7 +22,7 @@ from app.stack.embedded import embedded_valkey
 from evals.chain import newest
 from evals.suites.support.suite import SUITE
 
-pytestmark = pytest.mark.timeout(240)  # the first test sets a service up
+pytestmark = pytest.mark.timeout(900)  # the first test sets a service up
 
 FIRST = {"answer": "claude-sonnet-5-5", "stream": "claude-sonnet-5-5", "ticket": "gpt-6-luna"}
 QUESTION = {"question": "How long does standard shipping take?", "user": "ada"}

@@ -106,7 +106,7 @@ def _table(name: str, threshold: Threshold) -> str:
     return f"[{name}]\nleast = {threshold.least}\ngoal = {threshold.goal}\nmetric = {json.dumps(threshold.metric)}\n"
 
 
-@pytest.mark.timeout(320)
+@pytest.mark.timeout(900)
 def test_the_service_as_it_is_passes_and_the_report_says_what_answered(
     service_url: str, api_key: str, simulator: Simulator, tmp_path: Path
 ) -> None:

