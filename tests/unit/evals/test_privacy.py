@@ -1,0 +1,16 @@
+"""What is public is no finding in a case or an answer, however long the public text is (S5)."""
+
+import pytest
+
+from app.security.redaction import redactor
+from evals import privacy
+
+
+def test_a_public_address_at_the_end_of_a_long_text_is_no_finding_on_a_slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redactor, "PATIENCE", 0.02)  # seconds of CPU: this machine is quick enough for the whole otherwise
+    public = "\n\n".join(
+        [*(f"Article {n} has its own address: desk{n}@shop.example." for n in range(8000)), "press@shop.example"]
+    )
+    privacy._found_in.cache_clear()
+    assert privacy.personal("Write to press@shop.example.", public) == []
+    assert privacy.personal("Write to ada@home.example.org.", public) == ["email"]
