@@ -144,6 +144,28 @@ def test_every_page_is_reached_and_used_by_keyboard(browser: Browser, service_ur
         page.wait_for_url("**/console/budgets")
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.usefixtures("traffic")
+def test_the_table_of_calls_is_on_the_first_screen_however_they_are_filtered(
+    browser: Browser, service_url: str, key: str, width: str
+) -> None:
+    """Opened, the further filters use the width; on a phone they are one column."""
+    with opened(browser, service_url, key, width) as (_, page):
+        page.goto("/console/calls?range=1h&tenant=acme&needed_model=true&min_latency_ms=0")
+        top = page.locator("table.calls tbody tr").first.bounding_box()
+        assert top is not None
+        assert top["y"] + top["height"] < WIDTHS[width][1]
+        if width == "phone":
+            page.click("button[data-unfold=filters]")
+        page.click("text=More filters")
+        boxes = [box for one in page.locator("form.filters details label").all() if (box := one.bounding_box())]
+        columns = {round(box["x"]) for box in boxes}
+        assert len(boxes) > 10
+        assert len(columns) == 1 if width == "phone" else len(columns) >= 6
+        page.get_by_role("link", name="Remove the filter Tenant: acme").click()
+        page.wait_for_url("**/console/calls?range=1h&needed_model=true&min_latency_ms=0")
+
+
 def to(page: Page, words: str) -> None:
     """Tab to the element that begins with these words."""
     for _ in range(200):

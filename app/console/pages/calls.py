@@ -30,6 +30,7 @@ NOT_FIELDS = {"sort", "ascending", "after", "since", "until"}
 
 
 @dataclass(frozen=True, slots=True)
+_GONE_WITH = {"text": {"runbook": None}}  # the offer to search the runbook is for these words
 class Found:
     """One page of rows, and the total over all pages."""
 
@@ -50,6 +51,20 @@ class Field:
 def router(console: Console) -> APIRouter:
     """The routes."""
     made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
+    @property
+    def words(self) -> str:
+        """Its value as the form shows it."""
+        return dict(self.options).get(self.value, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A filter that is applied. ``without``: the same page without it."""
+
+    label: str
+    words: str
+    without: str
+
 
     @made.get("/calls")
     async def page(request: Request) -> Response:
@@ -70,8 +85,7 @@ def router(console: Console) -> APIRouter:
         return console.page(
             request, "calls.html", CALLS, range=range_, known=known, found=known.value, problem=problem, wanted=wanted,
             shown=shown, tail=query.get("tail") == "1" and range_.live, fields=fields, more=_more(known.value, wanted),
-            filtered=any(one.value for _, one in fields),
-            folded=not any(one.value for first, one in fields if not first), command=_command(query, range_),
+            chips=chips_of(fields, shown), command=_command(query, range_),
             words=searched_for(nothing) if nothing else _words(known.value, range_), nothing=nothing,
             runbook_command=f"octant runbook {shlex.quote(nothing)}",
             running=await _running(console),
@@ -235,3 +249,12 @@ def _command(query: dict[str, str], range_: Range) -> str:
     for prefix, option in (("min_", "--at-least"), ("max_", "--at-most")):
         options += [f"{option} {bound}" for bound in _bounds(query, prefix)]
     return " ".join(["octant calls", range_.options, *filter(None, options)])
+def chips_of(fields: Sequence[tuple[bool, Field]], shown: dict[str, str]) -> list[Chip]:
+    """The filters that are applied, in the form's order. ``shown``: the address's query."""
+    return [
+        Chip(one.label, one.words, link("/console/calls", {**shown, one.name: None, **_GONE_WITH.get(one.name, {})}))
+        for _, one in fields
+        if one.value
+    ]
+
+

@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import AsyncIterator
 from html import unescape
+from urllib.parse import parse_qsl, urlencode
 
 import aiohttp
 import pytest
@@ -249,6 +250,25 @@ async def test_a_wrong_address_says_why_and_shows_the_page(operator: Person, que
     answer = await operator.get(f"/console/calls?{query}")
     assert answer.status == status
     assert words in answer.words
+
+
+async def test_each_applied_filter_is_a_chip_that_takes_it_away(operator: Person) -> None:
+    """The further filters stay folded, whichever of them are applied."""
+    applied = {
+        "tenant": "acme", "failed": "false", "needed_model": "true", "tried": "anthropic", "min_latency_ms": "0", "text": "hello",
+        "runbook": "hello",
+    }  # fmt: skip
+    shown = await operator.get("/console/calls?" + urlencode({"range": "1h", **applied}))
+    assert "<details open" not in shown.text
+    ways = re.findall(r'<a class="chip" href="([^"]+)" aria-label="Remove the filter ([^"]+)"', shown.text)
+    assert [unescape(words) for _, words in ways] == [
+        "Text: hello", "Tenant: acme", "Failed: answered", "Needed model: yes", "Tried: anthropic", "Latency, ms, least: 0",
+    ]  # fmt: skip
+    for way, words in ways:
+        left = dict(parse_qsl(unescape(way).partition("?")[2]))
+        gone = {"text", "runbook"} if words.startswith("Text") else applied.keys() - left.keys()
+        assert len(gone) == 1 or gone == {"text", "runbook"}
+        assert left == {"range": "1h", **{name: value for name, value in applied.items() if name not in gone}}
 
 
 async def test_one_search_box_finds_a_call_by_any_of_its_ids(http: aiohttp.ClientSession, operator: Person) -> None:
