@@ -144,6 +144,52 @@ def test_every_page_is_reached_and_used_by_keyboard(browser: Browser, service_ur
         page.wait_for_url("**/console/budgets")
 
 
+MEASURES = """
+() => {
+  const seen = (one) =>
+    one.checkVisibility({visibilityProperty: true}) && one.getClientRects().length && !one.closest(".hidden, .skip");
+  const words = (one) => `${one.tagName} ${(one.textContent || one.name || "").trim().slice(0, 40)}`;
+  const inText = (one) => { // a link in a sentence is as high as its line
+    let block = one.parentElement;
+    while (getComputedStyle(block).display === "inline") block = block.parentElement;
+    const others = block.textContent.replace(one.textContent, "");
+    return one.tagName === "A" && getComputedStyle(one).display === "inline" && /[a-z]{2}/i.test(others);
+  };
+  const low = [...document.querySelectorAll("a, button, summary, input:not([type=hidden]), select")]
+    .filter((one) => seen(one) && !inText(one) && one.getBoundingClientRect().height < 23.99)
+    .map((one) => `low: ${words(one)} ${one.getBoundingClientRect().height}`);
+  const cut = [...document.querySelectorAll("main *")]
+    .filter((one) => seen(one) && !one.children.length && !one.closest("svg, select, pre"))
+    .filter((one) => /^-?\\$[\\d.,]+[kMG]?$/.test(one.textContent.trim()))
+    .filter((one) => one.getBoundingClientRect().right > innerWidth || one.scrollWidth > one.clientWidth + 1)
+    .map((one) => `cut: ${one.textContent.trim()} of ${words(one.closest("tr, dl, p, li") || one)}`);
+  const silent = [...document.querySelectorAll(".wide")]
+    .filter((one) => seen(one) && one.scrollWidth > one.clientWidth + 1)
+    .filter((one) => one.tabIndex !== 0 || !getComputedStyle(one).backgroundAttachment.includes("local"))
+    .map((one) => `scrolls without a hint: ${one.getAttribute("aria-label")}`);
+  return [...low, ...(innerWidth < 600 ? [...cut, ...silent] : [])];
+}
+"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.usefixtures("traffic")
+def test_targets_are_24_px_high_and_a_phone_hides_no_cost_and_no_scrolling(
+    browser: Browser, service_url: str, key: str, width: str
+) -> None:
+    """WCAG 2.2, 2.5.8: a target of 24 pixels; a link within a sentence is excepted."""
+    problems = []
+    with opened(browser, service_url, key, width, bypass_csp=True) as (_, page):
+        page.goto("/console/calls?range=1h")
+        trace = page.locator("[data-row] a").first.get_attribute("href") or ""
+        more = ["/console/calls?range=1h&tenant=acme", "/console/runbook/provider-outage", "/console/runbook?q=answers+are+slow"]
+        for path in [*(one.path for one in PAGES), *more, trace]:
+            page.goto(path)
+            page.wait_for_load_state("load")
+            problems += [f"{path}: {one}" for one in page.evaluate(MEASURES)]
+    assert problems == []
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.usefixtures("traffic")
 def test_the_table_of_calls_is_on_the_first_screen_however_they_are_filtered(

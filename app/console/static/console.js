@@ -146,7 +146,26 @@ function alone(values) { // places of values without a neighbour: no line shows 
 }
 function drawAll() { $$("[data-chart]").forEach(draw); }
 
+// On a phone a table of four columns or more is a list of labels and values; tables with a form of their own for phones stay.
+const OWN_FORM = ".calls, .cards, .fit, .threats, .beside, .month, .waterfall";
+function label(root) {
+  for (const table of $$(".sheet table", root)) {
+    const heads = [...(table.tHead?.rows[0]?.cells || table.closest(".wide").querySelector("thead tr")?.cells || [])].map((head) => head.textContent.trim());
+    const stacked = heads.length > 3 && !table.matches(OWN_FORM);
+    if (!stacked && !table.matches(".waterfall")) continue;
+    table.classList.toggle("stacked", stacked);
+    for (const row of $$("tbody tr, tfoot tr", table)) {
+      let column = 0;
+      for (const cell of row.cells) {
+        if (column && heads[column]) cell.dataset.label = heads[column];
+        column += cell.colSpan;
+      }
+    }
+  }
+}
+
 function prepare(root) {
+  label(root);
   showTimes(root); showMoments(root);
   for (const element of plots.keys()) if (!element.isConnected) { plots.get(element).destroy(); plots.delete(element); }
   $$("[data-chart]", root).forEach(draw);
@@ -235,3 +254,4 @@ if (location.hash) for (const one of $$("[data-back]")) { // a sign-in leads bac
   if (one.tagName === "A") { const way = new URL(one.href); way.searchParams.set("to", way.searchParams.get("to") + location.hash); one.href = way; }
   else one.value += location.hash;
 }
+if (narrow.matches && $("#search")) $("#search").placeholder = "Search"; // more words are cut there
