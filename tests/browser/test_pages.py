@@ -212,6 +212,19 @@ def test_the_table_of_calls_is_on_the_first_screen_however_they_are_filtered(
         page.wait_for_url("**/console/calls?range=1h&needed_model=true&min_latency_ms=0")
 
 
+@pytest.mark.usefixtures("traffic")
+def test_a_call_opens_with_its_title_waterfall_question_and_answer(browser: Browser, service_url: str, key: str) -> None:
+    with opened(browser, service_url, key) as (_, page):
+        page.goto("/console/calls?range=1h&text=again")
+        page.locator("[data-row] a").first.click()
+        page.wait_for_url("**/console/traces/*")
+        for part in ("h1", "table.waterfall", "table.waterfall tfoot", ".said.asked", ".said.answer-text"):
+            box = page.locator(part).first.bounding_box()
+            assert box is not None, part
+            assert 0 <= box["y"] < WIDTHS["desktop"][1], part
+        assert page.inner_text(".said.asked blockquote").strip() == "hello again"
+
+
 def to(page: Page, words: str) -> None:
     """Tab to the element that begins with these words."""
     for _ in range(200):
@@ -233,6 +246,8 @@ def test_an_action_is_done_and_taken_back_by_keyboard_alone(browser: Browser, se
         page.keyboard.press("Enter")
         page.wait_for_url("**/console/traces/*")
         assert "the end of it" not in page.inner_text("main")
+        to(page, "Prompt, redacted, whole")
+        page.keyboard.press("Enter")
         to(page, "Show the other")
         page.keyboard.press("Enter")
         page.locator("pre", has_text="the end of it").wait_for()

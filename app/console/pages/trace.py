@@ -1,7 +1,7 @@
 """One trace: each call with its attempts on a time axis, with money and tokens, and the redacted texts."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from app.console import formats
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.known import Known
 from app.console.navigation import CALLS
+from app.console.said import Said, said_of
 from app.domain.errors import NotFound
 
 MOST_CALLS = 1000
@@ -28,6 +29,7 @@ SHORT = 4000  # characters of a text that come with the page; the rest on a clic
 LONGEST_TEXT = 50 * SHORT  # a longer one is not laid out in lines before the click
 MOMENT = timedelta(microseconds=1)
 Row = dict[str, Any]
+FACTS = ("request_id", "tenant", "user", "key_id", "release", "prompt", "prompt_version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class Bar:
     """One line of the waterfall: milliseconds since the trace began, and per cent of its length.
 
     ``kind``: edge, retrieval, tool, call or attempt. ``own``: the parts of a call that no attempt covers. ``first``: where the
-    first token came, empty where that is not known.
+    first token came, empty where that is not known. ``call``: of a call its id. ``opens``: where its record stands on the page.
+    ``part``: its tokens and cost are within those of the call above it.
     """
 
     label: str
@@ -50,6 +53,8 @@ class Bar:
     output: int = 0
     cost: int | None = None
     call: str = ""
+    opens: str = ""
+    part: bool = False
     own: Sequence[tuple[str, str]] = ()
 
     @property
@@ -77,14 +82,19 @@ def router(console: Console) -> APIRouter:
         calls: list[Row] = known.value or []
         if not calls and not known.away:
             raise NotFound("No call has this trace. Records are written within two seconds, and kept for a month.")
-        bars, shown = bars_of(calls), shown_of(calls, request.query_params.get("call", ""))
+        wanted = request.query_params.get("call", "")
+        shown = shown_of(calls, wanted)
         texts = await console.known.read(("texts", trace_id, shown[0]["id"] if shown else ""), _texts(console, shown))
+        stored = texts.value or {}
+        said = {number: of.said for number, of in stored.items()}
+        bars = opened(bars_of(calls), {number for number, one in said.items() if one.tools})
         marked = await console.known.read(("marks", trace_id), marks_of(console.parts.engine, [row["id"] for row in shown]))
         return console.page(
             request, "trace.html", CALLS, title="Trace", known=known, marks=marked.value or {},
             calls=shown, chosen=len(shown) < len(calls), trace_id=trace_id,
             chunks=[bars[first : first + CHUNK] for first in range(0, len(bars), CHUNK)],
-            texts=texts.value or {},
+            texts={number: of.sides for number, of in stored.items()}, said=said, facts=facts_of(shown), wanted=wanted,
+            total=total_of(calls),
             account=account_of(calls), accounts={row["id"]: of_call(row) for row in shown},
             words=_words(known), kind=_kind(calls), around=await _around(console, calls),
         )  # fmt: skip
@@ -104,9 +114,12 @@ async def _calls(console: Console, trace_id: str) -> list[Row]:
     return await calls_of_trace(console.parts.engine, trace_id, MOST_CALLS)
 
 
-async def _texts(console: Console, calls: Sequence[Row]) -> Mapping[str, Mapping[str, "Text"]]:
+async def _texts(console: Console, calls: Sequence[Row]) -> Mapping[str, "Texts"]:
     found = await texts_of(console.parts.engine, calls, LONGEST_TEXT)
-    return {number: {side: text_of(*text) for side, text in sides.items()} for number, sides in found.items()}
+    return {
+        number: Texts(said_of(*(text for text, _ in sides.values())), {side: text_of(*text) for side, text in sides.items()})
+        for number, sides in found.items()
+    }
 
 
 async def _around(console: Console, calls: Sequence[Row]) -> Mapping[str, Row]:
@@ -133,6 +146,38 @@ def shown_of(calls: Sequence[Row], chosen: str) -> Sequence[Row]:
     return [next((row for row in calls if row["id"] == chosen), next(failed, calls[-1]))]
 
 
+def facts_of(calls: Sequence[Row]) -> Mapping[str, Any]:
+    """The facts that all these calls share; the page says them once."""
+    return {name: calls[0][name] for name in FACTS if calls and all(row[name] == calls[0][name] for row in calls)}
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The sum over the calls of a trace. Attempts are parts of their calls and are not added."""
+
+    input: int
+    output: int
+    cost: int
+
+
+def total_of(calls: Sequence[Row]) -> Total:
+    """Add up tokens and money, each call once."""
+    return Total(
+        sum(map(input_of, calls)), sum(row["output_tokens"] for row in calls), sum(row["cost"] for row in calls)
+    )  # fmt: skip
+
+
+def opened(bars: Sequence[Bar], with_tools: Collection[str]) -> list[Bar]:
+    """The bars, each tool with the place of its record. The call after a tool got its result, so that call's record holds it."""
+    found, following = list[Bar](), ""
+    for bar in reversed(bars):
+        if bar.kind == "call":
+            following = bar.call
+        leads = bar.kind == "tool" and following in with_tools
+        found.append(replace(bar, opens=f"tools-{following}") if leads else bar)
+    return found[::-1]
+
+
 def bars_of(calls: Sequence[Row]) -> list[Bar]:
     """The waterfall: edge, retrieval, tools, calls and attempts."""
     spans = spans_of(calls)
@@ -151,7 +196,16 @@ def _bar(span: Span, whole: float) -> Bar:
     first = f"{(span.start + row['ttft_ms']) * share:.2f}" if row["ttft_ms"] is not None else ""
     call = row["id"] if span.kind == "call" else ""
     own = [(f"{begin * share:.2f}", f"{length * share:.2f}") for begin, length in span.own]
-    return replace(bar, first=first, cost=row["cost"], call=call, input=input_of(row), output=row["output_tokens"], own=own)
+    return replace(
+        bar,
+        first=first,
+        cost=row["cost"],
+        call=call,
+        part=span.kind == "attempt",
+        input=input_of(row),
+        output=row["output_tokens"],
+        own=own,
+    )
 
 
 def of_call(row: Row) -> Account:
@@ -189,6 +243,14 @@ class Text:
 
     text: str
     more: int
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts of a call: as people read them, and both sides of the record."""
+
+    said: Said
+    sides: Mapping[str, Text]
 
 
 def text_of(stored: str, length: int) -> Text:

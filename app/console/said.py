@@ -1,0 +1,90 @@
+"""Question, answer and tools of a recorded call as readable text, out of the JSON that is stored."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+SHORT = 2000  # characters of a question, an answer or a tool's result; the whole JSON stands below
+# A product fences its user's words (`security.guard.fence`); the label of the fence around them, newest first.
+_FENCED = re.compile(r"<(question|message|customer_message)(?: [^<>\n]*)?>\n(.*?)\n</\1>", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool that ran before the call. ``arguments`` as the model wrote them; ``result`` as the model got it."""
+
+    name: str
+    arguments: str
+    result: str
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """``question``: the user's last words. ``answer``: the text of the answer. ``wants``: tools that the answer calls."""
+
+    question: str = ""
+    answer: str = ""
+    wants: Sequence[str] = ()
+    tools: Sequence[Tool] = ()
+
+
+def said_of(request: str, response: str) -> Said:
+    """Read both stored texts. One that is cut or of another form says nothing."""
+    messages, parts = _list(_read(request), "messages"), _list(_read(response), "parts")
+    question = ""
+    used, results = list[dict[str, Any]](), list[dict[str, Any]]()
+    for message in filter(_is_object, messages):
+        spoken = [part for part in _list(message, "parts") if isinstance(part, dict)]
+        if message.get("role") == "user" and (text := _text(spoken)):
+            question, used, results = text, [], []
+        used += [part for part in spoken if "tool_use" in part]
+        results += [part for part in spoken if "tool_result" in part]
+    tools = [
+        Tool(
+            str(use["tool_use"]),
+            _cut(str(use.get("arguments", ""))),
+            _cut(_text(_list(got, "tool_result"))),
+            got.get("is_error") is True,
+        )
+        for use, got in zip(used, results, strict=False)
+    ]
+    wants = [
+        f"{part['tool_use']} {part.get('arguments', '')}".strip()
+        for part in parts
+        if isinstance(part, dict) and "tool_use" in part
+    ]
+    return Said(_cut(_users_own(question)), _cut(_text(parts)), wants, tools)
+
+
+def _read(stored: str) -> Any:  # noqa: ANN401 - any JSON
+    try:
+        return json.loads(stored)
+    except ValueError:
+        return None
+
+
+def _is_object(value: Any) -> bool:  # noqa: ANN401 - any JSON
+    return isinstance(value, dict)
+
+
+def _list(value: Any, name: str) -> list[Any]:  # noqa: ANN401 - any JSON
+    found = value.get(name) if isinstance(value, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def _text(parts: Sequence[Any]) -> str:
+    texts = [part.get("text") or part.get("refusal") for part in parts if isinstance(part, dict)]
+    return "\n".join(text for text in texts if isinstance(text, str)).strip()
+
+
+def _users_own(text: str) -> str:
+    """The user's words without the product's around them."""
+    found = list(_FENCED.finditer(text))
+    return found[-1][2].strip() if found else text
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHORT else f"{text[:SHORT]}…"
