@@ -28,7 +28,7 @@ from app.audit.query import input_of
 from app.console import formats
 from app.console.assets import asset
 from app.console.known import LastKnown
-from app.console.navigation import PAGES, Page
+from app.console.navigation import PAGES, Page, places
 from app.console.oidc.begun import Seal
 from app.console.parts import ConsoleParts
 from app.console.ranges import PRESETS
@@ -73,6 +73,7 @@ class Console:
         """Write a page. ``values`` are the template's own."""
         session: Session | None = request.scope.get(SESSION)
         shared = {
+            "places": places(self.parts.providers, may_act=session.may_act) if session else (),
             "page": page, "pages": PAGES, "title": title or (page.title if page else "Octant"), "session": session,
             "request": request,
             "environment": self.parts.environment, "version": __version__, "now": datetime.now(UTC), "presets": PRESETS,

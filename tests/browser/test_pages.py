@@ -225,6 +225,27 @@ def test_a_call_opens_with_its_title_waterfall_question_and_answer(browser: Brow
         assert page.inner_text(".said.asked blockquote").strip() == "hello again"
 
 
+@pytest.mark.usefixtures("traffic")
+def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, service_url: str, key: str) -> None:
+    wanted = {
+        "rollback": "/console/do/rollback", "cost": "/console/budgets", "tour": "/console/tour",
+        "stop provider anthropic": "/console/do/kill-provider?name=anthropic", "pager": "/console/oncall",
+    }  # fmt: skip
+    with opened(browser, service_url, key) as (_, page):
+        for words, path in wanted.items():
+            page.goto("/console/security")
+            page.keyboard.press("Control+k")
+            page.keyboard.type(words)
+            page.keyboard.press("Enter")
+            page.wait_for_url(f"**{path}")
+        before = page.evaluate("document.documentElement.dataset.theme")
+        page.keyboard.press("Control+k")
+        page.keyboard.type("theme")
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.documentElement.dataset.theme") not in (None, before)
+        assert not page.locator("#palette").is_visible()
+
+
 def to(page: Page, words: str) -> None:
     """Tab to the element that begins with these words."""
     for _ in range(200):

@@ -1,8 +1,10 @@
 """Calls: every filter of `octant calls` in the address, rows and their total from the same conditions, and a live tail."""
 
+import asyncio
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, get_args
 
 from fastapi import APIRouter
@@ -15,9 +17,11 @@ from app.budget.under_way import UnderWay, under_way
 from app.console import formats, live
 from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.known import Known
-from app.console.navigation import CALLS
-from app.console.ranges import Range, range_of
+from app.console.navigation import CALLS, PAGES, Page
+from app.console.ranges import PRESETS, Range, range_of
 from app.domain.errors import InvalidRequest
+from app.oncall.runbook.pages import read
+from app.oncall.runbook.search import SURE, find, tokens
 
 PAGE = 50
 FIRST = ("text", "tenant", "user", "outcome", "provider", "model", "feature", "release")  # the rest is folded
@@ -26,11 +30,11 @@ CHOICES = {
     "failed": ("failed", "answered"), "needed_model": ("yes", "no: replayed, or without evidence"),
     "stream": ("streams", "whole answers"),
 }  # fmt: skip
+_GONE_WITH = {"text": {"runbook": None}}  # the offer to search the runbook is for these words
 NOT_FIELDS = {"sort", "ascending", "after", "since", "until"}
 
 
 @dataclass(frozen=True, slots=True)
-_GONE_WITH = {"text": {"runbook": None}}  # the offer to search the runbook is for these words
 class Found:
     """One page of rows, and the total over all pages."""
 
@@ -47,10 +51,6 @@ class Field:
     value: str
     options: tuple[tuple[str, str], ...] = ()
 
-
-def router(console: Console) -> APIRouter:
-    """The routes."""
-    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
     @property
     def words(self) -> str:
         """Its value as the form shows it."""
@@ -65,6 +65,10 @@ class Chip:
     words: str
     without: str
 
+
+def router(console: Console) -> APIRouter:
+    """The routes."""
+    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
 
     @made.get("/calls")
     async def page(request: Request) -> Response:
@@ -117,26 +121,58 @@ class Chip:
 
 
 async def way_of(console: Console, words: str) -> str:
-    """Where a search leads. The id of several requests leads to the list of their calls, newest first."""
+    """Where a search leads. The id of several requests leads to the list of their calls, newest first.
+
+    What has the words as they are comes first: an id, a release, a user, a tenant, an outcome, the text of a call. Other words
+    lead to the page that they name, or to the place in the runbook that surely fits.
+    """
     if not words:
         return "/console/calls"
+    if _may_be_id(words) and (way := await _named(console, words)):
+        return way
+    by_text = link("/console/calls", {"text": words, "range": "30d", "runbook": words})
+    since = datetime.now(UTC) - PRESETS["30d"][0]
+    try:
+        if await find_calls(console.parts.engine, CallFilter(text=words, since=since, limit=1)):
+            return by_text
+    except InvalidRequest:
+        return by_text  # the page says why
+    if page := named_by(words):
+        return page.path
+    found = await asyncio.to_thread(lambda: find(read(), words))
+    return link("/console/runbook", {"q": words}) if found and found[0][0] >= SURE else by_text
+
+
+async def _named(console: Console, words: str) -> str:
+    """The way to what bears this name; empty where nothing does."""
     engine = console.parts.engine
-    if _may_be_id(words):
-        for name in ("id", "request_id", "trace_id"):
-            found = await find_calls(engine, _one(name, words))
-            if found and name == "request_id" and len(await traces_of(engine, words, 2)) > 1:
-                return link("/console/calls", {name: words, "range": "30d"})
-            if found:
-                return f"/console/traces/{found[0]['trace_id']}" + (f"#{words}" if name == "id" else "")
-        for name in ("user", "outcome"):
-            if await find_calls(engine, _one(name, words)):
-                return link("/console/calls", {name: words, "range": "30d"})
-    return link("/console/calls", {"text": words, "range": "30d", "runbook": words})
+    for name in ("id", "request_id", "trace_id"):
+        found = await find_calls(engine, _one(name, words))
+        if found and name == "request_id" and len(await traces_of(engine, words, 2)) > 1:
+            return link("/console/calls", {name: words, "range": "30d"})
+        if found:
+            return f"/console/traces/{found[0]['trace_id']}" + (f"?call={words}" if name == "id" else "")
+    if any(one.id == words for one in await console.parts.releases.listed()):
+        return f"/console/releases/{words}"
+    for name in ("user", "tenant", "outcome"):
+        if await find_calls(engine, _one(name, words)):
+            return link("/console/calls", {name: words, "range": "30d"})
+    return ""
+
+
+def named_by(words: str) -> Page | None:
+    """The page of the console that all these words name, such as “who is on call”."""
+    wanted = set(tokens(words))
+    return next((page for page in PAGES if wanted and wanted <= set(tokens(f"{page.title} {page.words}"))), None)
 
 
 def searched_for(words: str) -> str:
     """Say where the search box looked for these words in vain."""
-    ids = "the ids of requests, traces and calls, users and error codes, each as it is written, and " if _may_be_id(words) else ""
+    ids = (
+        "the ids of requests, traces and calls, releases, users, tenants and error codes, each as it is written, and "
+        if _may_be_id(words)
+        else ""
+    )
     return (
         f"No request, trace or error has “{words}”. Searched: {ids}the words of all requests and answers of the last 30 d,"
         " redacted as they are stored. A name or an address that was redacted is not found; a call appears within two seconds."
@@ -229,6 +265,15 @@ def _fields(query: dict[str, str]) -> list[tuple[bool, Field]]:
     return fields
 
 
+def chips_of(fields: Sequence[tuple[bool, Field]], shown: dict[str, str]) -> list[Chip]:
+    """The filters that are applied, in the form's order. ``shown``: the address's query."""
+    return [
+        Chip(one.label, one.words, link("/console/calls", {**shown, one.name: None, **_GONE_WITH.get(one.name, {})}))
+        for _, one in fields
+        if one.value
+    ]
+
+
 def _label(field: Searched) -> str:
     return field.name.replace("_", " ").capitalize()
 
@@ -249,12 +294,3 @@ def _command(query: dict[str, str], range_: Range) -> str:
     for prefix, option in (("min_", "--at-least"), ("max_", "--at-most")):
         options += [f"{option} {bound}" for bound in _bounds(query, prefix)]
     return " ".join(["octant calls", range_.options, *filter(None, options)])
-def chips_of(fields: Sequence[tuple[bool, Field]], shown: dict[str, str]) -> list[Chip]:
-    """The filters that are applied, in the form's order. ``shown``: the address's query."""
-    return [
-        Chip(one.label, one.words, link("/console/calls", {**shown, one.name: None, **_GONE_WITH.get(one.name, {})}))
-        for _, one in fields
-        if one.value
-    ]
-
-

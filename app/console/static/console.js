@@ -173,16 +173,23 @@ function prepare(root) {
 
 // Keys and palette.
 const palette = $("#palette"), paletteText = $("#palette-text"), paletteList = $("#palette-list");
-const places = $$("nav.side a").map((a) => ({ title: a.firstChild.textContent, about: a.dataset.about, href: a.getAttribute("href") }));
+const pages = $$("nav.side a").map((a) => ({ title: a.firstChild.textContent, about: a.dataset.about, words: a.dataset.words, href: a.getAttribute("href") }));
+const actions = pages.length ? JSON.parse(paletteList.dataset.places) : [];
+const has = (text, words) => words.every((word) => text.toLowerCase().includes(word));
+function go(item) { // to a place; the theme is switched where one is
+  if (item.dataset.name !== "theme") { location.href = item.dataset.href; return; }
+  palette.close(); switchTheme();
+}
 function fillPalette() {
-  const wanted = paletteText.value.trim().toLowerCase();
-  const found = places.filter((place) => `${place.title} ${place.about}`.toLowerCase().includes(wanted));
+  const wanted = paletteText.value.trim().toLowerCase(), words = wanted.split(/\s+/);
+  const rank = (place) => [place.title, `${place.title} ${place.words}`, `${place.title} ${place.about} ${place.words}`].findIndex((text) => has(text, words));
+  const found = (wanted ? [...actions, ...pages] : [...pages, ...actions]).map((place) => [rank(place), place]).filter(([at]) => at >= 0).sort((a, b) => a[0] - b[0]).map(([, place]) => place);
   if (wanted) found.push({ title: `Search “${paletteText.value.trim()}”`, about: "", href: `/console/search?q=${encodeURIComponent(paletteText.value.trim())}` });
   paletteList.replaceChildren(...found.map((place, index) => {
     const item = document.createElement("li");
-    item.id = `palette-${index}`; item.setAttribute("role", "option"); item.setAttribute("aria-selected", String(index === 0)); item.dataset.href = place.href;
+    item.id = `palette-${index}`; item.setAttribute("role", "option"); item.setAttribute("aria-selected", String(index === 0)); item.dataset.href = place.href; item.dataset.name = place.name || "";
     const about = document.createElement("span"); about.textContent = place.about; item.append(place.title, about);
-    item.addEventListener("click", () => { location.href = place.href; });
+    item.addEventListener("click", () => go(item));
     return item;
   }));
   mark(0);
@@ -198,7 +205,7 @@ paletteText?.addEventListener("input", fillPalette);
 paletteText?.addEventListener("keydown", (event) => {
   const items = [...paletteList.children], at = items.findIndex((item) => item.getAttribute("aria-selected") === "true");
   if (event.key === "ArrowDown" || event.key === "ArrowUp") { event.preventDefault(); mark((at + (event.key === "ArrowDown" ? 1 : -1) + items.length) % items.length); }
-  if (event.key === "Enter") { event.preventDefault(); if (items[at]) location.href = items[at].dataset.href; }
+  if (event.key === "Enter") { event.preventDefault(); if (items[at]) go(items[at]); }
 });
 function row(step) {
   const rows = $$("[data-row]");
@@ -208,9 +215,15 @@ function row(step) {
   rows[at]?.classList.remove("chosen");
   next.classList.add("chosen"); next.scrollIntoView({ block: "nearest" }); $("a", next)?.focus();
 }
+function switchTheme() {
+  const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  document.documentElement.dataset.theme = dark ? "light" : "dark";
+  localStorage.setItem("theme", document.documentElement.dataset.theme);
+  drawAll();
+}
 let waiting = 0;
 addEventListener("keydown", (event) => {
-  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k" && places.length) { event.preventDefault(); openPalette(); return; }
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k" && pages.length) { event.preventDefault(); openPalette(); return; }
   if (event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
   if (/^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) { if (event.key === "Escape") event.target.blur(); return; }
   if (Date.now() - waiting < 1500) { waiting = 0; const link = $(`nav.side a[data-key="${CSS.escape(event.key)}"]`); if (link) { event.preventDefault(); link.click(); return; } }
@@ -235,17 +248,13 @@ document.addEventListener("click", (event) => {
   if ("unfold" in button.dataset) button.setAttribute("aria-expanded", $(`#${button.dataset.unfold}`).classList.toggle("unfolded"));
   if ("whole" in button.dataset) showWhole(button);
   if ("openPalette" in button.dataset) openPalette();
-  if ("themeSwitch" in button.dataset) {
-    const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    document.documentElement.dataset.theme = dark ? "light" : "dark";
-    localStorage.setItem("theme", document.documentElement.dataset.theme);
-    drawAll();
-  }
+  if ("themeSwitch" in button.dataset) switchTheme();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 let resizing;
 addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(drawAll, 150); });
 setInterval(() => $$("time[data-ago]").forEach((one) => { one.textContent = ago(new Date(one.dateTime)); }), 5000);
+if (narrow.matches && $("#search")) $("#search").placeholder = "Search"; // more words are cut there
 $$("[data-zone]").forEach((one) => { one.textContent = zone; });
 prepare(document);
 $("nav.side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
@@ -254,4 +263,3 @@ if (location.hash) for (const one of $$("[data-back]")) { // a sign-in leads bac
   if (one.tagName === "A") { const way = new URL(one.href); way.searchParams.set("to", way.searchParams.get("to") + location.hash); one.href = way; }
   else one.value += location.hash;
 }
-if (narrow.matches && $("#search")) $("#search").placeholder = "Search"; // more words are cut there

@@ -17,6 +17,7 @@ from app.oncall.runbook.pages import FORM, GENERATED, Page, Section
 TITLE, WORDS, ALERT, SYMPTOM, TEXT = 4.0, 5.0, 12.0, 3.0, 0.5
 SATURATION = 4.0  # a word that stands everywhere in a topic counts no more than so many times
 EXACT = 1_000.0  # above every sum of words
+SURE = 1.5  # the least score of a place that the words surely lead to; titles of public incidents have 1.9 and more
 NEAR = 0.8  # likeness at which a word that no topic has is taken for a slip of the finger
 MANUAL = "How a page is written"
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from client import eventually, post, session
-from conftest import octant
+from conftest import LIVE_RELEASE, octant
 from records import a_record
 from signed_in import COOKIE, Person, person, signed_in
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -286,7 +286,13 @@ async def test_one_search_box_finds_a_call_by_any_of_its_ids(http: aiohttp.Clien
     await eventually(found)
     assert await way(answer.headers["x-request-id"]) == f"/console/traces/{trace}"
     assert await way(user) == f"/console/calls?user={user}&range=30d"
-    assert (await way("provider refuses everything")).startswith("/console/calls?text=provider+refuses+everything")
+    assert await way("tenant acme") == "/console/budgets"
+    assert await way("acme") == "/console/calls?tenant=acme&range=30d"
+    assert await way("ok") == "/console/calls?outcome=ok&range=30d"
+    assert await way(LIVE_RELEASE) == f"/console/releases/{LIVE_RELEASE}"
+    assert await way("who%20is%20on%20call") == "/console/oncall"
+    for words in ("provider times out", "openai times out", "provider refuses everything"):
+        assert await way(words) == f"/console/runbook?q={words.replace(' ', '+')}", "a page fits better than no call"
     nonsense = await operator.get(await way(f"zxqv-{trace[:6]}"))
     assert f"No request, trace or error has “zxqv-{trace[:6]}”. Searched: the ids of requests" in nonsense.words
     assert f"octant runbook zxqv-{trace[:6]}" in nonsense.words
