@@ -4,7 +4,8 @@ The text is ours, and still nothing in it is taken as HTML: markdown-it escapes 
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -18,6 +19,7 @@ from app.oncall.runbook.pages import GENERATED, Page, Section
 PATH = "/console/runbook"
 ALERTS = GENERATED.removesuffix(".md")
 _DATES = re.compile(r"\A(# [^\n]*\n\n)(?:(?:Reviewed|Rehearsed|Words): [^\n]*\n)+\n?")
+_FILE = re.compile(r"(?:runbook/)?[\w-]+\.md(?:#[\w-]+)?")
 _PAGE = re.compile(r"([\w-]+)\.md(?:#([\w-]+))?\Z|#([\w-]+)\Z")
 
 
@@ -33,14 +35,14 @@ def html_of(page: Page, pages: Sequence[Page]) -> Markup:
 
 
 def html_of_section(section: Section, page: Page, pages: Sequence[Page]) -> Markup:
-    """The text of one section."""
-    return _rendered(section.text, page, pages)
+    """The text of one section, shown by itself: a link within its page leads to the page."""
+    return _rendered(section.text, page, pages, alone=True)
 
 
-def _rendered(text: str, page: Page, pages: Sequence[Page]) -> Markup:
+def _rendered(text: str, page: Page, pages: Sequence[Page], *, alone: bool = False) -> Markup:
     markdown = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
     tokens = markdown.parse(text)
-    names = {one.name for one in pages}
+    places = _Places({one.name: one for one in [*pages, page]}, page.name if alone else "")
     alerts = {
         section.title: section.anchor for one in pages if one.name == GENERATED for section in one.sections if section.level > 1
     }
@@ -49,18 +51,40 @@ def _rendered(text: str, page: Page, pages: Sequence[Page]) -> Markup:
         if token.type == "heading_open" and token.tag in ("h2", "h3"):
             token.attrSet("id", next(anchors, ""))
         if token.type == "inline":
-            token.children = _linked(token.children or [], names, {} if page.name == GENERATED else alerts)
+            token.children = _linked(token.children or [], places, {} if page.name == GENERATED else alerts)
     return Markup(markdown.renderer.render(tokens, markdown.options, {}))  # noqa: S704 - markdown-it escapes the text
 
 
-def _linked(children: list[Token], names: Collection[str], alerts: dict[str, str]) -> list[Token]:
-    """Links to pages lead into the console, those to other files become text, and names of alerts become links."""
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where links can lead. ``own``: the page of a text that is shown elsewhere; empty for a whole page."""
+
+    pages: Mapping[str, Page]
+    own: str
+
+    def title(self, href: str) -> str:
+        """The title of the page or section at an address of the runbook; empty where it is none."""
+        found = _PAGE.match(href)
+        page = self.pages.get(f"{found[1]}.md") if found and found[1] else None
+        if page is None or found is None:
+            return ""
+        return next((one.title for one in page.sections if one.anchor == found[2]), page.title)
+
+
+def _linked(children: list[Token], places: _Places, alerts: dict[str, str]) -> list[Token]:
+    """Links to pages lead into the console, those to other files become text, and names of alerts become links.
+
+    A link that reads as the name of its file reads as the title of its page.
+    """
     found: list[Token] = []
-    inside = 0
+    inside, title = 0, ""
     for token in children:
         if token.type == "link_open":
             inside += 1
-            _point(token, names)
+            title = places.title(str(token.attrGet("href") or ""))
+            _point(token, places)
+        elif inside and title and _FILE.fullmatch(token.content):
+            token.type, token.tag, token.content = "text", "", title
         elif token.type == "link_close":
             inside -= 1
         if token.type == "code_inline" and token.content in alerts and not inside:
@@ -71,13 +95,15 @@ def _linked(children: list[Token], names: Collection[str], alerts: dict[str, str
     return found
 
 
-def _point(token: Token, names: Collection[str]) -> None:
+def _point(token: Token, places: _Places) -> None:
     """Set where a link leads."""
     href = str(token.attrGet("href") or "")
     own = _PAGE.match(href)
     if own and own[3]:
+        if places.own:
+            token.attrSet("href", address(places.own, own[3]))
         return
-    if own and f"{own[1]}.md" in names:
+    if own and f"{own[1]}.md" in places.pages:
         token.attrSet("href", address(own[1], own[2] or ""))
     elif href.startswith(("https://", "http://")):
         token.attrSet("rel", "noreferrer")

@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from fastapi import APIRouter
@@ -18,22 +18,24 @@ from app.console.readiness.answers import OLD
 from app.console.readiness.runbook import judged
 from app.console.runbook_html import address, html_of, html_of_section
 from app.domain.errors import NotFound
-from app.oncall.runbook.pages import FORM, GENERATED, LONGEST_UNREVIEWED, Page, read
-from app.oncall.runbook.search import Topic, find
+from app.oncall.runbook.pages import FORM, GENERATED, LONGEST_UNREVIEWED, Page, Section, read
+from app.oncall.runbook.search import SURE, Topic, find
 from app.oncall.runbook.twin import document
 
 LONGEST = 200  # characters of a search
 OTHERS = 7
+_COMMANDS = re.compile(r"^ *```console\n.*?^ *```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A place that a search found. ``commands``: the sections that hold some, with their texts."""
+    """A place that a search found. ``sure``: it fits well enough to say so. ``commands``: the sections that hold some."""
 
     title: str
     href: str
     symptom: str
+    sure: bool = False
     commands: Sequence[tuple[str, Markup]] = ()
 
 
@@ -46,7 +48,7 @@ def router(console: Console) -> APIRouter:
         """All pages, or those that fit the words."""
         wanted = " ".join(q.split())[:LONGEST]
         pages = await asyncio.to_thread(read)
-        found = await asyncio.to_thread(searched, pages, wanted) if wanted else []
+        found = await asyncio.to_thread(searched, pages, wanted, console.parts.providers) if wanted else []
         kind, words = answer(pages, wanted, found, datetime.now(UTC))
         incidents = sorted((page for page in pages if page.is_incident), key=lambda page: page.title)
         others = [page for page in pages if not page.is_incident]
@@ -79,17 +81,39 @@ def router(console: Console) -> APIRouter:
     return made
 
 
-def searched(pages: Sequence[Page], wanted: str) -> list[Found]:
-    """The places that fit, best first; the best with its commands."""
-    return [_found(topic, pages, whole=number == 0) for number, (_, topic) in enumerate(find(pages, wanted)[: OTHERS + 1])]
+def searched(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) -> list[Found]:
+    """The places that fit, best first; the best with its commands where it surely fits, and with the provider in the words."""
+    spoken = re.findall(r"[\w-]+", wanted.lower())
+    named = next((name for name in providers if name.lower() in spoken), "")
+    best = find(pages, wanted)[: OTHERS + 1]
+    return [
+        _found(topic, pages, sure=score >= SURE, whole=number == 0, swap=(providers, named))
+        for number, (score, topic) in enumerate(best)
+    ]
 
 
-def _found(topic: Topic, pages: Sequence[Page], *, whole: bool) -> Found:
+def _found(topic: Topic, pages: Sequence[Page], *, sure: bool, whole: bool, swap: tuple[Collection[str], str]) -> Found:
     first = topic.sections[0]
     href = address(topic.page.name, "" if first.level == 1 else first.anchor)
     symptom = topic.page.paragraph("Symptom") if first.level == 1 else ""
-    shown = [section for section in topic.sections if section.commands and section.title != FORM[-1]] if whole else []
-    return Found(topic.title, href, symptom, [(s.title, html_of_section(s, topic.page, pages)) for s in shown])
+    shown = [s for s in topic.sections if s.commands and s.title != FORM[-1]] if whole and sure else []
+    texts = [(s.title, html_of_section(for_provider(s, topic.page, *swap), topic.page, pages)) for s in shown]
+    return Found(topic.title, href, symptom, sure, texts)
+
+
+def for_provider(section: Section, page: Page, providers: Collection[str], named: str) -> Section:
+    """The section with ``named`` as the provider at fault in its commands.
+
+    A page is written with one provider at fault, the first in its commands, and another that answers meanwhile: the two change
+    places.
+    """
+    each = re.compile(rf"\b(?:{'|'.join(map(re.escape, providers))})\b") if providers else None
+    first = each.search(" ".join(_COMMANDS.findall(page.text))) if each else None
+    if each is None or first is None or not named or first[0] == named:
+        return section
+    places = {first[0]: named, named: first[0]}
+    text = _COMMANDS.sub(lambda block: each.sub(lambda name: places.get(name[0], name[0]), block[0]), section.text)
+    return replace(section, text=text)
 
 
 def plain(text: str) -> str:
@@ -116,6 +140,11 @@ def review(page: Page, today: date) -> tuple[str, str]:
 
 def answer(pages: Sequence[Page], wanted: str, found: Sequence[Found], now: datetime) -> tuple[str, str]:
     """Where the words lead; without words, how ready the pages are, as the readiness review judges them."""
+    if wanted and found and not found[0].sure:
+        return (
+            "warn",
+            f"No page surely fits “{wanted}”. The nearest are below; try an alert's name, an error's code, or a symptom.",
+        )
     if wanted and found:
         return "good", f"“{wanted}” leads to: {found[0].title}."
     if wanted:

@@ -8,7 +8,7 @@ from app.console import formats
 from app.console.gamedays import reports
 from app.console.readiness.answers import ELSEWHERE, OLD, Answer, Evidence, State, missing
 from app.console.readiness.sources import Sources
-from app.oncall.runbook.pages import Page, faults, overdue, placeholders, read
+from app.oncall.runbook.pages import GENERATED, Page, faults, overdue, placeholders, read
 
 QUESTION = "Can an engineer who did not build it mend it at night, with the runbook alone?"
 COMMAND = "make runbook"
@@ -77,10 +77,22 @@ def _reviewed(pages: list[Page], now: datetime) -> list[Evidence]:
     if not days:
         return [missing("Reviewed pages", "no page has a date of review", COMMAND)]
     late = overdue(pages, now.date())
+    without = [page.title for page in pages if not page.reviewed and page.name != GENERATED]
+    readable = sum(page.name != GENERATED for page in pages)
     value = (
-        f"{len(days)} of {len(pages)} pages, the oldest review {formats.span(timedelta(days=(now.date() - min(days)).days))} ago"
+        f"{len(days)} of {readable} pages, the oldest review {formats.span(timedelta(days=(now.date() - min(days)).days))} ago"
+        + (f"; not reviewed: {', '.join(without)}" if without else "")
+        + ("; the page of alerts is generated, and its sources are reviewed with the code" if readable < len(pages) else "")
     )
     if late:
         value = f"{formats.number(len(late), 'page')} overdue: {late[0].partition(' was ')[0]}"
     at = datetime.combine(min(days), time(0), UTC)
-    return [Evidence(name="Reviewed pages", value=value, state="stale" if late else "proved", at=at, link="/console/runbook")]
+    return [
+        Evidence(
+            name="Reviewed pages",
+            value=value,
+            state="stale" if late else "gaps" if without else "proved",
+            at=at,
+            link="/console/runbook",
+        )
+    ]

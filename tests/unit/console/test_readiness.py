@@ -284,6 +284,15 @@ def test_the_runbook_turns_with_its_rehearsals_and_reviews() -> None:
     assert runbook.judged([], NOW).state == "missing"
 
 
+def test_a_page_that_no_person_has_reviewed_is_named_and_generated_pages_do_not_count() -> None:
+    pages = [page_of(p.name, p.text.replace("Reviewed: ", "Read: ") if p.name == "keys.md" else p.text) for p in read()]
+    found = next(one for one in runbook.judged(pages, NOW).evidence if one.name == "Reviewed pages")
+    assert f"{len(pages) - 2} of {len(pages) - 1} pages" in found.value
+    assert "not reviewed: Keys" in found.value
+    assert "generated" in found.value
+    assert found.state == "gaps"
+
+
 @pytest.mark.parametrize(
     ("error", "state", "word"),
     [

@@ -7,8 +7,8 @@ import pytest
 
 from app.console.pages.runbook import answer, searched
 from app.console.readiness.runbook import judged
-from app.console.runbook_html import html_of
-from app.oncall.runbook.pages import page_of, placeholders, read
+from app.console.runbook_html import html_of, html_of_section
+from app.oncall.runbook.pages import Page, page_of, placeholders, read
 from app.oncall.runbook.search import find
 
 PAGES = read()
@@ -59,6 +59,41 @@ def test_every_link_leads_to_a_section_that_is_there() -> None:
     for name, href in links:
         to, _, anchor = href.removeprefix("/console/runbook/").partition("#")
         assert anchor in ids.get(to or name, ()), (name, href)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.is_incident], ids=lambda page: page.name)
+def test_every_link_in_a_search_result_leads_to_a_section_that_is_there(page: Page) -> None:
+    """A section that is shown by itself has no other section beside it."""
+    ids = {one.name.removesuffix(".md"): {"", *(section.anchor for section in one.sections)} for one in PAGES}
+    for section in page.sections:
+        for href in _HREF.findall(str(html_of_section(section, page, PAGES))):
+            to, _, anchor = href.removeprefix("/console/runbook/").partition("#")
+            assert href.startswith("http") or anchor in ids.get(to, ()), (section.title, href)
+
+
+def test_a_link_reads_as_the_title_of_its_page_and_never_as_a_file() -> None:
+    shown = html("[contacts.md](contacts.md) [`rollback.md`](rollback.md#confirm) [their words](keys.md)")
+    assert re.findall(r"<a [^>]*>(.*?)</a>", shown) == ["Providers: contacts and status pages", "Confirm", "their words"]
+    whole = [str(html_of(page, PAGES)) for page in PAGES]
+    assert [text for one in whole for text in re.findall(r"<a href[^>]*>(.*?)</a>", one) if ".md" in text] == []
+
+
+@pytest.mark.parametrize(("named", "other"), [("anthropic", "openai"), ("openai", "anthropic")])
+def test_the_commands_of_a_search_carry_the_provider_in_its_words(named: str, other: str) -> None:
+    """And the check that another one answers carries the other."""
+    (best, *_) = searched(PAGES, f"{named} times out", ("anthropic", "openai"))
+    copied = re.findall(r'data-copy="([^"]+)"', " ".join(text for _, text in best.commands))
+    assert any(command.startswith(f"octant kill provider {named} ") for command in copied)
+    assert any(f"--provider {other} --outcome ok" in command for command in copied)
+
+
+@pytest.mark.parametrize("words", ["who is on call", "acme", "2026-11-28", "weather in Paris tomorrow"])
+def test_words_that_the_runbook_does_not_know_assert_no_page(words: str) -> None:
+    found = searched(PAGES, words)
+    kind, said = answer(PAGES, words, found, datetime(2026, 11, 27, tzinfo=UTC))
+    assert kind != "good"
+    assert "leads to" not in said
+    assert not any(one.commands for one in found)
 
 
 @pytest.mark.parametrize("words", ["answers are slow", "OctantBreakerOpen", "valkey", "someone spends our money"])
