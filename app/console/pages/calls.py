@@ -124,7 +124,7 @@ async def way_of(console: Console, words: str) -> str:
     """Where a search leads. The id of several requests leads to the list of their calls, newest first.
 
     What has the words as they are comes first: an id, a release, a user, a tenant, an outcome, the text of a call. Other words
-    lead to the page that they name, or to the place in the runbook that surely fits.
+    lead to the place in the runbook that surely fits, or to the page that they name.
     """
     if not words:
         return "/console/calls"
@@ -137,10 +137,10 @@ async def way_of(console: Console, words: str) -> str:
             return by_text
     except InvalidRequest:
         return by_text  # the page says why
-    if page := named_by(words):
-        return page.path
     found = await asyncio.to_thread(lambda: find(read(), words))
-    return link("/console/runbook", {"q": words}) if found and found[0][0] >= SURE else by_text
+    if found and found[0][0] >= SURE:
+        return link("/console/runbook", {"q": words})
+    return page.path if (page := named_by(words)) else by_text
 
 
 async def _named(console: Console, words: str) -> str:
