@@ -146,14 +146,10 @@ function alone(values) { // places of values without a neighbour: no line shows 
 }
 function drawAll() { $$("[data-chart]").forEach(draw); }
 
-// On a phone a table of four columns or more is a list of labels and values; tables with a form of their own for phones stay.
-const OWN_FORM = ".calls, .cards, .fit, .threats, .beside, .month, .waterfall";
+// On a phone a table of four columns or more is a list of labels and values; the style does that before this names the values.
 function label(root) {
-  for (const table of $$(".sheet table", root)) {
+  for (const table of $$(".sheet table:not(.cards)", root)) {
     const heads = [...(table.tHead?.rows[0]?.cells || table.closest(".wide").querySelector("thead tr")?.cells || [])].map((head) => head.textContent.trim());
-    const stacked = heads.length > 3 && !table.matches(OWN_FORM);
-    if (!stacked && !table.matches(".waterfall")) continue;
-    table.classList.toggle("stacked", stacked);
     for (const row of $$("tbody tr, tfoot tr", table)) {
       let column = 0;
       for (const cell of row.cells) {
