@@ -1,6 +1,6 @@
 """Figures over records, as evidence for a decision: of a tenant, and of a feature by release. No texts, no users."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
@@ -38,6 +38,13 @@ _HOLDS = text("""
     SELECT tenant, percentile_disc(0.5) WITHIN GROUP (ORDER BY held) AS median, max(held) AS most
     FROM calls WHERE at > now() - CAST(:since AS interval) AND held > 0 GROUP BY tenant
 """)
+_ESTIMATED = text("SELECT coalesce(sum(cost), 0)::bigint FROM attempts WHERE at >= :since AND usage_estimated")
+
+
+async def estimated_since(engine: AsyncEngine, since: datetime) -> int:
+    """Micro-dollars of attempts without final figures, which count at their upper bound (ADR 0016). Raises SQLAlchemyError."""
+    async with bounded(engine) as connection:
+        return int((await connection.execute(_ESTIMATED, {"since": since})).scalar_one())
 
 
 async def of_tenant(engine: AsyncEngine, tenant: str, since: timedelta) -> dict[str, Any]:

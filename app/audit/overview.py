@@ -9,20 +9,21 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit.query import bounded
-from app.domain.records import NO_MODEL
+from app.domain.provider_errors import FAULTS
+from app.domain.records import CANCELLED, NO_MODEL
 
 # One reading of calls for both: figures of calls, and of the requests that made them. A request is known by its trace and its id,
 # because callers choose either; its time goes from its arrival to the end of its last call, so tools between calls count, too.
 # Of a request that crosses an end of the range, the calls within count.
 _OF_CALLS = (
-    "calls", "ok", "retried", "fallen_back", "repaired", "degraded", "latency", "ttft", "cost", "cost_bands",
+    "calls", "ok", "retried", "fallen_back", "repaired", "degraded", "latency", "ttft", "cost", "estimated", "cost_bands",
 )  # fmt: skip
 _REQUEST = "trace_id, request_id"
 # Calls and their attempts lie in the same day's partition and carry the same `at`: the join stays within the range.
 _SERIES = text(f"""
     WITH tried AS (
         SELECT call_id, count(*) AS number, count(DISTINCT (provider, model)) AS targets,
-        bool_or(cardinality(violations) > 0) AS repaired
+        bool_or(cardinality(violations) > 0) AS repaired, sum(cost) FILTER (WHERE usage_estimated) AS estimated
         FROM attempts WHERE at >= :since AND at < :until GROUP BY call_id
     ), seen AS (
         SELECT id, {_REQUEST}, outcome, fallbacks, degraded, latency_ms, ttft_ms, cost,
@@ -34,12 +35,12 @@ _SERIES = text(f"""
                count(*) AS calls,
                count(*) FILTER (WHERE outcome = 'ok') AS ok,
                count(*) FILTER (WHERE number > targets AND repaired IS NOT TRUE) AS retried,
-               count(*) FILTER (WHERE fallbacks > 0) AS fallen_back,
+               count(*) FILTER (WHERE fallbacks > 0 AND outcome = 'ok') AS fallen_back,
                count(*) FILTER (WHERE repaired) AS repaired,
                count(*) FILTER (WHERE cardinality(degraded) > 0) AS degraded,
                percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY latency_ms) AS latency,
                percentile_cont(0.5) WITHIN GROUP (ORDER BY ttft_ms) AS ttft,
-               coalesce(sum(cost), 0)::bigint AS cost,
+               coalesce(sum(cost), 0)::bigint AS cost, coalesce(sum(estimated), 0)::bigint AS estimated,
                percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY cost) AS cost_bands
         FROM seen LEFT JOIN tried ON tried.call_id = seen.id GROUP BY GROUPING SETS ((step), ())
     ), asked AS (
@@ -64,8 +65,8 @@ _COSTS = text("""
     FROM calls WHERE at >= :since AND at < :until AND outcome <> ALL(:not_calls) GROUP BY 1
 """)
 _PROVIDERS = text("""
-    SELECT provider, date_bin(:width, at, :since) AS at, count(*) AS attempts,
-           count(*) FILTER (WHERE outcome <> 'ok') AS failed
+    SELECT provider, date_bin(:width, at, :since) AS at, count(*) FILTER (WHERE outcome <> :cancelled) AS attempts,
+           count(*) FILTER (WHERE outcome = ANY(:faults)) AS failed
     FROM attempts WHERE at >= :since AND at < :until GROUP BY 1, 2 ORDER BY 1, 2
 """)
 _OUTCOMES = text("""
@@ -91,6 +92,9 @@ EDGES = tuple(digit * 10**zeros for zeros in range(1, 8) for digit in (1, 2, 5))
 class Bucket:
     """Calls within one step, or within all. ``latency``: p50, p95, p99; ``cost_bands``: p50, p95; None without calls.
 
+    ``fallen_back``: answered by another model than the first of their route. ``estimated``: the part of ``cost`` for attempts
+    without final figures, at their upper bound (ADR 0016).
+
     ``requests``: those of callers whose first call is within; ``request_cost`` is of all of them, ``request_latency`` and
     ``request_cost_bands`` of each, with all its calls. Times in milliseconds, money in micro-dollars.
     """
@@ -105,6 +109,7 @@ class Bucket:
     latency: Sequence[float] | None
     ttft: float | None
     cost: int
+    estimated: int
     cost_bands: Sequence[int] | None
     requests: int
     request_cost: int
@@ -121,7 +126,8 @@ class Bucket:
 class Overview:
     """``series`` has every step, also those without calls. ``costs``: calls and requests by least micro-dollars of their step.
 
-    ``providers``: attempts and failed ones by provider and step. ``marks``: what operators changed.
+    ``providers``: by provider and step, attempts that had a result of their own, and those that count against the provider.
+    ``marks``: what operators changed.
     """
 
     total: Bucket
@@ -141,6 +147,8 @@ async def overview(engine: AsyncEngine, since: datetime, until: datetime, width:
         "until": until,
         "width": width,
         "not_calls": sorted(NO_MODEL),
+        "faults": sorted(FAULTS),
+        "cancelled": CANCELLED,
         "edges": list(EDGES),
         "actions": list(MARKED),
     }
@@ -176,8 +184,8 @@ def _steps(calls: Mapping[int, int], requests: Mapping[int, int]) -> list[tuple[
 
 def _empty(at: datetime | None) -> Bucket:
     return Bucket(
-        at=at, calls=0, ok=0, retried=0, fallen_back=0, repaired=0, degraded=0, latency=None, ttft=None, cost=0, cost_bands=None,
-        requests=0, request_cost=0, request_latency=None, request_cost_bands=None,
+        at=at, calls=0, ok=0, retried=0, fallen_back=0, repaired=0, degraded=0, latency=None, ttft=None, cost=0, estimated=0,
+        cost_bands=None, requests=0, request_cost=0, request_latency=None, request_cost_bands=None,
     )  # fmt: skip
 
 

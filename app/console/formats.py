@@ -112,6 +112,11 @@ def share(value: float | None) -> str:
     return f"{percent:.1f} %".replace(".0 %", " %")
 
 
+def estimated(micros: float | None) -> str:
+    """Say how much of a sum of money is estimated; empty where nothing is."""
+    return f"{usd(micros)} of it estimated" if micros else ""
+
+
 def size(value: float | None) -> str:
     """Bytes as ``640 B``, ``12.4 kB`` or ``5.00 MB``."""
     if value is None:

@@ -96,3 +96,14 @@ class ProviderRejected(ProviderError):
     reason: RejectionReason = "invalid"
     tokens: tuple[int, int] | None = None
     own_form: bool = False
+
+
+# Outcomes of attempts that count against their provider. Not among them: a request that the target does not take, and attempts
+# that were `cancelled`, because another model had answered first, the caller left, or an operator stopped the provider.
+FAULTS = frozenset(
+    fault.code
+    for fault in (
+        ProviderTimeout, ProviderRateLimited, ProviderOverloaded, ProviderFailed, ProviderUnreachable, ProviderGarbled,
+        ProviderDenied, ProviderOutputInvalid,
+    )
+)  # fmt: skip

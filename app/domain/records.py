@@ -13,6 +13,7 @@ NO_EVIDENCE = "no_evidence"  # outcome of a question without a model call: there
 
 REPLAYED = "replayed"  # outcome of a request that got the stored answer of its Idempotency-Key
 TOKENS_COUNTED = "tokens_counted"  # outcome of a request that only counts its tokens
+CANCELLED = "cancelled"  # outcome of a call whose caller left, and of an attempt that ended before it had a result of its own
 NO_MODEL = frozenset({NO_EVIDENCE, REPLAYED, TOKENS_COUNTED})  # neither a success nor a failure: they count in no rate
 
 

@@ -39,7 +39,7 @@ def record_of(state: CallState) -> CallRecord:
         usage=sum((a.usage for a in spending.attempts), Usage()),
         cost=spending.cost,
         held=spending.hold.amount if spending.hold else ZERO,
-        fallbacks=spending.fallbacks,
+        fallbacks=state.fallbacks,
         degraded=tuple(state.degraded),
         request=request_text(state.request),
         response=reply_text(state.reply) if state.reply else "",

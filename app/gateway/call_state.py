@@ -33,7 +33,8 @@ LAST_RESORT = "last_resort"  # outcome, model and entry in octant-degraded of a 
 class CallState:
     """See the module. Times are milliseconds since ``started`` (``perf_counter``).
 
-    ``degraded`` is recorded in full; its entries in ``undelivered`` are not shown to the caller.
+    ``degraded`` is recorded in full; its entries in ``undelivered`` are not shown to the caller. ``answering``: the target whose
+    answer, or whose stream, the caller gets.
     """
 
     call: Call
@@ -53,6 +54,7 @@ class CallState:
     degraded: list[str] = field(default_factory=list)
     undelivered: set[str] = field(default_factory=set)
     first_token_ms: float | None = None
+    answering: Target | None = None
     _input_tokens: int | None = None
     _hour_cache: bool | None = None
 
@@ -155,8 +157,17 @@ class CallState:
         progress = self.spending.running.get(target)
         return time.perf_counter() - progress.started if progress else 0.0
 
+    @property
+    def fallbacks(self) -> int:
+        """How many targets of the route come before the one that answers: they failed, were overtaken, rest or are stopped.
+
+        0 without an answer of a model. Attempts that lost to the first target are no fallbacks.
+        """
+        return self.targets.index(self.answering) if self.answering in self.targets else 0
+
     def answered_by(self, target: Target) -> None:
         """Move the answering attempt to the end; drop from ``degraded`` what only other targets ignored."""
+        self.answering = target
         ignored = {f"ignored_{name}" for name in self.ignored.get(target, ())}
         self.degraded = [code for code in self.degraded if not code.startswith("ignored_") or code in ignored]
         self.spending.put_last(target)
@@ -182,7 +193,7 @@ class CallState:
             provider=answered.provider,
             model=answered.model,
             attempts=len(tried),
-            fallbacks=spending.fallbacks,
+            fallbacks=self.fallbacks,
             degraded=tuple(code for code in self.degraded if code not in self.undelivered),
             cost=spending.cost,
             overhead_ms=self.overhead_ms(),

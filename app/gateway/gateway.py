@@ -315,7 +315,7 @@ class Gateway:
         elif state.outcome == TOKENS_COUNTED:
             metrics.token_counts.inc(feature=call.feature)
         else:
-            metrics.call(call.feature, state.outcome, seconds, state.overhead_ms() / 1000, spending.fallbacks)
+            metrics.call(call.feature, state.outcome, seconds, state.overhead_ms() / 1000, state.fallbacks)
         metrics.degraded(call.feature, state.degraded)
         describe_call(span, record, state.request, state.reply)
         logs.info(

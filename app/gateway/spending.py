@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Literal
 
 from app.budget import pricing
@@ -63,13 +62,6 @@ class Spending:
     def tried(self) -> list[Target]:
         """The targets of all attempts, including one that still runs (a stream's)."""
         return [*(Target(a.provider, a.model) for a in self.attempts), *self.running]
-
-    @property
-    def fallbacks(self) -> int:
-        """The number of fallbacks."""
-        if len(self.attempts) + len(self.running) < 2:
-            return 0
-        return sum(1 for before, after in pairwise(self.tried) if before != after)
 
     def all_waited_ms(self) -> float:
         """Milliseconds waited for providers and between attempts, up to now."""

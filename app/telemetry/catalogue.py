@@ -120,10 +120,13 @@ GATEWAY: tuple[Declared, ...] = (
         "tokens", "llm_tokens_total", "counter", "tokens", "Tokens billed.",
         (PROVIDER, MODEL, _of("kind", "input", "output", "cached_input", "cache_write")),
     ),
-    Declared("fallbacks", "octant_fallbacks_total", "counter", "count", "Times calls went on to another target.", (FEATURE,)),
+    Declared(
+        "fallbacks", "octant_fallbacks_total", "counter", "count", "Targets that the route prefers to the one that answered.",
+        (FEATURE,),
+    ),
     Declared(
         "calls_fallen_back", "octant_calls_fallen_back_total", "counter", "count",
-        "Calls that went on to another target, once or more.", (FEATURE,),
+        "Calls answered by another target than the first of their route.", (FEATURE,),
     ),
     Declared("retries", "octant_retries_total", "counter", "count", "Retries of the same target.", (PROVIDER,)),
     Declared("retries_refused", "octant_retries_refused_total", "counter", "count", "Retries without budget.", (PROVIDER,)),

@@ -82,7 +82,7 @@ def _done() -> list[Panel]:
         figure(
             Description(
                 "Fallback share",
-                "Share of calls that went on to another target than their route's first.",
+                "Share of calls that another target than their route's first answered.",
                 "answers come from the backup: other quality, other price. 'Failed attempts' shows the provider.",
                 "provider-outage.md",
             ),
@@ -137,7 +137,7 @@ def _done() -> list[Panel]:
         lines(
             Description(
                 "Fallbacks by feature",
-                "Times per second that calls went on to another target, got a static answer, or needed no model.",
+                "Each second: targets that answered calls did without, static answers, and calls that needed no model.",
                 "see 'Failed attempts' for the provider that they leave.",
                 "provider-outage.md",
             ),

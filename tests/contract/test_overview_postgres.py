@@ -9,12 +9,13 @@ from records import a_record
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.call_filter import CallFilter
+from app.audit.figures import estimated_since
 from app.audit.overview import overview
 from app.audit.query import find_calls, total_of
 from app.audit.rows import Writer
 from app.console.pages.overview import answer, cost_steps, kinds_of, strips_of
 from app.console.ranges import Range
-from app.domain.calls import Attempt
+from app.domain.calls import Attempt, Usage
 from app.domain.money import MicroUSD
 
 MINUTE = timedelta(minutes=1)
@@ -106,6 +107,39 @@ async def test_a_request_is_all_its_calls_and_the_tools_between_them(engine: Asy
         "$0.0000200 to $0.0000500": (0, 1),
         "$0.0000500 to $0.000100": (1, 1),
     }
+
+
+async def test_a_lost_race_is_charged_to_the_provider_that_was_too_slow(engine: AsyncEngine) -> None:
+    """The one that was overtaken is at fault. The one that another model answered before, or whose caller left, is not."""
+    began = BEGAN + timedelta(hours=5)
+    plain = a_record(at=began, tenant="overview", fallbacks=0, degraded=(), attempts=(), cost=MicroUSD(50))
+    guess, known = Usage(output=9, estimated=True), Usage(output=3)
+    lost = replace(attempt(1, "openai", "cancelled"), cost=MicroUSD(40), usage=guess)
+    slow = replace(attempt(1, "anthropic", "provider_timeout"), cost=MicroUSD(40), usage=guess)
+    records = [
+        *(
+            replace(
+                plain, id=f"race-{n}", attempts=(lost, replace(attempt(2, "anthropic", "ok"), cost=MicroUSD(10), usage=known))
+            )
+            for n in range(5)
+        ),
+        *(replace(plain, id=f"late-{n}", fallbacks=1, attempts=(slow, attempt(2, "openai", "ok"))) for n in range(3)),
+        replace(plain, id="left", outcome="cancelled", fallbacks=1, attempts=(replace(lost, cost=MicroUSD(0)),)),
+        replace(plain, id="too-long", attempts=(attempt(1, "openai", "provider_rejected"), attempt(2, "anthropic", "ok"))),
+    ]
+    await Writer(engine).write(records)
+    seen = await overview(engine, began, began + MINUTE, MINUTE)
+    assert {name: next(iter(steps.values())) for name, steps in seen.providers.items()} == {"anthropic": (9, 3), "openai": (4, 0)}
+    assert (seen.total.fallen_back, seen.total.cost, seen.total.estimated) == (3, 500, 320)
+    assert seen.total.estimated <= await estimated_since(engine, began), "later tests' records may add to it"
+
+    range_ = Range(began, began + MINUTE, "")
+    strips = strips_of(seen, range_, ())
+    assert {strip.name: strip.word for strip in strips} == {"anthropic": "errors", "openai": "answering"}
+    _, words = answer(seen, strips, range_, ())
+    assert words.startswith("anthropic has errors (33.3 % of its attempts failed); ")
+    assert "openai" not in words
+    assert words.endswith(" 3 by another model.")
 
 
 async def test_the_total_of_a_search_is_the_sum_of_its_rows(recorded: AsyncEngine) -> None:

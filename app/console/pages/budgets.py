@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.audit.figures import DAY, holds_by_tenant
+from app.audit.figures import DAY, estimated_since, holds_by_tenant
 from app.budget import exposure, standing
 from app.budget.scopes import Scope, scopes_of
 from app.budget.standing import Counted, Everything, Spending
@@ -116,7 +116,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Money:
-    """All that the page knows. Of several reads, ``aways`` says which stores did not answer."""
+    """All that the page knows. Of several reads, ``aways`` says which stores did not answer.
+
+    ``estimated``: the part of today's money that is for attempts without final figures.
+    """
 
     tenants: Known[list[Tenant]]
     lines: list[Line]
@@ -124,6 +127,7 @@ class Money:
     alerts: Known[tuple[list[dict[str, Any]], int]]
     spending: Known["TopSpending"]
     from_ledger: bool
+    estimated: int | None = None
     aways: list[Known[Any]] = field(default_factory=list)
 
 
@@ -187,13 +191,16 @@ async def _read(console: Console, range_: Range, now: datetime) -> Money:
     known = tenants.value or []
     scopes = {tenant.id: scopes_of(tenant, "", now, NO_OWN)[:2] for tenant in known}
     keys = [scope.key for pair in scopes.values() for scope in pair]
-    counters, everything, highest, alerts, spending, holds = await asyncio.gather(
+    counters, everything, highest, alerts, spending, (holds, estimated) = await asyncio.gather(
         read("tenants' counters", standing.counted(parts.valkey, keys)),
         read("global counters", standing.everything(parts.valkey, parts.policy.global_daily_cap, now)),
         read("own caps", exposure.highest_own_caps(parts.engine)),
         read("open alerts", standing.open_alerts(parts.engine, now)),
         read(("spending", *range_.query.items()), spending_of(console, range_)),
-        read("holds", holds_by_tenant(parts.engine, DAY)),
+        asyncio.gather(
+            read("holds", holds_by_tenant(parts.engine, DAY)),
+            read("estimated", estimated_since(parts.engine, now.replace(hour=0, minute=0, second=0, microsecond=0))),
+        ),
     )
     sums: dict[str, tuple[int, int]] = {}
     if counters.away:  # the counters say it exactly; without them the ledger does
@@ -209,7 +216,7 @@ async def _read(console: Console, range_: Range, now: datetime) -> Money:
         lines.append(Line(tenant, day, month, worst, parallel))
     return Money(
         tenants=tenants, lines=lines, everything=everything, alerts=alerts, spending=spending, from_ledger=bool(sums),
-        aways=aways_of(counters, everything, tenants, alerts, spending),
+        estimated=estimated.value, aways=aways_of(counters, everything, tenants, alerts, spending),
     )  # fmt: skip
 
 

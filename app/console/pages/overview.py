@@ -23,6 +23,7 @@ from app.gateway.recovery.shared_circuits import Shared
 SICK, ILL = 0.05, 0.5  # shares of a provider's attempts that failed
 FAILING = 0.01  # share of calls that were not answered normally
 TICKS = 60
+ERRORS = "errors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +151,12 @@ def answer(seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequ
     if not total.calls:
         return "none", f"No calls {range_.words}. Send one, or choose a longer time."
     failed = total.failed / total.calls
-    ill = [strip for strip in strips if strip.kind == "bad"]
+    ill = [strip for strip in strips if strip.kind == "bad"] or [strip for strip in strips if strip.kind == "warn"]
     rest = f"{formats.share(1 - failed)} of {formats.number(total.calls, 'call')} {range_.words} were answered"
     if ill:
         named = " and ".join(
-            f"{strip.name} is {strip.word} ({formats.share(strip.failed / strip.attempts)} of its attempts failed)"
+            f"{strip.name} {'has' if strip.word == ERRORS else 'is'} {strip.word}"
+            f" ({formats.share(strip.failed / max(1, strip.attempts))} of its attempts failed)"
             for strip in ill
         )
         return (
@@ -195,7 +197,7 @@ def _health(attempts: int, failed: int) -> tuple[str, str]:
     if not attempts:
         return "none", "not called"
     share = failed / attempts
-    return ("bad", "failing") if share >= ILL else ("warn", "errors") if share >= SICK else ("good", "answering")
+    return ("bad", "failing") if share >= ILL else ("warn", ERRORS) if share >= SICK else ("good", "answering")
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ async def answer(sources: Sources) -> Answer:
             words = f"The runbook's page was rehearsed here: {found[-1].value}."
     total = (await overview(sources.engine, sources.now - DAY, sources.now, DAY)).total
     if total.fallen_back:
-        value = f"{formats.number(total.fallen_back, 'request')} of the last 24 h were answered by another model after a failure"
+        calls = formats.number(total.fallen_back, "call")
+        value = f"{calls} of the last 24 h: answered by another model than the first of the route"
         found.append(
             Evidence(name="In production", value=value, link="/console/calls?range=24h", command="octant calls --since 24h")
         )

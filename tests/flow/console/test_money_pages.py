@@ -9,15 +9,19 @@ from urllib.parse import quote
 import pytest_asyncio
 from client import eventually, post, session
 from conftest import octant
+from records import a_record
 from signed_in import Person, signed_in
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.audit.rows import Writer
 from app.audit.scores import eval_candidates
 from app.audit.tables import actions
 from app.budget.tables import user_caps
 from app.console import formats
 from app.domain.money import from_dollars
+from app.domain.calls import Attempt, Usage
+from app.domain.money import MicroUSD
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"{{7*7}}"
 TENANT = f"money-{uuid.uuid4().hex[:6]}"
@@ -79,6 +83,21 @@ def worst_case(env: dict[str, str], tenant: str) -> list[str]:
     """The figures of `octant budget worst-case`, of one user and of any holder of a key, as a page writes them."""
     printed = octant(env, "budget", "worst-case", tenant)
     return [formats.usd(from_dollars(dollars)) for dollars in re.findall(r", a day +\$([\d.]+)", printed)]
+async def test_overview_and_budgets_say_how_much_of_the_money_is_estimated(operator: Person, stored: AsyncEngine) -> None:
+    guess = Usage(output=9, estimated=True)
+    lost = Attempt(
+        number=1,
+        provider="openai",
+        model="m",
+        outcome="cancelled",
+        started_ms=0.0,
+        latency_ms=1.0,
+        usage=guess,
+        cost=MicroUSD(40),
+    )
+    await Writer(stored).write([a_record(tenant=TENANT, cost=MicroUSD(40), usage=guess, attempts=(lost,))])
+    for path in ("/console", "/console/budgets"):
+        assert re.search(r", \$[\d.]+ of it estimated", (await operator.get(path)).words), path
 
 
 async def test_a_cap_changes_with_a_reason_and_the_log_has_no_users_id(operator: Person, stored: AsyncEngine) -> None:

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from scripted import A, B, FreeBudget, Scripted, call_state, error, outcomes, recovery
+from scripted import A, B, FreeBudget, Scripted, Step, call_state, error, outcomes, recovery
 
 from app.domain.calls import Reply, Usage
 from app.domain.errors import (
@@ -20,6 +20,7 @@ from app.domain.errors import (
     UnsupportedParameter,
 )
 from app.domain.messages import OutputSchema, Sampling, Text, ToolResult, ToolSpec, ToolUse
+from app.gateway.call_record import record_of
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 from app.telemetry.metrics import Metrics
 
@@ -37,7 +38,38 @@ async def test_after_its_attempts_the_next_target_answers() -> None:
     a, b, state = Scripted("a", error(ProviderFailed)), Scripted("b", "backup"), call_state()
     assert (await recovery(a, b).complete(state)).text == "backup"
     assert outcomes(state) == [("a", "provider_failed")] * 2 + [("b", "ok")]
-    assert state.spending.fallbacks == 1
+    assert state.fallbacks == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "rests", "stopped", "fallbacks"),
+    [
+        (1.4, 3600.0, False, False, 0),  # silent for its head start, and still the one that answers
+        (1.4, error(ProviderFailed), False, False, 0),
+        (3600.0, "backup", False, False, 1),  # overtaken
+        (error(ProviderFailed), "backup", False, False, 1),
+        ("fine", "backup", True, False, 1),
+        ("fine", "backup", False, True, 1),
+        ("fine", "backup", False, False, 0),
+    ],
+)
+async def test_only_an_answer_of_another_model_than_the_first_is_a_fallback(
+    first: Step, second: Step, rests: bool, stopped: bool, fallbacks: int
+) -> None:
+    room = recovery(Scripted("a", first), Scripted("b", second), stopped=frozenset({"a"} if stopped else ()))
+    if rests:
+        room.circuits.open_until(A, room.circuits.clock() + 60, 1, 0.0)
+    state = call_state(seconds=2.0)
+    await room.complete(state)
+    assert state.receipt().provider == ("b" if fallbacks else "a")
+    assert (state.fallbacks, state.receipt().fallbacks, record_of(state).fallbacks) == (fallbacks,) * 3
+
+
+async def test_a_call_without_an_answer_fell_back_to_none() -> None:
+    state = call_state()
+    with pytest.raises(ProvidersUnavailable):
+        await recovery(Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderFailed))).complete(state)
+    assert record_of(state).fallbacks == 0
 
 
 async def test_an_error_that_is_not_retryable_goes_to_the_next_target_at_once() -> None:
