@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.audit import provider_state
+from app.audit.provider_state import ProviderState
 from app.audit.query import bounded
 from app.domain.provider_errors import FAULTS
 from app.domain.records import CANCELLED, NO_MODEL
@@ -127,13 +129,14 @@ class Overview:
     """``series`` has every step, also those without calls. ``costs``: calls and requests by least micro-dollars of their step.
 
     ``providers``: by provider and step, attempts that had a result of their own, and those that count against the provider.
-    ``marks``: what operators changed.
+    ``states``: at the range's end. ``marks``: what operators changed.
     """
 
     total: Bucket
     series: Sequence[Bucket]
     costs: Sequence[tuple[int, int, int]]
     providers: dict[str, dict[datetime, tuple[int, int]]]
+    states: Mapping[str, ProviderState]
     outcomes: Sequence[tuple[str, int]]
     scored: int
     passed: int
@@ -156,6 +159,7 @@ async def overview(engine: AsyncEngine, since: datetime, until: datetime, width:
         rows = await _rows(connection, _SERIES, wanted)
         costs = await _rows(connection, _COSTS, wanted)
         attempts = await _rows(connection, _PROVIDERS, wanted)
+        states = await _rows(connection, provider_state.STATES, provider_state.parameters(until))
         outcomes = await _rows(connection, _OUTCOMES, wanted)
         [scores] = await _rows(connection, _SCORES, wanted)
         marks = await _rows(connection, _MARKS, wanted)
@@ -170,6 +174,7 @@ async def overview(engine: AsyncEngine, since: datetime, until: datetime, width:
         series=[found.get(since + n * width) or _empty(since + n * width) for n in steps],
         costs=_steps({row["step"]: row["calls"] for row in costs}, {int(step): number for step, number in requests.items()}),
         providers=providers,
+        states=provider_state.states_of(states),
         outcomes=[(row["outcome"], row["calls"]) for row in outcomes],
         scored=scores["scored"],
         passed=scores["passed"],

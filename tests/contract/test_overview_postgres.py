@@ -137,9 +137,45 @@ async def test_a_lost_race_is_charged_to_the_provider_that_was_too_slow(engine: 
     strips = strips_of(seen, range_, ())
     assert {strip.name: strip.word for strip in strips} == {"anthropic": "errors", "openai": "answering"}
     _, words = answer(seen, strips, range_, ())
-    assert words.startswith("anthropic has errors (33.3 % of its attempts failed); ")
+    assert words.startswith("anthropic has errors (33.3 % of its attempts of the last minutes failed); ")
     assert "openai" not in words
     assert words.endswith(" 3 by another model.")
+
+
+async def test_a_provider_that_takes_several_times_its_usual_time_is_slow(engine: AsyncEngine) -> None:
+    """Sixty quick answers and five slow ones: no attempt failed, and all is not well. Quick ones after them end it."""
+    began = BEGAN + timedelta(hours=7)
+    plain = a_record(at=began, tenant="overview", fallbacks=0, degraded=(), attempts=(), cost=MicroUSD(50))
+    quick, slow = (replace(attempt(1, "anthropic", "ok"), latency_ms=ms) for ms in (59.0, 3050.0))
+    times = [(quick, 60, timedelta()), (slow, 5, timedelta(seconds=100)), (quick, 5, timedelta(seconds=200))]
+    for number, (one, count, later) in enumerate(times):
+        records = [
+            replace(plain, id=f"slow-{number}-{n}", at=began + later + timedelta(seconds=n), attempts=(one,))
+            for n in range(count)
+        ]
+        await Writer(engine).write(records)
+    said = []
+    for seconds in (90, 150, 250):
+        range_ = Range(began, began + timedelta(seconds=seconds), "")
+        seen = await overview(engine, range_.since, range_.until, MINUTE)
+        said.append(answer(seen, strips_of(seen, range_, ()), range_, ()))
+    assert [kind for kind, _ in said] == ["good", "warn", "good"]
+    assert said[1][1].startswith("anthropic is slow (3.05 s where 59 ms is usual); ")
+
+
+async def test_a_providers_state_is_that_of_the_last_minutes(engine: AsyncEngine) -> None:
+    began = BEGAN + timedelta(hours=9)
+    plain = a_record(at=began, tenant="overview", fallbacks=0, degraded=(), attempts=())
+    bad, good = (attempt(1, "anthropic", outcome) for outcome in ("provider_failed", "ok"))
+    records = [
+        *(replace(plain, id=f"then-{n}", attempts=(bad,)) for n in range(4)),
+        replace(plain, id="now", at=began + 55 * MINUTE, attempts=(good,)),
+    ]
+    await Writer(engine).write(records)
+    range_ = Range(began, began + 60 * MINUTE, "")
+    seen = await overview(engine, range_.since, range_.until, MINUTE)
+    [strip] = strips_of(seen, range_, ())
+    assert (strip.word, strip.failed) == ("answering", 4)
 
 
 async def test_the_total_of_a_search_is_the_sum_of_its_rows(recorded: AsyncEngine) -> None:

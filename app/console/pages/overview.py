@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.audit.overview import EDGES, Bucket, Overview, overview
+from app.audit.provider_state import ProviderState
 from app.budget.standing import Everything, everything
 from app.console import charts, formats, live
 from app.console.console import ROUTES, VIEWING, Console, link
@@ -23,7 +24,7 @@ from app.gateway.recovery.shared_circuits import Shared
 SICK, ILL = 0.05, 0.5  # shares of a provider's attempts that failed
 FAILING = 0.01  # share of calls that were not answered normally
 TICKS = 60
-ERRORS = "errors"
+ERRORS, SLOW = "errors", "slow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,10 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """One provider: its state in a word and a kind, and sixty steps of the range, each with its attempts and failed ones."""
+    """One provider: its state now in a word and a kind, with the figures for it, and sixty steps of the range.
+
+    Each step has its attempts and failed ones; ``attempts`` and ``failed`` are of the whole range.
+    """
 
     name: str
     kind: str
@@ -44,6 +48,7 @@ class Strip:
     ticks: Sequence[tuple[str, int, int]]
     attempts: int
     failed: int
+    why: str = ""
 
 
 def router(console: Console) -> APIRouter:
@@ -98,7 +103,8 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
     quick = all(bucket.request_latency[2] < 1000 for bucket in series if bucket.request_latency)
     unit, per = ("ms", 1) if quick else ("s", 1000)
     return {
-        "kind": kind, "words": words, "strips": strips, "total": total, "costs": cost_steps(seen.costs),
+        "kind": kind, "words": words, "strips": strips,
+        "slow": any(strip.word == SLOW for strip in strips), "total": total, "costs": cost_steps(seen.costs),
         "rate": total.requests / max(1.0, (range_.until - range_.since).total_seconds()),
         "rates": [bucket.requests * per_second for bucket in series],
         "failures": [bucket.failed for bucket in series],
@@ -155,8 +161,7 @@ def answer(seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequ
     rest = f"{formats.share(1 - failed)} of {formats.number(total.calls, 'call')} {range_.words} were answered"
     if ill:
         named = " and ".join(
-            f"{strip.name} {'has' if strip.word == ERRORS else 'is'} {strip.word}"
-            f" ({formats.share(strip.failed / max(1, strip.attempts))} of its attempts failed)"
+            f"{strip.name} {'has' if strip.word == ERRORS else 'is'} {strip.word}" + (f" ({strip.why})" if strip.why else "")
             for strip in ill
         )
         return (
@@ -172,25 +177,34 @@ def answer(seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequ
 
 
 def strips_of(seen: Overview, range_: Range, resting: Container[str]) -> list[Strip]:
-    """The providers over the range, in sixty steps or fewer, and their state now: of the newest tenth of the range.
+    """The providers over the range, in sixty steps or fewer, and their state at its end.
 
     ``resting``: those with an open circuit.
     """
     whole = range_.until - range_.since
-    recent = range_.until - max(whole / 10, timedelta(minutes=1))
     found = []
     for name, by_time in sorted(seen.providers.items()):
         steps: list[tuple[int, int]] = [(0, 0)] * TICKS
         for at, (attempts, failed) in by_time.items():
             step = min(TICKS - 1, max(0, int((at - range_.since) / whole * TICKS)))
             steps[step] = steps[step][0] + attempts, steps[step][1] + failed
-        newest = [counts for at, counts in by_time.items() if at + range_.width > recent]
-        attempts, failed = (sum(column) for column in zip(*newest, strict=True)) if newest else (0, 0)
-        kind, word = ("bad", "resting") if name in resting else _health(attempts, failed)
+        kind, word, why = ("bad", "resting", "") if name in resting else _state(seen.states.get(name))
         ticks = [(_health(*counts)[0], *counts) for counts in steps]
         sums = [sum(column) for column in zip(*by_time.values(), strict=True)]
-        found.append(Strip(name, kind, word, ticks, *sums))
+        found.append(Strip(name, kind, word, ticks, sums[0], sums[1], why))
     return found
+
+
+def _state(now: ProviderState | None) -> tuple[str, str, str]:
+    """A kind, a word, and the figures for it. A provider that fails is failing, however slow."""
+    if now is None:
+        return "none", "not called", ""
+    kind, word = _health(now.attempts, now.failed)
+    if now.slow and kind != "bad":
+        takes, usual = now.slow
+        return "warn", SLOW, f"{formats.ms(takes)} where {formats.ms(usual)} is usual"
+    failed = f"{formats.share(now.failed / now.attempts)} of its attempts of the last minutes failed" if now.failed else ""
+    return kind, word, failed
 
 
 def _health(attempts: int, failed: int) -> tuple[str, str]:

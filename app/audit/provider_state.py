@@ -1,0 +1,71 @@
+"""How each provider does now, from the records of its newest attempts: failures, and times beside its usual ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+
+from app.domain.provider_errors import FAULTS, ProviderTimeout
+from app.domain.records import CANCELLED
+
+NOW = timedelta(minutes=5)  # attempts before it say nothing about now
+USUAL = timedelta(hours=1)  # the answers to compare with
+NEWEST, LEAST, ENOUGH = 5, 3, 10  # attempts that are compared, fewest of them, and fewest usual answers
+TIMES, MORE_MS = 3.0, 500.0  # slow: several times the usual, and more than a busy machine adds
+
+# Models and kinds are compared apart: a stream by its first token. An attempt that was overtaken took at least its time.
+STATES = text(f"""
+    WITH seen AS (
+        SELECT provider, model, ttft_ms IS NOT NULL AS stream, at, outcome, coalesce(ttft_ms, latency_ms) AS ms,
+               row_number() OVER (PARTITION BY provider, model, ttft_ms IS NOT NULL ORDER BY at DESC) AS newest
+        FROM attempts WHERE at >= CAST(:until AS timestamptz) - interval '{USUAL.total_seconds():.0f} s'
+          AND at < :until AND outcome <> :cancelled
+    ), marked AS (
+        SELECT *, at >= CAST(:until AS timestamptz) - interval '{NOW.total_seconds():.0f} s' AS now,
+               outcome IN ('ok', '{ProviderTimeout.code}') AS timed FROM seen
+    )
+    SELECT provider, count(*) FILTER (WHERE now) AS attempts,
+           count(*) FILTER (WHERE now AND outcome = ANY(:faults)) AS failed,
+           count(*) FILTER (WHERE now AND timed AND newest <= {NEWEST}) AS compared,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) FILTER (WHERE now AND timed AND newest <= {NEWEST}) AS takes,
+           count(*) FILTER (WHERE outcome = 'ok' AND newest > {NEWEST}) AS known,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) FILTER (WHERE outcome = 'ok' AND newest > {NEWEST}) AS usual
+    FROM marked GROUP BY provider, model, stream
+""")  # noqa: S608 - constants
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderState:
+    """``attempts``, and ``failed`` ones among them, of the last five minutes.
+
+    ``slow``: the median of its newest attempts and its usual one, in milliseconds, of the model that is the most behind; None
+    where none takes several times its usual time.
+    """
+
+    attempts: int
+    failed: int
+    slow: tuple[float, float] | None
+
+
+def parameters(until: datetime) -> dict[str, Any]:
+    """The parameters of `STATES`: the state at ``until``."""
+    return {"until": until, "faults": sorted(FAULTS), "cancelled": CANCELLED}
+
+
+def states_of(rows: Sequence[dict[str, Any]]) -> dict[str, ProviderState]:
+    """Each provider's, from the rows of `STATES`."""
+    found: dict[str, ProviderState] = {}
+    for row in rows:
+        before = found.get(row["provider"], ProviderState(0, 0, None))
+        slow = max((one for one in (before.slow, _slow(row)) if one), key=lambda one: one[0] / one[1], default=None)
+        found[row["provider"]] = ProviderState(before.attempts + row["attempts"], before.failed + row["failed"], slow)
+    return found
+
+
+def _slow(row: dict[str, Any]) -> tuple[float, float] | None:
+    if row["compared"] < LEAST or row["known"] < ENOUGH:
+        return None
+    takes, usual = float(row["takes"]), max(1.0, float(row["usual"]))
+    return (takes, usual) if takes >= TIMES * usual and takes >= usual + MORE_MS else None
