@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.audit import provider_state
 from app.audit.provider_state import ProviderState
 from app.audit.query import bounded
+from app.domain.errors import BudgetExceeded, RateLimited, Stopped
 from app.domain.provider_errors import FAULTS
 from app.domain.records import CANCELLED, NO_MODEL
 
@@ -18,7 +19,8 @@ from app.domain.records import CANCELLED, NO_MODEL
 # because callers choose either; its time goes from its arrival to the end of its last call, so tools between calls count, too.
 # Of a request that crosses an end of the range, the calls within count.
 _OF_CALLS = (
-    "calls", "ok", "retried", "fallen_back", "repaired", "degraded", "latency", "ttft", "cost", "estimated", "cost_bands",
+    "calls", "ok", "refused", "retried", "fallen_back", "repaired", "degraded", "latency", "ttft", "cost", "estimated",
+    "cost_bands",
 )  # fmt: skip
 _REQUEST = "trace_id, request_id"
 # Calls and their attempts lie in the same day's partition and carry the same `at`: the join stays within the range.
@@ -36,6 +38,7 @@ _SERIES = text(f"""
         SELECT step,
                count(*) AS calls,
                count(*) FILTER (WHERE outcome = 'ok') AS ok,
+               count(*) FILTER (WHERE outcome = ANY(:refused)) AS refused,
                count(*) FILTER (WHERE number > targets AND repaired IS NOT TRUE) AS retried,
                count(*) FILTER (WHERE fallbacks > 0 AND outcome = 'ok') AS fallen_back,
                count(*) FILTER (WHERE repaired) AS repaired,
@@ -74,8 +77,9 @@ _PROVIDERS = text("""
 _OUTCOMES = text("""
     SELECT outcome, count(*) AS calls FROM calls
     WHERE at >= :since AND at < :until AND outcome <> 'ok' AND outcome <> ALL(:not_calls)
-    GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 8
+    GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 30
 """)
+_UNNEEDED = text("SELECT count(*) AS calls FROM calls WHERE at >= :since AND at < :until AND outcome = ANY(:not_calls)")
 _SCORES = text(
     "SELECT count(*) AS scored, count(*) FILTER (WHERE passed) AS passed FROM eval_scores WHERE at >= :since AND at < :until"
 )
@@ -87,6 +91,8 @@ _MARKS = text("""
 MARKED = (
     "rollback", "resume", "release activate", "release canary", "release promote", "release abort", "incident open",
 )  # fmt: skip
+# Outcomes of calls that a limit or an operator refused on purpose, and by which.
+REFUSALS = {BudgetExceeded.code: "by a cap", RateLimited.code: "by a rate limit", Stopped.code: "by an operator's stop"}
 EDGES = tuple(digit * 10**zeros for zeros in range(1, 8) for digit in (1, 2, 5))  # micro-dollars
 
 
@@ -104,6 +110,7 @@ class Bucket:
     at: datetime | None
     calls: int
     ok: int
+    refused: int
     retried: int
     fallen_back: int
     repaired: int
@@ -120,8 +127,8 @@ class Bucket:
 
     @property
     def failed(self) -> int:
-        """Calls that were not answered normally."""
-        return self.calls - self.ok
+        """Calls that were neither answered normally nor refused on purpose."""
+        return self.calls - self.ok - self.refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +136,7 @@ class Overview:
     """``series`` has every step, also those without calls. ``costs``: calls and requests by least micro-dollars of their step.
 
     ``providers``: by provider and step, attempts that had a result of their own, and those that count against the provider.
-    ``states``: at the range's end. ``marks``: what operators changed.
+    ``states``: at the range's end. ``unneeded``: calls in no figure, as they needed no model. ``marks``: what operators changed.
     """
 
     total: Bucket
@@ -138,6 +145,7 @@ class Overview:
     providers: dict[str, dict[datetime, tuple[int, int]]]
     states: Mapping[str, ProviderState]
     outcomes: Sequence[tuple[str, int]]
+    unneeded: int
     scored: int
     passed: int
     marks: Sequence[tuple[datetime, str, str]]
@@ -152,6 +160,7 @@ async def overview(engine: AsyncEngine, since: datetime, until: datetime, width:
         "not_calls": sorted(NO_MODEL),
         "faults": sorted(FAULTS),
         "cancelled": CANCELLED,
+        "refused": sorted(REFUSALS),
         "edges": list(EDGES),
         "actions": list(MARKED),
     }
@@ -161,6 +170,7 @@ async def overview(engine: AsyncEngine, since: datetime, until: datetime, width:
         attempts = await _rows(connection, _PROVIDERS, wanted)
         states = await _rows(connection, provider_state.STATES, provider_state.parameters(until))
         outcomes = await _rows(connection, _OUTCOMES, wanted)
+        [unneeded] = await _rows(connection, _UNNEEDED, wanted)
         [scores] = await _rows(connection, _SCORES, wanted)
         marks = await _rows(connection, _MARKS, wanted)
     requests = next((row["priced"] for row in rows), None) or {}  # the same in each row
@@ -176,6 +186,7 @@ async def overview(engine: AsyncEngine, since: datetime, until: datetime, width:
         providers=providers,
         states=provider_state.states_of(states),
         outcomes=[(row["outcome"], row["calls"]) for row in outcomes],
+        unneeded=unneeded["calls"],
         scored=scores["scored"],
         passed=scores["passed"],
         marks=[(row["at"], row["action"], row["subject"]) for row in reversed(marks)],
@@ -189,7 +200,8 @@ def _steps(calls: Mapping[int, int], requests: Mapping[int, int]) -> list[tuple[
 
 def _empty(at: datetime | None) -> Bucket:
     return Bucket(
-        at=at, calls=0, ok=0, retried=0, fallen_back=0, repaired=0, degraded=0, latency=None, ttft=None, cost=0, estimated=0,
+        at=at, calls=0, ok=0, refused=0, retried=0, fallen_back=0, repaired=0, degraded=0, latency=None, ttft=None, cost=0,
+        estimated=0,
         cost_bands=None, requests=0, request_cost=0, request_latency=None, request_cost_bands=None,
     )  # fmt: skip
 

@@ -30,9 +30,10 @@ on, and its cost is settled when Valkey is back.
 - *text, then an error event* is an event in the vendor's own form, after which neither `[DONE]` nor `message_stop` comes. A
   route may have such a stream continued by the next model instead (`continue_streams`, docs/decisions/0014).
 - If a provider is silent (*hang*), the next one starts as well after a limited time, and the first answer counts
-  (docs/decisions/0023). With two targets that time is at most half of the remaining deadline, and twice the time
-  within which 95 % of the model's last answers came, at least 1 s; 5 s at a worker that knows fewer than ten. An overtaken attempt reads `provider_timeout ~`. If the deadline ends before both timeouts, the error
-  is `deadline_exceeded`, status 504, inside the deadline.
+  (docs/decisions/0023). With two targets that time is at most half of the remaining deadline. It is twice the time within
+  which 95 % of the model's last answers came, at least 1 s, and 5 s at a worker that knows fewer than ten of them. An
+  overtaken attempt reads `provider_timeout ~`. If the deadline ends before both timeouts, the error is `deadline_exceeded`,
+  status 504, inside the deadline.
 - A model that refuses the request (400, 413, 422) gets it only once, and the next one is tried: models differ in what they
   take. If all refuse, the error has the reason: `context_length_exceeded`, `content_filter`, `request_too_large`, or
   `invalid_request`; `translation_refused` (502) if no model of the vendor in whose form the request came is among them

@@ -178,6 +178,25 @@ async def test_a_providers_state_is_that_of_the_last_minutes(engine: AsyncEngine
     assert (strip.word, strip.failed) == ("answering", 4)
 
 
+async def test_a_refusal_on_purpose_is_no_failure(engine: AsyncEngine) -> None:
+    """And a call that needed no model is in no figure: the page says how many there are."""
+    began = BEGAN + timedelta(hours=11)
+    plain = a_record(at=began, tenant="overview", fallbacks=0, degraded=(), attempts=(attempt(1, "anthropic", "ok"),))
+    outcomes = ["ok", "budget_exceeded", "budget_exceeded", "rate_limit_exceeded", "stopped_by_operator", "no_evidence"]
+    records = [
+        replace(plain, id=f"no-{n}", outcome=name, attempts=plain.attempts if name == "ok" else ())
+        for n, name in enumerate(outcomes)
+    ]
+    await Writer(engine).write(records)
+    range_ = Range(began, began + MINUTE, "")
+    seen = await overview(engine, range_.since, range_.until, MINUTE)
+    assert (seen.total.calls, seen.total.refused, seen.total.failed, seen.unneeded) == (5, 4, 0, 1)
+    kind, words = answer(seen, strips_of(seen, range_, ()), range_, ())
+    assert kind == "good"
+    assert words.startswith("All is well: 100 % of 1 call ")
+    assert "(2 refused by a cap, 1 refused by a rate limit, 1 refused by an operator's stop besides)" in words
+
+
 async def test_the_total_of_a_search_is_the_sum_of_its_rows(recorded: AsyncEngine) -> None:
     wanted = CallFilter(tenant="overview", since=BEGAN, until=BEGAN + 5 * MINUTE, limit=100)
     rows, total = await find_calls(recorded, wanted), await total_of(recorded, wanted)

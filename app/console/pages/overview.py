@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.audit.overview import EDGES, Bucket, Overview, overview
+from app.audit.overview import EDGES, REFUSALS, Bucket, Overview, overview
 from app.audit.provider_state import ProviderState
 from app.budget.standing import Everything, everything
 from app.console import charts, formats, live
@@ -103,7 +103,7 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
     quick = all(bucket.request_latency[2] < 1000 for bucket in series if bucket.request_latency)
     unit, per = ("ms", 1) if quick else ("s", 1000)
     return {
-        "kind": kind, "words": words, "strips": strips,
+        "refusals": refusals(seen), "kind": kind, "words": words, "strips": strips,
         "slow": any(strip.word == SLOW for strip in strips), "total": total, "costs": cost_steps(seen.costs),
         "rate": total.requests / max(1.0, (range_.until - range_.since).total_seconds()),
         "rates": [bucket.requests * per_second for bucket in series],
@@ -114,7 +114,8 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
         "shares": {name: getattr(total, name) / total.calls if total.calls else None for name in SHARES},
         "by_outcome": charts.spec(
             times,
-            [("answered", [b.ok for b in series], "s1"), ("failed", [b.failed for b in series], "bad")],
+            [("answered", [b.ok for b in series], "s1"), ("failed", [b.failed for b in series], "bad"),
+             ("refused", [b.refused for b in series], "s3")],
             unit="calls", kind="stack", marks=marks,
         ),
         "latency": charts.spec(
@@ -156,9 +157,13 @@ def answer(seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequ
         return "bad", f"An operator has stopped {' and '.join(stopped)}."
     if not total.calls:
         return "none", f"No calls {range_.words}. Send one, or choose a longer time."
-    failed = total.failed / total.calls
+    judged = total.calls - total.refused
+    if not judged:
+        return "none", f"No call {range_.words} was let through: {refusals(seen)}."
+    failed = total.failed / judged
     ill = [strip for strip in strips if strip.kind == "bad"] or [strip for strip in strips if strip.kind == "warn"]
-    rest = f"{formats.share(1 - failed)} of {formats.number(total.calls, 'call')} {range_.words} were answered"
+    rest = f"{formats.share(1 - failed)} of {formats.number(judged, 'call')} {range_.words} were answered"
+    rest += f" ({refusals(seen)} besides)" if total.refused else ""
     if ill:
         named = " and ".join(
             f"{strip.name} {'has' if strip.word == ERRORS else 'is'} {strip.word}" + (f" ({strip.why})" if strip.why else "")
@@ -169,11 +174,17 @@ def answer(seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequ
             f"{named}; {rest}, {formats.count(total.fallen_back)} by another model.",
         )
     if failed >= FAILING:
-        most = f" The most frequent error is {seen.outcomes[0][0]}." if seen.outcomes else ""
+        errors = [outcome for outcome, _ in seen.outcomes if outcome not in REFUSALS]
+        most = f" The most frequent error is {errors[0]}." if errors else ""
         return "bad" if failed >= SICK else "warn", f"{rest}; {formats.count(total.failed)} failed.{most}"
     p95 = formats.ms(total.request_latency[1]) if total.request_latency else formats.NONE
     each = formats.usd(total.cost / total.requests) if total.requests else formats.NONE
     return "good", f"All is well: {rest}. 95 % of requests took at most {p95}; one costs {each} on average."
+
+
+def refusals(seen: Overview) -> str:
+    """Calls that were refused on purpose: ``2 refused by a cap, 1 refused by a rate limit``."""
+    return ", ".join(f"{formats.count(calls)} refused {REFUSALS[name]}" for name, calls in seen.outcomes if name in REFUSALS)
 
 
 def strips_of(seen: Overview, range_: Range, resting: Container[str]) -> list[Strip]:

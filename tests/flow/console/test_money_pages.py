@@ -19,9 +19,8 @@ from app.audit.scores import eval_candidates
 from app.audit.tables import actions
 from app.budget.tables import user_caps
 from app.console import formats
-from app.domain.money import from_dollars
 from app.domain.calls import Attempt, Usage
-from app.domain.money import MicroUSD
+from app.domain.money import MicroUSD, from_dollars
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"{{7*7}}"
 TENANT = f"money-{uuid.uuid4().hex[:6]}"
@@ -83,6 +82,8 @@ def worst_case(env: dict[str, str], tenant: str) -> list[str]:
     """The figures of `octant budget worst-case`, of one user and of any holder of a key, as a page writes them."""
     printed = octant(env, "budget", "worst-case", tenant)
     return [formats.usd(from_dollars(dollars)) for dollars in re.findall(r", a day +\$([\d.]+)", printed)]
+
+
 async def test_overview_and_budgets_say_how_much_of_the_money_is_estimated(operator: Person, stored: AsyncEngine) -> None:
     guess = Usage(output=9, estimated=True)
     lost = Attempt(
