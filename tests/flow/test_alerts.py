@@ -51,7 +51,7 @@ EVERY = "1s"
 ALERT = "OctantAvailabilityBurnsFast"
 SHORT_DEADLINE = {"octant-deadline-ms": "2000"}  # callers who do not wait for all retries
 TOKEN = "made-up-token"
-PATIENCE = 90.0  # seconds for each wait
+PATIENCE = 300.0  # seconds for each wait
 
 pytestmark = pytest.mark.timeout(900)  # three programs are started, and the waits take half a minute
 
