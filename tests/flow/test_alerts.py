@@ -317,19 +317,18 @@ async def test_every_rule_is_evaluated_by_prometheus_on_what_the_service_really_
     rules = [rule for group in groups for rule in group["rules"]]
     assert len(rules) == sum(len(g["rules"]) for c in rule_files(slos.read()).values() for g in yaml.safe_load(c)["groups"])
     assert [(rule["name"], rule["lastError"]) for rule in rules if rule["health"] == "err"] == []
-    gauges = {
-        name: float((await query_result(prometheus, f"max({name})"))[0]["value"][1])
-        for name in (
-            "octant_rehearsals",
-            "octant_kill_switch_on",
-            "octant_jobs_waiting_seconds",
-            "octant_gauge_samples_failed_total",
-        )
-    }
-    assert gauges["octant_gauge_samples_failed_total"] == 0
-    assert all(value >= 0 for value in gauges.values())
+
+    async def read(name: str) -> float:
+        return float((await query_result(prometheus, f"max({name})"))[0]["value"][1])
+
+    failed = "octant_gauge_samples_failed_total"  # a sample has seconds: on a machine that others use, one may have failed before
+    before, age = await read(failed), await read("octant_api_key_age_seconds")
+    assert before <= 1
+    assert all([await read(name) >= 0 for name in ("octant_rehearsals", "octant_kill_switch_on", "octant_jobs_waiting_seconds")])
     await until_value(prometheus, 'octant_budget_used_ratio{scope="global-day"}', lambda share: 0 < share < 1)
     await until_value(prometheus, "octant:records_lag_seconds:p99_15m", lambda seconds: 0 < seconds < PATIENCE)
+    await until_value(prometheus, "max(octant_api_key_age_seconds)", lambda later: later > age)  # all are sampled again
+    assert await read(failed) == before
 
 
 async def test_three_alerts_of_one_outage_are_three_pages_of_one_incident(
