@@ -531,7 +531,7 @@ def test_a_release_without_eval_results_is_activated_by_force_alone(
         assert logged(stack_env, "release activate --force", "an old one by force")
         page.goto("/console/do/rollback")
         confirm(page, "enough of the old one")
-        page.locator(".figure", has_text="Live").get_by_text(LIVE_RELEASE).wait_for()
+        page.locator(".figure", has_text="Live").get_by_role("link", name=LIVE_RELEASE).wait_for()
 
 
 def test_a_candidate_is_dismissed_on_a_phone(browser: Browser, service_url: str, key: str, stack_env: dict[str, str]) -> None:
