@@ -201,8 +201,7 @@ def _steps(calls: Mapping[int, int], requests: Mapping[int, int]) -> list[tuple[
 def _empty(at: datetime | None) -> Bucket:
     return Bucket(
         at=at, calls=0, ok=0, refused=0, retried=0, fallen_back=0, repaired=0, degraded=0, latency=None, ttft=None, cost=0,
-        estimated=0,
-        cost_bands=None, requests=0, request_cost=0, request_latency=None, request_cost_bands=None,
+        estimated=0, cost_bands=None, requests=0, request_cost=0, request_latency=None, request_cost_bands=None,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import logging
 import re
 import uuid
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
@@ -73,7 +73,7 @@ class Console:
         """Write a page. ``values`` are the template's own."""
         session: Session | None = request.scope.get(SESSION)
         shared = {
-            "places": places(self.parts.providers, may_act=session.may_act) if session else (),
+            "places": list(map(asdict, places(self.parts.providers, may_act=session.may_act))) if session else [],
             "page": page, "pages": PAGES, "title": title or (page.title if page else "Octant"), "session": session,
             "request": request,
             "environment": self.parts.environment, "version": __version__, "now": datetime.now(UTC), "presets": PRESETS,

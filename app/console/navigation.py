@@ -65,12 +65,12 @@ PAGES = (OVERVIEW, CALLS, BUDGETS, EVALS, RELEASES, ONCALL, SECURITY, RUNBOOK, R
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place or an action that is no page of the navigation. An empty ``path``: the browser does it, by ``name``."""
+    """A place or an action that is no page of the navigation. An empty ``href``: the browser does it, by ``name``."""
 
     title: str
     about: str
     words: str
-    path: str = ""
+    href: str = ""
     name: str = ""
 
 

@@ -33,11 +33,11 @@ class Said:
 
 def said_of(request: str, response: str) -> Said:
     """Read both stored texts. One that is cut or of another form says nothing."""
-    messages, parts = _list(_read(request), "messages"), _list(_read(response), "parts")
+    messages, parts = _objects(_read(request), "messages"), _objects(_read(response), "parts")
     question = ""
     used, results = list[dict[str, Any]](), list[dict[str, Any]]()
-    for message in filter(_is_object, messages):
-        spoken = [part for part in _list(message, "parts") if isinstance(part, dict)]
+    for message in messages:
+        spoken = _objects(message, "parts")
         if message.get("role") == "user" and (text := _text(spoken)):
             question, used, results = text, [], []
         used += [part for part in spoken if "tool_use" in part]
@@ -46,16 +46,12 @@ def said_of(request: str, response: str) -> Said:
         Tool(
             str(use["tool_use"]),
             _cut(str(use.get("arguments", ""))),
-            _cut(_text(_list(got, "tool_result"))),
+            _cut(_text(_objects(got, "tool_result"))),
             got.get("is_error") is True,
         )
         for use, got in zip(used, results, strict=False)
     ]
-    wants = [
-        f"{part['tool_use']} {part.get('arguments', '')}".strip()
-        for part in parts
-        if isinstance(part, dict) and "tool_use" in part
-    ]
+    wants = [f"{part['tool_use']} {part.get('arguments', '')}".strip() for part in parts if "tool_use" in part]
     return Said(_cut(_users_own(question)), _cut(_text(parts)), wants, tools)
 
 
@@ -66,17 +62,14 @@ def _read(stored: str) -> Any:  # noqa: ANN401 - any JSON
         return None
 
 
-def _is_object(value: Any) -> bool:  # noqa: ANN401 - any JSON
-    return isinstance(value, dict)
-
-
-def _list(value: Any, name: str) -> list[Any]:  # noqa: ANN401 - any JSON
+def _objects(value: Any, name: str) -> list[dict[str, Any]]:  # noqa: ANN401 - any JSON
+    """The objects in a list of this name; none where there is no such list."""
     found = value.get(name) if isinstance(value, dict) else None
-    return found if isinstance(found, list) else []
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
-def _text(parts: Sequence[Any]) -> str:
-    texts = [part.get("text") or part.get("refusal") for part in parts if isinstance(part, dict)]
+def _text(parts: Sequence[dict[str, Any]]) -> str:
+    texts = [part.get("text") or part.get("refusal") for part in parts]
     return "\n".join(text for text in texts if isinstance(text, str)).strip()
 
 

@@ -20,7 +20,7 @@ from app.domain.calls import Answer, Call, Chunk, Done, Identity, Receipt
 from app.domain.errors import BudgetExceeded, ContentRefused, OctantError, Stopped
 from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR, ZERO, to_dollars
-from app.domain.records import NO_EVIDENCE, TOKENS_COUNTED, CallRecord
+from app.domain.records import CANCELLED, NO_EVIDENCE, TOKENS_COUNTED, CallRecord
 from app.domain.routes import Pin
 from app.gateway import admission
 from app.gateway.call_record import record_of
@@ -129,14 +129,14 @@ class Gateway:
             if ending := in_flight.ended():
                 self._fail(state, ending)
                 raise ending from None
-            state.outcome = "cancelled"
+            state.outcome = CANCELLED
             raise
         except BaseException:
             state.outcome = "internal_error"
             raise
         finally:
             if state.outcome == "ok" and state.reply is None:
-                state.outcome = "cancelled"  # the reader of a stream stopped before its end
+                state.outcome = CANCELLED  # the reader of a stream stopped before its end
             state.spending.close()
             if state.spending.hold is not None:
                 self._rooms.budget.settle(state.spending.hold)

@@ -13,6 +13,7 @@ from app.domain.calls import Attempt, Call, Reply
 from app.domain.errors import OctantError, ProviderError, ProviderOutputInvalid, ProviderTimeout
 from app.domain.money import ZERO, MicroUSD
 from app.domain.quick import replace
+from app.domain.records import CANCELLED
 from app.domain.routes import PriceTable, Target
 from app.gateway.attempt_in_progress import AttemptInProgress, Failure, ms_since
 from app.gateway.metering import Bound, Counted
@@ -103,7 +104,7 @@ class Spending:
                     if not self.running:  # time that two attempts shared was waited once
                         self.waited_ms += ms_since(self._running_since)
                     self._reserved -= worst
-                    outcome = failure.code if failure else "ok" if ended else "cancelled"
+                    outcome = failure.code if failure else "ok" if ended else CANCELLED
                     self._spend(target, progress, outcome, failure)
                     describe_attempt(span, self.attempts[-1], progress.reply, tenant=self.call.identity.tenant.id)
 
@@ -125,7 +126,7 @@ class Spending:
         self.waited_ms += ms_since(self._running_since)
         while self.running:
             target, progress = self.running.popitem()
-            self._spend(target, progress, ProviderTimeout.code if progress.overtaken else "cancelled", None)
+            self._spend(target, progress, ProviderTimeout.code if progress.overtaken else CANCELLED, None)
         self.responses = self.responses[-late:] + self.responses[:-late]  # the attempt that gave the answer stays the last
         self.attempts = self.attempts[-late:] + self.attempts[:-late]
         self._number()

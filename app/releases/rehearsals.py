@@ -12,6 +12,7 @@ lines is not: nothing comes after them.
 import hashlib
 import hmac
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ ROLLBACK = "rollback"  # of every kind of pin and the kill switch: `octant rehea
 INJECTION = "injection"  # the injection gate: `make injection ARGS=--log`
 ATTACKED = "injection drill"  # a few attacks of one text: `octant drill injection --log`
 Verdict = Literal["kept", "not kept", "not judged"]
+JUDGED: Sequence[Verdict] = ("kept", "not kept")
 _MAC, _KEY, _BEFORE = "mac", "key", "before"
 _LATER = ("verdict", "environment", "workers", "code", "steps", "key", "text")  # left out of a line where they are empty
 

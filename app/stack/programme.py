@@ -28,7 +28,6 @@ NICE = 10
 STOP_SECONDS = 40.0  # a part stops a whole service
 PAGE, INJECTION, GAMEDAY, WAY_BACK = "page", "injection", "gameday", "rollback"
 SCENARIO = "provider-outage"
-JUDGED = ("kept", "not kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ PARTS = (
 
 def due(settings: Settings, *, paged: bool) -> list[Part]:
     """The parts without a result in the state folder. ``paged``: whether the demo's own receiver takes its pages."""
-    from app.releases.rehearsals import ATTACKED, ROLLBACK, here
+    from app.releases.rehearsals import ATTACKED, JUDGED, ROLLBACK, here
     from app.stack.gameday.report import verdicts
 
     judged = {one.what for one in here(settings.state_dir) if one.verdict in JUDGED}

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Literal, get_args
 
 from app.domain.errors import OctantError, ProviderError, RejectionReason
+from app.domain.records import CANCELLED
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 DOLLARS = (0.00001, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0)
@@ -78,8 +79,8 @@ PROVIDER = Label("provider", most=16)
 MODEL = Label("model", most=64)
 FLAG = Label("flag", most=32)
 DEGRADATION = Label("degradation", most=64)  # a code of `octant-degraded`
-CALL_OUTCOME = _of("outcome", "ok", "last_resort", "cancelled", *_codes(OctantError))
-ATTEMPT_OUTCOME = _of("outcome", "ok", "cancelled", *_codes(ProviderError))
+CALL_OUTCOME = _of("outcome", "ok", "last_resort", CANCELLED, *_codes(OctantError))
+ATTEMPT_OUTCOME = _of("outcome", "ok", CANCELLED, *_codes(ProviderError))
 CANARY_METRICS = ("failed", "slow", "dear", "refused", "rated_bad", "scored_low")
 CAPS = ("tenant-day", "tenant-month", "user-day", "user-month", "global-day")
 

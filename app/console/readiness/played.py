@@ -4,8 +4,8 @@ from app.console import formats
 from app.console.readiness.answers import Evidence, State, missing, rehearsed
 from app.console.readiness.sources import GameDay, Sources
 from app.oncall.gamedays import played_now
+from app.releases.rehearsals import JUDGED
 
-JUDGED = ("kept", "not kept")
 TIMES = ("detected", "contained", "recovered")
 
 

@@ -27,7 +27,8 @@ async def answer(sources: Sources) -> Answer:
     found = [*log, *days] if own else [*days, *log]
     if found and (own or found != log):
         words = f"The newest rehearsal: {found[0].value}."
-        found += [] if own else _length(sources)
+        if not own:
+            found += _length(sources)
     else:
         words = "No outage was rehearsed here."
         found += await asyncio.to_thread(_of_the_runbook, sources, await sources.began())
