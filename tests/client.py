@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
 
-SECONDS = 60.0
+SECONDS = 120.0  # patience: a wait for what should happen costs nothing when it is long, and the machine may be busy
 T = TypeVar("T")
 
 
@@ -28,7 +28,7 @@ class Answer(NamedTuple):
 async def session(url: str, key: str, **options: Any) -> AsyncIterator[aiohttp.ClientSession]:  # noqa: ANN401 - the client's own
     """Connections to a service, with a key on every request.
 
-    An answer may take 60 seconds.
+    An answer may take so long as a busy machine needs.
     """
     settings: dict[str, Any] = {"timeout": aiohttp.ClientTimeout(SECONDS), **options}
     async with aiohttp.ClientSession(url, headers={"authorization": f"Bearer {key}"}, **settings) as http:

@@ -240,7 +240,7 @@ class Simulator:
     def _send(self, method: str, path: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(self.control + path, data=body, method=method)  # noqa: S310 - loopback
         request.add_header("content-type", "application/json")
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310 - loopback
             return bytes(answer.read())
 
 
@@ -398,7 +398,7 @@ def _running(command: str, env: Mapping[str, str], log: Path) -> Iterator[Forked
         yield process
     finally:
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=120)
 
 
 def wait_until_ready(url: str, process: "Forked | subprocess.Popen[bytes]", log: Path) -> None:

@@ -90,7 +90,7 @@ class World:
         ).encode()
         request = urllib.request.Request(self.url + path, sent, {"authorization": f"Bearer {key or self.key}"})  # noqa: S310 - loopback
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
+            with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310 - loopback
                 return Answer(answer.status, "", answer.headers, answer.read())
         except urllib.error.HTTPError as error:
             with error:

@@ -57,7 +57,7 @@ async def opened(budget: Budget) -> None:
 
     A pause may follow a loss of counters, and another worker may be rebuilding them.
     """
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             try:
                 await budget.watch_epochs()

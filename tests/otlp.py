@@ -16,7 +16,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Status
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as ProtoSpan
 
-ARRIVE_SECONDS = 15.0
+ARRIVE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)

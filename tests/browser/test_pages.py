@@ -56,7 +56,7 @@ def traffic(service_url: str, api_key: str) -> None:
     key = {"authorization": f"Bearer {api_key}"}
     for words in ("hello", "hello again", "<b>hello</b>", "a long text " * 500 + "the end of it"):
         body: Any = {"model": "smart", "user": "ada", "messages": [{"role": "user", "content": words}]}
-        assert requests.post(f"{service_url}/v1/chat/completions", json=body, headers=key, timeout=60).ok
+        assert requests.post(f"{service_url}/v1/chat/completions", json=body, headers=key, timeout=120).ok
 
 
 @pytest.fixture(scope="module")
@@ -470,7 +470,7 @@ def test_a_revoked_key_and_an_ended_session_are_out(
         status = 0
         for _ in range(200):
             headers = {"authorization": f"Bearer {lost}"}
-            status = requests.get(f"{service_url}/v1/models", headers=headers, timeout=60).status_code
+            status = requests.get(f"{service_url}/v1/models", headers=headers, timeout=120).status_code
             if status == 401:
                 break
             page.wait_for_timeout(300)

@@ -35,7 +35,7 @@ first_token_timeout = {FIRST_TOKEN}
 idle_timeout = {IDLE}
 attempt_timeout = {ATTEMPT}
 """
-RECORD_SECONDS = 20.0
+RECORD_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)

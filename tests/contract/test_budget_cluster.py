@@ -41,7 +41,7 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
     finally:
         for process in processes:
             process.kill()
-            process.wait(10)
+            process.wait(120)
 
 
 def node(binary: str, port: int, folder: Path) -> "subprocess.Popen[bytes]":
@@ -62,7 +62,7 @@ def join(ports: list[int]) -> None:
     from redis.exceptions import RedisError
 
     clients: list[Any] = [Redis(port=port, decode_responses=True, protocol=2) for port in ports]  # its commands have no types
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
 
     def until_all(what: str, ready: Callable[[Any], object]) -> None:
         while True:

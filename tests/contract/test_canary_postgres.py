@@ -90,7 +90,7 @@ async def on_the_way(engine: AsyncEngine, valkey: Redis, places: Places, **choic
     return operator
 
 
-async def until(condition: Callable[[], object], seconds: float = 20) -> None:
+async def until(condition: Callable[[], object], seconds: float = 120) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - it polls what a worker knows
             await asyncio.sleep(0.02)

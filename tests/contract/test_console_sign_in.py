@@ -149,7 +149,7 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port), "--require-nonce", "true", *claims]
     log = tmp_path_factory.mktemp("provider") / "log"
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not _listens(port):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()

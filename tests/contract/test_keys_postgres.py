@@ -86,7 +86,7 @@ async def test_another_service_secret_opens_nothing(engine: AsyncEngine, admin: 
 
 
 async def test_an_expired_key_is_refused_even_from_the_cache(keys: KeyRing, admin: KeyAdministration, tenant: Tenant) -> None:
-    token = await admin.create_key(tenant.id, name="brief", expires_at=datetime.now(UTC) + timedelta(seconds=0.3))
+    token = await admin.create_key(tenant.id, name="brief", expires_at=datetime.now(UTC) + timedelta(seconds=2))
     await keys.authenticate(token)
     with pytest.raises(Unauthenticated, match="expired"):
         await _use_until_refused(keys, token)
@@ -188,7 +188,7 @@ async def test_a_rotated_key_works_beside_its_successor_until_the_overlap_ends(
     old = await admin.create_key(tenant.id, name="backend", user="ada", scopes=("call", "read"))
     old_id = old.split("_")[1]
     await admin.limit_key(old_id, RateLimits(5, 6, 7))
-    new = await admin.rotate_key(old_id, timedelta(seconds=0.5))
+    new = await admin.rotate_key(old_id, timedelta(seconds=2))
     before, after = await keys.authenticate(old), await keys.authenticate(new)
     assert replace(after, key_id=before.key_id) == before
     listed = {info.id: (info.name, info.replaced_by) for info in await admin.list_keys(tenant.id)}
@@ -277,7 +277,7 @@ async def test_a_use_is_noted_by_authentication_and_written_at_the_end(
 
 
 async def _use_until_refused(keys: KeyRing, token: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         while True:
             await keys.authenticate(token)
             await asyncio.sleep(0.02)

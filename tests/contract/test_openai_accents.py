@@ -73,7 +73,7 @@ class _Accented(http.server.BaseHTTPRequestHandler):
         self.wfile.write(answer)
         self.wfile.flush()
         if body["messages"][-1]["content"] == "held open":
-            self.stopped.wait(60)
+            self.stopped.wait(120)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

@@ -23,7 +23,8 @@ from app.gateway.providers.base import Provider, Timeouts
 from app.gateway.providers.openai import OpenAIProvider
 
 DIALECTS: tuple[Dialect, ...] = ("openai", "anthropic")
-TIMEOUTS = Timeouts(connect=5, first_token=0.4, idle=0.4, total=5)
+PATIENT = Timeouts(connect=60, first_token=60, idle=60, total=60)  # of a busy machine
+HURRIED = Timeouts(connect=5, first_token=0.4, idle=0.4, total=5)
 
 # Figures that no honest count can be, for the output and for the whole usage.
 LIES: tuple[Any, ...] = (
@@ -50,7 +51,8 @@ class Vendors:
         Returns its attempt, the call, the bill, and whether its end was clean.
         """
         way, bill, clean = call_state(attempts=1), self.upstream.play(shape, pause), True
-        way.request, way.call = replace(way.request, timeouts=TIMEOUTS), replace(way.call, stream=shape.stream)
+        timeouts = HURRIED if shape.end == "hang" else PATIENT
+        way.request, way.call = replace(way.request, timeouts=timeouts), replace(way.call, stream=shape.stream)
         room = recovery(Scripted("a"), Scripted("b", error(ProviderFailed)))
         room.providers = {**room.providers, "a": self.adapters[shape.dialect]}
         try:

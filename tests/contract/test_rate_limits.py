@@ -36,7 +36,7 @@ async def refused(budget: Budget, who: Identity, *, tokens: int = 0) -> RateLimi
 
 
 async def when_there_is_room(budget: Budget, who: Identity) -> Hold:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while True:
             try:
                 return await call(budget, who)

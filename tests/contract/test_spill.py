@@ -182,7 +182,7 @@ class DeadDisk(Spill):
 
     def _append(self, data: bytes) -> None:
         self.begun.set()
-        self.released.wait(60)
+        self.released.wait(120)
         super()._append(data)
 
 
@@ -353,7 +353,7 @@ def test_on_a_disk_that_takes_no_more_each_record_is_kept_or_counted(tmp_path: P
     with worker("full", str(folder), "200") as process:
         assert process.stdout is not None
         dropped = int(process.stdout.readline())
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=120) == 0
     lines = [line for file in folder.iterdir() for line in file.read_bytes().splitlines(keepends=True)]
     assert all(line.endswith(b"}\n") for line in lines), "a torn line"
     assert len(lines) >= 10

@@ -92,7 +92,7 @@ def test_setup_then_service_then_a_call_through_the_simulator(environment: dict[
     """The second setup, as at every `up`, changes nothing."""
     for _ in range(2):
         run = subprocess.run(
-            command_of("setup"), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+            command_of("setup"), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
         assert run.returncode == 0, run.stdout + run.stderr
     key = json.loads((Path(environment["OCTANT_STATE_DIR"]) / "demo.json").read_text())["acme"]
@@ -101,7 +101,7 @@ def test_setup_then_service_then_a_call_through_the_simulator(environment: dict[
         assert healthy(environment["OCTANT_PORT"])
         body = json.dumps({"text": "Please call me back.", "user": "ada"}).encode()
         request = urllib.request.Request(url + "/v1/extract", body, {"authorization": f"Bearer {key}"})  # noqa: S310 - loopback
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310 - loopback
             assert json.loads(answer.read())["request"] == "Please call me back."
     assert not healthy(environment["OCTANT_PORT"])
 
@@ -112,12 +112,12 @@ def healthy(port: str) -> bool:
     assert found is not None
     program, *arguments = json.loads(found[1].replace(":8080/", f":{port}/"))
     assert program == "python"
-    return subprocess.run([sys.executable, *arguments], capture_output=True, timeout=10, check=False).returncode == 0
+    return subprocess.run([sys.executable, *arguments], capture_output=True, timeout=120, check=False).returncode == 0
 
 
 def test_the_service_refuses_the_development_secret_outside_development(environment: dict[str, str]) -> None:
     careless = {k: v for k, v in environment.items() if k != "OCTANT_SECRET_KEY"}
-    run = subprocess.run(command_of("service"), cwd=ROOT, env=careless, capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(command_of("service"), cwd=ROOT, env=careless, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 1
     assert "secret_key must be set" in run.stderr
     assert "Traceback" not in run.stderr

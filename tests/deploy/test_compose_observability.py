@@ -128,7 +128,7 @@ def test_grafana_does_not_start_without_a_password(password: str, code: int) -> 
     shell, flag, script = OBSERVERS["grafana"]["entrypoint"]
     here = script.replace("$$", "$").replace("exec /run.sh", "echo started")
     environment = {"GF_SECURITY_ADMIN_PASSWORD": password}
-    run = subprocess.run([shell, flag, here], env=environment, capture_output=True, text=True, timeout=10, check=False)
+    run = subprocess.run([shell, flag, here], env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == code
     assert ("set GRAFANA_PASSWORD" in run.stderr) == (code == 1)
     assert ("started" in run.stdout) == (code == 0)

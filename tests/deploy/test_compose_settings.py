@@ -39,7 +39,7 @@ def resolved(folder: Path, environment: Mapping[str, str], *options: str) -> dic
     run = subprocess.run(
         [*command, "--profile", "core", "config", "--format", "json"],
         env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **environment},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     services: dict[str, Any] = json.loads(run.stdout)["services"]

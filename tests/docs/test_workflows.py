@@ -81,7 +81,7 @@ def comment(folder: Path, report: bytes, *, commit: str = "newest") -> str:
     (script,) = (step["run"] for step in steps(yaml.safe_load(COMMENT.read_text())) if "run" in step)
     about = {"REPOSITORY": "a/b", "OWNER": "fork", "BRANCH": "$(touch harm)", "COMMIT": commit, "GH_TOKEN": "none"}
     env = {"PATH": f"{folder}:{os.environ['PATH']}", **about}
-    subprocess.run(["bash", "-c", script], cwd=folder, env=env, check=True, capture_output=True, timeout=30)
+    subprocess.run(["bash", "-c", script], cwd=folder, env=env, check=True, capture_output=True, timeout=120)
     assert not (folder / "harm").exists()
     return (folder / "posted").read_text() if (folder / "posted").exists() else ""
 
@@ -112,7 +112,7 @@ def test_no_checker_of_workflows_finds_a_fault(tool: list[str]) -> None:
         [Path(sys.executable).parent / tool[0], *tool[1:], *map(str, PATHS)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert found.returncode == 0, found.stdout + found.stderr

@@ -82,7 +82,7 @@ async def test_a_message_can_be_deferred_as_a_job(http: aiohttp.ClientSession, s
     status, job, _ = await post(http, {"path": PATH, "body": {"text": MESSAGE}}, "/v1/jobs")
     assert (status, job["path"]) == (202, PATH)
     with running_worker({**stack_env, "OCTANT_WORKER_METRICS_PORT": str(free_port())}, tmp_path / "worker.log"):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while job["state"] not in ("succeeded", "failed"):
             assert time.monotonic() < deadline, job
             await asyncio.sleep(0.1)

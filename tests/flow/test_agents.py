@@ -67,7 +67,7 @@ async def sent(http: aiohttp.ClientSession, method: str, path: str, **headers: s
 
 def exchanged(env: dict[str, str], request: bytes) -> bytes:
     """The whole answer to raw bytes."""
-    with socket.create_connection(("127.0.0.1", int(env["OCTANT_PORT"])), timeout=30) as link:
+    with socket.create_connection(("127.0.0.1", int(env["OCTANT_PORT"])), timeout=120) as link:
         link.sendall(request)
         return b"".join(iter(lambda: link.recv(65536), b""))
 

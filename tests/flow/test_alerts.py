@@ -102,7 +102,7 @@ def running(command: list[str], log: Path) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=120)
 
 
 async def answers(url: str, log: Path) -> None:
@@ -375,7 +375,7 @@ async def test_a_real_alertmanager_reports_a_nearly_used_cap_until_the_cap_chang
     receivers = Receivers(webhook_url="", alertmanager_url=alertmanager, secret="", allowed_hosts=frozenset(), runbook_url=base)
     alerts = Alerts(engine, receivers)
     async with aiohttp.ClientSession() as http:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while not await alerts.repeat(http):  # noqa: ASYNC110 - another ledger on these stores may have it in hand
                 await asyncio.sleep(0.1)
         page = await receiver[0].until(alertname="OctantBudget", tenant=who.tenant.id, share="95", status="firing")

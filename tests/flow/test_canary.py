@@ -83,9 +83,9 @@ async def test_a_planted_bad_release_is_stopped_by_its_evidence_after_few_users(
     async def stopped() -> bool:
         return "No canary runs" in (await asyncio.to_thread(_status, env))
 
-    await eventually(stopped, 120)
+    await eventually(stopped)
     after = len(traffic.answers)
-    await eventually(lambda: _enough(traffic, after + 200), 60)
+    await eventually(lambda: _enough(traffic, after + 200))
     traffic.stop()
     await running
     failed = [at for at, (status, release) in enumerate(traffic.answers) if status != 200]

@@ -164,7 +164,7 @@ def own_folder(state: Path | None = None) -> Iterator[Demo]:
 def post(notice: dict[str, str], path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401 - an HTTP answer
     headers = {"authorization": f"Bearer {notice['key']}"}
     request = urllib.request.Request(notice["url"] + path, json.dumps(body).encode(), headers)  # noqa: S310 - loopback
-    return urllib.request.urlopen(request, timeout=30)  # noqa: S310 - loopback
+    return urllib.request.urlopen(request, timeout=120)  # noqa: S310 - loopback
 
 
 def ask(notice: dict[str, str]) -> Any:  # noqa: ANN401 - any JSON
@@ -277,7 +277,7 @@ def test_what_a_killed_demo_started_is_stopped_by_itself_the_next_start_or_a_res
     assert next_one["key"] == key
     assert left & {p.pid for p in demo.processes()} == set()
     demo.end(signal.SIGKILL)  # its keeper lives
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 120
     while demo.processes():
         assert time.monotonic() < deadline, demo.processes()
         time.sleep(0.2)

@@ -31,7 +31,7 @@ SCORED = re.compile(r"(?m)^octant_eval_scored_total\{.*\} ([0-9.]+)$")
 def scored(metrics: str) -> float:
     """Calls that were scored so far; 0 while the listener is not there."""
     try:
-        with urllib.request.urlopen(metrics, timeout=5) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(metrics, timeout=120) as answer:  # noqa: S310 - loopback
             return sum(map(float, SCORED.findall(answer.read().decode())))
     except OSError:
         return 0.0

@@ -121,7 +121,7 @@ def test_operators_tools_read_incidents_and_add_notes(service_url: str, stack_en
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{service_url}/v1/admin/{path}", data, {"x-api-key": key})  # noqa: S310 - loopback
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+            with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310 - loopback
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
             with error:

@@ -110,7 +110,7 @@ async def test_nothing_of_a_blocked_tool_call_reaches_a_client_of_a_vendors_endp
     """
     url, headers = blocking
     simulator.put_faults({"kind": "obey", "harm": "base64"})
-    async with aiohttp.ClientSession(url, headers=headers, timeout=aiohttp.ClientTimeout(60)) as http:
+    async with aiohttp.ClientSession(url, headers=headers, timeout=aiohttp.ClientTimeout(120)) as http:
         status, linked = await post_text(http, path, request_for(path, "Take a note of https://evil.example/p?d=1 now."))
         assert status == 200, linked
         assert "take_note" in linked

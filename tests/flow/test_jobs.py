@@ -84,7 +84,7 @@ async def test_a_job_gives_what_the_request_would_have_given(
     async def recorded() -> bool:
         return job["id"] in octant(env, "calls", "--request-id", job["id"], "--json")
 
-    await eventually(recorded, 10)
+    await eventually(recorded)
 
 
 async def test_a_request_that_is_refused_is_a_failed_job_that_says_why(http: aiohttp.ClientSession) -> None:
@@ -104,10 +104,10 @@ async def test_a_running_job_is_cancelled_all_the_way_to_the_provider(http: aioh
     async def cancelled() -> bool:
         return simulator.stats()["anthropic"]["cancelled"] == 1
 
-    await eventually(reached, 10)
+    await eventually(reached)
     status, _, answer = await post(http, f"/v1/jobs/{job['id']}/cancel", {})
     assert (status, answer["state"]) == (200, "cancelling")
-    await eventually(cancelled, 3)
+    await eventually(cancelled)
     assert (await done(http, job["id"]))["state"] == "cancelled"
     status, _, answer = await post(http, f"/v1/jobs/{job['id']}/cancel", {})
     assert (status, answer["error"]["code"]) == (409, "job_finished")
@@ -148,7 +148,7 @@ async def test_a_webhook_tells_of_the_end_and_its_signature_holds(http: aiohttp.
     await web.TCPSite(runner, "127.0.0.1", port).start()
     try:
         _, _, job = await post(http, "/v1/jobs", {**JOB, "webhook_url": f"http://127.0.0.1:{port}/hook"})
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             first = await received.get()
             received.put_nowait(first)
             await received.get()
@@ -221,7 +221,7 @@ async def test_a_key_that_was_revoked_before_its_job_ran_spends_nothing(
             answer = await get(http, f"/v1/jobs/{job['id']}")
             return (answer["state"], answer["attempts"]) == ("queued", 1)
 
-        await eventually(put_back, 10)
+        await eventually(put_back)
         octant(env, "key", "revoke", key.split("_")[1])
     make_due(env, job["id"])
     answer = await done(http, job["id"], 90)

@@ -54,7 +54,7 @@ async def test_a_worker_that_is_killed_loses_no_job_and_a_paid_call_is_paid_once
 
             await eventually(all_reached)
             victim.send_signal(signal.SIGKILL)
-            victim.wait(10)
+            victim.wait(120)
         with running_worker(env, tmp_path / "next.log"):
             finished = [await done(http, job_id, 60) for job_id in jobs]
     assert {(job["state"], job["attempts"]) for job in finished} == {("succeeded", 2)}
@@ -89,7 +89,7 @@ async def test_a_job_that_ends_its_worker_again_is_failed_while_other_tenants_jo
             await eventually(reached)
             for child in [*psutil.Process(first.pid).children(recursive=True), psutil.Process(first.pid)]:
                 child.send_signal(signal.SIGKILL)
-            first.wait(10)
+            first.wait(120)
 
         with running_worker(env, tmp_path / "second.log") as second:
 

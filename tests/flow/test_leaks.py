@@ -230,7 +230,7 @@ def _valkey_keys(url: str) -> str:
 def _scored(env: Mapping[str, str]) -> str:
     """The output of a round of scoring."""
     command, at_once = [sys.executable, "-m", "evals", "online", "--once"], {"OCTANT_EVALS__LATE": "0"}
-    run = subprocess.run(command, cwd=ROOT, env={**env, **at_once}, capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(command, cwd=ROOT, env={**env, **at_once}, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stderr
     return run.stdout + run.stderr
 
@@ -323,5 +323,5 @@ def _rows(database: str) -> dict[str, str]:
 
 
 def _metrics(port: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=120) as answer:
         return str(answer.read().decode())

@@ -100,7 +100,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         finally:
             for process in reversed(processes):
                 process.terminate()
-                process.wait(timeout=60)
+                process.wait(timeout=120)
 
 
 def ask(gateway: Gateway, path: str, body: object = None) -> tuple[int, Any]:
@@ -109,7 +109,7 @@ def ask(gateway: Gateway, path: str, body: object = None) -> tuple[int, Any]:
     request = urllib.request.Request(gateway.url + path, data, {"authorization": f"Bearer {key}"})  # noqa: S310 - loopback
     request.add_header("content-type", "application/json")
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310 - loopback
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as refused:
         with refused:
@@ -133,7 +133,7 @@ def test_it_answers_both_vendors_apis_and_takes_feedback(gateway: Gateway) -> No
 def test_it_does_jobs(gateway: Gateway) -> None:
     status, job = ask(gateway, "/v1/jobs", {"path": "/v1/chat/completions", "body": CHAT})
     assert status == 202, job
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while (found := ask(gateway, f"/v1/jobs/{job['id']}")[1])["state"] not in ("succeeded", "failed"):
         assert time.monotonic() < deadline, found
         time.sleep(0.1)

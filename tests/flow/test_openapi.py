@@ -67,7 +67,7 @@ def ask(url: str, method: str, path: str, *, key: str | None = None, body: bytes
     if key:
         request.add_header("x-api-key", key)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310 - loopback
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -247,7 +247,7 @@ def test_every_route_and_every_early_error_carries_its_ids(
 
     def look(method: str, path: str, *, body: bytes | None = None, **headers: str) -> None:
         sent = head | {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = requests.request(method, service_url + path, data=body, headers=sent, timeout=30)
+        answer = requests.request(method, service_url + path, data=body, headers=sent, timeout=120)
         statuses[answer.status_code] += 1
         found = answer.headers.get("octant-trace-id", "")
         assert found == trace or (path in OPEN and len(found) == 32), (method, path, answer.status_code)

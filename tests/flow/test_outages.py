@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]  # two engines,
 CHAT = "/v1/chat/completions"
 ASK = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
 log = logging.getLogger(__name__)
-SOON = 10.0  # seconds; no wait on a store is longer than three, and the machine may be busy
+SOON = 30.0  # seconds; no wait on a store is longer than three, and the machine may be busy
 
 
 @dataclass
@@ -144,7 +144,7 @@ async def ready(http: aiohttp.ClientSession) -> tuple[int, str]:
 
 async def until_ready(http: aiohttp.ClientSession) -> None:
     """Both workers, as far as twenty connections can tell."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while {await ready(http) for _ in range(20)} != {(200, "ok")}:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)
@@ -154,7 +154,7 @@ async def warmed(http: aiohttp.ClientSession, env: dict[str, str], key: str) -> 
     """A worker knows the key and has stored it for the others of its machine."""
     assert await statuses(http, 20) == {200}
     digest = hmac.digest(DEVELOPMENT_SECRET.encode(), key.encode(), hashlib.sha256).hex()
-    file, deadline = Path(env["OCTANT_STATE_DIR"]) / "remembered" / "keys.json", time.monotonic() + 60
+    file, deadline = Path(env["OCTANT_STATE_DIR"]) / "remembered" / "keys.json", time.monotonic() + 120
     while not file.exists() or digest not in file.read_text():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)
@@ -211,7 +211,7 @@ async def test_a_worker_that_dies_with_postgres_away_is_replaced_by_one_that_ser
         for worker in master.children():  # one after the other: in the end no worker is left that ever saw Postgres
             before = {w.pid for w in master.children()}
             worker.send_signal(signal.SIGKILL)
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             while not {w.pid for w in master.children()} - before:
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.1)
@@ -225,7 +225,7 @@ async def test_a_worker_that_dies_with_postgres_away_is_replaced_by_one_that_ser
 
 
 async def until_answered(http: aiohttp.ClientSession) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         try:
             if await statuses(http, 10) == {200}:
@@ -257,7 +257,7 @@ async def test_an_idempotency_key_is_billed_once_over_an_outage_longer_than_its_
         stores.start_postgres()
     assert status == 200
     before = simulator.requests()  # two where the first provider was silent too long: both attempts are the first call's
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while (again := await post(http, **{"idempotency-key": key}))[0] != 200:
         assert again[0] in {409, 503}
         assert time.monotonic() < deadline
@@ -277,7 +277,7 @@ async def test_a_service_that_starts_with_both_stores_away_refuses_and_recovers_
         command = [sys.executable, "-m", "app.cli", "serve"]
         process = subprocess.Popen(command, env=own, stdout=out, stderr=out)  # noqa: ASYNC220 - it is only started
         async with client(f"http://127.0.0.1:{own['OCTANT_PORT']}", own_key) as http:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 120
             while (await ready(http))[0] != 503:
                 assert time.monotonic() < deadline, log.read_text()[-3000:]
                 await asyncio.sleep(0.1)
@@ -290,4 +290,4 @@ async def test_a_service_that_starts_with_both_stores_away_refuses_and_recovers_
         assert process.poll() is None
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)

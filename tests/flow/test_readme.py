@@ -20,6 +20,6 @@ def test_each_request_of_the_readme_is_answered(request_line: str, service_url: 
     """`--fail` ends curl with an error for any status from 400 on."""
     command = request_line.replace("localhost:8080", service_url).replace("curl ", "curl --fail ", 1)
     env = {**os.environ, "KEY": api_key}
-    run = subprocess.run(["/bin/sh", "-c", command], env=env, capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(["/bin/sh", "-c", command], env=env, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "octant" in run.stdout or '"id"' in run.stdout, run.stdout

@@ -87,11 +87,11 @@ async def test_all_workers_rest_a_failing_provider_and_call_it_again_when_it_is_
         assert all(status == 200 and headers["octant-provider"] == "openai" for status, headers, _ in answers)
         return simulator.stats()["anthropic"]["requests"] == before
 
-    await eventually(passed_over, 5)
+    await eventually(passed_over)
     assert await metric(env, "octant_breaker_trips_total") >= 1
-    await eventually(lambda: _is(metric(env, "octant_breaker_state"), 2.0), 3)
+    await eventually(lambda: _is(metric(env, "octant_breaker_state"), 2.0))
     simulator.clear()
-    await eventually(lambda: by_the_first(http), 15)
+    await eventually(lambda: by_the_first(http))
     assert f"{TARGET:<40} closed" in octant(env, "providers")
 
 
@@ -124,11 +124,11 @@ async def test_with_one_provider_hanging_every_caller_is_answered_whatever_its_d
         await asyncio.gather(*(ask(*call) for call in calls))
         return simulator.stats()["anthropic"]["requests"] == before
 
-    await eventually(passed_over, 30)
+    await eventually(passed_over)
     simulator.clear()
     octant(env, "providers", "close", TARGET)
-    await eventually(lambda: by_the_first(http), 15)
-    await eventually(lambda: closed_everywhere(env), 15)
+    await eventually(lambda: by_the_first(http))
+    await eventually(lambda: closed_everywhere(env))
 
 
 async def test_with_both_providers_hanging_callers_get_an_error_within_their_deadline(
@@ -157,7 +157,7 @@ async def test_an_operator_closes_a_circuit_by_hand(
         await asyncio.gather(*(post(http, "/v1/chat/completions", CHAT) for _ in range(8)))
         return f"{TARGET:<40} closed" not in octant(env, "providers")
 
-    await eventually(is_open, 30)
+    await eventually(is_open)
     simulator.clear()
     assert "is closed" in octant(env, "providers", "close", TARGET)
     assert f"{TARGET:<40} closed" in octant(env, "providers")
@@ -188,10 +188,10 @@ async def test_a_client_that_leaves_cancels_its_call_upstream_within_100_ms(
         async def cancelled(number: int = number) -> bool:
             return sum(int(str(seen["cancelled"])) for seen in simulator.stats().values()) == number
 
-        await eventually(reached, 5)
+        await eventually(reached)
         left_at = time.time()
         request.cancel()
-        await eventually(cancelled, 2)
+        await eventually(cancelled)
         lags.append(max(float(str(seen["last_cancelled_at"])) for seen in simulator.stats().values()) - left_at)
     assert min(lags) < 0.1, lags
 
@@ -219,7 +219,7 @@ async def test_a_slow_reader_slows_the_provider_and_does_not_fill_our_memory(
             await asyncio.sleep(0.5)
             return sent == before
 
-        await eventually(stalled, 20)
+        await eventually(stalled)
         assert sent < 32_000_000
         grown = sum(worker.memory_info().rss for worker in service.children()) - before
         assert grown < 30_000_000
@@ -244,7 +244,7 @@ async def test_a_valkey_that_goes_away_in_the_middle_of_a_call_does_not_end_the_
                 async def reached() -> bool:
                     return simulator.stats()["anthropic"]["open"] == 1
 
-                await eventually(reached, 5)
+                await eventually(reached)
                 _kill_valkey(short_lived)
                 status, headers, _ = await running
                 assert (status, headers["octant-provider"]) == (200, "anthropic")

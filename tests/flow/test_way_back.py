@@ -69,14 +69,14 @@ def running(env: dict[str, str], folder: Path) -> Iterator[Forked]:
     process = Forked(env, log, "run")
     try:
         wait_until_ready(f"http://127.0.0.1:{env['OCTANT_PORT']}", process, log)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not (folder / runner.STATE).exists():
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.05)
         yield process
     finally:
         process.terminate()
-        process.wait(timeout=90)
+        process.wait(timeout=120)
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -127,7 +127,7 @@ async def deploy(folder: Path, name: str) -> None:
     async def done() -> bool:
         return runner.state_of(folder) != before
 
-    await eventually(done, 120)
+    await eventually(done)
 
 
 @pytest.mark.timeout(900)

@@ -156,7 +156,7 @@ async def _is_out(one: Person) -> None:
     async def out() -> bool:
         return {(await one.get("/console")).status for _ in range(10)} == {303}
 
-    await eventually(out, 30)
+    await eventually(out)
 
 
 async def test_a_viewer_sees_everything_and_can_do_nothing(viewer: Person) -> None:

@@ -157,7 +157,7 @@ async def test_a_candidate_is_dismissed_from_its_page(operator: Person, stored: 
     async def shown() -> bool:
         return bool(re.search(r"asked by <email:\w+>", (await operator.get("/console/evals/candidates?state=dismissed")).words))
 
-    await eventually(shown, 30)
+    await eventually(shown)
     again = await operator.get(f"/console/do/evals-dismiss?number={number}")
     assert again.status == 400
 

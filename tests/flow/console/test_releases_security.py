@@ -63,7 +63,7 @@ async def test_a_stop_is_asked_for_in_numbers_done_shown_and_taken_back(operator
     async def resumed() -> bool:
         return "Nothing is stopped." in (await viewer.get("/console/releases")).words
 
-    await eventually(resumed, 30)
+    await eventually(resumed)
     log = await viewer.get("/console/security?tab=log&range=1h&check=1&subject=request_refund")
     assert {"kill tool", "resume"} <= set(re.findall(r"action=[\w+]+\">([\w ]+)</a>", log.text))
     assert "none is missing" in log.words
@@ -137,7 +137,7 @@ async def test_a_canary_is_promoted_on_its_evidence_and_a_release_activated_with
     """Both are done by the service's own releases, so callers' answers name them; the log has neither as forced (B4)."""
     earlier, live = RELEASES
     assert (await activated(operator, stored, earlier))[:3] == (earlier, "activate", None)
-    await eventually(lambda: answered_by(http, earlier), 30)
+    await eventually(lambda: answered_by(http, earlier))
     form = {"release": live, "share": "50%", "reason": "try it"}
     assert (await operator.submit("/console/do/release-canary", form)).status == 303
     promote = {"reason": "the evidence is in"}
@@ -158,7 +158,7 @@ async def test_a_canary_is_promoted_on_its_evidence_and_a_release_activated_with
         assert (await connection.execute(ended)).one() == ("promoted", live)
         log = select(actions.c.action, actions.c.outcome).order_by(actions.c.number.desc()).limit(2)
         assert (await connection.execute(log)).all() == [("release promote", "ok"), ("release promote", "begun")]
-    await eventually(lambda: answered_by(http, live), 30)
+    await eventually(lambda: answered_by(http, live))
 
 
 async def activated(operator: Person, stored: AsyncEngine, release: str) -> tuple[object, ...]:
@@ -230,4 +230,4 @@ async def test_a_session_of_the_console_is_ended_from_the_list(
         async def out() -> bool:
             return {(await lost.get("/console")).status for _ in range(10)} == {303}
 
-        await eventually(out, 30)
+        await eventually(out)

@@ -101,7 +101,7 @@ async def asked(http: aiohttp.ClientSession, loop: Loop) -> dict[str, str]:
     )
     assert status == 200, body
     ids["ticket"] = body["request_id"]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while set(ids.values()) - {row["request_id"] for row in loop.rows("SELECT request_id FROM calls")}:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         while len(loop.rows("SELECT 1 FROM calls WHERE request_id = :id", id=ids["tool"])) < 2:  # noqa: ASYNC110
@@ -252,19 +252,19 @@ async def test_the_worker_does_rounds_by_itself_and_tells_prometheus(
     before = loop.rows("SELECT scored_at FROM eval_position")[0]["scored_at"].timestamp()
     with subprocess.Popen([sys.executable, "-m", "evals", "online"], cwd=ROOT, env=env) as process:  # noqa: ASYNC220
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while (sampled := scraped(port)) <= before:  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
         finally:
             process.terminate()
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=120) == 0
     assert sampled > before
 
 
 def scraped(port: int) -> float:
     """The end of the last round by the metrics; 0 without one."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=120) as answer:
             lines = answer.read().decode().splitlines()
     except OSError:
         return 0.0

@@ -77,7 +77,7 @@ def without_citations(url: str) -> Iterator[str]:
             self._forward(self.rfile.read(int(self.headers["content-length"])))
 
         def _forward(self, body: bytes) -> None:
-            connection = http.client.HTTPConnection(host, timeout=60)
+            connection = http.client.HTTPConnection(host, timeout=120)
             passed_on = {name: self.headers[name] for name in ("authorization", "content-type") if name in self.headers}
             connection.request(self.command, self.path, body or None, passed_on)
             answer = connection.getresponse()

@@ -218,7 +218,7 @@ async def test_erasing_waits_until_a_round_has_written(engine: Engine, writer: W
     locked, erased = threading.Event(), threading.Event()
 
     def erase() -> None:
-        locked.wait(10)
+        locked.wait(120)
         with engine.begin() as other:
             other.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": 0x0C82})
             other.execute(text("DELETE FROM eval_scores"))
@@ -235,7 +235,7 @@ async def test_erasing_waits_until_a_round_has_written(engine: Engine, writer: W
     eraser = threading.Thread(target=erase)
     eraser.start()
     go(engine)
-    eraser.join(10)
+    eraser.join(120)
     assert erased.is_set()
     assert scored(engine) == set()
 

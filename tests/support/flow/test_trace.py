@@ -83,7 +83,7 @@ async def _drawn(env: dict[str, str], trace: str, labels: list[str]) -> None:
         printed = await asyncio.to_thread(run, env, "trace", trace)
         return [line.split("  ")[0] for line in printed.stdout.splitlines() if line[:1].isalpha() and " ms " in line] == labels
 
-    await eventually(same, 60)
+    await eventually(same)
 
 
 def _recent(simulator: Simulator, provider: str) -> list[Any]:

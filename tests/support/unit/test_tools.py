@@ -118,7 +118,7 @@ async def test_an_order_that_ships_meanwhile_is_not_cancelled(engine: AsyncEngin
     async with engine.connect() as warehouse:
         await warehouse.execute(text("UPDATE support_orders SET status = 'shipped' WHERE id = :id"), {"id": PROCESSING})
         cancelling = asyncio.create_task(call(context(engine), "cancel_order", order_id=PROCESSING))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while not await _waits_for_a_lock(engine):  # noqa: ASYNC110 - Postgres has no event to wait for
                 await asyncio.sleep(0.01)
         await warehouse.commit()

@@ -133,7 +133,7 @@ async def test_a_few_cases_run_at_once_and_the_order_is_kept() -> None:
         most = max(most, running)
         if running == CONCURRENCY:
             all_places_taken.set()
-        await asyncio.wait_for(all_places_taken.wait(), 10)
+        await asyncio.wait_for(all_places_taken.wait(), 120)
         running -= 1
         return web.json_response(GOOD)
 

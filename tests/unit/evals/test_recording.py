@@ -142,4 +142,4 @@ async def test_the_recordings_server_stops_with_its_block() -> None:
         url = env["OCTANT_OPENAI__BASE_URL"]
     async with aiohttp.ClientSession() as http:
         with pytest.raises(aiohttp.ClientConnectionError):
-            await asyncio.wait_for(http.post(url + "/chat/completions", data=b"{}"), 5)
+            await asyncio.wait_for(http.post(url + "/chat/completions", data=b"{}"), 120)

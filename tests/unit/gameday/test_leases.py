@@ -146,7 +146,7 @@ async def test_connections_through_the_proxy_carry_bytes_and_are_cut_by_the_faul
 def put(control: str, name: str, body: object) -> int:
     request = urllib.request.Request(f"{control}/leases/{name}", json.dumps(body).encode(), method="PUT")  # noqa: S310 - loopback
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310 - loopback
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:

@@ -67,7 +67,7 @@ def test_workers_that_start_together_migrate_one_after_the_other(empty_database:
     with ThreadPoolExecutor(1) as other:
         theirs = other.submit(_upgrade_as_another_process, empty_database)
         _upgrade_as_another_process(empty_database)
-        theirs.result(timeout=90)
+        theirs.result(timeout=120)
     assert migrations.current(empty_database) == migrations.newest()
 
 
@@ -84,4 +84,4 @@ def _upgrade_as_another_process(url: str) -> None:
     import sys
 
     code = "import sys; from app.migrations import upgrade; upgrade(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", code, url], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", code, url], check=True, timeout=120)

@@ -69,13 +69,17 @@ async def provider(upstream: Upstream) -> AsyncIterator[OpenAIProvider]:
     await made.aclose()
 
 
+PATIENT = Timeouts(connect=60, first_token=60, idle=60, total=60)  # of a busy machine
+HURRIED = Timeouts(connect=1, first_token=0.3, idle=0.2, total=1)
+
+
 def request(*messages: Message, **changes: object) -> ModelRequest:
     fields: dict[str, Any] = {
         "model": "gpt-6-luna",
         "system": (Text("Be brief."),),
         "messages": messages or (Message("user", (Text("hello"),)),),
         "sampling": Sampling(max_output_tokens=50),
-        "timeouts": Timeouts(connect=1, first_token=0.3, idle=0.2, total=1),
+        "timeouts": PATIENT,
     }
     return ModelRequest(**{**fields, **changes})
 
@@ -261,7 +265,7 @@ async def test_silence_in_a_stream_times_out_by_its_phase(
     """R1."""
     upstream.handler = streaming(*events, then=_silent)
     with pytest.raises(errors.ProviderTimeout) as caught:
-        _ = [chunk async for chunk in provider.stream(request())]
+        _ = [chunk async for chunk in provider.stream(request(timeouts=HURRIED))]
     assert caught.value.phase == phase
 
 
@@ -290,7 +294,7 @@ async def test_closing_the_stream_closes_the_connection(upstream: Upstream, prov
     chunks = provider.stream(request())
     await anext(chunks)
     await chunks.aclose()
-    assert await asyncio.wait_for(upstream.left.wait(), 10)
+    assert await asyncio.wait_for(upstream.left.wait(), 120)
 
 
 async def test_cancelling_the_reader_closes_the_connection(upstream: Upstream, provider: OpenAIProvider) -> None:
@@ -303,11 +307,11 @@ async def test_cancelling_the_reader_closes_the_connection(upstream: Upstream, p
             begun.set()
 
     reader = asyncio.create_task(read())
-    await asyncio.wait_for(begun.wait(), 1)
+    await asyncio.wait_for(begun.wait(), 120)
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reader
-    await asyncio.wait_for(upstream.left.wait(), 1)
+    await asyncio.wait_for(upstream.left.wait(), 120)
 
 
 async def test_a_refused_connection_is_unreachable_and_not_a_timeout() -> None:
@@ -399,7 +403,7 @@ async def test_a_finished_stream_that_is_held_open_ends_cleanly(
     monkeypatch.setattr(adapter, "LAST_WORDS", 0.3)
     upstream.handler = streaming(*events, then=_held_open)
     patient = request(timeouts=Timeouts(connect=5, first_token=60, idle=60, total=60))
-    last = (await asyncio.wait_for(_all(provider, patient), 30))[-1]
+    last = (await asyncio.wait_for(_all(provider, patient), 120))[-1]
     assert isinstance(last, Done)
     assert (last.reply.text, last.reply.usage.output) == ("hello", 3 if COUNTED in events else 0)
 

@@ -146,7 +146,7 @@ before = {name for name in sys.modules if name.startswith("stdnum")}
 print(redactor.redact("resident id 11010519491231002X, DE89370400440532013000", tenant="t"))
 print(sorted(name for name in sys.modules if name.startswith("stdnum") and name not in before))
 """
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
     redacted, loaded = run.stdout.splitlines()
     assert "<national-id:" in redacted
     assert loaded == "[]"

@@ -36,7 +36,7 @@ def connect(url: str) -> "psycopg.Connection[tuple[object, ...]]":
 def in_another_process(program: str, **env: str) -> "subprocess.CompletedProcess[str]":
     kept = {"PATH": os.environ["PATH"], **env}
     command = [sys.executable, "-c", program]
-    return subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_what_is_in_valkey_survives_in_a_folder_and_not_without_one(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_what_is_in_postgres_survives_also_a_kill_and_a_stale_note(folder: Path)
         lines = note.read_text().splitlines()
         postmaster = psutil.Process(int(lines[0]))
         postmaster.send_signal(signal.SIGKILL)
-        postmaster.wait(10)
+        postmaster.wait(120)
     note.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
     with embedded_postgres(folder / "pg") as url, connect(url) as connection:
         assert connection.execute("SELECT money FROM kept").fetchone() == (7,)

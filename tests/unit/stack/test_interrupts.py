@@ -64,7 +64,7 @@ def test_a_process_that_starts_while_another_waits_receives_the_stop_signal() ->
     with pytest.raises(Interrupted):
         start()
     processes[0].terminate()
-    assert processes[0].wait(5) == -signal.SIGTERM
+    assert processes[0].wait(120) == -signal.SIGTERM
 
 
 def test_nothing_strikes_at_the_end_of_a_start_that_was_not_interrupted() -> None:

@@ -42,7 +42,7 @@ def test_a_reader_that_leaves_is_no_outage(lines: int, flush: bool) -> None:
     code = PRINTS.replace("LINES", str(lines)).replace("FLUSH", str(flush))
     reading, writing = os.pipe()
     os.close(reading)
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False)
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, timeout=120, check=False)
     os.close(writing)
     assert (run.returncode, run.stderr) == (READER_GONE, b"")
 
@@ -51,7 +51,7 @@ def test_a_command_of_ours_ends_the_same_way(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     run = subprocess.run(
-        [sys.executable, "-m", "app.cli", "--help"], cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False
+        [sys.executable, "-m", "app.cli", "--help"], cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, timeout=120, check=False
     )
     os.close(writing)
     assert (run.returncode, run.stderr) == (READER_GONE, b"")
@@ -59,5 +59,5 @@ def test_a_command_of_ours_ends_the_same_way(tmp_path: Path) -> None:
 
 def test_a_reader_that_stays_gets_everything() -> None:
     code = PRINTS.replace("LINES", "1000").replace("FLUSH", "False")
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
     assert run.stdout.splitlines() == [str(n) for n in range(1000)]

@@ -35,7 +35,7 @@ def note_of(folder: Path, text: str) -> Path:
 
 def test_a_child_is_up_within_its_block_and_gone_after_it_with_its_note(tmp_path: Path) -> None:
     with child("part", SLEEP, tmp_path) as part:
-        assert wait_for(part.log, part, 10) == "up"
+        assert wait_for(part.log, part, 120) == "up"
         assert part.alive()
         assert json.loads((tmp_path / "run/part.json").read_text())["pid"] == part.pid
     assert not part.alive()
@@ -44,14 +44,14 @@ def test_a_child_is_up_within_its_block_and_gone_after_it_with_its_note(tmp_path
 
 def test_a_child_that_does_not_listen_is_killed(tmp_path: Path) -> None:
     with child("part", [sys.executable, "-c", STUBBORN], tmp_path, stop_seconds=0.2) as part:
-        wait_for(part.log, part, 10)
+        wait_for(part.log, part, 120)
     assert not part.alive()
 
 
 def test_a_child_that_drains_is_hurried_by_a_second_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drains = "import sys; " + STUBBORN.replace("print(", "signal.signal(signal.SIGINT, lambda *_: sys.exit(0)); print(")
     with child("part", [sys.executable, "-c", drains], tmp_path, stop_seconds=600) as part:
-        wait_for(part.log, part, 10)
+        wait_for(part.log, part, 120)
         monkeypatch.setattr(interrupts._Gate, "repeated", True)
     assert part.process
     assert part.process.returncode == 0
@@ -59,10 +59,10 @@ def test_a_child_that_drains_is_hurried_by_a_second_interrupt(tmp_path: Path, mo
 
 def test_the_children_of_a_child_that_was_killed_go_too(tmp_path: Path) -> None:
     with child("part", [sys.executable, "-c", FAMILY], tmp_path) as part:
-        wait_for(part.log, part, 10)
+        wait_for(part.log, part, 120)
         (grandchild,) = psutil.Process(part.pid).children()
         psutil.Process(part.pid).kill()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while grandchild.is_running() and grandchild.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE
@@ -71,7 +71,7 @@ def test_the_children_of_a_child_that_was_killed_go_too(tmp_path: Path) -> None:
 def test_a_child_that_dies_at_its_start_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "raise SystemExit('no such luck')"]
     with child("part", command, tmp_path) as part, pytest.raises(Misconfigured, match="no such luck"):
-        wait_for(tmp_path / "never", part, 10)
+        wait_for(tmp_path / "never", part, 120)
 
 
 def test_a_program_that_does_not_exist_leaves_no_note(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ finally:
 
 
 def until(holds: Callable[[], object], what: str, *, step: Callable[[], None] = lambda: None) -> None:
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + 120
     while not holds():
         step()
         assert time.monotonic() < ends, what
@@ -171,7 +171,7 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[DemoReceiver, l
 def post(one: DemoReceiver, message: dict[str, Any], *, secret: bytes = SECRET, changed: str = "") -> int:
     address = urlsplit(one.environment["OCTANT_PAGING__WEBHOOK_URL"])
     body = json.dumps(message).encode()
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=120)
     connection.request("POST", address.path, changed.encode() or body, signed(secret_of(secret, ""), "page-1", body))
     try:
         return connection.getresponse().status
@@ -224,7 +224,7 @@ def test_a_number_that_is_none_is_refused_and_ends_nothing(name: str, value: str
     receiver = DemoReceiver(SECRET, lambda _: None)
     with receiver.listening():
         to = urlsplit(receiver.environment["OCTANT_PAGING__WEBHOOK_URL"])
-        link = http.client.HTTPConnection(to.hostname or "", to.port, timeout=30)
+        link = http.client.HTTPConnection(to.hostname or "", to.port, timeout=120)
         link.putrequest("POST", to.path)
         for header, sent in {"content-length": "2", "webhook-timestamp": str(int(time.time())), name: value}.items():
             link.putheader(header, sent.encode("latin-1"))

@@ -161,7 +161,7 @@ def command(where: Path, *words: str, **env: str) -> "subprocess.CompletedProces
     kept = {k: v for k, v in os.environ.items() if not k.startswith("OCTANT_")}
     return subprocess.run(
         [sys.executable, "-m", "app.cli", *words], cwd=where, env={**kept, "PYTHONPATH": str(ROOT), **env},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def test_the_real_compose_file_takes_the_image_that_the_command_sets(tmp_path: P
     ran = subprocess.run(
         [str(COMPOSE), "--project-directory", str(tmp_path), *options, "config", "--format", "json"],
         env={"PATH": os.defpath, "HOME": str(tmp_path), **given, **command.variables},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     services = json.loads(ran.stdout)["services"]

@@ -22,7 +22,7 @@ class Vendor(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         type(self).requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
         if self.path.startswith("/hangs"):
-            self.released.wait(60)
+            self.released.wait(120)
         key = self.headers.get("x-api-key") or self.headers.get("authorization", "").removeprefix("Bearer ")
         status = 302 if self.path.startswith("/moved") else 404 if self.path.startswith("/none") else 200 if key == GOOD else 401
         self.send_response(status)

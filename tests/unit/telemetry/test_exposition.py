@@ -39,6 +39,6 @@ def test_a_worker_forked_during_a_scrape_inherits_no_held_lock(tmp_path: Path) -
     """Without the lock, the worker waits for ever for the import that a thread of its parent had begun."""
     (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(1)\n")
     ran = subprocess.run(
-        [sys.executable, "-c", FORKS_WHILE_IT_COLLECTS, str(tmp_path)], check=False, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", FORKS_WHILE_IT_COLLECTS, str(tmp_path)], check=False, capture_output=True, text=True, timeout=120
     )
     assert ran.stdout == "worker 0\n", ran.stderr

@@ -25,7 +25,7 @@ class Receiver(SpanExporter):
 
     def export(self, spans: object) -> SpanExportResult:
         self.called.set()
-        self.released.wait(60)
+        self.released.wait(120)
         if isinstance(self.result, Exception):
             raise self.result
         return self.result
@@ -76,11 +76,11 @@ def test_a_hanging_receiver_delays_no_caller_and_spans_without_room_are_counted(
     receiver.released.clear()
     line = Line(receiver, most=100, last_seconds=0.2)
     line.send(100)
-    assert receiver.called.wait(10)
+    assert receiver.called.wait(120)
     began = time.perf_counter()
     line.send(50)
     line.sending.shutdown()
-    assert time.perf_counter() - began < 5, "the SDK's own would wait thirty seconds"
+    assert time.perf_counter() - began < 15, "the SDK's own would wait thirty seconds"
     assert line.outcomes == {"dropped": 150}
     line.send(1)
     receiver.released.set()
@@ -111,10 +111,10 @@ def test_a_receiver_that_is_away_is_counted_and_the_end_does_not_wait_for_it(fre
             pass
     began = time.perf_counter()
     tracing.close()
-    assert time.perf_counter() - began < 8
+    assert time.perf_counter() - began < 20
     assert outcomes.total() == 10
     assert set(outcomes) <= {"failed", "dropped"}, "not taken, or given up"
     for thread in threading.enumerate():  # a pause before another try ends, too: its thread draws random numbers for later tests
         if thread.name == "last spans":
-            thread.join(10)
+            thread.join(120)
             assert not thread.is_alive()
