@@ -52,6 +52,15 @@ class Later:
 
     def collects(self) -> bool:
         """Whether this may be kept: its end is set then."""
+        loop = self._loop
+        if loop is not None and self._thread == get_ident() and loop.is_running():  # to get the running loop is a system call
+            if self._due is None:
+                self._due = loop.call_later(self.SECONDS, self.write)
+            return True
+        return self._collects_from_now()
+
+    def _collects_from_now(self) -> bool:
+        """As `collects`, where another loop or none collected until now."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:

@@ -13,7 +13,6 @@ from app.domain.errors import (
     ProviderRateLimited,
     ProviderRejected,
 )
-from app.domain.json_text import loads
 from app.gateway.providers import anthropic_wire, dialect
 from app.gateway.providers.anthropic_reading import Reading
 from app.gateway.providers.base import NOTHING, ModelRequest, says_text_alone
@@ -108,7 +107,7 @@ class AnthropicProvider:
                 stack.callback(events.close)
                 while not reading.complete:
                     with limits.waiting():
-                        event = await _next(events)
+                        event = await _next(events, reading)
                     if event is None:
                         break
                     deltas = reading.deltas(event)
@@ -131,14 +130,13 @@ class AnthropicProvider:
         await self._http.aclose()
 
 
-async def _next(events: Events) -> object | None:
-    """The next event but pings, as its document; None at the end. Raises StatusError for an error event."""
+async def _next(events: Events, reading: Reading) -> object | None:
+    """The next event but pings, as ``reading`` reads it; None at the end. Raises StatusError for an error event."""
     async for event in events:
         if event.name == "error":
             raise StatusError(200, events.headers, parsed(event.data))
         if event.name not in ("", "ping"):
-            document: object = loads(event.data)
-            return document
+            return reading.document(event.data)
     return None
 
 

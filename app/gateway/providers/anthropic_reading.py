@@ -13,12 +13,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
 
 from app.domain.calls import CitationDelta, Delta, NativeDelta, Reply, ThinkingDelta, Usage
+from app.domain.json_text import loads
 from app.domain.messages import Native, Part, StopReason, Text
 from app.gateway.providers import dialect
-from app.gateway.providers.assembly import Assembly
+from app.gateway.providers.assembly import Assembly, encodable
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import ProtocolError
 from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
+from app.gateway.providers.same_shape import SameShape
 
 STOPS: dict[str, StopReason] = {
     "end_turn": "end",
@@ -34,6 +36,8 @@ STOPS: dict[str, StopReason] = {
     "tool_calls": "tool_use",
     "content_filter": "refusal",
 }
+# The fields of an event that holds nothing but more text.
+_OF_EVENT, _OF_DELTA = frozenset({"type", "index", "delta"}), frozenset({"type", "text"})
 # Fields of an answer that callers of this vendor's form get as they came.
 NATIVE = ("context_management", "input_transformations")
 
@@ -153,6 +157,8 @@ class Reading:
         self._usage = _Usage()
         self._counted = False  # the output's figure came with the stop reason or later, and no output after it
         self.complete = False
+        self._same = SameShape(self._more_text)
+        self._same_block = 0  # the vendor's index of the block in that shape
 
     def whole(self, content: bytes, request_id: str | None) -> Reply:
         """Read an answer that came in one piece."""
@@ -168,8 +174,24 @@ class Reading:
         self._counted = self.complete = True
         return self.reply(request_id)
 
+    def document(self, data: str) -> object:
+        """Read the data of one event, for `deltas`: block and text where it holds nothing else, as nearly all do."""
+        if (text := self._same.text(data)) is not None:
+            return self._same_block, text
+        document = loads(data)
+        if (text := self._more_text(document)) is None:
+            return document
+        index: int = document["index"]
+        if self._same.learn(data, text):
+            self._same_block = index
+        return index, text
+
     def deltas(self, event: object) -> list[Delta]:
-        """Read one event of a stream."""
+        """Read one event of a stream: its document, or block and text where it holds nothing else."""
+        if type(event) is tuple:
+            self._counted = False
+            return [self._assembly.text(*event)]
+        self._same.forget()
         read = _EVENT.validate_python(event)
         match read:
             case _Event(type="content_block_delta", delta=_Delta() as delta):
@@ -185,6 +207,16 @@ class Reading:
             case _Event(type="message_stop"):
                 self.complete = True
         return []
+
+    def _more_text(self, event: object) -> str | None:
+        """The text of an event that holds nothing else: not worth a validation each. None for others."""
+        if type(event) is not dict or event.keys() != _OF_EVENT or event["type"] != "content_block_delta":
+            return None
+        index, delta = event["index"], event["delta"]
+        if type(index) is not int or index in self._own or type(delta) is not dict or delta.keys() != _OF_DELTA:
+            return None
+        text = delta["text"] if delta["type"] == "text_delta" else None
+        return text if type(text) is str and text and encodable(text) == text else None
 
     def reply(self, request_id: str | None) -> Reply:
         """The whole. Raises ProtocolError where the stream ended early, or for a reason to stop that is not known."""

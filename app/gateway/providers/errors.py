@@ -33,6 +33,17 @@ class ProtocolError(ValueError):
     """An answer that we cannot make sense of. Its message is ours and quotes nothing."""
 
 
+class ReportedError(ProtocolError):
+    """The server reports an error in an answer with the status 200."""
+
+    def __init__(self, error: object) -> None:
+        """``error``: its object, or its text."""
+        super().__init__("The server reports an error.")
+        self.body = error
+        found = error if isinstance(error, Mapping) else {}
+        self.type, self.code, self.param = (found.get(name) for name in ("type", "code", "param"))
+
+
 MACHINE_WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}\Z")
 
 

@@ -15,10 +15,18 @@ from app.domain.errors import (
 )
 from app.gateway.providers import dialect, openai_embeddings, openai_wire
 from app.gateway.providers.base import NOTHING, ModelRequest, says_text_alone
-from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
+from app.gateway.providers.errors import (
+    FOREIGN,
+    Blame,
+    ReportedError,
+    from_transport,
+    kind_of_status,
+    machine_words,
+    with_retry_after,
+)
 from app.gateway.providers.http import NO_HEADERS, Http, StatusError
 from app.gateway.providers.openai_events import documents
-from app.gateway.providers.openai_reading import Reading, ReportedError
+from app.gateway.providers.openai_reading import Reading
 from app.gateway.providers.refusals import refusal
 from app.gateway.providers.timeouts import AttemptTimeouts
 
@@ -106,7 +114,7 @@ class OpenAIProvider:
                     events = await self._http.open(PATH, body, request.headers, connect=request.timeouts.connect)
                 answered = True
                 stack.callback(events.close)
-                found_documents = await stack.enter_async_context(contextlib.aclosing(documents(events)))
+                found_documents = await stack.enter_async_context(contextlib.aclosing(documents(events, reading.document)))
                 until: float | None = None  # set once the finish reason has come
                 while True:
                     try:

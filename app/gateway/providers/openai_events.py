@@ -7,7 +7,7 @@ stream, but one JSON document, is its only document.
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from app.domain.json_text import loads
 from app.gateway.providers.http import Events
@@ -16,8 +16,8 @@ DONE = "[DONE]"
 DRAINED = 0.25  # seconds: a body that ends with [DONE] is over at once, and its connection can be used again
 
 
-async def documents(events: Events) -> AsyncGenerator[object, None]:
-    """The JSON documents of a stream, until ``[DONE]``. Raises ValueError for data that is no JSON."""
+async def documents(events: Events, read: Callable[[str], object] = loads) -> AsyncGenerator[object, None]:
+    """The JSON documents of a stream as ``read`` reads each, until ``[DONE]``. Raises ValueError for data that is no JSON."""
     if events.json:
         yield loads(await events.whole())
         return
@@ -28,8 +28,7 @@ async def documents(events: Events) -> AsyncGenerator[object, None]:
                     async with asyncio.timeout(DRAINED):
                         await events.rest()
                 return
-            document = loads(line)
-            yield {"error": document} if event.name == "error" and not _has_error(document) else document
+            yield read(line) if event.name != "error" else _as_error(loads(line))
 
 
 def _documents(data: str) -> Sequence[str]:
@@ -48,5 +47,5 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _has_error(document: object) -> bool:
-    return isinstance(document, dict) and bool(document.get("error"))
+def _as_error(document: object) -> object:
+    return document if isinstance(document, dict) and document.get("error") else {"error": document}

@@ -16,10 +16,11 @@ from app.domain.messages import Part, Refusal, StopReason, ToolUse
 from app.gateway.providers import dialect
 from app.gateway.providers.assembly import Assembly, encodable
 from app.gateway.providers.base import ModelRequest
-from app.gateway.providers.errors import ProtocolError
+from app.gateway.providers.errors import ProtocolError, ReportedError
 from app.gateway.providers.openai_calls import Fragment, ToolCalls
 from app.gateway.providers.openai_finish import finish_of, stop_of
 from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
+from app.gateway.providers.same_shape import SameShape
 
 DATA = b"data:"
 CHUNK, COMPLETION = "chat.completion.chunk", "chat.completion"
@@ -34,17 +35,6 @@ _OF_WHOLE = frozenset({"index", "message", "logprobs", "finish_reason"})
 _OF_MESSAGE = frozenset({"role", "content", "refusal", "annotations"})
 _PLAIN_ENDS = ("stop", "length")
 _THOUGHT = ("thinking", "reasoning")  # types of a content part
-
-
-class ReportedError(ProtocolError):
-    """The server reports an error in an answer with the status 200."""
-
-    def __init__(self, error: object) -> None:
-        """``error``: its object, or its text."""
-        super().__init__("The server reports an error.")
-        self.body = error
-        found = error if isinstance(error, Mapping) else {}
-        self.type, self.code, self.param = (found.get(name) for name in ("type", "code", "param"))
 
 
 def _texts(value: object) -> str:
@@ -184,6 +174,7 @@ class Reading:
         self._usage = _NO_USAGE
         self._counted = False  # the output's figure came with the finish reason or later, and no output after it
         self.grew = False  # whether the last chunk held output
+        self._same = SameShape(self._more_text)
 
     @property
     def complete(self) -> bool:
@@ -212,11 +203,22 @@ class Reading:
         self._close()
         return self.reply(request_id)
 
+    def document(self, data: str) -> object:
+        """Read the data of one event, for `deltas`: a text where the chunk holds nothing else, as nearly all do."""
+        if (text := self._same.text(data)) is not None:
+            return text
+        document = loads(data)
+        if (text := self._more_text(document)) is None:
+            return document
+        self._same.learn(data, text)
+        return text
+
     def deltas(self, event: object) -> list[Delta]:
-        """Read one chunk of a stream."""
-        if (text := self._more_text(event)) is not None:
+        """Read one chunk of a stream: its document, or its text where it holds nothing else."""
+        if (text := event if type(event) is str else self._more_text(event)) is not None:
             self.grew, self._counted = True, False
             return [self._assembly.text("text", text)]
+        self._same.forget()
         chunk = self._read(event)
         found: list[Delta] = []
         self.grew = False
@@ -286,10 +288,8 @@ class Reading:
     def usage(self) -> Usage:
         """As reported so far. Zero: not known. ``estimated`` unless the output's figure is the final one."""
         reported = self._usage
-        inputs, outputs = (
-            reported.prompt_tokens_details or _InputDetails(),
-            reported.completion_tokens_details or _OutputDetails(),
-        )
+        inputs = reported.prompt_tokens_details or _InputDetails()
+        outputs = reported.completion_tokens_details or _OutputDetails()
         prompt, written = reported.prompt_tokens or 0, inputs.cache_write_tokens or 0
         cached = inputs.cached_tokens or reported.prompt_cache_hit_tokens or 0
         if UNUSABLE in (prompt, cached, written) or cached + written > prompt:

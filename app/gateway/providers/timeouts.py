@@ -50,7 +50,7 @@ class AttemptTimeouts:
 
     def __enter__(self) -> None:
         """Begin to wait. A timer that goes off sooner stays: it looks then how long there is left."""
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         if task is None:
             raise RuntimeError("only a task can wait")
         self._until, self._phase = self._nearest()

@@ -7,7 +7,7 @@ the one and shows the other, and neither can be taken back. Reasoning that fails
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,8 +52,15 @@ class Outgoing:
         wanted = known or (self.system if self._on(SYSTEM_PROMPT) else "")
         self._watch = LeakWatch(secrets_of(known, self.system if self._on(SYSTEM_PROMPT) else "") if wanted else Secrets())
 
-    def chunk(self, chunk: Chunk) -> Iterator[Chunk]:
+    def chunk(self, chunk: Chunk) -> Iterable[Chunk]:
         """The next chunk of a stream; gives those that may go out now. Raises AnswerWithheld."""
+        if type(chunk) is TextDelta and not self._reasoning:  # nearly every chunk
+            self._text_at = chunk.index
+            text = self.feed(chunk.text)
+            return (TextDelta(chunk.index, text),) if text else ()
+        return self._other(chunk)
+
+    def _other(self, chunk: Chunk) -> Iterator[Chunk]:
         if isinstance(chunk, ThinkingDelta):
             yield from self._more_reasoning(chunk)
             return

@@ -8,9 +8,9 @@ import pytest
 from app.domain.calls import Delta, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart
 from app.domain.messages import Message, Refusal, Sampling, StopReason, Text, Thinking, ToolUse
 from app.gateway.providers.base import ModelRequest, Timeouts
-from app.gateway.providers.errors import ProtocolError
+from app.gateway.providers.errors import ProtocolError, ReportedError
 from app.gateway.providers.openai_finish import FINISHES
-from app.gateway.providers.openai_reading import Reading, ReportedError
+from app.gateway.providers.openai_reading import Reading
 
 Json = dict[str, Any]
 EMOJI = "\U0001f600"
