@@ -4,8 +4,6 @@ Exit code 1 where it was not contained, 3 where it is not judged: the service wa
 """
 
 import asyncio
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -67,7 +65,7 @@ def injection(
 def _attack(target: "InjectionDrill", vectors: "Sequence[str]", *, guarded: bool) -> "Rehearsed":
     """Attack in each way with each kind of harm, half of each way's answers streamed; in a single way twice with each kind."""
     from app.features.feature import Attack
-    from app.stack import drill, interrupts
+    from app.stack import demo, drill, interrupts
 
     interrupts.listen()
     wishes = [{"harm": harm, "hand_over": number % 2} for number, harm in enumerate(HARMS)]
@@ -82,8 +80,8 @@ def _attack(target: "InjectionDrill", vectors: "Sequence[str]", *, guarded: bool
         for number in range(count)
     ]
     with (
-        tempfile.TemporaryDirectory(prefix="octant-drill-") as name,
-        drill.prepared(target, Path(name), attacks, guarded=guarded) as settings,
+        demo.folder_of_its_own("octant-drill-") as folder,
+        drill.prepared(target, folder, attacks, guarded=guarded) as settings,
         drill.running(settings, lambda _: None) as running,
     ):
         return asyncio.run(drill.rehearse(target, running, attacks, wishes))

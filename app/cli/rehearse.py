@@ -86,11 +86,11 @@ def verify(file: Annotated[Path | None, typer.Argument(help="The log; by default
 def _on_its_own() -> "Rehearsal":
     """Rehearse on a service that is started for it and thrown away."""
     from app.domain.errors import Misconfigured
-    from app.stack import interrupts, newer_code, rehearsal
+    from app.stack import demo, interrupts, newer_code, rehearsal
 
     interrupts.listen()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(rehearsal.in_a_folder()))
+        folder = stack.enter_context(demo.folder_of_its_own("octant-r-"))  # short: a socket's path has 107 characters at most
         try:
             settings = stack.enter_context(rehearsal.owned(folder))
         except Misconfigured as error:

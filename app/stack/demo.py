@@ -174,6 +174,8 @@ def folder_of_its_own(prefix: str) -> Generator[Path, None, None]:
 
 
 def _thrown_away(folder: Path) -> None:
+    for notes in folder.glob("*/run"):  # of a service beside: a rehearsal has one of newer code
+        stop_left_overs(notes.parent)
     _stop_left_overs(folder)
     shutil.rmtree(folder, ignore_errors=True)
 

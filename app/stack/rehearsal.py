@@ -89,13 +89,12 @@ def owned(folder: Path) -> Generator[Settings, None, None]:
     os.environ.clear()
     os.environ.update(clean)
     os.environ.update(
-        OCTANT_STATE_DIR=str(folder / "state"), OCTANT_PORT="0", OCTANT_METRICS_PORT="0", OCTANT_WORKER_METRICS_PORT="0",
+        OCTANT_STATE_DIR=str(folder), OCTANT_PORT="0", OCTANT_METRICS_PORT="0", OCTANT_WORKER_METRICS_PORT="0",
         OCTANT_OPENAI__API_KEY="", OCTANT_ANTHROPIC__API_KEY="", OCTANT_RELEASES_DIR=str(base.releases_dir.resolve()),
         OCTANT_PROMPTS_DIR=str(base.prompts_dir.resolve()), OCTANT_LOG_LEVEL="error", OCTANT_ENVIRONMENT="staging",
         OCTANT_WORKERS=str(WORKERS), OCTANT_SECRET_KEY=os.urandom(32).hex(),
     )  # fmt: skip
     try:
-        (folder / "state").mkdir(parents=True)
         with demo.everything(load(), lambda _: None, start_seconds=START_SECONDS) as running:
             yield running.settings
     finally:
@@ -365,8 +364,3 @@ async def _calls(probes: Probes, traffic: Traffic) -> AsyncGenerator[None, None]
     finally:
         over.set()
         await asyncio.gather(*tasks)
-
-
-def in_a_folder() -> AbstractContextManager[str]:
-    """A folder for a service of its own; short, because a socket's path has 107 characters at most."""
-    return tempfile.TemporaryDirectory(prefix="octant-r-")

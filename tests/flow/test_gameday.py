@@ -1,4 +1,4 @@
-"""`octant drill gameday`, killed: nothing of the service that it started stays (X2)."""
+"""A command that rehearses on a service of its own, killed: nothing of that service stays (X2)."""
 
 import os
 import signal
@@ -12,11 +12,13 @@ from tempfile import mkdtemp
 
 import psutil
 import pytest
-from conftest import ROOT
+from conftest import ROOT, START_SECONDS
 
+from app.features.installed import installed
 from app.oncall.gamedays import played_now
 
 STOP = 90.0
+STORES = {"postgres", "valkey-server"}
 pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(600)]
 
 
@@ -44,18 +46,24 @@ def processes_in(folder: Path) -> list[psutil.Process]:
     return found
 
 
-def test_a_killed_game_day_leaves_no_process_and_no_folder(folder: Path) -> None:
-    """By SIGKILL, which nothing can catch, once its service, stores, simulator and proxy run."""
+COMMANDS = {"gameday": ["drill", "gameday", "provider-outage"], "rehearse": ["rehearse", "--no-log"]}
+if any(feature.drill for feature in installed()):
+    COMMANDS["injection"] = ["drill", "injection", "--vector", "every"]
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_a_killed_rehearsal_leaves_no_process_and_no_folder(folder: Path, command: list[str]) -> None:
+    """By SIGKILL, which nothing can catch, once its service and stores run."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OCTANT_", "OPENAI_", "ANTHROPIC_"))}
     env = {**kept, "OCTANT_STATE_DIR": str(folder / "state"), "TMPDIR": str(folder)}
-    command = [sys.executable, "-m", "app.cli", "drill", "gameday", "provider-outage"]
+    command = [sys.executable, "-m", "app.cli", *command]
     with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout
-        lines = iter(process.stdout.readline, "")
-        assert any("waiting for steady callers" in line for line in lines), "it did not start"
-        names = {each.name() for each in processes_in(folder)}
-        assert {"postgres", "valkey-server"} <= names
-        assert list(folder.glob("octant-gameday-*"))
+        starts_until = time.monotonic() + START_SECONDS
+        while not (list(folder.glob("octant-*/run/service.json")) and {each.name() for each in processes_in(folder)} >= STORES):
+            assert time.monotonic() < starts_until, "it did not start"
+            assert process.poll() is None, process.stdout.read()
+            time.sleep(0.2)
         process.send_signal(signal.SIGKILL)
         process.stdout.read()  # to its end: no part holds the output of a command that is gone
     assert played_now(folder / "state") is None, "the next one can be played at once"
@@ -63,4 +71,4 @@ def test_a_killed_game_day_leaves_no_process_and_no_folder(folder: Path) -> None
     while left := processes_in(folder):
         assert time.monotonic() < ends, left
         time.sleep(0.2)
-    assert list(folder.glob("octant-gameday-*")) == []
+    assert [path for path in folder.glob("octant-*") if "octant-ports-" not in path.name] == []
