@@ -210,10 +210,10 @@ async def test_the_kill_switch_holds_on_every_worker_within_two_seconds(
     assert await eventually(lambda: sees(200, "anthropic"))
 
 
-async def test_rollback_is_live_on_every_worker_within_five_seconds_without_a_restart(
+async def test_rollback_is_live_on_every_worker_when_its_command_ends_without_a_restart(
     http: aiohttp.ClientSession, stack_env: dict[str, str]
 ) -> None:
-    """B2."""
+    """B2; `octant rehearse` measures the seconds."""
 
     async def serves(release: str) -> bool:
         answers = await asyncio.gather(*(post(http, "/v1/chat/completions", CHAT) for _ in range(8)))
