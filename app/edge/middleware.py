@@ -9,7 +9,7 @@ import re
 import secrets
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -166,7 +166,8 @@ class _Exchange:
         self._cors = cors
         self._started = time.perf_counter()
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
+        """Not a coroutine of its own: a stream sends each event here."""
         self.complete = message["type"] == "http.response.body" and not message.get("more_body", False)
         if message["type"] == "http.response.start":
             self.status = message["status"]
@@ -176,7 +177,7 @@ class _Exchange:
             message["headers"] = [*message["headers"], *(header for header in ours if header[0] not in names)]
             self._admin.harden(self._scope, message)
             self._cors.share(self._scope, message)
-        await self._send(message)
+        return self._send(message)
 
     async def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         """Answer with a whole body."""

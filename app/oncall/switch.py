@@ -78,14 +78,16 @@ class KillSwitch:
         poll: float = 0.5,
         listeners: Listeners | None = None,
     ) -> None:
-        """``poll`` in seconds; ``file`` stops everything while it exists; ``fixed``: what the environment stops.
+        """``poll``: seconds from one look at file and Valkey to the next; Postgres is read half as often while Valkey answers.
 
+        ``file`` stops everything while it exists; ``fixed``: what the environment stops.
         Without ``engine``, Valkey is the only memory and is believed as it is.
         """
         self._valkey = ValkeyStops(valkey)
         self._postgres = PostgresStops(engine) if engine is not None else None
         self._file = file
         self._fixed = fixed
+        self._poll = poll
         self._listeners = listeners or Listeners()
         self._entries: dict[str, Entry] = {}
         self._stopped = fixed
@@ -96,7 +98,8 @@ class KillSwitch:
         self._logs = False  # a command says itself what it found
         self._loops = [Periodic("kill switch: file and Valkey", self._refresh, every=poll, at_once=False)]
         if self._postgres:
-            self._loops.append(Periodic("kill switch: Postgres", self._read_postgres, every=poll, at_once=False))
+            self._of_postgres = Periodic("kill switch: Postgres", self._follow_postgres, every=2 * poll, at_once=False)
+            self._loops.append(self._of_postgres)
 
     @property
     def away(self) -> frozenset[str]:
@@ -264,6 +267,11 @@ class KillSwitch:
                 # With "complete" goes all that is known: what was read a moment ago may be lost by now.
                 async with asyncio.timeout(READ_SECONDS):
                     await self._valkey.write((lacking if complete else self._entries).values(), complete=True)
+
+    async def _follow_postgres(self) -> None:
+        await self._read_postgres()
+        if VALKEY in self._away:  # a stop reaches this worker by Postgres alone
+            self._of_postgres.retry_in(self._poll)
 
     async def _read_postgres(self) -> None:
         """The same with Postgres, whose data are complete whenever it answers."""

@@ -27,6 +27,7 @@ Cause = Literal["", "first_users", "cap", "split", "evidence"]  # of a stop by t
 CAUSES: tuple[Cause, ...] = get_args(Cause)[1:]
 RUNNING, STOPPED, PROMOTED = "running", "stopped", "promoted"
 SERVICE = "octant"  # ended by the service, not by an operator
+_RUNNING = select(canaries).where(canaries.c.state == RUNNING)  # read every two seconds: built once
 FIRST_USERS = 5  # if the first users of a canary all fail, while most others are served, no statistics are needed
 
 # The live release's 95th percentiles, from its calls of the last week; targets with fewer than 20 calls have none.
@@ -137,7 +138,7 @@ async def start(connection: AsyncConnection, **values: Any) -> int:  # noqa: ANN
 
 async def running(connection: AsyncConnection) -> Canary | None:
     """The canary that is running."""
-    row = (await connection.execute(select(canaries).where(canaries.c.state == RUNNING))).mappings().one_or_none()
+    row = (await connection.execute(_RUNNING)).mappings().one_or_none()
     return _canary(row) if row else None
 
 

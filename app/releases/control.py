@@ -34,6 +34,13 @@ from app.releases.tables import activations, manifests
 CHANNEL = "octant:release"
 _ONE_AT_A_TIME = 0x0C7A_0001  # a Postgres advisory lock: two operators at once must not build on the same past
 
+# Read every two seconds: built once.
+_LIVE = (
+    select(manifests.c.id, manifests.c.text)
+    .join(activations, activations.c.release == manifests.c.id)
+    .order_by(activations.c.number.desc())
+    .limit(1)
+)
 _TRAFFIC = sql(
     """
     SELECT target, count(*) AS calls, sum(input_tokens) AS input, sum(output_tokens) AS output,
@@ -228,14 +235,8 @@ class ReleaseControl:
         return live[1] if live else None
 
     async def _live(self) -> tuple[str, str] | None:
-        statement = (
-            select(manifests.c.id, manifests.c.text)
-            .join(activations, activations.c.release == manifests.c.id)
-            .order_by(activations.c.number.desc())
-            .limit(1)
-        )
         async with self._engine.connect() as connection:
-            row = (await connection.execute(statement)).one_or_none()
+            row = (await connection.execute(_LIVE)).one_or_none()
         return (row.id, row.text) if row else None
 
     async def _take_in(self, connection: AsyncConnection, release: Release) -> None:

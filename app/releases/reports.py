@@ -6,7 +6,7 @@ The pointer to the live release is in Postgres too, so an operator who can chang
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 from sqlalchemy import delete, func, select
@@ -18,6 +18,12 @@ from app.releases.tables import worker_reports
 PRESENT = timedelta(seconds=10)
 FORGOTTEN = timedelta(hours=1)
 LONGEST_REASON = 2_000
+# Run every two seconds: built once.
+_NEW = insert(worker_reports)
+_PUT = _NEW.values(at=func.now()).on_conflict_do_update(
+    index_elements=[worker_reports.c.worker],
+    set_={"at": func.now(), **{name: _NEW.excluded[name] for name in ("release", "refused", "reason", "code")}},
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +47,9 @@ def worker_name() -> str:
 
 async def write(engine: AsyncEngine, report: Report) -> None:
     """Put a worker's report, by Postgres' clock. Raises SQLAlchemyError or OSError."""
-    values = {
-        "release": report.release,
-        "refused": report.refused,
-        "reason": report.reason[:LONGEST_REASON],
-        "code": report.code,
-        "at": func.now(),
-    }
-    statement = insert(worker_reports).values(worker=report.worker, **values)
+    values = {**asdict(report), "reason": report.reason[:LONGEST_REASON]}
     async with engine.begin() as connection:
-        await connection.execute(statement.on_conflict_do_update(index_elements=[worker_reports.c.worker], set_=values))
+        await connection.execute(_PUT, values)
 
 
 async def withdraw(engine: AsyncEngine, worker: str) -> None:

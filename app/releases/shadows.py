@@ -18,6 +18,7 @@ from app.releases.tables import shadows
 
 RUNNING, STOPPED = "running", "stopped"
 SERVICE = "octant"
+_RUNNING = select(shadows).where(shadows.c.state == RUNNING)  # read every two seconds: built once
 
 # Each answer beside the call of the live release that answered the same request; of several passes, the newest one before it.
 _BESIDE = text(
@@ -77,7 +78,7 @@ async def start(connection: AsyncConnection, **values: Any) -> None:  # noqa: AN
 
 async def running(connection: AsyncConnection) -> Shadow | None:
     """The shadow that is running."""
-    row = (await connection.execute(select(shadows).where(shadows.c.state == RUNNING))).mappings().one_or_none()
+    row = (await connection.execute(_RUNNING)).mappings().one_or_none()
     return _shadow(row) if row else None
 
 
