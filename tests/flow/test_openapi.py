@@ -111,7 +111,7 @@ def test_no_request_is_answered_500_or_otherwise_than_described(
             )
             @given(case=operation.as_strategy(generation_mode=mode))
             def send(case: schemathesis.Case[Any]) -> None:
-                answer = case.call(session=session, headers={"x-api-key": keys["all"]})
+                answer = case.call(session=session, headers={"x-api-key": keys["all"]}, timeout=120)
                 answered[case.operation.label] += 1
                 try:
                     case.validate_response(answer, checks=PROMISES)
