@@ -1,11 +1,11 @@
 """The kill switch: everything, or one provider, model, prompt, feature, tool or tenant, on all workers within two seconds (P5).
 
-A call is checked against memory. Every worker reads both stores (`app.oncall.stops`) twice a second, each by itself,
-keeps the newest entry of each subject, and carries to a store what that store lacks. So either store is enough to stop or to
-release, a store that lost its data gets it back, and with both away the last known state holds. A worker that starts and has
-heard from neither store refuses: it cannot know. There are two ways out of band, which hold whatever the stores say: while a
-file exists everything is stopped, and calls under way end, too, if it contains the word in-flight; and a variable of the
-environment names stops that hold from a process's start to its end.
+A call is checked against memory. Every worker reads both stores (`app.oncall.stops`), each by itself: Valkey twice a second and
+Postgres once, or twice where Valkey is away. It keeps the newest entry of each subject, and carries to a store what that store
+lacks. So either store is enough to stop or to release, a store that lost its data gets it back, and with both away the last known
+state holds. A worker that starts and has heard from neither store refuses: it cannot know. There are two ways out of band, which
+hold whatever the stores say: while a file exists everything is stopped, and calls under way end, too, if it contains the word
+in-flight; and a variable of the environment names stops that hold from a process's start to its end.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from app.oncall.scopes import LONGEST_NAME, SCOPES, SELF_TEST, Subject, check_na
 from app.oncall.stops import Entry, PostgresStops, ValkeyStops, merged, newer, next_version, now
 
 VALKEY, POSTGRES = "Valkey", "Postgres"
-READ_SECONDS = 1.0  # with pauses of half a second, two seconds are kept even when a store hangs
+READ_SECONDS = 1.0  # with the pauses between, two seconds are kept even when a store hangs
 SILENT_SECONDS = 0.2  # that a stop waits for a second store
 READ_TRIES = 2  # of a command: on a busy machine a store may take longer than `READ_SECONDS` once
 WRITE_TRIES, WRITE_PAUSE = 3, 0.5
