@@ -19,7 +19,7 @@ from benchmarks.speed import contestants, peers, price, processes, scale, soak
 from benchmarks.speed.contestants import Ground
 from benchmarks.speed.measure import Direct, Plan, Round, direct, measure
 from benchmarks.speed.processes import Contestant, Server, running
-from benchmarks.speed.report import about, added, keep, results, table
+from benchmarks.speed.report import about, keep, ratios, results, table
 
 TRACING = {
     "  10 % of traces sent": {"OCTANT_OTLP_SAMPLE": "0.1"},
@@ -50,10 +50,12 @@ def main() -> int:
         found = measured(_chosen(options, ground, upstream, stack), upstream, plan, options.rounds, options.starts)
     file = keep(found, FOLDER)
     print(f"\n{table(found)}\n\nMedians (and ranges) of {options.rounds} rounds; {file} has all figures.")
-    ratio = added(found, contestants.OCTANT, "cpu")[0] / added(found, contestants.REFERENCE, "cpu")[0]
-    print(f"CPU per request, {contestants.OCTANT} to {contestants.REFERENCE}: {ratio:.2f} to 1.")
-    if options.at_most is not None and ratio > options.at_most:
-        print(f"That is more than {options.at_most:g} to 1.")
+    each = ratios(found, contestants.OCTANT, contestants.REFERENCE)
+    print(
+        f"CPU per request, {contestants.OCTANT} to {contestants.REFERENCE}: {', '.join(f'{ratio:.2f}' for ratio in each)} to 1."
+    )
+    if options.at_most is not None and min(each) > options.at_most:
+        print(f"That is more than {options.at_most:g} to 1 in every round.")
         return 1
     return 0
 
@@ -111,7 +113,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--price", action="store_true", help="measure what each part costs, by switching it off")
     parser.add_argument("--scale", action="store_true", help="measure more workers, and two replicas behind HAProxy with one cap")
     parser.add_argument("--soak", type=int, help="send this many requests; fail if memory or open files grow")
-    parser.add_argument("--at-most", type=float, help="fail above this ratio of CPU a request to the bare forward")
+    parser.add_argument(
+        "--at-most",
+        type=float,
+        help="fail where every round is above this ratio of CPU a request to the bare forward: others on a machine disturb some",
+    )
     return parser.parse_args()
 
 

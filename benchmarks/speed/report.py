@@ -69,6 +69,12 @@ def added(results: Mapping[str, Any], name: str, figure: str) -> tuple[float, fl
     return spread(values)
 
 
+def ratios(results: Mapping[str, Any], name: str, base: str) -> list[float]:
+    """The CPU of a request at one server to that at another, round by round."""
+    servers = results["servers"]
+    return [one["cpu"] / other["cpu"] for one, other in zip(servers[name]["rounds"], servers[base]["rounds"], strict=True)]
+
+
 def table(results: Mapping[str, Any]) -> str:
     """The medians with their ranges, and the ratios to the first server, as a Markdown table."""
     names = list(results["servers"])
