@@ -113,8 +113,10 @@ def test_no_request_is_answered_500_or_otherwise_than_described(
             def send(case: schemathesis.Case[Any]) -> None:
                 answer = case.call(session=session, headers={"x-api-key": keys["all"]}, timeout=120)
                 answered[case.operation.label] += 1
+                gave_up = answer.status_code == 504 and "octant-deadline-ms" in answer.request.headers  # milliseconds of its own
+                promises = [check for check in PROMISES if not (gave_up and check is not_a_server_error)]
                 try:
-                    case.validate_response(answer, checks=PROMISES)
+                    case.validate_response(answer, checks=promises)
                 except FailureGroup as failures:
                     broken[f"{case.operation.label}: {failures}"[:2000]] = case.as_curl_command()
 

@@ -117,7 +117,7 @@ async def test_with_one_provider_hanging_every_caller_is_answered_whatever_its_d
         return time.monotonic() - began
 
     calls = [(path, deadline) for path in bodies for deadline in deadlines for _ in range(2)]
-    assert max(await asyncio.gather(*(ask(*call) for call in calls))) < 10
+    assert max(await asyncio.gather(*(ask(*call) for call in calls))) < 20
 
     async def passed_over() -> bool:
         before = simulator.stats()["anthropic"]["requests"]

@@ -28,7 +28,7 @@ from app.stack.ports import require_free
 pytestmark = pytest.mark.whole_stack
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
-PATIENCE = 60.0  # seconds that a busy machine may take; nothing here measures speed
+PATIENCE = 120.0  # seconds that a busy machine may take; nothing here measures speed
 
 
 @dataclass
