@@ -123,12 +123,13 @@ def router(console: Console) -> APIRouter:
 async def way_of(console: Console, words: str) -> str:
     """Where a search leads. The id of several requests leads to the list of their calls, newest first.
 
-    What has the words as they are comes first: an id, a release, a user, a tenant, an outcome, the text of a call. Other words
-    lead to the place in the runbook that surely fits, or to the page that they name.
+    What bears the words as its name comes first: an id, a release, a user, a tenant, an outcome, and for several words a page, as
+    “who is on call” stands in many a text. Then comes the text of a call. Other words lead to the place in the runbook that
+    surely fits, or to the page that they name.
     """
     if not words:
         return "/console/calls"
-    if _may_be_id(words) and (way := await _named(console, words)):
+    if way := await _named(console, words) if _may_be_id(words) else _page_of(words):
         return way
     by_text = link("/console/calls", {"text": words, "range": "30d", "runbook": words})
     since = datetime.now(UTC) - PRESETS["30d"][0]
@@ -140,7 +141,7 @@ async def way_of(console: Console, words: str) -> str:
     found = await asyncio.to_thread(lambda: find(read(), words))
     if found and found[0][0] >= SURE:
         return link("/console/runbook", {"q": words})
-    return page.path if (page := named_by(words)) else by_text
+    return _page_of(words) or by_text
 
 
 async def _named(console: Console, words: str) -> str:
@@ -164,6 +165,10 @@ def named_by(words: str) -> Page | None:
     """The page of the console that all these words name, such as “who is on call”."""
     wanted = set(tokens(words))
     return next((page for page in PAGES if wanted and wanted <= set(tokens(f"{page.title} {page.words}"))), None)
+
+
+def _page_of(words: str) -> str:
+    return page.path if (page := named_by(words)) else ""
 
 
 def searched_for(words: str) -> str:

@@ -284,6 +284,7 @@ async def test_one_search_box_finds_a_call_by_any_of_its_ids(http: aiohttp.Clien
         return await way(trace) == f"/console/traces/{trace}"
 
     await eventually(found)
+    await post(http, "/v1/chat/completions", {**body, "messages": [{"role": "user", "content": "who is on call"}]})
     assert await way(answer.headers["x-request-id"]) == f"/console/traces/{trace}"
     assert await way(user) == f"/console/calls?user={user}&range=30d"
     assert await way("acme") == "/console/calls?tenant=acme&range=30d"
