@@ -34,7 +34,7 @@ SWEEP_EVERY = 60.0
 SWEEP_BATCH = 500
 SWEEP_GRACE = timedelta(minutes=10)
 IN_USE_RETRY_SECONDS = 1.0
-# Run twice a second: built once.
+# Run every two seconds: built once.
 _CHALLENGE = (
     update(keys)
     .where(keys.c.expires_at <= func.now(), keys.c.status.is_(None), keys.c.challenged_at.is_(None))
