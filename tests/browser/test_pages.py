@@ -311,6 +311,22 @@ def test_a_page_without_scripts_shows_and_filters(browser: Browser, service_url:
 
 
 @pytest.mark.usefixtures("traffic")
+@pytest.mark.usefixtures("traffic")
+def test_a_chart_names_its_newest_values_while_nothing_is_pointed_at(browser: Browser, service_url: str, key: str) -> None:
+    with opened(browser, service_url, key) as (_, page):
+        page.goto("/console?range=15m")
+        page.wait_for_selector("[data-chart] .u-over")
+        values = "document.querySelector('[data-chart] .u-legend').querySelectorAll('.u-value')"
+        read = f"() => [...{values}].map((one) => one.textContent)"
+        newest = page.evaluate(read)
+        assert len(newest) >= 3, "the time, and each line"
+        assert not set(newest) & {"\u2013", "--", ""}
+        page.locator("[data-chart] .u-over").first.hover(position={"x": 4, "y": 20})
+        page.wait_for_function(f"(before) => ({read})().join() !== before", arg=",".join(newest))
+        page.mouse.move(1, 1)
+        page.wait_for_function(f"(before) => ({read})().join() === before", arg=",".join(newest))
+
+
 def test_a_live_page_says_how_old_it_is(browser: Browser, service_url: str, key: str) -> None:
     with opened(browser, service_url, key, bypass_csp=True) as (context, page):
         page.goto("/console?range=15m")
