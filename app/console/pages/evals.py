@@ -20,6 +20,7 @@ from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of
 from app.releases import eval_history
 from app.releases.eval_gate import COMMAND, Score, interval
+from app.releases.eval_goals import goals
 from app.releases.eval_history import CHAOS, OVERALL, Filed, Runs, simulated_in
 
 PAGE = 20
@@ -32,7 +33,7 @@ CODES = {0: ("good", "passed"), 1: ("bad", "below or worse"), 2: ("warn", "not j
 class ScoreLine:
     """A score with its interval. ``change``: of the share since the release before; None where the cases differ.
 
-    ``counts``: whether it is a part of the overall share.
+    ``counts``: whether it is a part of the overall share. ``goal``: the share that the business needs, where the suite names one.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ScoreLine:
     high: float
     change: float | None
     counts: bool = True
+    goal: float | None = None
 
     @property
     def share(self) -> float:
@@ -131,19 +133,22 @@ def card(one: Filed, filed: Sequence[Filed]) -> SuiteCard:
     was, now = set(before.result.failed) if before else set(), set(one.result.failed)
     scores = before.result.scores if before else {}
 
+    wanted = goals(one.result.suite)
+
     def lines(found: Mapping[str, Score]) -> list[ScoreLine]:
-        return [_line(name, score, scores.get(name)) for name, score in found.items()]
+        return [_line(name, score, scores.get(name), wanted.get(name)) for name, score in found.items()]
 
     overall = one.result.scores.get(OVERALL) or next(iter(one.result.scores.values()))
     return SuiteCard(
-        one, _line(OVERALL, overall, scores.get(OVERALL)), lines(one.modes), lines(one.measures), before,
+        one, _line(OVERALL, overall, scores.get(OVERALL), wanted.get(OVERALL)), lines(one.modes), lines(one.measures), before,
         sorted(now - was) if before else [], sorted(was - now) if before else [],
     )  # fmt: skip
 
 
-def _line(name: str, score: Score, before: Score | None) -> ScoreLine:
+def _line(name: str, score: Score, before: Score | None, goal: float | None) -> ScoreLine:
     change = score.passed / score.total - before.passed / before.total if before else None
-    return ScoreLine(name, score.passed, score.total, score.least, *interval(score.passed, score.total), change, name != CHAOS)
+    bounds = interval(score.passed, score.total)
+    return ScoreLine(name, score.passed, score.total, score.least, *bounds, change, name != CHAOS, goal)
 
 
 def figures(cards: Sequence[SuiteCard]) -> dict[str, Any]:
@@ -183,7 +188,9 @@ def answer(chosen: str, cards: Sequence[SuiteCard], lately: Quality | None, now:
     simulated = simulated_in(one.filed.result for one in cards)
     fake = f" {simulated[0].upper()}{simulated[1:]}." if simulated else ""
     kind = "warn" if lost or simulated else "good"
-    return kind, f"Release {chosen} holds every threshold: {each} cases passed.{fake}{flipped if lost else ''}{production}"
+    short = [line for one in cards for line in (one.overall, *one.modes) if line.goal is not None and line.share < line.goal]
+    goal = f" {formats.number(len(short), 'share')} {'is' if len(short) == 1 else 'are'} below the goal." if short else ""
+    return kind, f"Release {chosen} holds every threshold: {each} cases passed.{goal}{fake}{flipped if lost else ''}{production}"
 
 
 def drifted(lately: Quality | None, now: datetime) -> list[str]:

@@ -11,9 +11,11 @@ from conftest import ROOT
 
 from app.audit.quality import Drift, Quality
 from app.console.pages import eval_production
+from app.console.pages import evals as evals_page
 from app.console.pages.evals import answer, card, chart, chosen_release, figures
 from app.console.ranges import range_of
 from app.releases.eval_gate import digest
+from app.releases.eval_goals import goals
 from app.releases.eval_history import CHAOS, filed, thresholds
 from evals.chaos import MODE
 
@@ -57,6 +59,31 @@ def test_failure_modes_of_every_release_add_up_to_the_overall_score() -> None:
     sums = figures([card(one, found) for one in found])
     assert sums["total"] == sum(one.result.scores["overall"].total for one in found)
     assert sums["scores"] == sum(len(one.result.scores) for one in found)
+
+
+def test_every_score_of_a_result_stands_beside_its_goal() -> None:
+    """A floor one case below what is reached says nothing about what the business needs."""
+    found, _ = filed(RELEASES)
+    newest = [one for one in found if one.release == found[0].release]
+    for one in newest:
+        shown = card(one, found)
+        known = goals(one.result.suite)
+        assert shown.overall.goal == known["overall"] > shown.overall.least, one.result.suite
+        assert [line.goal for line in (*shown.modes, *shown.measures)] == [known[name] for name in (*one.modes, *one.measures)]
+
+
+def test_the_answer_counts_shares_below_their_goal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, "1", passed=9, failed=["a"])
+    found, _ = filed(tmp_path)
+    monkeypatch.setattr(evals_page, "goals", lambda _: {"overall": 0.95, "wrong_tool": 0.8, "wrong_words": 1.0})
+    assert " 1 share is below the goal." in answer("1", [card(found[0], found)], None, NOW)[1]
+    monkeypatch.setattr(evals_page, "goals", lambda _: {})
+    assert "goal" not in answer("1", [card(found[0], found)], None, NOW)[1]
+
+
+@pytest.mark.parametrize("suite", ["", "none", "../extract", "extract/../extract"])
+def test_a_suite_without_a_file_of_its_own_has_no_goal(suite: str) -> None:
+    assert goals(suite) == {}
 
 
 def test_measures_are_no_part_of_the_sum(tmp_path: Path) -> None:

@@ -1,0 +1,27 @@
+"""The goals of an eval suite: what the business needs of each share. The floors beside them only hold what is reached.
+
+They stand in the suite's `thresholds.toml`. A service that is installed without its evals has none to show.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+OVERALL = "overall"
+
+
+def goals(suite: str) -> Mapping[str, float]:
+    """The goal of each score by its name, as a share; empty where the suite's file is not here or cannot be read."""
+    found = find_spec("evals")
+    folders = found.submodule_search_locations if found else None
+    if not folders or not suite.isidentifier():
+        return {}
+    try:
+        read = tomllib.loads((Path(folders[0]) / "suites" / suite / "thresholds.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    sections: dict[str, Any] = {OVERALL: read.get(OVERALL), **read.get("modes", {}), **read.get("measures", {})}
+    goal_of = {name: section.get("goal") for name, section in sections.items() if isinstance(section, dict)}
+    return {name: float(goal) for name, goal in goal_of.items() if isinstance(goal, int | float)}
