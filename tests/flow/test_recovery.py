@@ -178,20 +178,24 @@ async def test_a_client_that_leaves_cancels_its_call_upstream_within_100_ms(
     A busy machine may delay any one of them.
     """
     simulator.put_faults({"kind": "hang"})
-    lags = []
-    for number in range(1, 6):
+    lags, counted = [], 0
+
+    def count(name: str) -> int:
+        return sum(int(str(seen[name])) for seen in simulator.stats().values())
+
+    async def reached() -> bool:
+        return count("open") >= 1  # on a busy machine the next provider may be asked meanwhile
+
+    async def cancelled() -> bool:
+        return count("open") == 0 and count("cancelled") > counted
+
+    for _ in range(5):
         request = asyncio.create_task(post(http, "/v1/chat/completions", CHAT))
-
-        async def reached() -> bool:
-            return sum(int(str(seen["open"])) for seen in simulator.stats().values()) == 1
-
-        async def cancelled(number: int = number) -> bool:
-            return sum(int(str(seen["cancelled"])) for seen in simulator.stats().values()) == number
-
         await eventually(reached)
         left_at = time.time()
         request.cancel()
         await eventually(cancelled)
+        counted = count("cancelled")
         lags.append(max(float(str(seen["last_cancelled_at"])) for seen in simulator.stats().values()) - left_at)
     assert min(lags) < 0.1, lags
 

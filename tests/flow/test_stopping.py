@@ -168,7 +168,7 @@ def test_a_stop_ends_every_call_with_a_typed_error_and_keeps_records_and_money(
         assert stream.first.wait(PATIENCE)
         simulator.put_faults({"kind": "hang"})
         calls = [service.call(), service.call(MESSAGES), service.call(stream=True), service.call(MESSAGES, stream=True)]
-        eventually(lambda: open_calls(simulator) == 5, "the calls are with the provider")
+        eventually(lambda: open_calls(simulator) >= 5, "the calls are with the provider")
         for number in STOPS.get(name, []):
             service.process.send_signal(number)
             eventually(service.refuses, "the port is closed")
@@ -205,7 +205,7 @@ def test_calls_that_end_within_the_graceful_timeout_are_answered_whole(
     with serving(stack_env, api_key, tmp_path, real=True) as service:
         simulator.put_faults({"kind": "slow_first_token", "seconds": 3})
         calls = [service.call(), service.call(MESSAGES), service.call(stream=True)]
-        eventually(lambda: open_calls(simulator) == 3, "the calls are with the provider")
+        eventually(lambda: open_calls(simulator) >= 3, "the calls are with the provider")
         service.process.send_signal(number)
         eventually(service.refuses, "the port is closed")
         assert [call.ended().status for call in calls] == [200, 200, 200]
