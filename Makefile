@@ -11,7 +11,7 @@ NER := .octant/ner
 
 # More than the cores of a small machine: many tests wait, for a timer or another process.
 WORKERS ?= 4
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # A machine that others use stalls for seconds. A few tests that failed beside others run once more by themselves (ADR 34).
 ALONE := $(BIN)/python -m pytest --last-failed --last-failed-no-failures none --maxfail 5 -v
 
@@ -38,6 +38,7 @@ test: $(DEV) ## Run the tests, on real stores and a real provider process, but f
 test-stacks: $(DEV) ## Run the tests of whole stacks: demos, the runbook, upgrades, frozen stores, the console in Chromium
 	$(PYTEST) -m whole_stack $(ARGS)
 
+coverage: WORKERS = 3# CI has a second lane beside it
 coverage: $(DEV) ## Run the tests of both verbs above and print their coverage; fails below a floor
 	$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS) \
 		|| { echo "== Failed beside others; once more, alone" && $(ALONE) && $(BIN)/python -m coverage report --skip-covered; }

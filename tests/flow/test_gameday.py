@@ -17,7 +17,7 @@ from conftest import ROOT, START_SECONDS
 from app.features.installed import installed
 from app.oncall.gamedays import played_now
 
-STOP = 90.0
+STOP = 300.0
 STORES = {"postgres", "valkey-server"}
 pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(600)]
 
