@@ -32,6 +32,7 @@ class AttemptTimeouts:
         self._started = self._last_token = self._loop.time()
         self._any_token = False
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0  # when the timer goes off: uvloop's has no time where that has passed before it is set
         self._task: asyncio.Task[object] | None = None  # the one that waits
         self._until, self._cancelling, self._expired = 0.0, 0, False
         self._phase: TimeoutPhase = "total"
@@ -55,9 +56,9 @@ class AttemptTimeouts:
             raise RuntimeError("only a task can wait")
         self._until, self._phase = self._nearest()
         self._task, self._cancelling = task, task.cancelling()
-        if self._timer is None or self._timer.when() > self._until:
+        if self._timer is None or self._due > self._until:
             self.close()
-            self._timer = self._loop.call_at(self._until, self._look)
+            self._set_timer()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
         """Wait no longer. The timer of a stream stays for its next wait: to set one for each event would cost more."""
@@ -80,10 +81,14 @@ class AttemptTimeouts:
         if self._task is None:
             return
         if self._loop.time() < self._until:
-            self._timer = self._loop.call_at(self._until, self._look)
+            self._set_timer()
             return
         self._expired = True
         self._task.cancel()
+
+    def _set_timer(self) -> None:
+        self._due = self._until
+        self._timer = self._loop.call_at(self._until, self._look)
 
     def resumed(self) -> None:
         """The consumer is back for more: the time it took is not the provider's silence."""

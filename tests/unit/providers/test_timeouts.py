@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import uvloop
 
 from app.domain.calls import Deadline
 from app.domain.errors import ProviderTimeout
@@ -72,6 +73,20 @@ async def test_a_callers_own_cancellation_is_no_timeout() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     attempt.close()
+
+
+def test_a_limit_that_has_passed_before_its_wait_is_a_timeout_on_the_services_loop() -> None:
+    """On an overloaded worker: uvloop gives a timer that is due already no time of its own."""
+
+    async def waits() -> None:
+        attempt = limits(streamed=True, first_token=0.0)
+        with attempt.waiting():
+            pass  # what was waited for is there already
+        await wait(attempt)
+
+    with pytest.raises(ProviderTimeout) as ended:
+        uvloop.run(waits())
+    assert ended.value.phase == "first_token"
 
 
 async def test_a_consumer_that_takes_its_time_is_not_cancelled() -> None:
