@@ -5,13 +5,15 @@ They stand in the suite's `thresholds.toml`. A service that is installed without
 
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-OVERALL = "overall"
+from app.releases.eval_history import OVERALL
 
 
+@cache  # what is installed stays as it is, and a page asks for each result
 def goals(suite: str) -> Mapping[str, float]:
     """The goal of each score by its name, as a share; empty where the suite's file is not here or cannot be read."""
     found = find_spec("evals")

@@ -53,29 +53,28 @@ class Later:
     def collects(self) -> bool:
         """Whether this may be kept: its end is set then."""
         loop = self._loop
-        if loop is not None and self._thread == get_ident() and loop.is_running():  # to get the running loop is a system call
-            if self._due is None:
-                self._due = loop.call_later(self.SECONDS, self.write)
-            return True
-        return self._collects_from_now()
+        if loop is None or self._thread != get_ident() or not loop.is_running():  # to get the running loop is a system call
+            loop = self._taken_over()
+        if loop is None:
+            return False
+        if self._due is None:
+            self._due = loop.call_later(self.SECONDS, self.write)
+        return True
 
-    def _collects_from_now(self) -> bool:
-        """As `collects`, where another loop or none collected until now."""
+    def _taken_over(self) -> asyncio.AbstractEventLoop | None:
+        """Have the running loop keep counts from now on. None where none runs, or another one keeps them."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             if self._loop:
                 self.write()  # where the loop of this thread has ended: what is counted now comes after it
-            return False
-        if loop is not self._loop:
-            with self._lock:
-                if not self._may_write():
-                    return False
-                self.write()
-                self._loop, self._thread = loop, get_ident()
-        if self._due is None:
-            self._due = loop.call_later(self.SECONDS, self.write)
-        return True
+            return None
+        with self._lock:
+            if not self._may_write():
+                return None
+            self.write()
+            self._loop, self._thread = loop, get_ident()
+        return loop
 
     def write(self) -> None:
         """Write what is kept; in a thread other than the loop's, nothing: the loop does within `SECONDS`."""

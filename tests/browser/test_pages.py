@@ -311,14 +311,10 @@ def test_a_page_without_scripts_shows_and_filters(browser: Browser, service_url:
 
 
 @pytest.mark.usefixtures("traffic")
-@pytest.mark.usefixtures("traffic")
 def test_a_chart_names_its_newest_values_while_nothing_is_pointed_at(browser: Browser, service_url: str, key: str) -> None:
     with opened(browser, service_url, key) as (_, page):
-        silent = {
-            "content_type": "text/event-stream",
-            "body": "retry: 1000000\n\n",
-        }  # else the chart is drawn anew
-        page.route("**/console/live/**", lambda route: route.fulfill(**silent))
+        # A live part would draw the chart anew.
+        page.route("**/console/live/**", lambda route: route.fulfill(content_type="text/event-stream", body="retry: 1000000\n\n"))
         page.goto("/console?range=15m")
         page.wait_for_selector("[data-chart] .u-over")
         values = "document.querySelector('[data-chart] .u-legend').querySelectorAll('.u-value')"
@@ -332,6 +328,7 @@ def test_a_chart_names_its_newest_values_while_nothing_is_pointed_at(browser: Br
         page.wait_for_function(f"(before) => ({read})().join() === before", arg=",".join(newest))
 
 
+@pytest.mark.usefixtures("traffic")
 def test_a_live_page_says_how_old_it_is(browser: Browser, service_url: str, key: str) -> None:
     with opened(browser, service_url, key, bypass_csp=True) as (context, page):
         page.goto("/console?range=15m")

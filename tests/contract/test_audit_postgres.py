@@ -112,14 +112,14 @@ async def test_what_came_back_to_an_attempt_is_stored_redacted_and_bounded(engin
 
 
 async def test_a_record_can_be_found_within_five_seconds(engine: AsyncEngine, spill: Spill) -> None:
-    """O2, with the service's own batch interval; `make bench-records` measures the seconds."""
+    """O2, with the service's own batch interval."""
     recorder = Recorder(engine, REDACTOR, spill, on_drop=lambda _: None)
     await recorder.start()
     started = time.monotonic()
     record = a_record()
     recorder.record(record)
     while not await find_calls(engine, CallFilter(id=record.id)):
-        assert time.monotonic() - started < 60, "only its end wrote it"
+        assert time.monotonic() - started < 5
         await asyncio.sleep(0.02)
     await recorder.aclose()
 

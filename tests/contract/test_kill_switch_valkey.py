@@ -39,9 +39,6 @@ async def worker(valkey: Redis, *, file: Path | None = None) -> AsyncIterator[Ki
         await switch.aclose()
 
 
-PATIENCE = 120.0  # seconds for what should happen: the machine may be busy
-
-
 async def within(seconds: float, holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
@@ -61,22 +58,22 @@ async def test_everything_stops_and_goes_on_for_every_worker_within_two_seconds(
     async with worker(valkey) as one, worker(valkey) as two:
         assert not stopped(one)
         await one.stop("all", "", by="ada", reason="leak")
-        await within(PATIENCE, lambda: stopped(one) and stopped(two, "other"))
+        await within(2, lambda: stopped(one) and stopped(two, "other"))
         await two.resume("all", "")
-        await within(PATIENCE, lambda: not stopped(one) and not stopped(two))
+        await within(2, lambda: not stopped(one) and not stopped(two))
 
 
 async def test_one_tenant_stops_and_no_other(valkey: Redis) -> None:
     async with worker(valkey) as switch:
         await switch.stop("tenant", "acme", by="ada", reason="cost")
-        await within(PATIENCE, lambda: stopped(switch, "acme"))
+        await within(2, lambda: stopped(switch, "acme"))
         assert not stopped(switch, "acme-2")
 
 
 async def test_one_provider_is_passed_over_and_calls_go_on(valkey: Redis) -> None:
     async with worker(valkey) as switch:
         await switch.stop("provider", "anthropic", by="ada", reason="outage")
-        await within(PATIENCE, lambda: switch.target_stopped(Target("anthropic", "m")))
+        await within(2, lambda: switch.target_stopped(Target("anthropic", "m")))
         assert not switch.target_stopped(Target("openai", "m"))
         assert not stopped(switch)
 
@@ -123,9 +120,9 @@ async def test_the_file_stops_everything_without_valkey_and_removing_it_releases
     async with worker(away, file=file) as switch:
         assert not stopped(switch)
         file.touch()
-        await within(PATIENCE, lambda: stopped(switch))
+        await within(2, lambda: stopped(switch))
         file.unlink()
-        await within(PATIENCE, lambda: not stopped(switch))
+        await within(2, lambda: not stopped(switch))
     await away.aclose()
 
 
@@ -144,7 +141,7 @@ async def test_the_file_stops_everything_within_two_seconds_although_valkey_hang
     async with worker(hanging, file=file) as switch:
         assert not stopped(switch)
         file.touch()
-        await within(PATIENCE, lambda: stopped(switch))
+        await within(2, lambda: stopped(switch))
     await hanging.aclose()
     server.close()
     await server.wait_closed()
@@ -157,7 +154,7 @@ async def test_when_valkey_goes_away_what_was_stopped_stays_stopped_and_nothing_
         switch = KillSwitch(client, file=None, poll=0.05)
         await switch.start()
         await switch.stop("tenant", "acme", by="ada", reason="cost")
-        await within(PATIENCE, lambda: stopped(switch))
+        await within(2, lambda: stopped(switch))
     checked = asyncio.Event()
     real = switch._look_for_file
 
@@ -181,7 +178,7 @@ async def test_a_folder_that_cannot_be_read_changes_nothing_and_the_switch_goes_
     async with worker(valkey, file=too_long) as switch:
         assert not stopped(switch)
         await switch.stop("all", "", by="ada", reason="leak")
-        await within(PATIENCE, lambda: stopped(switch))
+        await within(2, lambda: stopped(switch))
 
 
 @pytest.mark.parametrize(
@@ -200,18 +197,18 @@ async def test_a_stop_of_one_part_refuses_that_part_alone(
     """P5."""
     async with worker(valkey) as switch:
         await KillSwitch(valkey, file=None).stop(scope, name, by="ada", reason="r")
-        await within(PATIENCE, lambda: (scope, name) in switch._stopped)
+        await within(2, lambda: (scope, name) in switch._stopped)
         with pytest.raises(Stopped, match="stopped by an operator"):
             switch.check(tenant="acme", **refused)
         switch.check(tenant="acme", **served)
         await KillSwitch(valkey, file=None).resume(scope, name)
-        await within(PATIENCE, lambda: (scope, name) not in switch._stopped)
+        await within(2, lambda: (scope, name) not in switch._stopped)
         switch.check(tenant="acme", **refused)
 
 
 async def test_a_stopped_model_of_a_provider_leaves_its_other_models(valkey: Redis) -> None:
     async with worker(valkey) as switch:
         await KillSwitch(valkey, file=None).stop("model", "openai/m", by="ada", reason="r")
-        await within(PATIENCE, lambda: switch.target_stopped(Target("openai", "m")))
+        await within(2, lambda: switch.target_stopped(Target("openai", "m")))
         assert not switch.target_stopped(Target("openai", "n"))
         assert not switch.target_stopped(Target("azure", "m"))

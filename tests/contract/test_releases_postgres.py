@@ -89,9 +89,6 @@ async def worker(
         await releases.aclose()
 
 
-PATIENCE = 120.0  # seconds for what should happen: the machine may be busy
-
-
 async def within(seconds: float, holds: Callable[[], bool]) -> float:
     started = time.monotonic()
     while not holds():
@@ -111,12 +108,12 @@ async def test_an_activation_reaches_every_worker_at_once_by_announcement(
     """B2: the poll is far too slow here to be what carries it."""
     operator = Releases(engine, valkey, places, secret=b"tests")
     await operator.activate("a", by="ada", reason="first")
-    async with worker(engine, valkey, places, "one", poll=600) as one, worker(engine, valkey, places, "two", poll=600) as two:
-        await within(PATIENCE, lambda: one._listening.is_set() and two._listening.is_set())
+    async with worker(engine, valkey, places, "one", poll=60) as one, worker(engine, valkey, places, "two", poll=60) as two:
+        await within(5, lambda: one._listening.is_set() and two._listening.is_set())
         await operator.activate("b", by="ada", reason="better")
-        await within(PATIENCE, lambda: one.current.id == two.current.id == "b")
-        await within(PATIENCE, lambda: one.current.id == "b")
-        async with asyncio.timeout(120):  # a worker reports after it has changed
+        assert await within(2, lambda: one.current.id == two.current.id == "b") < 2
+        await within(2, lambda: one.current.id == "b")
+        async with asyncio.timeout(5):  # a worker reports after it has changed
             while await operator.workers() != {"one": "b", "two": "b"}:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
@@ -130,7 +127,7 @@ async def test_without_valkey_a_rollback_still_reaches_the_workers_by_their_poll
     async with worker(engine, away, places) as one:
         assert one.current.id == "b"
         assert await operator.rollback(by="ada", reason="worse") == "a"
-        await within(PATIENCE, lambda: one.current.id == "a")
+        await within(5, lambda: one.current.id == "a")
     await away.aclose()
 
 
@@ -141,7 +138,7 @@ async def test_a_call_keeps_the_release_that_it_began_with(engine: AsyncEngine, 
     async with worker(engine, valkey, places) as one:
         pin = one.pin("smart")
         await operator.activate("b", by="ada", reason="better")
-        await within(PATIENCE, lambda: one.current.id == "b")
+        await within(5, lambda: one.current.id == "b")
         assert (pin.release, one.pin("smart").release) == ("a", "b")
 
 
@@ -194,15 +191,15 @@ async def test_a_worker_that_cannot_load_the_new_release_serves_the_old_and_keep
     await operator.activate("a", by="ada", reason="first")
     async with worker(engine, valkey, places) as one:
         await operator.activate("b", by="ada", reason="new index")
-        await within(PATIENCE, lambda: one._refused[0] == "b")
+        await within(5, lambda: one._refused[0] == "b")
         assert one.current.id == "a"
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(5):
             while not (refusals := [found for found in await operator.reports() if found.refused]):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert [(found.worker, found.release, found.refused) for found in refusals] == [("w", "a", "b")]
         assert "kb-1" in refusals[0].reason
         (places.indexes / "kb-1.sqlite").write_bytes(b"large")
-        await within(PATIENCE, lambda: one.current.id == "b")
+        await within(5, lambda: one.current.id == "b")
 
 
 async def test_rolling_back_twice_goes_back_twice_and_then_says_that_there_is_no_more(
@@ -275,7 +272,7 @@ async def test_a_worker_stops_promptly_at_any_moment(engine: AsyncEngine, valkey
         await releases.start()
         for _ in range(turns):
             await asyncio.sleep(0)
-        await asyncio.wait_for(releases.aclose(), 120)
+        await asyncio.wait_for(releases.aclose(), 30)
     assert await operator.workers() == {}
 
 

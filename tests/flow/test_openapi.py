@@ -112,10 +112,7 @@ def test_no_request_is_answered_500_or_otherwise_than_described(
             @given(case=operation.as_strategy(generation_mode=mode))
             def send(case: schemathesis.Case[Any]) -> None:
                 answer = case.call(session=session, headers={"x-api-key": keys["all"]}, timeout=120)
-                if answer.status_code in {
-                    503,
-                    504,
-                }:  # of a busy machine: what causes it does so again
+                if answer.status_code in (503, 504):  # of a busy machine: a request that causes it does so again
                     answer = case.call(session=session, headers={"x-api-key": keys["all"]}, timeout=120)
                 answered[case.operation.label] += 1
                 gave_up = answer.status_code == 504 and "octant-deadline-ms" in answer.request.headers  # milliseconds of its own

@@ -11,6 +11,8 @@ import pytest
 from client import eventually, post
 from conftest import LIVE_RELEASE, RELEASES, Simulator, octant
 
+import app.cli.releases
+
 CHAT = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
 
 
@@ -93,7 +95,7 @@ async def test_with_every_provider_away_the_caller_gets_an_error_within_the_dead
     started = time.monotonic()
     status, _, body = await post(http, "/v1/chat/completions", CHAT, octant_deadline_ms="500")
     assert (status, body["error"]["code"]) == (504, "deadline_exceeded")
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 3
 
 
 async def test_a_client_that_leaves_cancels_the_call_upstream_and_is_billed(
@@ -111,7 +113,9 @@ async def test_a_client_that_leaves_cancels_the_call_upstream_and_is_billed(
 
     await eventually(reached)
     request.cancel()
-    await eventually(cancelled)
+    left = time.monotonic()
+    await eventually(cancelled, 2)
+    assert time.monotonic() - left < 1
 
     async def recorded() -> bool:
         return "cancelled" in octant(stack_env, "calls", "--user", "leaver")
@@ -132,7 +136,7 @@ async def test_a_record_is_there_within_five_seconds_and_holds_no_personal_data(
         found[:] = [json.loads(line) for line in octant(stack_env, "calls", "--user", "recorded", "--json").splitlines()]
         return bool(found)
 
-    await eventually(recorded)
+    await eventually(recorded, 5)
     record = found[0]
     assert (record["feature"], record["outcome"], record["provider"], record["tenant"]) == ("chat", "ok", "openai", "acme")
     assert record["cost"] > 0
@@ -178,7 +182,7 @@ async def test_a_revoked_key_is_refused_by_every_worker(service_url: str, stack_
             answers = await asyncio.gather(*(post(session, "/v1/chat/completions", CHAT) for _ in range(6)))
             return all(status == 401 for status, _, _ in answers)
 
-        await eventually(refused)
+        await eventually(refused, 7)
 
 
 @pytest.mark.parametrize(
@@ -204,16 +208,17 @@ async def test_the_kill_switch_holds_on_every_worker_within_two_seconds(
 
     octant(stack_env, "kill", *stop, "--reason", "test")
     try:
-        await eventually(lambda: sees(code, "openai" if code == 200 else ""))
+        await eventually(lambda: sees(code, "openai" if code == 200 else ""), 2)
     finally:
         octant(stack_env, "resume", *release)
-    assert await eventually(lambda: sees(200, "anthropic"))
+    assert await eventually(lambda: sees(200, "anthropic"), 2)
 
 
-async def test_rollback_is_live_on_every_worker_when_its_command_ends_without_a_restart(
-    http: aiohttp.ClientSession, stack_env: dict[str, str]
+async def test_rollback_is_live_on_every_worker_within_five_seconds_without_a_restart(
+    http: aiohttp.ClientSession, stack_env: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """B2; `octant rehearse` measures the seconds."""
+    """B2."""
+    monkeypatch.setattr(app.cli.releases, "WAIT_SECONDS", 5.0)
 
     async def serves(release: str) -> bool:
         answers = await asyncio.gather(*(post(http, "/v1/chat/completions", CHAT) for _ in range(8)))
@@ -225,7 +230,7 @@ async def test_rollback_is_live_on_every_worker_when_its_command_ends_without_a_
         assert await serves(RELEASES[0])
     finally:
         octant(stack_env, "release", "activate", LIVE_RELEASE, "--reason", "test over")
-    await eventually(lambda: serves(LIVE_RELEASE))
+    await eventually(lambda: serves(LIVE_RELEASE), 5)
 
 
 BAD: list[tuple[str, bytes, int, str | None]] = [

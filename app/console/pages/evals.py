@@ -131,9 +131,7 @@ def card(one: Filed, filed: Sequence[Filed]) -> SuiteCard:
     ]
     before = max(earlier, key=lambda other: other.release, default=None)
     was, now = set(before.result.failed) if before else set(), set(one.result.failed)
-    scores = before.result.scores if before else {}
-
-    wanted = goals(one.result.suite)
+    scores, wanted = before.result.scores if before else {}, goals(one.result.suite)
 
     def lines(found: Mapping[str, Score]) -> list[ScoreLine]:
         return [_line(name, score, scores.get(name), wanted.get(name)) for name, score in found.items()]

@@ -128,12 +128,13 @@ function draw(element) {
   }] } };
   plots.get(element)?.destroy();
   element.replaceChildren();
-  const newest = spec.x.findLastIndex((_, i) => spec.series.some((one) => one.values[i] != null)); // named while nothing is pointed at
+  const newest = spec.x.findLastIndex((_, i) => spec.series.some((one) => one.values[i] != null));
+  const rest = (u) => { if (u.cursor.idx == null && newest >= 0) u.setLegend({ idx: newest }); }; // while nothing is pointed at
   const options = {
     width: element.clientWidth, height: element.clientHeight - 44, padding: [rows ? 13 * rows + 4 : null, null, null, null], cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
     scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : full.format(v * 1000)) }, ...series],
     axes: [{ ...axis, size: 26, values: (_, ticks, __, ___, step) => ticks.map((t) => (step >= 86400 ? day : hour).format(t * 1000)) }, { ...axis, size: spec.unit === "$" ? 64 : 48, values: (_, ticks) => ticks.map((t) => (spec.unit.length < 3 && t ? measured(t, spec.unit) : shown(t))) }], plugins: [marks],
-    hooks: { ready: [(u) => { if (newest >= 0) u.setLegend({ idx: newest }); }], setCursor: [(u) => { if (u.cursor.idx == null && newest >= 0) u.setLegend({ idx: newest }); }], setSelect: [(u) => {
+    hooks: { ready: [rest], setCursor: [rest], setSelect: [(u) => {
       if (u.select.width < 8) return;
       const way = new URL(location.href);
       for (const [name, pixel] of [["since", u.select.left], ["until", u.select.left + u.select.width]]) way.searchParams.set(name, new Date(u.posToVal(pixel, "x") * 1000).toISOString().slice(0, 19) + "Z");

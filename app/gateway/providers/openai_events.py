@@ -16,7 +16,7 @@ DONE = "[DONE]"
 DRAINED = 0.25  # seconds: a body that ends with [DONE] is over at once, and its connection can be used again
 
 
-async def documents(events: Events, read: Callable[[str], object] = loads) -> AsyncGenerator[object, None]:
+async def documents(events: Events, read: Callable[[str], object]) -> AsyncGenerator[object, None]:
     """The JSON documents of a stream as ``read`` reads each, until ``[DONE]``. Raises ValueError for data that is no JSON."""
     if events.json:
         yield loads(await events.whole())

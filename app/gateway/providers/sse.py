@@ -68,10 +68,9 @@ class Decoder:
         for line in lines:
             if not line:
                 if self._data:
-                    data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-                    found.append(Event(self._name, data.decode()))
-                    self._data = []
-                self._name, self._held = "", len(self._pieces[0]) if self._pieces else 0
+                    found.append(Event(self._name, b"\n".join(self._data).decode()))
+                self._name, self._data = "", []
+                self._held = len(self._pieces[0]) if self._pieces else 0
                 continue
             field, _, value = line.partition(b":")
             if field == b"data":

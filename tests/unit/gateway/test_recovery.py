@@ -110,7 +110,7 @@ async def test_one_deadline_holds_over_all_attempts() -> None:
     started = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         await recovery(Scripted("a", 30.0), Scripted("b", 30.0)).complete(call_state(seconds=0.2))
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 2
 
 
 async def test_a_stopped_provider_is_passed_over_and_with_all_stopped_the_call_fails() -> None:
