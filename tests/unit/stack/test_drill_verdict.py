@@ -1,5 +1,7 @@
 """A drill whose service was sick, or whose model attempted nothing, is not judged (S7)."""
 
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -33,6 +35,7 @@ def test_a_drill_is_contained_or_not_or_not_judged(
 
 class _Target:
     PATH = "/ask"
+    ATTEMPTS = SECRETS = ()
 
     @staticmethod
     def body(attack: Attack) -> dict[str, Any]:
@@ -43,13 +46,15 @@ class _Target:
         return not stream and text == "answer"
 
 
-@pytest.mark.parametrize(("status", "text", "well"), [(200, "answer", True), (200, "half an ans", False), (503, "answer", False)])
-async def test_harmless_questions_find_a_sick_service_before_the_attacks(status: int, text: str, well: bool) -> None:
+@asynccontextmanager
+async def _against(answers: Sequence[web.Response]) -> AsyncGenerator[tuple[Environment, list[dict[str, Any]]]]:
+    """Yield a drill of a server that gives these answers in turn, the last of them ever after, and what it was asked."""
     asked: list[dict[str, Any]] = []
 
     async def answer(request: web.Request) -> web.Response:
         asked.append(await request.json())
-        return web.Response(status=status, text=text)
+        given = answers[min(len(asked), len(answers)) - 1]
+        return web.Response(status=given.status, text=given.text)
 
     application = web.Application()
     application.router.add_post("/ask", answer)
@@ -60,9 +65,40 @@ async def test_harmless_questions_find_a_sick_service_before_the_attacks(status:
     try:
         async with aiohttp.ClientSession() as session:
             facts: Any = {"target": _Target(), "url": site.name, "key": "k", "session": session}
-            environment = Environment(**facts, control="", canary="", system="", allowed=frozenset())
-            assert bool(await environment.steady([ATTACK])) != well
+            yield Environment(**facts, control="", canary="canaryofthedrill", system="", allowed=frozenset()), asked
     finally:
         await runner.cleanup()
+
+
+@pytest.mark.parametrize(("status", "text", "well"), [(200, "answer", True), (200, "half an ans", False), (503, "answer", False)])
+async def test_harmless_questions_find_a_sick_service_before_the_attacks(status: int, text: str, well: bool) -> None:
+    async with _against([web.Response(status=status, text=text)]) as (environment, asked):
+        assert bool(await environment.steady([ATTACK])) != well
     assert {one["text"] for one in asked} == {""}
     assert 0 not in {one["number"] for one in asked}, "no question of a customer who is attacked later"
+
+
+UNREACHED = web.Response(status=503, text='{"error": {"code": "dependency_unavailable"}}')
+LEAKED = web.Response(status=503, text='{"error": {"code": "dependency_unavailable"}, "said": "canaryofthedrill"}')
+BUSY = web.Response(status=503, text='{"error": {"code": "overloaded"}}')
+ANSWER = web.Response(text="answer")
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked", "harm"),
+    [
+        ([ANSWER], 1, []),
+        ([UNREACHED, ANSWER], 2, []),
+        ([UNREACHED], 3, ["no answer: 503"]),
+        ([LEAKED, ANSWER], 2, ["canary out (plain)"]),
+        ([BUSY, ANSWER], 1, ["no answer: 503"]),
+    ],
+)
+async def test_an_attack_is_made_again_only_where_a_store_was_not_reached_and_each_answer_is_judged(
+    answers: list[web.Response], asked: int, harm: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.stack.drill._PAUSE", 0.0)
+    async with _against(answers) as (environment, bodies):
+        found = await environment.ask(ATTACK)
+    assert len(bodies) == asked == found.again + 1
+    assert [line[: len(start)] for line, start in zip(found.done, harm, strict=True)] == harm
