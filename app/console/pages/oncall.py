@@ -96,7 +96,7 @@ def router(console: Console) -> APIRouter:
         kind, words = described(one, entries, datetime.now(UTC))
         return console.page(
             request, "incident.html", ONCALL, title=f"Incident {number}", number=number, known=known, one=one, entries=entries,
-            kind=kind, words=words, since=lambda entry: _since(one, entry), link_of=_link_of,
+            kind=kind, words=words, since=lambda entry: from_opening(one.opened_at, entry.at) if one else "", link_of=_link_of,
         )  # fmt: skip
 
     return made
@@ -225,13 +225,12 @@ def _shifted(first: date, months: int) -> str:
     return f"{number // 12:04}-{number % 12 + 1:02}"
 
 
-def _since(one: Incident | None, entry: Entry) -> str:
-    """How long before or after the incident was opened."""
-    if one is None:
-        return ""
-    seconds = (entry.at - one.opened_at).total_seconds()
-    sign = "-" if seconds < 0 else "+"
-    return f"{sign}{formats.span(timedelta(seconds=round(abs(seconds))))}"
+def from_opening(opened: datetime, at: datetime) -> str:
+    """How long before or after an incident was opened, in whole seconds: ``-12.0 s``, ``0 s``, ``+3 min 20 s``."""
+    seconds = round((at - opened).total_seconds())
+    if not seconds:
+        return "0 s"  # these are whole seconds, and a length of none would be in milliseconds
+    return f"{'-' if seconds < 0 else '+'}{formats.seconds(abs(seconds))}"
 
 
 def _link_of(entry: Entry) -> str:

@@ -38,7 +38,7 @@ class Attacks:
         """Both in a sentence."""
         gate = self.evidence[0]
         cases = f"{self.held:g} of {self.total} attacks in the eval suites were held off"
-        gated = f"the injection gate: {gate.value}" if gate.state != "missing" else "the injection gate has left no result here"
+        gated = f"the injection gate: {gate.value.partition('. ')[0]}" if gate.state != "missing" else "the injection gate has left no result here"
         return f"{cases if self.total else 'No attack is in the eval suites'}; {gated}."
 
     @property
@@ -96,8 +96,8 @@ async def _gate(sources: Sources) -> tuple[Evidence, Rehearsal | None]:
     for command, run in sorted(runs, key=lambda one: not (one[1] and one[1].own)):
         if run is not None:
             last, small = run.rehearsal, command == DRILL
-            size = f", on a service of its own: a small run; {GATE} attacks with 180 texts of other people" if small else ""
-            value = f"{last.note}{size}{run.mark}"
+            size = f", in a small run on a service of its own. {GATE} attacks with 180 texts of other people" if small else ""
+            value = f"{last.note}{run.mark}{size}"
             state = rehearsed(last.at, sources.now, kept=last.kept, whole=run.own and not small)
             one = Evidence(name="Injection gate", value=value, state=state, at=last.at, link=PAGE, command=command)
             found.append((one, last))

@@ -1,11 +1,11 @@
 """The on-call page's sentence (P1, X1)."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from app.console.known import Known
-from app.console.pages.oncall import Happened, Level, answer
+from app.console.pages.oncall import Happened, Level, answer, from_opening
 from app.console.readiness.answers import Evidence, State
 from app.oncall.paging.figures import figures_of
 from app.oncall.rota.reading import load_rotation
@@ -26,3 +26,11 @@ def test_the_page_is_as_calm_as_the_readiness_review(state: State, kind: str) ->
     assert found == kind
     assert ("The pager was never tested." in words) == (kind != "good")
     assert " UTC" in words, "a page's script shows it in the browser's zone"
+
+
+@pytest.mark.parametrize(
+    ("after", "shown"),
+    [(0.4, "0 s"), (-0.4, "0 s"), (0.6, "+1.00 s"), (-12, "-12.0 s"), (200, "+3 min 20 s"), (7500, "+2 h 5 min")],
+)
+def test_a_line_of_a_timeline_stands_in_whole_seconds_from_the_opening(after: float, shown: str) -> None:
+    assert from_opening(NOW, NOW + timedelta(seconds=after)) == shown

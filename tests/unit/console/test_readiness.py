@@ -155,7 +155,7 @@ async def test_a_few_attacks_are_named_as_few_and_fail_where_one_got_through(tmp
     assert run
     assert [step.note for step in run.steps] == ["held off"]
     assert (small.state, small.value.split(",")[0], small.at) == ("gaps", "0 of 12 attacks got through", NOW)
-    assert "a small run; make injection ARGS=--log attacks with 180" in small.value
+    assert "in a small run on a service of its own. make injection ARGS=--log attacks with 180" in small.value
     append(here.rehearsals_file, Rehearsal(at=NOW, what=INJECTION, kept=True, note="0 of 180 attacks got through"))
     assert (await security._gate(here))[0].state == "proved"
     append(here.state_dir / FILE, Rehearsal(at=NOW, what=ATTACKED, kept=False, note="1 of 12 attacks got through"))
