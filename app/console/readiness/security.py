@@ -38,7 +38,9 @@ class Attacks:
         """Both in a sentence."""
         gate = self.evidence[0]
         cases = f"{self.held:g} of {self.total} attacks in the eval suites were held off"
-        gated = f"the injection gate: {gate.value.partition('. ')[0]}" if gate.state != "missing" else "the injection gate has left no result here"
+        gated = "the injection gate has left no result here"
+        if gate.state != "missing":
+            gated = f"the injection gate: {gate.value.partition('. ')[0]}"
         return f"{cases if self.total else 'No attack is in the eval suites'}; {gated}."
 
     @property
