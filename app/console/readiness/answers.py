@@ -45,7 +45,7 @@ class Answer:
     def why(self) -> str:
         """The first of its worst evidence, in a sentence; empty where all is proved, or where the answer says it."""
         worst = next((one for one in self.evidence if one.state == self.state), None)
-        if worst is None or self.state == "proved" or worst.value.casefold() in self.words.casefold():
+        if worst is None or self.state == "proved" or worst.value.partition(". ")[0].casefold() in self.words.casefold():
             return ""
         return f"{worst.name}: {worst.value.rstrip('.')}."
 

@@ -27,8 +27,7 @@ async def answer(sources: Sources) -> Answer:
         found = [missing("Rehearsal", "none is in the log", COMMAND), *played(sources, BAD_RELEASE)]
         words = NEVER + _taken_back(sources)
         return Answer(axis="Rollback", question=QUESTION, words=words, evidence=found, command=COMMAND)
-    newest = counted.rehearsal
-    found = [_rehearsal(counted, sources), *_steps(newest), *played(sources, BAD_RELEASE)]
+    found = [*_rehearsal(counted, sources), *played(sources, BAD_RELEASE)]
     value = (
         f"{formats.number(signed.signed, 'line')} signed with this service's secret, {signed.foreign} with another,"
         f" {signed.unsigned} unsigned"
@@ -62,22 +61,20 @@ def _slowest(rehearsal: Rehearsal) -> float | None:
     return max((step.seconds for step in rehearsal.steps), default=None)
 
 
-def _rehearsal(found: Found, sources: Sources) -> Evidence:
+def _rehearsal(found: Found, sources: Sources) -> list[Evidence]:
+    """The whole and, where it names them, its steps: a run of elsewhere proves neither here."""
     newest = found.rehearsal
     state = rehearsed(newest.at, sources.now, kept=newest.kept, whole=found.own)
     where = f" on {newest.environment}" if newest.environment and newest.environment != "its own" else " on a service of its own"
     workers = f" with {formats.number(newest.workers, 'worker')}" if newest.workers else ""
     value = f"{newest.note}{where}{workers}{found.mark}"
-    return Evidence(name="Rehearsal", value=value, state=state, at=newest.at, command=COMMAND)
-
-
-def _steps(newest: Rehearsal) -> list[Evidence]:
+    whole = Evidence(name="Rehearsal", value=value, state=state, at=newest.at, command=COMMAND)
     if not newest.steps:
-        return []
+        return [whole]
     listed = ", ".join(
         f"{step.name} {formats.seconds(step.seconds)}{'' if step.kept else ' (not kept)'}" for step in newest.steps
     )
-    return [Evidence(name="Each step", value=listed, at=newest.at, link="/console/releases")]
+    return [whole, Evidence(name="Each step", value=listed, state=state, at=newest.at, link="/console/releases")]
 
 
 def _words(found: Found, sources: Sources) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -129,7 +130,9 @@ async def test_a_game_day_that_is_being_played_is_named(monkeypatch: pytest.Monk
 
 def test_an_answer_does_not_say_the_same_twice() -> None:
     one = Evidence(name="Rehearsed outage", value="no outage was rehearsed here", state="missing")
-    assert not Answer(axis="a", question="q", words="No outage was rehearsed here.", evidence=[one], command="c").why
+    longer = replace(one, value="no outage was rehearsed here. Half an hour is played by make outage")
+    for evidence in (one, longer):
+        assert not Answer(axis="a", question="q", words="No outage was rehearsed here.", evidence=[evidence], command="c").why
 
 
 async def test_a_log_that_cannot_be_read_fails(tmp_path: Path) -> None:
@@ -177,13 +180,14 @@ async def test_a_rehearsal_that_came_with_the_code_is_named_and_proves_nothing_h
     here = sources(tmp_path)
     monkeypatch.setattr(readiness_sources, "first_live", lambda _: asyncio.sleep(0, began))
     for what in (ROLLBACK, OUTAGE, INJECTION):
-        append(here.rehearsals_file, Rehearsal(at=NOW, what=what, kept=True, note="10 of 10 steps"), secret=secret)
+        run = Rehearsal(at=NOW, what=what, kept=True, note="10 of 10 steps", steps=(STEP,))
+        append(here.rehearsals_file, run, secret=secret)
     counted = await here.newest(ROLLBACK)
     assert counted
-    back = rollback._rehearsal(counted, here)
+    back, steps = rollback._rehearsal(counted, here)
     [outage], _ = await recovery._rehearsed(here)
     gate, _ = await security._gate(here)
-    assert {one.state for one in (back, outage, gate)} == {"proved" if own else "gaps"}
+    assert {one.state for one in (back, steps, outage, gate)} == {"proved" if own else "gaps"}
     assert {ELSEWHERE in one.value for one in (back, outage, gate)} == {not own}
     assert ("elsewhere and not here" in rollback._words(counted, here)) == (not own)
     assert counted.own == own
