@@ -75,12 +75,12 @@ def hashes() -> None:
 
 @app.command("rehearsals")
 def rehearsals() -> None:
-    """List the last rehearsals, newest first, from the log that OCTANT_REHEARSALS_FILE names."""
-    from app.releases.rehearsals import read
+    """List the last rehearsals, newest first: of the log that OCTANT_REHEARSALS_FILE names, and of this installation's own."""
+    from app.releases.rehearsals import every
     from app.settings import load
 
-    path = load().rehearsals_file
-    found = read(path)
+    settings = load()
+    found = every(path := settings.rehearsals_file, settings.state_dir)
     for one in found[: -MOST_SHOWN - 1 : -1]:
         print(f"{one.at:%Y-%m-%d %H:%M %Z}  {one.what:<10} {'kept' if one.kept else 'NOT KEPT':<9} {one.note}")
     if not found:

@@ -110,6 +110,11 @@ def here(state_dir: Path) -> list[Rehearsal]:
     return read(state_dir / FILE)
 
 
+def every(path: Path, state_dir: Path) -> list[Rehearsal]:
+    """The rehearsals of the log at ``path`` and of this installation's state folder, oldest first. Raises Misconfigured."""
+    return sorted([*read(path), *here(state_dir)], key=lambda one: one.at)
+
+
 def verify(path: Path, secret: bytes) -> LogCheck:
     """Check every signature, and that nothing before a signed line was changed. Raises Misconfigured for an invalid line."""
     read(path)

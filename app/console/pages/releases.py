@@ -144,11 +144,11 @@ def _effects(console: Console, stops: Known[list[Stop]]) -> list[str]:
 
 async def _rehearsed(console: Console) -> tuple[Sequence[Rehearsed], str]:
     """The last rehearsals, newest first, judged as the readiness review judges them, and what cannot be read."""
+    sources = sources_of(console, {})
     try:
-        log = await asyncio.to_thread(rehearsals.read, console.parts.rehearsals_file)
+        log = await asyncio.to_thread(rehearsals.every, sources.rehearsals_file, sources.state_dir)
     except (Misconfigured, OSError) as error:
         return (), str(error)
-    sources = sources_of(console, {})
     began = await console.known.read("first live", sources.began())
     unknown = f"Which of these were rehearsed here is not known: {began.away}." if began.away and began.value is None else ""
     return sources.found(log[: -MOST_REHEARSALS - 1 : -1], began.value), unknown

@@ -18,7 +18,7 @@ from app.oncall.gamedays import FOLDER as GAMEDAY_FOLDER
 from app.oncall.rota.covers import FILE, Covers
 from app.oncall.runbook.pages import FOLDER
 from app.releases.history import first_live
-from app.releases.rehearsals import Rehearsal, fingerprint, here, read
+from app.releases.rehearsals import Rehearsal, every, fingerprint
 from app.releases.releases import Releases
 from app.security.keys.administration import KeyAdministration
 
@@ -90,8 +90,7 @@ class Sources:
 
         Raises Misconfigured for a log that cannot be read.
         """
-        both = [*read(self.rehearsals_file), *here(self.state_dir)]
-        return sorted((one for one in both if one.what == what), key=lambda one: one.at)
+        return [one for one in every(self.rehearsals_file, self.state_dir) if one.what == what]
 
     async def began(self) -> datetime | None:
         """When a release was first live here: a rehearsal before that is of another installation. None where none was."""

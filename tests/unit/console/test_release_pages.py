@@ -26,7 +26,7 @@ from app.releases.evidence import ALPHA
 from app.releases.evidence_line import Counted, points
 from app.releases.history import Activation
 from app.releases.manifest import Places, Release, load
-from app.releases.rehearsals import ROLLBACK, Rehearsal, append
+from app.releases.rehearsals import FILE, ROLLBACK, Rehearsal, append
 from app.releases.reports import Report
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -168,10 +168,11 @@ async def test_rehearsals_are_marked_as_the_readiness_review_marks_them(
     monkeypatch.setattr(readiness_sources, "first_live", began)
     unused = ("engine", "valkey", "ledger", "policy", "workers", "releases", "keys", "rotation_file")
     parts = dict.fromkeys(unused) | {"secret": b"s", "rehearsals_file": tmp_path / "log.jsonl", "state_dir": tmp_path}
-    for note, at, secret in (
-        ("before", NOW - timedelta(days=2), b"s"), ("theirs", NOW - timedelta(hours=2), b"x"), ("ours", NOW, b"s"),
+    for log, note, at, secret in (
+        ("log.jsonl", "before", NOW - timedelta(days=2), b"s"), ("log.jsonl", "theirs", NOW - timedelta(hours=2), b"x"),
+        (FILE, "ours", NOW, b"s"),
     ):  # fmt: skip
-        append(tmp_path / "log.jsonl", Rehearsal(at=at, what=ROLLBACK, kept=True, note=note), secret=secret)
+        append(tmp_path / log, Rehearsal(at=at, what=ROLLBACK, kept=True, note=note), secret=secret)
     console = cast(Any, SimpleNamespace(parts=SimpleNamespace(**parts), known=LastKnown()))
     found, problem = await page._rehearsed(console)
     assert [one.rehearsal.note for one in found] == ["ours", "theirs", "before"], "newest first"
