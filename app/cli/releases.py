@@ -80,11 +80,11 @@ def rehearsals() -> None:
     from app.settings import load
 
     settings = load()
-    found = every(path := settings.rehearsals_file, settings.state_dir)
+    found = every(settings.rehearsals_file, settings.state_dir)
     for one in found[: -MOST_SHOWN - 1 : -1]:
         print(f"{one.at:%Y-%m-%d %H:%M %Z}  {one.what:<10} {'kept' if one.kept else 'NOT KEPT':<9} {one.note}")
     if not found:
-        print(f"Never rehearsed: {path} is empty or missing.")
+        print(f"Never rehearsed: {settings.rehearsals_file} is empty or missing.")
 
 
 @app.command("pin")

@@ -25,6 +25,11 @@ class Evidence:
     link: str = ""
     command: str = ""
 
+    @property
+    def first_sentence(self) -> str:
+        """The first sentence of the value, without its full stop where another follows."""
+        return self.value.partition(". ")[0]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -45,7 +50,7 @@ class Answer:
     def why(self) -> str:
         """The first of its worst evidence, in a sentence; empty where all is proved, or where the answer says it."""
         worst = next((one for one in self.evidence if one.state == self.state), None)
-        if worst is None or self.state == "proved" or worst.value.partition(". ")[0].casefold() in self.words.casefold():
+        if worst is None or self.state == "proved" or worst.first_sentence.casefold() in self.words.casefold():
             return ""
         return f"{worst.name}: {worst.value.rstrip('.')}."
 

@@ -38,9 +38,8 @@ class Attacks:
         """Both in a sentence."""
         gate = self.evidence[0]
         cases = f"{self.held:g} of {self.total} attacks in the eval suites were held off"
-        gated = "the injection gate has left no result here"
-        if gate.state != "missing":
-            gated = f"the injection gate: {gate.value.partition('. ')[0]}"
+        known = gate.state != "missing"
+        gated = f"the injection gate: {gate.first_sentence}" if known else "the injection gate has left no result here"
         return f"{cases if self.total else 'No attack is in the eval suites'}; {gated}."
 
     @property
