@@ -39,7 +39,8 @@ class CallFilter:
 
     It reads as in a web search: all words must occur, ``"quoted words"`` together, ``-word`` not at all; case does not matter.
     ``ranges``: by field of `RANGES`, least and most, both included; money in micro-dollars. ``failed``: the outcome is
-    neither ``ok`` nor one of `NO_MODEL`; False: it is ``ok``. ``needed_model``: the outcome is none of `NO_MODEL`.
+    neither ``ok`` nor one of `NO_MODEL`; False: it is ``ok``. ``refused``: a part of the
+    failed ones, on purpose. ``needed_model``: the outcome is none of `NO_MODEL`.
     ``after``: a cursor (`cursor_of`), from which on to go on in the same order. People do not search by fields
     without a description: `bounds_of` makes ``ranges``, and each caller limits its pages itself.
     """
@@ -52,6 +53,9 @@ class CallFilter:
     target: Annotated[str | None, About("The target that was called: a model's alias or a prompt.")] = None
     outcome: Annotated[str | None, About("`ok` or an error's code.")] = None
     failed: Annotated[bool | None, About("Whether it failed: not `ok`, `no_evidence`, `replayed`.", "--failed/--ok")] = None
+    refused: Annotated[
+        bool | None, About("Whether a cap, a rate limit or an operator's stop refused it.", "--refused/--not-refused")
+    ] = None
     needed_model: Annotated[
         bool | None, About("Whether it needed a model: not `no_evidence`, `replayed`.", "--needed-model/--without-model")
     ] = None

@@ -10,8 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit import provider_state
 from app.audit.provider_state import ProviderState
-from app.audit.query import bounded
-from app.domain.errors import BudgetExceeded, RateLimited, Stopped
+from app.audit.query import REFUSALS, bounded
 from app.domain.provider_errors import FAULTS
 from app.domain.records import CANCELLED, NO_MODEL
 
@@ -91,8 +90,6 @@ _MARKS = text("""
 MARKED = (
     "rollback", "resume", "release activate", "release canary", "release promote", "release abort", "incident open",
 )  # fmt: skip
-# Outcomes of calls that a limit or an operator refused on purpose, and by which.
-REFUSALS = {BudgetExceeded.code: "by a cap", RateLimited.code: "by a rate limit", Stopped.code: "by an operator's stop"}
 EDGES = tuple(digit * 10**zeros for zeros in range(1, 8) for digit in (1, 2, 5))  # micro-dollars
 
 

@@ -32,6 +32,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     not_,
+    or_,
     select,
     text,
     tuple_,
@@ -43,7 +44,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.audit import partitions
 from app.audit.call_filter import CallFilter, Sort
 from app.audit.tables import FACETS, MAGNITUDES, SEARCH_VECTOR, STEPS, attempts, calls, magnitude
-from app.domain.errors import InvalidRequest
+from app.domain.errors import BudgetExceeded, InvalidRequest, RateLimited, Stopped
 from app.domain.records import NO_MODEL
 
 LONGEST = 5.0
@@ -135,18 +136,23 @@ class _DaySearch:
 
 INPUTS = ("input_tokens", "cached_input_tokens", "cache_write_tokens")
 _INPUT = calls.c.input_tokens.cast(BigInteger) + calls.c.cached_input_tokens + calls.c.cache_write_tokens  # as `input_of`
+# Outcomes of calls that a limit or an operator refused on purpose, and by which.
+REFUSALS = {BudgetExceeded.code: "by a cap", RateLimited.code: "by a rate limit", Stopped.code: "by an operator's stop"}
+_REFUSED = or_(*(calls.c.outcome == name for name in sorted(REFUSALS)))
 _NEEDED_MODEL = and_(*(calls.c.outcome != name for name in sorted(NO_MODEL)))
 
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """All calls of a search, whatever its page: their number, failed ones, micro-dollars and tokens.
+    """All calls of a search, whatever its page: their number, failed and refused ones, micro-dollars and tokens.
 
+    ``refused``: on purpose, by one of `REFUSALS`; they are not in ``failed``.
     ``input_tokens``: with those read from the prompt cache and those written to it.
     """
 
     calls: int
     failed: int
+    refused: int
     cost: int
     input_tokens: int
     output_tokens: int
@@ -155,10 +161,11 @@ class Total:
 async def total_of(engine: AsyncEngine, wanted: CallFilter) -> Total:
     """The sums over a search: the same conditions as its pages, so their rows add up to it. Raises as `find_calls`."""
     c, _ = calls.c, statement_of(wanted)
-    failed = func.count().filter(c.outcome != "ok", _NEEDED_MODEL)
+    failed = func.count().filter(c.outcome != "ok", _NEEDED_MODEL, not_(_REFUSED))
+    refused = func.count().filter(_REFUSED)
     sums = [func.coalesce(func.sum(column), 0).cast(BigInteger) for column in (c.cost, _INPUT, c.output_tokens)]
     async with _searching(engine) as connection:
-        row = (await connection.execute(select(func.count(), failed, *sums).where(*_conditions(wanted)))).one()
+        row = (await connection.execute(select(func.count(), failed, refused, *sums).where(*_conditions(wanted)))).one()
     return Total(*map(int, row))
 
 
@@ -267,10 +274,7 @@ def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
         found.append(exists().where(of_call, attempts.c.provider == wanted.tried))
     if wanted.stream is not None:
         found.append(c.stream.is_(wanted.stream))
-    if wanted.failed is not None:
-        found += [c.outcome != "ok", _NEEDED_MODEL] if wanted.failed else [c.outcome == "ok"]
-    if wanted.needed_model is not None:
-        found.append(_NEEDED_MODEL if wanted.needed_model else not_(_NEEDED_MODEL))
+    found += _of_outcome(wanted)
     for name, (least, most) in wanted.ranges.items():
         column = _INPUT if name == "input_tokens" else c[name]
         found += [column >= _fitting(column, least, math.ceil)] if least is not None else []
@@ -283,6 +287,18 @@ def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
     found += [c.at < bindparam("until", wanted.until, c.at.type)] if wanted.until else []
     if wanted.text:
         found.append(_HAS_WORDS.bindparams(words=wanted.text))
+    return found
+
+
+def _of_outcome(wanted: CallFilter) -> list[ColumnElement[bool]]:
+    """How the call ended, in kinds."""
+    found: list[ColumnElement[bool]] = []
+    if wanted.failed is not None:
+        found += [calls.c.outcome != "ok", _NEEDED_MODEL] if wanted.failed else [calls.c.outcome == "ok"]
+    if wanted.refused is not None:
+        found.append(_REFUSED if wanted.refused else not_(_REFUSED))
+    if wanted.needed_model is not None:
+        found.append(_NEEDED_MODEL if wanted.needed_model else not_(_NEEDED_MODEL))
     return found
 
 

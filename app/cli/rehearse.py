@@ -24,17 +24,18 @@ NOT_JUDGED = (
 
 Log = Annotated[bool, typer.Option("--log/--no-log", help="Append a signed line to OCTANT_REHEARSALS_FILE.")]
 Own = Annotated[bool, typer.Option("--log-here", help="Append it to the log in this installation's state folder instead.")]
+Workers = Annotated[int, typer.Option(min=2, max=16, help="Workers of the service that is started for it.")]
 
 
 @app.callback()
-def rehearse(context: typer.Context, log: Log = True, own: Own = False) -> None:
+def rehearse(context: typer.Context, log: Log = True, own: Own = False, workers: Workers = 4) -> None:
     """Roll back prompt, model, index, prices, code and all, and flip the kill switch; time each until the last worker follows.
 
-    On a service of its own with four workers. Exit code 1: a step took over 10 s, or failed. 3: not judged, because the service
-    was sick before it began.
+    On a service of its own. Exit code 1: a step took over 10 s, that of code over 30 s, or failed. 3: not judged, because the
+    service was sick before it began.
     """
     if not context.invoked_subcommand:
-        _rehearse(_on_its_own, log=log, own=own)
+        _rehearse(lambda: _on_its_own(workers), log=log, own=own)
 
 
 @app.command("here")
@@ -56,7 +57,8 @@ def _rehearse(rehearsed: "Callable[[], Rehearsal]", *, log: bool, own: bool) -> 
     settings = load()  # before a service of its own replaces them
     print(f"{'step':28} {'seconds':>8}", flush=True)
     done = rehearsed()
-    print(f"{done.verdict}: {done.note} (limit {rehearsal.LIMIT_SECONDS:g} s a step, {done.workers} workers)")
+    limits = f"limit {rehearsal.LIMIT_SECONDS:g} s a step, {rehearsal.CODE_SECONDS:g} s for code"
+    print(f"{done.verdict}: {done.note} ({limits}, {done.workers} workers)")
     if log:
         file = settings.state_dir / rehearsals.FILE if own else settings.rehearsals_file
         rehearsals.append(file, done, secret=settings.secret)
@@ -83,7 +85,7 @@ def verify(file: Annotated[Path | None, typer.Argument(help="The log; by default
         raise typer.Exit(1 if found.problems else NOT_JUDGED)
 
 
-def _on_its_own() -> "Rehearsal":
+def _on_its_own(workers: int) -> "Rehearsal":
     """Rehearse on a service that is started for it and thrown away."""
     from app.domain.errors import Misconfigured
     from app.stack import demo, interrupts, newer_code, rehearsal
@@ -92,13 +94,13 @@ def _on_its_own() -> "Rehearsal":
     with ExitStack() as stack:
         folder = stack.enter_context(demo.folder_of_its_own("octant-r-"))  # short: a socket's path has 107 characters at most
         try:
-            settings = stack.enter_context(rehearsal.owned(folder))
+            settings = stack.enter_context(rehearsal.owned(folder, workers=workers))
         except Misconfigured as error:
             return rehearsal.not_judged(str(error), environment="its own")
         address = f"http://{settings.host}:{settings.port}"
         return asyncio.run(
             rehearsal.rehearse(
-                settings, url=address, workers=rehearsal.WORKERS, environment="its own", tell=_show,
+                settings, url=address, workers=workers, environment="its own", tell=_show,
                 newer=partial(newer_code.running, settings, folder / "code"),
             )
         )  # fmt: skip

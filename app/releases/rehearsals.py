@@ -63,6 +63,17 @@ class Rehearsal:
     key: str = ""
     text: str = ""
 
+    @property
+    def judged(self) -> bool:
+        """Whether it has a verdict: one on a system that was sick before it began says nothing. Old lines name none."""
+        return not self.verdict or self.verdict in JUDGED
+
+    @property
+    def result(self) -> str:
+        """Its note as a part of a sentence; one that was not judged says so first."""
+        note = self.note.rstrip(".")
+        return note if self.judged else f"not judged: {note}"
+
 
 @dataclass(frozen=True, slots=True)
 class LogCheck:

@@ -49,7 +49,7 @@ PARTS = (
     ),
     Part(GAMEDAY, "an outage of a provider", 70, ("drill", "gameday", SCENARIO), re.compile(r"\*\*Verdict:\*\* (.*)")),
     Part(
-        WAY_BACK, "rollbacks and the kill switch", 60, ("rehearse", "--log-here"),
+        WAY_BACK, "rollbacks and the kill switch", 60, ("rehearse", "--log-here", "--workers", "2"),
         re.compile(r"((?:not )?kept: .*|not judged: .*)"),
     ),
 )  # fmt: skip

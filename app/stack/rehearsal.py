@@ -36,7 +36,8 @@ from app.stack.probes import STOPPED, Probes
 from app.stores import build_engine, build_valkey, releases_of
 
 TENANT = "rehearsal"
-LIMIT_SECONDS = 10.0  # of a step; the promise to customers is five minutes
+LIMIT_SECONDS = 10.0  # of a step: the five seconds until the last worker follows, and as many for the command's own start
+CODE_SECONDS = 30.0  # of the step of code: its workers start anew, and the earlier ones have their calls' time to end
 LONGEST_SECONDS = 60.0
 START_SECONDS = 300.0  # starting is not rehearsed, so it may take long
 WORKERS = 4
@@ -81,8 +82,8 @@ class Stage:
 
 
 @contextmanager
-def owned(folder: Path) -> Generator[Settings, None, None]:
-    """Run a whole service with four workers in a folder of its own, until the end of the block. Yields its settings."""
+def owned(folder: Path, *, workers: int = WORKERS) -> Generator[Settings, None, None]:
+    """Run a whole service with its ``workers`` in a folder of its own, until the end of the block. Yields its settings."""
     before = dict(os.environ)
     clean = {k: v for k, v in before.items() if not k.startswith(("OCTANT_", "OPENAI_", "ANTHROPIC_"))}
     base = load()
@@ -92,7 +93,7 @@ def owned(folder: Path) -> Generator[Settings, None, None]:
         OCTANT_STATE_DIR=str(folder), OCTANT_PORT="0", OCTANT_METRICS_PORT="0", OCTANT_WORKER_METRICS_PORT="0",
         OCTANT_OPENAI__API_KEY="", OCTANT_ANTHROPIC__API_KEY="", OCTANT_RELEASES_DIR=str(base.releases_dir.resolve()),
         OCTANT_PROMPTS_DIR=str(base.prompts_dir.resolve()), OCTANT_LOG_LEVEL="error", OCTANT_ENVIRONMENT="staging",
-        OCTANT_WORKERS=str(WORKERS), OCTANT_SECRET_KEY=os.urandom(32).hex(),
+        OCTANT_WORKERS=str(workers), OCTANT_SECRET_KEY=os.urandom(32).hex(),
     )  # fmt: skip
     try:
         with demo.everything(load(), lambda _: None, start_seconds=START_SECONDS) as running:
@@ -228,8 +229,12 @@ async def _baseline(stage: Stage, workers: int) -> None:
     began = time.monotonic()
     exit_code, _ = await _command(stage, "release", "status")
     took = time.monotonic() - began
-    if exit_code or took > LIMIT_SECONDS / 2:
-        raise NotJudged(f"`octant release status` took {took:.1f} s here, exit code {exit_code}.")
+    if exit_code:
+        raise NotJudged(f"The command octant release status failed with exit code {exit_code}.")
+    if took > LIMIT_SECONDS / 2:
+        raise NotJudged(
+            f"The machine is too busy: a command that only reads took {took:.1f} s, over half of a step's {LIMIT_SECONDS:g} s."
+        )
 
 
 async def _all_steps(stage: Stage, done: Callable[[Step], None]) -> str:
@@ -273,7 +278,8 @@ async def _code_step(stage: Stage, newer: NewerCode | None, done: Callable[[Step
 
         env = {**stage.env, **{name: value for name, value in os.environ.items() if name.startswith("OCTANT_DEPLOY__")}}
         async with _calls(stage.probes.at(url), traffic):
-            step = await _timed(replace(stage, env=env), "rollback code", ("rollback", "--code", "--reason", REASON), gone)
+            command = ("rollback", "--code", "--reason", REASON)
+            step = await _timed(replace(stage, env=env), "rollback code", command, gone, limit=CODE_SECONDS)
         done(step)
         if not newer:
             await _command(replace(stage, env=env), "rollback", "--code", "--to", now, "--reason", REASON)
@@ -322,14 +328,16 @@ async def _stop_step(stage: Stage, scope: Sequence[str], *, stopped: bool) -> St
     return await _timed(stage, f"{verb} {scope[0]}", command, lambda: stage.probes.answering(STOPPED if stopped else 200))
 
 
-async def _timed(stage: Stage, name: str, command: Sequence[str], seen: Callable[[], Awaitable[bool]]) -> Step:
-    """Run a command, and time it until the last worker shows its effect."""
+async def _timed(
+    stage: Stage, name: str, command: Sequence[str], seen: Callable[[], Awaitable[bool]], *, limit: float = LIMIT_SECONDS
+) -> Step:
+    """Run a command, and time it until the last worker shows its effect. ``limit``: seconds within which it is kept."""
     began = time.monotonic()
     running = asyncio.create_task(_command(stage, *command))
     last = await stage.probes.until(seen, LONGEST_SECONDS)
     exit_code, out = await running
     seconds = round((last or time.monotonic()) - began, 2)
-    kept = last is not None and exit_code == 0 and seconds <= LIMIT_SECONDS
+    kept = last is not None and exit_code == 0 and seconds <= limit
     return Step(name, seconds, kept, "" if kept else " ".join(out.split())[-300:])
 
 

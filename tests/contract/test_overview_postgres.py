@@ -195,6 +195,11 @@ async def test_a_refusal_on_purpose_is_no_failure(engine: AsyncEngine) -> None:
     assert kind == "good"
     assert words.startswith("All is well: 100 % of 1 call ")
     assert "(2 refused by a cap, 1 refused by a rate limit, 1 refused by an operator's stop besides)" in words
+    wanted = CallFilter(tenant="overview", since=began, until=began + MINUTE)
+    total = await total_of(engine, wanted)
+    assert (total.failed, total.refused) == (0, 4), "the list of the calls counts as the overview does"
+    assert not await find_calls(engine, replace(wanted, failed=True, refused=False)), "no call is behind no failure"
+    assert len(await find_calls(engine, replace(wanted, refused=True))) == 4
 
 
 async def test_the_total_of_a_search_is_the_sum_of_its_rows(recorded: AsyncEngine) -> None:
@@ -208,7 +213,7 @@ async def test_the_total_of_a_search_is_the_sum_of_its_rows(recorded: AsyncEngin
         row["input_tokens"] + row["cached_input_tokens"] + row["cache_write_tokens"] for row in rows
     ), "tokens of the prompt cache are read too"
     assert sum(row["cached_input_tokens"] + row["cache_write_tokens"] for row in rows), "or the sum above shows nothing"
-    assert (await total_of(recorded, replace(wanted, failed=True))).calls == total.failed
+    assert (await total_of(recorded, replace(wanted, failed=True))).calls == total.failed + total.refused
 
 
 async def test_the_overviews_number_of_calls_leads_to_as_many(recorded: AsyncEngine) -> None:

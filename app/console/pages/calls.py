@@ -27,8 +27,8 @@ PAGE = 50
 FIRST = ("text", "tenant", "user", "outcome", "provider", "model", "feature", "release")  # the rest is folded
 LONGEST = 1000
 CHOICES = {
-    "failed": ("failed", "answered"), "needed_model": ("yes", "no: replayed, or without evidence"),
-    "stream": ("streams", "whole answers"),
+    "failed": ("failed", "answered"), "refused": ("by a cap, a rate limit or a stop", "not refused"),
+    "needed_model": ("yes", "no: replayed, or without evidence"), "stream": ("streams", "whole answers"),
 }  # fmt: skip
 _GONE_WITH = {"text": {"runbook": None}}  # the offer to search the runbook is for these words
 NOT_FIELDS = {"sort", "ascending", "after", "since", "until"}
@@ -246,6 +246,7 @@ def _words(found: Found | None, range_: Range) -> str:
     if not total.calls:
         return f"No calls match {range_.words}."
     failed = f"{formats.count(total.failed)} failed" if total.failed else "none failed"
+    failed += f", {formats.count(total.refused)} refused on purpose" if total.refused else ""
     tokens = f"{formats.count(total.input_tokens)} tokens in, {formats.count(total.output_tokens)} out"
     matching = formats.number(total.calls, "call matches", "calls match")
     return f"{matching} {range_.words}: {failed}, {formats.usd(total.cost)}, {tokens}."

@@ -10,8 +10,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.audit.overview import EDGES, REFUSALS, Bucket, Overview, overview
+from app.audit.overview import EDGES, Bucket, Overview, overview
 from app.audit.provider_state import ProviderState
+from app.audit.query import REFUSALS
 from app.budget.standing import Everything, everything
 from app.console import charts, formats, live
 from app.console.console import ROUTES, VIEWING, Console, link
@@ -141,7 +142,7 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
             unit="%", marks=marks,
         ),
         "calls_link": link("/console/calls", range_.query, needed_model="true"),
-        "failed_link": link("/console/calls", range_.query, failed="true"),
+        "failed_link": link("/console/calls", range_.query, failed="true", refused="false"),
     }  # fmt: skip
 
 

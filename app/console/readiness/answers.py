@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from app.releases.rehearsals import Rehearsal
+
 State = Literal["proved", "gaps", "stale", "missing", "failing"]
 ORDER: tuple[State, ...] = ("proved", "gaps", "stale", "missing", "failing")
 WORDS = {"proved": "proved", "gaps": "proved, with gaps", "stale": "stale", "missing": "not proven", "failing": "failing"}
@@ -79,6 +81,11 @@ def rehearsed(at: datetime, now: datetime, *, kept: bool, whole: bool = True) ->
     """The state of a rehearsal. ``kept``: its promise. Not ``whole``: small, of another installation, or without a person."""
     state = aged(at, now) if kept else "failing"
     return "gaps" if state == "proved" and not whole else state
+
+
+def of_rehearsal(one: Rehearsal, now: datetime, *, whole: bool = True) -> State:
+    """The state of a rehearsal of the log: one that was not judged proves nothing, and breaks no promise."""
+    return rehearsed(one.at, now, kept=one.kept, whole=whole) if one.judged else "missing"
 
 
 def missing(name: str, value: str, command: str) -> Evidence:

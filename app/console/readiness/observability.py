@@ -69,7 +69,7 @@ def _figures(total: Bucket) -> list[Evidence]:
                 ("repaired", total.repaired), ("degraded", total.degraded),
             )
         )  # fmt: skip
-        found.append(Evidence(name="Rates", value=rates, link="/console/calls?range=24h&failed=true"))
+        found.append(Evidence(name="Rates", value=rates, link="/console/calls?range=24h&failed=true&refused=false"))
     return found
 
 

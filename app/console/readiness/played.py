@@ -1,8 +1,8 @@
-"""Game days as evidence: the newest of each scenario that was played here."""
+"""Rehearsals as evidence: the newest game day of each scenario that was played here, and attempts without a verdict."""
 
 from app.console import formats
 from app.console.readiness.answers import Evidence, State, missing, rehearsed
-from app.console.readiness.sources import GameDay, Sources
+from app.console.readiness.sources import Found, GameDay, Sources
 from app.oncall.gamedays import played_now
 from app.releases.rehearsals import JUDGED
 
@@ -11,8 +11,10 @@ TIMES = ("detected", "contained", "recovered")
 
 def played(sources: Sources, *scenarios: str) -> list[Evidence]:
     """The newest game day of each scenario, in the order of ``scenarios``; and one that is being played now."""
-    newest = {one.scenario: one for one in sources.gamedays(*scenarios)}
-    found = [_evidence(newest[name], sources) for name in scenarios if name in newest]
+    days = sources.gamedays(*scenarios)
+    newest = {one.scenario: one for one in days}
+    counted = newest | {one.scenario: one for one in days if one.verdict in JUDGED}
+    found = [_evidence(counted[name], newest[name], sources) for name in scenarios if name in counted]
     now = played_now(sources.state_dir)
     if now and now.scenario in scenarios and now.scenario not in newest:
         value = "it is being played now; its result is here as soon as it has ended"
@@ -20,19 +22,31 @@ def played(sources: Sources, *scenarios: str) -> list[Evidence]:
     return found
 
 
+def attempted(found: Found, command: str) -> list[Evidence]:
+    """A newer rehearsal without a verdict: it is named, and takes nothing from the one that counts."""
+    one = found.attempt
+    if one is None:
+        return []
+    value = f"{one.result}. It says nothing about the promise; repeat it on a quieter machine"
+    return [Evidence(name="Last attempt", value=value, state="gaps", at=one.at, command=command)]
+
+
 def newest_kept(sources: Sources, scenario: str) -> GameDay | None:
     """The newest game day of a scenario whose promise was kept."""
     return next((one for one in reversed(sources.gamedays(scenario)) if one.verdict == "kept"), None)
 
 
-def _evidence(one: GameDay, sources: Sources) -> Evidence:
+def _evidence(one: GameDay, newest: GameDay, sources: Sources) -> Evidence:
+    """One game day. ``newest``: of its scenario, another one where that has no verdict: it is named, and hides nothing."""
     judged = one.verdict in JUDGED
     state: State = rehearsed(one.at, sources.now, kept=one.verdict == "kept") if judged else "missing"
     size = f", {one.answered:,} of {one.callers:,} requests answered, on a service of its own" if one.callers else ""
     value = f"the promise was {one.verdict}" if judged else f"a game day without a verdict: {one.verdict}"
     times = ", ".join(f"{name} after {formats.seconds(at)}" for name in TIMES if (at := getattr(one, name)) is not None)
+    again = f"{formats.span(sources.now - newest.at)} ago it was played without a verdict: {newest.verdict}"
+    value = "; ".join(filter(None, (value + size, times, again if newest is not one else "")))
     link = f"/console/gameday/{one.report.removesuffix('.json')}" if one.report else ""
     return Evidence(
-        name=f"Game day {one.scenario}", value=value + size + (f"; {times}" if times else ""), state=state, at=one.at, link=link,
+        name=f"Game day {one.scenario}", value=value, state=state, at=one.at, link=link,
         command=f"octant drill gameday {one.scenario}",
     )  # fmt: skip

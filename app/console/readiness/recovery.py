@@ -5,9 +5,9 @@ from datetime import UTC, datetime, time
 
 from app.audit.overview import overview
 from app.console import formats
-from app.console.readiness.answers import ELSEWHERE, Answer, Evidence, missing, rehearsed
+from app.console.readiness.answers import ELSEWHERE, Answer, Evidence, missing, of_rehearsal, rehearsed
 from app.console.readiness.observability import DAY
-from app.console.readiness.played import played
+from app.console.readiness.played import attempted, played
 from app.console.readiness.sources import Sources
 from app.domain.errors import Misconfigured
 from app.oncall.runbook.pages import read
@@ -55,9 +55,10 @@ async def _rehearsed(sources: Sources) -> tuple[list[Evidence], bool]:
     if newest is None:
         return [], False
     one = newest.rehearsal
-    state = rehearsed(one.at, sources.now, kept=one.kept, whole=newest.own)
-    value = (one.note or one.verdict) + newest.mark
-    return [Evidence(name="Rehearsed outage", value=value, state=state, at=one.at, command=COMMAND)], newest.own
+    value = one.result + newest.mark
+    state = of_rehearsal(one, sources.now, whole=newest.own)
+    found = [Evidence(name="Rehearsed outage", value=value, state=state, at=one.at, command=COMMAND)]
+    return [*found, *attempted(newest, COMMAND)], newest.own
 
 
 def _of_the_runbook(sources: Sources, began: datetime | None) -> list[Evidence]:

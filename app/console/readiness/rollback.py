@@ -3,8 +3,8 @@
 import asyncio
 
 from app.console import formats
-from app.console.readiness.answers import Answer, Evidence, State, missing, rehearsed
-from app.console.readiness.played import newest_kept, played
+from app.console.readiness.answers import Answer, Evidence, State, missing, of_rehearsal
+from app.console.readiness.played import attempted, newest_kept, played
 from app.console.readiness.sources import Found, Sources
 from app.domain.errors import Misconfigured
 from app.releases.history import ROLLBACK as WENT_BACK
@@ -64,27 +64,30 @@ def _slowest(rehearsal: Rehearsal) -> float | None:
 def _rehearsal(found: Found, sources: Sources) -> list[Evidence]:
     """The whole and, where it names them, its steps: a run of elsewhere proves neither here."""
     newest = found.rehearsal
-    state = rehearsed(newest.at, sources.now, kept=newest.kept, whole=found.own)
+    state = of_rehearsal(newest, sources.now, whole=found.own)
     where = f" on {newest.environment}" if newest.environment and newest.environment != "its own" else " on a service of its own"
     workers = f" with {formats.number(newest.workers, 'worker')}" if newest.workers else ""
-    value = f"{newest.note}{where}{workers}{found.mark}"
+    value = f"{newest.result}{where}{workers}{found.mark}"
     whole = Evidence(name="Rehearsal", value=value, state=state, at=newest.at, command=COMMAND)
-    if not newest.steps:
-        return [whole]
+    if not newest.steps or not newest.judged:
+        return [whole, *attempted(found, COMMAND)]
     listed = ", ".join(
         f"{step.name} {formats.seconds(step.seconds)}{'' if step.kept else ' (not kept)'}" for step in newest.steps
     )
-    return [whole, Evidence(name="Each step", value=listed, state=state, at=newest.at, link="/console/releases")]
+    steps = Evidence(name="Each step", value=listed, state=state, at=newest.at, link="/console/releases")
+    return [whole, steps, *attempted(found, COMMAND)]
 
 
 def _words(found: Found, sources: Sources) -> str:
     newest = found.rehearsal
     back = [step.seconds for step in newest.steps if step.name.startswith("rollback") and "code" not in step.name]
     ago = formats.span(sources.now - newest.at) + " ago" + ("" if found.own else " elsewhere and not here")
+    if not newest.judged:
+        return f"{NEVER} An attempt {ago} was {newest.result}."
     if not newest.kept:
-        return f"The rehearsal {ago} did not keep the promise: {newest.note}."
+        return f"The rehearsal {ago} did not keep the promise: {newest.result}."
     if not back or _slowest(newest) is None:
-        return f"Rehearsed {ago}: {newest.note}."
+        return f"Rehearsed {ago}: {newest.result}."
     return (
         f"{formats.seconds(max(back))} until the last worker answers with the earlier prompt, model, index or prices, rehearsed"
         f" {ago}; the slowest of {len(newest.steps)} steps took {formats.seconds(_slowest(newest))}."

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.console import formats
-from app.console.readiness.answers import Answer, Evidence, State, missing, rehearsed
+from app.console.readiness.answers import Answer, Evidence, State, missing, of_rehearsal, rehearsed
 from app.console.readiness.evals import newest
 from app.console.readiness.sources import Sources
 from app.domain.errors import Misconfigured
@@ -98,8 +98,8 @@ async def _gate(sources: Sources) -> tuple[Evidence, Rehearsal | None]:
         if run is not None:
             last, small = run.rehearsal, command == DRILL
             size = f", in a small run on a service of its own. {GATE} attacks with 180 texts of other people" if small else ""
-            value = f"{last.note}{run.mark}{size}"
-            state = rehearsed(last.at, sources.now, kept=last.kept, whole=run.own and not small)
+            value = f"{last.result}{run.mark}{size}"
+            state = of_rehearsal(last, sources.now, whole=run.own and not small)
             one = Evidence(name="Injection gate", value=value, state=state, at=last.at, link=PAGE, command=command)
             found.append((one, last))
     if not found:

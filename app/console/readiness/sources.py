@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,10 +46,14 @@ class GameDay(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A rehearsal. ``own``: of this installation; else its line came with the code, and proves nothing here."""
+    """A rehearsal. ``own``: of this installation; else its line came with the code, and proves nothing here.
+
+    ``attempt``: a newer one of this installation that was not judged.
+    """
 
     rehearsal: Rehearsal
     own: bool
+    attempt: Rehearsal | None = None
 
     @property
     def mark(self) -> str:
@@ -97,10 +101,18 @@ class Sources:
         return await first_live(self.engine)
 
     async def newest(self, what: str) -> Found | None:
-        """The newest rehearsal of this installation; without one the newest of another. Raises Misconfigured."""
+        """The newest judged rehearsal of this installation; without one the newest of another. Raises Misconfigured.
+
+        Without any that was judged: the newest of this installation that was not.
+        """
         log = await asyncio.to_thread(self.rehearsals, what)
         found = self.found(log, await self.began()) if log else []
-        return next((one for one in reversed(found) if one.own), found[-1] if found else None)
+        attempt = next((one for one in reversed(found) if one.own and not one.rehearsal.judged), None)
+        judged = [one for one in found if one.rehearsal.judged]
+        counted = next((one for one in reversed(judged) if one.own), judged[-1] if judged else None)
+        if counted and attempt and (attempt.rehearsal.at > counted.rehearsal.at or not counted.own):
+            return replace(counted, attempt=attempt.rehearsal)
+        return counted or attempt
 
     def found(self, log: Sequence[Rehearsal], began: datetime | None) -> list[Found]:
         """Each of these rehearsals, and whether it is of this installation. ``began``: as `began` returns it."""

@@ -205,6 +205,29 @@ async def test_a_newer_rehearsal_of_another_installation_does_not_hide_the_own_o
     assert (counted.rehearsal.note, counted.own) == ("ours", True)
 
 
+@pytest.mark.parametrize("later", [True, False])
+async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_promise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, later: bool
+) -> None:
+    none = SimpleNamespace(history=lambda _: asyncio.sleep(0, []))
+    here = replace(sources(tmp_path), releases=cast(Any, none))
+    monkeypatch.setattr(readiness_sources, "first_live", lambda _: asyncio.sleep(0, NOW - timedelta(days=9)))
+    tried = Rehearsal(at=NOW, what=ROLLBACK, kept=False, note="The machine is too busy.", verdict="not judged")
+    append(here.state_dir / FILE, tried, secret=b"s")
+    found = await rollback.answer(here)
+    assert (found.state, found.evidence[0].value) == ("missing", "not judged: The machine is too busy on a service of its own")
+    assert found.words == "The way back was never rehearsed here. An attempt 0 ms ago was not judged: The machine is too busy."
+    assert not found.why, "the answer has said it"
+    at = NOW - timedelta(days=1) if later else NOW + timedelta(seconds=1)
+    steps = (Step("rollback all", 0.4, kept=True),)
+    good = Rehearsal(at=at, what=ROLLBACK, kept=True, note="10 of 10 steps in time", verdict="kept", steps=steps)
+    append(here.state_dir / FILE, good, secret=b"s")
+    found = await rollback.answer(here)
+    assert found.words.startswith("0.40 s until the last worker"), found.words
+    named = [one.state for one in found.evidence if one.name == "Last attempt"]
+    assert named == (["gaps"] if later else []), "what came before the result is over"
+
+
 async def test_an_outage_of_the_runbook_elsewhere_is_shown_and_leaves_the_question_open(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -232,9 +255,15 @@ def test_a_game_day_without_a_verdict_proves_nothing_and_fails_nothing(tmp_path:
     line = {"at": "2026-11-27T10:00:00+00:00", "scenario": "provider-outage", "callers": 210, "answered": 210}
     (tmp_path / GAMEDAYS).write_text(json.dumps(line | {"verdict": "not judged"}) + "\n")
     assert [one.state for one in played(sources(tmp_path), *recovery.SCENARIOS)] == ["missing"]
-    (tmp_path / GAMEDAYS).write_text(json.dumps(line | {"verdict": "kept"}) + "\n")
+    kept = json.dumps(line | {"verdict": "kept"}) + "\n"
+    (tmp_path / GAMEDAYS).write_text(kept)
     [found] = played(sources(tmp_path), *recovery.SCENARIOS)
     assert "210 of 210 requests answered, on a service of its own" in found.value
+    later = {"at": "2026-11-28T10:00:00+00:00", "verdict": "not judged"}
+    (tmp_path / GAMEDAYS).write_text(kept + json.dumps(line | later) + "\n")
+    [found] = played(sources(tmp_path), *recovery.SCENARIOS)
+    assert found.state == "proved", "it hides no result"
+    assert "played without a verdict: not judged" in found.value
 
 
 @pytest.mark.parametrize(
