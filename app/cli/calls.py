@@ -143,13 +143,12 @@ async def _get(call_id: str) -> list[dict[str, Any]]:
 def _table(rows: list[dict[str, Any]], tried: str | None) -> None:
     """Print one line a call; for a provider that was tried, also how its attempts ended."""
     from app.audit.query import input_of
-    from app.domain.money import to_dollars
 
     columns = ("at", "id", "tenant", "user", "feature", "model", "outcome", "ms", "tokens", "cost", *([tried] if tried else []))
     lines = [
         (
             f"{r['at']:%m-%d %H:%M:%S}", r["id"], r["tenant"], r["user"] or "-", r["feature"], r["model"] or "-", r["outcome"],
-            f"{r['latency_ms']:.0f}", f"{input_of(r)}+{r['output_tokens']}", f"${to_dollars(r['cost'])}",
+            f"{r['latency_ms']:.0f}", f"{input_of(r)}+{r['output_tokens']}", _spent(r),
             *([", ".join(a["outcome"] for a in r["attempts"] if a["provider"] == tried)] if tried else []),
         )
         for r in rows
@@ -157,6 +156,13 @@ def _table(rows: list[dict[str, Any]], tried: str | None) -> None:
     widths = [max(map(len, column)) for column in zip(columns, *lines, strict=True)]
     for line in (columns, *lines):
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _spent(row: dict[str, Any]) -> str:
+    """What a call or attempt cost, marked where an upper bound is in it (ADR 0016)."""
+    from app.domain.money import to_dollars
+
+    return f"{'≤ ' if row['usage_estimated'] else ''}${to_dollars(row['cost'])}"
 
 
 def _whole(record: dict[str, Any]) -> None:
@@ -170,7 +176,7 @@ def _whole(record: dict[str, Any]) -> None:
     for a in attempts:
         error = f"  {a['error']}" if a["error"] else ""
         where = f"{a['provider']} {a['model']}"
-        print(f"attempt {a['number']:<12} {where}  {a['outcome']}  {a['latency_ms']:.0f} ms  ${to_dollars(a['cost'])}{error}")
+        print(f"attempt {a['number']:<12} {where}  {a['outcome']}  {a['latency_ms']:.0f} ms  {_spent(a)}{error}")
         for violation in a["violations"] or ():
             print(f"{'':20} wrong: {violation}")
     for name in texts:

@@ -48,7 +48,8 @@ def _draw(found: Sequence[dict[str, Any]]) -> None:
     bars = bars_of(found)
     for line in waterfall(bars, width=max(NARROW, columns - LABEL - FIGURES)):
         print(line)
-    print(f"\ntrace {found[0]['trace_id']}  calls {len(found)}  ${to_dollars(sum(row['cost'] for row in found))}")
+    bound = "≤ " if any(row["usage_estimated"] for row in found) else ""
+    print(f"\ntrace {found[0]['trace_id']}  calls {len(found)}  {bound}${to_dollars(sum(row['cost'] for row in found))}")
     account = account_of(found)
     print(f"{account.took:.1f} ms: {', '.join(f'{name} {length:.1f} ms' for name, length in account.words)}")
     for row in found:

@@ -248,7 +248,7 @@ def templates() -> Environment:
     made.filters |= {
         "count": formats.count, "number": formats.number, "rate": formats.rate, "ms": formats.ms, "usd": formats.usd,
         "share": formats.share, "size": formats.size, "estimated": formats.estimated, "browser": formats.browser,
-        "span": formats.span, "seconds": formats.seconds, "moment": formats.moment,
+        "at_most": formats.at_most, "span": formats.span, "seconds": formats.seconds, "moment": formats.moment,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
         "words": _words, "path": _path, "input_of": input_of,
         "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}",

@@ -112,6 +112,11 @@ def share(value: float | None) -> str:
     return f"{percent:.1f} %".replace(".0 %", " %")
 
 
+def at_most(words: str, bound: object) -> str:
+    """A figure, marked where it is an upper bound: no final one came."""
+    return f"≤ {words}" if bound else words
+
+
 def estimated(micros: float | None) -> str:
     """Say how much of a sum of money is estimated; empty where nothing is."""
     return f"{usd(micros)} of it estimated" if micros else ""

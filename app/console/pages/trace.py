@@ -38,7 +38,7 @@ class Bar:
 
     ``kind``: edge, retrieval, tool, call or attempt. ``own``: the parts of a call that no attempt covers. ``first``: where the
     first token came, empty where that is not known. ``call``: of a call its id. ``opens``: where its record stands on the page.
-    ``part``: its tokens and cost are within those of the call above it.
+    ``part``: its tokens and cost are within those of the call above it. ``bound``: they are upper bounds (ADR 0016).
     """
 
     label: str
@@ -55,6 +55,7 @@ class Bar:
     call: str = ""
     opens: str = ""
     part: bool = False
+    bound: bool = False
     own: Sequence[tuple[str, str]] = ()
 
     @property
@@ -153,17 +154,22 @@ def facts_of(calls: Sequence[Row]) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """The sum over the calls of a trace. Attempts are parts of their calls and are not added."""
+    """The sum over the calls of a trace; attempts are parts of their calls and are not added.
+
+    ``bound``: an upper bound is in it (ADR 0016).
+    """
 
     input: int
     output: int
     cost: int
+    bound: bool
 
 
 def total_of(calls: Sequence[Row]) -> Total:
     """Add up tokens and money, each call once."""
     return Total(
-        sum(map(input_of, calls)), sum(row["output_tokens"] for row in calls), sum(row["cost"] for row in calls)
+        sum(map(input_of, calls)), sum(row["output_tokens"] for row in calls), sum(row["cost"] for row in calls),
+        any(row["usage_estimated"] for row in calls),
     )  # fmt: skip
 
 
@@ -202,6 +208,7 @@ def _bar(span: Span, whole: float) -> Bar:
         cost=row["cost"],
         call=call,
         part=span.kind == "attempt",
+        bound=row["usage_estimated"],
         input=input_of(row),
         output=row["output_tokens"],
         own=own,
@@ -234,7 +241,9 @@ def _words(known: Known[list[Row]]) -> str:
     number = f"{formats.number(requests, 'request')}, {number}" if len(calls) > 1 else number
     by = f" by {last['provider']} {last['model']}" if last["outcome"] == "ok" and last["provider"] else ""
     tried = f" after {attempts} attempts" if attempts > len(calls) else ""
-    return f"{number} of {last['tenant']}, {end}{by}{tried}, in {formats.ms(account_of(calls).took)} for {formats.usd(cost)}."
+    took, bound = formats.ms(account_of(calls).took), any(row["usage_estimated"] for row in calls)
+    spent = f"at most {formats.usd(cost)}" if bound else formats.usd(cost)
+    return f"{number} of {last['tenant']}, {end}{by}{tried}, in {took} for {spent}."
 
 
 @dataclass(frozen=True, slots=True)

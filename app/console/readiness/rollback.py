@@ -67,7 +67,7 @@ def _rehearsal(found: Found, sources: Sources) -> list[Evidence]:
     state = of_rehearsal(newest, sources.now, whole=found.own)
     where = f" on {newest.environment}" if newest.environment and newest.environment != "its own" else " on a service of its own"
     workers = f" with {formats.number(newest.workers, 'worker')}" if newest.workers else ""
-    value = f"{newest.result}{where}{workers}{found.mark}"
+    value = f"{newest.result}{where}{workers}{found.mark}" if newest.judged else newest.result
     whole = Evidence(name="Rehearsal", value=value, state=state, at=newest.at, command=COMMAND)
     if not newest.steps or not newest.judged:
         return [whole, *attempted(found, COMMAND)]

@@ -215,7 +215,7 @@ async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_prom
     tried = Rehearsal(at=NOW, what=ROLLBACK, kept=False, note="The machine is too busy.", verdict="not judged")
     append(here.state_dir / FILE, tried, secret=b"s")
     found = await rollback.answer(here)
-    assert (found.state, found.evidence[0].value) == ("missing", "not judged: The machine is too busy on a service of its own")
+    assert (found.state, found.evidence[0].value) == ("missing", "not judged: The machine is too busy")
     assert found.words == "The way back was never rehearsed here. An attempt 0 ms ago was not judged: The machine is too busy."
     assert not found.why, "the answer has said it"
     at = NOW - timedelta(days=1) if later else NOW + timedelta(seconds=1)
@@ -223,7 +223,7 @@ async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_prom
     good = Rehearsal(at=at, what=ROLLBACK, kept=True, note="10 of 10 steps in time", verdict="kept", steps=steps)
     append(here.state_dir / FILE, good, secret=b"s")
     found = await rollback.answer(here)
-    assert found.words.startswith("0.40 s until the last worker"), found.words
+    assert found.words.startswith("400 ms until the last worker"), found.words
     named = [one.state for one in found.evidence if one.name == "Last attempt"]
     assert named == (["gaps"] if later else []), "what came before the result is over"
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from records import a_record
 
-from app.console.pages.trace import bars_of, facts_of, opened, total_of
+from app.console.known import Known
+from app.console.pages.trace import _words, bars_of, facts_of, opened, total_of
 from app.console.said import Tool, said_of
 from app.domain.records import step_text
 
@@ -51,12 +52,24 @@ def test_a_text_of_another_form_says_nothing(stored: str) -> None:
 def rows(*steps: tuple[str, str, int, int, bool]) -> list[dict[str, Any]]:
     row = asdict(a_record(id="call_1", steps=step_text(steps, 2)))
     tokens = {"input_tokens": 10, "cached_input_tokens": 3, "cache_write_tokens": 2, "output_tokens": 5}
-    return [{**row, **tokens, "cost": 42, "attempts": [{**one, **tokens} for one in row["attempts"]]}]
+    known = {**tokens, "usage_estimated": False}
+    return [{**row, **known, "cost": 42, "attempts": [{**one, **known} for one in row["attempts"]]}]
 
 
 def test_the_sum_of_a_trace_counts_each_call_once_and_no_attempt() -> None:
     total = total_of(rows() * 2)
-    assert (total.input, total.output, total.cost) == (30, 10, 84)
+    assert (total.input, total.output, total.cost, total.bound) == (30, 10, 84, False)
+
+
+def test_an_upper_bound_is_marked_on_its_attempt_its_call_the_sum_and_in_the_answer() -> None:
+    [row] = rows()
+    row |= {"usage_estimated": True, "attempts": [{**one, "usage_estimated": n == 0} for n, one in enumerate(row["attempts"])]}
+    bars = bars_of([row])
+    assert [bar.bound for bar in bars if bar.kind == "call"] == [True]
+    assert [bar.bound for bar in bars if bar.kind == "attempt"] == [one["usage_estimated"] for one in row["attempts"]]
+    assert total_of([row]).bound
+    assert "for at most $" in _words(Known([row], row["at"]))
+    assert "at most" not in _words(Known(rows(), row["at"]))
 
 
 def test_a_tool_leads_to_the_call_that_got_its_result() -> None:
