@@ -49,7 +49,7 @@ def gameday(
 
         def heard(line: Line) -> None:
             write(line)
-            print(f"{'' if line.at is None else f'{line.at:g} s':>8}  {line.words}", flush=True)
+            print(f"{'' if line.at is None else f'{line.at:.2f} s':>8}  {line.words}", flush=True)
 
         heard(Line("starting a service of its own"))
         try:

@@ -71,6 +71,7 @@ async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -
     strips = strips_of(seen, range_, {"openai"})
     assert [(strip.name, strip.attempts, strip.failed) for strip in strips] == [("anthropic", 6, 3), ("openai", 3, 0)]
     assert strips[1].word == "resting", "an open circuit is the state, whatever the attempts were"
+    assert strips[1].symptom == "openai is failing", "the words that the runbook is searched by"
     kind, words = answer(seen, strips, range_, ())
     assert kind == "bad"
     assert "openai is resting" in words
@@ -175,7 +176,7 @@ async def test_a_providers_state_is_that_of_the_last_minutes(engine: AsyncEngine
     range_ = Range(began, began + 60 * MINUTE, "")
     seen = await overview(engine, range_.since, range_.until, MINUTE)
     [strip] = strips_of(seen, range_, ())
-    assert (strip.word, strip.failed) == ("answering", 4)
+    assert (strip.word, strip.failed, strip.symptom) == ("answering", 4, "")
 
 
 async def test_a_refusal_on_purpose_is_no_failure(engine: AsyncEngine) -> None:

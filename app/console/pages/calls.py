@@ -138,7 +138,7 @@ async def way_of(console: Console, words: str) -> str:
             return by_text
     except InvalidRequest:
         return by_text  # the page says why
-    found = await asyncio.to_thread(lambda: find(read(), words))
+    found = await asyncio.to_thread(lambda: find(read(), words, console.parts.providers))
     if found and found[0][0] >= SURE:
         return link("/console/runbook", {"q": words})
     return _page_of(words) or by_text

@@ -79,11 +79,12 @@ def answer(found: Sequence[Report], known: Sequence[str], now: datetime) -> tupl
     broken = [one.played.scenario for one in newest.values() if one.played.verdict == "not kept"]
     old = [one for one in kept if now - one.played.begun_at > OLD]
     number = formats.number(len(set(known) | set(newest)), "scenario")
-    words = f"{len(kept)} of {number} kept their promise when they were last played"
+    words = f"{len(newest)} of {number} {'was' if len(newest) == 1 else 'were'} played here; the promise was kept in "
+    words += "each" if len(kept) == len(newest) > 1 else "it" if len(kept) == len(newest) else f"{len(kept)} of them"
     if broken:
-        return "bad", f"{words}; {' and '.join(broken)} did not."
+        return "bad", f"{words}, and not in {' and '.join(broken)}."
     if old or len(kept) < len(known):
-        return "warn", f"{words}{f'; {len(old)} of them over {OLD.days} days ago' if old else ''}."
+        return "warn", f"{words}{f'; {len(old)} over {OLD.days} days ago' if old else ''}."
     return "good", f"{words}."
 
 

@@ -40,7 +40,8 @@ class Now:
 class Strip:
     """One provider: its state now in a word and a kind, with the figures for it, and sixty steps of the range.
 
-    Each step has its attempts and failed ones; ``attempts`` and ``failed`` are of the whole range.
+    Each step has its attempts and failed ones; ``attempts`` and ``failed`` are of the whole range. ``symptom``: the words for the
+    runbook's search; empty where all is well.
     """
 
     name: str
@@ -50,6 +51,11 @@ class Strip:
     attempts: int
     failed: int
     why: str = ""
+
+    @property
+    def symptom(self) -> str:
+        """See the class."""
+        return f"{self.name} is {'slow' if self.word == SLOW else 'failing'}" if self.kind in ("bad", "warn") else ""
 
 
 def router(console: Console) -> APIRouter:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.console import formats
+from app.console import formats, gamedays
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.navigation import RUNBOOK
 from app.console.readiness.answers import OLD
@@ -51,10 +51,12 @@ def router(console: Console) -> APIRouter:
         found = await asyncio.to_thread(searched, pages, wanted, console.parts.providers) if wanted else []
         kind, words = answer(pages, wanted, found, datetime.now(UTC))
         incidents = sorted((page for page in pages if page.is_incident), key=lambda page: page.title)
+        here = contained_here(await asyncio.to_thread(gamedays.reports, console.parts.state_dir))
         others = [page for page in pages if not page.is_incident]
         return console.page(
             request, "runbook.html", RUNBOOK, wanted=wanted, found=found, kind=kind, words=words, incidents=incidents,
-            others=others, address=address, plain=plain, rehearsal=rehearsal, review=review, today=datetime.now(UTC).date(),
+            others=others, here=here, address=address, plain=plain, rehearsal=rehearsal, review=review,
+            today=datetime.now(UTC).date(),
         )  # fmt: skip
 
     @made.get("/runbook.html")
@@ -81,11 +83,16 @@ def router(console: Console) -> APIRouter:
     return made
 
 
+def contained_here(days: Sequence[gamedays.Report]) -> dict[str, gamedays.Report]:
+    """The newest game day that contained its fault, by the page that it followed. ``days``: newest first."""
+    return {one.page: one for one in reversed(days) if one.kind == "good" and one.played.contained is not None}
+
+
 def searched(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) -> list[Found]:
     """The places that fit, best first; the best with its commands where it surely fits, and with the provider in the words."""
     spoken = re.findall(r"[\w-]+", wanted.lower())
     named = next((name for name in providers if name.lower() in spoken), "")
-    best = find(pages, wanted)[: OTHERS + 1]
+    best = find(pages, wanted, providers)[: OTHERS + 1]
     return [
         _found(topic, pages, sure=score >= SURE, whole=number == 0, swap=(providers, named))
         for number, (score, topic) in enumerate(best)

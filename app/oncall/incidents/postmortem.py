@@ -105,8 +105,10 @@ def _plain(words: str) -> str:
 
 
 def duration(span: timedelta) -> str:
-    """A span in its two largest units."""
+    """A span in its two largest units; below a minute in seconds and their tenths."""
     seconds = int(span.total_seconds())
+    if seconds < 60:
+        return f"{span.total_seconds():.1f}".removesuffix(".0") + " s"
     units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
     parts: list[str] = []
     for name, size in units:

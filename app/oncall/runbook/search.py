@@ -8,7 +8,7 @@ Relevance Framework", 2009).
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -22,6 +22,15 @@ NEAR = 0.8  # likeness at which a word that no topic has is taken for a slip of 
 MANUAL = "How a page is written"
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[a-z0-9]+")
+# Names under which people speak of a provider. The pages say "provider", or name one as an example: no vendor is favoured.
+VENDORS = frozenset(
+    _WORD.findall(
+        """
+        anthropic azure bedrock cerebras chatgpt claude cohere deepseek fireworks gemini gpt groq haiku litellm llama mistral
+        ollama openai openrouter opus perplexity sonnet vertex vllm xai
+        """
+    )
+)
 _COMMON = frozenset(
     _WORD.findall(
         """
@@ -54,18 +63,27 @@ class Topic:
         return first.title if first.level == 1 else f"{self.page.title}: {first.title}"
 
 
-def find(pages: Sequence[Page], wanted: str) -> list[tuple[float, Topic]]:
-    """The topics that fit, best first, with their scores; none where no word fits."""
+def find(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) -> list[tuple[float, Topic]]:
+    """The topics that fit, best first, with their scores; none where no word fits.
+
+    ``providers``: names that mean a provider, besides those of `VENDORS`.
+    """
     topics = list(topics_of(pages))
     weights = [_weights(topic) for topic in topics]
     seen_in = Counter(word for each in weights for word in each)
-    words = _known(tokens(wanted), seen_in)
+    words = _known(tokens(_impartial(wanted, providers)), seen_in)
 
     def score(each: Counter[str]) -> float:
         return sum(_rarity(seen_in[word], len(topics)) * each[word] / (each[word] + SATURATION) for word in words)
 
     scored = ((score(each) + EXACT * _is_named(topic, wanted), topic) for each, topic in zip(weights, topics, strict=True))
     return sorted((one for one in scored if one[0] > 0), key=lambda one: -one[0])
+
+
+def _impartial(wanted: str, providers: Collection[str]) -> str:
+    """The words with each vendor's name as "provider"."""
+    names = "|".join(sorted((re.escape(name.lower()) for name in VENDORS.union(providers)), key=len, reverse=True))
+    return re.sub(rf"(?<![a-z0-9])(?:{names}|open ai)(?![a-z0-9])", "provider", wanted, flags=re.IGNORECASE)
 
 
 def _is_named(topic: Topic, wanted: str) -> bool:

@@ -111,6 +111,7 @@ class _Game:
         wanted, self._runbook = scenario.runbook, runbook
         page = (runbook / wanted.page).read_text(encoding="utf-8")
         self._contain, self._verify = commands(page, wanted.contain), commands(page, wanted.verify)
+        self._recover = commands(page, wanted.recover)
         self._record = Incidents(stage.engine, clean=stage.clean)
         self._incident: Incident | None = None
         self._fault_at = 0.0
@@ -120,7 +121,7 @@ class _Game:
 
     def say(self, words: str) -> None:
         """Add a line to the timeline."""
-        at = round(self.passed, 1)
+        at = round(self.passed, 2)
         self.outcome.timeline.append((at, words))
         self.stage.heard(Line(words, at))
 
@@ -146,7 +147,7 @@ class _Game:
         return baseline.sickness(samples, baseline.Limits(answered=limits.answered, median=limits.median))
 
     async def fault(self, lease: Held) -> None:
-        """From the fault's begin to its containment, or to its time."""
+        """From the fault's begin to its containment, which the page's commands then verify, or to its time."""
         self._fault_at, self.outcome.fault_at = self.callers.now, datetime.now(UTC)
         self.say(f"fault begins: {self.scenario.title}")
         detect, seconds = self.scenario.detect, self.scenario.fault.seconds
@@ -160,6 +161,7 @@ class _Game:
         before = self.passed
         self.outcome.contained = await self._until(self._served("contained", since=before), self.scenario.limits.contained_within)
         self.say("contained" if self.outcome.contained is not None else "not contained in time")
+        await self._follow(self._verify)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds - self.passed)):
                 await lease.ended.wait()
@@ -188,11 +190,11 @@ class _Game:
 
     async def recovery(self) -> None:
         """From the end of the fault to callers that are served as before."""
-        self.outcome.fault_ended = round(self.passed, 1)
+        self.outcome.fault_ended = round(self.passed, 2)
         self.say("fault ends")
         within = self.scenario.limits.recovered_within
         served = self._served("recovered", since=self.outcome.fault_ended)
-        self.outcome.recovered, _ = await asyncio.gather(self._until(served, within), self._follow(self._verify))
+        self.outcome.recovered, _ = await asyncio.gather(self._until(served, within), self._follow(self._recover))
         self.say("recovered" if self.outcome.recovered is not None else "not recovered in time")
         if self.stage.pager is not None and self.scenario.detect.alert:
             title = f"Rehearsal: {self.scenario.title}"
@@ -202,8 +204,9 @@ class _Game:
         """Note the steps in the incident, close it, and draft its postmortem, as after a real one."""
         if self._incident is None or self.outcome.fault_at is None:
             return
+        of_the_page = (f"{self.scenario.detect.alert} pages", "acknowledged")
         for seconds, words in self.outcome.timeline:
-            if not words.startswith("`octant "):  # the operators' log has those
+            if not words.startswith("`octant ") and words not in of_the_page:  # the logs of operators and of pages have those
                 at = min(self.outcome.fault_at + timedelta(seconds=seconds), datetime.now(UTC))  # seconds are rounded
                 await self._record.note(self._incident, words, by=BY, at=at)
         closed = await self._record.close(self._incident, RunbookChange(None, "a rehearsal: its report names the changes"), by=BY)
@@ -268,7 +271,7 @@ class _Game:
         ends = self.callers.now + within
         while True:
             if await holds():
-                return round(self.passed, 1)
+                return round(self.passed, 2)
             if self.callers.now >= ends:
                 return None
             await asyncio.sleep(PAUSE)

@@ -90,7 +90,7 @@ def as_markdown(scenario: Scenario, outcome: Outcome) -> str:
         "",
         "| seconds | event |",
         "|---|---|",
-        *(f"| {at:.1f} | {words.replace('|', '/')} |" for at, words in outcome.timeline),
+        *(f"| {at:.2f} | {words.replace('|', '/')} |" for at, words in outcome.timeline),
     ]
     for one in outcome.followed:
         state = f"exit code {one.code}" if one.code is not None else "was not run"
@@ -107,7 +107,7 @@ def _times(outcome: Outcome) -> Sequence[tuple[str, float | None]]:
 
 
 def _seconds(at: float | None) -> str:
-    return "-" if at is None else f"{at:.1f}"
+    return "-" if at is None else f"{at:.2f}"
 
 
 def _value(value: float | None) -> str:

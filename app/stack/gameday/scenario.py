@@ -92,11 +92,15 @@ class Detect(Strict):
 
 
 class Runbook(Strict):
-    """The page and its sections whose commands are followed literally: ``contain`` in the fault, ``verify`` after it."""
+    """The page and its sections whose commands are followed literally.
+
+    ``contain`` as soon as it is detected, then ``verify``, while the fault lasts; ``recover`` after it.
+    """
 
     page: str
     contain: tuple[str, ...] = ("Contain",)
     verify: tuple[str, ...] = ("Verify",)
+    recover: tuple[str, ...] = ()
 
 
 class Probe(Strict):

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from app.console import formats, gamedays
 from app.console.formats import NONE
-from app.console.gamedays import LABEL, WIDTH, Played, lanes
-from app.console.pages.gameday import measured
+from app.console.gamedays import LABEL, WIDTH, Played, Report, Written, lanes
+from app.console.pages.gameday import answer, measured
+from app.console.pages.runbook import contained_here
 from app.oncall.gamedays import FOLDER
 from app.stack.gameday import report
 from app.stack.gameday.page import Followed
@@ -95,6 +96,32 @@ def test_the_axis_is_as_long_as_its_last_label_leaves_room_for() -> None:
     drawn = lanes(played(timeline=[(1.0, "`octant a` works"), (90.0, "`octant b` works")], recovered=None))
     ends = [mark.x + len(mark.words) * LABEL for mark in (*drawn.ours, *drawn.systems)]
     assert WIDTH - 2 * LABEL <= max(ends) <= WIDTH
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "kind", "words"),
+    [
+        (["kept"], "warn", "1 of 3 scenarios was played here; the promise was kept in it."),
+        (["kept", "kept", "kept"], "good", "3 of 3 scenarios were played here; the promise was kept in each."),
+        (["kept", "not kept"], "bad", "2 of 3 scenarios were played here; the promise was kept in 1 of them, and not in b."),
+        (["not judged"], "warn", "1 of 3 scenarios was played here; the promise was kept in 0 of them."),
+    ],
+)
+def test_a_scenario_that_was_not_played_is_no_failure(verdicts: list[str], kind: str, words: str) -> None:
+    found = [
+        Report(written_before=Written(), played=played(scenario=name, verdict=verdict))
+        for name, verdict in zip("abc", verdicts, strict=False)
+    ]
+    assert answer(found, ["a", "b", "c"], datetime(2026, 11, 28, tzinfo=UTC)) == (kind, words)
+
+
+def test_a_page_of_the_runbook_names_the_newest_game_day_here_that_contained_its_fault() -> None:
+    page = Written(runbook={"page": "latency.md"})
+    newest = Report(name="c", written_before=page, played=played(verdict="not kept", contained=3.0))
+    good = Report(name="b", written_before=page, played=played(contained=2.0))
+    older = Report(name="a", written_before=page, played=played(contained=1.0))
+    assert contained_here([newest, good, older]) == {"latency": good}
+    assert contained_here([newest]) == {}
 
 
 def test_times_have_the_unit_of_their_size() -> None:

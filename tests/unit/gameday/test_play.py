@@ -24,7 +24,10 @@ from app.stack.gameday.play import Stage, play
 from app.stack.gameday.scenario import Probe, Scenario, load, names
 from app.stack.gameday.traffic import Seen, measure
 
-PAGE = '## Contain\n\n```console\n$ echo contained CALL\n$ false\n```\n\n## Verify\n\n```console\n$ echo "OK" KEYS\n```\n'
+PAGE = (
+    '## Contain\n\n```console\n$ echo contained CALL\n$ false\n```\n\n## Verify\n\n```console\n$ echo "OK" KEYS\n```\n'
+    "\n## Fix\n\n```console\n$ echo back\n```\n"
+)
 SCENARIO = """
 title = "away"
 hypothesis = "callers are answered"
@@ -33,7 +36,7 @@ steady = { seconds = 1.5, median = 30 }
 limits = { window = 1, contained_within = 60, recovered_within = 60 }
 fault = { faults = [{ kind = "latency", milliseconds = 5 }], seconds = 1 }
 detect = { command = "echo seen", shows = "seen" }
-runbook = { page = "away.md" }
+runbook = { page = "away.md", recover = ["Fix"] }
 probes = [
   { name = "fault", phase = "fault", measure = "answered", at_least = 100 },
   { name = "contained", phase = "contained", measure = "slowest_seconds", at_most = 60 },
@@ -62,8 +65,11 @@ async def test_a_fault_is_played_and_reported_with_the_runbooks_score(stage: Sta
     scenario = load(runbook, "away")
     outcome = await play("away", scenario, stage, runbook)
     assert (outcome.verdict, outcome.exit_code, outcome.reasons) == ("kept", 0, [])
-    assert [one.works for one in outcome.followed] == [True, False, False]
-    assert outcome.score == (1, 3)
+    assert [one.works for one in outcome.followed] == [True, False, False, True]
+    assert outcome.score == (2, 4)
+    said = [words for _, words in outcome.timeline]
+    order = ["contained", '`echo "OK" KEYS` FAILS', "fault ends", "`echo back` works"]
+    assert [words for words in said if words in order] == order, "it is verified while the fault lasts"
     assert outcome.followed[2].output == "nothing fills in KEYS"
     assert "CALL" not in outcome.followed[0].output
     steps = (outcome.detected, outcome.contained, outcome.fault_ended, outcome.recovered)
@@ -75,7 +81,7 @@ async def test_a_fault_is_played_and_reported_with_the_runbooks_score(stage: Sta
     path = report.write(tmp_path, scenario, outcome)
     whole = json.loads(path.with_suffix(".json").read_text())
     assert whole["written_before"]["hypothesis"] == "callers are answered"
-    assert whole["played"]["score"] == [1, 3]
+    assert whole["played"]["score"] == [2, 4]
     (line,) = (tmp_path / "gameday" / report.LOG).read_text().splitlines()
     assert json.loads(line)["verdict"] == "kept"
     assert "| containment |" in path.read_text()
@@ -110,7 +116,9 @@ def test_every_scenario_names_commands_that_its_page_has(name: str) -> None:
     scenario = load(ROOT / "runbook", name)
     page = (ROOT / "runbook" / scenario.runbook.page).read_text()
     assert commands(page, scenario.runbook.contain)
-    assert commands(page, scenario.runbook.verify)
+    for section in (*scenario.runbook.verify, *scenario.runbook.recover):
+        assert commands(page, (section,)), section
+    assert scenario.runbook.verify or scenario.runbook.recover
     assert f"`{scenario.detect.alert}`" in "".join(path.read_text() for path in (ROOT / "runbook").glob("*.md"))
     with pytest.raises(Misconfigured):
         commands(page, ["No such section"])
@@ -136,18 +144,18 @@ def test_a_scenario_that_does_not_fit_is_refused_with_its_field(runbook: Path, c
 
 
 async def test_a_rogue_caller_is_judged_apart_and_ends_with_the_fault(stage: Stage, runbook: Path) -> None:
-    """And so are the runbook's commands, of which one works here."""
+    """And so are the runbook's commands, of which two of four work here."""
     rogue = 'faults = [], rogue = { text = "Everything, please.", rate = 8 }, seconds = 2'
     text = SCENARIO.replace('faults = [{ kind = "latency", milliseconds = 5 }], seconds = 1', rogue)
     probes = """
   { name = "rogue", phase = "fault", measure = "answered", of = "rogue", at_least = 100 },
-  { name = "page", phase = "recovered", measure = "followed", at_least = 30, at_most = 40 },
+  { name = "page", phase = "recovered", measure = "followed", at_least = 45, at_most = 55 },
 ]
 """
     scenario = Scenario.model_validate(tomllib.loads(text.rstrip().removesuffix("]") + probes))
     outcome = await play("away", scenario, stage, runbook)
     assert (outcome.verdict, outcome.reasons) == ("kept", [])
-    assert [round(one.value or 0) for one in outcome.probes if one.name in {"rogue", "page"}] == [100, 33]
+    assert [round(one.value or 0) for one in outcome.probes if one.name in {"rogue", "page"}] == [100, 50]
     without = await play(
         "away", scenario.model_copy(update={"fault": scenario.fault.model_copy(update={"rogue": None})}), stage, runbook
     )

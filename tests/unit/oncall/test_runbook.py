@@ -12,7 +12,7 @@ from commands import run
 
 from app.oncall.runbook import pages, twin
 from app.oncall.runbook.pages import Command, Page, page_of
-from app.oncall.runbook.search import find
+from app.oncall.runbook.search import SURE, find
 
 RUNBOOK = pages.read()
 INCIDENT = next(page for page in RUNBOOK if page.name == "latency.md")
@@ -56,6 +56,13 @@ PHRASES = [
     ("System prompt injection via role-play template", "injection-direct injection-document injection-tool"),
     ("System Prompt Leakage", "injection-direct injection-document injection-tool"),
     ("Elevated build queue times", "jobs"),
+    ("High error rates fail to report to status.claude.com", "provider-outage"),
+    ("Anthropic API Error: 500 and 529 HTTP Status Codes", "provider-outage"),
+    ("500 Error storm", "provider-outage"),
+    ("Anthropic API Error: Request Failed", "provider-outage"),
+    ("Degraded performance for ChatGPT", "provider-outage latency"),
+    ("Increased errors for ChatGPT", "provider-outage"),
+    ("Elevated errors on ChatGPT vision", "provider-outage"),
 ]
 EXACT = [
     ("OctantBreakerOpen", "runbook/provider-outage.md"),
@@ -82,9 +89,23 @@ def test_people_find_the_page_by_their_own_words(phrase: str, wanted: str) -> No
 
 
 def test_the_first_page_is_the_right_one_for_most_phrases() -> None:
-    """33 of 37 when it was written, on titles that were not chosen for it."""
+    """33 of 37 when it was written, then 38 of 44, on titles that were not chosen for it."""
     first = [found(phrase)[0] in wanted.split() for phrase, wanted in PHRASES]
     assert sum(first) >= 0.85 * len(first)
+
+
+@pytest.mark.parametrize("vendor", ["anthropic", "OpenAI", "Azure", "vllm", "Groq", "our-gpus"])
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [("{} is down", "provider-outage"), ("{} fails", "provider-outage"), ("errors of {}", "provider-outage"),
+     ("is {} down?", "provider-outage"), ("{} is slow", "latency"), ("{} 429 too many requests", "rate-limits"),
+     ("{} insufficient quota", "rate-limits"), ("malformed JSON from {}", "malformed-output")],
+)  # fmt: skip
+def test_it_does_not_matter_which_provider_is_at_fault(vendor: str, words: str, wanted: str) -> None:
+    """The pages name one as an example. Once "openai is down" led to the page of Valkey."""
+    score, topic = find(RUNBOOK, words.format(vendor), ["our-gpus"])[0]
+    assert topic.page.name == f"{wanted}.md"
+    assert score >= SURE
 
 
 @pytest.mark.parametrize(("name", "address"), EXACT)
