@@ -4,6 +4,7 @@ Computed from the caps in force. The holder of a tenant's key names the user, so
 number of users: then the tenant's daily cap is the bound.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -37,13 +38,15 @@ OUTAGE = {
 class Worst:
     """Micro-dollars, each with the caps it came from. ``call`` is None where one call has no cap of its own.
 
-    ``user`` and ``tenant`` are of a day; ``user_night`` of a night, which has a part of two days; ``user_month`` of 31 days.
+    ``user`` and ``tenant`` are of a day; ``user_night`` of a night, which has a part of two days; ``user_month`` and
+    ``tenant_month`` of 31 days.
     """
 
     user: int
     user_night: int
     user_month: int
     tenant: int
+    tenant_month: int
     call: int | None
     why_user: str
     why_tenant: str
@@ -58,18 +61,28 @@ def of(tenant: Tenant, policy: BudgetPolicy, highest: MicroUSD | None, *, worker
         caps["user-month"] = tenant.user_monthly_cap
     if tenant.monthly_cap is not None:
         caps["tenant-month"] = tenant.monthly_cap
-    months = [cap for name, cap in caps.items() if name.endswith("-month")]
     day = min(caps.values())
     over_all = {name: cap for name, cap in caps.items() if not name.startswith("user")}
     return Worst(
         user=day + away,
         user_night=2 * day + away,  # also of a monthly cap: a night may have a part of two months
-        user_month=min([LONGEST_MONTH * day, *months]) + away,
+        user_month=_month(caps) + away,
         tenant=min(over_all.values()) + away,
+        tenant_month=_month(over_all) + away,
         call=tenant.request_cap,
         why_user=_why(caps, workers if away else 0),
         why_tenant=_why(over_all, workers if away else 0),
     )
+
+
+def of_everyone(policy: BudgetPolicy, *, workers: int) -> tuple[int, int]:
+    """The worst day and the worst month of all tenants together, in micro-dollars."""
+    away = policy.outage_allowance * workers
+    return policy.global_daily_cap + away, LONGEST_MONTH * policy.global_daily_cap + away
+
+
+def _month(caps: Mapping[str, int]) -> int:
+    return min([LONGEST_MONTH * min(caps.values()), *(cap for name, cap in caps.items() if name.endswith("-month"))])
 
 
 async def highest_own_cap(engine: AsyncEngine, tenant: str) -> MicroUSD | None:

@@ -37,11 +37,12 @@ def test_the_lowest_cap_is_the_worst_case() -> None:
 
 def test_a_night_has_a_part_of_two_days_and_a_month_ends_at_its_cap() -> None:
     exposure = worst.of(tenant(), POLICY, None, workers=2)
-    assert (exposure.user_night, exposure.user_month) == (20, 310)
+    assert (exposure.user_night, exposure.user_month, exposure.tenant_month) == (20, 310, 3100)
     exposure = worst.of(tenant(user_monthly_cap=MicroUSD(45)), POLICY, None, workers=2)
     assert (exposure.user_night, exposure.user_month) == (20, 45)
     exposure = worst.of(tenant(monthly_cap=MicroUSD(7)), POLICY, None, workers=2)
-    assert (exposure.user_night, exposure.user_month) == (14, 7), "two months may meet in a night"
+    assert (exposure.user_night, exposure.user_month, exposure.tenant_month) == (14, 7, 7), "two months may meet in a night"
+    assert worst.of_everyone(POLICY, workers=2) == (POLICY.global_daily_cap, 31 * POLICY.global_daily_cap)
 
 
 def test_a_user_with_a_higher_cap_of_their_own_is_the_rogue() -> None:
