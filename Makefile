@@ -19,7 +19,7 @@ ALONE := $(BIN)/python -m pytest --last-failed --last-failed-no-failures none --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-stacks coverage fork check rotation eval bench phoenix bench-records outage gameday soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock clients runbook screenshots bench-console
+.PHONY: help setup demo serve test test-stacks coverage fork check rotation eval bench phoenix bench-records outage gameday gamedays soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock clients runbook screenshots bench-console
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -76,6 +76,9 @@ outage: $(DEV) ## Rehearse four kinds of provider outage, time-scaled; fails bel
 
 gameday: $(RUN) ## Break a service of its own as a scenario says, follow the runbook literally, judge: make gameday SCENARIO=provider-outage
 	@$(BIN)/python -m app.cli drill gameday $(SCENARIO) $(ARGS)
+
+gamedays: $(DEV) ## Play the game day whose turn it is by the number of commits; ARGS=--all: every one
+	$(BIN)/python -m benchmarks.gamedays $(ARGS)
 
 soak: $(DEV) ## Make 100,000 calls while everything fails at random; fails if a task, connection, lease or micro-dollar is left over
 	$(BIN)/python -m benchmarks.soak $(ARGS)

@@ -18,7 +18,7 @@ from app.console.console import ROUTES, VIEWING, Console
 from app.console.known import Known
 from app.console.navigation import ONCALL
 from app.console.pages.readiness import sources_of
-from app.console.readiness.answers import Evidence
+from app.console.readiness.answers import KINDS, Evidence
 from app.console.readiness.duty import tested
 from app.console.sessions import Session
 from app.domain.errors import Misconfigured, NotFound
@@ -83,7 +83,7 @@ def router(console: Console) -> APIRouter:
             request, "oncall.html", ONCALL, kind=kind, words=words, problem=problem, rotation=rotation, levels=levels,
             known=known, happened=known.value, weeks=weeks, first=first, earlier=_shifted(first, -1), later=_shifted(first, 1),
             covers=found, answered=answered, chart=_chart(known.value, rotation, now),
-            sent=console.parts.paging is not None,
+            sent=console.parts.paging is not None, test=test, test_kind=KINDS[test.state] if test else "none",
         )  # fmt: skip
 
     @made.get("/oncall/incidents/{number}")

@@ -18,7 +18,7 @@ FOLDER = "gamedays"
 Measure = Literal[
     "answered",
     "honest",
-    "fallback",
+    "second_attempt",
     "usual_provider",
     "p50_seconds",
     "p95_seconds",
@@ -107,7 +107,8 @@ class Probe(Strict):
     """One limit on the callers of a phase.
 
     ``honest``: answered, or refused with a code that ``honest_codes`` names. ``usual_provider``: of the answers that name their
-    provider, those by the one that answered most in the steady state. ``followed``: of the runbook's commands, those that work.
+    provider, those by the one that answered most in the steady state. ``second_attempt``: whose call made more than one attempt
+    at a model; a target that is stopped gets none. ``followed``: of the runbook's commands, those that work.
     ``of``: all callers but the rogue, or the rogue.
     """
 

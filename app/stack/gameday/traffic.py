@@ -40,7 +40,7 @@ class Seen:
     what: str
     seconds: float
     first_byte: float
-    fallbacks: int = 0
+    attempts: int = 0
     provider: str = ""
     request_id: str = ""
     late: float = 0.0
@@ -134,7 +134,7 @@ class Callers:
         self.seen.append(
             Seen(
                 at=at, kind=kind, what=what, seconds=time.monotonic() - began, first_byte=first, late=late,
-                fallbacks=int(about.get("octant-fallbacks", 0)), provider=about.get("octant-provider", ""),
+                attempts=int(about.get("octant-attempts", 0)), provider=about.get("octant-provider", ""),
                 request_id=about.get("x-request-id", about.get("request-id", "")),
             )
         )  # fmt: skip
@@ -174,7 +174,7 @@ def measure(what: Measure, seen: Sequence[Seen], *, honest: Sequence[str] = (), 
     shares: dict[str, Callable[[Seen], bool]] = {
         "answered": lambda s: s.what == ANSWERED,
         "honest": lambda s: s.what in {ANSWERED, *honest},
-        "fallback": lambda s: s.fallbacks > 0,
+        "second_attempt": lambda s: s.attempts > 1,
         "usual_provider": lambda s: s.provider == usual,
     }
     if what in shares:

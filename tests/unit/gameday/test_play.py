@@ -91,7 +91,7 @@ async def test_a_fault_is_played_and_reported_with_the_runbooks_score(stage: Sta
     ("change", "verdict", "code", "why"),
     [
         (("/v1", "/v1"), "not judged", 3, "were answered"),  # its providers fail before the fault
-        (("answered", "fallback"), "not kept", 1, "fault: fallback is"),
+        (("answered", "second_attempt"), "not kept", 1, "fault: second_attempt is"),
         (('kind = "latency"', 'kind = "unknown"'), "the tool failed", 4, "unknown kind"),
         (("echo seen", "curl -s -X DELETE CONTROL/faults; echo seen"), "the tool failed", 4, "ended before its time"),
         (("away.md", "absent.md"), "the tool failed", 4, "absent.md"),
@@ -101,10 +101,10 @@ async def test_a_fault_is_played_and_reported_with_the_runbooks_score(stage: Sta
 async def test_a_sick_service_a_broken_promise_and_a_failed_tool_differ(
     stage: Stage, simulator: Simulator, runbook: Path, change: tuple[str, str], verdict: str, code: int, why: str
 ) -> None:
-    """A promise is broken where a fallback was to be seen; a fault is lost where another hand clears it."""
+    """A promise is broken where a second attempt was to be seen; a fault is lost where another hand clears it."""
     if verdict == "not judged":
         simulator.put_faults({"kind": "status", "status": 500})
-    text = SCENARIO.replace(*change, 2 if change == ("answered", "fallback") else -1).replace("CONTROL", simulator.control)
+    text = SCENARIO.replace(*change, 2 if change == ("answered", "second_attempt") else -1).replace("CONTROL", simulator.control)
     text = text.replace("seconds = 1 }", "seconds = 20 }") if "DELETE" in text else text
     outcome = await play("away", Scenario.model_validate(tomllib.loads(text)), stage, runbook)
     assert (outcome.verdict, outcome.exit_code) == (verdict, code), (outcome.reasons, outcome.callers)
@@ -193,18 +193,18 @@ async def test_a_command_that_prints_nothing_or_fails_does_not_work(tmp_path: Pa
 
 
 def test_measures_are_of_the_callers_that_they_are_about() -> None:
-    def one(what: str, seconds: float, provider: str = "", fallbacks: int = 0) -> Seen:
-        return Seen(at=0, kind="chat", what=what, seconds=seconds, first_byte=seconds / 2, provider=provider, fallbacks=fallbacks)
+    def one(what: str, seconds: float, provider: str = "", attempts: int = 1) -> Seen:
+        return Seen(at=0, kind="chat", what=what, seconds=seconds, first_byte=seconds / 2, provider=provider, attempts=attempts)
 
-    seen = [one("answered", 1, "a"), one("answered", 2, "b", 1), one("answered", 3), one("refused", 4)]
+    seen = [one("answered", 1, "a"), one("answered", 2, "b", 2), one("answered", 3), one("refused", 4)]
     values: dict[str, Callable[[], float | None]] = {
         "answered": lambda: measure("answered", seen), "honest": lambda: measure("honest", seen, honest=("refused",)),
-        "fallback": lambda: measure("fallback", seen), "usual": lambda: measure("usual_provider", seen, usual="a"),
+        "second": lambda: measure("second_attempt", seen), "usual": lambda: measure("usual_provider", seen, usual="a"),
         "p50": lambda: measure("p50_seconds", seen), "first": lambda: measure("first_byte_p95_seconds", seen),
         "none": lambda: measure("answered", []),
     }  # fmt: skip
     assert {name: value() for name, value in values.items()} == {
-        "answered": 75, "honest": 100, "fallback": 25, "usual": 50, "p50": 3, "first": 2, "none": None,
+        "answered": 75, "honest": 100, "second": 25, "usual": 50, "p50": 3, "first": 2, "none": None,
     }  # fmt: skip
     assert not Probe(name="x", phase="fault", measure="answered", at_least=0).holds(None)
 
