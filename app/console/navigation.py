@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+
+from app.oncall.runbook.pages import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +68,27 @@ PAGES = (OVERVIEW, CALLS, BUDGETS, EVALS, RELEASES, ONCALL, SECURITY, RUNBOOK, R
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place or an action that is no page of the navigation. An empty ``href``: the browser does it, by ``name``."""
+    """A place or an action that is no page of the navigation.
+
+    An empty ``href``: the browser does it, by ``name``. ``searched``: it is offered only for words that are typed.
+    """
 
     title: str
     about: str
     words: str
     href: str = ""
     name: str = ""
+    searched: bool = False
+
+
+@cache
+def _incidents() -> tuple[Place, ...]:
+    """The runbook's pages of incidents, by the words of their symptoms; read once, as a deployment brings new ones."""
+    return tuple(
+        Place(page.title, "Runbook", page.words, f"/console/runbook/{page.name.removesuffix('.md')}", searched=True)
+        for page in read()
+        if page.is_incident
+    )
 
 
 def places(providers: Sequence[str], *, may_act: bool) -> list[Place]:
@@ -79,6 +96,7 @@ def places(providers: Sequence[str], *, may_act: bool) -> list[Place]:
     found = [
         Place("Tour", "Eight stops in five minutes", "demo guide walk introduction start", "/console/tour"),
         Place("Switch the theme", "Light or dark", "dark light mode colours appearance", name="theme"),
+        *_incidents(),
     ]  # fmt: skip
     if not may_act:
         return found

@@ -232,6 +232,7 @@ def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, s
     wanted = {
         "rollback": "/console/do/rollback", "cost": "/console/budgets", "tour": "/console/tour",
         "stop provider anthropic": "/console/do/kill-provider?name=anthropic", "pager": "/console/oncall",
+        "429 throttled": "/console/runbook/rate-limits", "redis down": "/console/runbook/valkey-away",
     }  # fmt: skip
     with opened(browser, service_url, key) as (_, page):
         for words, path in wanted.items():
@@ -242,6 +243,7 @@ def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, s
             page.wait_for_url(f"**{path}")
         before = page.evaluate("document.documentElement.dataset.theme")
         page.keyboard.press("Control+k")
+        assert page.locator("#palette li", has_text="Answers are slow").count() == 0, "a page of the runbook is for words"
         page.keyboard.type("theme")
         page.keyboard.press("Enter")
         assert page.evaluate("document.documentElement.dataset.theme") not in (None, before)

@@ -128,7 +128,8 @@ function draw(element) {
   }] } };
   plots.get(element)?.destroy();
   element.replaceChildren();
-  const newest = spec.x.findLastIndex((_, i) => spec.series.some((one) => one.values[i] != null));
+  const last = (has) => spec.x.findLastIndex((_, i) => spec.series.some((one) => has(one.values[i])));
+  const filled = last((value) => value), newest = filled >= 0 ? filled : last((value) => value != null); // the step under way may be empty yet
   const rest = (u) => { if (u.cursor.idx == null && newest >= 0) u.setLegend({ idx: newest }); }; // while nothing is pointed at
   const options = {
     width: element.clientWidth, height: element.clientHeight - 44, padding: [rows ? 13 * rows + 4 : null, null, null, null], cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
@@ -181,7 +182,8 @@ function go(item) { // to a place; the theme is switched where one is
 function fillPalette() {
   const wanted = paletteText.value.trim().toLowerCase(), words = wanted.split(/\s+/);
   const rank = (place) => [place.title, `${place.title} ${place.words}`, `${place.title} ${place.about} ${place.words}`].findIndex((text) => has(text, words));
-  const found = (wanted ? [...actions, ...pages] : [...pages, ...actions]).map((place) => [rank(place), place]).filter(([at]) => at >= 0).sort((a, b) => a[0] - b[0]).map(([, place]) => place);
+  const late = ([, place]) => Number(place.searched || false); // the runbook's pages come after the console's own
+  const found = (wanted ? [...actions, ...pages] : [...pages, ...actions.filter((place) => !place.searched)]).map((place) => [rank(place), place]).filter(([at]) => at >= 0).sort((a, b) => late(a) - late(b) || a[0] - b[0]).map(([, place]) => place);
   if (wanted) found.push({ title: `Search “${paletteText.value.trim()}”`, about: "", href: `/console/search?q=${encodeURIComponent(paletteText.value.trim())}` });
   paletteList.replaceChildren(...found.map((place, index) => {
     const item = document.createElement("li");

@@ -69,19 +69,20 @@ async def test_the_pages_show_the_worst_case_that_the_command_computes(operator:
     octant(stack_env, "tenant", "create", tenant, "--day", "8", "--user-day", "1")
     octant(stack_env, "budget", "set", tenant, "--user", "ada", "--day", "3")
     wanted = worst_case(stack_env, tenant)
-    assert wanted == ["$3.00", "$8.00"]
+    assert wanted == ["$3.00", "$8.00", "$248.00"]
     table = (await operator.get(f"/console/budgets?name={tenant}")).rows
-    assert next(row for row in table if "Worst day: one user" in row)[-2:] == ["Worst day: one user", "Any key holder"]
-    assert [row[-2:] for row in table if row[0] == tenant] == [wanted]
+    heads = ["Worst day: one user", "Any key holder", "Worst month"]
+    assert next(row for row in table if "Worst day: one user" in row)[-3:] == heads
+    assert [row[-3:] for row in table if row[0] == tenant] == [wanted]
     own = (await operator.get(f"/console/budgets/{tenant}")).words
     user, holder = re.findall(r"Worst day of (?:one user|any key holder) (\S+)", own)
-    assert [user, holder] == wanted
+    assert [user, holder] == wanted[:2]
 
 
 def worst_case(env: dict[str, str], tenant: str) -> list[str]:
-    """The figures of `octant budget worst-case`, of one user and of any holder of a key, as a page writes them."""
+    """The figures of `octant budget worst-case` as a page writes them: of one user, of any holder of a key, and that in a month."""
     printed = octant(env, "budget", "worst-case", tenant)
-    return [formats.usd(from_dollars(dollars)) for dollars in re.findall(r", a day +\$([\d.]+)", printed)]
+    return [formats.usd(from_dollars(dollars)) for dollars in re.findall(r"(?:, a day|the same, a month) +\$([\d.]+)", printed)]
 
 
 async def test_overview_and_budgets_say_how_much_of_the_money_is_estimated(operator: Person, stored: AsyncEngine) -> None:
