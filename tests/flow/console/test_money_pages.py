@@ -80,7 +80,7 @@ async def test_the_pages_show_the_worst_case_that_the_command_computes(operator:
 
 
 def worst_case(env: dict[str, str], tenant: str) -> list[str]:
-    """The figures of `octant budget worst-case` as a page writes them: of one user, of any holder of a key, and that in a month."""
+    """The figures of `octant budget worst-case` as a page writes them: of one user, of a key's holder, and that in a month."""
     printed = octant(env, "budget", "worst-case", tenant)
     return [formats.usd(from_dollars(dollars)) for dollars in re.findall(r"(?:, a day|the same, a month) +\$([\d.]+)", printed)]
 
