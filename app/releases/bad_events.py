@@ -36,12 +36,17 @@ def bad_in(record: CallRecord, limits: Mapping[str, Limits]) -> tuple[str, ...] 
         return None
     limit = limits.get(record.target) if record.outcome == "ok" else None
     found = {
-        "failed": record.outcome in _FAILED or record.fallbacks > 0,
+        "failed": record.outcome in _FAILED or _went_on(record),
         "slow": limit is not None and record.latency_ms > limit.latency_ms,
         "dear": limit is not None and record.cost > limit.cost,
         "refused": record.outcome in _REFUSED or any(flag.startswith("guard:") for flag in record.degraded),
     }
     return tuple(metric for metric, bad in found.items() if bad)
+
+
+def _went_on(record: CallRecord) -> bool:
+    """Whether a target was tried and another one answered; one that an operator has stopped, or that rests, is not tried."""
+    return record.fallbacks > 0 and len({(attempt.provider, attempt.model) for attempt in record.attempts}) > 1
 
 
 def as_json(limits: Mapping[str, Limits]) -> dict[str, Any]:
