@@ -2,7 +2,8 @@
 
 Each part is the command that an operator types, so it stores its result where that command does, and the command makes it again.
 The parts run one after the other, at a low priority, and on services of their own but for the page: the demo's callers meet no
-fault. A part that has left its result in this state folder is not played again.
+fault. A part that has left its result in this state folder is not played again; one that is not judged, because the machine was
+busy, is played once more after the others.
 """
 
 import asyncio
@@ -28,6 +29,7 @@ NICE = 10
 STOP_SECONDS = 40.0  # a part stops a whole service
 PAGE, INJECTION, GAMEDAY, WAY_BACK = "page", "injection", "gameday", "rollback"
 SCENARIO = "provider-outage"
+NOT_JUDGED = 3  # the exit code of each command
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Programme:
         self._receiver = receiver
         self._running = ExitStack()
         self._now: tuple[Part, Watched, float] | None = None
+        self._again: set[str] = set()
 
     def begin(self, settings: Settings, url: str) -> None:
         """Announce the parts that are due on this running demo."""
@@ -121,7 +124,12 @@ class Programme:
         code = process.process.poll() if process.process else 0
         if code is not None:
             self.stop()
-            self._tell(f"{_outcome(part, code, process.log)} ({time.monotonic() - began:.0f} s)")
+            again = code == NOT_JUDGED and part.name not in self._again
+            if again:
+                self._again.add(part.name)
+                self._waiting.append(part)
+            more = "; it is played once more" if again else ""
+            self._tell(f"{_outcome(part, code, process.log)} ({time.monotonic() - began:.0f} s){more}")
 
     def hurry(self) -> None:
         """Ask the part that runs to stop, without waiting: it stops beside the demo's own parts."""
@@ -153,7 +161,7 @@ def _outcome(part: Part, code: int, log: Path) -> str:
     printed = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     found = part.verdict.findall(printed)
     words = found[-1] if found else next(iter(printed.strip().splitlines()[-1:]), "it printed nothing")
-    if code == 0 and found:
+    if code in (0, NOT_JUDGED) and found:
         return f"Rehearsed {part.title}: {words}"
     return f"Rehearsed {part.title}: FAILED, {words} (exit code {code})"
 

@@ -89,6 +89,20 @@ def test_each_part_ends_with_its_verdict_and_one_that_fails_stops_nothing(
     )
 
 
+def test_a_part_that_is_not_judged_is_played_once_more_after_the_others(
+    played: tuple[Programme, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, said = played
+    begin(one, monkeypatch, "print('verdict: not judged'); raise SystemExit(3)", "print('verdict: held')")
+    until(lambda: len(said) == 4, "three verdicts", step=one.step)
+    assert [re.sub(r" \(\d+ s\)", "", line) for line in said[1:]] == [
+        "Rehearsed part page: not judged; it is played once more", "Rehearsed part injection: held",
+        "Rehearsed part page: not judged",
+    ]  # fmt: skip
+    one.step()
+    assert one._now is None, "and not a third time"
+
+
 @pytest.mark.parametrize("ended", ["by its stop", "in a hurry", "by kill -9"])
 def test_nothing_that_a_part_started_outlives_the_demo(
     played: tuple[Programme, list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ended: str
