@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.query import bounded
+from app.domain.errors import BudgetExceeded
 from app.domain.records import NO_MODEL
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
@@ -38,7 +39,18 @@ _HOLDS = text("""
     SELECT tenant, percentile_disc(0.5) WITHIN GROUP (ORDER BY held) AS median, max(held) AS most
     FROM calls WHERE at > now() - CAST(:since AS interval) AND held > 0 GROUP BY tenant
 """)
+_REFUSED = text("""
+    SELECT tenant, count(*) AS number FROM calls
+    WHERE at > now() - CAST(:since AS interval) AND outcome = :refused GROUP BY tenant
+""")
 _ESTIMATED = text("SELECT coalesce(sum(cost), 0)::bigint FROM attempts WHERE at >= :since AND usage_estimated")
+
+
+async def refused_by_cap(engine: AsyncEngine, since: timedelta) -> dict[str, int]:
+    """How many calls of each tenant a cap has refused in the last time. Raises SQLAlchemyError."""
+    async with bounded(engine) as connection:
+        rows = (await connection.execute(_REFUSED, {"since": since, "refused": BudgetExceeded.code})).all()
+    return {row.tenant: int(row.number) for row in rows}
 
 
 async def estimated_since(engine: AsyncEngine, since: datetime) -> int:

@@ -16,7 +16,8 @@ from app.domain.records import CANCELLED, NO_MODEL
 
 # One reading of calls for both: figures of calls, and of the requests that made them. A request is known by its trace and its id,
 # because callers choose either; its time goes from its arrival to the end of its last call, so tools between calls count, too.
-# Of a request that crosses an end of the range, the calls within count.
+# Of a request that crosses an end of the range, the calls within count. What was refused on purpose reached no model: it is
+# counted apart, and its few milliseconds are in no latency, nor its nothing in a cost.
 _OF_CALLS = (
     "calls", "ok", "refused", "retried", "fallen_back", "repaired", "degraded", "latency", "ttft", "cost", "estimated",
     "cost_bands",
@@ -29,27 +30,27 @@ _SERIES = text(f"""
         bool_or(cardinality(violations) > 0) AS repaired, sum(cost) FILTER (WHERE usage_estimated) AS estimated
         FROM attempts WHERE at >= :since AND at < :until GROUP BY call_id
     ), seen AS (
-        SELECT id, {_REQUEST}, outcome, fallbacks, degraded, latency_ms, ttft_ms, cost,
+        SELECT id, {_REQUEST}, outcome, fallbacks, degraded, latency_ms, ttft_ms, cost, outcome <> ALL(:refused) AS let_through,
                date_bin(:width, at, :since) AS step, at - coalesce(before_ms, 0) * interval '1 ms' AS arrived,
                at + latency_ms * interval '1 ms' AS ended
         FROM calls WHERE at >= :since AND at < :until AND outcome <> ALL(:not_calls)
     ), by_call AS (
         SELECT step,
-               count(*) AS calls,
+               count(*) FILTER (WHERE let_through) AS calls,
                count(*) FILTER (WHERE outcome = 'ok') AS ok,
-               count(*) FILTER (WHERE outcome = ANY(:refused)) AS refused,
+               count(*) FILTER (WHERE NOT let_through) AS refused,
                count(*) FILTER (WHERE number > targets AND repaired IS NOT TRUE) AS retried,
                count(*) FILTER (WHERE fallbacks > 0 AND outcome = 'ok') AS fallen_back,
                count(*) FILTER (WHERE repaired) AS repaired,
                count(*) FILTER (WHERE cardinality(degraded) > 0) AS degraded,
-               percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY latency_ms) AS latency,
-               percentile_cont(0.5) WITHIN GROUP (ORDER BY ttft_ms) AS ttft,
+               percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY latency_ms) FILTER (WHERE let_through) AS latency,
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY ttft_ms) FILTER (WHERE let_through) AS ttft,
                coalesce(sum(cost), 0)::bigint AS cost, coalesce(sum(estimated), 0)::bigint AS estimated,
-               percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY cost) AS cost_bands
+               percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY cost) FILTER (WHERE let_through) AS cost_bands
         FROM seen LEFT JOIN tried ON tried.call_id = seen.id GROUP BY GROUPING SETS ((step), ())
     ), asked AS (
         SELECT min(step) AS step, sum(cost)::bigint AS cost, 1000 * extract(epoch FROM max(ended) - min(arrived)) AS took
-        FROM seen GROUP BY {_REQUEST}
+        FROM seen GROUP BY {_REQUEST} HAVING bool_or(let_through)
     ), by_request AS (
         SELECT step, count(*) AS requests, sum(cost)::bigint AS request_cost,
                percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY took::double precision) AS request_latency,
@@ -66,7 +67,7 @@ _SERIES = text(f"""
 """)  # noqa: S608 - names are constants
 _COSTS = text("""
     SELECT width_bucket(cost::double precision, CAST(:edges AS double precision[])) AS step, count(*) AS calls
-    FROM calls WHERE at >= :since AND at < :until AND outcome <> ALL(:not_calls) GROUP BY 1
+    FROM calls WHERE at >= :since AND at < :until AND outcome <> ALL(:not_calls) AND outcome <> ALL(:refused) GROUP BY 1
 """)
 _PROVIDERS = text("""
     SELECT provider, date_bin(:width, at, :since) AS at, count(*) FILTER (WHERE outcome <> :cancelled) AS attempts,
@@ -97,6 +98,7 @@ EDGES = tuple(digit * 10**zeros for zeros in range(1, 8) for digit in (1, 2, 5))
 class Bucket:
     """Calls within one step, or within all. ``latency``: p50, p95, p99; ``cost_bands``: p50, p95; None without calls.
 
+    ``refused``: calls that a cap, a rate limit or an operator's stop refused; they are in no other figure.
     ``fallen_back``: answered by another model than the first of their route. ``estimated``: the part of ``cost`` for attempts
     without final figures, at their upper bound (ADR 0016).
 
@@ -124,8 +126,8 @@ class Bucket:
 
     @property
     def failed(self) -> int:
-        """Calls that were neither answered normally nor refused on purpose."""
-        return self.calls - self.ok - self.refused
+        """Calls that were not answered normally."""
+        return self.calls - self.ok
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

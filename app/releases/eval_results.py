@@ -65,13 +65,13 @@ async def lacking(connection: AsyncConnection, text: str, places: Places) -> lis
 class Proof:
     """Eval results of a manifest, in any order, and what it lacks to be live here, a sentence each.
 
-    ``earlier``: results of all files beside manifests, this one's included, by the dates of their releases, the oldest first.
+    ``earlier``: results of all files beside manifests, this one's included, each with its release, in the order of releases.
     """
 
     release: str
     results: Sequence[SuiteResult]
     lacking: Sequence[str]
-    earlier: Sequence[SuiteResult] = ()
+    earlier: Sequence[tuple[str, SuiteResult]] = ()
 
 
 async def proof(connection: AsyncConnection, text: str, places: Places) -> Proof:
@@ -85,8 +85,8 @@ async def proof(connection: AsyncConnection, text: str, places: Places) -> Proof
     return Proof(manifest.id, [*found, *stored], [*missing, *wrong] if missing else [])
 
 
-def earlier(places: Places) -> list[SuiteResult]:
-    """The results of every file that is as it was written and whose manifest is there, in the order of their releases.
+def earlier(places: Places) -> list[tuple[str, SuiteResult]]:
+    """The results of every file that is as it was written and whose manifest is there, each with its release, in their order.
 
     Not in that of their runs: after a change of a suite the newest release is often run first.
     """
@@ -101,4 +101,4 @@ def earlier(places: Places) -> list[SuiteResult]:
             continue
         if file.sha256 == digest(json.loads(content)):
             found.append((created, file.release, file.suites))
-    return [one for _, _, suites in sorted(found, key=lambda row: row[:2]) for one in suites]
+    return [(release, one) for _, release, suites in sorted(found, key=lambda row: row[:2]) for one in suites]

@@ -78,7 +78,8 @@ async def _page_tested(settings: Settings) -> bool:
 
     engine = build_engine(settings, pooled=False)
     try:
-        return await newest_test(engine) is not None
+        test = await newest_test(engine)
+        return test is not None and not test.waits
     finally:
         await engine.dispose()
 

@@ -179,6 +179,24 @@ async def test_a_providers_state_is_that_of_the_last_minutes(engine: AsyncEngine
     assert (strip.word, strip.failed, strip.symptom) == ("answering", 4, "")
 
 
+async def test_a_provider_that_answers_again_is_told_from_one_with_some_errors(engine: AsyncEngine) -> None:
+    """After an outage a few answers in a row show it; at one error in ten, as many are chance."""
+    plain = a_record(tenant="overview", fallbacks=0, degraded=(), attempts=())
+    bad, good = (attempt(1, "anthropic", outcome) for outcome in ("provider_failed", "ok"))
+    words = []
+    for hours, outcomes in enumerate(("x" * 12 + "." * 2, "x" * 12 + "." * 5, "x........." * 3), start=13):
+        began = BEGAN + timedelta(hours=hours)
+        records = [
+            replace(plain, id=f"again-{hours}-{n}", at=began + timedelta(seconds=n), attempts=(bad if one == "x" else good,))
+            for n, one in enumerate(outcomes)
+        ]
+        await Writer(engine).write(records)
+        range_ = Range(began, began + MINUTE, "")
+        [strip] = strips_of(await overview(engine, range_.since, range_.until, MINUTE), range_, ())
+        words.append((strip.word, strip.kind))
+    assert words == [("failing", "bad"), ("answering again", "warn"), ("errors", "warn")]
+
+
 async def test_a_refusal_on_purpose_is_no_failure(engine: AsyncEngine) -> None:
     """And a call that needed no model is in no figure: the page says how many there are."""
     began = BEGAN + timedelta(hours=11)
@@ -191,7 +209,7 @@ async def test_a_refusal_on_purpose_is_no_failure(engine: AsyncEngine) -> None:
     await Writer(engine).write(records)
     range_ = Range(began, began + MINUTE, "")
     seen = await overview(engine, range_.since, range_.until, MINUTE)
-    assert (seen.total.calls, seen.total.refused, seen.total.failed, seen.unneeded) == (5, 4, 0, 1)
+    assert (seen.total.calls, seen.total.refused, seen.total.failed, seen.unneeded) == (1, 4, 0, 1)
     kind, words = answer(seen, strips_of(seen, range_, ()), range_, ())
     assert kind == "good"
     assert words.startswith("All is well: 100 % of 1 call ")
@@ -201,6 +219,26 @@ async def test_a_refusal_on_purpose_is_no_failure(engine: AsyncEngine) -> None:
     assert (total.failed, total.refused) == (0, 4), "the list of the calls counts as the overview does"
     assert not await find_calls(engine, replace(wanted, failed=True, refused=False)), "no call is behind no failure"
     assert len(await find_calls(engine, replace(wanted, refused=True))) == 4
+
+
+async def test_a_storm_of_refusals_is_told_and_makes_no_figure_look_better(engine: AsyncEngine) -> None:
+    began = BEGAN + timedelta(hours=12)
+    plain = a_record(at=began, tenant="overview", fallbacks=0, degraded=(), cost=MicroUSD(500), latency_ms=400.0, ttft_ms=90.0)
+    good = replace(plain, id="storm-ok", attempts=(attempt(1, "anthropic", "ok"),))
+    refused = replace(plain, outcome="budget_exceeded", attempts=(), cost=MicroUSD(0), latency_ms=2.0, ttft_ms=None)
+    storm = [replace(refused, id=f"storm-{n}", request_id=f"storm-{n}") for n in range(30)]
+    await Writer(engine).write([good])
+    range_ = Range(began, began + MINUTE, "")
+    before = await overview(engine, range_.since, range_.until, MINUTE)
+    await Writer(engine).write(storm)
+    seen = await overview(engine, range_.since, range_.until, MINUTE)
+    assert replace(seen.total, refused=0) == before.total, "what was refused is in no other figure"
+    assert (seen.total.refused, seen.costs) == (30, before.costs)
+    kind, words = answer(seen, strips_of(seen, range_, ()), range_, ())
+    refusals = "96.8 % of all calls were refused: 30 refused by a cap."
+    assert (kind, words) == ("warn", f"{refusals} Of the others 100 % of 1 call {range_.words} were answered.")
+    none_let_through = replace(seen, total=replace(seen.total, calls=0, ok=0, requests=0))
+    assert answer(none_let_through, (), range_, ())[0] == "warn"
 
 
 async def test_the_total_of_a_search_is_the_sum_of_its_rows(recorded: AsyncEngine) -> None:
@@ -221,5 +259,5 @@ async def test_the_overviews_number_of_calls_leads_to_as_many(recorded: AsyncEng
     """What needed no model counts in no rate, so it is not behind the link either."""
     shown = (await overview(recorded, BEGAN, BEGAN + 5 * MINUTE, MINUTE)).total.calls
     wanted = CallFilter(tenant="overview", since=BEGAN, until=BEGAN + 5 * MINUTE)
-    assert (await total_of(recorded, replace(wanted, needed_model=True))).calls == shown
+    assert (await total_of(recorded, replace(wanted, needed_model=True, refused=False))).calls == shown
     assert [row["id"] for row in await find_calls(recorded, replace(wanted, needed_model=False))] == ["o-none"]

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.audit.figures import DAY, estimated_since, holds_by_tenant
+from app.audit.figures import DAY, estimated_since, holds_by_tenant, refused_by_cap
 from app.budget import exposure, standing
 from app.budget.scopes import Scope, scopes_of
 from app.budget.standing import Counted, Everything, Spending
@@ -28,6 +28,7 @@ TOP = 10
 DRAWN = 4  # series of the chart, beside all the others
 EVERY = 5.0
 NEAR, FULL = 0.8, 0.95  # shares of a cap: the alerts' second and third
+HOUR, SOME = timedelta(hours=1), 5  # calls that a cap refused lately, and how many are worth a warning
 NO_OWN = (None, None)
 SORTS = {"share": "Used", "spent": "Spent today", "held": "Held now", "month": "This month", "cap": "Cap", "name": "Tenant"}
 
@@ -95,13 +96,14 @@ def parallel_of(tenant: Tenant, windows: Sequence[Window], held: tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One tenant."""
+    """One tenant. ``refused``: its calls of the last hour that a cap refused: one that is empty may be too small for a call."""
 
     tenant: Tenant
     day: Window
     month: Window
     worst: exposure.Worst
     parallel: Parallel | None = None
+    refused: int = 0
 
     @property
     def share(self) -> float:
@@ -110,8 +112,11 @@ class Line:
 
     @property
     def state(self) -> tuple[str, str]:
-        """Of the fuller window."""
-        return max((self.day, self.month), key=lambda window: window.share or 0).state
+        """Of the fuller window; one that is not full may refuse calls all the same."""
+        kind, word = max((self.day, self.month), key=lambda window: window.share or 0).state
+        if kind == "good" and self.refused >= SOME:
+            return "warn", f"refused {formats.count(self.refused)} in 1 h"
+        return kind, word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +197,7 @@ async def _read(console: Console, range_: Range, now: datetime) -> Money:
     known = tenants.value or []
     scopes = {tenant.id: scopes_of(tenant, "", now, NO_OWN)[:2] for tenant in known}
     keys = [scope.key for pair in scopes.values() for scope in pair]
-    counters, everything, highest, alerts, spending, (holds, estimated) = await asyncio.gather(
+    counters, everything, highest, alerts, spending, (holds, estimated, refused) = await asyncio.gather(
         read("tenants' counters", standing.counted(parts.valkey, keys)),
         read("global counters", standing.everything(parts.valkey, parts.policy.global_daily_cap, now)),
         read("own caps", exposure.highest_own_caps(parts.engine)),
@@ -200,6 +205,7 @@ async def _read(console: Console, range_: Range, now: datetime) -> Money:
         read(("spending", *range_.query.items()), spending_of(console, range_)),
         asyncio.gather(
             read("holds", holds_by_tenant(parts.engine, DAY)),
+            read("refused", refused_by_cap(parts.engine, HOUR)),
             read("estimated", estimated_since(parts.engine, now.replace(hour=0, minute=0, second=0, microsecond=0))),
         ),
     )
@@ -214,7 +220,7 @@ async def _read(console: Console, range_: Range, now: datetime) -> Money:
         )
         worst = exposure.of(tenant, parts.policy, (highest.value or {}).get(tenant.id), workers=parts.workers)
         parallel = parallel_of(tenant, (day, month), (holds.value or {}).get(tenant.id))
-        lines.append(Line(tenant, day, month, worst, parallel))
+        lines.append(Line(tenant, day, month, worst, parallel, (refused.value or {}).get(tenant.id, 0)))
     return Money(
         tenants=tenants, lines=lines, everything=everything, alerts=alerts, spending=spending, from_ledger=bool(sums),
         estimated=estimated.value, aways=aways_of(counters, everything, tenants, alerts, spending),
@@ -262,8 +268,18 @@ def answer(money: Money, stopped: Sequence[str]) -> tuple[str, str]:
         first = max(near, key=lambda line: line.share)
         return "warn", f"{_names(near)} near a cap: {first.tenant.id} has used {formats.share(first.share)}.{left}"
     spent = f": {formats.usd(total.spent)} spent today, {formats.usd(total.held)} held" if total else ""
+    refusing = sorted((line for line in money.lines if line.refused), key=lambda line: -line.refused)
+    kind = "warn" if money.aways or (refusing and refusing[0].refused >= SOME) else "good"
     count = formats.number(len(money.lines), "tenant is within its caps", "tenants are within their caps")
-    return "warn" if money.aways else "good", f"{count}{spent}.{left}"
+    return kind, f"{_refusing(refusing)}{count}{spent}.{left}"
+
+
+def _refusing(lines: Sequence[Line]) -> str:
+    """Whose calls a cap refused though it is not used up; ``lines``: the most first. Empty without any."""
+    if not lines:
+        return ""
+    first, more = lines[0], f" and {len(lines) - 1} more" if len(lines) > 1 else ""
+    return f"A cap refused {formats.number(first.refused, 'call')} of {first.tenant.id}{more} in the last hour. "
 
 
 def _names(lines: Sequence[Line]) -> str:

@@ -155,7 +155,9 @@ async def _named(console: Console, words: str) -> str:
             return f"/console/traces/{found[0]['trace_id']}" + (f"?call={words}" if name == "id" else "")
     if any(one.id == words for one in await console.parts.releases.listed()):
         return f"/console/releases/{words}"
-    for name in ("user", "tenant", "outcome"):
+    if words.lower() in console.parts.providers:
+        return link("/console/calls", {"tried": words.lower(), "range": "24h"})
+    for name in ("user", "tenant", "outcome", "model"):
         if await find_calls(engine, _one(name, words)):
             return link("/console/calls", {name: words, "range": "30d"})
     return ""

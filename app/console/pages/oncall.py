@@ -172,10 +172,8 @@ def answer(levels: Sequence[Level], known: Known[Happened], test: Evidence | Non
         return "warn", f"{calm}; whether a page is open is not known."
     waiting = [page for page in known.value.pages if page.status == TRIGGERED]
     if waiting:
-        return (
-            "bad",
-            f"{formats.number(len(waiting), 'page waits', 'pages wait')} for an answer, the newest: {waiting[0].summary}",
-        )
+        number = formats.number(len(waiting), "page waits", "pages wait")
+        return "bad", f"{number} for an answer, the newest: {waiting[0].summary.rstrip('.')}. {calm}."
     if known.value.pages:
         return "warn", f"{calm}; {formats.number(len(known.value.pages), 'page is', 'pages are')} acknowledged and not over."
     if test is None or test.state == "proved":

@@ -23,9 +23,12 @@ from app.gateway.recovery import shared_circuits
 from app.gateway.recovery.shared_circuits import Shared
 
 SICK, ILL = 0.05, 0.5  # shares of a provider's attempts that failed
+CHANCE = 0.01  # of as many answers in a row, at the share of failures of the last minutes: less, and the provider answers again
+MANY, SOME = 0.2, 5  # refused calls that are worth a warning: their share of all, and their number
 FAILING = 0.01  # share of calls that were not answered normally
 TICKS = 60
 ERRORS, SLOW = "errors", "slow"
+RESTS = "its attempts failed, so its circuit is open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +150,9 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
             words in SHARES.items()],
             unit="%", marks=marks,
         ),
-        "calls_link": link("/console/calls", range_.query, needed_model="true"),
+        "calls_link": link("/console/calls", range_.query, needed_model="true", refused="false"),
         "failed_link": link("/console/calls", range_.query, failed="true", refused="false"),
+        "refused_link": link("/console/calls", range_.query, refused="true"),
     }  # fmt: skip
 
 
@@ -162,15 +166,14 @@ def answer(seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequ
     total = seen.total
     if stopped:
         return "bad", f"An operator has stopped {' and '.join(stopped)}."
-    if not total.calls:
+    if not total.calls + total.refused:
         return "none", f"No calls {range_.words}. Send one, or choose a longer time."
-    judged = total.calls - total.refused
-    if not judged:
-        return "none", f"No call {range_.words} was let through: {refusals(seen)}."
-    failed = total.failed / judged
+    if not total.calls:
+        return "warn", f"No call {range_.words} was let through: {refusals(seen)}."
+    failed = total.failed / total.calls
     ill = [strip for strip in strips if strip.kind == "bad"] or [strip for strip in strips if strip.kind == "warn"]
-    rest = f"{formats.share(1 - failed)} of {formats.number(judged, 'call')} {range_.words} were answered"
-    rest += f" ({refusals(seen)} besides)" if total.refused else ""
+    answered = f"{formats.share(1 - failed)} of {formats.number(total.calls, 'call')} {range_.words} were answered"
+    rest = answered + (f" ({refusals(seen)} besides)" if total.refused else "")
     if ill:
         named = " and ".join(
             f"{strip.name} {'has' if strip.word == ERRORS else 'is'} {strip.word}" + (f" ({strip.why})" if strip.why else "")
@@ -184,6 +187,15 @@ def answer(seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequ
         errors = [outcome for outcome, _ in seen.outcomes if outcome not in REFUSALS]
         most = f" The most frequent error is {errors[0]}." if errors else ""
         return "bad" if failed >= SICK else "warn", f"{rest}; {formats.count(total.failed)} failed.{most}"
+    return _well(seen, answered, rest)
+
+
+def _well(seen: Overview, answered: str, rest: str) -> tuple[str, str]:
+    """The sentence where all that was let through is well. ``answered``: the share of it; ``rest``: with the refusals besides."""
+    total = seen.total
+    turned_away = total.refused / (total.calls + total.refused)
+    if turned_away >= MANY and total.refused >= SOME:
+        return "warn", f"{formats.share(turned_away)} of all calls were refused: {refusals(seen)}. Of the others {answered}."
     p95 = formats.ms(total.request_latency[1]) if total.request_latency else formats.NONE
     each = formats.usd(total.cost / total.requests) if total.requests else formats.NONE
     return "good", f"All is well: {rest}. 95 % of requests took at most {p95}; one costs {each} on average."
@@ -206,7 +218,7 @@ def strips_of(seen: Overview, range_: Range, resting: Container[str]) -> list[St
         for at, (attempts, failed) in by_time.items():
             step = min(TICKS - 1, max(0, int((at - range_.since) / whole * TICKS)))
             steps[step] = steps[step][0] + attempts, steps[step][1] + failed
-        kind, word, why = ("bad", "resting", "") if name in resting else _state(seen.states.get(name))
+        kind, word, why = ("bad", "resting", RESTS) if name in resting else _state(seen.states.get(name))
         ticks = [(_health(*counts)[0], *counts) for counts in steps]
         sums = [sum(column) for column in zip(*by_time.values(), strict=True)]
         found.append(Strip(name, kind, word, ticks, sums[0], sums[1], why))
@@ -222,6 +234,8 @@ def _state(now: ProviderState | None) -> tuple[str, str, str]:
         takes, usual = now.slow
         return "warn", SLOW, f"{formats.ms(takes)} where {formats.ms(usual)} is usual"
     failed = f"{formats.share(now.failed / now.attempts)} of its attempts of the last minutes failed" if now.failed else ""
+    if kind in ("bad", "warn") and now.failed and (1 - now.failed / now.attempts) ** now.since < CHANCE:
+        return "warn", "answering again", f"{failed}, and none of the newest {now.since}"
     return kind, word, failed
 
 

@@ -19,6 +19,7 @@ QUESTION = "If it breaks at 3 a.m., which person is called, and how soon do they
 COMMAND = "octant oncall now"
 QUARTER = timedelta(days=90)
 DAILY = timedelta(days=2)
+PATIENCE = 900.0  # seconds that `octant oncall page --test` waits for an answer
 
 
 async def answer(sources: Sources) -> Answer:
@@ -83,6 +84,9 @@ async def tested(sources: Sources) -> Evidence:
     by = f" by {test.by}" if test.by else ""
     value = f"a test page was answered{by} after {took}" if test.answered else f"a test page had no answer within {took}"
     held: State = aged(test.at, sources.now) if test.answered else "failing"
+    if test.waits:
+        value = f"a test page has had no answer for {took}"
+        held = "gaps" if test.seconds < PATIENCE else "failing"
     if test.answered and test.by_a_machine:
         value = f"a test page reached {test.by}, a machine, which acknowledged it after {took}: no person's answer is known"
         held = rehearsed(test.at, sources.now, kept=True, whole=False)

@@ -7,6 +7,7 @@ from app.console.readiness.answers import Answer, Evidence, aged, missing
 from app.console.readiness.sources import Sources
 from app.releases.eval_gate import SuiteResult
 from app.releases.eval_history import OVERALL, simulated_in, thresholds
+from app.releases.eval_results import Proof
 
 QUESTION = "How do you know that a change does not make the answers worse?"
 COMMAND = "make eval"
@@ -23,7 +24,7 @@ async def answer(sources: Sources) -> Answer:
     found = [_of_suite(one, sources, release) for one in results]
     found += [Evidence(name="Gate", value=words, state="failing", command=COMMAND) for words in lacking]
     found += [missing("Eval runs", "no suite ran on this manifest", f"python -m evals release {proof.release}")] * (not results)
-    found += _delta(proof.results, proof.earlier, release)
+    found += _delta(proof, release)
     if simulated := simulated_in(results):
         found.append(
             Evidence(name="Real models", value=simulated, state="gaps", command=f"python -m evals release {proof.release}")
@@ -48,17 +49,22 @@ def _of_suite(one: SuiteResult, sources: Sources, link: str) -> Evidence:
     )
 
 
-def _delta(results: Sequence[SuiteResult], earlier: Sequence[SuiteResult], link: str) -> list[Evidence]:
-    """How each suite's share changed from the first release with results to the live one. ``earlier``: in that order."""
+def _delta(proof: Proof, link: str) -> list[Evidence]:
+    """How each suite's share changed from the first release with results to the live one."""
     found = []
-    for now in newest(results):
-        first = next((one for one in earlier if one.suite == now.suite), None)
+    for now in newest(proof.results):
+        release, first = next(((name, one) for name, one in proof.earlier if one.suite == now.suite), ("", None))
         if first is None or OVERALL not in first.scores or OVERALL not in now.scores:
             continue
+        name = f"Change of {now.suite}"
+        if release == proof.release:
+            value = f"{release} is the first release with results of it, so there is none to compare with"
+            found.append(Evidence(name=name, value=value, state="gaps", at=now.at, link=link))
+            continue
         before, after = (one.scores[OVERALL].passed / one.scores[OVERALL].total for one in (first, now))
-        began = f"the first release with results, {first.at:%Y-%m-%d}"
-        value = f"{formats.share(before)} with {began}, {formats.share(after)} now: {(after - before) * 100:+.1f} points"
-        found.append(Evidence(name=f"Change of {now.suite}", value=value, at=now.at, link=link))
+        began = f"{formats.share(before)} with release {release}, the first with results"
+        value = f"{began}, {formats.share(after)} with {proof.release}, which is live: {(after - before) * 100:+.1f} points"
+        found.append(Evidence(name=name, value=value, at=now.at, link=link))
     return found
 
 

@@ -22,10 +22,10 @@ async def answer(sources: Sources) -> Answer:
     """Read the last day's records, and compare dashboards, metrics, alerts and runbook."""
     seen = await overview(sources.engine, sources.now - DAY, sources.now, timedelta(hours=1))
     total = seen.total
-    found = [_records(total), *_figures(total), dashboards(sources.root), alerts(sources.root)]
+    found = [_records(total), *_figures(total), _refused(total), dashboards(sources.root), alerts(sources.root)]
     if total.calls and total.request_latency and total.request_cost_bands:
         words = (
-            f"{formats.number(total.requests, 'request')} of the last 24 h can be opened one by one: p95 is"
+            f"{formats.number(total.requests, 'request')} to models in the last 24 h can be opened one by one: p95 is"
             f" {formats.ms(total.request_latency[1])}, half cost at most {formats.usd(total.request_cost_bands[0])},"
             f" {formats.share(total.failed / total.calls)} of their {formats.number(total.calls, 'call')} failed."
         )
@@ -43,6 +43,16 @@ def _records(total: Bucket) -> Evidence:
         f" {formats.number(total.calls, 'call')} of models, {total.failed:,} of which failed",
         link="/console/calls?range=24h&needed_model=true", command=COMMAND,
     )  # fmt: skip
+
+
+def _refused(total: Bucket) -> Evidence:
+    """What is in no figure of latency and cost, and what has no record at all."""
+    value = (
+        f"{formats.number(total.refused, 'call')} refused by a cap, a rate limit or a stop, counted apart; what names no tenant"
+        " (a wrong key, a malformed body) is counted in octant_http_requests_total and has no record"
+    )
+    link, command = "/console/calls?range=24h&refused=true", "octant calls --since 24h --refused"
+    return Evidence(name="Refused requests", value=value, link=link, command=command)
 
 
 def _figures(total: Bucket) -> list[Evidence]:

@@ -1,6 +1,7 @@
 """Rollback: the newest rehearsal of the way back with its seconds, the log's signatures, and rollbacks that were real."""
 
 import asyncio
+from collections.abc import Sequence
 
 from app.console import formats
 from app.console.readiness.answers import Answer, Evidence, State, missing, of_rehearsal
@@ -8,6 +9,7 @@ from app.console.readiness.played import attempted, newest_kept, played
 from app.console.readiness.sources import Found, Sources
 from app.domain.errors import Misconfigured
 from app.releases.history import ROLLBACK as WENT_BACK
+from app.releases.history import Activation
 from app.releases.rehearsals import ROLLBACK, Rehearsal, verify
 
 QUESTION = "How many seconds does it take to undo a bad release, and when did you last try?"
@@ -43,8 +45,15 @@ async def answer(sources: Sources) -> Answer:
         found.append(
             Evidence(name="In production", value=value, at=last.at, link="/console/releases", command="octant release history")
         )
-    words = _words(counted, sources) + _taken_back(sources)
+    words = _words(counted, sources) + _really(real, sources) + _taken_back(sources)
     return Answer(axis="Rollback", question=QUESTION, words=words, evidence=found, command=COMMAND)
+
+
+def _really(rollbacks: Sequence[Activation], sources: Sources) -> str:
+    """The newest rollback here that was no rehearsal. ``rollbacks``: the newest first. Empty without any."""
+    if not rollbacks:
+        return ""
+    return f" {formats.span(sources.now - rollbacks[0].at)} ago an operator rolled back here, to {rollbacks[0].release}."
 
 
 def _taken_back(sources: Sources) -> str:

@@ -24,7 +24,17 @@ _PAGES = text(
 )
 _TESTED = text(
     """
-    SELECT at, event, detail FROM page_events WHERE event IN ('test_answered', 'test_unanswered') ORDER BY id DESC LIMIT 1
+    WITH ended AS (
+        SELECT page_id, at, event, detail FROM page_events WHERE event IN ('test_answered', 'test_unanswered')
+    ), others AS (
+        SELECT id, coalesce(acknowledged_at, triggered_at) AS at,
+               CASE WHEN acknowledged_at IS NULL THEN 'test_waits' ELSE 'test_answered' END AS event,
+               jsonb_build_object('by', coalesce(acknowledged_by, ''),
+                                  'seconds', extract(epoch FROM coalesce(acknowledged_at, now()) - triggered_at)) AS detail
+        FROM pages WHERE test AND (status <> 'resolved' OR acknowledged_at IS NOT NULL)
+          AND NOT EXISTS (SELECT FROM ended WHERE page_id = pages.id)
+    )
+    SELECT at, event, detail FROM ended UNION ALL SELECT at, event, detail FROM others ORDER BY at DESC LIMIT 1
     """
 )
 
@@ -87,12 +97,16 @@ async def figures(engine: AsyncEngine, since: datetime, until: datetime, zone: Z
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """One test of the pager. ``seconds``: until the answer, or until the wait ended without one. ``by``: who answered."""
+    """One test of the pager. ``seconds``: until the answer, or until the wait ended without one. ``by``: who answered.
+
+    ``waits``: it is open and has no answer yet; ``seconds``: since it was sent.
+    """
 
     at: datetime
     answered: bool
     seconds: float
     by: str = ""
+    waits: bool = False
 
     @property
     def by_a_machine(self) -> bool:
@@ -101,9 +115,10 @@ class Tested:
 
 
 async def newest_test(engine: AsyncEngine) -> Tested | None:
-    """The newest test that has ended, from `octant oncall page --test`; None where there was none."""
+    """The newest test from `octant oncall page --test`, also one that waits, or whose command ended early; None without any."""
     async with engine.connect() as connection:
         row = (await connection.execute(_TESTED)).one_or_none()
     if row is None:
         return None
-    return Tested(row.at, row.event == "test_answered", float(row.detail.get("seconds", 0)), str(row.detail.get("by", "")))
+    seconds, by = float(row.detail.get("seconds", 0)), str(row.detail.get("by", ""))
+    return Tested(row.at, row.event == "test_answered", seconds, by, waits=row.event == "test_waits")

@@ -1,5 +1,6 @@
 """The budget pages' sentences, sums and windows (C1, C4, C8)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -95,6 +96,16 @@ def test_a_day_begins_in_the_tenants_own_time_zone() -> None:
     assert began("2026-11-27", "Europe/Berlin") == datetime(2026, 11, 26, 23, tzinfo=UTC)
     assert began("2026-07", "Europe/Berlin") == datetime(2026, 6, 30, 22, tzinfo=UTC)
     assert began("2026-11-27", "UTC") == datetime(2026, 11, 27, tzinfo=UTC)
+
+
+def test_a_cap_that_is_too_small_for_a_call_is_not_well_although_it_is_empty() -> None:
+    tiny, once = replace(a_line("tiny", 0), refused=61), replace(a_line("once", 0), refused=1)
+    assert (tiny.state, once.state) == (("warn", "refused 61 in 1 h"), ("good", "within"))
+    kind, words = answer(money(a_line("calm", 10), tiny, once), [])
+    assert kind == "warn"
+    assert words.startswith("A cap refused 61 calls of tiny and 1 more in the last hour. 3 tenants are within their caps")
+    kind, words = answer(money(once), [])
+    assert (kind, words.partition(".")[0]) == ("good", "A cap refused 1 call of once in the last hour")
 
 
 def test_the_sentence_names_the_worst_first() -> None:

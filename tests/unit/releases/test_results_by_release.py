@@ -31,7 +31,7 @@ def test_earlier_results_are_in_the_order_of_releases_and_not_of_runs(tmp_path: 
     release(tmp_path, "a", "2026-11-26", run="2026-11-26T23:59:17Z")
     release(tmp_path, "c", "2026-11-01", run="2026-11-27T00:05:14Z")
     found = eval_results.earlier(Places(directory=tmp_path, prompts=tmp_path, indexes=tmp_path, providers=frozenset()))
-    assert [f"{one.at:%H:%M}" for one in found] == ["00:05", "23:59", "23:48"]
+    assert [(name, f"{one.at:%H:%M}") for name, one in found] == [("c", "00:05"), ("a", "23:59"), ("b", "23:48")]
 
 
 def test_a_release_without_results_is_named_and_one_without_prompts_needs_none(tmp_path: Path) -> None:
