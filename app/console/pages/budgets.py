@@ -197,7 +197,7 @@ async def _read(console: Console, range_: Range, now: datetime) -> Money:
     known = tenants.value or []
     scopes = {tenant.id: scopes_of(tenant, "", now, NO_OWN)[:2] for tenant in known}
     keys = [scope.key for pair in scopes.values() for scope in pair]
-    counters, everything, highest, alerts, spending, (holds, estimated, refused) = await asyncio.gather(
+    counters, everything, highest, alerts, spending, (holds, refused, estimated) = await asyncio.gather(
         read("tenants' counters", standing.counted(parts.valkey, keys)),
         read("global counters", standing.everything(parts.valkey, parts.policy.global_daily_cap, now)),
         read("own caps", exposure.highest_own_caps(parts.engine)),
