@@ -203,7 +203,8 @@ async def _tested(seconds: float) -> bool:
         await pages.take(alarm)
         one = await pages.open_page(alarm.key)
         assert one is not None  # noqa: S101 - it was taken a moment ago
-        print(f"{_short(one)}: paging. `octant oncall ack {_short(one)}` acknowledges it.", flush=True)
+        long = f"{seconds:g} s" if seconds < 120 else f"{seconds / 60:g} minutes"
+        print(f"{_short(one)}: paging, and waiting up to {long}. `octant oncall ack {_short(one)}` acknowledges it.", flush=True)
         said = False
         while (one := await pages.find(str(one.id))).status == "triggered" and time.monotonic() - begun < seconds:
             if not said and time.monotonic() - begun > SENT_WITHIN:

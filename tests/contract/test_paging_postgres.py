@@ -26,6 +26,7 @@ from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound
 from app.oncall.paging.alarms import WATCHDOG, Alarm
 from app.oncall.paging.answers import Answer
 from app.oncall.paging.deadman import KEY
+from app.oncall.paging.figures import newest_test
 from app.oncall.paging.maintenance import Maintenance
 from app.oncall.paging.pages import Page
 from app.oncall.paging.paging import Paging
@@ -123,6 +124,33 @@ async def test_a_page_is_triggered_acknowledged_and_resolved_at_every_receiver(m
             await room.parts.pages.acknowledge(page.id, by="late")
     assert seen.events == ["triggered", "paged", "acknowledged", "resolved"]
     assert set(seen.outcomes) == {("pagerduty", "sent"), ("incident_io", "sent"), ("webhook", "sent")}
+
+
+async def test_the_newest_test_of_the_pager_is_also_one_that_waits_or_whose_command_ended_early(
+    made: Made, clean: AsyncEngine
+) -> None:
+    async with made() as room:
+        assert await newest_test(clean) is None
+        ended, early = alarm(test=True), alarm(test=True)
+        await room.take(ended)
+        page = await the_page(room, ended.key)
+        await room.parts.pages.acknowledge(page.id, by="grace")
+        await room.parts.pages.note(page.id, "test_answered", seconds=2.5, by="grace")
+        await pass_time(clean, page.id, 60)
+        assert (found := await newest_test(clean))
+        assert (found.answered, found.by, found.seconds, found.waits) == (True, "grace", 2.5, False)
+        await room.take(early)
+        page = await the_page(room, early.key)
+        await room.take(alarm())  # no test
+        await pass_time(clean, page.id, -1)
+        assert (found := await newest_test(clean))
+        assert (found.answered, found.waits) == (False, True), "it is the newest, and has no answer"
+        await pass_time(clean, page.id, 11)
+        await room.parts.pages.acknowledge(page.id, by="ada")
+        await pass_time(clean, page.id, -11)
+        assert (found := await newest_test(clean))
+        assert (found.answered, found.by, found.waits) == (True, "ada", False)
+        assert 9 < found.seconds < 60
 
 
 async def test_one_group_is_one_page_however_often_and_from_wherever_it_is_reported(made: Made, pager: Pager) -> None:
