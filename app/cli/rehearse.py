@@ -31,7 +31,7 @@ Workers = Annotated[int, typer.Option(min=2, max=16, help="Workers of the servic
 def rehearse(context: typer.Context, log: Log = True, own: Own = False, workers: Workers = 4) -> None:
     """Roll back prompt, model, index, prices, code and all, and flip the kill switch; time each until the last worker follows.
 
-    On a service of its own. Exit code 1: a step took over 10 s, that of code over 30 s, or failed. 3: not judged, because the
+    On a service of its own. Exit code 1: a step took over 10 s, that of code over 60 s, or failed. 3: not judged, because the
     service was sick before it began.
     """
     if not context.invoked_subcommand:

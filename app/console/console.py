@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app import __version__
-from app.audit.query import input_of
+from app.audit.query import REFUSALS, input_of
 from app.console import formats
 from app.console.assets import asset
 from app.console.known import LastKnown
@@ -253,7 +253,7 @@ def templates() -> Environment:
         "words": _words, "path": _path, "input_of": input_of,
         "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}",
     }  # fmt: skip
-    made.globals |= {"asset": asset, "link": link}
+    made.globals |= {"asset": asset, "link": link, "refusals_of": REFUSALS}
     return made
 
 

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 
 from app.audit.call_filter import CallFilter
 from app.audit.marks import marks_of
-from app.audit.query import calls_of_trace, find_calls, get_call, input_of, texts_of
+from app.audit.query import REFUSALS, calls_of_trace, find_calls, get_call, input_of, texts_of
 from app.audit.waterfall import Account, Span, account_of, spans_of
 from app.console import formats
 from app.console.console import ROUTES, VIEWING, Console
@@ -223,9 +223,9 @@ def of_call(row: Row) -> Account:
 def _kind(calls: Sequence[Row]) -> str:
     if not calls:
         return "none"
-    if any(row["outcome"] != "ok" for row in calls):
+    if any(row["outcome"] != "ok" and row["outcome"] not in REFUSALS for row in calls):
         return "bad"
-    return "warn" if any(row["fallbacks"] or row["degraded"] for row in calls) else "good"
+    return "warn" if any(row["outcome"] != "ok" or row["fallbacks"] or row["degraded"] for row in calls) else "good"
 
 
 def _words(known: Known[list[Row]]) -> str:

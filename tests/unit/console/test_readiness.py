@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as ValkeyAway
 from sqlalchemy.exc import OperationalError
 
 from app.budget import exposure
-from app.console.readiness import duty, observability, recovery, review, rollback, runbook, security, spending
+from app.console.readiness import duty, evals, observability, recovery, review, rollback, runbook, security, spending
 from app.console.readiness import sources as readiness_sources
 from app.console.readiness.answers import ELSEWHERE, OLD, Answer, Evidence, State
 from app.console.readiness.document import document, print_pdf
@@ -25,6 +25,9 @@ from app.domain.errors import Misconfigured
 from app.oncall.gamedays import Playing
 from app.oncall.paging.figures import Figures
 from app.oncall.runbook.pages import page_of, read
+from app.releases.eval_gate import SuiteResult
+from app.releases.eval_history import OVERALL
+from app.releases.eval_results import Proof
 from app.releases.rehearsals import ATTACKED, FILE, INJECTION, OUTAGE, ROLLBACK, Rehearsal, Step, append
 from app.security.keys.administration import KeyInfo
 
@@ -226,6 +229,28 @@ async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_prom
     assert found.words.startswith("400 ms until the last worker"), found.words
     named = [one.state for one in found.evidence if one.name == "Last attempt"]
     assert named == (["gaps"] if later else []), "what came before the result is over"
+    back = SimpleNamespace(kind="rollback", at=NOW - timedelta(minutes=3), release="2026-11-27", reason="worse answers")
+    really = SimpleNamespace(history=lambda _: asyncio.sleep(0, [back]))
+    found = await rollback.answer(replace(here, releases=cast(Any, really)))
+    assert found.words.endswith(" 3 min ago an operator rolled back here, to 2026-11-27."), found.words
+
+
+@pytest.mark.parametrize(
+    ("live", "state", "words"),
+    [
+        ("b", "proved", "50 % with release a, the first with results, 75 % with b, which is live: +25.0 points"),
+        ("a", "gaps", "a is the first release with results of it, so there is none to compare with"),
+    ],
+)
+def test_a_change_is_between_releases_that_are_named_and_never_of_one_with_itself(live: str, state: State, words: str) -> None:
+    def result(passed: int) -> SuiteResult:
+        score = SimpleNamespace(passed=passed, total=4, least=0.5)
+        return cast(Any, SimpleNamespace(suite="support", at=NOW, scores={OVERALL: score}))
+
+    both = [("a", result(2)), ("b", result(3))]
+    proof = Proof(live, [dict(both)[live]], (), both)
+    [found] = evals._delta(proof, "/console/releases/x")
+    assert (found.state, found.value) == (state, words)
 
 
 async def test_an_outage_of_the_runbook_elsewhere_is_shown_and_leaves_the_question_open(
