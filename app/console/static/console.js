@@ -87,7 +87,7 @@ const plots = new Map();
 function draw(element) {
   if (!window.uPlot) return;
   const spec = JSON.parse(element.dataset.chart);
-  const line = token("--line"), soft = token("--soft");
+  const line = token("--line"), soft = token("--soft"), ground = getComputedStyle(element.closest(".chart")).backgroundColor;
   const colours = ["--s1", "--s2", "--s3", "--s4", "--s5"].map(token);
   const hour = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: zone }), day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: zone });
   const axis = { stroke: soft, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "11px Inter, sans-serif" };
@@ -112,19 +112,25 @@ function draw(element) {
   const names = (spec.marks || []).filter((mark) => mark.x >= x[0] && mark.x <= x.at(-1)).slice(0, 40);
   const rows = Math.min(3, names.length);
   const marks = { hooks: { draw: [(u) => {
-    const ends = []; // of each row of labels: one that would cover another goes a row lower
+    const ends = [], labels = []; // of each row of labels: one that would cover another goes a row lower
     const high = 13 * devicePixelRatio, top = u.bbox.top - rows * high, right = u.ctx.canvas.width;
     for (const mark of names) {
       const at = Math.round(u.valToPos(mark.x, "x", true));
       if (at < u.bbox.left || at > u.bbox.left + u.bbox.width) continue;
-      u.ctx.save(); u.ctx.fillStyle = soft; u.ctx.textAlign = "left"; u.ctx.textBaseline = "middle"; u.ctx.font = `${11 * devicePixelRatio}px Inter, sans-serif`;
+      u.ctx.save(); u.ctx.font = `${11 * devicePixelRatio}px Inter, sans-serif`;
       const wide = u.ctx.measureText(mark.label).width, begin = at + 4 * devicePixelRatio + wide > right ? at - wide - 4 * devicePixelRatio : at + 4 * devicePixelRatio;
       let row = ends.findIndex((end) => end < begin);
       if (row < 0) row = ends.length;
-      if (row < rows) { ends[row] = begin + wide + 8; u.ctx.fillText(mark.label, begin, top + (row + 0.5) * high); }
+      if (row < rows) { ends[row] = begin + wide + 8; labels.push([mark.label, begin, wide, top + row * high]); }
       u.ctx.strokeStyle = soft; u.ctx.setLineDash([3, 3]); u.ctx.beginPath(); u.ctx.moveTo(at, row < rows ? top + row * high : u.bbox.top); u.ctx.lineTo(at, u.bbox.top + u.bbox.height); u.ctx.stroke();
       u.ctx.restore();
     }
+    u.ctx.save(); u.ctx.textAlign = "left"; u.ctx.textBaseline = "middle"; u.ctx.font = `${11 * devicePixelRatio}px Inter, sans-serif`;
+    for (const [words, begin, wide, y] of labels) { // over the lines: near the right edge a label stands left of its own
+      u.ctx.fillStyle = ground; u.ctx.fillRect(begin - 2, y, wide + 4, high);
+      u.ctx.fillStyle = soft; u.ctx.fillText(words, begin, y + high / 2);
+    }
+    u.ctx.restore();
   }] } };
   plots.get(element)?.destroy();
   element.replaceChildren();
