@@ -28,6 +28,7 @@ MANY, SOME = 0.2, 5  # refused calls that are worth a warning: their share of al
 FAILING = 0.01  # share of calls that were not answered normally
 TICKS = 60
 ERRORS, SLOW = "errors", "slow"
+AGAIN = "answering again"
 RESTS = "its attempts failed, so its circuit is open"
 
 
@@ -58,7 +59,9 @@ class Strip:
     @property
     def symptom(self) -> str:
         """See the class."""
-        return f"{self.name} is {'slow' if self.word == SLOW else 'failing'}" if self.kind in ("bad", "warn") else ""
+        if self.kind not in ("bad", "warn") or self.word == AGAIN:
+            return ""
+        return f"{self.name} is {'slow' if self.word == SLOW else 'failing'}"
 
 
 def router(console: Console) -> APIRouter:
@@ -235,7 +238,7 @@ def _state(now: ProviderState | None) -> tuple[str, str, str]:
         return "warn", SLOW, f"{formats.ms(takes)} where {formats.ms(usual)} is usual"
     failed = f"{formats.share(now.failed / now.attempts)} of its attempts of the last minutes failed" if now.failed else ""
     if kind in ("bad", "warn") and now.failed and (1 - now.failed / now.attempts) ** now.since < CHANCE:
-        return "warn", "answering again", f"{failed}, and none of the newest {now.since}"
+        return "warn", AGAIN, f"{failed}, and none of the newest {now.since}"
     return kind, word, failed
 
 
