@@ -50,7 +50,7 @@ _SERIES = text(f"""
         FROM seen LEFT JOIN tried ON tried.call_id = seen.id GROUP BY GROUPING SETS ((step), ())
     ), asked AS (
         SELECT min(step) AS step, sum(cost)::bigint AS cost, 1000 * extract(epoch FROM max(ended) - min(arrived)) AS took
-        FROM seen GROUP BY {_REQUEST} HAVING bool_or(let_through)
+        FROM seen GROUP BY {_REQUEST} HAVING bool_or(let_through OR cost > 0)
     ), by_request AS (
         SELECT step, count(*) AS requests, sum(cost)::bigint AS request_cost,
                percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY took::double precision) AS request_latency,
