@@ -27,6 +27,7 @@ OUTAGE = "outage"  # of a provider: `make outage`
 ROLLBACK = "rollback"  # of every kind of pin and the kill switch: `octant rehearse`
 INJECTION = "injection"  # the injection gate: `make injection ARGS=--log`
 ATTACKED = "injection drill"  # a few attacks of one text: `octant drill injection --log`
+REASON, END_REASON = "rehearsal", "the end of a rehearsal"  # of what a rehearsal does to a service that exists
 Verdict = Literal["kept", "not kept", "not judged"]
 JUDGED: Sequence[Verdict] = ("kept", "not kept")
 _MAC, _KEY, _BEFORE = "mac", "key", "before"

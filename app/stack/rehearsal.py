@@ -25,7 +25,7 @@ from app.domain.errors import InvalidRequest, Misconfigured, OctantError
 from app.domain.money import from_dollars
 from app.oncall.switch import KillSwitch
 from app.releases import code
-from app.releases.rehearsals import ROLLBACK, Rehearsal, Step, Verdict
+from app.releases.rehearsals import END_REASON, REASON, ROLLBACK, Rehearsal, Step, Verdict
 from app.releases.releases import Releases
 from app.security.keys.administration import KeyAdministration
 from app.security.keys.token import key_id_of
@@ -43,7 +43,6 @@ START_SECONDS = 300.0  # starting is not rehearsed, so it may take long
 WORKERS = 4
 CALLERS = 2
 QUIET = "10 minutes"
-REASON = "rehearsal"
 _FOREIGN = text(f"SELECT count(*) FROM calls WHERE at > now() - interval '{QUIET}' AND tenant <> :tenant")  # noqa: S608 - ours
 
 
@@ -349,7 +348,7 @@ async def _restore(stage: Stage) -> None:
     """Put the release live again that was live before."""
     live = await stage.releases.live()
     if live and live.id != stage.live:
-        await stage.releases.rollback(by=REASON, reason="the end of a rehearsal", to=stage.live)
+        await stage.releases.rollback(by=REASON, reason=END_REASON, to=stage.live)
 
 
 @asynccontextmanager

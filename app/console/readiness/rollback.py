@@ -10,7 +10,7 @@ from app.console.readiness.sources import Found, Sources
 from app.domain.errors import Misconfigured
 from app.releases.history import ROLLBACK as WENT_BACK
 from app.releases.history import Activation
-from app.releases.rehearsals import ROLLBACK, Rehearsal, verify
+from app.releases.rehearsals import END_REASON, REASON, ROLLBACK, Rehearsal, verify
 
 QUESTION = "How many seconds does it take to undo a bad release, and when did you last try?"
 COMMAND, BAD_RELEASE = "octant rehearse", "bad-release"
@@ -38,7 +38,8 @@ async def answer(sources: Sources) -> Answer:
     found.append(
         Evidence(name="Signatures", value="; ".join(signed.problems) or value, state=held, command="octant rehearse verify")
     )
-    real = [one for one in await sources.releases.history(200) if one.kind == WENT_BACK]
+    past = await sources.releases.history(200)
+    real = [one for one in past if one.kind == WENT_BACK and one.reason not in (REASON, END_REASON)]
     if real:
         last = real[0]
         value = f"{formats.number(len(real), 'rollback')}, the last to {last.release}: {last.reason}"

@@ -230,7 +230,8 @@ async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_prom
     named = [one.state for one in found.evidence if one.name == "Last attempt"]
     assert named == (["gaps"] if later else []), "what came before the result is over"
     back = SimpleNamespace(kind="rollback", at=NOW - timedelta(minutes=3), release="2026-11-27", reason="worse answers")
-    really = SimpleNamespace(history=lambda _: asyncio.sleep(0, [back]))
+    rehearsed = SimpleNamespace(kind="rollback", at=NOW, release="2026-11-26", reason="rehearsal")
+    really = SimpleNamespace(history=lambda _: asyncio.sleep(0, [rehearsed, back]))
     found = await rollback.answer(replace(here, releases=cast(Any, really)))
     assert found.words.endswith(" 3 min ago an operator rolled back here, to 2026-11-27."), found.words
 
