@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit import provider_state
 from app.audit.provider_state import ProviderState
-from app.audit.query import REFUSALS, bounded
+from app.audit.query import bounded
 from app.domain.provider_errors import FAULTS
-from app.domain.records import CANCELLED, NO_MODEL
+from app.domain.records import CANCELLED, NO_MODEL, REFUSALS
 
 # One reading of calls for both: figures of calls, and of the requests that made them. A request is known by its trace and its id,
 # because callers choose either; its time goes from its arrival to the end of its last call, so tools between calls count, too.

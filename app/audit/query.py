@@ -44,8 +44,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.audit import partitions
 from app.audit.call_filter import CallFilter, Sort
 from app.audit.tables import FACETS, MAGNITUDES, SEARCH_VECTOR, STEPS, attempts, calls, magnitude
-from app.domain.errors import BudgetExceeded, InvalidRequest, RateLimited, Stopped
-from app.domain.records import NO_MODEL
+from app.domain.errors import InvalidRequest
+from app.domain.records import NO_MODEL, REFUSALS
 
 LONGEST = 5.0
 SIDES = ("request", "response")
@@ -136,8 +136,6 @@ class _DaySearch:
 
 INPUTS = ("input_tokens", "cached_input_tokens", "cache_write_tokens")
 _INPUT = calls.c.input_tokens.cast(BigInteger) + calls.c.cached_input_tokens + calls.c.cache_write_tokens  # as `input_of`
-# Outcomes of calls that a limit or an operator refused on purpose, and by which.
-REFUSALS = {BudgetExceeded.code: "by a cap", RateLimited.code: "by a rate limit", Stopped.code: "by an operator's stop"}
 _REFUSED = or_(*(calls.c.outcome == name for name in sorted(REFUSALS)))
 _NEEDED_MODEL = and_(*(calls.c.outcome != name for name in sorted(NO_MODEL)))
 

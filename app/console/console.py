@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app import __version__
-from app.audit.query import REFUSALS, input_of
+from app.audit.query import input_of
 from app.console import formats
 from app.console.assets import asset
 from app.console.known import LastKnown
@@ -34,6 +34,7 @@ from app.console.parts import ConsoleParts
 from app.console.ranges import PRESETS
 from app.console.sessions import Session, Sessions
 from app.domain.errors import DependencyUnavailable, Forbidden, InvalidRequest, OctantError
+from app.domain.records import REFUSALS
 from app.edge.errors import TABLE
 from app.edge.identity import IDENTIFIED
 from app.edge.limits import body_of

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.domain.calls import Attempt, Identity, Usage
+from app.domain.errors import BudgetExceeded, RateLimited, Stopped
 from app.domain.money import MicroUSD
 from app.domain.quick import quick
 
@@ -15,6 +16,9 @@ REPLAYED = "replayed"  # outcome of a request that got the stored answer of its 
 TOKENS_COUNTED = "tokens_counted"  # outcome of a request that only counts its tokens
 CANCELLED = "cancelled"  # outcome of a call whose caller left, and of an attempt that ended before it had a result of its own
 NO_MODEL = frozenset({NO_EVIDENCE, REPLAYED, TOKENS_COUNTED})  # neither a success nor a failure: they count in no rate
+# Outcomes of calls that a limit or an operator refused on purpose, and by which: they reach no model and take no time, so they
+# count in no latency, cost or share.
+REFUSALS = {BudgetExceeded.code: "by a cap", RateLimited.code: "by a rate limit", Stopped.code: "by an operator's stop"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

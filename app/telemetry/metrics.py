@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 
 from app.domain.calls import Attempt
 from app.domain.money import MICROS_PER_DOLLAR
+from app.domain.records import REFUSALS
 from app.telemetry.catalogue import CATALOGUE, OTHER, Declared, Label
 
 _PROCESS = [os.getpid()]
@@ -259,8 +260,10 @@ class Metrics:
             raise Undeclared(f"no metric {name!r} in app/telemetry/catalogue.py") from None
 
     def call(self, feature: str, outcome: str, seconds: float, overhead: float, fallbacks: int) -> None:
-        """Count one finished call. Times in seconds."""
+        """Count one finished call. Times in seconds; what was refused on purpose reached no model, and has none."""
         self.calls.inc(feature=feature, outcome=outcome)
+        if outcome in REFUSALS:
+            return
         self.call_seconds.observe(seconds, feature=feature)
         self.overhead_seconds.observe(overhead, feature=feature)
         if fallbacks:

@@ -12,13 +12,13 @@ from starlette.responses import Response
 
 from app.audit.overview import EDGES, Bucket, Overview, overview
 from app.audit.provider_state import ProviderState
-from app.audit.query import REFUSALS
 from app.budget.standing import Everything, everything
 from app.console import charts, formats, live
 from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.navigation import OVERVIEW
 from app.console.ranges import Range, range_of
 from app.domain.money import MICROS_PER_DOLLAR
+from app.domain.records import REFUSALS
 from app.gateway.recovery import shared_circuits
 from app.gateway.recovery.shared_circuits import Shared
 

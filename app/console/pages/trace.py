@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 
 from app.audit.call_filter import CallFilter
 from app.audit.marks import marks_of
-from app.audit.query import REFUSALS, calls_of_trace, find_calls, get_call, input_of, texts_of
+from app.audit.query import calls_of_trace, find_calls, get_call, input_of, texts_of
 from app.audit.waterfall import Account, Span, account_of, spans_of
 from app.console import formats
 from app.console.console import ROUTES, VIEWING, Console
@@ -21,6 +21,7 @@ from app.console.known import Known
 from app.console.navigation import CALLS
 from app.console.said import Said, said_of
 from app.domain.errors import NotFound
+from app.domain.records import REFUSALS
 
 MOST_CALLS = 1000
 MOST_SHOWN = 20  # calls whose details stand on the page; of more than these, the chosen one's

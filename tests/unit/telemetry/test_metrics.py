@@ -17,6 +17,7 @@ from prometheus_client.utils import floatToGoString
 from app.domain.calls import Attempt, Usage
 from app.domain.errors import OctantError, ProviderError
 from app.domain.money import MicroUSD
+from app.domain.records import REFUSALS
 from app.telemetry.catalogue import CATALOGUE
 from app.telemetry.metrics import Metrics, Undeclared, _observe
 
@@ -84,6 +85,17 @@ def test_names_are_unique_follow_the_convention_and_no_label_is_unbounded() -> N
         assert re.fullmatch(r"(octant|llm)_[a-z_]+", declared.name)
         assert declared.name.endswith("_total") == (declared.kind == "counter")
         assert not set(declared.labels) & {"tenant", "user", "request_id", "call_id", "trace_id", "key"}
+
+
+@pytest.mark.parametrize("outcome", sorted(REFUSALS))
+def test_a_call_that_was_refused_on_purpose_is_counted_and_takes_no_time(metrics: Metrics, outcome: str) -> None:
+    """A storm of quick refusals must not make the latency of the others look better."""
+    metrics.call("chat", "ok", 2.0, 0.004, 0)
+    for _ in range(100):
+        metrics.call("chat", outcome, 0.002, 0.002, 0)
+    assert value_of(metrics, "octant_calls_total", feature="chat", outcome=outcome) == 100
+    assert value_of(metrics, "octant_call_seconds_count", feature="chat") == 1
+    assert value_of(metrics, "octant_overhead_seconds_count", feature="chat") == 1
 
 
 def test_a_call_and_its_attempts_are_counted_in_calls_seconds_tokens_and_dollars(metrics: Metrics) -> None:
