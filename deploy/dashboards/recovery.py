@@ -2,11 +2,15 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from app.domain.records import REFUSALS
 from deploy.dashboards.overview import BREAKER, QUANTILES
 from deploy.dashboards.panels import NEVER, Description, Levels, Panel, board, figure, lines, states
 from deploy.dashboards.queries import newest, quantile, rate, share, total
 
 TARGET = ("provider", "model")
+
+
+LET_THROUGH = '!~"' + "|".join(sorted(REFUSALS)) + '"'  # what was refused on purpose reached no model
 
 
 def build() -> Dashboard:
@@ -76,7 +80,7 @@ def _done() -> list[Panel]:
                 "provider-outage.md",
             ),
             "none",
-            f"{rate('attempts')} / ({rate('calls')} > 0)",
+            f"{rate('attempts')} / ({rate('calls', outcome=LET_THROUGH)} > 0)",
             Levels(doubtful=1.2, bad=2),
         ),
         figure(
@@ -87,7 +91,7 @@ def _done() -> list[Panel]:
                 "provider-outage.md",
             ),
             "percentunit",
-            share(rate("calls_fallen_back"), rate("calls")),
+            share(rate("calls_fallen_back"), rate("calls", outcome=LET_THROUGH)),
             Levels(doubtful=0.05, bad=0.25),
         ),
         figure(
@@ -109,7 +113,7 @@ def _done() -> list[Panel]:
                 "README.md#the-first-five-minutes",
             ),
             "percentunit",
-            share(rate("calls_degraded"), rate("calls")),
+            share(rate("calls_degraded"), rate("calls", outcome=LET_THROUGH)),
             Levels(doubtful=0.05, bad=0.25),
         ),
         figure(
