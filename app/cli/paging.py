@@ -205,13 +205,12 @@ async def _tested(seconds: float) -> bool:
         assert one is not None  # noqa: S101 - it was taken a moment ago
         long = f"{seconds:g} s" if seconds < 120 else f"{seconds / 60:g} minutes"
         print(f"{_short(one)}: paging, and waiting up to {long}. `octant oncall ack {_short(one)}` acknowledges it.", flush=True)
-        said = False
-        while (one := await pages.find(str(one.id))).status == "triggered" and time.monotonic() - begun < seconds:
-            if not said and time.monotonic() - begun > SENT_WITHIN:
-                said = True
-                if "sent" not in {event.event for event in await pages.events(one.id)}:
-                    print("It did not go out yet: does a service run with these settings? `octant oncall page show` has more.")
-            await asyncio.sleep(LOOK_EVERY)
+        try:
+            one = await _answered(pages, one, until=begun + seconds)
+        except asyncio.CancelledError:  # Ctrl-C: nobody is called any more
+            await pages.note(one.id, "test_unanswered", seconds=round(time.monotonic() - begun, 1), level=one.level)
+            await pages.resolve(one.id, by=who)
+            raise
         answered = one.status != "triggered"
         took = ((one.acknowledged_at or datetime.now(UTC)) - one.triggered_at).total_seconds()
         by = one.acknowledged_by or who
@@ -222,6 +221,18 @@ async def _tested(seconds: float) -> bool:
     time_taken = f"{took:.1f} s" if took < 60 else f"{took / 60:.1f} minutes"
     print(f"{_short(one)}: answered by {by} after {time_taken}." if answered else f"No answer in {time_taken}.")
     return answered
+
+
+async def _answered(pages: "Pages", one: "Page", *, until: float) -> "Page":
+    """The test page as soon as a person has it, or at the time (`time.monotonic`) at which the wait ends."""
+    begun, said = time.monotonic(), False
+    while (one := await pages.find(str(one.id))).status == "triggered" and time.monotonic() < until:
+        if not said and time.monotonic() - begun > SENT_WITHIN:
+            said = True
+            if "sent" not in {event.event for event in await pages.events(one.id)}:
+                print("It did not go out yet: does a service run with these settings? `octant oncall page show` has more.")
+        await asyncio.sleep(LOOK_EVERY)
+    return one
 
 
 @asynccontextmanager

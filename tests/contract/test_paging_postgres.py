@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -22,6 +23,7 @@ from sqlalchemy import func, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from app.cli import paging as paging_command
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound
 from app.oncall.paging.alarms import WATCHDOG, Alarm
 from app.oncall.paging.answers import Answer
@@ -151,6 +153,29 @@ async def test_the_newest_test_of_the_pager_is_also_one_that_waits_or_whose_comm
         assert (found := await newest_test(clean))
         assert (found.answered, found.by, found.waits) == (True, "ada", False)
         assert 9 < found.seconds < 60
+
+
+async def test_a_test_of_the_pager_that_is_interrupted_calls_no_further_person(
+    made: Made, clean: AsyncEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with made() as room:
+
+        @asynccontextmanager
+        async def here() -> AsyncIterator[tuple[Any, Any]]:
+            yield room.parts.pages, SimpleNamespace(paging=SimpleNamespace(receivers=("webhook",)))
+
+        monkeypatch.setattr(paging_command, "_pages", here)
+        command = asyncio.create_task(paging_command._tested(600))
+        async with asyncio.timeout(PATIENCE):
+            while "waiting up to 10 minutes" not in capsys.readouterr().out:  # noqa: ASYNC110 - it prints, and sets no event
+                await asyncio.sleep(0.05)
+        command.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await command
+        assert await room.parts.pages.newest() == [], "it is resolved"
+        found = await newest_test(clean)
+        assert found
+        assert (found.answered, found.waits) == (False, False)
 
 
 async def test_one_group_is_one_page_however_often_and_from_wherever_it_is_reported(made: Made, pager: Pager) -> None:
