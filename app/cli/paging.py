@@ -207,7 +207,7 @@ async def _tested(seconds: float) -> bool:
         print(f"{_short(one)}: paging, and waiting up to {long}. `octant oncall ack {_short(one)}` acknowledges it.", flush=True)
         try:
             one = await _answered(pages, one, until=begun + seconds)
-        except asyncio.CancelledError:  # Ctrl-C: nobody is called any more
+        except asyncio.CancelledError:  # Ctrl-C: no further person is called
             await pages.note(one.id, "test_unanswered", seconds=round(time.monotonic() - begun, 1), level=one.level)
             await pages.resolve(one.id, by=who)
             raise

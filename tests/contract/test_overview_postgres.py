@@ -179,7 +179,7 @@ async def test_a_providers_state_is_that_of_the_last_minutes(engine: AsyncEngine
     assert (strip.word, strip.failed, strip.symptom) == ("answering", 4, "")
 
 
-async def test_a_provider_that_answers_again_is_told_from_one_with_some_errors(engine: AsyncEngine) -> None:
+async def test_a_provider_that_answers_again_is_not_one_with_some_errors(engine: AsyncEngine) -> None:
     """After an outage a few answers in a row show it; at one error in ten, as many are chance."""
     plain = a_record(tenant="overview", fallbacks=0, degraded=(), attempts=())
     bad, good = (attempt(1, "anthropic", outcome) for outcome in ("provider_failed", "ok"))
@@ -221,7 +221,7 @@ async def test_a_refusal_on_purpose_is_no_failure(engine: AsyncEngine) -> None:
     assert len(await find_calls(engine, replace(wanted, refused=True))) == 4
 
 
-async def test_a_storm_of_refusals_is_told_and_makes_no_figure_look_better(engine: AsyncEngine) -> None:
+async def test_a_storm_of_refusals_is_named_and_makes_no_figure_look_better(engine: AsyncEngine) -> None:
     began = BEGAN + timedelta(hours=12)
     plain = a_record(at=began, tenant="overview", fallbacks=0, degraded=(), cost=MicroUSD(500), latency_ms=400.0, ttft_ms=90.0)
     good = replace(plain, id="storm-ok", attempts=(attempt(1, "anthropic", "ok"),))

@@ -44,8 +44,8 @@ async def answer(sources: Sources) -> Answer:
     ]  # fmt: skip
     words = (
         f"{formats.usd(most.user)}: the {most.why_user} of {tenant.id}. In a night, which has a part of two days, at most"
-        f" {formats.usd(most.user_night)}; in a month at most {formats.usd(most.user_month)}; whoever holds its key and"
-        f" names many users, {formats.usd(most.tenant)} a day. {exposure.ENFORCED_BY[0]} holds the worst case of a call before"
+        f" {formats.usd(most.user_night)}; in a month at most {formats.usd(most.user_month)}; the holder of its key, who"
+        f" can name many users, {formats.usd(most.tenant)} a day. {exposure.ENFORCED_BY[0]} holds the worst case of a call before"
         " it begins."
     )
     return Answer(axis="Cost", question=QUESTION, words=words, evidence=found, command=COMMAND)

@@ -246,7 +246,7 @@ async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_prom
 def test_a_change_is_between_releases_that_are_named_and_never_of_one_with_itself(live: str, state: State, words: str) -> None:
     def result(passed: int) -> SuiteResult:
         score = SimpleNamespace(passed=passed, total=4, least=0.5)
-        return cast(Any, SimpleNamespace(suite="support", at=NOW, scores={OVERALL: score}))
+        return cast(SuiteResult, SimpleNamespace(suite="support", at=NOW, scores={OVERALL: score}))
 
     both = [("a", result(2)), ("b", result(3))]
     proof = Proof(live, [dict(both)[live]], (), both)
