@@ -105,9 +105,7 @@ EDGE: tuple[Declared, ...] = (
 
 GATEWAY: tuple[Declared, ...] = (
     Declared("calls", "octant_calls_total", "counter", "count", "Calls through the gateway.", (FEATURE, CALL_OUTCOME)),
-    Declared(
-        "call_seconds", "octant_call_seconds", "histogram", "seconds", "Whole duration of a call not refused.", (FEATURE,)
-    ),
+    Declared("call_seconds", "octant_call_seconds", "histogram", "seconds", "Duration of a call not refused.", (FEATURE,)),
     Declared(
         "overhead_seconds", "octant_overhead_seconds", "histogram", "seconds", "Our own share of it.", (FEATURE,), SHORT_SECONDS
     ),
