@@ -14,10 +14,11 @@ from collections.abc import Sequence
 
 from app.domain.errors import Misconfigured
 from app.oncall.runbook.pages import FOLDER
+from app.stack.baseline import Verdict
 from app.stack.gameday.scenario import names
 
 PLAY = (sys.executable, "-m", "app.cli", "drill", "gameday")
-NOT_JUDGED = 3
+NOT_JUDGED = Verdict.NOT_JUDGED.exit_code
 
 
 def main() -> None:

@@ -39,10 +39,10 @@ class CallFilter:
 
     It reads as in a web search: all words must occur, ``"quoted words"`` together, ``-word`` not at all; case does not matter.
     ``ranges``: by field of `RANGES`, least and most, both included; money in micro-dollars. ``failed``: the outcome is
-    neither ``ok`` nor one of `NO_MODEL`; False: it is ``ok``. ``refused``: a part of the
-    failed ones, on purpose. ``needed_model``: the outcome is none of `NO_MODEL`.
-    ``after``: a cursor (`cursor_of`), from which on to go on in the same order. People do not search by fields
-    without a description: `bounds_of` makes ``ranges``, and each caller limits its pages itself.
+    neither ``ok`` nor one of `NO_MODEL`; False: it is ``ok``. ``refused``: a part of the failed ones, on purpose
+    (`REFUSALS`). ``needed_model``: the outcome is none of `NO_MODEL`. ``after``: a cursor (`cursor_of`), from which on to go on
+    in the same order. People do not search by fields without a description: `bounds_of` makes ``ranges``, and each caller limits
+    its pages itself.
     """
 
     id: str | None = None

@@ -21,6 +21,7 @@ from app.domain.errors import Misconfigured
 from app.features.installed import installed
 from app.settings import Settings
 from app.stack import interrupts
+from app.stack.baseline import Verdict
 from app.stack.processes import Watched, child
 from app.stack.receiver import DemoReceiver
 
@@ -29,7 +30,7 @@ NICE = 10
 STOP_SECONDS = 40.0  # a part stops a whole service
 PAGE, INJECTION, GAMEDAY, WAY_BACK = "page", "injection", "gameday", "rollback"
 SCENARIO = "provider-outage"
-NOT_JUDGED = 3  # the exit code of each command
+NOT_JUDGED = Verdict.NOT_JUDGED.exit_code
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,6 @@ LIMIT_SECONDS = 10.0  # of a step: the five seconds until the last worker follow
 CODE_SECONDS = 60.0  # of the step of code: its workers start anew, and the earlier ones have their calls' time to end
 LONGEST_SECONDS = 60.0
 START_SECONDS = 300.0  # starting is not rehearsed, so it may take long
-WORKERS = 4
 CALLERS = 2
 QUIET = "10 minutes"
 _FOREIGN = text(f"SELECT count(*) FROM calls WHERE at > now() - interval '{QUIET}' AND tenant <> :tenant")  # noqa: S608 - ours
@@ -81,7 +80,7 @@ class Stage:
 
 
 @contextmanager
-def owned(folder: Path, *, workers: int = WORKERS) -> Generator[Settings, None, None]:
+def owned(folder: Path, *, workers: int) -> Generator[Settings, None, None]:
     """Run a whole service with its ``workers`` in a folder of its own, until the end of the block. Yields its settings."""
     before = dict(os.environ)
     clean = {k: v for k, v in before.items() if not k.startswith(("OCTANT_", "OPENAI_", "ANTHROPIC_"))}

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.audit.figures import DAY, estimated_since, holds_by_tenant, refused_by_cap
+from app.audit.figures import DAY, HOUR, estimated_since, holds_by_tenant, refused_by_cap
 from app.budget import exposure, standing
 from app.budget.scopes import Scope, scopes_of
 from app.budget.standing import Counted, Everything, Spending
@@ -28,7 +28,7 @@ TOP = 10
 DRAWN = 4  # series of the chart, beside all the others
 EVERY = 5.0
 NEAR, FULL = 0.8, 0.95  # shares of a cap: the alerts' second and third
-HOUR, SOME = timedelta(hours=1), 5  # calls that a cap refused lately, and how many are worth a warning
+SOME = 5  # calls that a cap refused in the last hour, from which on they are worth a warning
 NO_OWN = (None, None)
 SORTS = {"share": "Used", "spent": "Spent today", "held": "Held now", "month": "This month", "cap": "Cap", "name": "Tenant"}
 
