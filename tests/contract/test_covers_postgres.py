@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.domain.errors import InvalidRequest
 from app.oncall.incidents.duty import duties_from
-from app.oncall.incidents.handoff import LATE, STEP, last_change, next_change
+from app.oncall.incidents.handoff import LATE, last_change, next_change
 from app.oncall.incidents.report import hours_of
 from app.oncall.rota.covers import FILE, Cover, Covers, current, refuse_bad, stand_in
 from app.oncall.rota.shifts import duties
@@ -72,7 +72,7 @@ async def test_reports_and_the_hand_over_message_count_covers(empty: AsyncEngine
     assert (hours["Ann"][0] - before["Ann"][0], hours["Bob"][0] - before["Bob"][0]) == (6.0, -6.0)
     assert (after.people(NOON), after.people(EVENING)) == (["Ann", "Dan"], ["Bob", "Dan"])
     assert next_change(after, NOON) == EVENING
-    ended = await duties_from(file, store)(EVENING + timedelta(minutes=1) - LATE - STEP)
+    ended = await duties_from(file, store)(EVENING + timedelta(minutes=1) - LATE)
     assert last_change(ended, EVENING + timedelta(minutes=1)) == EVENING
 
 

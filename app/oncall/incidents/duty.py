@@ -4,18 +4,22 @@ The duty of a past time comes from the list that held then and from the covers o
 """
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from app.oncall.rota.clocks import Span
 from app.oncall.rota.covers import Covers, current
 from app.oncall.rota.reading import load_rotation
 from app.oncall.rota.rotation import Rotation
 from app.oncall.rota.shifts import shifts
 
 INSTANT = timedelta(microseconds=1)
+Change = tuple[datetime, Sequence[str]]
+"""From when on, in UTC, which people are on duty, level by level."""
 
 
 class Duties(Protocol):
@@ -25,11 +29,14 @@ class Duties(Protocol):
     def zone(self) -> ZoneInfo:
         """The time zone of weeks and serving hours."""
 
-    def served(self, at: datetime) -> bool:
-        """Whether a person must be reachable at this time."""
+    def serving(self, since: datetime, until: datetime) -> Sequence[Span]:
+        """The hours that touch a span in which a person must be reachable: sorted, apart from each other."""
+
+    def changes(self, since: datetime, until: datetime) -> Sequence[Change]:
+        """Who is on duty at the begin of a span, and each change in it. Neighbours differ."""
 
     def people(self, at: datetime) -> Sequence[str]:
-        """The names of the people on duty, level by level."""
+        """The names of the people on duty at a time, level by level."""
 
 
 class RotationDuties:
@@ -40,16 +47,29 @@ class RotationDuties:
         self._rotation = rotation
         self.zone = rotation.zone
 
-    def served(self, at: datetime) -> bool:
-        """Whether a person must be reachable at this time."""
-        return self._rotation.serves(at)
+    def serving(self, since: datetime, until: datetime) -> Sequence[Span]:
+        """The hours that touch a span in which a person must be reachable: sorted, apart from each other."""
+        return self._rotation.served((since.astimezone(UTC), until.astimezone(UTC)))
+
+    def changes(self, since: datetime, until: datetime) -> Sequence[Change]:
+        """Who is on duty at the begin of a span, and each change in it. Neighbours differ."""
+        since, until = since.astimezone(UTC), until.astimezone(UTC)
+        held = shifts(self._rotation, since, until)
+        edges = sorted({since} | {edge for shift in held for edge in (shift.begin, shift.end) if since < edge < until})
+        levels: list[dict[int, str]] = [{} for _ in edges]
+        for shift in held:  # of two that overlap while the clocks change, the one that began first
+            for index in range(bisect_left(edges, shift.begin), bisect_left(edges, shift.end)):
+                levels[index].setdefault(shift.level, self._rotation.people[shift.person].name)
+        found: list[Change] = []
+        for edge, first in zip(edges, levels, strict=True):
+            people = [first[level] for level in sorted(first)]
+            if not found or found[-1][1] != people:
+                found.append((edge, people))
+        return found
 
     def people(self, at: datetime) -> Sequence[str]:
-        """The names of the people on duty, level by level."""
-        first: dict[int, str] = {}
-        for shift in shifts(self._rotation, at, at + INSTANT):
-            first.setdefault(shift.level, self._rotation.people[shift.person].name)
-        return [first[level] for level in sorted(first)]
+        """The names of the people on duty at a time, level by level."""
+        return self.changes(at, at + INSTANT)[0][1]
 
 
 FindDuties = Callable[[datetime], Awaitable[Duties]]

@@ -17,11 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.domain.errors import Misconfigured
 from app.domain.money import MicroUSD, to_dollars
 from app.domain.periodic import Periodic
-from app.oncall.incidents.duty import Duties, FindDuties
+from app.oncall.incidents.duty import INSTANT, Duties, FindDuties
 from app.oncall.incidents.handoff_parts import PARTS, Part, utc
 from app.oncall.incidents.tables import handoffs
 
-STEP = timedelta(minutes=15)  # duties change at quarters of an hour
 LATE = timedelta(hours=2)  # a message that could not be sent for so long would mislead
 HORIZON = timedelta(days=31)
 EVERY = 60.0
@@ -96,23 +95,15 @@ def _burn(found: Handoff) -> str:
 
 
 def next_change(duties: Duties, at: datetime) -> datetime | None:
-    """When the people on duty change next, to a quarter of an hour; None within a month."""
-    now, moment = duties.people(at), _quarter(at) + STEP
-    while moment < at + HORIZON:
-        if duties.people(moment) != now:
-            return moment
-        moment += STEP
-    return None
+    """When the people on duty change next; None within a month."""
+    _, *coming = duties.changes(at, at + HORIZON)
+    return coming[0][0] if coming else None
 
 
 def last_change(duties: Duties, at: datetime) -> datetime | None:
     """When the people on duty changed last, within `LATE`; None for longer ago."""
-    moment = _quarter(at)
-    while moment > at - LATE:
-        if duties.people(moment) != duties.people(moment - STEP):
-            return moment
-        moment -= STEP
-    return None
+    _, *past = duties.changes(at - LATE, at + INSTANT)
+    return past[-1][0] if past else None
 
 
 class Handoffs:
@@ -141,7 +132,7 @@ class Handoffs:
     async def round(self) -> bool:
         """Send the message of a change that no worker has sent. Returns whether this one sent it."""
         at = self._now()
-        duties = await self._duties(at - LATE - STEP)
+        duties = await self._duties(at - LATE)
         changed = last_change(duties, at)
         if changed is None:
             return False
@@ -157,8 +148,3 @@ class Handoffs:
         if not sent:
             log.warning("hand-over message not taken, will retry")
         return sent
-
-
-def _quarter(at: datetime) -> datetime:
-    local = at.astimezone(UTC)
-    return local.replace(minute=local.minute // 15 * 15, second=0, microsecond=0)

@@ -4,6 +4,7 @@ Weeks begin on Monday at midnight in the rotation's time zone. A mean is over th
 beside it and never dropped. Times are seconds.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.oncall.incidents.duty import Duties
 from app.oncall.incidents.timeline import has_pages
 from app.oncall.paging.figures import figures_of, monday_of
+from app.oncall.rota.clocks import Span, without
+from app.oncall.rota.clocks import hours as hours_in
 
-STEP = timedelta(minutes=15)  # duties change at quarters of an hour
 LEAST_FOR_NOISE = 2  # one page of an alert is no pattern
 UNKNOWN = "unknown"
 
@@ -128,25 +130,32 @@ def summarise(
         by_week[monday_of(page.triggered_at, duties.zone)].append(page)
         by_alert[page.alert].append(page)
         by_person[page.person or UNKNOWN].append(page)
+    serving = duties.serving(since, until)
     alerts = [
-        OfAlert(name, tally(found, duties), tuple(_noise(found, duties, commands, limits, until)))
+        OfAlert(name, tally(found, serving), tuple(_noise(found, duties, commands, limits, until)))
         for name, found in sorted(by_alert.items(), key=lambda item: (-len(item[1]), item[0]))
     ]
     hours = hours_of(duties, since, until)
     people = [
-        OfPerson(name, *hours.get(name, (0.0, 0.0)), tally(by_person[name], duties)) for name in sorted({*hours, *by_person})
+        OfPerson(name, *hours.get(name, (0.0, 0.0)), tally(by_person[name], serving)) for name in sorted({*hours, *by_person})
     ]
-    weeks = [(monday, tally(by_week[monday], duties)) for monday in mondays(since, until, duties)]
-    return Report(since=since, until=until, total=tally(inside, duties), weeks=weeks, alerts=alerts, people=people)
+    weeks = [(monday, tally(by_week[monday], serving)) for monday in mondays(since, until, duties)]
+    return Report(since=since, until=until, total=tally(inside, serving), weeks=weeks, alerts=alerts, people=people)
 
 
-def tally(pages: Sequence[Page], duties: Duties) -> Tally:
-    """Count pages."""
+def tally(pages: Sequence[Page], serving: Sequence[Span]) -> Tally:
+    """Count pages. ``serving``: the hours in which a person must be reachable, sorted; others are out of hours."""
     found = figures_of(pages)
     return Tally(
         pages=found.pages, acknowledged=found.acknowledged, resolved=found.resolved, mtta=found.mtta, mttr=found.mttr,
-        out_of_hours=sum(not duties.served(page.triggered_at) for page in pages),
+        out_of_hours=sum(not _within(page.triggered_at, serving) for page in pages),
     )  # fmt: skip
+
+
+def _within(at: datetime, spans: Sequence[Span]) -> bool:
+    """Whether a time lies in one of the spans, which are sorted."""
+    index = bisect_right(spans, at, key=lambda span: span[0])
+    return index > 0 and at < spans[index - 1][1]
 
 
 def mondays(since: datetime, until: datetime, duties: Duties) -> list[datetime]:
@@ -159,26 +168,14 @@ def mondays(since: datetime, until: datetime, duties: Duties) -> list[datetime]:
 
 
 def hours_of(duties: Duties, since: datetime, until: datetime) -> dict[str, tuple[float, float]]:
-    """Each person's hours on duty at the first level, and those of them outside serving hours; to a quarter of an hour."""
-    whole: defaultdict[str, float] = defaultdict(float)
-    outside: defaultdict[str, float] = defaultdict(float)
-    for begin, end in pairwise(_steps(since.astimezone(UTC), until.astimezone(UTC))):
-        people = duties.people(begin)
+    """Each person's hours on duty at the first level, and those of them outside serving hours, in real hours."""
+    since, until = since.astimezone(UTC), until.astimezone(UTC)
+    held: defaultdict[str, list[Span]] = defaultdict(list)
+    for (begin, people), (end, _) in pairwise([*duties.changes(since, until), (until, ())]):
         if people:
-            hours = (end - begin) / timedelta(hours=1)
-            whole[people[0]] += hours
-            outside[people[0]] += 0 if duties.served(begin) else hours
-    return {name: (whole[name], outside[name]) for name in whole}
-
-
-def _steps(since: datetime, until: datetime) -> Iterable[datetime]:
-    """The begin, every quarter of an hour, the end; by UTC, so that a change of the clocks neither adds nor loses an hour."""
-    yield since
-    at = since.replace(minute=since.minute // 15 * 15, second=0, microsecond=0) + STEP
-    while at < until:
-        yield at
-        at += STEP
-    yield until
+            held[people[0]].append((begin, end))
+    serving = duties.serving(since, until)
+    return {name: (hours_in(spans), hours_in(without(spans, serving))) for name, spans in held.items()}
 
 
 def _noise(pages: Sequence[Page], duties: Duties, commands: Sequence[datetime], limits: Limits, until: datetime) -> Iterable[str]:
@@ -201,7 +198,8 @@ def _noise(pages: Sequence[Page], duties: Duties, commands: Sequence[datetime], 
 
 def _acted(page: Page, commands: Sequence[datetime], until: datetime) -> bool:
     """Whether an operator changed something from the page to its end."""
-    return any(page.triggered_at <= at <= (page.resolved_at or until) for at in commands)
+    first = bisect_left(commands, page.triggered_at)
+    return first < len(commands) and commands[first] <= (page.resolved_at or until)
 
 
 async def report(

@@ -1,7 +1,6 @@
 """Pages in figures: how many, how soon acknowledged, how soon resolved; without tests.
 
-`incidents/report.py` has more, and reads every quarter of an hour of the rotation: too slow for a page that is loaded again and
-again.
+`incidents/report.py` has more: alerts, noise, and each person's load, for which it reads the rotation.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The rotation as it stands in the file: people, layers, plan, overrides, holidays, limits (P1, P6)."""
 
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from functools import cache
 from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -206,10 +206,9 @@ class Rotation(Strict):
         """The file's time zone, in which times are shown."""
         return zone(self.timezone)
 
-    def serves(self, at: datetime) -> bool:
-        """Whether a person must be reachable at a time."""
-        within = (at, at + timedelta(microseconds=1))
-        return any(begin <= at < end for window in self.serving for begin, end in window.spans(within, self.zone))
+    def served(self, within: Span) -> list[Span]:
+        """Return the hours that touch a span in which a person must be reachable: sorted, apart from each other."""
+        return joined(span for window in self.serving for span in window.spans(within, self.zone))
 
     def zone_of(self, person: str) -> ZoneInfo:
         """Where a person lives."""

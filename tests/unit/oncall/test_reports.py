@@ -1,8 +1,8 @@
 """The arithmetic of reports, compared with a naive reference (P4)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from itertools import count, pairwise, takewhile
 from statistics import fmean
 from zoneinfo import ZoneInfo
 
@@ -11,22 +11,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.oncall.incidents.report import Limits, Page, Tally, hours_of, mondays, summarise
+from app.oncall.rota.clocks import joined
 
 BERLIN = ZoneInfo("Europe/Berlin")
 BEGIN = datetime(2026, 3, 16, tzinfo=UTC)  # the clocks go forward on 29 March
 LENGTH = timedelta(weeks=5)
 UNTIL = BEGIN + LENGTH
+HOUR = timedelta(hours=1)
 
 
 class Shifts:
-    """Two people who change on Mondays at nine; served on workdays from eight to six."""
+    """Two people who change on Mondays at nine; served on workdays from eight to six. Read hour by hour."""
 
     def __init__(self, zone: ZoneInfo = BERLIN) -> None:
         self.zone = zone
 
-    def served(self, at: datetime) -> bool:
+    def serving(self, since: datetime, until: datetime) -> list[tuple[datetime, datetime]]:
+        hours = takewhile(lambda at: at < until, (since.replace(minute=0) + n * HOUR for n in count()))
+        return joined((at, at + HOUR) for at in hours if self._served(at))
+
+    def _served(self, at: datetime) -> bool:
         local = at.astimezone(self.zone)
         return local.weekday() < 5 and 8 <= local.hour < 18
+
+    def changes(self, since: datetime, until: datetime) -> list[tuple[datetime, Sequence[str]]]:
+        hours = takewhile(lambda at: at < until, (since.replace(minute=0) + n * HOUR for n in count(1)))
+        found: list[tuple[datetime, Sequence[str]]] = [(since, self.people(since))]
+        for at in hours:
+            if self.people(at) != found[-1][1]:
+                found.append((at, self.people(at)))
+        return found
 
     def people(self, at: datetime) -> list[str]:
         local = at.astimezone(self.zone)
