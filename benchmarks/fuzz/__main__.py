@@ -190,7 +190,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--count", type=int, default=sys.maxsize, help="how many cases at most")
-    parser.add_argument("--cpu", type=float, default=1.0, help="seconds of CPU that a request may cost")
+    parser.add_argument("--cpu", type=float, default=0.5, help="seconds of CPU that a request may cost")
     chosen = parser.parse_args(arguments)
     with stores_and_simulator() as (env, _):
         env |= {
