@@ -63,6 +63,7 @@ async def _reviewed(only: "Sequence[int]") -> "list[Answer]":
     from app.console.readiness.review import review
     from app.console.readiness.sources import Sources
     from app.security.keys.administration import KeyAdministration
+    from app.security.keys.provider_keys import ProviderKeys
     from app.stores import budget_policy, build_valkey, releases_of
 
     async with database() as (engine, settings):
@@ -73,6 +74,7 @@ async def _reviewed(only: "Sequence[int]") -> "list[Answer]":
                 workers=settings.workers, releases=releases_of(settings, engine, valkey),
                 keys=KeyAdministration(engine, secret=b""), secret=settings.secret, rotation_file=settings.rotation_file,
                 rehearsals_file=settings.rehearsals_file, state_dir=settings.state_dir,
+                provider_keys=lambda: ProviderKeys(settings.key_places(), secret=settings.secret).status(),
             )  # fmt: skip
             return await review(sources, only=only)
         finally:

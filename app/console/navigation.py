@@ -85,7 +85,7 @@ class Place:
 def _incidents() -> tuple[Place, ...]:
     """The runbook's pages of incidents, by the words of their symptoms; read once, as a deployment brings new ones."""
     return tuple(
-        Place(page.title, "Runbook", page.words, f"/console/runbook/{page.name.removesuffix('.md')}", searched=True)
+        Place(page.title, "Runbook", page.sections[0].words, f"/console/runbook/{page.name.removesuffix('.md')}", searched=True)
         for page in read()
         if page.is_incident
     )

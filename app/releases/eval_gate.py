@@ -138,7 +138,7 @@ def lacking(manifest: Manifest, found: Sequence[SuiteResult], *, simulated: Coll
         else:
             problems.append(f"prompt {prompt}: no suite's result for this manifest.")
     for result in chosen.values():
-        problems += _below(result)
+        problems += below(result)
     return problems
 
 
@@ -151,8 +151,12 @@ def _unasked(manifest: Manifest, prompt: str, result: SuiteResult) -> Iterator[s
             yield f"{model}, place {place} of {route}: not evaluated for the prompt {prompt} by the suite {result.suite}."
 
 
+def below(result: SuiteResult) -> list[str]:
+    """The thresholds that a result misses, a sentence each. A model is judged over all prompts that it answers in the suite."""
+    return list(_below(result))
+
+
 def _below(result: SuiteResult) -> Iterator[str]:
-    """The thresholds that a result misses. A model is judged over all prompts that it answers in the suite."""
     for name, score in result.scores.items():
         yield from _short(f"{result.suite}: {name}", score.passed, score.total, score.least)
     for model in dict.fromkeys(score.model for score in result.models):

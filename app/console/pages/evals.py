@@ -18,7 +18,7 @@ from app.console.console import ROUTES, VIEWING, Console
 from app.console.known import Known
 from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of
-from app.releases import eval_history
+from app.releases import eval_gate, eval_history
 from app.releases.eval_gate import COMMAND, Score, interval
 from app.releases.eval_goals import goals
 from app.releases.eval_history import CHAOS, OVERALL, Filed, Runs, simulated_in
@@ -122,11 +122,12 @@ def chosen_release(filed: Sequence[Filed], wanted: str, live: str) -> str:
 
 
 def card(one: Filed, filed: Sequence[Filed]) -> SuiteCard:
-    """A result beside that of the release before, of the same cases by the same models."""
+    """A result beside that of the release before, of the same cases by the same models; not of one that is refused."""
     earlier = [
         other
         for other in filed
         if other.release < one.release
+        and not eval_gate.below(other.result)
         and (other.result.suite, other.result.label, other.result.cases) == (one.result.suite, one.result.label, one.result.cases)
     ]
     before = max(earlier, key=lambda other: other.release, default=None)

@@ -82,6 +82,7 @@ def sources_of(console: Console, kept: dict[str, Evidence]) -> Sources:
     parts = console.parts
     return Sources(
         engine=parts.engine, valkey=parts.valkey, ledger=parts.ledger, policy=parts.policy, workers=parts.workers,
-        releases=parts.releases, keys=parts.keys, secret=parts.secret, rotation_file=parts.rotation_file,
-        rehearsals_file=parts.rehearsals_file, state_dir=parts.state_dir, patience=PATIENCE, kept=kept,
+        releases=parts.releases, keys=parts.keys, provider_keys=parts.provider_keys, secret=parts.secret,
+        rotation_file=parts.rotation_file, rehearsals_file=parts.rehearsals_file, state_dir=parts.state_dir, patience=PATIENCE,
+        kept=kept,
     )  # fmt: skip

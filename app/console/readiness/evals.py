@@ -1,11 +1,12 @@
 """Eval coverage: the live release against its thresholds, and the change from the first run to the newest."""
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from app.console import formats
 from app.console.readiness.answers import Answer, Evidence, aged, missing
 from app.console.readiness.sources import Sources
-from app.releases.eval_gate import SuiteResult
+from app.releases.eval_gate import SuiteResult, below
 from app.releases.eval_history import OVERALL, simulated_in, thresholds
 from app.releases.eval_results import Proof
 
@@ -25,11 +26,15 @@ async def answer(sources: Sources) -> Answer:
     found += [Evidence(name="Gate", value=words, state="failing", command=COMMAND) for words in lacking]
     found += [missing("Eval runs", "no suite ran on this manifest", f"python -m evals release {proof.release}")] * (not results)
     found += _delta(proof, release)
+    refused_ = refused(proof)
+    found += [_refused(name, one) for name, one in refused_]
     if simulated := simulated_in(results):
         found.append(
             Evidence(name="Real models", value=simulated, state="gaps", command=f"python -m evals release {proof.release}")
         )
-    return Answer(axis="Evals", question=QUESTION, words=_words(proof.release, results, lacking), evidence=found, command=COMMAND)
+    return Answer(
+        axis="Evals", question=QUESTION, words=_words(proof.release, results, lacking, refused_), evidence=found, command=COMMAND
+    )
 
 
 def newest(results: Sequence[SuiteResult]) -> list[SuiteResult]:
@@ -50,10 +55,11 @@ def _of_suite(one: SuiteResult, sources: Sources, link: str) -> Evidence:
 
 
 def _delta(proof: Proof, link: str) -> list[Evidence]:
-    """How each suite's share changed from the first release with results to the live one."""
+    """How each suite's share changed from the first release whose results hold to the live one."""
     found = []
     for now in newest(proof.results):
-        release, first = next(((name, one) for name, one in proof.earlier if one.suite == now.suite), ("", None))
+        held = ((name, one) for name, one in proof.earlier if one.suite == now.suite and not below(one))
+        release, first = next(held, ("", None))
         if first is None or OVERALL not in first.scores or OVERALL not in now.scores:
             continue
         name = f"Change of {now.suite}"
@@ -68,7 +74,24 @@ def _delta(proof: Proof, link: str) -> list[Evidence]:
     return found
 
 
-def _words(release: str, results: Sequence[SuiteResult], lacking: Sequence[str]) -> str:
+def refused(proof: Proof) -> list[tuple[str, SuiteResult]]:
+    """The results below their thresholds, each with its release, oldest first: the gate refuses these releases."""
+    return [(name, one) for name, one in proof.earlier if name != proof.release and below(one)]
+
+
+def _refused(release: str, one: SuiteResult) -> Evidence:
+    """A release that the gate refuses, with the first of its reasons."""
+    first, *rest = below(one)
+    more = f"; {formats.number(len(rest), 'more threshold')} missed" if rest else ""
+    return Evidence(
+        name=f"Refused: {release}", value=f"{first.rstrip('.')}{more}", at=one.at,
+        link=f"/console/evals?release={quote(release)}", command=f"octant release activate {release}",
+    )  # fmt: skip
+
+
+def _words(
+    release: str, results: Sequence[SuiteResult], lacking: Sequence[str], refused: Sequence[tuple[str, SuiteResult]] = ()
+) -> str:
     if lacking:
         return f"The gate would refuse the live release {release}: {lacking[0]}"
     if not results:
@@ -78,5 +101,14 @@ def _words(release: str, results: Sequence[SuiteResult], lacking: Sequence[str])
     kept = sum(len(one.scores) for one in results)
     return (
         f"No release goes live below its thresholds: {release} passes {passed:g} of {formats.number(total, 'case')}, and keeps"
-        f" each of {formats.number(kept, 'threshold')}: overall, by failure mode and by measure."
+        f" each of {formats.number(kept, 'threshold')}: overall, by failure mode and by measure.{_words_on(refused)}"
     )
+
+
+def _words_on(refused: Sequence[tuple[str, SuiteResult]]) -> str:
+    """The newest release that the gate refuses, in a sentence; empty without one."""
+    if not refused:
+        return ""
+    release, _ = refused[-1]
+    missed = sum(len(below(one)) for name, one in refused if name == release)
+    return f" It refuses {release}, which misses {formats.number(missed, 'threshold')}."

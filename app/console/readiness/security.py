@@ -1,5 +1,6 @@
 """Security: attacks in the eval suites and the injection gate, and the age of keys."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from app.domain.errors import Misconfigured
 from app.releases.eval_gate import SuiteResult
 from app.releases.rehearsals import ATTACKED, INJECTION, Rehearsal
 from app.security.keys.administration import KeyInfo
+from app.security.keys.provider_keys import KeyStatus
 
 QUESTION = "Does a prompt injection get through, and how old are the keys?"
 COMMAND = "make injection"
@@ -82,7 +84,7 @@ def attacks_of(results: Sequence[SuiteResult], gate: Evidence, now: datetime, ru
 async def answer(sources: Sources) -> Answer:
     """Count the attacks that were held off, and read the keys."""
     held, keys = await attacks(sources), await sources.keys.list_keys()
-    found = [*held.evidence, *of_keys(keys, sources.now)]
+    found = [*held.evidence, *of_keys(keys, sources.now), of_provider_keys(await asyncio.to_thread(sources.provider_keys))]
     words = f"{held.words} {_words(keys, sources.now)}"
     return Answer(axis="Security", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
@@ -127,6 +129,23 @@ def of_keys(keys: Sequence[KeyInfo], now: datetime) -> list[Evidence]:
         return [*found, Evidence(name="Rotation", value=value, state="gaps", command="octant key rotate")]
     value = f"{formats.number(len(rotated), 'key')} rotated, the last {formats.span(_minutes(now - at))} ago"
     return [*found, Evidence(name="Rotation", value=value, at=at, link="/console/security", command="octant key rotate")]
+
+
+def of_provider_keys(keys: Sequence[KeyStatus]) -> Evidence:
+    """Our own keys at the providers. A file tells its age; a variable tells none."""
+    set_ = [key for key in keys if key.fingerprint]
+    command, link = "octant provider-key status", "/console/security?tab=keys"
+    if not set_:
+        return missing("Providers' keys", "no provider has a key", command)
+    ages = [timedelta(seconds=key.age) for key in set_ if key.age is not None]
+    unknown = [key.provider for key in set_ if key.age is None]
+    parts = [formats.number(len(set_), "key")]
+    if ages:
+        parts.append(f"the oldest {formats.span(_minutes(max(ages)))} old")
+    if unknown:
+        parts.append(f"of unknown age at {' and '.join(unknown)}: a variable tells none, a file in OCTANT_SECRETS_DIR does")
+    state: State = "stale" if ages and max(ages) > OLD_KEY else "gaps" if unknown else "proved"
+    return Evidence(name="Providers' keys", value=", ".join(parts), state=state, link=link, command=command)
 
 
 def _usable(keys: Sequence[KeyInfo], now: datetime) -> list[KeyInfo]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from app.releases.history import first_live
 from app.releases.rehearsals import Rehearsal, every, fingerprint
 from app.releases.releases import Releases
 from app.security.keys.administration import KeyAdministration
+from app.security.keys.provider_keys import KeyStatus
 
 GAMEDAYS = Path(GAMEDAY_FOLDER) / "gamedays.jsonl"  # in the state folder, one line for each game day
 MOST_BYTES = 1_000_000
@@ -65,6 +66,7 @@ class Found:
 class Sources:
     """``workers``: processes that serve. ``root``: the folder of this project; an image may lack parts of it.
 
+    ``provider_keys`` reads the state of our keys at providers; it raises Misconfigured for a file that holds none.
     ``patience``: seconds for a check that reads the whole ledger, None for as long as it takes; ``kept`` remembers its result.
     """
 
@@ -75,6 +77,7 @@ class Sources:
     workers: int
     releases: Releases
     keys: KeyAdministration
+    provider_keys: Callable[[], Sequence[KeyStatus]]
     secret: bytes
     rotation_file: Path
     rehearsals_file: Path

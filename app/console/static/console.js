@@ -82,7 +82,12 @@ function follow(part) {
 // Charts.
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const shown = (value) => (value == null ? "–" : Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3))));
-const measured = (value, unit) => (value == null ? "–" : unit === "$" ? `$${shown(value)}` : `${shown(value)}${unit ? " " + unit : ""}`);
+function measured(value, unit) {
+  if (value == null) return "–";
+  if (unit === "$") return `$${shown(value)}`;
+  if (unit === "s" && value && Math.abs(value) < 1) return `${shown(1000 * value)} ms`; // as beside the chart
+  return `${shown(value)}${unit ? " " + unit : ""}`;
+}
 const plots = new Map();
 function draw(element) {
   if (!window.uPlot) return;
@@ -255,12 +260,14 @@ document.addEventListener("click", (event) => {
   if ("whole" in button.dataset) showWhole(button);
   if ("openPalette" in button.dataset) openPalette();
   if ("themeSwitch" in button.dataset) switchTheme();
+  if ("print" in button.dataset) print();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 let resizing;
 addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(drawAll, 150); });
 setInterval(() => $$("time[data-ago]").forEach((one) => { one.textContent = ago(new Date(one.dateTime)); }), 5000);
 if (narrow.matches && $("#search")) $("#search").placeholder = "Search"; // more words are cut there
+$$("[data-print]").forEach((one) => { one.hidden = false; }); // it needs this script
 $$("[data-zone]").forEach((one) => { one.textContent = zone; });
 prepare(document);
 $("nav.side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

@@ -48,6 +48,12 @@ class Section:
         return re.sub(r"[^\w\- ]", "", self.title.lower()).strip().replace(" ", "-")
 
     @property
+    def words(self) -> str:
+        """Further words by which people search for it, with commas between them."""
+        found = re.search(r"^Words: (.*)$", _FENCED.sub("", self.text), re.MULTILINE)
+        return found[1] if found else ""
+
+    @property
     def alerts(self) -> tuple[str, ...]:
         """The alerts that lead here."""
         return tuple(re.findall(r"`(\w+)`", " ".join(re.findall(r"^Alerts: (.*)$", self.text, re.MULTILINE))))
@@ -94,12 +100,6 @@ class Page:
         found = _REHEARSED.search(self.prose)
         return (date.fromisoformat(found[1]), float(found[2])) if found else None
 
-    @property
-    def words(self) -> str:
-        """Further words by which people search for it."""
-        found = re.search(r"^Words: (.*)$", self.prose, re.MULTILINE)
-        return found[1] if found else ""
-
     def paragraph(self, name: str) -> str:
         """The text of a paragraph that begins with this name in bold, on one line; empty where there is none."""
         found = re.search(rf"^\*\*{name}\.\*\* (.+?)(?:\n\n|\Z)", self.prose, re.MULTILINE | re.DOTALL)
@@ -134,7 +134,7 @@ def faults(page: Page) -> list[str]:
         if page.rehearsed or "\nRehearsed: not yet\n" in page.prose
         else ["no line `Rehearsed: YYYY-MM-DD, contained in N.N minutes`; `make runbook` updates it"]
     )
-    found += [] if page.words else ["no line `Words: …` with the words that people search by"]
+    found += [] if page.sections[0].words else ["no line `Words: …` with the words that people search by"]
     found += [] if page.paragraph("Symptom") else ["no paragraph `**Symptom.** …`"]
     titles = [section.title for section in page.sections if section.title in FORM]
     if titles != list(FORM):

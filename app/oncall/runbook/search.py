@@ -16,6 +16,8 @@ from app.oncall.runbook.pages import FORM, GENERATED, Page, Section
 
 TITLE, WORDS, ALERT, SYMPTOM, TEXT = 4.0, 5.0, 12.0, 3.0, 0.5
 SATURATION = 4.0  # a word that stands everywhere in a topic counts no more than so many times
+CHANCE = 0.5  # what words count that stand in texts alone
+PHRASE = 1.5  # for each word of a phrase of `Words:` that is said in one piece
 EXACT = 1_000.0  # above every sum of words
 SURE = 1.5  # the least score of a place that the words surely lead to; titles of public incidents have 1.9 and more
 NEAR = 0.8  # likeness at which a word that no topic has is taken for a slip of the finger
@@ -36,7 +38,8 @@ _COMMON = frozenset(
         """
         a an and are as at be been by for from has have in into is it its no not of on or our s so than that
         the their then there they this to us was we were when which while will with you your can cannot all
-        any after before during due some since
+        any after before during due some since do does did i my me he she him his if but about how what who
+        why would could should now just got am
         """
     )
 )
@@ -71,13 +74,30 @@ def find(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) ->
     topics = list(topics_of(pages))
     weights = [_weights(topic) for topic in topics]
     seen_in = Counter(word for each in weights for word in each)
-    words = _known(tokens(_impartial(wanted, providers)), seen_in)
+    impartial = _impartial(wanted, providers)
+    asked, said = list(dict.fromkeys(tokens(impartial))), _in_one_piece(impartial)
+    words = _known(asked, seen_in)
+    understood = min(1.0, 1.5 * len(words) / max(1, len(asked)))  # few known words among many say little
 
-    def score(each: Counter[str]) -> float:
-        return sum(_rarity(seen_in[word], len(topics)) * each[word] / (each[word] + SATURATION) for word in words)
+    def score(each: Counter[str], topic: Topic) -> float:
+        parts = {word: _rarity(seen_in[word], len(topics)) * each[word] / (each[word] + SATURATION) for word in words}
+        strong = any(each[word] >= SYMPTOM for word in words)  # words in a text alone are chance
+        alone = sum(parts.values()) * understood * (1 if strong else CHANCE)
+        return alone + PHRASE * _phrases(topic, said) + EXACT * _is_named(topic, wanted)
 
-    scored = ((score(each) + EXACT * _is_named(topic, wanted), topic) for each, topic in zip(weights, topics, strict=True))
+    scored = ((score(each, topic), topic) for each, topic in zip(weights, topics, strict=True))
     return sorted((one for one in scored if one[0] > 0), key=lambda one: -one[0])
+
+
+def _phrases(topic: Topic, said: str) -> int:
+    """How many words stand in phrases of two or more that are among the topic's `Words:`, wherever they are said in one piece."""
+    phrases = {_in_one_piece(phrase) for phrase in topic.sections[0].words.split(",")}
+    return sum(phrase.count(" ") - 1 for phrase in phrases if phrase.count(" ") > 2 and phrase in said)
+
+
+def _in_one_piece(text: str) -> str:
+    """All words of a text without their endings, small ones too, with blanks around each."""
+    return f" {' '.join(map(_stem, _words_of(text)))} "
 
 
 def _impartial(wanted: str, providers: Collection[str]) -> str:
@@ -105,9 +125,12 @@ def topics_of(pages: Sequence[Page]) -> Iterator[Topic]:
 
 
 def tokens(text: str) -> list[str]:
-    """The words of a text without their endings; of names in code the parts as well."""
-    plain = _CAMEL.sub(" ", text).lower().replace("'", "")
-    return [_stem(word) for word in _WORD.findall(plain) if word not in _COMMON]
+    """The words of a text that say something, without their endings; of names in code the parts as well."""
+    return [_stem(word) for word in _words_of(text) if word not in _COMMON]
+
+
+def _words_of(text: str) -> list[str]:
+    return _WORD.findall(_CAMEL.sub(" ", text).lower().replace("'", ""))
 
 
 def _weights(topic: Topic) -> Counter[str]:
@@ -120,20 +143,20 @@ def _weights(topic: Topic) -> Counter[str]:
             found[word] += weight  # type: ignore[assignment] # typeshed counts whole numbers
 
     add(first.title, TITLE)
+    add(first.words, WORDS)
     if first.level == 1:
         add(page.name.removesuffix(".md"), 2 * TITLE)
     for section in topic.sections:
         add(section.text, TEXT)
         add(" ".join(section.alerts), ALERT)
     if first.level == 1:
-        add(page.words, WORDS)
         add(f"{page.paragraph('Symptom')} {page.paragraph('Fault')}", SYMPTOM)
     return found
 
 
 def _known(words: Sequence[str], vocabulary: Counter[str]) -> list[str]:
     """The words that topics have; for each other one the likest, if one is near."""
-    return [near for word in dict.fromkeys(words) for near in ([word] if word in vocabulary else _likest(word, vocabulary))]
+    return [near for word in words for near in ([word] if word in vocabulary else _likest(word, vocabulary))]
 
 
 def _likest(word: str, vocabulary: Counter[str]) -> list[str]:

@@ -105,6 +105,17 @@ def test_a_release_stands_beside_the_one_before_with_its_flips(tmp_path: Path) -
     assert card(found[1], found).overall.change is None
 
 
+def test_a_release_that_the_gate_refuses_is_no_release_before(tmp_path: Path) -> None:
+    """It was never live, so a case that it failed was not won since."""
+    written(tmp_path, "1", passed=8, failed=["a", "b"])
+    written(tmp_path, "2", passed=4, failed=["a", "b", "c"])
+    written(tmp_path, "3", passed=8, failed=["a", "b"])
+    found, _ = filed(tmp_path)
+    assert [(one.filed.release, one.before and one.before.release) for one in (card(each, found) for each in found)] == [
+        ("3", "1"), ("2", "1"), ("1", None),
+    ]  # fmt: skip
+
+
 def test_scores_of_the_simulator_are_no_green_answer(tmp_path: Path) -> None:
     """And the page names the threshold that is closest."""
     written(tmp_path, "1", passed=8, failed=["a", "b"])

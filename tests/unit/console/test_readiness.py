@@ -25,11 +25,12 @@ from app.domain.errors import Misconfigured
 from app.oncall.gamedays import Playing
 from app.oncall.paging.figures import Figures
 from app.oncall.runbook.pages import page_of, read
-from app.releases.eval_gate import SuiteResult
+from app.releases.eval_gate import ModelScore, Score, SuiteResult
 from app.releases.eval_history import OVERALL
 from app.releases.eval_results import Proof
 from app.releases.rehearsals import ATTACKED, FILE, INJECTION, OUTAGE, ROLLBACK, Rehearsal, Step, append
 from app.security.keys.administration import KeyInfo
+from app.security.keys.provider_keys import KeyStatus
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 STEP = Step("a link, by way of direct", 0.1, kept=True, note="held off")
@@ -41,7 +42,8 @@ def sources(tmp_path: Path) -> Sources:
     nothing = cast(Any, SimpleNamespace())
     values: dict[str, Any] = {
         "engine": nothing, "valkey": nothing, "ledger": nothing, "policy": nothing, "workers": 1, "releases": nothing,
-        "keys": nothing, "secret": b"s", "rotation_file": tmp_path / "rotation.yaml", "rehearsals_file": tmp_path / "log.jsonl",
+        "keys": nothing, "provider_keys": list, "secret": b"s",
+        "rotation_file": tmp_path / "rotation.yaml", "rehearsals_file": tmp_path / "log.jsonl",
         "state_dir": tmp_path, "now": NOW, "root": ROOT,
     }  # fmt: skip
     return Sources(**values)
@@ -236,6 +238,13 @@ async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_prom
     assert found.words.endswith(" 3 min ago an operator rolled back here, to 2026-11-27."), found.words
 
 
+def scored(passed: int) -> SuiteResult:
+    """A result of which half must pass, as a whole and for its model."""
+    model = ModelScore(prompt="support/answer", model="openai/m", passed=passed, total=4, least=0.5)
+    scores = {OVERALL: Score(passed=passed, total=4, least=0.5)}
+    return SuiteResult(suite="support", label="real", simulated=(), at=NOW, scores=scores, models=(model,), cases="c")
+
+
 @pytest.mark.parametrize(
     ("live", "state", "words"),
     [
@@ -244,14 +253,21 @@ async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_prom
     ],
 )
 def test_a_change_is_between_releases_that_are_named_and_never_of_one_with_itself(live: str, state: State, words: str) -> None:
-    def result(passed: int) -> SuiteResult:
-        score = SimpleNamespace(passed=passed, total=4, least=0.5)
-        return cast(SuiteResult, SimpleNamespace(suite="support", at=NOW, scores={OVERALL: score}))
-
-    both = [("a", result(2)), ("b", result(3))]
+    both = [("0", scored(1)), ("a", scored(2)), ("b", scored(3))]
     proof = Proof(live, [dict(both)[live]], (), both)
     [found] = evals._delta(proof, "/console/releases/x")
-    assert (found.state, found.value) == (state, words)
+    assert (found.state, found.value) == (state, words), "a release that the gate refuses is no beginning"
+
+
+async def test_a_release_that_the_gate_refuses_is_named_with_its_reason(tmp_path: Path) -> None:
+    both = [("a", scored(1)), ("b", scored(3))]
+    proof = Proof("b", [scored(3)], (), both)
+    releases = SimpleNamespace(live_proof=lambda: asyncio.sleep(0, proof))
+    found = await evals.answer(replace(sources(tmp_path), releases=cast(Any, releases)))
+    assert found.words.endswith(" It refuses a, which misses 2 thresholds."), found.words
+    [one] = [one for one in found.evidence if one.name == "Refused: a"]
+    assert one.value == ("support: overall: 25.0% passed, 25.0 points below the threshold of 50%; 1 more threshold missed")
+    assert not evals.refused(Proof("a", [scored(1)], (), both)), "the live one is judged by itself"
 
 
 async def test_an_outage_of_the_runbook_elsewhere_is_shown_and_leaves_the_question_open(
@@ -306,6 +322,24 @@ def test_a_game_day_without_a_verdict_proves_nothing_and_fails_nothing(tmp_path:
 )
 def test_old_endless_and_missing_keys_are_told_apart(keys: list[KeyInfo], states: list[str]) -> None:
     assert [one.state for one in security.of_keys(keys, NOW)] == states
+
+
+@pytest.mark.parametrize(
+    ("ages", "state", "value"),
+    [
+        ([], "missing", "no provider has a key"),
+        ([60.0, 86_400.0 * 3], "proved", "2 keys, the oldest 3 d old"),
+        ([60.0, None], "gaps", "2 keys, the oldest 1 min old, of unknown age at b: a variable tells none"),
+        ([None, None], "gaps", "2 keys, of unknown age at a and b: a variable tells none"),
+        ([86_400.0 * 91, None], "stale", "2 keys, the oldest 91 d old, of unknown age at b"),
+    ],
+    ids=["none", "files", "one variable", "variables", "old"],
+)
+def test_providers_keys_tell_their_age_or_that_it_is_unknown(ages: list[float | None], state: str, value: str) -> None:
+    keys = [KeyStatus(name, "place", age, "f00d") for name, age in zip("ab", ages, strict=False)]
+    found = security.of_provider_keys([*keys, KeyStatus("c", "place", None, None)])
+    assert found.state == state
+    assert found.value.startswith(value)
 
 
 def test_dashboards_and_alerts_are_compared_with_the_files(tmp_path: Path) -> None:

@@ -64,6 +64,71 @@ PHRASES = [
     ("Increased errors for ChatGPT", "provider-outage"),
     ("Elevated errors on ChatGPT vision", "provider-outage"),
 ]
+# The words of tired people and of clients' libraries, each with the pages or sections that help: 18 of a trial in which half led
+# astray, and 34 written before any of them was tried.
+SAID = [
+    ("someone pasted our api key on github", "keys#a-key-has-leaked"),
+    ("JSONDecodeError expecting value", "malformed-output"),
+    ("context_length_exceeded", "callers"),
+    ("prompt is too long: 210000 tokens", "callers"),
+    ("AI says weird racist things", "eval-drift injection-direct kill-switch"),
+    ("half the users get new prompt and it sucks, undo", "rollback canary"),
+    ("how do i stop all this now", "kill-switch"),
+    ("could not connect to server: Connection refused port 5432", "postgres-away"),
+    ("answers cut off in the middle", "provider-outage"),
+    ("CPU 100% workers restarting OOMKilled", "README observability latency"),
+    ("customer sees someone elses order", "personal-data"),
+    ("wake up everything is down help", "README"),
+    ("This API key is not valid", "keys#many-wrong-keys keys"),
+    ("pager is not ringing", "paging#pages-are-not-sent paging"),
+    ("who do i call", "contacts paging incidents README"),
+    ("everything on fire", "README kill-switch"),
+    ("costs doubled since yesterday", "cost-spike"),
+    ("german answers are rubbish", "eval-drift"),
+    ("openai.RateLimitError: Error code: 429 - You exceeded your current quota", "rate-limits provider-outage"),
+    ("anthropic.APIStatusError overloaded_error", "provider-outage"),
+    ("requests.exceptions.ReadTimeout", "latency"),
+    ("redis.exceptions.ConnectionError: Error 111 connecting to localhost:6379", "valkey-away"),
+    ("sqlalchemy.exc.OperationalError server closed the connection unexpectedly", "postgres-away"),
+    ("psycopg.errors.DiskFull could not extend file", "postgres-away"),
+    ("pydantic ValidationError in model answer", "malformed-output"),
+    ("the bot tells people to visit a phishing site", "injection-direct injection-document injection-tool"),
+    ("model ignores its instructions and reveals its prompt", "injection-direct"),
+    ("someone posted our secret token on twitter", "keys"),
+    ("customer says the chatbot gave refund advice that is wrong", "eval-drift"),
+    ("since the deploy this morning answers are worse", "rollback eval-drift"),
+    ("bill is three times as high as last week", "cost-spike"),
+    ("a user burns all the money of his company", "cost-spike cost-caps budget-exhausted"),
+    ("how to turn off the chatbot right now", "kill-switch"),
+    ("batch jobs stuck for two hours", "jobs"),
+    ("webhooks do not arrive", "jobs"),
+    ("no alerts since yesterday, is monitoring dead", "observability paging"),
+    ("grafana shows no data", "observability"),
+    ("phone numbers of customers in the logs", "personal-data"),
+    ("i got paged, what now", "paging README"),
+    ("first word takes ten seconds", "latency objectives"),
+    ("spanish answers are bad", "eval-drift"),
+    ("new canary version is failing for some users", "canary rollback"),
+    ("who has the pager tonight", "paging contacts"),
+    ("insufficient_quota billing hard limit reached", "rate-limits provider-outage"),
+    ("connection reset by peer from api.openai.com", "provider-outage"),
+    ("SSL certificate problem with anthropic", "provider-outage"),
+    ("tenant says they are locked out", "budget-exhausted"),
+    ("poisoned help article", "injection-document"),
+    ("all customers get 503", "provider-outage README"),
+    ("model_not_found gpt-6", "provider-outage callers keys"),
+    ("user pasted his credit card in the chat", "personal-data"),
+    ("memory keeps growing until the process dies", "README latency observability"),
+]
+NOTHING = [
+    "weather in Paris tomorrow",
+    "lunch menu",
+    "who is ada lovelace",
+    "hello",
+    "asdf",
+    "the new office coffee machine",
+    "acme",
+]
 EXACT = [
     ("OctantBreakerOpen", "runbook/provider-outage.md"),
     ("OctantProviderDenied", "runbook/provider-outage.md#our-key-or-our-quota"),
@@ -92,6 +157,27 @@ def test_the_first_page_is_the_right_one_for_most_phrases() -> None:
     """33 of 37 when it was written, then 38 of 44, on titles that were not chosen for it."""
     first = [found(phrase)[0] in wanted.split() for phrase, wanted in PHRASES]
     assert sum(first) >= 0.85 * len(first)
+
+
+@pytest.mark.parametrize(("words", "wanted"), SAID, ids=[words for words, _ in SAID])
+def test_what_a_tired_person_says_or_pastes_leads_to_the_page_that_helps(words: str, wanted: str) -> None:
+    """The first place, or one of the next two."""
+    places = [topic.address.removeprefix("runbook/").replace(".md", "") for _, topic in find(RUNBOOK, words)[:3]]
+    assert set(wanted.split()) & {*places, *(place.partition("#")[0] for place in places)}, places
+
+
+def test_the_first_place_is_the_right_one_for_most_words_of_tired_people() -> None:
+    """51 of 52 when it was written; 27 of 35 that were written after that, and are not here."""
+    firsts = [
+        (find(RUNBOOK, words)[0][1].address.removeprefix("runbook/").replace(".md", ""), wanted.split()) for words, wanted in SAID
+    ]
+    right = [first in wanted or first.partition("#")[0] in wanted for first, wanted in firsts]
+    assert sum(right) >= 0.9 * len(right)
+
+
+@pytest.mark.parametrize("words", NOTHING)
+def test_words_of_something_else_lead_to_no_page_for_sure(words: str) -> None:
+    assert all(score < SURE for score, _ in find(RUNBOOK, words)[:1])
 
 
 @pytest.mark.parametrize("vendor", ["anthropic", "OpenAI", "Azure", "vllm", "Groq", "our-gpus"])
