@@ -28,6 +28,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
+    false,
     func,
     literal,
     literal_column,
@@ -145,7 +146,7 @@ class Total:
     """All calls of a search, whatever its page: their number, failed and refused ones, micro-dollars and tokens.
 
     ``refused``: on purpose, by one of `REFUSALS`; they are not in ``failed``.
-    ``input_tokens``: with those read from the prompt cache and those written to it.
+    ``input_tokens``: with those read from the prompt cache and those written to it. ``bound``: an upper bound is in the money.
     """
 
     calls: int
@@ -154,6 +155,7 @@ class Total:
     cost: int
     input_tokens: int
     output_tokens: int
+    bound: bool
 
 
 async def total_of(engine: AsyncEngine, wanted: CallFilter) -> Total:
@@ -161,10 +163,13 @@ async def total_of(engine: AsyncEngine, wanted: CallFilter) -> Total:
     c, _ = calls.c, statement_of(wanted)
     failed = func.count().filter(c.outcome != "ok", _NEEDED_MODEL, not_(_REFUSED))
     refused = func.count().filter(_REFUSED)
-    sums = [func.coalesce(func.sum(column), 0).cast(BigInteger) for column in (c.cost, _INPUT, c.output_tokens)]
+    summed = {"cost": c.cost, "input_tokens": _INPUT, "output_tokens": c.output_tokens}
+    sums = [func.coalesce(func.sum(column), 0).cast(BigInteger).label(name) for name, column in summed.items()]
+    counts = [func.count().label("calls"), failed.label("failed"), refused.label("refused")]
+    bound = func.coalesce(func.bool_or(c.usage_estimated), false()).label("bound")
     async with _searching(engine) as connection:
-        row = (await connection.execute(select(func.count(), failed, refused, *sums).where(*_conditions(wanted)))).one()
-    return Total(*map(int, row))
+        row = (await connection.execute(select(*counts, *sums, bound).where(*_conditions(wanted)))).mappings().one()
+    return Total(**row)
 
 
 def input_of(row: Mapping[str, Any]) -> int:

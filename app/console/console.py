@@ -12,7 +12,7 @@ from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from fastapi import Depends
 from fastapi.routing import APIRoute
@@ -212,8 +212,16 @@ def _error_page(request: Request, error: OctantError) -> Response:
         "code": status, "phrase": HTTPStatus(status).phrase.capitalize(), "message": error.message,
         "request_id": request.scope["octant.request_id"],
         "runbook": "postgres-away" if isinstance(error, DependencyUnavailable) else "",
+        "back": _form_of(request) if request.method == "POST" else "",
     }  # fmt: skip
     return console_of(request).page(request, "error.html", None, status=status, title=values["phrase"], **values)
+
+
+def _form_of(request: Request) -> str:
+    """The page of ours whose form was sent; empty where the browser does not say."""
+    sent = urlsplit(request.headers.get("referer", ""))
+    way = sent.path + (f"?{sent.query}" if sent.query else "")
+    return way if way and safe_way(way) == way else ""
 
 
 def _done(request: Request, session: Session | None) -> tuple[str, str] | None:

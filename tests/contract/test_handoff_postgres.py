@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
 from conftest import own_database
 from paged import paging_engine, plant_page
+from rotas import rotation
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.money import from_dollars
+from app.oncall.incidents.duty import RotationDuties
 from app.oncall.incidents.handoff import LATE, Handoffs, handoff, last_change, message, next_change
 from app.oncall.incidents.store import Incidents
 from app.oncall.stops import Entry, PostgresStops
@@ -21,17 +22,9 @@ CAP = from_dollars("100.00")
 NINE = datetime(2026, 11, 23, 9, tzinfo=UTC)  # a Monday
 
 
-class Weekly:
-    """Ada and Bob change on Mondays at nine, UTC."""
-
-    zone = ZoneInfo("UTC")
-
-    def served(self, at: datetime) -> bool:
-        return at.hour < 24
-
-    def people(self, at: datetime) -> list[str]:
-        weeks = (at.astimezone(UTC) - NINE) // timedelta(weeks=1)
-        return ["ada", "bob"] if weeks % 2 == 0 else ["bob", "ada"]
+def weekly() -> RotationDuties:
+    """Two levels, which change on Mondays at nine, UTC."""
+    return RotationDuties(rotation(timezone="UTC"))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +43,7 @@ async def own(own_url: str) -> AsyncIterator[AsyncEngine]:
 
 async def test_a_message_names_all_that_is_open_and_says_none_where_nothing_is(own: AsyncEngine) -> None:
     at = datetime.now(UTC)
-    empty = message(await handoff(own, Weekly(), at, cap=CAP))
+    empty = message(await handoff(own, weekly(), at, cap=CAP))
     parts = ("Open incidents", "Open pages", "Silences", "Stopped by the kill switch", "Live release", "Canary")
     assert [line for line in empty.splitlines() if line.endswith(": none")] == [f"{part}: none" for part in parts]
     await Incidents(own, clean=str).open("answers are late", "sev2", by="ada", commander="bob")
@@ -72,7 +65,7 @@ async def test_a_message_names_all_that_is_open_and_says_none_where_nothing_is(o
             ),
             {"at": at},
         )
-    words = message(await handoff(own, Weekly(), at, cap=CAP))
+    words = message(await handoff(own, weekly(), at, cap=CAP))
     for part in (
         "(sev2, commander bob) answers are late", "OctantBreakerOpen, triggered, ada", "provider x, since", "r1, since",
         "(activate by ada): old",
@@ -83,10 +76,10 @@ async def test_a_message_names_all_that_is_open_and_says_none_where_nothing_is(o
 
 
 def test_changes_are_found_on_both_sides() -> None:
-    assert next_change(Weekly(), NINE - timedelta(minutes=1)) == NINE
-    assert next_change(Weekly(), NINE) == NINE + timedelta(weeks=1)
-    assert last_change(Weekly(), NINE + timedelta(minutes=1)) == NINE
-    assert last_change(Weekly(), NINE + LATE + timedelta(minutes=15)) is None
+    assert next_change(weekly(), NINE - timedelta(minutes=1)) == NINE
+    assert next_change(weekly(), NINE) == NINE + timedelta(weeks=1)
+    assert last_change(weekly(), NINE + timedelta(minutes=1)) == NINE
+    assert last_change(weekly(), NINE + LATE + timedelta(minutes=15)) is None
 
 
 async def test_one_worker_sends_a_change_once_and_a_refusal_is_tried_again(own: AsyncEngine) -> None:
@@ -100,8 +93,8 @@ async def test_one_worker_sends_a_change_once_and_a_refusal_is_tried_again(own: 
 
     at = NINE + timedelta(minutes=3)
 
-    async def duties(_: datetime) -> Weekly:
-        return Weekly()
+    async def duties(_: datetime) -> RotationDuties:
+        return weekly()
 
     workers = [Handoffs(own, duties, send, cap=CAP, clean=lambda words: words + " CLEAN", now=lambda: at) for _ in range(3)]
     assert await workers[0].round() is False
@@ -110,6 +103,6 @@ async def test_one_worker_sends_a_change_once_and_a_refusal_is_tried_again(own: 
     assert await workers[1].round() is False
     assert len(sent) == 2
     assert sent[1].endswith("CLEAN")
-    assert "On duty: ada, then bob, until 2026-11-30 09:00 UTC\nNext: bob, then ada" in sent[1]
+    assert "On duty: Bob, then Dan, until 2026-11-30 09:00 UTC\nNext: Ann, then Cat" in sent[1]
     at = NINE + timedelta(days=1)
     assert await workers[0].round() is False

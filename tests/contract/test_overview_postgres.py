@@ -13,7 +13,7 @@ from app.audit.figures import estimated_since
 from app.audit.overview import overview
 from app.audit.query import find_calls, total_of
 from app.audit.rows import Writer
-from app.console.pages.overview import answer, cost_steps, kinds_of, strips_of
+from app.console.pages.overview import answer, cost_steps, kinds_of, strips_of, tenants_at_their_cap
 from app.console.ranges import Range
 from app.domain.calls import Attempt, Usage
 from app.domain.money import MicroUSD
@@ -214,6 +214,10 @@ async def test_a_refusal_on_purpose_is_no_failure(engine: AsyncEngine) -> None:
     assert kind == "good"
     assert words.startswith("All is well: 100 % of 1 call ")
     assert "(2 refused by a cap, 1 refused by a rate limit, 1 refused by an operator's stop besides)" in words
+    full = [{"scope": "tenant-day", "tenant": "acme", "share": 95}, {"scope": "tenant-month", "tenant": "tiny", "share": 80}]
+    one_user = {"scope": "user-day", "tenant": "other", "share": 95}
+    kind, words = answer(seen, (), range_, (), tenants_at_their_cap([*full, one_user]))
+    assert (kind, words.startswith("acme has used 95 % of a cap or more, so calls may be refused")) == ("warn", True), words
     wanted = CallFilter(tenant="overview", since=began, until=began + MINUTE)
     total = await total_of(engine, wanted)
     assert (total.failed, total.refused) == (0, 4), "the list of the calls counts as the overview does"

@@ -21,7 +21,7 @@ from app.console.navigation import CALLS, PAGES, Page
 from app.console.ranges import PRESETS, Range, range_of
 from app.domain.errors import InvalidRequest
 from app.oncall.runbook.pages import read
-from app.oncall.runbook.search import SURE, find, tokens
+from app.oncall.runbook.search import SURE, find, in_one_piece, tokens
 
 PAGE = 50
 FIRST = ("text", "tenant", "user", "outcome", "provider", "model", "feature", "release")  # the rest is folded
@@ -165,6 +165,9 @@ async def _named(console: Console, words: str) -> str:
 
 def named_by(words: str) -> Page | None:
     """The page of the console that all these words name, such as “who is on call”."""
+    whole = in_one_piece(words)
+    if said := next((page for page in PAGES if whole.count(" ") > 2 and whole in in_one_piece(page.words)), None):
+        return said
     wanted = set(tokens(words))
     return next((page for page in PAGES if wanted and wanted <= set(tokens(f"{page.title} {page.words}"))), None)
 
@@ -251,7 +254,7 @@ def _words(found: Found | None, range_: Range) -> str:
     failed += f", {formats.count(total.refused)} refused on purpose" if total.refused else ""
     tokens = f"{formats.count(total.input_tokens)} tokens in, {formats.count(total.output_tokens)} out"
     matching = formats.number(total.calls, "call matches", "calls match")
-    return f"{matching} {range_.words}: {failed}, {formats.usd(total.cost)}, {tokens}."
+    return f"{matching} {range_.words}: {failed}, {formats.at_most(formats.usd(total.cost), total.bound)}, {tokens}."
 
 
 def _fields(query: dict[str, str]) -> list[tuple[bool, Field]]:

@@ -1,7 +1,7 @@
 """The first page: one sentence, six figures, four charts, the providers; live."""
 
 import asyncio
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from app.audit.overview import EDGES, Bucket, Overview, overview
 from app.audit.provider_state import ProviderState
-from app.budget.standing import Everything, everything
+from app.budget.standing import Everything, everything, open_alerts
 from app.console import charts, formats, live
 from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.navigation import OVERVIEW
@@ -24,6 +24,7 @@ from app.gateway.recovery.shared_circuits import Shared
 
 SICK, ILL = 0.05, 0.5  # shares of a provider's attempts that failed
 CHANCE = 0.01  # of as many answers in a row, at the share of failures of the last minutes: less, and the provider answers again
+NEARLY_ALL = 95  # per cent: the last share at which an alert of a cap fires by default
 MANY, SOME = 0.2, 5  # refused calls that are worth a warning: their share of all, and their number
 FAILING = 0.01  # share of calls that were not answered normally
 TICKS = 60
@@ -89,13 +90,15 @@ def router(console: Console) -> APIRouter:
 
 async def _values(console: Console, range_: Range) -> dict[str, Any]:
     wanted = ("overview", *range_.query.items())
-    known, now = await asyncio.gather(
+    known, now, alerts = await asyncio.gather(
         console.known.read(wanted, overview(console.parts.engine, range_.since, range_.until, range_.width)),
         console.known.read("overview now", _now(console)),
+        console.known.read("open alerts", open_alerts(console.parts.engine, datetime.now(UTC))),
     )
     if known.value is None:
         return {"known": known, "seen": None, "now": now}
-    described = _described(known.value, now.value, range_, console.parts.switch.stopped_words)
+    full = tenants_at_their_cap(alerts.value[0] if alerts.value else ())
+    described = _described(known.value, now.value, range_, console.parts.switch.stopped_words, full)
     simulated = sorted(set(known.value.providers) & set(console.parts.releases.simulated))
     return {"known": known, "seen": known.value, "now": now, "simulated": simulated, **described}
 
@@ -106,11 +109,16 @@ async def _now(console: Console) -> Now:
     return Now(*await asyncio.gather(shared_circuits.read(parts.valkey), money))
 
 
-def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence[str]) -> dict[str, Any]:
+def tenants_at_their_cap(alerts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The tenants that have used nearly all of a cap of theirs, or more; ``alerts``: the open ones."""
+    return sorted({one["tenant"] for one in alerts if one["scope"].startswith("tenant") and one["share"] >= NEARLY_ALL})
+
+
+def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence[str], full: Sequence[str]) -> dict[str, Any]:
     total, series = seen.total, seen.series
     times = [bucket.at for bucket in series if bucket.at]
     strips = strips_of(seen, range_, {circuit.target.provider for circuit in now.circuits} if now else set())
-    kind, words = answer(seen, strips, range_, stopped)
+    kind, words = answer(seen, strips, range_, stopped, full)
     marks = [(at, action) for at, action, _ in seen.marks]
     per_second = 1 / range_.width.total_seconds()
     quick = all(bucket.request_latency[2] < 1000 for bucket in series if bucket.request_latency)
@@ -164,8 +172,10 @@ COST_BANDS = ((50, "s1"), (95, "s2"))
 SHARES = {"retried": "retried", "fallen_back": "fell back", "repaired": "repaired", "degraded": "degraded"}
 
 
-def answer(seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequence[str]) -> tuple[str, str]:
-    """How it goes, in one sentence of the data."""
+def answer(
+    seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequence[str], full: Sequence[str] = ()
+) -> tuple[str, str]:
+    """How it goes, in one sentence of the data. ``full``: the tenants at their cap."""
     total = seen.total
     if stopped:
         return "bad", f"An operator has stopped {' and '.join(stopped)}."
@@ -190,12 +200,15 @@ def answer(seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequ
         errors = [outcome for outcome, _ in seen.outcomes if outcome not in REFUSALS]
         most = f" The most frequent error is {errors[0]}." if errors else ""
         return "bad" if failed >= SICK else "warn", f"{rest}; {formats.count(total.failed)} failed.{most}"
-    return _well(seen, answered, rest)
+    return _well(seen, answered, rest, full)
 
 
-def _well(seen: Overview, answered: str, rest: str) -> tuple[str, str]:
+def _well(seen: Overview, answered: str, rest: str, full: Sequence[str]) -> tuple[str, str]:
     """The sentence where all that was let through is well. ``answered``: the share of it; ``rest``: with the refusals besides."""
     total = seen.total
+    if full:
+        named = f"{full[0]} has" if len(full) == 1 else f"{full[0]} and {len(full) - 1} more have"
+        return "warn", f"{named} used {NEARLY_ALL} % of a cap or more, so calls may be refused (Budgets). Of the others {rest}."
     turned_away = total.refused / (total.calls + total.refused)
     if turned_away >= MANY and total.refused >= SOME:
         return "warn", f"{formats.share(turned_away)} of all calls were refused: {refusals(seen)}. Of the others {answered}."

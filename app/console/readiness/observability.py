@@ -48,8 +48,8 @@ def _records(total: Bucket) -> Evidence:
 def _refused(total: Bucket) -> Evidence:
     """What is in no figure of latency and cost, and what has no record at all."""
     value = (
-        f"{formats.number(total.refused, 'call')} refused by a cap, a rate limit or a stop, counted apart; what names no tenant"
-        " (a wrong key, a malformed body) is counted in octant_http_requests_total and has no record"
+        f"{formats.number(total.refused, 'call')} refused by a cap, a rate limit or a stop, counted apart; what is refused before"
+        " it is a call (a wrong key, a malformed body, an unknown model) has no record; octant_http_requests_total counts it"
     )
     link, command = "/console/calls?range=24h&refused=true", "octant calls --since 24h --refused"
     return Evidence(name="Refused requests", value=value, link=link, command=command)

@@ -84,6 +84,7 @@ def _rehearsal(found: Found, sources: Sources) -> list[Evidence]:
     listed = ", ".join(
         f"{step.name} {formats.seconds(step.seconds)}{'' if step.kept else ' (not kept)'}" for step in newest.steps
     )
+    listed += "; each from the start of its command until the last worker follows"
     steps = Evidence(name="Each step", value=listed, state=state, at=newest.at, link="/console/releases")
     return [whole, steps, *attempted(found, COMMAND)]
 

@@ -86,7 +86,8 @@ function measured(value, unit) {
   if (value == null) return "–";
   if (unit === "$") return `$${shown(value)}`;
   if (unit === "s" && value && Math.abs(value) < 1) return `${shown(1000 * value)} ms`; // as beside the chart
-  return `${shown(value)}${unit ? " " + unit : ""}`;
+  const one = value === 1 && unit.length > 2 ? unit.replace(/s$/, "") : unit; // 1 call
+  return `${shown(value)}${one ? " " + one : ""}`;
 }
 const plots = new Map();
 function draw(element) {
@@ -145,7 +146,7 @@ function draw(element) {
   const options = {
     width: element.clientWidth, height: element.clientHeight - 44, padding: [rows ? 13 * rows + 4 : null, null, null, null], cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
     scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : full.format(v * 1000)) }, ...series],
-    axes: [{ ...axis, size: 26, values: (_, ticks, __, ___, step) => ticks.map((t) => (step >= 86400 ? day : hour).format(t * 1000)) }, { ...axis, size: spec.unit === "$" ? 64 : 48, values: (_, ticks) => ticks.map((t) => (spec.unit.length < 3 && t ? measured(t, spec.unit) : shown(t))) }], plugins: [marks],
+    axes: [{ ...axis, size: 26, values: (_, ticks, __, ___, step) => ticks.map((t) => (step >= 86400 ? day : hour).format(t * 1000)) }, { ...axis, space: 24, size: spec.unit === "$" ? 64 : 48, values: (_, ticks) => ticks.map((t) => (spec.unit.length < 3 && t ? measured(t, spec.unit) : shown(t))) }], plugins: [marks],
     hooks: { ready: [rest], setCursor: [rest], setSelect: [(u) => {
       if (u.select.width < 8) return;
       const way = new URL(location.href);

@@ -75,7 +75,7 @@ def find(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) ->
     weights = [_weights(topic) for topic in topics]
     seen_in = Counter(word for each in weights for word in each)
     impartial = _impartial(wanted, providers)
-    asked, said = list(dict.fromkeys(tokens(impartial))), _in_one_piece(impartial)
+    asked, said = list(dict.fromkeys(tokens(impartial))), in_one_piece(impartial)
     words = _known(asked, seen_in)
     understood = min(1.0, 1.5 * len(words) / max(1, len(asked)))  # few known words among many say little
 
@@ -91,11 +91,11 @@ def find(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) ->
 
 def _phrases(topic: Topic, said: str) -> int:
     """How many words stand in phrases of two or more that are among the topic's `Words:`, wherever they are said in one piece."""
-    phrases = {_in_one_piece(phrase) for phrase in topic.sections[0].words.split(",")}
+    phrases = {in_one_piece(phrase) for phrase in topic.sections[0].words.split(",")}
     return sum(phrase.count(" ") - 1 for phrase in phrases if phrase.count(" ") > 2 and phrase in said)
 
 
-def _in_one_piece(text: str) -> str:
+def in_one_piece(text: str) -> str:
     """All words of a text without their endings, small ones too, with blanks around each."""
     return f" {' '.join(map(_stem, _words_of(text)))} "
 
