@@ -64,11 +64,11 @@ def _delta(proof: Proof, link: str) -> list[Evidence]:
             continue
         name = f"Change of {now.suite}"
         if release == proof.release:
-            value = f"{release} is the first release with results of it, so there is none to compare with"
+            value = f"{release} is the first release that held, so there is none to compare with"
             found.append(Evidence(name=name, value=value, state="gaps", at=now.at, link=link))
             continue
         before, after = (one.scores[OVERALL].passed / one.scores[OVERALL].total for one in (first, now))
-        began = f"{formats.share(before)} with release {release}, the first with results"
+        began = f"{formats.share(before)} with release {release}, the first that held"
         value = f"{began}, {formats.share(after)} with {proof.release}, which is live: {(after - before) * 100:+.1f} points"
         found.append(Evidence(name=name, value=value, at=now.at, link=link))
     return found
@@ -85,7 +85,7 @@ def _refused(release: str, one: SuiteResult) -> Evidence:
     more = f"; {formats.number(len(rest), 'more threshold')} missed" if rest else ""
     return Evidence(
         name=f"Refused: {release}", value=f"{first.rstrip('.')}{more}", at=one.at,
-        link=f"/console/evals?release={quote(release)}", command=f"octant release activate {release}",
+        link=f"/console/evals?release={quote(release)}", command=f"python -m evals release {release}",
     )  # fmt: skip
 
 

@@ -143,7 +143,7 @@ def test_a_score_below_its_threshold_is_named_first(tmp_path: Path) -> None:
     found, _ = filed(tmp_path)
     kind, words = answer("1", [card(found[0], found)], None, NOW)
     assert kind == "bad"
-    assert "below 2 thresholds (made: overall, made: wrong_tool)" in words
+    assert "below 2 thresholds (made: overall, made: wrong_tool), so the gate refuses it" in words
 
 
 def test_a_file_that_was_changed_is_marked_and_a_broken_one_is_named(tmp_path: Path) -> None:

@@ -248,8 +248,8 @@ def scored(passed: int) -> SuiteResult:
 @pytest.mark.parametrize(
     ("live", "state", "words"),
     [
-        ("b", "proved", "50 % with release a, the first with results, 75 % with b, which is live: +25.0 points"),
-        ("a", "gaps", "a is the first release with results of it, so there is none to compare with"),
+        ("b", "proved", "50 % with release a, the first that held, 75 % with b, which is live: +25.0 points"),
+        ("a", "gaps", "a is the first release that held, so there is none to compare with"),
     ],
 )
 def test_a_change_is_between_releases_that_are_named_and_never_of_one_with_itself(live: str, state: State, words: str) -> None:
