@@ -181,10 +181,8 @@ def answer(chosen: str, cards: Sequence[SuiteCard], lately: Quality | None, now:
     )
     if below:
         named = ", ".join(f"{suite}: {name}" for suite, name in below[:3])
-        return (
-            "bad",
-            f"Release {chosen} is below {formats.number(len(below), 'threshold')} ({named}), so the gate refuses it: {each} passed.{production}",
-        )
+        missed = f"{formats.number(len(below), 'threshold')} ({named})"
+        return "bad", f"Release {chosen} is below {missed}, so the gate refuses it: {each} passed.{production}"
     lost = sum(len(one.lost) for one in cards)
     flipped = f" {formats.number(lost, 'case')} that passed on the release before {'fails' if lost == 1 else 'fail'} now."
     simulated = simulated_in(one.filed.result for one in cards)
