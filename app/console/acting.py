@@ -24,7 +24,8 @@ MOST_REASON = 500
 class Asked:
     """What the page that asks once more says: a title, the effect in a sentence, and the same as a command.
 
-    ``undo``: how to take it back. ``strong``: it stops or changes what users get.
+    ``undo``: how to take it back. ``strong``: it stops or changes what users get. ``settled``: fields that the page fills in, so
+    that what it says is what happens, though things change meanwhile.
     """
 
     title: str
@@ -33,6 +34,7 @@ class Asked:
     undo: str = ""
     button: str = "Do it"
     strong: bool = True
+    settled: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,7 @@ def router(console: Console, actions: Mapping[str, Act]) -> APIRouter:
         act = _found(actions, name)
         values, reason = _values(act, fields), fields.get("reason", "").strip()
         asked = await act.ask(values)
+        values |= asked.settled
         if not reason or len(reason) > MOST_REASON:
             return _page(
                 console, request, act, values, asked, problem=f"Give a reason of up to {MOST_REASON} characters.", status=400
@@ -125,7 +128,7 @@ def _page(
     problem: str = "",
     status: int = 200,
 ) -> Response:
-    shown = {"act": act, "values": values, "asked": asked, "problem": problem}
+    shown = {"act": act, "values": {**values, **asked.settled}, "asked": asked, "problem": problem}
     return console.page(request, "ask.html", None, title=asked.title, status=status, back=act.way_back(values), **shown)
 
 

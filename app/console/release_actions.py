@@ -193,13 +193,15 @@ async def _ask_rollback(console: Console, values: Values) -> Asked:
     else:
         effect = await _change(console, target)
         title, command = f"Roll back to {target}", f"octant rollback{to}{WHY}"
-    return Asked(title=title, effect=effect, command=command, undo=f"octant release activate {live}{WHY}", button="Roll back")
+    return Asked(
+        title=title, effect=effect, command=command, undo=f"octant release activate {live}{WHY}", button="Roll back",
+        settled={} if only else {"to": target or ""},
+    )  # fmt: skip
 
 
 async def _roll_back(console: Console, values: Values, reason: str, session: Session) -> str:
     only = _pinned(values)
-    target = values.get("to") or (None if only else (await way_back(console.parts.engine)).previous)
-    live = await console.parts.releases.rollback(by=session.actor, reason=reason, to=target or None, only=only)
+    live = await console.parts.releases.rollback(by=session.actor, reason=reason, to=values["to"] or None, only=only)
     return f"{live} is live."
 
 

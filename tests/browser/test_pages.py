@@ -551,6 +551,8 @@ def test_a_release_without_eval_results_is_activated_by_force_alone(
         confirm(page, "an old one by force")
         assert logged(stack_env, "release activate --force", "an old one by force")
         page.goto("/console/do/rollback")
+        to = page.locator("input[name=to]").get_attribute("value")
+        assert to == LIVE_RELEASE, "the form names it, so that another's rollback meanwhile changes nothing"
         confirm(page, "enough of the old one")
         page.locator(".figure", has_text="Live").get_by_role("link", name=LIVE_RELEASE).wait_for()
 
