@@ -61,6 +61,9 @@ class CallFilter:
     ] = None
     provider: Annotated[str | None, About("Provider that answered last.")] = None
     tried: Annotated[str | None, About("Provider that got an attempt, whether it answered or failed.")] = None
+    attempt: Annotated[
+        str | None, About("How an attempt ended, `ok` or an error's code; with --tried, one at that provider.")
+    ] = None
     model: Annotated[str | None, About("Model called last.")] = None
     model_answered: Annotated[str | None, About("Version that answered, as the provider reports it.")] = None
     release: Annotated[str | None, About("Release id.")] = None

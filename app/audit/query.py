@@ -59,7 +59,7 @@ FEW_VALUES = (
     "feature", "target", "release", "prompt", "prompt_version", "provider", "model", "model_answered", "outcome", "key_id",
 )  # fmt: skip
 ONE_PLACE = ("id", "request_id", "trace_id")  # an index of each day finds it at once
-TEXTS = (*EXACT, *FEW_VALUES, "tried", "degraded", "text")
+TEXTS = (*EXACT, *FEW_VALUES, "tried", "attempt", "degraded", "text")
 
 # The left sides are the indexes' expressions, letter by letter, or the indexes are not used.
 _HAS_WORDS = text(SEARCH_VECTOR.replace(":", r"\:") + r" @@ websearch_to_tsquery('simple', translate(:words, '<>', '  '))")
@@ -272,9 +272,7 @@ def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
     facets += [wanted.degraded] if wanted.degraded else []
     if facets:
         found.append(_FACETS.contains(facets))
-    if wanted.tried is not None:  # by call: the key of `attempts` begins with the call's id
-        of_call = (attempts.c.call_id == c.id) & (attempts.c.at == c.at)
-        found.append(exists().where(of_call, attempts.c.provider == wanted.tried))
+    found += _of_attempt(wanted)
     if wanted.stream is not None:
         found.append(c.stream.is_(wanted.stream))
     found += _of_outcome(wanted)
@@ -291,6 +289,14 @@ def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
     if wanted.text:
         found.append(_HAS_WORDS.bindparams(words=wanted.text))
     return found
+
+
+def _of_attempt(wanted: CallFilter) -> list[ColumnElement[bool]]:
+    """One attempt that fits. By call: the key of `attempts` begins with the call's id."""
+    a, c = attempts.c, calls.c
+    fits = [a.provider == wanted.tried] if wanted.tried is not None else []
+    fits += [a.outcome == wanted.attempt] if wanted.attempt is not None else []
+    return [exists().where(a.call_id == c.id, a.at == c.at, *fits)] if fits else []
 
 
 def _of_outcome(wanted: CallFilter) -> list[ColumnElement[bool]]:

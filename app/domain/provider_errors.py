@@ -26,6 +26,11 @@ class ProviderError(Exception):
         self.request_id = request_id
 
 
+def codes_of(kind: type[ProviderError] = ProviderError) -> set[str]:
+    """The codes of a kind of failure and of all below it."""
+    return {kind.code}.union(*(codes_of(one) for one in kind.__subclasses__()))
+
+
 class Retryable(ProviderError):
     """The same target may be tried again."""
 

@@ -277,6 +277,12 @@ async def test_a_failed_provider_is_found_by_its_attempts(engine: AsyncEngine, r
     assert await ids(tried="openai") == {fell_back.id, alone.id}
     assert await ids(tried="openai", provider="anthropic") == set()
     assert await ids(tried="anthropic", sort="cost") == {fell_back.id}
+    code = attempts[0].outcome
+    assert code != "ok" == attempts[1].outcome
+    assert await ids(attempt=code) == {fell_back.id}
+    assert await ids(attempt="ok") == {fell_back.id, alone.id}
+    assert await ids(attempt=code, tried="openai") == set(), "one attempt has both"
+    assert (await total_of(engine, CallFilter(tenant=tenant, attempt=code))).calls == 1
 
 
 async def test_ranges_take_both_ends(engine: AsyncEngine, recorder: Recorder) -> None:

@@ -20,6 +20,7 @@ from app.console.known import Known
 from app.console.navigation import CALLS, PAGES, Page
 from app.console.ranges import PRESETS, Range, range_of
 from app.domain.errors import InvalidRequest
+from app.domain.provider_errors import codes_of
 from app.oncall.runbook.pages import read
 from app.oncall.runbook.search import SURE, find, in_one_piece, tokens
 
@@ -157,9 +158,11 @@ async def _named(console: Console, words: str) -> str:
         return f"/console/releases/{words}"
     if words.lower() in console.parts.providers:
         return link("/console/calls", {"tried": words.lower(), "range": "24h"})
-    for name in ("user", "tenant", "outcome", "model"):
-        if await find_calls(engine, _one(name, words)):
-            return link("/console/calls", {name: words, "range": "30d"})
+    for name in ("user", "tenant", "outcome", "model", *(["attempt"] if words in codes_of() else [])):
+        within = "24h" if name == "attempt" else "30d"  # attempts have no index of their own
+        since = datetime.now(UTC) - PRESETS[within][0] if name == "attempt" else None
+        if await find_calls(engine, replace(_one(name, words), since=since)):
+            return link("/console/calls", {name: words, "range": within})
     return ""
 
 
