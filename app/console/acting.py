@@ -24,14 +24,15 @@ MOST_REASON = 500
 class Asked:
     """What the page that asks once more says: a title, the effect in a sentence, and the same as a command.
 
-    ``undo``: how to take it back. ``strong``: it stops or changes what users get. ``settled``: fields that the page fills in, so
-    that what it says is what happens, though things change meanwhile.
+    ``undo``: the command that takes it back, ``undo_at``: the page that asks for the same. ``strong``: it stops or changes what
+    users get. ``settled``: fields that the page fills in, so that what it says is what happens, though things change meanwhile.
     """
 
     title: str
     effect: str
     command: str
     undo: str = ""
+    undo_at: str = ""
     button: str = "Do it"
     strong: bool = True
     settled: Mapping[str, str] = field(default_factory=dict)
@@ -97,9 +98,9 @@ def router(console: Console, actions: Mapping[str, Act]) -> APIRouter:
             return _page(console, request, act, values, asked, problem=error.message, status=409)
         await _record(console, act, values, reason, session, "ok")
         way = safe_way(fields.get("back") or act.way_back(values))
-        return RedirectResponse(
-            link(way, done=done, undo=asked.undo, signed=session.signed(done, asked.undo)) if "?" not in way else way, 303
-        )
+        signed = session.signed(done, asked.undo, asked.undo_at)
+        said = link(way, done=done, undo=asked.undo, undo_at=asked.undo_at, signed=signed)
+        return RedirectResponse(said if "?" not in way else way, 303)
 
     return made
 

@@ -11,7 +11,7 @@ from app.budget.change import AMOUNTS, LIMITS, Change
 from app.budget.scopes import scopes_of
 from app.console import formats
 from app.console.acting import Act, Asked
-from app.console.console import Console
+from app.console.console import Console, link
 from app.console.sessions import Session
 from app.domain.calls import Tenant
 from app.domain.money import to_dollars
@@ -60,12 +60,14 @@ async def _ask(console: Console, values: Mapping[str, str]) -> Asked:
     effect = f"{effect[0].upper()}{effect[1:]}. {await _consequence(console, tenant, user, change)}".strip()
     back = {name: before.get(name) for name in (*change.money, *change.counts)}
     zone = {"time_zone": tenant.time_zone} if change.time_zone else {}
+    undone = {name: _text(name, value) for name, value in back.items()} | zone
     kept = {name: value for name, value in values.items() if name not in ("tenant", "user") and value}
     return Asked(
         title=f"Change the caps of {user or tenant.id}",
         effect=effect,
         command=_command(tenant.id, user, kept),
-        undo=_command(tenant.id, user, {name: _text(name, value) for name, value in back.items()} | zone),
+        undo=_command(tenant.id, user, undone),
+        undo_at=link("/console/do/budget-set", {"tenant": tenant.id, "user": user, **undone}),
         button="Set",
         strong=any(_lower(before.get(name), wanted) for name, wanted in {**change.money, **change.counts}.items()),
     )

@@ -224,11 +224,15 @@ def _form_of(request: Request) -> str:
     return way if way and safe_way(way) == way else ""
 
 
-def _done(request: Request, session: Session | None) -> tuple[str, str] | None:
+SAID = ("done", "undo", "undo_at", "signed")
+"""The parts of an address that say what came of an action."""
+
+
+def _done(request: Request, session: Session | None) -> tuple[str, str, str] | None:
     """The outcome of this session's own action, and how to take it back; a link's words are not shown without its signature."""
-    done, undo, signed = (request.query_params.get(name, "") for name in ("done", "undo", "signed"))
-    if session and signed and hmac.compare_digest(signed.encode(), session.signed(done, undo).encode()):
-        return done, undo
+    done, undo, undo_at, signed = (request.query_params.get(name, "") for name in SAID)
+    if session and signed and hmac.compare_digest(signed.encode(), session.signed(done, undo, undo_at).encode()):
+        return done, undo, undo_at
     return None
 
 

@@ -7,7 +7,7 @@ from app.audit import marks
 from app.audit.actions import clean
 from app.audit.query import get_call
 from app.console.acting import Act, Asked
-from app.console.console import Console
+from app.console.console import Console, link
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, NotFound
 
@@ -34,7 +34,8 @@ def actions(console: Console) -> Iterator[Act]:
         return Asked(
             title="Make an eval case of this call", effect=effect,
             command=f'python -m evals mark {shlex.quote(call)} --reason "…"',
-            undo=f"python -m evals unmark {shlex.quote(call)}", button="Make a candidate", strong=False,
+            undo=f"python -m evals unmark {shlex.quote(call)}", undo_at=link("/console/do/evals-unmark", values),
+            button="Make a candidate", strong=False,
         )  # fmt: skip
 
     async def mark(values: Values, reason: str, _session: Session) -> str:
@@ -47,8 +48,8 @@ def actions(console: Console) -> Iterator[Act]:
             raise InvalidRequest("No mark of this call waits for a round.", param="call")
         return Asked(
             title="Take the mark of this call back", effect="No round of the evals makes it a candidate.",
-            command=f"python -m evals unmark {shlex.quote(values['call'])}", undo="mark it again", button="Take back",
-            strong=False,
+            command=f"python -m evals unmark {shlex.quote(values['call'])}", undo="mark it again",
+            undo_at=link("/console/do/evals-mark", values), button="Take back", strong=False,
         )  # fmt: skip
 
     async def unmark(values: Values, _reason: str, _session: Session) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from app.budget.pricing import cost
 from app.console import formats
 from app.console.acting import Act, Asked
-from app.console.console import Console
+from app.console.console import Console, link
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, Misconfigured
 from app.domain.money import from_dollars
@@ -137,7 +137,7 @@ async def _ask_activate(console: Console, values: Values, *, force: bool) -> Ask
     return Asked(
         title=f"Activate {wanted}" + (" without eval results" if force else ""), effect=f"{effect} {gate}",
         command=f"octant release activate {shlex.quote(wanted)}{WHY}{' --force' if force else ''}",
-        undo=f"octant rollback --to {live}{WHY}" if live else "", button="Activate",
+        undo=f"octant rollback --to {live}{WHY}" if live else "", undo_at=_back_to(live), button="Activate",
     )  # fmt: skip
 
 
@@ -176,6 +176,10 @@ def _pinned(values: Values) -> Pinned | None:
     return Pinned("index" if values["only"] == "index" else "prices")
 
 
+def _back_to(release: str) -> str:
+    return link("/console/do/rollback", {"to": release}) if release else ""
+
+
 async def _ask_rollback(console: Console, values: Values) -> Asked:
     only, live = _pinned(values), console.parts.releases.known
     target = values.get("to") or (await way_back(console.parts.engine)).previous
@@ -194,7 +198,8 @@ async def _ask_rollback(console: Console, values: Values) -> Asked:
         effect = await _change(console, target)
         title, command = f"Roll back to {target}", f"octant rollback{to}{WHY}"
     return Asked(
-        title=title, effect=effect, command=command, undo=f"octant release activate {live}{WHY}", button="Roll back",
+        title=title, effect=effect, command=command, undo=f"octant release activate {live}{WHY}",
+        undo_at=link("/console/do/release-activate", {"release": live}), button="Roll back",
         settled={} if only else {"to": target or ""},
     )  # fmt: skip
 
@@ -248,7 +253,8 @@ async def _ask_canary(console: Console, values: Values, *, force: bool) -> Asked
         f" itself on evidence that it is worse, or when its calls cost ${CANARY_DOLLARS}; an operator decides within"
         f" {CANARY_DAYS} days.",
         command=f"octant release canary {shlex.quote(wanted)} --share {share * 100:.4g}%{WHY}{' --force' if force else ''}",
-        undo=f"octant release abort{WHY}", button="Widen it" if running else "Start the canary",
+        undo=f"octant release abort{WHY}", undo_at="/console/do/release-abort",
+        button="Widen it" if running else "Start the canary",
     )  # fmt: skip
 
 
@@ -267,6 +273,7 @@ async def _ask_abort(console: Console, _: Values) -> Asked:
         effect=f"{formats.share(canary.share)} of the users get {canary.against} again within 5 s, as all others do. {why}",
         command=f"octant release abort{WHY}", button="End the canary",
         undo=f"octant release canary {canary.release} --share {canary.share:.0%}{WHY}",
+        undo_at=link("/console/do/release-canary", {"release": canary.release, "share": f"{canary.share:.0%}"}),
     )  # fmt: skip
 
 
@@ -285,7 +292,7 @@ async def _ask_promote(console: Console, _: Values, *, force: bool) -> Asked:
         title=f"Promote the canary {canary.release}" + (" without the evidence" if force else ""),
         effect=f"All users get {canary.release} within 5 s; now {formats.share(canary.share)} do. {why}{gate}",
         command=f"octant release promote{WHY}{' --force' if force else ''}",
-        undo=f"octant rollback --to {canary.against}{WHY}", button="Promote",
+        undo=f"octant rollback --to {canary.against}{WHY}", undo_at=_back_to(canary.against), button="Promote",
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from app.audit.recent import LOOK_BACK, recent_calls
 from app.console import formats
 from app.console.acting import Act, Asked
-from app.console.console import Console
+from app.console.console import Console, link
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, NotFound
 from app.domain.routes import Prompt, Route, Target
@@ -136,7 +136,7 @@ async def _ask(console: Console, scope: str, values: Values) -> Asked:
     return Asked(
         title="Stop everything" if scope == "all" else f"Stop the {scope} {name}",
         effect=f"{effect}{reads} Every worker follows within 2 s.", command=f'octant kill {words} --reason "…"{options}',
-        undo=f"octant resume {words}", button="Stop",
+        undo=f"octant resume {words}", undo_at=link("/console/do/resume", {"scope": scope, "name": name}), button="Stop",
     )  # fmt: skip
 
 
@@ -188,7 +188,8 @@ async def _ask_resume(console: Console, values: Values) -> Asked:
     return Asked(
         title="Resume everything" if scope == "all" else f"Resume the {scope} {name}",
         effect=f"Stopped by {stop.by} at {stop.at}: {stop.reason}. Its calls are answered again, on every worker within 2 s.",
-        command=f"octant resume {words}", undo=f'octant kill {words} --reason "…"', button="Resume", strong=False,
+        command=f"octant resume {words}", undo=f'octant kill {words} --reason "…"',
+        undo_at=link(f"/console/do/kill-{scope}", {"name": name}), button="Resume", strong=False,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from app.audit.call_filter import SORTS, CallFilter, Searched, bounds_of, search
 from app.audit.query import Total, cursor_of, find_calls, total_of, traces_of
 from app.budget.under_way import UnderWay, under_way
 from app.console import formats, live
-from app.console.console import ROUTES, VIEWING, Console, link
+from app.console.console import ROUTES, SAID, VIEWING, Console, link
 from app.console.known import Known
 from app.console.navigation import CALLS, PAGES, Page
 from app.console.ranges import PRESETS, Range, range_of
@@ -86,7 +86,7 @@ def router(console: Console) -> APIRouter:
             problem = error.message
         by_search = range_.preset == "30d" and query.get("runbook") == query.get("text")
         nothing = query.get("runbook", "") if by_search and known.value and not known.value.total.calls else ""
-        shown = {name: value for name, value in query.items() if value and name not in ("after", "done", "undo", "signed")}
+        shown = {name: value for name, value in query.items() if value and name not in ("after", *SAID)}
         return console.page(
             request, "calls.html", CALLS, range=range_, known=known, found=known.value, problem=problem, wanted=wanted,
             shown=shown, tail=query.get("tail") == "1" and range_.live, fields=fields, more=_more(known.value, wanted),

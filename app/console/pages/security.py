@@ -14,7 +14,7 @@ from app.audit.action_search import ActionFilter, FoundActions, find_actions
 from app.audit.flags import Flagged, flags
 from app.audit.provider_use import Use, last_uses
 from app.console import charts, formats
-from app.console.console import ROUTES, VIEWING, Console, link
+from app.console.console import ROUTES, SAID, VIEWING, Console, link
 from app.console.navigation import SECURITY
 from app.console.pages.readiness import sources_of
 from app.console.ranges import Range, range_of
@@ -90,9 +90,7 @@ def router(console: Console) -> APIRouter:
         packages = installed.packages()
         held = await console.known.read("attacks", attacks(sources_of(console, {})))
         kind, words = answer(rows, stored, live, provider_keys, range_, held.value)
-        shown = {
-            name: value for name, value in query.items() if value and name not in ("before", "done", "undo", "signed", "check")
-        }
+        shown = {name: value for name, value in query.items() if value and name not in ("before", "check", *SAID)}
         return console.page(
             request, "security.html", SECURITY, range=range_, known=known, stored=stored, kind=kind, words=words,
             keys=[key for key in keys if key in live or query.get("keys") == "all"], live=live, gone=len(keys) - len(live),

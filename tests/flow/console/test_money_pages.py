@@ -4,7 +4,8 @@ import re
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from urllib.parse import quote
+from html import unescape
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest_asyncio
 from client import eventually, post, session
@@ -119,6 +120,18 @@ async def test_a_cap_changes_with_a_reason_and_the_log_has_no_users_id(operator:
     assert [row.outcome for row in rows] == ["begun", "ok"]
     assert all("ada-of-money" not in row.subject and "day=0.25" in row.subject for row in rows)
     assert "own" in (await operator.get(f"/console/budgets/{TENANT}")).words
+
+    shown = await operator.get(str(done.headers["location"]))
+    way = unescape(re.search(r'href="([^"]+)">Take it back…', shown.text)[1])  # type: ignore[index] # fails with the page's text
+    asked = await operator.get(way)
+    assert "The cap a day goes from $0.250 to none" in asked.words
+    fields = dict(parse_qsl(urlsplit(way).query))
+    assert (await operator.submit("/console/do/budget-set", {**fields, "reason": "taken back"})).status == 303
+    async with stored.connect() as connection:
+        assert await connection.scalar(select(user_caps.c.daily_cap).where(user_caps.c.tenant == TENANT)) is None
+    elsewhere = str(done.headers["location"]).replace("undo_at=%2Fconsole%2Fdo", "undo_at=%2Fconsole%2Fsign-out%2Fdo")
+    assert elsewhere != str(done.headers["location"])
+    assert "Take it back" not in (await operator.get(elsewhere)).words, "a link that another wrote is not shown"
 
 
 async def test_a_cap_that_does_not_fit_says_which(operator: Person) -> None:
