@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 page = typer.Typer(help="Pages: list, show, resolve, or test them.")
 maintenance = typer.Typer(no_args_is_help=True, help="Times in which matching alerts are recorded and page no person.")
 
-TEST_KEY = "octant:test"
 LOOK_EVERY = 1.0
 SENT_WITHIN = 30.0  # seconds after which a test that did not go out says so
 _SPAN = re.compile(r"(\d+)([smh])\Z")
@@ -192,14 +191,13 @@ def list_windows() -> None:
 
 async def _tested(seconds: float) -> bool:
     from app.domain.errors import Misconfigured
-    from app.oncall.paging.alarms import Alarm
+    from app.oncall.paging.alarms import alarm_for_test
 
     who, begun = getpass.getuser(), time.monotonic()
     async with _pages() as (pages, settings):
         if not settings.paging.receivers:
             raise Misconfigured("OCTANT_PAGING__RECEIVERS is empty: no page is sent. See docs/paging.md.")
-        summary = f"A test of paging by {who}: acknowledge it, nothing is broken."
-        alarm = Alarm(key=f"{TEST_KEY}:{time.time_ns()}", alert="OctantPageTest", summary=summary, test=True)
+        alarm = alarm_for_test(who)
         await pages.take(alarm)
         one = await pages.open_page(alarm.key)
         assert one is not None  # noqa: S101 - it was taken a moment ago

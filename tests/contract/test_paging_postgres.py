@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -24,6 +24,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.cli import paging as paging_command
+from app.console.console import Console
+from app.console.pages import oncall
+from app.console.sessions import Session
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound
 from app.oncall.paging.alarms import WATCHDOG, Alarm
 from app.oncall.paging.answers import Answer
@@ -153,6 +156,25 @@ async def test_the_newest_test_of_the_pager_is_also_one_that_waits_or_whose_comm
         assert (found := await newest_test(clean))
         assert (found.answered, found.by, found.waits) == (True, "ada", False)
         assert 9 < found.seconds < 60
+
+
+async def test_the_consoles_button_sends_one_test_at_a_time(made: Made, clean: AsyncEngine) -> None:
+    operator = cast(Session, SimpleNamespace(actor="key:ada"))
+    async with made() as room:
+        parts = SimpleNamespace(pages=room.parts.pages, paging=room)
+        acts = {act.name: act for act in oncall.actions(cast(Console, SimpleNamespace(parts=parts)))}
+        asked = await acts["oncall-page"].ask({})
+        assert (asked.command, "calls the person on duty" in asked.effect) == ("octant oncall page --test", True)
+        await acts["oncall-page"].do({}, "try it", operator)
+        [page] = await room.parts.pages.newest()
+        assert (page.test, page.summary) == (True, "A test of paging by key:ada: acknowledge it, nothing is broken.")
+        with pytest.raises(InvalidRequest, match="open already"):
+            await acts["oncall-page"].ask({})
+        await acts["oncall-ack"].do({"page": str(page.id)}, "I have it", operator)
+        assert (found := await newest_test(clean))
+        assert (found.answered, found.by, found.waits) == (True, "key:ada", False)
+        await acts["oncall-page-resolve"].do({"page": str(page.id)}, "over", operator)
+        assert (await acts["oncall-page"].ask({})).title == "Send a test page"
 
 
 async def test_a_test_of_the_pager_that_is_interrupted_calls_no_further_person(

@@ -21,9 +21,10 @@ from app.console.pages.readiness import sources_of
 from app.console.readiness.answers import KINDS, Evidence
 from app.console.readiness.duty import tested
 from app.console.sessions import Session
-from app.domain.errors import Misconfigured, NotFound
+from app.domain.errors import InvalidRequest, Misconfigured, NotFound
 from app.oncall.incidents.store import Incident, Incidents
 from app.oncall.incidents.timeline import Entry, timeline
+from app.oncall.paging.alarms import alarm_for_test
 from app.oncall.paging.changes import TRIGGERED
 from app.oncall.paging.figures import Figures, figures
 from app.oncall.paging.pages import Page
@@ -35,6 +36,7 @@ from app.oncall.rota.shifts import AHEAD, Duty, Shift, duties, shifts
 
 WEEKS = 12
 RECENT = timedelta(days=90)
+MOST_OPEN = 200
 MOST_NUMBER = 2**62
 
 
@@ -103,8 +105,24 @@ def router(console: Console) -> APIRouter:
 
 
 def actions(console: Console) -> Iterator[Act]:
-    """Acknowledge a page, and resolve it."""
+    """Send a test page, acknowledge a page, and resolve it."""
     pages = console.parts.pages
+
+    async def ask_test(_: Mapping[str, str]) -> Asked:
+        if console.parts.paging is None:
+            raise InvalidRequest("OCTANT_PAGING__RECEIVERS is empty: no page is sent. See docs/paging.md.")
+        if any(page.test for page in await pages.newest(resolved=False, limit=MOST_OPEN)):
+            raise InvalidRequest("A test page is open already. Acknowledge it, then resolve it.")
+        return Asked(
+            title="Send a test page", strong=False, button="Send it",
+            effect="It calls the person on duty now, and without an answer the next level, as a real page does. The time to the"
+            " acknowledgement is kept, and counts in no figure of real pages. Nothing is broken.",
+            command="octant oncall page --test",
+        )  # fmt: skip
+
+    async def test(_values: Mapping[str, str], _: str, session: Session) -> str:
+        await pages.take(alarm_for_test(session.actor))
+        return "The test page is on its way. Resolve it here after its acknowledgement."
 
     async def ask_ack(values: Mapping[str, str]) -> Asked:
         page = await pages.find(values["page"])
@@ -132,6 +150,7 @@ def actions(console: Console) -> Iterator[Act]:
         done = await pages.resolve(page.id, by=session.actor)
         return f"{done.alert} is resolved."
 
+    yield Act(name="oncall-page", fields=(), ask=ask_test, do=test, back="/console/oncall")
     yield Act(name="oncall-ack", fields=("page",), ask=ask_ack, do=acknowledge, back="/console/oncall")
     yield Act(name="oncall-page-resolve", fields=("page",), ask=ask_resolve, do=resolve, back="/console/oncall")
 

@@ -5,6 +5,7 @@ are checked strictly; unknown ones are passed over, because the vendor may add s
 """
 
 import hashlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +17,7 @@ LONGEST_KEY, LONGEST_SUMMARY, LONGEST_NAME = 512, 1024, 200
 MOST_ALERTS = 1000
 NUL = "\x00"  # JSON may hold it, Postgres cannot
 WATCHDOG = "OctantWatchdog"
+TEST_KEY = "octant:test"
 SEVERITY = "page"  # of an alert without one
 
 Name = Annotated[str, StringConstraints(max_length=1024)]
@@ -72,6 +74,12 @@ class Alarm:
     def is_watchdog(self) -> bool:
         """Whether it is the alert that always fires."""
         return self.alert == WATCHDOG
+
+
+def alarm_for_test(by: str) -> Alarm:
+    """An alarm that pages as a real one does, and is marked as a test. ``by``: the person or key that asked for it."""
+    summary = f"A test of paging by {by}: acknowledge it, nothing is broken."
+    return Alarm(key=f"{TEST_KEY}:{time.time_ns()}", alert="OctantPageTest", summary=summary, test=True)
 
 
 def alarm_of(message: AlertmanagerMessage) -> Alarm:

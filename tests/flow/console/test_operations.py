@@ -134,6 +134,12 @@ async def test_an_operator_acknowledges_and_resolves_a_page(operator: Person, pa
     assert page not in (await operator.get("/console/oncall")).text
 
 
+async def test_no_button_sends_a_test_page_where_no_receiver_is(operator: Person) -> None:
+    assert '/console/do/oncall-page"' not in (await operator.get("/console/oncall")).text
+    asked = await operator.get("/console/do/oncall-page")
+    assert (asked.status, "no page is sent" in asked.words) == (400, True)
+
+
 async def test_a_game_day_is_played_once_at_a_time_shown_and_stopped(operator: Person, stack_env: dict[str, str]) -> None:
     form = {"scenario": "provider-outage", "reason": "practice", "back": "/console/gameday"}
     assert "refuses every connection" in (await operator.get("/console/do/drill-gameday?scenario=provider-outage")).words
