@@ -25,6 +25,7 @@ from app.oncall.runbook.pages import read
 from app.oncall.runbook.search import SURE, find, in_one_piece, tokens
 
 PAGE = 50
+OF_ANSWERS = ("chatcmpl-", "msg_", "resp_")
 FIRST = ("text", "tenant", "user", "outcome", "provider", "model", "feature", "release")  # the rest is folded
 LONGEST = 1000
 CHOICES = {
@@ -148,12 +149,12 @@ async def way_of(console: Console, words: str) -> str:
 async def _named(console: Console, words: str) -> str:
     """The way to what bears this name; empty where nothing does."""
     engine = console.parts.engine
-    for name in ("id", "request_id", "trace_id"):
-        found = await find_calls(engine, _one(name, words))
-        if found and name == "request_id" and len(await traces_of(engine, words, 2)) > 1:
-            return link("/console/calls", {name: words, "range": "30d"})
+    for name, value in _ids(words):
+        found = await find_calls(engine, _one(name, value))
+        if found and name == "request_id" and len(await traces_of(engine, value, 2)) > 1:
+            return link("/console/calls", {name: value, "range": "30d"})
         if found:
-            return f"/console/traces/{found[0]['trace_id']}" + (f"?call={words}" if name == "id" else "")
+            return f"/console/traces/{found[0]['trace_id']}" + (f"?call={value}" if name == "id" else "")
     if any(one.id == words for one in await console.parts.releases.listed()):
         return f"/console/releases/{words}"
     if words.lower() in console.parts.providers:
@@ -164,6 +165,13 @@ async def _named(console: Console, words: str) -> str:
         if await find_calls(engine, replace(_one(name, words), since=since)):
             return link("/console/calls", {name: words, "range": within})
     return ""
+
+
+def _ids(words: str) -> list[tuple[str, str]]:
+    """The ids that words may be, by field. The id of an answer, which clients log, is that of its request under another name."""
+    rest = next((words.removeprefix(prefix) for prefix in OF_ANSWERS if words.startswith(prefix)), "")
+    answers = [("request_id", f"req_{rest}"), ("request_id", rest)] if rest else []
+    return [("id", words), ("request_id", words), ("trace_id", words), *answers]
 
 
 def named_by(words: str) -> Page | None:

@@ -286,6 +286,8 @@ async def test_one_search_box_finds_a_call_by_any_of_its_ids(http: aiohttp.Clien
     await eventually(found)
     await post(http, "/v1/chat/completions", {**body, "messages": [{"role": "user", "content": "who is on call"}]})
     assert await way(answer.headers["x-request-id"]) == f"/console/traces/{trace}"
+    for quoted in (answer.body["id"], answer.headers["x-request-id"].replace("req_", "msg_")):
+        assert await way(quoted) == f"/console/traces/{trace}", "the id that a client's log has"
     assert await way(user) == f"/console/calls?user={user}&range=30d"
     assert await way("acme") == "/console/calls?tenant=acme&range=30d"
     assert await way("ok") == "/console/calls?outcome=ok&range=30d"
