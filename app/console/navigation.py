@@ -107,7 +107,7 @@ def places(providers: Sequence[str], *, may_act: bool) -> list[Place]:
             Place(f"Stop provider {name}…", "The others answer", "kill disable outage", f"/console/do/kill-provider?name={name}")
             for name in providers
         ),
-        Place("Send a test page…", "It calls the person on duty", "pager paging test on-call phone", "/console/do/oncall-page"),
+        Place("Send a test page…", "It calls the person on duty", "try paging phone rings", "/console/do/oncall-page"),
         Place("Play an outage…", "A game day on a service of its own", "drill rehearse provider outage chaos",
               "/console/do/drill-gameday?scenario=provider-outage"),
     ]  # fmt: skip
