@@ -212,16 +212,16 @@ def _error_page(request: Request, error: OctantError) -> Response:
         "code": status, "phrase": HTTPStatus(status).phrase.capitalize(), "message": error.message,
         "request_id": request.scope["octant.request_id"],
         "runbook": "postgres-away" if isinstance(error, DependencyUnavailable) else "",
-        "back": _form_of(request) if request.method == "POST" else "",
+        "back": _form_of(request) if request.url.path.startswith("/console/do/") else "",
     }  # fmt: skip
     return console_of(request).page(request, "error.html", None, status=status, title=values["phrase"], **values)
 
 
 def _form_of(request: Request) -> str:
-    """The page of ours whose form was sent; empty where the browser does not say."""
+    """The page of ours with the form that was sent; empty where the browser does not say, or names the failing page itself."""
     sent = urlsplit(request.headers.get("referer", ""))
     way = sent.path + (f"?{sent.query}" if sent.query else "")
-    return way if way and safe_way(way) == way else ""
+    return way if way and safe_way(way) == way != _here(request) else ""
 
 
 SAID = ("done", "undo", "undo_at", "signed")

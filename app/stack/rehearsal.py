@@ -171,10 +171,9 @@ async def rehearse(
             if newer or settings.deploy.target:
                 note = "; ".join(filter(None, (note, await _code_step(stage, newer, done))))
         verdict = "kept" if steps and not note and all(step.kept for step in steps) else "not kept"
-        longest = max(steps, key=lambda step: step.seconds)
-        note = (
-            note or f"{sum(s.kept for s in steps)} of {len(steps)} steps in time, slowest {longest.seconds:.1f} s: {longest.name}"
-        )
+        if not note:
+            longest = max(steps, key=lambda step: step.seconds)
+            note = f"{sum(s.kept for s in steps)} of {len(steps)} steps in time, slowest {longest.seconds:.1f} s: {longest.name}"
     except NotJudged as error:
         note = " ".join(str(error).split())
     finally:

@@ -2,7 +2,7 @@
 
 A topic is an incident's page, or one section of another page. Words count by where they stand (an alert's name and `Words:`
 most, a text least) and by how few topics have them (BM25F: Robertson and Zaragoza, "The Probabilistic
-Relevance Framework", 2009).
+Relevance Framework", 2009). A phrase of `Words:` counts more where it is said in one piece.
 """
 
 import math
@@ -19,7 +19,7 @@ SATURATION = 4.0  # a word that stands everywhere in a topic counts no more than
 CHANCE = 0.5  # what words count that stand in texts alone
 PHRASE = 1.5  # for each word of a phrase of `Words:` that is said in one piece
 EXACT = 1_000.0  # above every sum of words
-SURE = 1.5  # the least score of a place that the words surely lead to; titles of public incidents have 1.9 and more
+SURE = 1.5  # the least score of a place that the words surely lead to; titles of public incidents have 1.8 and more
 NEAR = 0.8  # likeness at which a word that no topic has is taken for a slip of the finger
 MANUAL = "How a page is written"
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")

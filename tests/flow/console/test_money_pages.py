@@ -139,6 +139,12 @@ async def test_a_cap_that_does_not_fit_says_which(operator: Person) -> None:
         answer = await operator.get(f"/console/do/budget-set?tenant={TENANT}&{query}")
         assert answer.status == 400
         assert words in answer.words
+        assert "Back to the form" not in answer.words, "no page is known that it was on"
+    path = f"/console/do/budget-set?tenant={TENANT}&day=x"
+    for way, leads in ((f"/console/budgets/{TENANT}", True), ("/elsewhere", False), (path, False)):
+        answer = await operator.get(path, referer=f"http://127.0.0.1{way}")
+        assert (f'href="/console/budgets/{TENANT}">Back to the form' in answer.text) is leads, way
+        assert ("Back to the form" in answer.words) is leads, way
     assert (await operator.get("/console/do/budget-set?tenant=no-such-tenant&day=1")).status == 404
 
 
