@@ -208,7 +208,7 @@ def _well(seen: Overview, answered: str, rest: str, full: Sequence[str]) -> tupl
     total = seen.total
     if full:
         named = f"{full[0]} has" if len(full) == 1 else f"{full[0]} and {len(full) - 1} more have"
-        return "warn", f"{named} used {NEARLY_ALL} % of a cap or more, so calls may be refused (Budgets). Of the others {rest}."
+        return "warn", f"{named} used {NEARLY_ALL} % of a cap or more, so calls may be refused (Budgets); {rest}."
     turned_away = total.refused / (total.calls + total.refused)
     if turned_away >= MANY and total.refused >= SOME:
         return "warn", f"{formats.share(turned_away)} of all calls were refused: {refusals(seen)}. Of the others {answered}."
