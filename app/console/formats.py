@@ -87,6 +87,11 @@ def span(value: timedelta | None) -> str:
     return ms(None if value is None else value / timedelta(milliseconds=1))
 
 
+def times(ratio: float) -> str:
+    """A ratio as ``1.2 times`` or ``37 times``."""
+    return f"{ratio:.0f} times" if ratio >= 10 else f"{ratio:.2g} times"
+
+
 def usd(micros: float | None) -> str:
     """Micro-dollars as ``$0.00523``, ``$12.30`` or ``$1.23k``."""
     if micros is None:

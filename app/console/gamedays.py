@@ -61,6 +61,19 @@ class Followed(_Loose):
     output: str = ""
 
 
+class Money(_Loose):
+    """Calls of a time: answered ones, micro-dollars, and the part that is an upper bound."""
+
+    answered: int = 0
+    cost: int = 0
+    bound: int = 0
+
+    @property
+    def each(self) -> float | None:
+        """Micro-dollars an answer; None without one."""
+        return self.cost / self.answered if self.answered else None
+
+
 class Played(_Loose):
     """The outcome. Times are seconds from the fault's begin."""
 
@@ -80,6 +93,16 @@ class Played(_Loose):
     followed: list[Followed] = Field(default_factory=list)
     callers: dict[str, int] = Field(default_factory=dict)
     timeline: list[tuple[float, str]] = Field(default_factory=list)
+    money: dict[str, Money] = Field(default_factory=dict)
+
+    @property
+    def price(self) -> str:
+        """The cost of an answer before the fault and in it, in a sentence; empty where it is not known."""
+        before, fault = (self.money.get(phase, Money()) for phase in ("before", "fault"))
+        if not before.each or fault.each is None:
+            return ""
+        bound = f"; {formats.usd(fault.bound)} of the fault's {formats.usd(fault.cost)} is an upper bound" if fault.bound else ""
+        return f"{formats.usd(before.each)} before the fault, {formats.times(fault.each / before.each)} that in it{bound}"
 
 
 class Report(_Loose):

@@ -44,7 +44,8 @@ def _evidence(one: GameDay, newest: GameDay, sources: Sources) -> Evidence:
     value = f"the promise was {one.verdict}" if judged else f"a game day without a verdict: {one.verdict}"
     times = ", ".join(f"{name} after {formats.seconds(at)}" for name in TIMES if (at := getattr(one, name)) is not None)
     again = f"{formats.span(sources.now - newest.at)} ago it was played without a verdict: {newest.verdict}"
-    value = "; ".join(filter(None, (value + size, times, again if newest is not one else "")))
+    price = f"an answer cost {formats.times(one.dearer)} the usual in the fault" if one.dearer is not None else ""
+    value = "; ".join(filter(None, (value + size, times, price, again if newest is not one else "")))
     link = f"/console/gameday/{one.report.removesuffix('.json')}" if one.report else ""
     return Evidence(
         name=f"Game day {one.scenario}", value=value, state=state, at=one.at, link=link,

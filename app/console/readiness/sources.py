@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -28,7 +28,10 @@ MOST_BYTES = 1_000_000
 
 
 class GameDay(BaseModel):
-    """One line of the log of game days. Times are seconds from the fault's begin; None: it did not happen."""
+    """One line of the log of game days. Times are seconds from the fault's begin; None: it did not happen.
+
+    ``costs``: micro-dollars an answer, before the fault and in it.
+    """
 
     at: AwareDatetime
     scenario: str
@@ -42,7 +45,14 @@ class GameDay(BaseModel):
     commands: int = 0
     callers: int = 0
     answered: int = 0
+    costs: dict[str, float | None] = Field(default_factory=dict)
     report: str = ""
+
+    @property
+    def dearer(self) -> float | None:
+        """How many times the usual an answer cost in the fault; None where it is not known."""
+        before, fault = self.costs.get("before"), self.costs.get("fault")
+        return fault / before if before and fault is not None else None
 
 
 @dataclass(frozen=True, slots=True)

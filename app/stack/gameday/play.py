@@ -20,6 +20,7 @@ from app.oncall.incidents.timeline import timeline
 from app.stack import baseline
 from app.stack.baseline import Verdict
 from app.stack.gameday.lease import FaultNotSet, Held
+from app.stack.gameday.money import Money, spent
 from app.stack.gameday.page import Followed, Shell, commands
 from app.stack.gameday.pager import Pager
 from app.stack.gameday.rogue import BadRelease, calling, in_force, key_of
@@ -72,7 +73,10 @@ class Judged:
 
 @dataclass(slots=True)
 class Outcome:
-    """A game day that has ended. Times are seconds from the fault's begin; None: it did not happen."""
+    """A game day that has ended. Times are seconds from the fault's begin; None: it did not happen.
+
+    ``money``: of the time before the fault, and of the fault; empty where the records could not be read.
+    """
 
     scenario: str
     begun_at: datetime
@@ -91,6 +95,7 @@ class Outcome:
     callers: dict[str, int] = field(default_factory=dict)
     timeline: list[tuple[float, str]] = field(default_factory=list)
     postmortem: str = ""
+    money: dict[str, Money] = field(default_factory=dict)
 
     @property
     def score(self) -> tuple[int, int]:
@@ -290,6 +295,7 @@ async def play(name: str, scenario: Scenario, stage: Stage, runbook: Path) -> Ou
                 await _play(game, name)
             await callers.stop()
             await _read_pages(stage.engine, outcome)
+            await _read_money(stage.engine, outcome)
             if outcome.fault_at and outcome.verdict == TOOL_FAILED and not outcome.reasons:
                 game.judge()
         except (FaultNotSet, Misconfigured, OSError, aiohttp.ClientError, SQLAlchemyError) as error:
@@ -342,6 +348,16 @@ async def _read_pages(engine: AsyncEngine, outcome: Outcome) -> None:
         outcome.paging, outcome.paged = "on", (row.page - outcome.fault_at) / timedelta(seconds=1)
     if row.ack:
         outcome.acknowledged = (row.ack - outcome.fault_at) / timedelta(seconds=1)
+
+
+async def _read_money(engine: AsyncEngine, outcome: Outcome) -> None:
+    """The money before the fault and in it; it says nothing of the verdict, so records that cannot be read leave it out."""
+    if outcome.fault_at is None or outcome.fault_ended is None:
+        return
+    ended = outcome.fault_at + timedelta(seconds=outcome.fault_ended)
+    with contextlib.suppress(SQLAlchemyError):
+        before, fault = await spent(engine, outcome.begun_at, outcome.fault_at), await spent(engine, outcome.fault_at, ended)
+        outcome.money = {"before": before, "fault": fault}
 
 
 def _figure(judged: Judged) -> str:

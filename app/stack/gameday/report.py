@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from app.domain.money import MICROS_PER_DOLLAR, MicroUSD, to_dollars
 from app.oncall.gamedays import FOLDER
 from app.stack.gameday.play import Outcome
 from app.stack.gameday.scenario import Scenario
@@ -48,14 +49,17 @@ def verdicts(state_dir: Path) -> list[tuple[str, str]]:
 
 
 def fact(outcome: Outcome, report: str) -> dict[str, Any]:
-    """The evidence in one line: scenario, time, verdict, seconds from the fault's begin, score. ``report`` is the whole."""
+    """The evidence in one line: scenario, time, verdict, seconds from the fault's begin, score. ``report`` is the whole.
+
+    ``costs``: micro-dollars an answer, before the fault and in it.
+    """
     times = ("detected", "paged", "acknowledged", "contained", "fault_ended", "recovered")
     works, of = outcome.score
     return {
         "at": outcome.begun_at.isoformat(timespec="seconds"), "scenario": outcome.scenario, "verdict": outcome.verdict,
         **{name: getattr(outcome, name) for name in times}, "paging": outcome.paging, "commands_that_work": works, "commands": of,
         "callers": sum(outcome.callers.values()), "answered": outcome.callers.get(ANSWERED, 0),
-        "report": report,
+        "costs": {phase: money.each for phase, money in outcome.money.items()}, "report": report,
     }  # fmt: skip
 
 
@@ -79,6 +83,7 @@ def as_markdown(scenario: Scenario, outcome: Outcome) -> str:
         f"- **Begun:** {_utc(outcome.begun_at)}; fault at {_utc(outcome.fault_at) if outcome.fault_at else 'never'}",
         f"- **Runbook followed literally:** {works} of {of} commands of {scenario.runbook.page} work",
         f"- **Callers:** {', '.join(f'{what} {count}' for what, count in sorted(outcome.callers.items()))}",
+        *_money(outcome),
         "",
         "| step | seconds from the fault |",
         "|---|---|",
@@ -96,6 +101,16 @@ def as_markdown(scenario: Scenario, outcome: Outcome) -> str:
         state = f"exit code {one.code}" if one.code is not None else "was not run"
         lines += ["", f"`{one.command}` {state}, {one.seconds:.1f} s", "", "~~~text", one.output[:SHOWN], "~~~"]
     return "\n".join(lines) + "\n"
+
+
+def _money(outcome: Outcome) -> Sequence[str]:
+    each = {phase: money.each for phase, money in outcome.money.items()}
+    before, fault = each.get("before"), each.get("fault")
+    if before is None or fault is None:
+        return []
+    prices = [f"${price / MICROS_PER_DOLLAR:.6f}" for price in (before, fault)]
+    bound = f"${to_dollars(MicroUSD(outcome.money['fault'].bound))} of the fault's money is an upper bound"
+    return [f"- **An answer cost:** {prices[0]} before the fault, {prices[1]} in it; {bound}"]
 
 
 def _times(outcome: Outcome) -> Sequence[tuple[str, float | None]]:

@@ -32,6 +32,21 @@ SCENARIO = Scenario(
 )  # fmt: skip
 
 
+def test_an_answers_price_stands_beside_that_of_before_the_fault() -> None:
+    """An attempt that hangs is charged its upper bound: a fault can be dear that broke nothing."""
+    money = {"before": {"answered": 10, "cost": 2_000}, "fault": {"answered": 4, "cost": 32_000, "bound": 30_000}}
+    assert (
+        played(money=money).price
+        == "$0.000200 before the fault, 40 times that in it; $0.0300 of the fault's $0.0320 is an upper bound"
+    )
+    assert (
+        played(money={**money, "fault": {"answered": 4, "cost": 1_000}}).price
+        == "$0.000200 before the fault, 1.2 times that in it"
+    )
+    assert not played(money={**money, "fault": {"cost": 9}}).price, "no answer has no price"
+    assert not played().price, "a report of an earlier version"
+
+
 def played(**more: object) -> Played:
     values: dict[str, Any] = {"scenario": "provider-outage", "begun_at": datetime(2026, 11, 27, tzinfo=UTC), "verdict": "kept"}
     return Played(**{**values, **more})
