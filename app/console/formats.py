@@ -87,9 +87,10 @@ def span(value: timedelta | None) -> str:
     return ms(None if value is None else value / timedelta(milliseconds=1))
 
 
-def times(ratio: float) -> str:
-    """A ratio as ``1.2 times`` or ``37 times``."""
-    return f"{ratio:.0f} times" if ratio >= 10 else f"{ratio:.2g} times"
+def as_much(ratio: float) -> str:
+    """A ratio as ``as much``, ``1.2 times as much`` or ``37 times as much``."""
+    shown = f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
+    return "as much" if shown == "1" else f"{shown} times as much"
 
 
 def usd(micros: float | None) -> str:

@@ -102,7 +102,7 @@ class Played(_Loose):
         if not before.each or fault.each is None:
             return ""
         bound = f"; {formats.usd(fault.bound)} of the fault's {formats.usd(fault.cost)} is an upper bound" if fault.bound else ""
-        return f"{formats.usd(before.each)} before the fault, {formats.times(fault.each / before.each)} that in it{bound}"
+        return f"{formats.usd(before.each)} before the fault, {formats.as_much(fault.each / before.each)} in it{bound}"
 
 
 class Report(_Loose):

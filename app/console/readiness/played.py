@@ -44,7 +44,7 @@ def _evidence(one: GameDay, newest: GameDay, sources: Sources) -> Evidence:
     value = f"the promise was {one.verdict}" if judged else f"a game day without a verdict: {one.verdict}"
     times = ", ".join(f"{name} after {formats.seconds(at)}" for name in TIMES if (at := getattr(one, name)) is not None)
     again = f"{formats.span(sources.now - newest.at)} ago it was played without a verdict: {newest.verdict}"
-    price = f"an answer cost {formats.times(one.dearer)} the usual in the fault" if one.dearer is not None else ""
+    price = f"an answer cost {formats.as_much(one.dearer)} in the fault as before it" if one.dearer is not None else ""
     value = "; ".join(filter(None, (value + size, times, price, again if newest is not one else "")))
     link = f"/console/gameday/{one.report.removesuffix('.json')}" if one.report else ""
     return Evidence(

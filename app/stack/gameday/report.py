@@ -109,8 +109,9 @@ def _money(outcome: Outcome) -> Sequence[str]:
     if before is None or fault is None:
         return []
     prices = [f"${price / MICROS_PER_DOLLAR:.6f}" for price in (before, fault)]
-    bound = f"${to_dollars(MicroUSD(outcome.money['fault'].bound))} of the fault's money is an upper bound"
-    return [f"- **An answer cost:** {prices[0]} before the fault, {prices[1]} in it; {bound}"]
+    most = outcome.money["fault"].bound
+    bound = f"; ${to_dollars(MicroUSD(most))} of the fault's money is an upper bound" if most else ""
+    return [f"- **An answer cost:** {prices[0]} before the fault, {prices[1]} in it{bound}"]
 
 
 def _times(outcome: Outcome) -> Sequence[tuple[str, float | None]]:

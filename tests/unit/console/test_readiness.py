@@ -303,7 +303,7 @@ def test_a_game_day_without_a_verdict_proves_nothing_and_fails_nothing(tmp_path:
     assert "210 of 210 requests answered, on a service of its own" in found.value
     (tmp_path / GAMEDAYS).write_text(json.dumps(line | {"verdict": "kept", "costs": {"before": 200.0, "fault": 900.0}}) + "\n")
     [found] = played(sources(tmp_path), *recovery.SCENARIOS)
-    assert "; an answer cost 4.5 times the usual in the fault" in found.value
+    assert "; an answer cost 4.5 times as much in the fault as before it" in found.value
     later = {"at": "2026-11-28T10:00:00+00:00", "verdict": "not judged"}
     (tmp_path / GAMEDAYS).write_text(kept + json.dumps(line | later) + "\n")
     [found] = played(sources(tmp_path), *recovery.SCENARIOS)
