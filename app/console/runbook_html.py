@@ -18,7 +18,8 @@ from app.oncall.runbook.pages import GENERATED, Page, Section
 
 PATH = "/console/runbook"
 ALERTS = GENERATED.removesuffix(".md")
-_WORDS = re.compile(r"^Words: [^\n]*\n\n?", re.MULTILINE)  # those of sections; they are for the search
+# The words of a section, below its heading and its alerts, are for the search. A sample of a page, in a block, keeps its own.
+_WORDS = re.compile(r"(\A\n|^#{2,3} [^\n]*\n\n)((?:Alerts: [^\n]*\n)?)Words: [^\n]*\n", re.MULTILINE)
 _DATES = re.compile(r"\A(# [^\n]*\n\n)(?:(?:Reviewed|Rehearsed|Words): [^\n]*\n)+\n?")
 _FILE = re.compile(r"(?:runbook/)?[\w-]+\.md(?:#[\w-]+)?")
 _PAGE = re.compile(r"([\w-]+)\.md(?:#([\w-]+))?\Z|#([\w-]+)\Z")
@@ -31,13 +32,13 @@ def address(name: str, anchor: str = "") -> str:
 
 def html_of(page: Page, pages: Sequence[Page]) -> Markup:
     """A page without its title and its dates, which the console shows by itself."""
-    text = _WORDS.sub("", _DATES.sub(r"\1", page.text))
+    text = _WORDS.sub(r"\1\2", _DATES.sub(r"\1", page.text))
     return _rendered(text.partition("\n")[2], page, pages)
 
 
 def html_of_section(section: Section, page: Page, pages: Sequence[Page]) -> Markup:
     """The text of one section, shown by itself: a link within its page leads to the page."""
-    return _rendered(_WORDS.sub("", section.text), page, pages, alone=True)
+    return _rendered(_WORDS.sub(r"\1\2", section.text), page, pages, alone=True)
 
 
 def _rendered(text: str, page: Page, pages: Sequence[Page], *, alone: bool = False) -> Markup:

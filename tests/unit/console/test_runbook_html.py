@@ -78,6 +78,18 @@ def test_a_link_reads_as_the_title_of_its_page_and_never_as_a_file() -> None:
     assert [text for one in whole for text in re.findall(r"<a href[^>]*>(.*?)</a>", one) if ".md" in text] == []
 
 
+def test_words_for_the_search_are_not_shown_but_those_of_a_sample_are() -> None:
+    by_name = {page.name: page for page in PAGES}
+    for name in ("keys.md", "paging.md", "latency.md"):
+        assert "Words:" in by_name[name].text
+        assert "Words:" not in html_of(by_name[name], PAGES)
+    assert html_of(by_name["README.md"], PAGES).count("Words: outage, 503, down") == 1
+    leaked = by_name["keys.md"].section("A key has leaked")
+    assert leaked.words
+    assert "Words:" not in html_of_section(leaked, by_name["keys.md"], PAGES)
+    assert "Alerts:" in html_of_section(by_name["keys.md"].section("Many wrong keys"), by_name["keys.md"], PAGES)
+
+
 @pytest.mark.parametrize(("named", "other"), [("anthropic", "openai"), ("openai", "anthropic")])
 def test_the_commands_of_a_search_carry_the_provider_in_its_words(named: str, other: str) -> None:
     """And the check that another one answers carries the other."""
