@@ -46,6 +46,7 @@ from app.oncall.rota.covers import Covers
 from app.releases.code import Code, commit_of
 from app.releases.manifest import Places
 from app.releases.releases import Releases
+from app.security.keys.provider_keys import ProviderKeys
 from app.security.remembered import FOLDER, Remembered
 from app.settings import PACKAGE, Settings
 
@@ -365,6 +366,11 @@ def covers_of(settings: Settings, engine: AsyncEngine) -> Covers:
 def duties_of(settings: Settings, engine: AsyncEngine) -> FindDuties:
     """Duties for reports and the hand-over message: as everywhere, by the rotation and its covers."""
     return duties_from(settings.rotation_file, covers_of(settings, engine))
+
+
+def provider_keys_of(settings: Settings) -> ProviderKeys:
+    """Our own keys at the providers, as the settings and their files have them now. Raises Misconfigured."""
+    return ProviderKeys(settings.key_places(), secret=settings.secret)
 
 
 def pages_of(

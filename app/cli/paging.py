@@ -191,12 +191,12 @@ def list_windows() -> None:
 
 async def _tested(seconds: float) -> bool:
     from app.domain.errors import Misconfigured
-    from app.oncall.paging.alarms import alarm_for_test
+    from app.oncall.paging.alarms import NO_RECEIVER, alarm_for_test
 
     who, begun = getpass.getuser(), time.monotonic()
     async with _pages() as (pages, settings):
         if not settings.paging.receivers:
-            raise Misconfigured("OCTANT_PAGING__RECEIVERS is empty: no page is sent. See docs/paging.md.")
+            raise Misconfigured(NO_RECEIVER)
         alarm = alarm_for_test(who)
         await pages.take(alarm)
         one = await pages.open_page(alarm.key)

@@ -20,13 +20,12 @@ def group() -> None:
 @app.command("status")
 def status() -> None:
     """Show each provider's key by its fingerprint. The running service reads the same files, within a second of a change."""
-    from app.security.keys.provider_keys import ProviderKeys
     from app.settings import load
+    from app.stores import provider_keys_of
 
     uses = asyncio.run(_uses())
     settings = load()  # after the stores: a demo that is found brings its settings
-    keys = ProviderKeys(settings.key_places(), secret=settings.secret)
-    for key in keys.status():
+    for key in provider_keys_of(settings).status():
         if key.fingerprint is None:
             file = settings.key_file(key.provider) or "a file in OCTANT_SECRETS_DIR"
             print(f"{key.provider:12} no key: set {key.source}, or put it into {file}")

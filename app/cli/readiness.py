@@ -63,8 +63,7 @@ async def _reviewed(only: "Sequence[int]") -> "list[Answer]":
     from app.console.readiness.review import review
     from app.console.readiness.sources import Sources
     from app.security.keys.administration import KeyAdministration
-    from app.security.keys.provider_keys import ProviderKeys
-    from app.stores import budget_policy, build_valkey, releases_of
+    from app.stores import budget_policy, build_valkey, provider_keys_of, releases_of
 
     async with database() as (engine, settings):
         valkey = build_valkey(settings)
@@ -74,7 +73,7 @@ async def _reviewed(only: "Sequence[int]") -> "list[Answer]":
                 workers=settings.workers, releases=releases_of(settings, engine, valkey),
                 keys=KeyAdministration(engine, secret=b""), secret=settings.secret, rotation_file=settings.rotation_file,
                 rehearsals_file=settings.rehearsals_file, state_dir=settings.state_dir,
-                provider_keys=lambda: ProviderKeys(settings.key_places(), secret=settings.secret).status(),
+                provider_keys=lambda: provider_keys_of(settings).status(),
             )  # fmt: skip
             return await review(sources, only=only)
         finally:

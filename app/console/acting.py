@@ -75,7 +75,8 @@ def router(console: Console, actions: Mapping[str, Act]) -> APIRouter:
         await operator(request)
         act = _found(actions, name)
         values = _values(act, request.query_params)
-        return _page(console, request, act, values, await act.ask(values))
+        asked = await act.ask(values)
+        return _page(console, request, act, {**values, **asked.settled}, asked)
 
     @made.post("/{name}")
     async def perform(request: Request, name: str) -> Response:
@@ -129,7 +130,7 @@ def _page(
     problem: str = "",
     status: int = 200,
 ) -> Response:
-    shown = {"act": act, "values": {**values, **asked.settled}, "asked": asked, "problem": problem}
+    shown = {"act": act, "values": values, "asked": asked, "problem": problem}
     return console.page(request, "ask.html", None, title=asked.title, status=status, back=act.way_back(values), **shown)
 
 

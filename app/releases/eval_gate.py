@@ -153,19 +153,17 @@ def _unasked(manifest: Manifest, prompt: str, result: SuiteResult) -> Iterator[s
 
 def below(result: SuiteResult) -> list[str]:
     """The thresholds that a result misses, a sentence each. A model is judged over all prompts that it answers in the suite."""
-    return list(_below(result))
-
-
-def _below(result: SuiteResult) -> Iterator[str]:
+    found: list[str] = []
     for name, score in result.scores.items():
-        yield from _short(f"{result.suite}: {name}", score.passed, score.total, score.least)
+        found += _short(f"{result.suite}: {name}", score.passed, score.total, score.least)
     for model in dict.fromkeys(score.model for score in result.models):
         own = [score for score in result.models if score.model == model]
         passed, total = sum(score.passed for score in own), sum(score.total for score in own)
-        yield from _short(f"{result.suite}: {model}", passed, total, max(score.least for score in own))
+        found += _short(f"{result.suite}: {model}", passed, total, max(score.least for score in own))
     for name, limit in result.limits.items():
         if (over := limit.value - limit.most) > 0:
-            yield f"{result.suite}: {name} is {limit.value:.4g}, {over:.2g} over the limit of {limit.most:.4g}."
+            found.append(f"{result.suite}: {name} is {limit.value:.4g}, {over:.2g} over the limit of {limit.most:.4g}.")
+    return found
 
 
 def _short(name: str, passed: float, total: int, least: float) -> Iterator[str]:

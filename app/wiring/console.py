@@ -17,7 +17,7 @@ from app.releases.releases import Releases
 from app.security.keys.administration import KeyAdministration
 from app.security.keys.provider_keys import ProviderKeys
 from app.settings import Settings
-from app.stores import budget_policy, pages_of
+from app.stores import budget_policy, pages_of, provider_keys_of
 
 if TYPE_CHECKING:  # loaded where a provider of sign-ins is set
     from app.console.oidc.provider import OpenIdProvider
@@ -37,7 +37,7 @@ def console_parts(
         rotation_file=settings.rotation_file, rehearsals_file=settings.rehearsals_file, workers=settings.workers,
         releases_dir=settings.releases_dir, people=people_of(settings),
         providers=tuple(settings.all_providers()), products=("chat", *(feature.name for feature in installed())),
-        provider_keys=lambda: ProviderKeys(settings.key_places(), secret=settings.secret).status(),
+        provider_keys=lambda: provider_keys_of(settings).status(),
     )  # fmt: skip
 
 

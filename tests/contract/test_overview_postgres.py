@@ -216,7 +216,7 @@ async def test_a_refusal_on_purpose_is_no_failure(engine: AsyncEngine) -> None:
     assert "(2 refused by a cap, 1 refused by a rate limit, 1 refused by an operator's stop besides)" in words
     full = [{"scope": "tenant-day", "tenant": "acme", "share": 95}, {"scope": "tenant-month", "tenant": "tiny", "share": 80}]
     one_user = {"scope": "user-day", "tenant": "other", "share": 95}
-    kind, words = answer(seen, (), range_, (), tenants_at_their_cap([*full, one_user]))
+    kind, words = answer(seen, (), range_, (), tenants_at_their_cap([*full, one_user], 95))
     assert (kind, words.startswith("acme has used 95 % of a cap or more, so calls may be refused")) == ("warn", True), words
     wanted = CallFilter(tenant="overview", since=began, until=began + MINUTE)
     total = await total_of(engine, wanted)

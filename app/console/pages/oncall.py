@@ -24,7 +24,7 @@ from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, Misconfigured, NotFound
 from app.oncall.incidents.store import Incident, Incidents
 from app.oncall.incidents.timeline import Entry, timeline
-from app.oncall.paging.alarms import alarm_for_test
+from app.oncall.paging.alarms import NO_RECEIVER, alarm_for_test
 from app.oncall.paging.changes import TRIGGERED
 from app.oncall.paging.figures import Figures, figures
 from app.oncall.paging.pages import Page
@@ -110,7 +110,7 @@ def actions(console: Console) -> Iterator[Act]:
 
     async def ask_test(_: Mapping[str, str]) -> Asked:
         if console.parts.paging is None:
-            raise InvalidRequest("OCTANT_PAGING__RECEIVERS is empty: no page is sent. See docs/paging.md.")
+            raise InvalidRequest(NO_RECEIVER)
         if any(page.test for page in await pages.newest(resolved=False, limit=MOST_OPEN)):
             raise InvalidRequest("A test page is open already. Acknowledge it, then resolve it.")
         return Asked(

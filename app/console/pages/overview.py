@@ -24,7 +24,6 @@ from app.gateway.recovery.shared_circuits import Shared
 
 SICK, ILL = 0.05, 0.5  # shares of a provider's attempts that failed
 CHANCE = 0.01  # of as many answers in a row, at the share of failures of the last minutes: less, and the provider answers again
-NEARLY_ALL = 95  # per cent: the last share at which an alert of a cap fires by default
 MANY, SOME = 0.2, 5  # refused calls that are worth a warning: their share of all, and their number
 FAILING = 0.01  # share of calls that were not answered normally
 TICKS = 60
@@ -97,7 +96,8 @@ async def _values(console: Console, range_: Range) -> dict[str, Any]:
     )
     if known.value is None:
         return {"known": known, "seen": None, "now": now}
-    full = tenants_at_their_cap(alerts.value[0] if alerts.value else ())
+    last = max(console.parts.policy.shares, default=100)
+    full = tenants_at_their_cap(alerts.value[0] if alerts.value else (), last)
     described = _described(known.value, now.value, range_, console.parts.switch.stopped_words, full)
     simulated = sorted(set(known.value.providers) & set(console.parts.releases.simulated))
     return {"known": known, "seen": known.value, "now": now, "simulated": simulated, **described}
@@ -109,12 +109,15 @@ async def _now(console: Console) -> Now:
     return Now(*await asyncio.gather(shared_circuits.read(parts.valkey), money))
 
 
-def tenants_at_their_cap(alerts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The tenants that have used nearly all of a cap of theirs, or more; ``alerts``: the open ones."""
-    return sorted({one["tenant"] for one in alerts if one["scope"].startswith("tenant") and one["share"] >= NEARLY_ALL})
+def tenants_at_their_cap(alerts: Sequence[Mapping[str, Any]], last: int) -> dict[str, int]:
+    """The tenants that have used nearly all of a cap of theirs, or more, and that share in per cent.
+
+    ``alerts``: the open ones; ``last``: the share of a cap at which the last alert fires.
+    """
+    return {one["tenant"]: one["share"] for one in alerts if one["scope"].startswith("tenant") and one["share"] >= last}
 
 
-def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence[str], full: Sequence[str]) -> dict[str, Any]:
+def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence[str], full: Mapping[str, int]) -> dict[str, Any]:
     total, series = seen.total, seen.series
     times = [bucket.at for bucket in series if bucket.at]
     strips = strips_of(seen, range_, {circuit.target.provider for circuit in now.circuits} if now else set())
@@ -173,9 +176,9 @@ SHARES = {"retried": "retried", "fallen_back": "fell back", "repaired": "repaire
 
 
 def answer(
-    seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequence[str], full: Sequence[str] = ()
+    seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequence[str], full: Mapping[str, int] = {}
 ) -> tuple[str, str]:
-    """How it goes, in one sentence of the data. ``full``: the tenants at their cap."""
+    """How it goes, in one sentence of the data. ``full``: the tenants at their cap, each with its share in per cent."""
     total = seen.total
     if stopped:
         return "bad", f"An operator has stopped {' and '.join(stopped)}."
@@ -203,12 +206,13 @@ def answer(
     return _well(seen, answered, rest, full)
 
 
-def _well(seen: Overview, answered: str, rest: str, full: Sequence[str]) -> tuple[str, str]:
+def _well(seen: Overview, answered: str, rest: str, full: Mapping[str, int]) -> tuple[str, str]:
     """The sentence where all that was let through is well. ``answered``: the share of it; ``rest``: with the refusals besides."""
     total = seen.total
     if full:
-        named = f"{full[0]} has" if len(full) == 1 else f"{full[0]} and {len(full) - 1} more have"
-        return "warn", f"{named} used {NEARLY_ALL} % of a cap or more, so calls may be refused (Budgets); {rest}."
+        first = min(full)
+        named = f"{first} has" if len(full) == 1 else f"{first} and {len(full) - 1} more have"
+        return "warn", f"{named} used {min(full.values())} % of a cap or more, so calls may be refused (Budgets); {rest}."
     turned_away = total.refused / (total.calls + total.refused)
     if turned_away >= MANY and total.refused >= SOME:
         return "warn", f"{formats.share(turned_away)} of all calls were refused: {refusals(seen)}. Of the others {answered}."

@@ -26,14 +26,18 @@ async def answer(sources: Sources) -> Answer:
     found += [Evidence(name="Gate", value=words, state="failing", command=COMMAND) for words in lacking]
     found += [missing("Eval runs", "no suite ran on this manifest", f"python -m evals release {proof.release}")] * (not results)
     found += _delta(proof, release)
-    refused_ = refused(proof)
-    found += [_refused(name, one) for name, one in refused_]
+    refusals = refused(proof)
+    found += [_refused(name, one) for name, one in refusals]
     if simulated := simulated_in(results):
         found.append(
             Evidence(name="Real models", value=simulated, state="gaps", command=f"python -m evals release {proof.release}")
         )
     return Answer(
-        axis="Evals", question=QUESTION, words=_words(proof.release, results, lacking, refused_), evidence=found, command=COMMAND
+        axis="Evals",
+        question=QUESTION,
+        words=_words(proof.release, results, lacking, refusals),
+        evidence=found,
+        command=COMMAND,
     )
 
 

@@ -18,6 +18,7 @@ MOST_ALERTS = 1000
 NUL = "\x00"  # JSON may hold it, Postgres cannot
 WATCHDOG = "OctantWatchdog"
 TEST_KEY = "octant:test"
+NO_RECEIVER = "OCTANT_PAGING__RECEIVERS is empty: no page is sent. See docs/paging.md."
 SEVERITY = "page"  # of an alert without one
 
 Name = Annotated[str, StringConstraints(max_length=1024)]
