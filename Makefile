@@ -8,10 +8,12 @@ PHOENIX := .phoenix-venv/.installed
 
 GENERATOR := .octant/bench-redaction
 NER := .octant/ner
+COVERAGE := .octant/coverage
 
 # More than the cores of a small machine: many tests wait, for a timer or another process.
 WORKERS ?= 4
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+TESTS = pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/python -m $(TESTS)
 # A machine that others use stalls for seconds. A few tests that failed beside others run once more by themselves (ADR 34).
 ALONE := $(BIN)/python -m pytest --last-failed --last-failed-no-failures none --maxfail 5 -v
 
@@ -40,8 +42,10 @@ test-stacks: $(DEV) ## Run the tests of whole stacks: demos, the runbook, upgrad
 
 coverage: WORKERS = 3# CI has a second lane beside it
 coverage: $(DEV) ## Run the tests of both verbs above and print their coverage; fails below a floor
-	$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS) \
-		|| { echo "== Failed beside others; once more, alone" && $(ALONE) && $(BIN)/python -m coverage report --skip-covered; }
+	@mkdir -p $(COVERAGE)
+	$(BIN)/python -m slipcover --json --out $(COVERAGE)/measured.json -m $(TESTS) $(ARGS) \
+		|| { echo "== Failed beside others; once more, alone" && $(ALONE); }
+	$(BIN)/python -m slipcover --merge $(COVERAGE)/measured.json --out $(COVERAGE)/judged.json --fail-under 78
 
 fork: $(DEV) ## Remove the worked example from a copy of the tree, then check and test the rest
 	$(BIN)/python -m pytest -m fork tests/fork $(ARGS)

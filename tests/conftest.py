@@ -86,10 +86,7 @@ LONGEST_FIRST = (
     "jobs_lost",
     "alerts",
 )
-# Rooms that read files and run little of the service: coverage costs as much as the tests themselves, and shows nothing.
-READERS = ("architecture", "docs")
 ROOMS = ("flow", "chaos", "deploy", "contract")
-FIRST_PROCESS = "gw0"  # the name that pytest-xdist gives it
 
 
 SHARED_SERVICE = ExitStack()  # holds the service that files share, while it runs
@@ -109,26 +106,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         )
 
     items.sort(key=rank)
-    for item in items:
-        if item.path.relative_to(ROOT / "tests").parts[0] in READERS:
-            item.add_marker("no_cover")
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection(session: pytest.Session) -> Iterator[None]:
-    """Collect without measuring coverage in all processes but the first.
-
-    All import the same lines, and measuring costs two thirds of a collection's CPU.
-    """
-    measuring = session.config.pluginmanager.get_plugin("_cov")
-    controller = getattr(measuring, "cov_controller", None)
-    if controller is None or getattr(session.config, "workerinput", {}).get("workerid") in (None, FIRST_PROCESS):
-        return (yield)
-    controller.pause()
-    try:
-        return (yield)
-    finally:
-        controller.resume()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

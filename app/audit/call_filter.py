@@ -35,7 +35,7 @@ class About:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFilter:
-    """The conditions of a search; None does not restrict. ``text`` is searched in request and response.
+    """The conditions of a search; None does not restrict. ``text`` is searched in request, response and errors.
 
     It reads as in a web search: all words must occur, ``"quoted words"`` together, ``-word`` not at all; case does not matter.
     ``ranges``: by field of `RANGES`, least and most, both included; money in micro-dollars. ``failed``: the outcome is
@@ -73,7 +73,9 @@ class CallFilter:
     stream: Annotated[bool | None, About("Streams, or whole answers.", "--stream/--whole")] = None
     request_id: Annotated[str | None, About("As in the x-request-id header.")] = None
     trace_id: Annotated[str | None, About("32 hexadecimal digits.")] = None
-    text: Annotated[str | None, About('Words in request or response; "quoted words" as a phrase.', most=LONGEST_TEXT)] = None
+    text: Annotated[str | None, About('Words in request, response or errors; "quoted words" as a phrase.', most=LONGEST_TEXT)] = (
+        None
+    )
     since: Annotated[datetime | None, About("A time such as 2026-11-23T14:00, or an age such as 15m, 2h, 7d.")] = None
     until: Annotated[datetime | None, About("As --since.")] = None
     sort: Annotated[Sort, About("at, latency_ms or cost.")] = "at"

@@ -44,7 +44,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit import partitions
 from app.audit.call_filter import CallFilter, Sort
-from app.audit.tables import FACETS, MAGNITUDES, SEARCH_VECTOR, STEPS, attempts, calls, magnitude
+from app.audit.tables import ERRORS_VECTOR, FACETS, MAGNITUDES, SEARCH_VECTOR, STEPS, attempts, calls, magnitude
 from app.domain.errors import InvalidRequest
 from app.domain.records import NO_MODEL, REFUSALS
 
@@ -62,7 +62,9 @@ ONE_PLACE = ("id", "request_id", "trace_id")  # an index of each day finds it at
 TEXTS = (*EXACT, *FEW_VALUES, "tried", "attempt", "degraded", "text")
 
 # The left sides are the indexes' expressions, letter by letter, or the indexes are not used.
-_HAS_WORDS = text(SEARCH_VECTOR.replace(":", r"\:") + r" @@ websearch_to_tsquery('simple', translate(:words, '<>', '  '))")
+_MATCH = "@@ websearch_to_tsquery('simple', translate(:words, '<>', '  '))"
+_IN_ERRORS = f"(errors IS NOT NULL AND {ERRORS_VECTOR} {_MATCH})"
+_HAS_WORDS = text(f"({SEARCH_VECTOR} {_MATCH} OR {_IN_ERRORS})".replace("::", r"\:\:"))
 _FACETS = literal_column(FACETS.replace("%", "%%"), ARRAY(Text))
 
 

@@ -43,6 +43,10 @@ SEARCH_VECTOR = (
     r""" '\n'::text, ' '::text), '<>'::text, '  '::text))"""
 )
 
+# What went wrong, also on the way to an answer. Most calls have no such text: the index holds those that do.
+ERRORS_VECTOR = """to_tsvector('simple'::regconfig, translate("left"(errors, 50000), '<>'::text, '  '::text))"""
+HAS_ERRORS = text("errors IS NOT NULL")
+
 # Figures are found by their magnitude: `ttft_ms~9` is a time from 500 up to 1000. Latency and cost too, which have indexes of
 # their own: a histogram does not show the far end of a long tail, and how frequent a facet is, is known.
 STEPS = (*(digit * 10**zeros for zeros in range(6) for digit in (1, 2, 5)), 10**6, 10**7, 10**8)
@@ -112,6 +116,7 @@ calls = Table(
     Column("replay_of", String(128), nullable=True, comment="request id whose stored answer was given again"),
     Column("before_ms", Float, nullable=True, comment="from the request's arrival to this call"),
     Column("steps", Text, nullable=True, comment="retrieval and tools since the request's last call, as JSON; null for none"),
+    Column("errors", Text, nullable=True, comment="the texts of its error and its attempts' errors, to search in; null for none"),
     Index("calls_at", "at"),
     Index("calls_request", "request_id"),
     Index("calls_trace", "trace_id"),
@@ -123,6 +128,7 @@ calls = Table(
     Index("calls_failed_cost", "cost", "at", postgresql_where=FAILED),
     Index("calls_failed_latency", "latency_ms", "at", postgresql_where=FAILED),
     Index("calls_search", text(SEARCH_VECTOR), postgresql_using="gin"),
+    Index("calls_errors", text(ERRORS_VECTOR), postgresql_using="gin", postgresql_where=HAS_ERRORS),
     Index("calls_facets", text(FACETS), postgresql_using="gin"),
     postgresql_partition_by="RANGE (at)",
 )
@@ -191,7 +197,7 @@ _ATTEMPTS_OF = '(call_id, at) IN (SELECT id, at FROM calls WHERE tenant = :tenan
 # Attempts first: they are found through their calls.
 PERSONAL = (
     PersonalData(table="attempts", columns=("error", "provider_request_id", "response", "violations"), where=_ATTEMPTS_OF),
-    PersonalData(table="calls", columns=("user", "request_id", "error", "request", "response", "replay_of")),
+    PersonalData(table="calls", columns=("user", "request_id", "error", "errors", "request", "response", "replay_of")),
 )
 NOT_PERSONAL = {
     "calls.steps": "names of our indexes and tools",

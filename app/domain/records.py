@@ -81,6 +81,12 @@ class CallRecord:
     before_ms: float | None = None
     steps: str | None = None
 
+    @property
+    def errors(self) -> str | None:
+        """The texts of the call's error and of its attempts' errors, each once, to search in. None for none."""
+        texts = dict.fromkeys(text for text in (self.error, *(attempt.error for attempt in self.attempts)) if text)
+        return "\n".join(texts) if texts else None
+
 
 @dataclass(frozen=True, slots=True)
 class CallStep:

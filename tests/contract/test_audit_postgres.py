@@ -183,6 +183,39 @@ async def test_a_redacted_person_is_found_by_their_token(engine: AsyncEngine, re
     assert record.id in {row["id"] for row in await find_calls(engine, CallFilter(text=token))}
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("shipment halted", "own"),
+        ('"halted at the provider"', "own"),
+        ("anthropic answered 529: Overloaded", "of an attempt"),
+        ("-Overloaded answered", "none"),
+        ("shipment Overloaded", "none"),
+    ],
+)
+async def test_a_call_is_found_by_an_error_s_words_also_one_on_the_way_to_an_answer(
+    engine: AsyncEngine, recorder: Recorder, words: str, found: str
+) -> None:
+    tenant = f"t-{uuid4().hex[:8]}"
+    answered = a_record(tenant=tenant)
+    tries = (replace(answered.attempts[0], error="anthropic answered 529: Overloaded"), answered.attempts[1])
+    failed = a_record(tenant=tenant, outcome="provider_error", error="shipment halted at the provider", attempts=())
+    for record in (replace(answered, attempts=tries), failed):
+        recorder.record(record)
+    await recorder.flush()
+    ids = {"own": [failed.id], "of an attempt": [answered.id], "none": []}[found]
+    assert [row["id"] for row in await find_calls(engine, CallFilter(tenant=tenant, text=words))] == ids
+    assert (await total_of(engine, CallFilter(tenant=tenant, text=words))).calls == len(ids)
+
+
+async def test_what_is_searched_of_errors_is_redacted(engine: AsyncEngine, recorder: Recorder) -> None:
+    record = a_record()  # an attempt's error names a person
+    recorder.record(record)
+    await recorder.flush()
+    row = next(row for row in await find_calls(engine, CallFilter(id=record.id)))
+    assert row["errors"] == f"no answer for {REDACTOR.redact('grace@example.com', tenant=record.tenant)}"
+
+
 @pytest_asyncio.fixture(scope="module")
 async def without_calls(database_url: str) -> AsyncIterator[AsyncEngine]:
     """A database without calls: what the planner prefers depends on the calls that other tests have recorded."""
@@ -223,6 +256,8 @@ async def test_a_search_uses_its_index_in_every_partition(without_calls: AsyncEn
     scans = re.findall(r"(?:Index|Bitmap Index) Scan (?:Backward )?(?:using|on) (calls_\d{8}\w*)", plan)
     assert scans, plan
     assert all(index in name for name in scans), plan
+    if index == "to_tsvector":  # one of requests and answers, one of errors
+        assert {name.rpartition("_")[2] for name in scans} == {"idx", "idx1"}
 
 
 async def test_facets_find_what_they_name_and_nothing_else(engine: AsyncEngine, recorder: Recorder) -> None:

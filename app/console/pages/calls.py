@@ -195,7 +195,7 @@ def searched_for(words: str) -> str:
         else ""
     )
     return (
-        f"No request, trace or error has “{words}”. Searched: {ids}the words of all requests and answers of the last 30 d,"
+        f"No request, trace or error has “{words}”. Searched: {ids}the words of requests, answers and errors of the last 30 d,"
         " redacted as they are stored. A name or an address that was redacted is not found; a call appears within two seconds."
     )
 

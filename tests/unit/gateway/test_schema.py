@@ -111,7 +111,6 @@ def _drawn(seed: int) -> tuple[dict[str, Any], list[Any]]:
     return {"allOf": [own], "$defs": shared}, [_document(drawn) for _ in range(4)]
 
 
-@pytest.mark.no_cover  # thousands of drawn documents through lines that other tests cover
 @pytest.mark.parametrize("block", range(8))
 def test_verdicts_are_those_of_the_reference_library_on_drawn_schemas_and_documents(block: int) -> None:
     """The library is slow and unbounded, and right."""
@@ -414,7 +413,6 @@ def test_an_expression_of_another_dialect_is_not_refused(expression: str) -> Non
 
 
 @pytest.mark.parametrize("keyword", ["anyOf", "enum"])
-@pytest.mark.no_cover
 def test_long_integers_are_compared_without_being_written(keyword: str) -> None:
     """Writing an integer takes time square in its digits: this reply of 4,290-digit integers took eleven seconds."""
     schema: dict[str, Any] = (

@@ -52,7 +52,6 @@ def most(trials: int, probability: float) -> float:
     return trials * probability + 3.72 * math.sqrt(trials * probability * (1 - probability))
 
 
-@pytest.mark.no_cover  # thousands of runs of lines that other tests cover
 def test_of_two_thousand_good_canaries_no_more_are_stopped_than_promised() -> None:
     """The promise holds for all metrics together, judged after each event, over two steps."""
     rng = random.Random(7)  # noqa: S311 - a simulation
@@ -73,7 +72,6 @@ def test_a_broken_release_is_stopped_after_few_users(ratio: float, soonest: int,
     assert soonest <= statistics.median(exposed) <= latest
 
 
-@pytest.mark.no_cover  # thousands of runs of lines that other tests cover
 def test_a_release_that_is_twice_as_bad_is_rarely_promoted_and_a_good_one_is() -> None:
     rng = random.Random(9)  # noqa: S311
     steps = ((0.5, 6_000),)

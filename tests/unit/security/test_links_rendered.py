@@ -10,8 +10,6 @@ from app.security.guard.outgoing import Outgoing
 from app.security.guard.stored_text import KeptTexts
 from app.security.redaction.redactor import Redactor
 
-pytestmark = pytest.mark.no_cover  # thousands of drawn texts through lines that test_links covers
-
 LINKS = Links(frozenset({"northwind.example"}))
 MARKUP = ["[", "]", "(", ")", "](", "]:", "]: ", "![", "!", "<", ">", "</", "<!--", "-->", "<?", "<![CDATA[", "\\", "`", "```\n"]
 MARKUP += [

@@ -121,7 +121,6 @@ SLOW += [
 SLOW += ["-----BEGIN PRIVATE KEY-----", "eyJ."]
 
 
-@pytest.mark.no_cover  # measuring coverage takes the CPU that is limited here
 @pytest.mark.parametrize("unit", SLOW)
 def test_no_text_takes_more_than_time_in_proportion_to_its_length(
     redactor: Redactor, unit: str, monkeypatch: pytest.MonkeyPatch
