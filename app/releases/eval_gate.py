@@ -151,15 +151,21 @@ def _unasked(manifest: Manifest, prompt: str, result: SuiteResult) -> Iterator[s
             yield f"{model}, place {place} of {route}: not evaluated for the prompt {prompt} by the suite {result.suite}."
 
 
-def below(result: SuiteResult) -> list[str]:
-    """The thresholds that a result misses, a sentence each. A model is judged over all prompts that it answers in the suite."""
-    found: list[str] = []
-    for name, score in result.scores.items():
-        found += _short(f"{result.suite}: {name}", score.passed, score.total, score.least)
+def judged(result: SuiteResult) -> dict[str, Score]:
+    """Every score that has a threshold, by name: those of the suite, and each model alone, over all prompts that it answers."""
+    found = dict(result.scores)
     for model in dict.fromkeys(score.model for score in result.models):
         own = [score for score in result.models if score.model == model]
         passed, total = sum(score.passed for score in own), sum(score.total for score in own)
-        found += _short(f"{result.suite}: {model}", passed, total, max(score.least for score in own))
+        found[model] = Score(passed=passed, total=total, least=max(score.least for score in own))
+    return found
+
+
+def below(result: SuiteResult) -> list[str]:
+    """The thresholds that a result misses, a sentence each."""
+    found: list[str] = []
+    for name, score in judged(result).items():
+        found += _short(f"{result.suite}: {name}", score.passed, score.total, score.least)
     for name, limit in result.limits.items():
         if (over := limit.value - limit.most) > 0:
             found.append(f"{result.suite}: {name} is {limit.value:.4g}, {over:.2g} over the limit of {limit.most:.4g}.")

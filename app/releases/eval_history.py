@@ -12,7 +12,7 @@ from sqlalchemy import Integer, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.errors import Misconfigured
-from app.releases.eval_gate import ResultFile, Score, SuiteResult, digest
+from app.releases.eval_gate import ResultFile, Score, SuiteResult, digest, judged
 from app.releases.evaluations import eval_results, eval_runs
 from app.releases.manifest import parse
 
@@ -49,8 +49,9 @@ class Filed:
 
     @property
     def below(self) -> list[str]:
-        """Names of the scores below their threshold."""
-        return [name for name, score in self.result.scores.items() if score.passed / score.total < score.least]
+        """Names of the scores below their threshold, and of the figures over their limit."""
+        short = [name for name, score in judged(self.result).items() if score.passed / score.total < score.least]
+        return short + [name for name, limit in self.result.limits.items() if limit.value > limit.most]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,11 @@ def simulated_in(results: Iterable[SuiteResult]) -> str:
 
 
 def thresholds(one: SuiteResult) -> str:
-    """How many thresholds a suite's result has: the overall one, and those of its failure modes and measures."""
-    rest = len(one.scores) - (OVERALL in one.scores)
-    return f"{len(one.scores)} thresholds: overall and {rest} of failure modes and measures"
+    """How many thresholds a suite's result has, by what they are of."""
+    models = len(judged(one)) - len(one.scores)
+    rest = len(one.scores) - (OVERALL in one.scores) + len(one.limits)
+    every = len(judged(one)) + len(one.limits)
+    return f"{every} thresholds: overall, {rest} of failure modes and measures, {models} of models alone"
 
 
 def filed(directory: Path) -> tuple[list[Filed], list[str]]:

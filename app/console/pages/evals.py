@@ -153,12 +153,14 @@ def _line(name: str, score: Score, before: Score | None, goal: float | None) -> 
 def figures(cards: Sequence[SuiteCard]) -> dict[str, Any]:
     """Sums over a release's suites. ``change`` is None where a suite has nothing before it to be compared with."""
     passed, total = sum(one.overall.passed for one in cards), sum(one.overall.total for one in cards)
-    scores = [line for one in cards for line in (one.overall, *one.modes, *one.measures)]
+    results = [one.filed.result for one in cards]
+    scores = [_line(name, score, None, None) for result in results for name, score in eval_gate.judged(result).items()]
+    thresholds = len(scores) + sum(len(result.limits) for result in results)
     closest = min(scores, key=lambda line: line.margin, default=None)
     comparable = bool(cards) and all(one.before for one in cards)
     return {
         "passed": passed, "total": total, "share": passed / total if total else None, "interval": interval(passed, total),
-        "scores": len(scores), "held": sum(line.share >= line.least for line in scores), "closest": closest,
+        "thresholds": thresholds, "held": thresholds - sum(len(one.filed.below) for one in cards), "closest": closest,
         "change": sum((one.overall.change or 0) * one.overall.total for one in cards) / total if comparable else None,
         "lost": sum(len(one.lost) for one in cards), "won": sum(len(one.won) for one in cards),
         "failed": sum(len(one.filed.result.failed) for one in cards),

@@ -14,7 +14,7 @@ from app.console.pages import eval_production
 from app.console.pages import evals as evals_page
 from app.console.pages.evals import answer, card, chart, chosen_release, figures
 from app.console.ranges import range_of
-from app.releases.eval_gate import digest
+from app.releases.eval_gate import Limit, below, digest, judged
 from app.releases.eval_goals import goals
 from app.releases.eval_history import CHAOS, filed, thresholds
 from evals.chaos import MODE
@@ -58,7 +58,7 @@ def test_failure_modes_of_every_release_add_up_to_the_overall_score() -> None:
         assert one.whole
     sums = figures([card(one, found) for one in found])
     assert sums["total"] == sum(one.result.scores["overall"].total for one in found)
-    assert sums["scores"] == sum(len(one.result.scores) for one in found)
+    assert sums["thresholds"] == sum(len(judged(one.result)) + len(one.result.limits) for one in found)
 
 
 def test_every_score_of_a_result_stands_beside_its_goal() -> None:
@@ -124,7 +124,7 @@ def test_scores_of_the_simulator_are_no_green_answer(tmp_path: Path) -> None:
     assert (kind, "The simulator answered for openai" in words) == ("warn", True)
     sums = figures([card(found[0], found)])
     assert (sums["closest"].name, sums["closest"].margin) == (CHAOS, 0)
-    assert thresholds(found[0].result).startswith(f"{sums['scores']} thresholds: overall and 4 of")
+    assert thresholds(found[0].result).startswith(f"{sums['thresholds']} thresholds: overall, 4 of")
     real = replace(found[0], result=found[0].result.model_copy(update={"simulated": ()}))
     kind, words = answer("1", [card(real, [real])], None, NOW)
     assert (kind, "simulator" in words) == ("good", False)
@@ -143,7 +143,20 @@ def test_a_score_below_its_threshold_is_named_first(tmp_path: Path) -> None:
     found, _ = filed(tmp_path)
     kind, words = answer("1", [card(found[0], found)], None, NOW)
     assert kind == "bad"
-    assert "below 2 thresholds (made: overall, made: wrong_tool), so the gate refuses it" in words
+    assert "below 3 thresholds (made: overall, made: wrong_tool, made: m), so the gate refuses it" in words
+
+
+def test_the_pages_count_as_many_missed_thresholds_as_the_gate(tmp_path: Path) -> None:
+    """Models alone and limits among them."""
+    written(tmp_path, "1", passed=4, failed=["a"])
+    [one], _ = filed(tmp_path)
+    dear = one.result.model_copy(update={"limits": {"dollars": Limit(value=2, most=1), "seconds": Limit(value=1, most=1)}})
+    one = replace(one, result=dear)
+    assert one.below == ["overall", "wrong_tool", "m", "dollars"]
+    assert len(below(dear)) == len(one.below)
+    sums = figures([card(one, [one])])
+    assert (sums["held"], sums["thresholds"]) == (4, 8)
+    assert thresholds(dear) == "8 thresholds: overall, 6 of failure modes and measures, 1 of models alone"
 
 
 def test_a_file_that_was_changed_is_marked_and_a_broken_one_is_named(tmp_path: Path) -> None:
