@@ -20,7 +20,7 @@ app = typer.Typer(help="Circuit breakers: which models take calls, which rest, a
 
 @app.callback(invoke_without_command=True)
 def show(context: typer.Context) -> None:
-    """Show every model of the live release: closed (takes calls), open (resting) or half_open (the next call is a probe)."""
+    """Show every model of the live release: closed (takes calls), open (passed over) or half_open (the next call is a probe)."""
     if context.invoked_subcommand is None:
         asyncio.run(_show())
 

@@ -70,11 +70,11 @@ async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -
     range_ = Range(BEGAN, BEGAN + 5 * MINUTE, "")
     strips = strips_of(seen, range_, {"openai"})
     assert [(strip.name, strip.attempts, strip.failed) for strip in strips] == [("anthropic", 6, 3), ("openai", 3, 0)]
-    assert strips[1].word == "resting", "an open circuit is the state, whatever the attempts were"
+    assert strips[1].word == "passed over", "an open circuit is the state, whatever the attempts were"
     assert strips[1].symptom == "openai is failing", "the words that the runbook is searched by"
     kind, words = answer(seen, strips, range_, ())
     assert kind == "bad"
-    assert "openai is resting" in words
+    assert "openai is passed over (its circuit is open" in words
     assert "83.3 % of 6 calls" in words
     assert answer(seen, strips, range_, ("everything",)) == ("bad", "An operator has stopped everything.")
 

@@ -29,7 +29,7 @@ FAILING = 0.01  # share of calls that were not answered normally
 TICKS = 60
 ERRORS, SLOW = "errors", "slow"
 AGAIN = "answering again"
-RESTS = "its attempts failed, so its circuit is open"
+PASSED_OVER, CIRCUIT_OPEN = "passed over", "its circuit is open: its attempts failed, and after a pause the next call tries it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +238,7 @@ def strips_of(seen: Overview, range_: Range, resting: Container[str]) -> list[St
         for at, (attempts, failed) in by_time.items():
             step = min(TICKS - 1, max(0, int((at - range_.since) / whole * TICKS)))
             steps[step] = steps[step][0] + attempts, steps[step][1] + failed
-        kind, word, why = ("bad", "resting", RESTS) if name in resting else _state(seen.states.get(name))
+        kind, word, why = ("bad", PASSED_OVER, CIRCUIT_OPEN) if name in resting else _state(seen.states.get(name))
         ticks = [(_health(*counts)[0], *counts) for counts in steps]
         sums = [sum(column) for column in zip(*by_time.values(), strict=True)]
         found.append(Strip(name, kind, word, ticks, sums[0], sums[1], why))
