@@ -248,6 +248,12 @@ def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, s
         page.keyboard.press("Enter")
         assert page.evaluate("document.documentElement.dataset.theme") not in (None, before)
         assert not page.locator("#palette").is_visible()
+        page.keyboard.press("Control+k")
+        page.keyboard.type("cap acme")  # a word that a page knows, and one that only the records do
+        assert [words.split("\n")[0] for words in page.locator("#palette li").all_inner_texts()[:2]] == [
+            "Search “cap acme”",
+            "Budgets",
+        ]
 
 
 def to(page: Page, words: str) -> None:

@@ -197,6 +197,10 @@ function fillPalette() {
   const late = ([, place]) => Number(place.searched || false); // the runbook's pages come after the console's own
   const found = (wanted ? [...actions, ...pages] : [...pages, ...actions.filter((place) => !place.searched)]).map((place) => [rank(place), place]).filter(([at]) => at >= 0).sort((a, b) => late(a) - late(b) || a[0] - b[0]).map(([, place]) => place);
   if (wanted) found.push({ title: `Search “${paletteText.value.trim()}”`, about: "", href: `/console/search?q=${encodeURIComponent(paletteText.value.trim())}` });
+  if (found.length === 1 && words.length > 1) { // no place has every word, such as "cap acme": below the search, those that have one
+    const some = (place) => words.filter((word) => word.length > 2 && has(`${place.title} ${place.words}`, [word])).length;
+    found.push(...[...actions, ...pages].filter(some).sort((a, b) => late([0, a]) - late([0, b]) || some(b) - some(a)).slice(0, 8));
+  }
   paletteList.replaceChildren(...found.map((place, index) => {
     const item = document.createElement("li");
     item.id = `palette-${index}`; item.setAttribute("role", "option"); item.setAttribute("aria-selected", String(index === 0)); item.dataset.href = place.href; item.dataset.name = place.name || "";
