@@ -94,12 +94,16 @@ def simulated_in(results: Iterable[SuiteResult]) -> str:
     return f"the simulator answered for {' and '.join(names)}, so the scores say nothing about a vendor's model" if names else ""
 
 
+def threshold_count(one: SuiteResult) -> int:
+    """How many thresholds and limits a suite's result has."""
+    return len(judged(one)) + len(one.limits)
+
+
 def thresholds(one: SuiteResult) -> str:
     """How many thresholds a suite's result has, by what they are of."""
     models = len(judged(one)) - len(one.scores)
     rest = len(one.scores) - (OVERALL in one.scores) + len(one.limits)
-    every = len(judged(one)) + len(one.limits)
-    return f"{every} thresholds: overall, {rest} of failure modes and measures, {models} of models alone"
+    return f"{threshold_count(one)} thresholds: overall, {rest} of failure modes and measures, {models} of models alone"
 
 
 def filed(directory: Path) -> tuple[list[Filed], list[str]]:

@@ -21,7 +21,7 @@ from app.console.pages.budgets import number_of
 from app.releases import eval_gate, eval_history
 from app.releases.eval_gate import COMMAND, Score, interval
 from app.releases.eval_goals import goals
-from app.releases.eval_history import CHAOS, OVERALL, Filed, Runs, simulated_in
+from app.releases.eval_history import CHAOS, OVERALL, Filed, Runs, simulated_in, threshold_count
 
 PAGE = 20
 DRAWN = 200  # stored runs that the chart shows
@@ -155,7 +155,7 @@ def figures(cards: Sequence[SuiteCard]) -> dict[str, Any]:
     passed, total = sum(one.overall.passed for one in cards), sum(one.overall.total for one in cards)
     results = [one.filed.result for one in cards]
     scores = [_line(name, score, None, None) for result in results for name, score in eval_gate.judged(result).items()]
-    thresholds = len(scores) + sum(len(result.limits) for result in results)
+    thresholds = sum(map(threshold_count, results))
     closest = min(scores, key=lambda line: line.margin, default=None)
     comparable = bool(cards) and all(one.before for one in cards)
     return {
@@ -210,7 +210,8 @@ def chart(stored: Runs | None, filed: Sequence[Filed]) -> dict[str, Any] | None:
     else:
         for one in filed:
             if score := one.result.scores.get(OVERALL):
-                name = f"{one.result.suite}, {one.result.label}"
+                refused = ", refused by the gate" if eval_gate.below(one.result) else ""  # no step of the others' line
+                name = f"{one.result.suite}, {one.result.label}{refused}"
                 points.setdefault(name, {})[one.result.at] = score.passed / score.total * 100
     times = sorted({at for found in points.values() for at in found})
     if not times:

@@ -7,7 +7,7 @@ from app.console import formats
 from app.console.readiness.answers import Answer, Evidence, aged, missing
 from app.console.readiness.sources import Sources
 from app.releases.eval_gate import SuiteResult, below
-from app.releases.eval_history import OVERALL, simulated_in, thresholds
+from app.releases.eval_history import OVERALL, simulated_in, threshold_count, thresholds
 from app.releases.eval_results import Proof
 
 QUESTION = "How do you know that a change does not make the answers worse?"
@@ -102,10 +102,10 @@ def _words(
         return f"No eval suite has run on the live release {release}."
     overall = [one.scores[OVERALL] for one in results if OVERALL in one.scores]
     passed, total = sum(score.passed for score in overall), sum(score.total for score in overall)
-    kept = sum(len(one.scores) for one in results)
+    kept = sum(map(threshold_count, results))
     return (
         f"No release goes live below its thresholds: {release} passes {passed:g} of {formats.number(total, 'case')}, and keeps"
-        f" each of {formats.number(kept, 'threshold')}: overall, by failure mode and by measure.{_words_on(refused)}"
+        f" each of {formats.number(kept, 'threshold')}: overall, by failure mode, by measure and by model.{_words_on(refused)}"
     )
 
 

@@ -16,7 +16,7 @@ from app.console.pages.evals import answer, card, chart, chosen_release, figures
 from app.console.ranges import range_of
 from app.releases.eval_gate import Limit, below, digest, judged
 from app.releases.eval_goals import goals
-from app.releases.eval_history import CHAOS, filed, thresholds
+from app.releases.eval_history import CHAOS, filed, threshold_count, thresholds
 from evals.chaos import MODE
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -155,7 +155,7 @@ def test_the_pages_count_as_many_missed_thresholds_as_the_gate(tmp_path: Path) -
     assert one.below == ["overall", "wrong_tool", "m", "dollars"]
     assert len(below(dear)) == len(one.below)
     sums = figures([card(one, [one])])
-    assert (sums["held"], sums["thresholds"]) == (4, 8)
+    assert (sums["held"], sums["thresholds"]) == (4, threshold_count(dear)) == (4, 8)
     assert thresholds(dear) == "8 thresholds: overall, 6 of failure modes and measures, 1 of models alone"
 
 
@@ -180,6 +180,16 @@ def test_the_live_release_is_shown_unless_another_is_wanted(tmp_path: Path) -> N
     drawn = chart(None, found)
     assert drawn is not None
     assert drawn["series"][0]["values"] == [pytest.approx(80.0)]
+
+
+def test_a_refused_release_is_a_point_of_its_own_in_the_history(tmp_path: Path) -> None:
+    """It was never live, so the line of those that were does not fall to it."""
+    written(tmp_path, "1", passed=8, failed=[])
+    written(tmp_path, "2", passed=4, failed=["a"])
+    drawn = chart(None, filed(tmp_path)[0])
+    assert drawn is not None
+    series = {one["label"]: one["values"] for one in drawn["series"]}
+    assert series == {"made, simulator": [80.0], "made, simulator, refused by the gate": [40.0]}
 
 
 def scored(drifted_at: datetime | None = None) -> Quality:
