@@ -133,8 +133,9 @@ class OpenAIProvider:
                         limits.token()
                         yield delta
                         limits.resumed()
-                    if reading.complete and until is None:
-                        until = asyncio.get_running_loop().time() + LAST_WORDS
+                    until = _patience(reading, until)
+                for delta in reading.close():
+                    yield delta
                 yield Done(reading.reply(events.headers.get(REQUEST_ID)))
             except FAILURES as error:
                 failure = _translate(error, blame)
@@ -144,6 +145,15 @@ class OpenAIProvider:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._http.aclose()
+
+
+def _patience(reading: Reading, until: float | None) -> float | None:
+    """When to wait no longer for what follows the finish reason; None as long as more of the answer may come."""
+    if not reading.complete:
+        return None
+    if until is None and not reading.grew:  # a reason that comes with output may be one that each chunk has
+        return asyncio.get_running_loop().time() + LAST_WORDS
+    return until
 
 
 async def _last(found_documents: AsyncGenerator[object, None], until: float) -> object:

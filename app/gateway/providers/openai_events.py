@@ -7,10 +7,11 @@ stream, but one JSON document, is its only document.
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 
 from app.domain.json_text import loads
 from app.gateway.providers.http import Events
+from app.gateway.providers.sse import Decoder
 
 DONE = "[DONE]"
 DRAINED = 0.25  # seconds: a body that ends with [DONE] is over at once, and its connection can be used again
@@ -29,6 +30,15 @@ async def documents(events: Events, read: Callable[[str], object]) -> AsyncGener
                         await events.rest()
                 return
             yield read(line) if event.name != "error" else _as_error(loads(line))
+
+
+def documents_within(content: bytes) -> Iterator[object]:
+    """The documents of a stream that came in one piece. Raises as `documents`."""
+    decoder = Decoder()
+    for event in (*decoder.feed(content), *decoder.end()):
+        for line in _documents(event.data):
+            if not line.startswith(DONE):
+                yield loads(line) if event.name != "error" else _as_error(loads(line))
 
 
 def _documents(data: str) -> Sequence[str]:

@@ -18,11 +18,11 @@ from app.gateway.providers.assembly import Assembly, encodable
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import ProtocolError, ReportedError
 from app.gateway.providers.openai_calls import Fragment, ToolCalls
+from app.gateway.providers.openai_events import documents_within
 from app.gateway.providers.openai_finish import finish_of, stop_of
 from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
 from app.gateway.providers.same_shape import SameShape
 
-DATA = b"data:"
 CHUNK, COMPLETION = "chat.completion.chunk", "chat.completion"
 # The fields of a chunk that may hold nothing but more text.
 _ENVELOPE = frozenset(
@@ -174,18 +174,20 @@ class Reading:
         self._usage = _NO_USAGE
         self._counted = False  # the output's figure came with the finish reason or later, and no output after it
         self.grew = False  # whether the last chunk held output
+        self._went_on = False  # output came after a finish reason: some servers send one with every chunk
         self._same = SameShape(self._more_text)
 
     @property
     def complete(self) -> bool:
         """Whether the model's last word has come. Usage and ``[DONE]`` may lack: not every server sends them."""
-        return self._finish is not None
+        return self._finish is not None and not self._went_on
 
     def whole(self, content: bytes, request_id: str | None) -> Reply:
         """Read an answer that came in one piece. Some servers stream without being asked to."""
-        if content.lstrip(b"\xef\xbb\xbf \r\n").startswith((DATA, b"event:", b":")):
-            for event in _events(content):
+        if content.lstrip(b"\xef\xbb\xbf \r\n").startswith((b"data:", b"event:", b":")):
+            for event in documents_within(content):
                 self.deltas(event)
+            self.close()
             return self.reply(request_id)
         document = loads(content)
         if self._one_text(document):
@@ -200,7 +202,7 @@ class Reading:
             raise ProtocolError("An answer without a choice.")
         self._take(choice)
         self._note(completion)
-        self._close()
+        self.close()
         return self.reply(request_id)
 
     def document(self, data: str) -> object:
@@ -216,7 +218,7 @@ class Reading:
     def deltas(self, event: object) -> list[Delta]:
         """Read one chunk of a stream: its document, or its text where it holds nothing else."""
         if (text := event if type(event) is str else self._more_text(event)) is not None:
-            self.grew, self._counted = True, False
+            self.grew, self._counted, self._went_on = True, False, self._finish is not None
             return [self._assembly.text("text", text)]
         self._same.forget()
         chunk = self._read(event)
@@ -321,6 +323,7 @@ class Reading:
         message = choice.delta or choice.message or _Message()
         found = self._grown(message)
         self.grew = self.grew or bool(found) or self._refusal(message)
+        self._went_on = self._went_on or (self.grew and self._finish is not None)
         self._counted = self._counted and not self.grew
         if "logprobs" in self._request.requested:
             for name in ("content", "refusal"):
@@ -331,10 +334,10 @@ class Reading:
         self._stopped_at = choice.stop_reason or choice.matched_stop or self._stopped_at
         if finish := choice.finish_reason or ("stop" if whole else None):
             self._finish = finish
-            found += self._close()
         return found
 
-    def _close(self) -> list[Delta]:
+    def close(self) -> list[Delta]:
+        """The deltas that end the parts, once the stream is at its end."""
         return [*self._calls.close(), *self._assembly.close_all()]
 
     def _note(self, completion: _Completion) -> None:
@@ -390,11 +393,3 @@ def _fragments(message: _Message) -> Iterator[Fragment]:
     legacy = message.function_call
     if legacy and not message.tool_calls and (legacy.name or legacy.arguments):
         yield Fragment(0, "", legacy.name, legacy.arguments or "")
-
-
-def _events(content: bytes) -> Iterator[object]:
-    """The events of a stream that came in one piece."""
-    for line in content.removeprefix(b"\xef\xbb\xbf").splitlines():
-        data = line.removeprefix(DATA).strip()
-        if line.startswith(DATA) and data and not data.startswith(b"[DONE]"):
-            yield json.loads(data)

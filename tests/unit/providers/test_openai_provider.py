@@ -408,6 +408,38 @@ async def test_a_finished_stream_that_is_held_open_ends_cleanly(
     assert (last.reply.text, last.reply.usage.output) == ("hello", 3 if COUNTED in events else 0)
 
 
+@pytest.mark.parametrize("first", [{"content": "hel"}, {"reasoning_content": "hm"}])
+async def test_a_finish_reason_with_each_chunk_does_not_cut_the_answer(
+    upstream: Upstream, provider: OpenAIProvider, first: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R6."""
+    monkeypatch.setattr(adapter, "LAST_WORDS", 0.05)
+    rest = [*map(line, (delta("stop", content="lo"), delta("stop", content="!"), COUNTED)), b"data: [DONE]"]
+
+    async def later(answer: web.StreamResponse, _: web.Request) -> None:
+        await asyncio.sleep(0.3)
+        await answer.write(b"\n\n".join(rest) + b"\n\n")
+
+    upstream.handler = streaming(delta("stop", **first), then=later)
+    last = (await _all(provider, request()))[-1]
+    assert isinstance(last, Done)
+    assert (last.reply.text, last.reply.usage.output) == (first.get("content", "") + "lo!", 3)
+
+
+async def test_a_stream_cut_after_a_finish_reason_of_each_chunk_is_no_answer(
+    upstream: Upstream, provider: OpenAIProvider
+) -> None:
+    """R6."""
+
+    async def broken(_: web.StreamResponse, req: web.Request) -> None:
+        assert req.transport
+        req.transport.abort()
+
+    upstream.handler = streaming(delta("stop", content="a"), delta("stop", content="b"), then=broken)
+    with pytest.raises(errors.ProviderError):
+        await _all(provider, request())
+
+
 async def _all(provider: OpenAIProvider, wanted: ModelRequest) -> list[object]:
     return [chunk async for chunk in provider.stream(wanted)]
 

@@ -44,6 +44,7 @@ def streamed(*events: object, ends: str | None = "stop") -> Reply:
     deltas = [delta for event in events for delta in read.deltas(json.loads(json.dumps(event)))]
     if ends:
         deltas += read.deltas(chunk(ends))
+    deltas += read.close()
     reply = read.reply(None)
     assert spelled(deltas) == [part for part in reply.parts if not isinstance(part, Refusal)]
     return reply
@@ -292,6 +293,16 @@ def test_an_empty_finish_reason_says_that_the_stream_goes_on(finish: object) -> 
 @pytest.mark.parametrize("finish", [None, "", "null"])
 def test_a_whole_body_without_a_finish_reason_was_not_cut(finish: object) -> None:
     assert (whole({"content": "hi"}, finish).text, whole({"content": "hi"}, finish).stop) == ("hi", "end")
+
+
+def test_a_call_that_goes_on_after_a_finish_reason_is_put_together() -> None:
+    """Some servers send a finish reason with every chunk."""
+    pieces = [call(0, "c1", "f", ""), call(0, arguments='{"a"'), call(0, arguments=":1}")]
+    assert calls(streamed(*(chunk("stop", tool_calls=[piece]) for piece in pieces))) == [F]
+    read = reading()
+    for event, complete in ((chunk("stop", content="a"), True), (chunk(content="b"), False), (chunk("stop"), False)):
+        read.deltas(event)
+        assert read.complete is complete
 
 
 def test_a_stop_sequence_that_a_server_names_is_passed_on() -> None:
