@@ -18,10 +18,11 @@ from app.gateway.providers.assembly import Assembly, encodable
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import ProtocolError, ReportedError
 from app.gateway.providers.openai_calls import Fragment, ToolCalls
-from app.gateway.providers.openai_events import documents_within
+from app.gateway.providers.openai_events import STREAMED, body_documents
 from app.gateway.providers.openai_finish import finish_of, stop_of
 from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
 from app.gateway.providers.same_shape import SameShape
+from app.gateway.providers.sse import BOM
 
 CHUNK, COMPLETION = "chat.completion.chunk", "chat.completion"
 # The fields of a chunk that may hold nothing but more text.
@@ -184,12 +185,13 @@ class Reading:
 
     def whole(self, content: bytes, request_id: str | None) -> Reply:
         """Read an answer that came in one piece. Some servers stream without being asked to."""
-        if content.lstrip(b"\xef\xbb\xbf \r\n").startswith((b"data:", b"event:", b":")):
-            for event in documents_within(content):
+        documents = body_documents(content)
+        if len(documents) != 1 or content.lstrip(BOM + b" \r\n").startswith(STREAMED):
+            for event in documents:
                 self.deltas(event)
             self.close()
             return self.reply(request_id)
-        document = loads(content)
+        document = documents[0]
         if self._one_text(document):
             return self.reply(request_id)
         completion = self._read(document)

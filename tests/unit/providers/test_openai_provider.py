@@ -373,6 +373,62 @@ async def test_a_stream_is_read_in_every_framing(upstream: Upstream, provider: O
     assert chunks[0] == TextDelta(0, "hello")
 
 
+STREAM = b"\n\n".join([*EVENTS, b"data: [DONE]\n\n"])
+BODY = json.dumps({**WHOLE, "choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}]}).encode()
+MISLABELLED: dict[str, tuple[bytes, str]] = {
+    "a stream called JSON": (STREAM, "application/json"),
+    "a stream called text": (STREAM, "text/plain"),
+    "a stream after blank lines, called JSON": (b"\n\n" + STREAM, "application/json"),
+    "JSON called a stream": (BODY, "text/event-stream"),
+    "JSON over several lines, called a stream": (json.dumps(json.loads(BODY), indent=1).encode(), "text/event-stream"),
+    "JSON after blank lines": (b"\n\n\n" + BODY, "application/json"),
+    "JSON with the end of a stream": (BODY + b"data: [DONE]\n\n", "text/event-stream"),
+    "JSON with the end of a stream, parted": (BODY + b"\n\ndata: [DONE]\n\n", "application/json"),
+    "a document a line": (b"\n".join(event.removeprefix(b"data: ") for event in EVENTS), "application/x-ndjson"),
+    "data twice": (STREAM.replace(b"data: ", b"data: data: "), "text/event-stream"),
+    "data twice, and empty lines of it": (STREAM.replace(b"data: ", b"data: data: ").replace(b"\n\n", b"\ndata:\ndata:\n\n"), ""),
+}
+
+
+@pytest.mark.parametrize(("body", "label"), MISLABELLED.values(), ids=MISLABELLED)
+async def test_an_answer_is_read_by_what_it_is_and_not_by_its_label(
+    upstream: Upstream, provider: OpenAIProvider, body: bytes, label: str
+) -> None:
+    upstream.handler = raw(*(bytes([byte]) for byte in body), content_type=label or "text/event-stream")
+    last = (await _all(provider, request()))[-1]
+    assert isinstance(last, Done)
+    for reply in (last.reply, await provider.complete(request())):
+        assert (reply.text, reply.stop) == ("hello", "end")
+        assert reply.usage.output in (3, 4)
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+async def test_an_error_that_is_called_a_stream_is_the_error_that_it_names(
+    upstream: Upstream, provider: OpenAIProvider, indent: int | None
+) -> None:
+    body = json.dumps({"error": {"message": "x", "code": 429}}, indent=indent).encode()
+    upstream.handler = raw(body, content_type="text/event-stream")
+    with pytest.raises(errors.ProviderRateLimited):
+        await _all(provider, request())
+
+
+@pytest.mark.parametrize(("sent", "text"), [(b"\xe2\x82", "\ufffd"), (b"\xff", "\ufffd"), (b"\t", "\t"), (b"\xc2\x85", "\x85")])
+async def test_bytes_that_json_does_not_know_cost_no_answer(
+    upstream: Upstream, provider: OpenAIProvider, sent: bytes, text: str
+) -> None:
+    for body in (STREAM, BODY):
+        upstream.handler = raw(body.replace(b"hello", b"he" + sent + b"llo"))
+        last = (await _all(provider, request()))[-1]
+        assert isinstance(last, Done)
+        assert last.reply.text == f"he{text}llo"
+        assert (await provider.complete(request())).text == f"he{text}llo"
+
+
+async def test_a_header_of_a_proxy_may_be_long(upstream: Upstream, provider: OpenAIProvider) -> None:
+    upstream.handler = answering(WHOLE, content_security_policy="x" * 60_000)
+    assert (await provider.complete(request())).text == "hi"
+
+
 async def test_a_whole_answer_in_the_place_of_a_stream_is_read(upstream: Upstream, provider: OpenAIProvider) -> None:
     upstream.handler = answering(WHOLE)
     chunks = [chunk async for chunk in provider.stream(request())]
