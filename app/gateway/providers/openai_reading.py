@@ -20,6 +20,7 @@ from app.gateway.providers.errors import ProtocolError, ReportedError
 from app.gateway.providers.openai_calls import Fragment, ToolCalls
 from app.gateway.providers.openai_events import STREAMED, body_documents
 from app.gateway.providers.openai_finish import finish_of, stop_of
+from app.gateway.providers.openai_usage import REPORTED, Reported
 from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
 from app.gateway.providers.same_shape import SameShape
 from app.gateway.providers.sse import BOM
@@ -74,25 +75,6 @@ Object = BeforeValidator(lambda value: value if isinstance(value, Mapping) else 
 Objects = BeforeValidator(_objects)
 
 
-class _InputDetails(BaseModel):
-    cached_tokens: Count = None
-    cache_write_tokens: Count = None
-
-
-class _OutputDetails(BaseModel):
-    reasoning_tokens: Count = None
-
-
-class _Usage(BaseModel):
-    """``prompt_cache_hit_tokens``: DeepSeek's name for the cached part of the prompt."""
-
-    prompt_tokens: Count = None
-    completion_tokens: Count = None
-    prompt_cache_hit_tokens: Count = None
-    prompt_tokens_details: Annotated[_InputDetails | None, Optional] = None
-    completion_tokens_details: Annotated[_OutputDetails | None, Optional] = None
-
-
 class _Function(BaseModel):
     name: Word = ""
     arguments: Annotated[str | None, BeforeValidator(_json_text)] = None
@@ -135,25 +117,25 @@ class _Choice(BaseModel):
     stop_reason: Word = ""
     matched_stop: Word = ""
     logprobs: Annotated[dict[str, Any], Object] = {}
-    usage: Annotated[_Usage | None, Optional] = None
+    usage: Annotated[Reported | None, Optional] = None
     error: Any = None
 
 
 class _Groq(BaseModel):
-    usage: Annotated[_Usage | None, Optional] = None
+    usage: Annotated[Reported | None, Optional] = None
 
 
 class _Completion(BaseModel):
     choices: Annotated[list[_Choice] | None, Objects] = None
     model: Word = ""
-    usage: Annotated[_Usage | None, Optional] = None
+    usage: Annotated[Reported | None, Optional] = None
     x_groq: Annotated[_Groq | None, Optional] = None
     object: Word = ""
     error: Any = None
 
 
 _COMPLETION = TypeAdapter(_Completion)
-_USAGE, _NO_USAGE = TypeAdapter(_Usage), _Usage()
+_NO_USAGE = Reported()
 
 
 class Reading:
@@ -266,8 +248,8 @@ class Reading:
         text = message.get("content")
         if type(text) is not str or not text or message.get("refusal") is not None or encodable(text) != text:
             return False
-        self._usage = _USAGE.validate_python(usage)
-        self._counted = self._usage.completion_tokens is not None
+        self._usage = REPORTED.validate_python(usage)
+        self._counted = self._usage.output is not None
         self._model, self._finish = model, finish
         self._assembly.text("text", text)
         return True
@@ -291,24 +273,7 @@ class Reading:
 
     def usage(self) -> Usage:
         """As reported so far. Zero: not known. ``estimated`` unless the output's figure is the final one."""
-        reported = self._usage
-        inputs = reported.prompt_tokens_details or _InputDetails()
-        outputs = reported.completion_tokens_details or _OutputDetails()
-        prompt, written = reported.prompt_tokens or 0, inputs.cache_write_tokens or 0
-        cached = inputs.cached_tokens or reported.prompt_cache_hit_tokens or 0
-        if UNUSABLE in (prompt, cached, written) or cached + written > prompt:
-            prompt = cached = written = 0  # a share that is more than the whole says that neither can be believed
-        output = reported.completion_tokens
-        final = self._counted and output is not None and output != UNUSABLE
-        known = output or 0 if final else 0
-        return Usage(
-            input=prompt - cached - written,
-            output=known,
-            cached_input=cached,
-            cache_write=written,
-            reasoning=min(max(0, outputs.reasoning_tokens or 0), known),
-            estimated=not final,
-        )
+        return self._usage.usage(final=self._counted)
 
     def _read(self, value: object) -> _Completion:
         """Raises ReportedError where it is an error: a 200 body, a chunk in the middle, or in a list of one (Gemini)."""
@@ -348,7 +313,7 @@ class Reading:
         groq = completion.x_groq.usage if completion.x_groq else None
         reported = next((usage for usage in (completion.usage, groq, *within) if usage), None)
         self._usage = grown(self._usage, reported, output="completion_tokens")
-        if self._finish and reported and reported.completion_tokens is not None:
+        if self._finish and reported and reported.output is not None:
             self._counted = True
 
     def _grown(self, message: _Message) -> list[Delta]:

@@ -395,6 +395,7 @@ def test_a_chunk_with_all_of_the_message_beside_its_delta_is_read_once() -> None
     assert streamed(*both).text == "ab"
 
 
+DETAILS = "completion_tokens_details"
 USAGES: list[tuple[Json, tuple[int, int, int, bool]]] = [
     ({"usage": {"prompt_tokens": 12, "completion_tokens": 3}}, (12, 0, 3, False)),
     ({"usage": {"prompt_tokens": "12", "completion_tokens": 3.0}}, (12, 0, 3, False)),
@@ -405,6 +406,19 @@ USAGES: list[tuple[Json, tuple[int, int, int, bool]]] = [
     ({"usage": {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": None}}, (12, 0, 3, False)),
     ({"usage": {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}}, (8, 4, 3, False)),
     ({"usage": {"prompt_tokens": 12, "completion_tokens": 3, "prompt_cache_hit_tokens": 4}}, (8, 4, 3, False)),
+    (
+        {"usage": {"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135, DETAILS: {"reasoning_tokens": 94}}},
+        (32, 0, 103, False),
+    ),
+    ({"usage": {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 53}}, (9, 0, 44, False)),
+    ({"usage": {"prompt_tokens": 9, "total_tokens": 53}}, (9, 0, 44, False)),
+    ({"usage": {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 9}}, (9, 0, 7, False)),
+    ({"usage": {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": -1}}, (9, 0, 7, False)),
+    ({"usage": {"prompt_tokens": 9, "completion_tokens": -7, "total_tokens": 53}}, (9, 0, 0, True)),
+    (
+        {"usage": {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 99, "prompt_cache_hit_tokens": 80}},
+        (0, 0, 7, False),
+    ),
     ({"x_groq": {"usage": {"prompt_tokens": 12, "completion_tokens": 3}}}, (12, 0, 3, False)),
 ]
 
