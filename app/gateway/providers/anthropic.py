@@ -8,7 +8,6 @@ from app.domain.calls import Chunk, Done, Reply
 from app.domain.errors import (
     ProviderDenied,
     ProviderError,
-    ProviderFailed,
     ProviderOverloaded,
     ProviderRateLimited,
     ProviderRejected,
@@ -16,9 +15,18 @@ from app.domain.errors import (
 from app.gateway.providers import anthropic_wire, dialect
 from app.gateway.providers.anthropic_reading import Reading
 from app.gateway.providers.base import NOTHING, ModelRequest, says_text_alone
-from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
+from app.gateway.providers.errors import (
+    FOREIGN,
+    Blame,
+    error_within,
+    from_transport,
+    kind_of_report,
+    kind_of_status,
+    machine_words,
+    with_retry_after,
+)
 from app.gateway.providers.http import NO_HEADERS, OK, Events, Http, StatusError, parsed
-from app.gateway.providers.refusals import refusal
+from app.gateway.providers.refusals import denies, refusal
 from app.gateway.providers.timeouts import AttemptTimeouts
 
 PATH = "/v1/messages"
@@ -164,10 +172,13 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
         words = machine_words(type_, details.get("error_code") if isinstance(details, dict) else None)
         where = "Error event in the stream" if error.status in OK else f"HTTP {error.status}"
         message, answer_id = f"{where} {words}".strip(), error.headers.get(REQUEST_ID)
+        if denies(error.body):
+            return blame.error(ProviderDenied, message, request_id=answer_id)
         if refused := refusal(error.status, error.body):
             return blame.refused(refused, message, request_id=answer_id)
         if error.status in OK:
-            return blame.error(ERROR_EVENTS.get(type_, ProviderFailed), message, request_id=answer_id)
-        kind = ProviderDenied if type_ == "billing_error" else kind_of_status(error.status)
-        return with_retry_after(blame.error(kind, message, request_id=answer_id), error.headers)
+            kind = ERROR_EVENTS.get(type_) or kind_of_report(error_within(error.body))
+            return blame.error(kind, message, request_id=answer_id)
+        kind = kind_of_status(error.status)
+        return with_retry_after(blame.error(kind, message, request_id=answer_id), error.headers, error.body)
     return from_transport(error, blame)

@@ -16,7 +16,7 @@ from app.domain.messages import Part, Refusal, StopReason, ToolUse
 from app.gateway.providers import dialect
 from app.gateway.providers.assembly import Assembly, encodable
 from app.gateway.providers.base import ModelRequest
-from app.gateway.providers.errors import ProtocolError, ReportedError
+from app.gateway.providers.errors import ProtocolError, ReportedError, error_within
 from app.gateway.providers.openai_calls import Fragment, ToolCalls
 from app.gateway.providers.openai_events import STREAMED, body_documents
 from app.gateway.providers.openai_finish import finish_of, stop_of
@@ -279,10 +279,11 @@ class Reading:
         """Raises ReportedError where it is an error: a 200 body, a chunk in the middle, or in a list of one (Gemini)."""
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
+        if (error := error_within(value)) is not None:
+            raise ReportedError(error)
         completion = _COMPLETION.validate_python(value)
-        error = completion.error or next((choice.error for choice in completion.choices or () if choice.error), None)
-        if completion.object == "error" or error:
-            raise ReportedError(error or value)
+        if error := next((choice.error for choice in completion.choices or () if choice.error), None):
+            raise ReportedError(error)
         return completion
 
     def _take(self, choice: _Choice) -> list[Delta]:

@@ -154,7 +154,14 @@ async def test_a_stream_ends_with_the_same_reply_that_its_deltas_spell(upstream:
         (401, errors.ProviderDenied),
         (404, errors.ProviderDenied),
         (307, errors.ProviderDenied),
+        (405, errors.ProviderDenied),
+        (410, errors.ProviderDenied),
         (413, errors.ProviderRejected),
+        (421, errors.ProviderDenied),
+        (424, errors.ProviderFailed),
+        (425, errors.ProviderFailed),
+        (460, errors.ProviderFailed),
+        (498, errors.ProviderOverloaded),
         (429, errors.ProviderRateLimited),
         (500, errors.ProviderFailed),
         (503, errors.ProviderOverloaded),
@@ -179,13 +186,31 @@ async def test_a_spent_quota_is_not_a_rate_limit(upstream: Upstream, provider: O
 
 @pytest.mark.parametrize(
     ("headers", "seconds"),
-    [({"retry_after": "3"}, 3.0), ({"retry_after_ms": "250"}, 0.25), ({"retry_after": "soon"}, None), ({}, None)],
+    [
+        ({"retry_after": "3"}, 3.0),
+        ({"retry_after_ms": "250"}, 0.25),
+        ({"retry_after": "soon"}, None),
+        ({"retry_after": "2.5s"}, 2.5),
+        ({}, None),
+    ],
 )
 async def test_retry_after_is_read_in_every_form(
     upstream: Upstream, provider: OpenAIProvider, headers: dict[str, str], seconds: float | None
 ) -> None:
     """R3."""
     upstream.handler = answering({"error": {}}, 429, **headers)
+    with pytest.raises(errors.ProviderRateLimited) as caught:
+        await provider.complete(request())
+    assert caught.value.retry_after == seconds
+
+
+@pytest.mark.parametrize(("headers", "seconds"), [({}, 38.2), ({"retry_after": "3"}, 3.0)])
+async def test_a_wait_that_only_the_body_names_is_read(
+    upstream: Upstream, provider: OpenAIProvider, headers: dict[str, str], seconds: float
+) -> None:
+    """R3."""
+    info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "38.2s"}
+    upstream.handler = answering([{"error": {"code": 429, "message": "Quota.", "details": [info]}}], 429, **headers)
     with pytest.raises(errors.ProviderRateLimited) as caught:
         await provider.complete(request())
     assert caught.value.retry_after == seconds
@@ -510,6 +535,13 @@ async def _all(provider: OpenAIProvider, wanted: ModelRequest) -> list[object]:
         ({"code": "insufficient_quota"}, errors.ProviderDenied),
         ({"type": "rate_limit_error"}, errors.ProviderRateLimited),
         ({"type": "invalid_request_error"}, errors.ProviderRejected),
+        ({"type": "overloaded_error"}, errors.ProviderOverloaded),
+        ({"status": 429, "message": "x"}, errors.ProviderRateLimited),
+        ({"code": "429 Too Many Requests"}, errors.ProviderRateLimited),
+        ({"code": 502, "metadata": {"error_type": "provider_unavailable"}}, errors.ProviderFailed),
+        ({"code": 1302, "message": "High concurrency usage of this API"}, errors.ProviderRateLimited),
+        ({"message": "The model is currently at capacity due to high demand."}, errors.ProviderOverloaded),
+        ({"message": "Insufficient balance"}, errors.ProviderDenied),
         ({"message": "sk-secret"}, errors.ProviderFailed),
         ("sk-secret", errors.ProviderFailed),
     ],
@@ -518,6 +550,30 @@ async def test_an_error_within_a_200_is_the_error_that_it_names(
     upstream: Upstream, provider: OpenAIProvider, error: object, kind: type[errors.ProviderError]
 ) -> None:
     for handler in (answering({"error": error}), answering([{"error": error}]), streaming({"error": error})):
+        upstream.handler = handler
+        with pytest.raises(kind) as whole:
+            await provider.complete(request())
+        with pytest.raises(kind) as streamed:
+            await _all(provider, request())
+        assert type(whole.value) is type(streamed.value) is kind
+        assert "sk-secret" not in whole.value.message + streamed.value.message
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"status": "449", "msg": "You exceeded your current rate limit", "body": None}, errors.ProviderRateLimited),
+        ({"choices": None, "base_resp": {"status_code": 1002, "status_msg": "rate limit"}}, errors.ProviderRateLimited),
+        ({"choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, errors.ProviderDenied),
+        ({"success": False, "errors": [{"code": 3040, "message": "Capacity temporarily exceeded"}]}, errors.ProviderOverloaded),
+        ({"detail": "sk-secret"}, errors.ProviderFailed),
+        ({"error_msg": "sk-secret", "error_code": 336000}, errors.ProviderFailed),
+    ],
+)
+async def test_an_error_in_any_envelope_is_one(
+    upstream: Upstream, provider: OpenAIProvider, body: object, kind: type[errors.ProviderError]
+) -> None:
+    for handler in (answering(body), streaming(body)):
         upstream.handler = handler
         with pytest.raises(kind) as whole:
             await provider.complete(request())
