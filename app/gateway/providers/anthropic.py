@@ -13,6 +13,7 @@ from app.domain.errors import (
     ProviderRejected,
 )
 from app.gateway.providers import anthropic_wire, dialect
+from app.gateway.providers.anthropic_events import documents
 from app.gateway.providers.anthropic_reading import Reading
 from app.gateway.providers.base import NOTHING, ModelRequest, says_text_alone
 from app.gateway.providers.errors import (
@@ -25,9 +26,9 @@ from app.gateway.providers.errors import (
     machine_words,
     with_retry_after,
 )
-from app.gateway.providers.http import NO_HEADERS, OK, Events, Http, StatusError, parsed
+from app.gateway.providers.http import NO_HEADERS, OK, Events, Http, StatusError
 from app.gateway.providers.refusals import denies, refusal
-from app.gateway.providers.timeouts import AttemptTimeouts
+from app.gateway.providers.timeouts import AttemptTimeouts, in_time
 
 PATH = "/v1/messages"
 COUNT_PATH = "/v1/messages/count_tokens"
@@ -35,6 +36,7 @@ REQUEST_ID = "request-id"
 BETA = "anthropic-beta"
 VERSION = "2026-10-21"  # of the API, as the official SDK 2.12 sends it
 DRAIN_TIMEOUT = 0.1
+LAST_WORDS = 2.0  # seconds for `message_stop` after the stop reason: some servers never send it, and hold the connection
 
 # An error event in a stream comes after a 200: only its type says what it is.
 ERROR_EVENTS: dict[str | None, type[ProviderError]] = {
@@ -97,7 +99,10 @@ class AnthropicProvider:
                 response = await self._http.post(PATH, body, _headers(request), connect=request.timeouts.connect)
             return reading.whole(response.content, response.headers.get(REQUEST_ID))
         except FAILURES as error:
-            raise _translate(error, blame) from None
+            failure = _translate(error, blame)
+            if reading.usage().total:
+                failure.usage = reading.usage()  # an answer that cannot be used is billed as it says
+            raise failure from None
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         """Send and yield deltas as they arrive, then `Done`."""
@@ -113,9 +118,16 @@ class AnthropicProvider:
                     events = await self._http.open(PATH, body, _headers(request), connect=request.timeouts.connect)
                 answered = True
                 stack.callback(events.close)
+                found_documents = await stack.enter_async_context(contextlib.aclosing(documents(events, reading.document)))
+                until: float | None = None  # set once the stop reason has come
                 while not reading.complete:
-                    with limits.waiting():
-                        event = await _next(events, reading)
+                    try:
+                        with limits.waiting():
+                            event = await in_time(found_documents, until)
+                    except FOREIGN:
+                        if not reading.stopped:
+                            raise
+                        break  # all of the answer has come: what broke is only the wait for its last event
                     if event is None:
                         break
                     deltas = reading.deltas(event)
@@ -126,6 +138,10 @@ class AnthropicProvider:
                         limits.token()
                         yield delta
                         limits.resumed()
+                    if reading.stopped and until is None:
+                        until = asyncio.get_running_loop().time() + LAST_WORDS
+                for delta in reading.close():
+                    yield delta
                 yield Done(reading.reply(events.headers.get(REQUEST_ID)))
                 await _drain(events)
             except FAILURES as error:
@@ -136,16 +152,6 @@ class AnthropicProvider:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._http.aclose()
-
-
-async def _next(events: Events, reading: Reading) -> object | None:
-    """The next event but pings, as ``reading`` reads it; None at the end. Raises StatusError for an error event."""
-    async for event in events:
-        if event.name == "error":
-            raise StatusError(200, events.headers, parsed(event.data))
-        if event.name not in ("", "ping"):
-            return reading.document(event.data)
-    return None
 
 
 async def _drain(events: Events) -> None:

@@ -23,7 +23,7 @@ from app.gateway.providers.http import NO_HEADERS, Http, StatusError
 from app.gateway.providers.openai_events import documents
 from app.gateway.providers.openai_reading import Reading
 from app.gateway.providers.refusals import denies, refusal
-from app.gateway.providers.timeouts import AttemptTimeouts
+from app.gateway.providers.timeouts import AttemptTimeouts, in_time
 
 PATH, EMBEDDINGS_PATH = "/chat/completions", "/embeddings"
 REQUEST_ID = "x-request-id"
@@ -114,7 +114,7 @@ class OpenAIProvider:
                 while True:
                     try:
                         with limits.waiting():
-                            event = await (anext(found_documents, None) if until is None else _last(found_documents, until))
+                            event = await in_time(found_documents, until)
                     except FOREIGN:
                         if not reading.complete:
                             raise
@@ -149,12 +149,6 @@ def _patience(reading: Reading, until: float | None) -> float | None:
     if until is None and not reading.grew:  # a reason that comes with output may be one that each chunk has
         return asyncio.get_running_loop().time() + LAST_WORDS
     return until
-
-
-async def _last(found_documents: AsyncGenerator[object, None], until: float) -> object:
-    """The next document, if it comes in time. Raises TimeoutError."""
-    async with asyncio.timeout_at(until):
-        return await anext(found_documents, None)
 
 
 def _translate(error: Exception, blame: Blame) -> ProviderError:
