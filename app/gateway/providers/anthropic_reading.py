@@ -262,8 +262,8 @@ class Reading:
         if reported.stop_reason not in STOPS:
             raise ProtocolError("The answer ended for a reason that is not known.")
         parts, stop = tuple(self._parts()), STOPS[reported.stop_reason]
-        if stop == "end" and any(isinstance(part, ToolUse) for part in parts):
-            stop = "tool_use"  # some servers end every answer alike
+        if stop in ("end", "tool_use") and any(isinstance(part, Text | ToolUse) for part in parts):  # some end all alike
+            stop = "tool_use" if any(isinstance(part, ToolUse) for part in parts) else "end"
         return Reply(
             parts=parts,
             stop=stop,

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter
 
 from app.domain.calls import Delta, Reply, Usage
 from app.domain.json_text import loads
@@ -44,12 +44,14 @@ def _texts(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
-        return _texts(value.get("text") or value.get("summary") or value.get("thinking"))
+        return _texts(next((value[name] for name in ("text", "summary", "thinking", "value") if value.get(name)), ""))
     return "".join(map(_texts, value)) if isinstance(value, list) else ""
 
 
 def _objects(value: object) -> object:
-    """A list without its nulls; one object for a list of one."""
+    """A list without its nulls; one object for a list of one; None for what is empty, whatever its type."""
+    if not value:
+        return None
     if isinstance(value, Mapping):
         return [value]
     return [item for item in value if item is not None] if isinstance(value, list) else value
@@ -57,7 +59,7 @@ def _objects(value: object) -> object:
 
 def _parts(value: object) -> object:
     """Content as a list of parts, as Mistral's reasoning models send it."""
-    if isinstance(value, str):
+    if isinstance(value, str) and value:
         return [{"type": "text", "text": value}]
     found = _objects(value)
     if isinstance(found, list):
@@ -66,7 +68,7 @@ def _parts(value: object) -> object:
 
 
 def _json_text(value: object) -> object:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 Word = Annotated[str, BeforeValidator(lambda value: encodable(value) if isinstance(value, str) else "")]
@@ -88,8 +90,8 @@ class _ToolCall(BaseModel):
 
 class _Part(BaseModel):
     type: Word = ""
-    text: str | None = None
-    refusal: str | None = None
+    text: Loose = ""
+    refusal: Loose = ""
     thinking: Loose = ""
 
 
@@ -97,7 +99,7 @@ class _Message(BaseModel):
     """A whole message, or its growth. Reasoning has a name of each open-model server; routers send several with one text."""
 
     content: Annotated[list[_Part] | None, BeforeValidator(_parts)] = None
-    refusal: str | None = None
+    refusal: Loose = ""
     reasoning_content: Loose = ""
     reasoning: Loose = ""
     reasoning_text: Loose = ""
@@ -107,12 +109,16 @@ class _Message(BaseModel):
 
 
 class _Choice(BaseModel):
-    """``stop_reason`` (vLLM) and ``matched_stop`` (SGLang): the stop sequence. ``usage``: Moonshot reports it here."""
+    """``stop_reason`` (vLLM) and ``matched_stop`` (SGLang): the stop sequence. ``usage``: Moonshot reports it here.
+
+    ``finishReason``: Gemini's name, beside one that is null.
+    """
 
     index: Count = None
     message: _Message | None = None
     delta: _Message | None = None
     finish_reason: Annotated[str | None, BeforeValidator(finish_of)] = None
+    camel_finish_reason: Annotated[str | None, BeforeValidator(finish_of), Field(validation_alias="finishReason")] = None
     native_finish_reason: Annotated[str | None, BeforeValidator(finish_of)] = None
     stop_reason: Word = ""
     matched_stop: Word = ""
@@ -179,7 +185,7 @@ class Reading:
         completion = self._read(document)
         choice = completion.choices[0] if completion.choices else None
         # A body that came whole was not cut: without a reason it ended as it should. Its usage counts even if it cannot be read.
-        self._finish = choice.finish_reason if choice else None
+        self._finish = choice.finish_reason or choice.camel_finish_reason if choice else None
         self._finish = self._finish or "stop"
         self._note(completion)
         if choice is None or (choice.message is None and choice.delta is None):
@@ -300,7 +306,7 @@ class Reading:
                     self._logprobs.setdefault(name, []).extend(tokens)
         self._native = choice.native_finish_reason or self._native
         self._stopped_at = choice.stop_reason or choice.matched_stop or self._stopped_at
-        if finish := choice.finish_reason or ("stop" if whole else None):
+        if finish := choice.finish_reason or choice.camel_finish_reason or ("stop" if whole else None):
             self._finish = finish
         return found
 
@@ -331,7 +337,7 @@ class Reading:
 
     def _refusal(self, message: _Message) -> bool:
         """Take a refusal's text. Returns whether there was any."""
-        said = (message.refusal or "") + "".join(part.refusal or "" for part in message.content or ())
+        said = message.refusal + "".join(part.refusal for part in message.content or ())
         if said:
             self._assembly.refusal("refusal", said)
         return bool(said)
@@ -340,9 +346,14 @@ class Reading:
         stop = stop_of(finish, self._native)
         if any(isinstance(part, Refusal) for part in parts):
             return "refusal"
+        called = any(isinstance(part, ToolUse) for part in parts)
+        if stop == "tool_use" and not called:
+            if not parts:
+                raise ProtocolError("A tool call that never came.")
+            return "end"  # a client would wait for it, and go no further
         if stop != "end":
             return stop
-        if any(isinstance(part, ToolUse) for part in parts):
+        if called:
             return "tool_use"  # a call forced by name finishes with `stop`, and so do all of some servers
         return "stop_sequence" if self._stopped_at and self._stopped_at in self._request.sampling.stop else stop
 
@@ -357,7 +368,8 @@ def _encodable(token: dict[str, Any]) -> dict[str, Any]:
 def _fragments(message: _Message) -> Iterator[Fragment]:
     for call in message.tool_calls or ():
         index = None if call.index == UNUSABLE else call.index
-        yield Fragment(index, call.id, call.function.name, call.function.arguments or "")
+        if call.id or call.function.name or call.function.arguments:
+            yield Fragment(index, call.id, call.function.name, call.function.arguments or "")
     legacy = message.function_call
     if legacy and not message.tool_calls and (legacy.name or legacy.arguments):
         yield Fragment(0, "", legacy.name, legacy.arguments or "")

@@ -229,6 +229,11 @@ def test_blocks_are_told_apart_and_a_call_ends_as_one(events: list[Json], parts:
     assert list(spelled.values()) == [part.arguments for part in parts if isinstance(part, ToolUse)]
 
 
+def test_a_call_that_never_comes_is_not_waited_for() -> None:
+    assert whole(stop_reason="tool_use").stop == "end"
+    assert whole(stop_reason="tool_use", content=[]).stop == "tool_use"
+
+
 def test_a_call_without_an_id_gets_one() -> None:
     nameless = {**CALL, "id": None, "input": {"a": 1}}
     for reply in (whole(content=[nameless]), streamed(*block(0, nameless))[1]):

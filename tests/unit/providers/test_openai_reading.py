@@ -183,6 +183,7 @@ WHOLE_CALLS: dict[str, tuple[Json, list[tuple[str, str]]]] = {
     "one id for two": ({"tool_calls": [call(None, "c", *F), call(None, "c", *G)]}, TOGETHER),
     "every index is 0": ({"tool_calls": [call(0, "c1", *F), call(0, "c2", *G)]}, TOGETHER),
     "arguments as an object": ({"tool_calls": [call(None, "c1", "f", {"a": "é"})]}, [("f", '{"a": "é"}')]),
+    "arguments as a number": ({"tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": 5}}]}, [("f", "5")]),
     "arguments that are null": ({"tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": None}}]}, [("f", "{}")]),
     "arguments that are empty": ({"tool_calls": [call(None, "c1", "f", "")]}, [("f", "{}")]),
     "the form from before tools": ({"function_call": {"name": "f", "arguments": '{"a":1}'}}, [F]),
@@ -199,6 +200,18 @@ def test_tool_calls_of_a_whole_answer_are_read(message: Json, expected: list[tup
 def test_a_call_in_the_old_form_is_read_from_a_stream() -> None:
     chunks = [{"name": "f", "arguments": ""}, {"arguments": '{"a"'}, {"arguments": ":1}"}]
     assert calls(streamed(*(chunk(function_call=c) for c in chunks), ends="function_call")) == [F]
+
+
+@pytest.mark.parametrize("message", [{"content": "a"}, {"content": "a", "tool_calls": []}, {"content": "a", "tool_calls": [{}]}])
+def test_a_call_that_never_comes_is_not_waited_for(message: Json) -> None:
+    assert whole(message, "tool_calls").stop == streamed(chunk(**message), ends="tool_calls").stop == "end"
+    with pytest.raises(ProtocolError):
+        whole({**message, "content": ""}, "tool_calls")
+
+
+def test_gemini_s_own_name_for_the_finish_reason_is_read() -> None:
+    ended = {"choices": [{"delta": {"content": "a"}, "finish_reason": None, "finishReason": "MAX_TOKENS"}]}
+    assert streamed(ended, ends=None).stop == "max_tokens"
 
 
 def test_an_id_of_the_server_is_kept() -> None:
@@ -342,6 +355,11 @@ CONTENTS: dict[str, tuple[Json, tuple[object, ...]]] = {
     "a part of an unknown type": ({"content": [{"type": "reference", "reference_ids": [1]}, {"text": "4"}]}, (Text("4"),)),
     "nulls": ({"content": "4", "refusal": None, "tool_calls": None, "reasoning": None, "function_call": None}, (Text("4"),)),
     "no tool calls": ({"content": "4", "tool_calls": []}, (Text("4"),)),
+    "no tool calls, as an object": ({"content": "4", "tool_calls": {}}, (Text("4"),)),
+    "no tool calls, as a text": ({"content": "4", "tool_calls": ""}, (Text("4"),)),
+    "a tool call of nothing": ({"content": "4", "tool_calls": [{"index": 0, "function": {}}]}, (Text("4"),)),
+    "a refusal that is false": ({"content": "4", "refusal": False}, (Text("4"),)),
+    "a text as an object": ({"content": [{"type": "text", "text": {"value": "4"}}]}, (Text("4"),)),
     "fields of other kinds": ({"content": "4", "audio": None, "annotations": [], "images": [{}], "role": "x"}, (Text("4"),)),
     "a refusal": ({"content": None, "refusal": "I cannot do that."}, (Refusal("I cannot do that."),)),
     "a refusal in parts": ({"content": [{"type": "refusal", "refusal": "No."}]}, (Refusal("No."),)),
