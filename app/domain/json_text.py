@@ -61,11 +61,17 @@ def _without_fractions(value: object, layers: int) -> bool:
 
 
 def loads(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON
-    """As `json.loads`, which reads what is rare: other encodings, numbers that JSON lacks, halves of surrogate pairs."""
+    """Read a vendor's JSON, with what is rare as it is meant.
+
+    That is: other encodings, bytes that are none, numbers that JSON lacks, halves of surrogate pairs, and line ends and tabs
+    within strings.
+    """
     try:
         return msgspec.json.decode(text)
     except (ValueError, RecursionError):
-        return json.loads(text)
+        if isinstance(text, bytes):
+            text = text.decode(json.detect_encoding(text), "replace")
+        return json.loads(text, strict=False)
 
 
 def read(text: str) -> Any:  # noqa: ANN401 - any JSON

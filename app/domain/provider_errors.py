@@ -77,7 +77,7 @@ class ProviderGarbled(Retryable):
 
 
 class ProviderDenied(ProviderError):
-    """HTTP 401, 402, 403, 404: our key, our quota or our model name. The next target may work; an operator must look."""
+    """HTTP 401, 402, 403, 404, or a 400 that says so: our key, quota or model. The next may work; an operator must look."""
 
     code = "provider_denied"
 

@@ -8,18 +8,27 @@ from app.domain.calls import Chunk, Done, Reply
 from app.domain.errors import (
     ProviderDenied,
     ProviderError,
-    ProviderFailed,
     ProviderOverloaded,
     ProviderRateLimited,
     ProviderRejected,
 )
 from app.gateway.providers import anthropic_wire, dialect
+from app.gateway.providers.anthropic_events import documents
 from app.gateway.providers.anthropic_reading import Reading
 from app.gateway.providers.base import NOTHING, ModelRequest, says_text_alone
-from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
-from app.gateway.providers.http import NO_HEADERS, OK, Events, Http, StatusError, parsed
-from app.gateway.providers.refusals import refusal
-from app.gateway.providers.timeouts import AttemptTimeouts
+from app.gateway.providers.errors import (
+    FOREIGN,
+    Blame,
+    error_within,
+    from_transport,
+    kind_of_report,
+    kind_of_status,
+    machine_words,
+    with_retry_after,
+)
+from app.gateway.providers.http import NO_HEADERS, OK, Events, Http, StatusError
+from app.gateway.providers.refusals import denies, refusal
+from app.gateway.providers.timeouts import AttemptTimeouts, in_time
 
 PATH = "/v1/messages"
 COUNT_PATH = "/v1/messages/count_tokens"
@@ -27,6 +36,7 @@ REQUEST_ID = "request-id"
 BETA = "anthropic-beta"
 VERSION = "2026-10-21"  # of the API, as the official SDK 2.12 sends it
 DRAIN_TIMEOUT = 0.1
+LAST_WORDS = 2.0  # seconds for `message_stop` after the stop reason: some servers never send it, and hold the connection
 
 # An error event in a stream comes after a 200: only its type says what it is.
 ERROR_EVENTS: dict[str | None, type[ProviderError]] = {
@@ -89,7 +99,10 @@ class AnthropicProvider:
                 response = await self._http.post(PATH, body, _headers(request), connect=request.timeouts.connect)
             return reading.whole(response.content, response.headers.get(REQUEST_ID))
         except FAILURES as error:
-            raise _translate(error, blame) from None
+            failure = _translate(error, blame)
+            if reading.usage().total:
+                failure.usage = reading.usage()  # an answer that cannot be used is billed as it says
+            raise failure from None
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         """Send and yield deltas as they arrive, then `Done`."""
@@ -105,9 +118,16 @@ class AnthropicProvider:
                     events = await self._http.open(PATH, body, _headers(request), connect=request.timeouts.connect)
                 answered = True
                 stack.callback(events.close)
+                found_documents = await stack.enter_async_context(contextlib.aclosing(documents(events, reading.document)))
+                until: float | None = None  # set once the stop reason has come
                 while not reading.complete:
-                    with limits.waiting():
-                        event = await _next(events, reading)
+                    try:
+                        with limits.waiting():
+                            event = await in_time(found_documents, until)
+                    except FOREIGN:
+                        if not reading.stopped:
+                            raise
+                        break  # all of the answer has come: what broke is only the wait for its last event
                     if event is None:
                         break
                     deltas = reading.deltas(event)
@@ -118,6 +138,10 @@ class AnthropicProvider:
                         limits.token()
                         yield delta
                         limits.resumed()
+                    if reading.stopped and until is None:
+                        until = asyncio.get_running_loop().time() + LAST_WORDS
+                for delta in reading.close():
+                    yield delta
                 yield Done(reading.reply(events.headers.get(REQUEST_ID)))
                 await _drain(events)
             except FAILURES as error:
@@ -128,16 +152,6 @@ class AnthropicProvider:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._http.aclose()
-
-
-async def _next(events: Events, reading: Reading) -> object | None:
-    """The next event but pings, as ``reading`` reads it; None at the end. Raises StatusError for an error event."""
-    async for event in events:
-        if event.name == "error":
-            raise StatusError(200, events.headers, parsed(event.data))
-        if event.name not in ("", "ping"):
-            return reading.document(event.data)
-    return None
 
 
 async def _drain(events: Events) -> None:
@@ -164,10 +178,13 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
         words = machine_words(type_, details.get("error_code") if isinstance(details, dict) else None)
         where = "Error event in the stream" if error.status in OK else f"HTTP {error.status}"
         message, answer_id = f"{where} {words}".strip(), error.headers.get(REQUEST_ID)
+        if denies(error.body):
+            return blame.error(ProviderDenied, message, request_id=answer_id)
         if refused := refusal(error.status, error.body):
             return blame.refused(refused, message, request_id=answer_id)
         if error.status in OK:
-            return blame.error(ERROR_EVENTS.get(type_, ProviderFailed), message, request_id=answer_id)
-        kind = ProviderDenied if type_ == "billing_error" else kind_of_status(error.status)
-        return with_retry_after(blame.error(kind, message, request_id=answer_id), error.headers)
+            kind = ERROR_EVENTS.get(type_) or kind_of_report(error_within(error.body))
+            return blame.error(kind, message, request_id=answer_id)
+        kind = kind_of_status(error.status)
+        return with_retry_after(blame.error(kind, message, request_id=answer_id), error.headers, error.body)
     return from_transport(error, blame)

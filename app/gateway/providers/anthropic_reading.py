@@ -6,16 +6,18 @@ came: a caller in this vendor's form gets them. A reason to stop that we do not 
 """
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
 
 from app.domain.calls import CitationDelta, Delta, NativeDelta, Reply, ThinkingDelta, Usage
 from app.domain.json_text import loads
-from app.domain.messages import Native, Part, StopReason, Text
+from app.domain.messages import Native, Part, StopReason, Text, ToolUse
 from app.gateway.providers import dialect
+from app.gateway.providers.anthropic_events import body_documents
 from app.gateway.providers.assembly import Assembly, encodable
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import ProtocolError
@@ -43,6 +45,17 @@ NATIVE = ("context_management", "input_transformations")
 
 Word = Annotated[str, BeforeValidator(lambda value: value or "")]
 Object = BeforeValidator(lambda value: value if isinstance(value, Mapping) else None)
+
+
+def _blocks(value: object) -> object:
+    """Content as blocks, without nulls; a text for one block of it."""
+    if isinstance(value, str):
+        return [{"type": "text", "text": value}]
+    return [block for block in value if block is not None] if isinstance(value, list) else value or []
+
+
+def _json_text(value: object) -> object:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value or ""
 
 
 class _OutputDetails(BaseModel):
@@ -80,7 +93,7 @@ class _Block(BaseModel):
     id: str | None = None
     name: str | None = None
     input: Any = None
-    citations: Annotated[list[dict[str, Any]], BeforeValidator(lambda value: value or [])] = []
+    citations: Annotated[list[dict[str, Any]], BeforeValidator(_blocks)] = []
 
 
 class _Ending(BaseModel):
@@ -94,9 +107,8 @@ class _Ending(BaseModel):
 class _Message(_Ending):
     model_config = ConfigDict(extra="allow")
 
-    type: Literal["message"]
     model: str | None = None
-    content: Annotated[list[_Block], BeforeValidator(lambda value: value or [])] = []
+    content: Annotated[list[_Block], BeforeValidator(_blocks)] = []
     usage: Annotated[_Usage | None, Optional] = None
 
 
@@ -107,7 +119,7 @@ class _Delta(_Ending):
     text: Word = ""
     thinking: Word = ""
     signature: str | None = None
-    partial_json: Word = ""
+    partial_json: Annotated[str, BeforeValidator(_json_text)] = ""
     citation: Annotated[dict[str, Any] | None, Object] = None
 
 
@@ -116,12 +128,13 @@ class _Event(BaseModel):
 
     type: str
     message: _Message | None = None
-    index: int = 0
+    index: Annotated[int, BeforeValidator(lambda value: value or 0)] = 0
     content_block: _Block | None = None
     delta: _Delta | None = None
     usage: Annotated[_Usage | None, Optional] = None
 
 
+_Key = tuple[int, int]  # the vendor's index of a block, and how often it had been used before
 _MESSAGE = TypeAdapter(_Message)
 _EVENT = TypeAdapter(_Event)
 
@@ -149,7 +162,10 @@ class Reading:
         self._provider = provider
         self._assembly = Assembly()
         self._names = dialect.names_back(request, dialect.ANTHROPIC)
-        self._own: dict[int, _Own] = {}  # by the vendor's index
+        self._turns: dict[int, int] = {}  # how often the vendor's index has been used before
+        self._own: dict[_Key, _Own] = {}
+        self._inputs: dict[_Key, str] = {}  # that came with the start of a call, and count if no other arguments follow
+        self._open: dict[_Key, None] = {}
         self._citations: dict[int, list[Mapping[str, Any]]] = {}  # by our own
         self._model: str | None = None
         self._ending = _Ending()
@@ -162,17 +178,21 @@ class Reading:
 
     def whole(self, content: bytes, request_id: str | None) -> Reply:
         """Read an answer that came in one piece."""
-        message = _MESSAGE.validate_json(content)
-        self._start(message)
-        for index, block in enumerate(message.content):
-            self._open(index, block)
-            self._close(index)
-        if message.stop_reason is None:
-            called = any(block.type == "tool_use" for block in message.content)
-            message.stop_reason = "tool_use" if called else "end_turn"
-        self._ending = message
-        self._counted = self.complete = True
+        for document in body_documents(content):
+            self.deltas(document)
         return self.reply(request_id)
+
+    def _whole(self, document: object) -> list[Delta]:
+        message = _MESSAGE.validate_python(document)
+        self._start(message)
+        found: list[Delta] = []
+        for index, block in enumerate(message.content):
+            found += [*self._begin(index, block), *self._close(self._key(index))]
+        self._ending = message
+        if not message.stop_reason:
+            message.stop_reason = "end_turn"
+        self._counted = self.complete = True
+        return found
 
     def document(self, data: str) -> object:
         """Read the data of one event, for `deltas`: block and text where it holds nothing else, as nearly all do."""
@@ -190,16 +210,18 @@ class Reading:
         """Read one event of a stream: its document, or block and text where it holds nothing else."""
         if type(event) is tuple:
             self._counted = False
-            return [self._assembly.text(*event)]
+            return [self._assembly.text(self._key(event[0]), event[1])]
         self._same.forget()
+        if isinstance(event, Mapping) and event.get("type") == "message":
+            return self._whole(event)
         read = _EVENT.validate_python(event)
         match read:
             case _Event(type="content_block_delta", delta=_Delta() as delta):
                 return self._grow(read.index, delta)
             case _Event(type="content_block_start", content_block=_Block() as block):
-                return self._open(read.index, block)
+                return self._begin(read.index, block)
             case _Event(type="content_block_stop"):
-                return self._close(read.index)
+                return self._close(self._key(read.index))
             case _Event(type="message_start", message=_Message() as message):
                 self._start(message)
             case _Event(type="message_delta", delta=_Delta() as delta):
@@ -208,12 +230,24 @@ class Reading:
                 self.complete = True
         return []
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the model's last word has come: not every server sends `message_stop` behind it."""
+        return bool(self._ending.stop_reason)
+
+    def close(self) -> list[Delta]:
+        """The deltas of the blocks that the server has not ended."""
+        return [delta for key in [*self._open] for delta in self._close(key)]
+
+    def _key(self, index: int) -> _Key:
+        return index, self._turns.get(index, 0)
+
     def _more_text(self, event: object) -> str | None:
         """The text of an event that holds nothing else: not worth a validation each. None for others."""
         if type(event) is not dict or event.keys() != _OF_EVENT or event["type"] != "content_block_delta":
             return None
         index, delta = event["index"], event["delta"]
-        if type(index) is not int or index in self._own or type(delta) is not dict or delta.keys() != _OF_DELTA:
+        if type(index) is not int or self._key(index) in self._own or type(delta) is not dict or delta.keys() != _OF_DELTA:
             return None
         text = delta["text"] if delta["type"] == "text_delta" else None
         return text if type(text) is str and text and encodable(text) == text else None
@@ -221,15 +255,18 @@ class Reading:
     def reply(self, request_id: str | None) -> Reply:
         """The whole. Raises ProtocolError where the stream ended early, or for a reason to stop that is not known."""
         reported = self._ending
-        if not self.complete:
+        if not self.complete and not self.stopped:
             raise ProtocolError("The stream ended before its end.")
         if reported.stop_reason is None:
             raise ProtocolError("The stream ended without a stop reason.")
         if reported.stop_reason not in STOPS:
             raise ProtocolError("The answer ended for a reason that is not known.")
+        parts, stop = tuple(self._parts()), STOPS[reported.stop_reason]
+        if stop in ("end", "tool_use") and any(isinstance(part, Text | ToolUse) for part in parts):  # some end all alike
+            stop = "tool_use" if any(isinstance(part, ToolUse) for part in parts) else "end"
         return Reply(
-            parts=tuple(self._parts()),
-            stop=STOPS[reported.stop_reason],
+            parts=parts,
+            stop=stop,
             stop_sequence=reported.stop_sequence,
             stop_details=reported.stop_details,
             usage=self.usage(),
@@ -293,8 +330,14 @@ class Reading:
             parts[own.place] = own.part()
         return parts
 
-    def _open(self, key: int, block: _Block) -> list[Delta]:
+    def _begin(self, index: int, block: _Block) -> list[Delta]:
         self._counted = False
+        before = self._key(index)
+        if (index in self._turns and before not in self._open) or (block.type == "tool_use" and self._assembly.has_tool(before)):
+            self._turns[index] += 1  # another block has the index of one that is whole
+        self._turns.setdefault(index, 0)
+        key = self._key(index)
+        self._open[key] = None
         match block.type:
             case "text":
                 begun = [self._assembly.text(key, block.text)] if block.text else []
@@ -304,16 +347,19 @@ class Reading:
             case "redacted_thinking":
                 return [self._assembly.thinking(key, redacted=block.data)]
             case "tool_use":
-                if not block.id or not block.name:
-                    raise ProtocolError("A tool call without id or name.")
-                started = [self._assembly.tool(key, block.id, self._names.get(block.name, block.name))]
-                return [*started, self._assembly.arguments(key, json.dumps(block.input))] if block.input else started
+                if not block.name:
+                    raise ProtocolError("A tool call without a name.")
+                if block.input:
+                    self._inputs[key] = block.input if isinstance(block.input, str) else json.dumps(block.input)
+                id_ = block.id or f"toolu_{secrets.token_hex(12)}"
+                return [self._assembly.tool(key, id_, self._names.get(block.name, block.name))]
         place = self._assembly.text(key, "").index
         self._own[key] = _Own(place, block.model_dump(exclude_unset=True))
         return []
 
-    def _grow(self, key: int, delta: _Delta) -> list[Delta]:  # noqa: PLR0911 - a table
+    def _grow(self, index: int, delta: _Delta) -> list[Delta]:  # noqa: PLR0911 - a table
         self._counted = False
+        key = self._key(index)
         own = self._own.get(key)
         if own:
             own.arguments += [delta.partial_json] if delta.partial_json else []
@@ -329,22 +375,25 @@ class Reading:
             case "citations_delta":
                 return [self._cite(key, delta.citation)] if delta.citation else []
             case "input_json_delta":
+                if delta.partial_json:
+                    self._inputs.pop(key, None)
                 return [self._assembly.arguments(key, delta.partial_json)] if delta.partial_json else []
         return []
 
-    def _close(self, key: int) -> list[Delta]:
+    def _close(self, key: _Key) -> list[Delta]:
         """A block is whole."""
+        self._open.pop(key, None)
         if own := self._own.get(key):
             return [NativeDelta(own.place, own.part())]
-        closing = self._assembly.close(key)
-        return [closing] if closing else []
+        given = self._inputs.pop(key, None)
+        return [*([self._assembly.arguments(key, given)] if given else []), *self._assembly.close(key)]
 
-    def _thinking(self, key: int, text: str, signature: str | None) -> ThinkingDelta:
+    def _thinking(self, key: _Key, text: str, signature: str | None) -> ThinkingDelta:
         delta = self._assembly.thinking(key, text, signature=signature or None)
         assert isinstance(delta, ThinkingDelta)  # noqa: S101 - the assembly's own kind
         return delta
 
-    def _cite(self, key: int, citation: Mapping[str, Any]) -> Delta:
+    def _cite(self, key: _Key, citation: Mapping[str, Any]) -> Delta:
         place = self._assembly.text(key, "").index
         self._citations.setdefault(place, []).append(citation)
         return CitationDelta(place, citation)

@@ -60,10 +60,13 @@ class _Growing:
 
 
 class Assembly:
-    """``key`` is the vendor's name for a part (a block index, a tool call's index); positions are given in order of arrival."""
+    """``key`` is the vendor's name for a part (a block index, a tool call's index); positions are given in order of arrival.
+
+    Parts of two kinds may have one name: some servers number them anew for each kind, or put reasoning into a block of text.
+    """
 
     def __init__(self) -> None:
-        self._places: dict[Hashable, int] = {}
+        self._places: dict[tuple[Hashable, Kind], int] = {}
         self._parts: list[_Growing] = []
 
     def text(self, key: Hashable, text: str) -> Delta:
@@ -91,42 +94,40 @@ class Assembly:
 
     def arguments(self, key: Hashable, text: str) -> Delta:
         """More of a tool call's JSON. Raises ProtocolError for a call that never began."""
-        if key not in self._places:
+        if (key, "tool") not in self._places:
             raise ProtocolError("Arguments for a tool call that did not begin.")
         index, part = self._place(key, "tool")
         return ToolUseDelta(index, part.grow(text))
 
-    def close(self, key: Hashable) -> Delta | None:
-        """The part at ``key`` is whole. A tool call without arguments gets the empty object that it means."""
-        index = self._places.get(key)
-        part = None if index is None else self._parts[index]
-        if part is None or index is None:
-            return None
-        if part.half:
-            part.half = ""
-            part.grow(UNKNOWN)
-            made = {"text": TextDelta, "thinking": ThinkingDelta, "tool": ToolUseDelta}.get(part.kind)
-            return made(index, UNKNOWN) if made else None
-        return self.arguments(key, "{}") if part.kind == "tool" and not part.pieces else None
+    def close(self, key: Hashable) -> list[Delta]:
+        """The parts at ``key`` are whole. A tool call without arguments gets the empty object that it means."""
+        return [delta for place in self._places if place[0] == key and (delta := self._close(*place))]
 
     def close_all(self) -> list[Delta]:
         """Every part is whole."""
-        return [delta for key in self._places if (delta := self.close(key))]
+        return [delta for place in self._places if (delta := self._close(*place))]
+
+    def _close(self, key: Hashable, kind: Kind) -> Delta | None:
+        index = self._places[key, kind]
+        part = self._parts[index]
+        if part.half:
+            part.half = ""
+            part.grow(UNKNOWN)
+            made = {"text": TextDelta, "thinking": ThinkingDelta, "tool": ToolUseDelta}.get(kind)
+            return made(index, UNKNOWN) if made else None
+        return self.arguments(key, "{}") if kind == "tool" and not part.pieces else None
 
     def parts(self) -> tuple[Part, ...]:
         """The parts as they are now."""
         return tuple(part.part() for part in self._parts)
 
-    def __contains__(self, key: Hashable) -> bool:
-        """Whether a part of that name has begun."""
-        return key in self._places
+    def has_tool(self, key: Hashable) -> bool:
+        """Whether a tool call of that name has begun."""
+        return (key, "tool") in self._places
 
     def _place(self, key: Hashable, kind: Kind) -> tuple[int, _Growing]:
-        index = self._places.get(key)
+        index = self._places.get((key, kind))
         if index is None:
-            index = self._places[key] = len(self._parts)
+            index = self._places[key, kind] = len(self._parts)
             self._parts.append(_Growing(kind))
-        part = self._parts[index]
-        if part.kind != kind:
-            raise ProtocolError("A part that changed its kind.")
-        return index, part
+        return index, self._parts[index]

@@ -25,7 +25,7 @@ from app.domain.errors import (
     ProviderUnreachable,
     TimeoutPhase,
 )
-from app.gateway.providers.refusals import Refused
+from app.gateway.providers.refusals import Refused, delay, denies, trouble
 from app.gateway.providers.timeouts import timed_out
 
 
@@ -44,6 +44,24 @@ class ReportedError(ProtocolError):
         self.type, self.code, self.param = (found.get(name) for name in ("type", "code", "param"))
 
 
+def error_within(document: object) -> object:
+    """The error that a successful answer holds in the place of one, in any of the envelopes that servers have; else None."""
+    if not isinstance(document, Mapping):
+        return None
+    if document.get("error") or document.get("object") == "error" or document.get("type") == "error":
+        return document.get("error") or document
+    state = document.get("base_resp")
+    if isinstance(state, Mapping) and state.get("status_code") not in (None, 0, 200):
+        return state
+    if "choices" in document or "content" in document:
+        return None
+    if errors := document.get("errors"):
+        return errors[0] if isinstance(errors, list) else errors
+    told = (document.get(name) for name in ("msg", "message", "detail", "error_msg", "error_message"))
+    return document if any(text and isinstance(text, str) for text in told) else None
+
+
+_STATUSES = frozenset(map(str, (400, 401, 402, 403, 404, 408, 409, 413, 422, 424, 429, 498, *range(500, 600))))
 MACHINE_WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}\Z")
 
 
@@ -71,15 +89,30 @@ class Blame:
 
 def kind_of_status(status: int) -> type[ProviderError]:
     """Our error for an HTTP status."""
-    if status in (401, 402, 403, 404) or 300 <= status < 400:
+    if status in (401, 402, 403, 404, 405, 410, 421) or 300 <= status < 400:
         return ProviderDenied  # a redirect is not followed: it would carry the key to another host
     if status == 429:
         return ProviderRateLimited
-    if status in (503, 529):
+    if status in (498, 503, 529):  # 498: Groq's, for a tier without capacity
         return ProviderOverloaded
-    if status >= 500 or status in (408, 409, 499):
+    if status >= 500 or status in (408, 409, 424, 425, 460, 499):  # 424: TGI's, for a model that broke down
         return ProviderFailed
     return ProviderRejected
+
+
+def kind_of_report(error: object) -> type[ProviderError]:
+    """Our error for one that comes with the status 200: by the status that it names, else by its words."""
+    named = (
+        [error.get(name) for name in ("code", "status", "status_code", "http_code", "type")] if isinstance(error, Mapping) else []
+    )
+    status = next((int(word) for value in named if (word := str(value)).isdecimal() and word in _STATUSES), None)
+    if denies(error):
+        return ProviderDenied
+    if status:
+        return kind_of_status(status)
+    if found := trouble(error):
+        return ProviderRateLimited if found == "limited" else ProviderOverloaded
+    return ProviderRejected if "invalid_request_error" in named else ProviderFailed
 
 
 def machine_words(*words: object) -> str:
@@ -87,13 +120,13 @@ def machine_words(*words: object) -> str:
     return " ".join(word for word in words if isinstance(word, str) and MACHINE_WORD.match(word))
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from ``retry-after-ms``, else ``retry-after`` (seconds or an HTTP date); None if unsaid or unreadable."""
+def retry_after(headers: Mapping[str, str], body: object = None) -> float | None:
+    """Seconds to wait, from ``retry-after-ms``, else ``retry-after`` (seconds or an HTTP date), else the body; None if unsaid."""
     millis = _number(headers.get("retry-after-ms"))
     if millis is not None:
         return millis / 1000
-    text = headers.get("retry-after")
-    seconds = _number(text)
+    text = headers.get("retry-after") or delay(body)
+    seconds = _number(text.removesuffix("s") if text else text)  # Google writes a unit behind
     if seconds is not None or text is None:
         return seconds
     try:
@@ -102,10 +135,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def with_retry_after(error: ProviderError, headers: Mapping[str, str]) -> ProviderError:
+def with_retry_after(error: ProviderError, headers: Mapping[str, str], body: object = None) -> ProviderError:
     """Note on a limit or an overload how long the provider wants us to wait."""
     if isinstance(error, ProviderRateLimited | ProviderOverloaded):
-        error.retry_after = retry_after(headers)
+        error.retry_after = retry_after(headers, body)
     return error
 
 

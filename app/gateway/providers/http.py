@@ -19,11 +19,12 @@ import aiohttp
 from app import __version__
 from app.domain.json_text import finite
 from app.gateway.providers.errors import ProtocolError
-from app.gateway.providers.sse import Decoder, Event
+from app.gateway.providers.sse import BOM, Decoder, Event
 
 MOST_CONNECTIONS = 1_000
 MOST_ANSWER = 128 * 2**20  # bytes: beyond 2,048 vectors of 3,072 numbers as text
 MOST_ERROR = 2**20
+MOST_HEADER = 2**16  # aiohttp's own limit of 8 KiB is less than some proxies' security policies and traces
 LARGE = 2**20
 OK = range(200, 300)
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -56,7 +57,7 @@ class Whole:
 
 
 class Events:
-    """The events of a streamed answer, as they come. ``json``: the answer is one JSON document in their place."""
+    """The events of a streamed answer, as they come."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         """The response's head has come."""
@@ -64,8 +65,8 @@ class Events:
         self._decoder = Decoder()
         self._ready: list[Event] = []
         self._at = 0
+        self._held = b""  # read, and not decoded yet
         self.headers: Mapping[str, str] = response.headers
-        self.json = "json" in response.content_type
 
     def __aiter__(self) -> AsyncIterator[Event]:
         """Itself."""
@@ -74,7 +75,8 @@ class Events:
     async def __anext__(self) -> Event:
         """The next event. Raises ProtocolError, ValueError and aiohttp's errors."""
         while self._at == len(self._ready):
-            piece = await self._response.content.readany()
+            piece = self._held or await self._response.content.readany()
+            self._held = b""
             if not piece and self._response.content.at_eof():
                 last = self._decoder.end()
                 if not last:
@@ -85,9 +87,22 @@ class Events:
         self._at += 1
         return self._ready[self._at - 1]
 
+    async def starts_as_json(self) -> bool:
+        """Whether JSON stands in the place of events. Told by the first sign of the answer, because servers mislabel both.
+
+        Asked before the first event. Raises aiohttp's errors.
+        """
+        while not self._held or BOM.startswith(self._held):
+            piece = await self._response.content.readany()
+            if not piece and self._response.content.at_eof():
+                break
+            self._held = (self._held + piece).lstrip()  # blank lines keep a connection alive
+        self._held = self._held.removeprefix(BOM).lstrip()
+        return self._held.startswith((b"{", b"["))
+
     async def whole(self) -> bytes:
         """All of the answer, where it is no stream."""
-        return await _read(self._response, MOST_ANSWER)
+        return self._held + await _read(self._response, MOST_ANSWER)
 
     async def rest(self) -> None:
         """Read and drop the rest, so that the connection can be used again."""
@@ -136,7 +151,9 @@ class Http:
     ) -> aiohttp.ClientResponse:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=MOST_CONNECTIONS), cookie_jar=aiohttp.DummyCookieJar()
+                connector=aiohttp.TCPConnector(limit=MOST_CONNECTIONS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                max_field_size=MOST_HEADER,
             )
         content = encoded(body)
         response = await self._session.post(

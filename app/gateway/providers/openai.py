@@ -6,13 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 
 from app.domain.calls import Chunk, Done, Reply
-from app.domain.errors import (
-    ProviderDenied,
-    ProviderError,
-    ProviderFailed,
-    ProviderRateLimited,
-    ProviderRejected,
-)
+from app.domain.errors import ProviderDenied, ProviderError
 from app.gateway.providers import dialect, openai_embeddings, openai_wire
 from app.gateway.providers.base import NOTHING, ModelRequest, says_text_alone
 from app.gateway.providers.errors import (
@@ -20,6 +14,7 @@ from app.gateway.providers.errors import (
     Blame,
     ReportedError,
     from_transport,
+    kind_of_report,
     kind_of_status,
     machine_words,
     with_retry_after,
@@ -27,8 +22,8 @@ from app.gateway.providers.errors import (
 from app.gateway.providers.http import NO_HEADERS, Http, StatusError
 from app.gateway.providers.openai_events import documents
 from app.gateway.providers.openai_reading import Reading
-from app.gateway.providers.refusals import refusal
-from app.gateway.providers.timeouts import AttemptTimeouts
+from app.gateway.providers.refusals import denies, refusal
+from app.gateway.providers.timeouts import AttemptTimeouts, in_time
 
 PATH, EMBEDDINGS_PATH = "/chat/completions", "/embeddings"
 REQUEST_ID = "x-request-id"
@@ -119,7 +114,7 @@ class OpenAIProvider:
                 while True:
                     try:
                         with limits.waiting():
-                            event = await (anext(found_documents, None) if until is None else _last(found_documents, until))
+                            event = await in_time(found_documents, until)
                     except FOREIGN:
                         if not reading.complete:
                             raise
@@ -133,8 +128,9 @@ class OpenAIProvider:
                         limits.token()
                         yield delta
                         limits.resumed()
-                    if reading.complete and until is None:
-                        until = asyncio.get_running_loop().time() + LAST_WORDS
+                    until = _patience(reading, until)
+                for delta in reading.close():
+                    yield delta
                 yield Done(reading.reply(events.headers.get(REQUEST_ID)))
             except FAILURES as error:
                 failure = _translate(error, blame)
@@ -146,10 +142,13 @@ class OpenAIProvider:
         await self._http.aclose()
 
 
-async def _last(found_documents: AsyncGenerator[object, None], until: float) -> object:
-    """The next document, if it comes in time. Raises TimeoutError."""
-    async with asyncio.timeout_at(until):
-        return await anext(found_documents, None)
+def _patience(reading: Reading, until: float | None) -> float | None:
+    """When to wait no longer for what follows the finish reason; None as long as more of the answer may come."""
+    if not reading.complete:
+        return None
+    if until is None and not reading.grew:  # a reason that comes with output may be one that each chunk has
+        return asyncio.get_running_loop().time() + LAST_WORDS
+    return until
 
 
 def _translate(error: Exception, blame: Blame) -> ProviderError:
@@ -160,24 +159,16 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
         code = error.error.get("code")
         words = machine_words(error.error.get("type"), str(code) if isinstance(code, int) else code, error.error.get("param"))
         message, answer_id = f"HTTP {error.status} {words}".strip(), error.headers.get(REQUEST_ID)
+        if denies(error.body):
+            return blame.error(ProviderDenied, message, request_id=answer_id)
         if refused := refusal(error.status, error.error or error.body):
             return blame.refused(refused, message, request_id=answer_id)
-        kind = ProviderDenied if code == "insufficient_quota" else kind_of_status(error.status)
-        return with_retry_after(blame.error(kind, message, request_id=answer_id), error.headers)
+        return with_retry_after(
+            blame.error(kind_of_status(error.status), message, request_id=answer_id), error.headers, error.body
+        )
     if isinstance(error, ReportedError):
         words = machine_words(error.type, error.code, error.param)
         message = f"An error in an answer with the status 200 {words}".strip()
-        refused = refusal(200, error.body)
-        return blame.refused(refused, message) if refused else blame.error(_kind_of_event(error), message)
+        refused = None if denies(error.body) else refusal(200, error.body)
+        return blame.refused(refused, message) if refused else blame.error(kind_of_report(error.body), message)
     return from_transport(error, blame)
-
-
-def _kind_of_event(error: ReportedError) -> type[ProviderError]:
-    status = error.code if error.code is not None else error.type
-    if str(status).isdigit() and 400 <= int(str(status)) < 600:
-        return kind_of_status(int(str(status)))
-    if error.code == "insufficient_quota":
-        return ProviderDenied
-    if error.code == "rate_limit_exceeded" or error.type in ("rate_limit_error", "rate_limit_exceeded", "tokens", "requests"):
-        return ProviderRateLimited
-    return ProviderRejected if error.type == "invalid_request_error" else ProviderFailed

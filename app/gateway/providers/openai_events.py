@@ -1,25 +1,30 @@
 """The documents of one stream of chat completions, with the accents of servers' Server-Sent Events.
 
 A stream may have no blank lines between its events, or text in the place of data, which is passed over. An answer that is no
-stream, but one JSON document, is its only document.
+stream, but one JSON document, is its only document, and the other way round.
 """
 
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 from app.domain.json_text import loads
 from app.gateway.providers.http import Events
+from app.gateway.providers.sse import BOM, Decoder
 
 DONE = "[DONE]"
+BEHIND = re.compile(r"\s*(?:data:\s*)?\[DONE\]\s*\Z")
+STREAMED = (b"data:", b"event:", b":")
 DRAINED = 0.25  # seconds: a body that ends with [DONE] is over at once, and its connection can be used again
 
 
 async def documents(events: Events, read: Callable[[str], object]) -> AsyncGenerator[object, None]:
     """The JSON documents of a stream as ``read`` reads each, until ``[DONE]``. Raises ValueError for data that is no JSON."""
-    if events.json:
-        yield loads(await events.whole())
+    if await events.starts_as_json():
+        for document in body_documents(await events.whole()):
+            yield document
         return
     async for event in events:
         for line in _documents(event.data):
@@ -31,9 +36,30 @@ async def documents(events: Events, read: Callable[[str], object]) -> AsyncGener
             yield read(line) if event.name != "error" else _as_error(loads(line))
 
 
+def body_documents(content: bytes) -> list[object]:
+    """The documents of a body that came whole: one, or those of a stream. Raises as `documents`."""
+    if not content.lstrip(BOM + b" \r\n").startswith(STREAMED):
+        try:
+            return [loads(content)]
+        except ValueError:  # some servers put [DONE] behind it, others send a document a line
+            lines = _documents(BEHIND.sub("", content.decode(errors="replace")))
+            if not lines:
+                raise
+            return [loads(line) for line in lines]
+    decoder = Decoder()
+    return [
+        loads(line) if event.name != "error" else _as_error(loads(line))
+        for event in (*decoder.feed(content.lstrip(b" \r\n")), *decoder.end())
+        for line in _documents(event.data)
+        if not line.startswith(DONE)
+    ]
+
+
 def _documents(data: str) -> Sequence[str]:
     """The JSON documents of one event's data: one, or one a line where a server leaves out the blank lines between events."""
     data = data.strip()
+    while data.startswith("data:"):  # written twice, by servers that frame what is framed already
+        data = data.removeprefix("data:").lstrip()
     if "\n" not in data or _is_json(data):
         return (data,) if data.startswith(("{", "[")) else ()
     return [line.strip() for line in data.splitlines() if line.strip().startswith(("{", "["))]

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter
 
 from app.domain.calls import Delta, Reply, Usage
 from app.domain.json_text import loads
@@ -16,13 +16,15 @@ from app.domain.messages import Part, Refusal, StopReason, ToolUse
 from app.gateway.providers import dialect
 from app.gateway.providers.assembly import Assembly, encodable
 from app.gateway.providers.base import ModelRequest
-from app.gateway.providers.errors import ProtocolError, ReportedError
+from app.gateway.providers.errors import ProtocolError, ReportedError, error_within
 from app.gateway.providers.openai_calls import Fragment, ToolCalls
+from app.gateway.providers.openai_events import STREAMED, body_documents
 from app.gateway.providers.openai_finish import finish_of, stop_of
+from app.gateway.providers.openai_usage import REPORTED, Reported
 from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
 from app.gateway.providers.same_shape import SameShape
+from app.gateway.providers.sse import BOM
 
-DATA = b"data:"
 CHUNK, COMPLETION = "chat.completion.chunk", "chat.completion"
 # The fields of a chunk that may hold nothing but more text.
 _ENVELOPE = frozenset(
@@ -42,12 +44,14 @@ def _texts(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
-        return _texts(value.get("text") or value.get("summary") or value.get("thinking"))
+        return _texts(next((value[name] for name in ("text", "summary", "thinking", "value") if value.get(name)), ""))
     return "".join(map(_texts, value)) if isinstance(value, list) else ""
 
 
 def _objects(value: object) -> object:
-    """A list without its nulls; one object for a list of one."""
+    """A list without its nulls; one object for a list of one; None for what is empty, whatever its type."""
+    if not value:
+        return None
     if isinstance(value, Mapping):
         return [value]
     return [item for item in value if item is not None] if isinstance(value, list) else value
@@ -55,7 +59,7 @@ def _objects(value: object) -> object:
 
 def _parts(value: object) -> object:
     """Content as a list of parts, as Mistral's reasoning models send it."""
-    if isinstance(value, str):
+    if isinstance(value, str) and value:
         return [{"type": "text", "text": value}]
     found = _objects(value)
     if isinstance(found, list):
@@ -64,32 +68,13 @@ def _parts(value: object) -> object:
 
 
 def _json_text(value: object) -> object:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 Word = Annotated[str, BeforeValidator(lambda value: encodable(value) if isinstance(value, str) else "")]
 Loose = Annotated[str, BeforeValidator(_texts)]
 Object = BeforeValidator(lambda value: value if isinstance(value, Mapping) else {})
 Objects = BeforeValidator(_objects)
-
-
-class _InputDetails(BaseModel):
-    cached_tokens: Count = None
-    cache_write_tokens: Count = None
-
-
-class _OutputDetails(BaseModel):
-    reasoning_tokens: Count = None
-
-
-class _Usage(BaseModel):
-    """``prompt_cache_hit_tokens``: DeepSeek's name for the cached part of the prompt."""
-
-    prompt_tokens: Count = None
-    completion_tokens: Count = None
-    prompt_cache_hit_tokens: Count = None
-    prompt_tokens_details: Annotated[_InputDetails | None, Optional] = None
-    completion_tokens_details: Annotated[_OutputDetails | None, Optional] = None
 
 
 class _Function(BaseModel):
@@ -105,8 +90,8 @@ class _ToolCall(BaseModel):
 
 class _Part(BaseModel):
     type: Word = ""
-    text: str | None = None
-    refusal: str | None = None
+    text: Loose = ""
+    refusal: Loose = ""
     thinking: Loose = ""
 
 
@@ -114,7 +99,7 @@ class _Message(BaseModel):
     """A whole message, or its growth. Reasoning has a name of each open-model server; routers send several with one text."""
 
     content: Annotated[list[_Part] | None, BeforeValidator(_parts)] = None
-    refusal: str | None = None
+    refusal: Loose = ""
     reasoning_content: Loose = ""
     reasoning: Loose = ""
     reasoning_text: Loose = ""
@@ -124,35 +109,39 @@ class _Message(BaseModel):
 
 
 class _Choice(BaseModel):
-    """``stop_reason`` (vLLM) and ``matched_stop`` (SGLang): the stop sequence. ``usage``: Moonshot reports it here."""
+    """``stop_reason`` (vLLM) and ``matched_stop`` (SGLang): the stop sequence. ``usage``: Moonshot reports it here.
+
+    ``finishReason``: Gemini's name, beside one that is null.
+    """
 
     index: Count = None
     message: _Message | None = None
     delta: _Message | None = None
     finish_reason: Annotated[str | None, BeforeValidator(finish_of)] = None
+    camel_finish_reason: Annotated[str | None, BeforeValidator(finish_of), Field(validation_alias="finishReason")] = None
     native_finish_reason: Annotated[str | None, BeforeValidator(finish_of)] = None
     stop_reason: Word = ""
     matched_stop: Word = ""
     logprobs: Annotated[dict[str, Any], Object] = {}
-    usage: Annotated[_Usage | None, Optional] = None
+    usage: Annotated[Reported | None, Optional] = None
     error: Any = None
 
 
 class _Groq(BaseModel):
-    usage: Annotated[_Usage | None, Optional] = None
+    usage: Annotated[Reported | None, Optional] = None
 
 
 class _Completion(BaseModel):
     choices: Annotated[list[_Choice] | None, Objects] = None
     model: Word = ""
-    usage: Annotated[_Usage | None, Optional] = None
+    usage: Annotated[Reported | None, Optional] = None
     x_groq: Annotated[_Groq | None, Optional] = None
     object: Word = ""
     error: Any = None
 
 
 _COMPLETION = TypeAdapter(_Completion)
-_USAGE, _NO_USAGE = TypeAdapter(_Usage), _Usage()
+_NO_USAGE = Reported()
 
 
 class Reading:
@@ -174,33 +163,36 @@ class Reading:
         self._usage = _NO_USAGE
         self._counted = False  # the output's figure came with the finish reason or later, and no output after it
         self.grew = False  # whether the last chunk held output
+        self._went_on = False  # output came after a finish reason: some servers send one with every chunk
         self._same = SameShape(self._more_text)
 
     @property
     def complete(self) -> bool:
         """Whether the model's last word has come. Usage and ``[DONE]`` may lack: not every server sends them."""
-        return self._finish is not None
+        return self._finish is not None and not self._went_on
 
     def whole(self, content: bytes, request_id: str | None) -> Reply:
         """Read an answer that came in one piece. Some servers stream without being asked to."""
-        if content.lstrip(b"\xef\xbb\xbf \r\n").startswith((DATA, b"event:", b":")):
-            for event in _events(content):
+        documents = body_documents(content)
+        if len(documents) != 1 or content.lstrip(BOM + b" \r\n").startswith(STREAMED):
+            for event in documents:
                 self.deltas(event)
+            self.close()
             return self.reply(request_id)
-        document = loads(content)
+        document = documents[0]
         if self._one_text(document):
             return self.reply(request_id)
         completion = self._read(document)
         choice = completion.choices[0] if completion.choices else None
         # A body that came whole was not cut: without a reason it ended as it should. Its usage counts even if it cannot be read.
-        self._finish = choice.finish_reason if choice else None
+        self._finish = choice.finish_reason or choice.camel_finish_reason if choice else None
         self._finish = self._finish or "stop"
         self._note(completion)
         if choice is None or (choice.message is None and choice.delta is None):
             raise ProtocolError("An answer without a choice.")
         self._take(choice)
         self._note(completion)
-        self._close()
+        self.close()
         return self.reply(request_id)
 
     def document(self, data: str) -> object:
@@ -216,7 +208,7 @@ class Reading:
     def deltas(self, event: object) -> list[Delta]:
         """Read one chunk of a stream: its document, or its text where it holds nothing else."""
         if (text := event if type(event) is str else self._more_text(event)) is not None:
-            self.grew, self._counted = True, False
+            self.grew, self._counted, self._went_on = True, False, self._finish is not None
             return [self._assembly.text("text", text)]
         self._same.forget()
         chunk = self._read(event)
@@ -262,8 +254,8 @@ class Reading:
         text = message.get("content")
         if type(text) is not str or not text or message.get("refusal") is not None or encodable(text) != text:
             return False
-        self._usage = _USAGE.validate_python(usage)
-        self._counted = self._usage.completion_tokens is not None
+        self._usage = REPORTED.validate_python(usage)
+        self._counted = self._usage.output is not None
         self._model, self._finish = model, finish
         self._assembly.text("text", text)
         return True
@@ -287,33 +279,17 @@ class Reading:
 
     def usage(self) -> Usage:
         """As reported so far. Zero: not known. ``estimated`` unless the output's figure is the final one."""
-        reported = self._usage
-        inputs = reported.prompt_tokens_details or _InputDetails()
-        outputs = reported.completion_tokens_details or _OutputDetails()
-        prompt, written = reported.prompt_tokens or 0, inputs.cache_write_tokens or 0
-        cached = inputs.cached_tokens or reported.prompt_cache_hit_tokens or 0
-        if UNUSABLE in (prompt, cached, written) or cached + written > prompt:
-            prompt = cached = written = 0  # a share that is more than the whole says that neither can be believed
-        output = reported.completion_tokens
-        final = self._counted and output is not None and output != UNUSABLE
-        known = output or 0 if final else 0
-        return Usage(
-            input=prompt - cached - written,
-            output=known,
-            cached_input=cached,
-            cache_write=written,
-            reasoning=min(max(0, outputs.reasoning_tokens or 0), known),
-            estimated=not final,
-        )
+        return self._usage.usage(final=self._counted)
 
     def _read(self, value: object) -> _Completion:
         """Raises ReportedError where it is an error: a 200 body, a chunk in the middle, or in a list of one (Gemini)."""
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
+        if (error := error_within(value)) is not None:
+            raise ReportedError(error)
         completion = _COMPLETION.validate_python(value)
-        error = completion.error or next((choice.error for choice in completion.choices or () if choice.error), None)
-        if completion.object == "error" or error:
-            raise ReportedError(error or value)
+        if error := next((choice.error for choice in completion.choices or () if choice.error), None):
+            raise ReportedError(error)
         return completion
 
     def _take(self, choice: _Choice) -> list[Delta]:
@@ -321,6 +297,7 @@ class Reading:
         message = choice.delta or choice.message or _Message()
         found = self._grown(message)
         self.grew = self.grew or bool(found) or self._refusal(message)
+        self._went_on = self._went_on or (self.grew and self._finish is not None)
         self._counted = self._counted and not self.grew
         if "logprobs" in self._request.requested:
             for name in ("content", "refusal"):
@@ -329,12 +306,12 @@ class Reading:
                     self._logprobs.setdefault(name, []).extend(tokens)
         self._native = choice.native_finish_reason or self._native
         self._stopped_at = choice.stop_reason or choice.matched_stop or self._stopped_at
-        if finish := choice.finish_reason or ("stop" if whole else None):
+        if finish := choice.finish_reason or choice.camel_finish_reason or ("stop" if whole else None):
             self._finish = finish
-            found += self._close()
         return found
 
-    def _close(self) -> list[Delta]:
+    def close(self) -> list[Delta]:
+        """The deltas that end the parts, once the stream is at its end."""
         return [*self._calls.close(), *self._assembly.close_all()]
 
     def _note(self, completion: _Completion) -> None:
@@ -343,7 +320,7 @@ class Reading:
         groq = completion.x_groq.usage if completion.x_groq else None
         reported = next((usage for usage in (completion.usage, groq, *within) if usage), None)
         self._usage = grown(self._usage, reported, output="completion_tokens")
-        if self._finish and reported and reported.completion_tokens is not None:
+        if self._finish and reported and reported.output is not None:
             self._counted = True
 
     def _grown(self, message: _Message) -> list[Delta]:
@@ -360,7 +337,7 @@ class Reading:
 
     def _refusal(self, message: _Message) -> bool:
         """Take a refusal's text. Returns whether there was any."""
-        said = (message.refusal or "") + "".join(part.refusal or "" for part in message.content or ())
+        said = message.refusal + "".join(part.refusal for part in message.content or ())
         if said:
             self._assembly.refusal("refusal", said)
         return bool(said)
@@ -369,9 +346,14 @@ class Reading:
         stop = stop_of(finish, self._native)
         if any(isinstance(part, Refusal) for part in parts):
             return "refusal"
+        called = any(isinstance(part, ToolUse) for part in parts)
+        if stop == "tool_use" and not called:
+            if not parts:
+                raise ProtocolError("A tool call that never came.")
+            return "end"  # a client would wait for it, and go no further
         if stop != "end":
             return stop
-        if any(isinstance(part, ToolUse) for part in parts):
+        if called:
             return "tool_use"  # a call forced by name finishes with `stop`, and so do all of some servers
         return "stop_sequence" if self._stopped_at and self._stopped_at in self._request.sampling.stop else stop
 
@@ -386,15 +368,8 @@ def _encodable(token: dict[str, Any]) -> dict[str, Any]:
 def _fragments(message: _Message) -> Iterator[Fragment]:
     for call in message.tool_calls or ():
         index = None if call.index == UNUSABLE else call.index
-        yield Fragment(index, call.id, call.function.name, call.function.arguments or "")
+        if call.id or call.function.name or call.function.arguments:
+            yield Fragment(index, call.id, call.function.name, call.function.arguments or "")
     legacy = message.function_call
     if legacy and not message.tool_calls and (legacy.name or legacy.arguments):
         yield Fragment(0, "", legacy.name, legacy.arguments or "")
-
-
-def _events(content: bytes) -> Iterator[object]:
-    """The events of a stream that came in one piece."""
-    for line in content.removeprefix(b"\xef\xbb\xbf").splitlines():
-        data = line.removeprefix(DATA).strip()
-        if line.startswith(DATA) and data and not data.startswith(b"[DONE]"):
-            yield json.loads(data)

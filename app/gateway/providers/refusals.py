@@ -1,4 +1,4 @@
-"""Why a vendor refused a request, read from its error's body. Pure.
+"""What a vendor says in an error's body: why it refused a request, and whether it is our account that it refuses. Pure.
 
 A dozen servers speak each protocol, and each words its refusals in its own way: in a code, in a type, or in a sentence only. The
 words are searched, never passed on, because vendors quote prompts in them. Four reasons of our own leave this module and, for a
@@ -12,12 +12,13 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from app.domain.errors import RejectionReason
 
 MOST_TEXTS, LONGEST_TEXT, DEEPEST = 60, 4_000, 6
 QUOTED = frozenset({"input", "flagged_input", "prompt", "messages", "content"})  # fields that hold the caller's own words
-CODE_FIELDS = frozenset({"code", "type", "error_code", "status", "reason"})
+CODE_FIELDS = frozenset({"code", "type", "error_code", "error_type", "status", "reason"})
 
 CODES: dict[str, RejectionReason] = {
     "context_length_exceeded": "context_length",  # OpenAI, Azure, Groq, OpenRouter
@@ -48,6 +49,38 @@ _LARGE = re.compile(
     r"exceeds the maximum (?:allowed )?(?:size|number of bytes)|payload too large|entity too large|request too large"
 )
 
+# Of our key, our account or our model's name, not of the request. Vendors send them with any status, with 400 as often as not.
+_DENIED_CODES = frozenset(
+    [
+        "insufficient_quota",
+        "billing_hard_limit_reached",
+        "account_deactivated",
+        "invalid_api_key",
+        "model_not_found",
+        "billing_error",
+        "exceeded_current_quota_error",
+        "insufficient_balance",
+        "insufficient_balance_error",
+        "arrearage",
+        "accountoverdueerror",
+        "api_key_invalid",
+        "model_decommissioned",
+        "model_not_supported",
+        "invalid_model",
+        "organization_restricted",
+        "authentication_error",
+        "permission_error",
+    ]
+)
+_DENIED = re.compile(
+    r"credit balance is too low|insufficient (?:account )?balance|specified api usage limits|account is in good standing"
+    r"|overdue (?:account|payment)|organization has been (?:disabled|restricted)|account (?:is|has been) (?:suspended|disabled)"
+    r"|(?:incorrect|invalid|expired) api key|api key (?:is )?(?:not valid|invalid|expired)|user location is not supported"
+    r"|is not a valid model id|model .{1,100} has been decommissioned|no models? (?:is )?loaded"
+)
+_LIMITED = re.compile(r"rate.?limit|too many requests|throttl|concurrency|resource_exhausted|^(?:tokens|requests)$", re.MULTILINE)
+_BUSY = re.compile(r"overload|capacity|server is busy|unavailable")
+
 # The prompt's length and the model's limit, in the forms that name both.
 _LENGTHS = (
     re.compile(r"(?P<used>\d+) tokens > (?P<limit>\d+) maximum"),  # Anthropic
@@ -73,15 +106,38 @@ def refusal(status: int, body: object) -> Refused | None:
     ``status`` 200 is an error event in a stream. A machine-readable code counts whatever the status: some servers send a context
     overflow as a 500, and OpenRouter a flagged input as a 403.
     """
+    codes, words = _said(body)
+    reason = next((CODES[code] for code in codes if code in CODES), None) or _by_words(status, codes, words)
+    return Refused(reason, _lengths(words) if reason == "context_length" else None) if reason else None
+
+
+def denies(body: object) -> bool:
+    """Whether the vendor refuses us, not the request: another request would fare no better."""
+    codes, words = _said(body)
+    return not _DENIED_CODES.isdisjoint(codes) or bool(_DENIED.search(words))
+
+
+def trouble(body: object) -> Literal["limited", "busy"] | None:
+    """What an error without a status means, where it says that a later attempt may fare better."""
+    codes, words = _said(body)
+    said = "\n".join((*codes, words))
+    return "limited" if _LIMITED.search(said) else "busy" if _BUSY.search(said) else None
+
+
+def delay(body: object) -> str | None:
+    """How long to wait, where only the body says it, as Google's ``RetryInfo`` does."""
+    return next((text for name, text in _strings(body, "", 0) if name == "retryDelay"), None)
+
+
+def _said(body: object) -> tuple[list[str], str]:
+    """The codes and the sentences of a body."""
     texts: list[str] = []
     codes: list[str] = []
     for name, text in _strings(body, "", 0):
         (codes if name in CODE_FIELDS else texts).append(text)
         if len(texts) + len(codes) >= MOST_TEXTS:
             break
-    words = "\n".join(texts)
-    reason = next((CODES[code] for code in codes if code in CODES), None) or _by_words(status, codes, words)
-    return Refused(reason, _lengths(words) if reason == "context_length" else None) if reason else None
+    return codes, "\n".join(texts)
 
 
 def _by_words(status: int, codes: list[str], words: str) -> RejectionReason | None:

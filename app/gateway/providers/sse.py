@@ -1,7 +1,8 @@
 """Server-sent events, read as servers write them (html.spec.whatwg.org, 9.2).
 
 A byte order mark, any of the three line ends, comments, fields without a value and a last event without its blank line are read.
-Pieces may end anywhere, in the middle of a character too.
+Pieces may end anywhere, in the middle of a character too. Bytes that are no UTF-8 become U+FFFD: half a character from a server
+that streams tokens is no reason to lose the answer.
 """
 
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Decoder:
         self._data: list[bytes] = []
 
     def feed(self, piece: bytes) -> list[Event]:
-        """Return the events that end in ``piece``. Raises ProtocolError for an endless one, ValueError for what is no UTF-8."""
+        """Return the events that end in ``piece``. Raises ProtocolError for an endless one."""
         if not self._begun:
             piece = b"".join((*self._pieces, piece))
             if len(piece) < len(BOM) and BOM.startswith(piece):
@@ -68,7 +69,7 @@ class Decoder:
         for line in lines:
             if not line:
                 if self._data:
-                    found.append(Event(self._name, b"\n".join(self._data).decode()))
+                    found.append(Event(self._name, b"\n".join(self._data).decode(errors="replace")))
                 self._name, self._data = "", []
                 self._held = len(self._pieces[0]) if self._pieces else 0
                 continue
@@ -76,5 +77,5 @@ class Decoder:
             if field == b"data":
                 self._data.append(value.removeprefix(b" "))
             elif field == b"event":
-                self._name = value.removeprefix(b" ").decode()
+                self._name = value.removeprefix(b" ").decode(errors="replace")
         return found

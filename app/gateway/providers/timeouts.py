@@ -14,6 +14,7 @@ stream
 """
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 from app.domain.errors import ProviderTimeout, TimeoutPhase
 from app.gateway.providers.base import Timeouts
@@ -103,6 +104,14 @@ class AttemptTimeouts:
         phase: TimeoutPhase = "idle" if begun else "first_token"
         at = self._last_token + (timeouts.idle if begun else timeouts.first_token)
         return (at, phase) if at < total else (total, "total")
+
+
+async def in_time(documents: AsyncGenerator[object, None], until: float | None) -> object:
+    """The next document, None at the end. Raises TimeoutError where it does not come before ``until``."""
+    if until is None:
+        return await anext(documents, None)
+    async with asyncio.timeout_at(until):
+        return await anext(documents, None)
 
 
 def timed_out(phase: TimeoutPhase, *, provider: str, model: str) -> ProviderTimeout:

@@ -12,6 +12,7 @@ from aiohttp import web
 from app.domain import errors
 from app.domain.calls import Done, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart
 from app.domain.messages import Message, OutputSchema, Sampling, Text, Thinking, ToolChoice, ToolResult, ToolSpec, ToolUse
+from app.gateway.providers import anthropic as adapter
 from app.gateway.providers import anthropic_wire
 from app.gateway.providers.anthropic import AnthropicProvider
 from app.gateway.providers.base import ModelRequest, Timeouts
@@ -60,9 +61,9 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 @pytest_asyncio.fixture
 async def provider(upstream: Upstream) -> AsyncIterator[AnthropicProvider]:
-    adapter = AnthropicProvider("anthropic", base_url=upstream.url, api_key="made-up")
-    yield adapter
-    await adapter.aclose()
+    made = AnthropicProvider("anthropic", base_url=upstream.url, api_key="made-up")
+    yield made
+    await made.aclose()
 
 
 PATIENT = Timeouts(connect=60, first_token=60, idle=60, total=60)  # of a busy machine
@@ -297,3 +298,110 @@ def test_structured_output_goes_by_schema_and_any_object_by_instruction() -> Non
     assert body["output_config"] == {"format": {"type": "json_schema", "schema": schema}}
     body = anthropic_wire.body(request(output=OutputSchema("any", {})), stream=False)
     assert body["system"][-1]["text"] == anthropic_wire.ANY_OBJECT
+
+
+TOLD = [
+    START,
+    *block(0, {"type": "text", "text": ""}, {"type": "text_delta", "text": "hel"}, {"type": "text_delta", "text": "lo"}),
+    ending("end_turn", 5),
+]
+MESSAGE = {
+    "type": "message",
+    "content": [{"type": "text", "text": "hello"}],
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 7, "output_tokens": 5},
+}
+
+
+def framed(*events: dict[str, Any], name: str | None = None) -> bytes:
+    """The events as bytes; ``name``: the name that all have, empty for none."""
+    names = [event["type"] if name is None else name for event in events]
+    lines = [f"event: {each}\n".encode() if each else b"" for each in names]
+    return b"".join(line + b"data: " + json.dumps(event).encode() + b"\n\n" for line, event in zip(lines, events, strict=True))
+
+
+NAMED = framed(*TOLD, STOP)
+FRAMINGS: dict[str, tuple[bytes, str]] = {
+    "as the vendor": (NAMED, "text/event-stream"),
+    "no names": (framed(*TOLD, STOP, name=""), "text/event-stream"),
+    "no names, and the end of another protocol": (framed(*TOLD, STOP, name="") + b"data: [DONE]\n\n", "text/event-stream"),
+    "one name": (framed(*TOLD, STOP, name="message"), "text/event-stream"),
+    "an event of another kind": (framed({"type": "vertex_event", "usage": {}}) + NAMED, "text/event-stream"),
+    "an event of another kind, without a type": (b'event: vertex_event\ndata: {"usage": {}}\n\n' + NAMED, "text/event-stream"),
+    "an event of nothing": (b"event: message_start\ndata: \n\n" + NAMED, "text/event-stream"),
+    "no last event": (framed(*TOLD), "text/event-stream"),
+    "the end of another protocol": (framed(*TOLD) + b"data: [DONE]\n\n", "text/event-stream"),
+    "a stream called JSON": (NAMED, "application/json"),
+    "a message": (json.dumps(MESSAGE).encode(), "application/json"),
+    "a message called a stream": (json.dumps(MESSAGE, indent=1).encode(), "text/event-stream"),
+    "a byte order mark": (b"\xef\xbb\xbf" + json.dumps(MESSAGE).encode(), "application/json"),
+}
+
+
+def raw(*pieces: bytes, content_type: str = "text/event-stream", held: float = 0.0) -> Handler:
+    async def handler(req: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"content-type": content_type})
+        await answer.prepare(req)
+        for piece in pieces:
+            await answer.write(piece)
+        await asyncio.sleep(held)
+        return answer
+
+    return handler
+
+
+@pytest.mark.parametrize(("body", "label"), FRAMINGS.values(), ids=FRAMINGS)
+async def test_an_answer_is_read_in_every_framing(
+    upstream: Upstream, provider: AnthropicProvider, body: bytes, label: str
+) -> None:
+    upstream.handler = raw(*(bytes([byte]) for byte in body), content_type=label)
+    chunks = [chunk async for chunk in provider.stream(request())]
+    last = chunks[-1]
+    assert isinstance(last, Done)
+    assert "".join(chunk.text for chunk in chunks if isinstance(chunk, TextDelta)) == "hello"
+    for reply in (last.reply, await provider.complete(request())):
+        assert (reply.text, reply.stop) == ("hello", "end")
+        assert (reply.usage.input, reply.usage.output, reply.usage.estimated) == (7, 5, False)
+
+
+async def test_a_stopped_stream_that_is_held_open_ends_cleanly(
+    upstream: Upstream, provider: AnthropicProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "LAST_WORDS", 0.1)
+    upstream.handler = raw(framed(*TOLD), held=60)
+    last = [chunk async for chunk in provider.stream(request())][-1]
+    assert isinstance(last, Done)
+    assert (last.reply.text, last.reply.usage.output) == ("hello", 5)
+
+
+BUSY = {"type": "error", "error": {"type": "overloaded_error", "message": "quotes the prompt"}}
+ERRORS: list[tuple[bytes, type[errors.ProviderError]]] = [
+    (framed(BUSY, name=""), errors.ProviderOverloaded),
+    (framed(BUSY, name="message"), errors.ProviderOverloaded),
+    (json.dumps(BUSY).encode(), errors.ProviderOverloaded),
+    (framed({"error": {"message": "quotes the prompt", "code": 429}}, name=""), errors.ProviderRateLimited),
+    (json.dumps({"code": 1302, "msg": "High concurrency usage", "success": False}).encode(), errors.ProviderRateLimited),
+    (b"event: error\ndata: quotes the prompt\n\n", errors.ProviderFailed),
+]
+
+
+@pytest.mark.parametrize(("body", "kind"), ERRORS)
+async def test_an_error_in_the_place_of_an_answer_is_the_one_that_it_names(
+    upstream: Upstream, provider: AnthropicProvider, body: bytes, kind: type[errors.ProviderError]
+) -> None:
+    upstream.handler = raw(body)
+    with pytest.raises(kind) as streamed:
+        _ = [chunk async for chunk in provider.stream(request())]
+    with pytest.raises(kind) as whole:
+        await provider.complete(request())
+    assert type(streamed.value) is type(whole.value) is kind
+    assert "prompt" not in streamed.value.message + whole.value.message
+
+
+async def test_an_answer_that_cannot_be_used_costs_what_it_says(upstream: Upstream, provider: AnthropicProvider) -> None:
+    """C6."""
+    upstream.handler = answering({**MESSAGE, "stop_reason": "abort"})
+    with pytest.raises(errors.ProviderGarbled) as caught:
+        await provider.complete(request())
+    assert caught.value.usage
+    assert (caught.value.usage.input, caught.value.usage.output) == (7, 5)

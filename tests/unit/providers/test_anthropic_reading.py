@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.calls import CitationDelta, Delta, NativeDelta, Reply, TextDelta, ThinkingDelta
+from app.domain.calls import CitationDelta, Delta, NativeDelta, Reply, TextDelta, ThinkingDelta, ToolUseDelta
 from app.domain.messages import Message, Native, Sampling, StopReason, Text, Thinking, ToolUse
 from app.gateway.providers.anthropic_reading import Reading
 from app.gateway.providers.base import ModelRequest, Timeouts
@@ -34,6 +34,7 @@ def streamed(*events: Json, delta: Json | None = None, **ending: object) -> tupl
     start = {"type": "message_start", "message": {"type": "message", "content": [], "usage": {"input_tokens": 3}}}
     last = {"type": "message_delta", "delta": delta or {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}, **ending}
     deltas = [d for event in (start, *events, last, {"type": "message_stop"}) for d in reading.deltas(event)]
+    deltas += reading.close()
     return deltas, reading.reply(None)
 
 
@@ -172,3 +173,82 @@ def test_a_tool_call_in_pieces_is_put_together() -> None:
     pieces = [{"type": "input_json_delta", "partial_json": piece} for piece in ("", '{"a"', ": 1}")]
     _, reply = streamed(*block(0, {"type": "tool_use", "id": "t", "name": "f", "input": {}}, *pieces))
     assert reply.parts == (ToolUse("t", "f", '{"a": 1}'),)
+
+
+CALL: Json = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+ARGUMENTS: Json = {"type": "input_json_delta", "partial_json": '{"a": 1}'}
+SAID: Json = {"type": "text_delta", "text": "hi"}
+THOUGHT: Json = {"type": "thinking_delta", "thinking": "hm"}
+BLOCKS: dict[str, tuple[list[Json], tuple[object, ...]]] = {
+    "reasoning in a block of text": (block(0, {"type": "text", "text": ""}, THOUGHT, SAID), (Thinking("hm"), Text("hi"))),
+    "reasoning and text with one index": (
+        [*block(0, {"type": "thinking", "thinking": ""}, THOUGHT), *block(0, {"type": "text", "text": ""}, SAID)],
+        (Thinking("hm"), Text("hi")),
+    ),
+    "two texts with one index": (
+        [*block(0, {"type": "text", "text": ""}, SAID), *block(0, {"type": "text", "text": ""}, SAID)],
+        (Text("hi"), Text("hi")),
+    ),
+    "a text and a call with one index": (
+        [*block(0, {"type": "text", "text": ""}, SAID), *block(0, CALL, ARGUMENTS)],
+        (Text("hi"), ToolUse("t", "f", '{"a": 1}')),
+    ),
+    "two calls with one index": (
+        [*block(0, CALL, ARGUMENTS), *block(0, {**CALL, "id": "u", "name": "g"}, ARGUMENTS)],
+        (ToolUse("t", "f", '{"a": 1}'), ToolUse("u", "g", '{"a": 1}')),
+    ),
+    "two calls with one index, neither ended": (
+        [*block(0, CALL, ARGUMENTS)[:2], *block(0, {**CALL, "id": "u", "name": "g"}, ARGUMENTS)[:2]],
+        (ToolUse("t", "f", '{"a": 1}'), ToolUse("u", "g", '{"a": 1}')),
+    ),
+    "no index": (
+        [{"type": "content_block_delta", "index": None, "delta": SAID}, {"type": "content_block_delta", "delta": SAID}],
+        (Text("hihi"),),
+    ),
+    "the input at the start": (block(0, {**CALL, "input": {"a": 1}}), (ToolUse("t", "f", '{"a": 1}'),)),
+    "the input at the start, never ended": (block(0, {**CALL, "input": {"a": 1}})[:1], (ToolUse("t", "f", '{"a": 1}'),)),
+    "the input at the start and again": (block(0, {**CALL, "input": {"a": 1}}, ARGUMENTS), (ToolUse("t", "f", '{"a": 1}'),)),
+    "the input as a text": (block(0, {**CALL, "input": '{"a": 1}'}), (ToolUse("t", "f", '{"a": 1}'),)),
+    "pieces as an object": (
+        block(0, CALL, {"type": "input_json_delta", "partial_json": {"a": 1}}),
+        (ToolUse("t", "f", '{"a": 1}'),),
+    ),
+    "a citation that is null": (block(0, {"type": "text", "text": "hi", "citations": [None]}), (Text("hi"),)),
+}
+
+
+@pytest.mark.parametrize(("events", "parts"), BLOCKS.values(), ids=BLOCKS)
+def test_blocks_are_told_apart_and_a_call_ends_as_one(events: list[Json], parts: tuple[object, ...]) -> None:
+    deltas, reply = streamed(*events)
+    assert reply.parts == parts
+    assert reply.stop == ("tool_use" if any(isinstance(part, ToolUse) for part in parts) else "end")
+    spelled: dict[int, str] = {}
+    for delta in deltas:
+        if isinstance(delta, ToolUseDelta):
+            spelled[delta.index] = spelled.get(delta.index, "") + delta.arguments
+    assert list(spelled.values()) == [part.arguments for part in parts if isinstance(part, ToolUse)]
+
+
+def test_a_call_that_never_comes_is_not_waited_for() -> None:
+    assert whole(stop_reason="tool_use").stop == "end"
+    assert whole(stop_reason="tool_use", content=[]).stop == "tool_use"
+
+
+def test_a_call_without_an_id_gets_one() -> None:
+    nameless = {**CALL, "id": None, "input": {"a": 1}}
+    for reply in (whole(content=[nameless]), streamed(*block(0, nameless))[1]):
+        assert reply.tool_uses[0].id.startswith("toolu_")
+        assert (reply.tool_uses[0].arguments, reply.stop) == ('{"a": 1}', "tool_use")
+
+
+@pytest.mark.parametrize("fields", [{"content": "a"}, {"content": [None, {"type": "text", "text": "a"}]}, {"type": None}])
+def test_a_message_is_read_in_every_form(fields: Json) -> None:
+    assert whole(**fields).text == "a"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"null", b"[]", b'{"type": "completion", "content": []}', b'{"type": "message"}', b"data: {}"]
+)
+def test_a_body_that_is_no_message_is_garbled(body: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - json's and ours
+        Reading(REQUEST, "anthropic").whole(body, None)

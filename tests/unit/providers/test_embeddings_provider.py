@@ -145,7 +145,7 @@ async def test_a_useless_answer_is_garbled_and_its_usage_billed(
         (404, {"error": {"message": "no model"}}, errors.ProviderDenied),
         (400, {"error": {"message": "too long"}}, errors.ProviderRejected),
         (413, {"error": "batch size 64 > 32", "error_type": "Validation"}, errors.ProviderRejected),
-        (424, {"error": "Inference failed", "error_type": "Backend"}, errors.ProviderRejected),
+        (424, {"error": "Inference failed", "error_type": "Backend"}, errors.ProviderFailed),
         (429, {"error": "Model is overloaded", "error_type": "Overloaded"}, errors.ProviderRateLimited),
         (429, {"error": {"message": "pay", "code": "insufficient_quota"}}, errors.ProviderDenied),
         (500, "oops", errors.ProviderFailed),

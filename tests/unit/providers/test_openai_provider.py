@@ -154,7 +154,14 @@ async def test_a_stream_ends_with_the_same_reply_that_its_deltas_spell(upstream:
         (401, errors.ProviderDenied),
         (404, errors.ProviderDenied),
         (307, errors.ProviderDenied),
+        (405, errors.ProviderDenied),
+        (410, errors.ProviderDenied),
         (413, errors.ProviderRejected),
+        (421, errors.ProviderDenied),
+        (424, errors.ProviderFailed),
+        (425, errors.ProviderFailed),
+        (460, errors.ProviderFailed),
+        (498, errors.ProviderOverloaded),
         (429, errors.ProviderRateLimited),
         (500, errors.ProviderFailed),
         (503, errors.ProviderOverloaded),
@@ -179,13 +186,31 @@ async def test_a_spent_quota_is_not_a_rate_limit(upstream: Upstream, provider: O
 
 @pytest.mark.parametrize(
     ("headers", "seconds"),
-    [({"retry_after": "3"}, 3.0), ({"retry_after_ms": "250"}, 0.25), ({"retry_after": "soon"}, None), ({}, None)],
+    [
+        ({"retry_after": "3"}, 3.0),
+        ({"retry_after_ms": "250"}, 0.25),
+        ({"retry_after": "soon"}, None),
+        ({"retry_after": "2.5s"}, 2.5),
+        ({}, None),
+    ],
 )
 async def test_retry_after_is_read_in_every_form(
     upstream: Upstream, provider: OpenAIProvider, headers: dict[str, str], seconds: float | None
 ) -> None:
     """R3."""
     upstream.handler = answering({"error": {}}, 429, **headers)
+    with pytest.raises(errors.ProviderRateLimited) as caught:
+        await provider.complete(request())
+    assert caught.value.retry_after == seconds
+
+
+@pytest.mark.parametrize(("headers", "seconds"), [({}, 38.2), ({"retry_after": "3"}, 3.0)])
+async def test_a_wait_that_only_the_body_names_is_read(
+    upstream: Upstream, provider: OpenAIProvider, headers: dict[str, str], seconds: float
+) -> None:
+    """R3."""
+    info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "38.2s"}
+    upstream.handler = answering([{"error": {"code": 429, "message": "Quota.", "details": [info]}}], 429, **headers)
     with pytest.raises(errors.ProviderRateLimited) as caught:
         await provider.complete(request())
     assert caught.value.retry_after == seconds
@@ -373,6 +398,62 @@ async def test_a_stream_is_read_in_every_framing(upstream: Upstream, provider: O
     assert chunks[0] == TextDelta(0, "hello")
 
 
+STREAM = b"\n\n".join([*EVENTS, b"data: [DONE]\n\n"])
+BODY = json.dumps({**WHOLE, "choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}]}).encode()
+MISLABELLED: dict[str, tuple[bytes, str]] = {
+    "a stream called JSON": (STREAM, "application/json"),
+    "a stream called text": (STREAM, "text/plain"),
+    "a stream after blank lines, called JSON": (b"\n\n" + STREAM, "application/json"),
+    "JSON called a stream": (BODY, "text/event-stream"),
+    "JSON over several lines, called a stream": (json.dumps(json.loads(BODY), indent=1).encode(), "text/event-stream"),
+    "JSON after blank lines": (b"\n\n\n" + BODY, "application/json"),
+    "JSON with the end of a stream": (BODY + b"data: [DONE]\n\n", "text/event-stream"),
+    "JSON with the end of a stream, parted": (BODY + b"\n\ndata: [DONE]\n\n", "application/json"),
+    "a document a line": (b"\n".join(event.removeprefix(b"data: ") for event in EVENTS), "application/x-ndjson"),
+    "data twice": (STREAM.replace(b"data: ", b"data: data: "), "text/event-stream"),
+    "data twice, and empty lines of it": (STREAM.replace(b"data: ", b"data: data: ").replace(b"\n\n", b"\ndata:\ndata:\n\n"), ""),
+}
+
+
+@pytest.mark.parametrize(("body", "label"), MISLABELLED.values(), ids=MISLABELLED)
+async def test_an_answer_is_read_by_what_it_is_and_not_by_its_label(
+    upstream: Upstream, provider: OpenAIProvider, body: bytes, label: str
+) -> None:
+    upstream.handler = raw(*(bytes([byte]) for byte in body), content_type=label or "text/event-stream")
+    last = (await _all(provider, request()))[-1]
+    assert isinstance(last, Done)
+    for reply in (last.reply, await provider.complete(request())):
+        assert (reply.text, reply.stop) == ("hello", "end")
+        assert reply.usage.output in (3, 4)
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+async def test_an_error_that_is_called_a_stream_is_the_error_that_it_names(
+    upstream: Upstream, provider: OpenAIProvider, indent: int | None
+) -> None:
+    body = json.dumps({"error": {"message": "x", "code": 429}}, indent=indent).encode()
+    upstream.handler = raw(body, content_type="text/event-stream")
+    with pytest.raises(errors.ProviderRateLimited):
+        await _all(provider, request())
+
+
+@pytest.mark.parametrize(("sent", "text"), [(b"\xe2\x82", "\ufffd"), (b"\xff", "\ufffd"), (b"\t", "\t"), (b"\xc2\x85", "\x85")])
+async def test_bytes_that_json_does_not_know_cost_no_answer(
+    upstream: Upstream, provider: OpenAIProvider, sent: bytes, text: str
+) -> None:
+    for body in (STREAM, BODY):
+        upstream.handler = raw(body.replace(b"hello", b"he" + sent + b"llo"))
+        last = (await _all(provider, request()))[-1]
+        assert isinstance(last, Done)
+        assert last.reply.text == f"he{text}llo"
+        assert (await provider.complete(request())).text == f"he{text}llo"
+
+
+async def test_a_header_of_a_proxy_may_be_long(upstream: Upstream, provider: OpenAIProvider) -> None:
+    upstream.handler = answering(WHOLE, content_security_policy="x" * 60_000)
+    assert (await provider.complete(request())).text == "hi"
+
+
 async def test_a_whole_answer_in_the_place_of_a_stream_is_read(upstream: Upstream, provider: OpenAIProvider) -> None:
     upstream.handler = answering(WHOLE)
     chunks = [chunk async for chunk in provider.stream(request())]
@@ -408,6 +489,38 @@ async def test_a_finished_stream_that_is_held_open_ends_cleanly(
     assert (last.reply.text, last.reply.usage.output) == ("hello", 3 if COUNTED in events else 0)
 
 
+@pytest.mark.parametrize("first", [{"content": "hel"}, {"reasoning_content": "hm"}])
+async def test_a_finish_reason_with_each_chunk_does_not_cut_the_answer(
+    upstream: Upstream, provider: OpenAIProvider, first: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R6."""
+    monkeypatch.setattr(adapter, "LAST_WORDS", 0.05)
+    rest = [*map(line, (delta("stop", content="lo"), delta("stop", content="!"), COUNTED)), b"data: [DONE]"]
+
+    async def later(answer: web.StreamResponse, _: web.Request) -> None:
+        await asyncio.sleep(0.3)
+        await answer.write(b"\n\n".join(rest) + b"\n\n")
+
+    upstream.handler = streaming(delta("stop", **first), then=later)
+    last = (await _all(provider, request()))[-1]
+    assert isinstance(last, Done)
+    assert (last.reply.text, last.reply.usage.output) == (first.get("content", "") + "lo!", 3)
+
+
+async def test_a_stream_cut_after_a_finish_reason_of_each_chunk_is_no_answer(
+    upstream: Upstream, provider: OpenAIProvider
+) -> None:
+    """R6."""
+
+    async def broken(_: web.StreamResponse, req: web.Request) -> None:
+        assert req.transport
+        req.transport.abort()
+
+    upstream.handler = streaming(delta("stop", content="a"), delta("stop", content="b"), then=broken)
+    with pytest.raises(errors.ProviderError):
+        await _all(provider, request())
+
+
 async def _all(provider: OpenAIProvider, wanted: ModelRequest) -> list[object]:
     return [chunk async for chunk in provider.stream(wanted)]
 
@@ -422,6 +535,13 @@ async def _all(provider: OpenAIProvider, wanted: ModelRequest) -> list[object]:
         ({"code": "insufficient_quota"}, errors.ProviderDenied),
         ({"type": "rate_limit_error"}, errors.ProviderRateLimited),
         ({"type": "invalid_request_error"}, errors.ProviderRejected),
+        ({"type": "overloaded_error"}, errors.ProviderOverloaded),
+        ({"status": 429, "message": "x"}, errors.ProviderRateLimited),
+        ({"code": "429 Too Many Requests"}, errors.ProviderRateLimited),
+        ({"code": 502, "metadata": {"error_type": "provider_unavailable"}}, errors.ProviderFailed),
+        ({"code": 1302, "message": "High concurrency usage of this API"}, errors.ProviderRateLimited),
+        ({"message": "The model is currently at capacity due to high demand."}, errors.ProviderOverloaded),
+        ({"message": "Insufficient balance"}, errors.ProviderDenied),
         ({"message": "sk-secret"}, errors.ProviderFailed),
         ("sk-secret", errors.ProviderFailed),
     ],
@@ -430,6 +550,30 @@ async def test_an_error_within_a_200_is_the_error_that_it_names(
     upstream: Upstream, provider: OpenAIProvider, error: object, kind: type[errors.ProviderError]
 ) -> None:
     for handler in (answering({"error": error}), answering([{"error": error}]), streaming({"error": error})):
+        upstream.handler = handler
+        with pytest.raises(kind) as whole:
+            await provider.complete(request())
+        with pytest.raises(kind) as streamed:
+            await _all(provider, request())
+        assert type(whole.value) is type(streamed.value) is kind
+        assert "sk-secret" not in whole.value.message + streamed.value.message
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"status": "449", "msg": "You exceeded your current rate limit", "body": None}, errors.ProviderRateLimited),
+        ({"choices": None, "base_resp": {"status_code": 1002, "status_msg": "rate limit"}}, errors.ProviderRateLimited),
+        ({"choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, errors.ProviderDenied),
+        ({"success": False, "errors": [{"code": 3040, "message": "Capacity temporarily exceeded"}]}, errors.ProviderOverloaded),
+        ({"detail": "sk-secret"}, errors.ProviderFailed),
+        ({"error_msg": "sk-secret", "error_code": 336000}, errors.ProviderFailed),
+    ],
+)
+async def test_an_error_in_any_envelope_is_one(
+    upstream: Upstream, provider: OpenAIProvider, body: object, kind: type[errors.ProviderError]
+) -> None:
+    for handler in (answering(body), streaming(body)):
         upstream.handler = handler
         with pytest.raises(kind) as whole:
             await provider.complete(request())

@@ -44,6 +44,7 @@ def streamed(*events: object, ends: str | None = "stop") -> Reply:
     deltas = [delta for event in events for delta in read.deltas(json.loads(json.dumps(event)))]
     if ends:
         deltas += read.deltas(chunk(ends))
+    deltas += read.close()
     reply = read.reply(None)
     assert spelled(deltas) == [part for part in reply.parts if not isinstance(part, Refusal)]
     return reply
@@ -182,6 +183,7 @@ WHOLE_CALLS: dict[str, tuple[Json, list[tuple[str, str]]]] = {
     "one id for two": ({"tool_calls": [call(None, "c", *F), call(None, "c", *G)]}, TOGETHER),
     "every index is 0": ({"tool_calls": [call(0, "c1", *F), call(0, "c2", *G)]}, TOGETHER),
     "arguments as an object": ({"tool_calls": [call(None, "c1", "f", {"a": "é"})]}, [("f", '{"a": "é"}')]),
+    "arguments as a number": ({"tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": 5}}]}, [("f", "5")]),
     "arguments that are null": ({"tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": None}}]}, [("f", "{}")]),
     "arguments that are empty": ({"tool_calls": [call(None, "c1", "f", "")]}, [("f", "{}")]),
     "the form from before tools": ({"function_call": {"name": "f", "arguments": '{"a":1}'}}, [F]),
@@ -198,6 +200,18 @@ def test_tool_calls_of_a_whole_answer_are_read(message: Json, expected: list[tup
 def test_a_call_in_the_old_form_is_read_from_a_stream() -> None:
     chunks = [{"name": "f", "arguments": ""}, {"arguments": '{"a"'}, {"arguments": ":1}"}]
     assert calls(streamed(*(chunk(function_call=c) for c in chunks), ends="function_call")) == [F]
+
+
+@pytest.mark.parametrize("message", [{"content": "a"}, {"content": "a", "tool_calls": []}, {"content": "a", "tool_calls": [{}]}])
+def test_a_call_that_never_comes_is_not_waited_for(message: Json) -> None:
+    assert whole(message, "tool_calls").stop == streamed(chunk(**message), ends="tool_calls").stop == "end"
+    with pytest.raises(ProtocolError):
+        whole({**message, "content": ""}, "tool_calls")
+
+
+def test_gemini_s_own_name_for_the_finish_reason_is_read() -> None:
+    ended = {"choices": [{"delta": {"content": "a"}, "finish_reason": None, "finishReason": "MAX_TOKENS"}]}
+    assert streamed(ended, ends=None).stop == "max_tokens"
 
 
 def test_an_id_of_the_server_is_kept() -> None:
@@ -294,6 +308,16 @@ def test_a_whole_body_without_a_finish_reason_was_not_cut(finish: object) -> Non
     assert (whole({"content": "hi"}, finish).text, whole({"content": "hi"}, finish).stop) == ("hi", "end")
 
 
+def test_a_call_that_goes_on_after_a_finish_reason_is_put_together() -> None:
+    """Some servers send a finish reason with every chunk."""
+    pieces = [call(0, "c1", "f", ""), call(0, arguments='{"a"'), call(0, arguments=":1}")]
+    assert calls(streamed(*(chunk("stop", tool_calls=[piece]) for piece in pieces))) == [F]
+    read = reading()
+    for event, complete in ((chunk("stop", content="a"), True), (chunk(content="b"), False), (chunk("stop"), False)):
+        read.deltas(event)
+        assert read.complete is complete
+
+
 def test_a_stop_sequence_that_a_server_names_is_passed_on() -> None:
     for name in ("stop_reason", "matched_stop"):
         read = reading(stop=("END",))
@@ -331,6 +355,11 @@ CONTENTS: dict[str, tuple[Json, tuple[object, ...]]] = {
     "a part of an unknown type": ({"content": [{"type": "reference", "reference_ids": [1]}, {"text": "4"}]}, (Text("4"),)),
     "nulls": ({"content": "4", "refusal": None, "tool_calls": None, "reasoning": None, "function_call": None}, (Text("4"),)),
     "no tool calls": ({"content": "4", "tool_calls": []}, (Text("4"),)),
+    "no tool calls, as an object": ({"content": "4", "tool_calls": {}}, (Text("4"),)),
+    "no tool calls, as a text": ({"content": "4", "tool_calls": ""}, (Text("4"),)),
+    "a tool call of nothing": ({"content": "4", "tool_calls": [{"index": 0, "function": {}}]}, (Text("4"),)),
+    "a refusal that is false": ({"content": "4", "refusal": False}, (Text("4"),)),
+    "a text as an object": ({"content": [{"type": "text", "text": {"value": "4"}}]}, (Text("4"),)),
     "fields of other kinds": ({"content": "4", "audio": None, "annotations": [], "images": [{}], "role": "x"}, (Text("4"),)),
     "a refusal": ({"content": None, "refusal": "I cannot do that."}, (Refusal("I cannot do that."),)),
     "a refusal in parts": ({"content": [{"type": "refusal", "refusal": "No."}]}, (Refusal("No."),)),
@@ -384,6 +413,7 @@ def test_a_chunk_with_all_of_the_message_beside_its_delta_is_read_once() -> None
     assert streamed(*both).text == "ab"
 
 
+DETAILS = "completion_tokens_details"
 USAGES: list[tuple[Json, tuple[int, int, int, bool]]] = [
     ({"usage": {"prompt_tokens": 12, "completion_tokens": 3}}, (12, 0, 3, False)),
     ({"usage": {"prompt_tokens": "12", "completion_tokens": 3.0}}, (12, 0, 3, False)),
@@ -394,6 +424,19 @@ USAGES: list[tuple[Json, tuple[int, int, int, bool]]] = [
     ({"usage": {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": None}}, (12, 0, 3, False)),
     ({"usage": {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}}, (8, 4, 3, False)),
     ({"usage": {"prompt_tokens": 12, "completion_tokens": 3, "prompt_cache_hit_tokens": 4}}, (8, 4, 3, False)),
+    (
+        {"usage": {"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135, DETAILS: {"reasoning_tokens": 94}}},
+        (32, 0, 103, False),
+    ),
+    ({"usage": {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 53}}, (9, 0, 44, False)),
+    ({"usage": {"prompt_tokens": 9, "total_tokens": 53}}, (9, 0, 44, False)),
+    ({"usage": {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 9}}, (9, 0, 7, False)),
+    ({"usage": {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": -1}}, (9, 0, 7, False)),
+    ({"usage": {"prompt_tokens": 9, "completion_tokens": -7, "total_tokens": 53}}, (9, 0, 0, True)),
+    (
+        {"usage": {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 99, "prompt_cache_hit_tokens": 80}},
+        (0, 0, 7, False),
+    ),
     ({"x_groq": {"usage": {"prompt_tokens": 12, "completion_tokens": 3}}}, (12, 0, 3, False)),
 ]
 

@@ -2,8 +2,11 @@
 
 import pytest
 
-from app.domain.errors import RejectionReason
-from app.gateway.providers.refusals import Refused, refusal
+from app.domain.errors import ProviderDenied, RejectionReason
+from app.gateway.providers import anthropic, openai
+from app.gateway.providers.errors import Blame
+from app.gateway.providers.http import StatusError
+from app.gateway.providers.refusals import Refused, denies, refusal
 
 LONG = [
     (400, {"message": "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
@@ -63,6 +66,42 @@ INVALID = [
     (400, None),
     (400, ""),
 ]  # fmt: skip
+
+DENIED = [
+    (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "Your credit balance is too low."}}),
+    (400, {"error": {"type": "invalid_request_error", "message": "You have reached your specified API usage limits."}}),
+    (400, {"error": {"type": "invalid_request_error", "message": "This organization has been disabled."}}),
+    (400, [{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key.", "status": "INVALID_ARGUMENT",
+                      "details": [{"reason": "API_KEY_INVALID"}]}}]),
+    (400, [{"error": {"code": 400, "message": "User location is not supported for the API use."}}]),
+    (400, {"code": "Client specified an invalid argument", "error": "Incorrect API key provided: xa***AA."}),
+    (400, {"error": {"code": "Arrearage", "message": "Access denied, please make sure your account is in good standing."}}),
+    (400, {"error": {"message": "The model `x` has been decommissioned.", "code": "model_decommissioned"}}),
+    (400, {"error": {"message": "foo/bar is not a valid model ID", "code": 400}}),
+    (400, {"object": "error", "message": "Invalid model: foo", "type": "invalid_model", "code": "1500"}),
+    (400, {"error": {"message": "Not supported by any provider you have enabled.", "code": "model_not_supported"}}),
+    (400, {"error": {"message": "No models loaded. Please load a model.", "type": "invalid_request_error"}}),
+    (429, {"error": {"message": "You exceeded your current quota.", "type": "insufficient_quota", "code": None}}),
+    (429, {"error": {"message": "Your account is suspended", "type": "exceeded_current_quota_error"}}),
+    (429, {"error": {"http_code": "429", "message": "insufficient balance (1008)", "type": "insufficient_balance_error"}}),
+    (500, {"type": "error", "error": {"type": "api_error", "message": "insufficient balance (1008)"}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body"), DENIED)
+def test_what_concerns_our_account_is_no_fault_of_the_request(status: int, body: object) -> None:
+    assert denies(body)
+    headers: dict[str, str] = {}
+    for translate in (openai._translate, anthropic._translate):
+        error = translate(StatusError(status, headers, body), Blame("p", "m"))
+        assert type(error) is ProviderDenied
+
+
+@pytest.mark.parametrize(("status", "body"), [*LONG, *POLICY, *LARGE, *INVALID])
+def test_a_refusal_of_the_request_is_no_matter_of_our_account(status: int, body: object) -> None:
+    del status
+    assert not denies(body)
+    assert not denies([{"error": {"code": 429, "message": "You exceeded your current quota.", "status": "RESOURCE_EXHAUSTED"}}])
 
 
 @pytest.mark.parametrize(

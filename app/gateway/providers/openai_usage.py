@@ -1,0 +1,63 @@
+"""Usage as servers of OpenAI's protocol report it. Pure.
+
+OpenAI counts reasoning in ``completion_tokens``. xAI and Gemini count it beside them: only the total has it, and it is billed as
+output. So output is what the total holds beyond the prompt, where that is more.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, TypeAdapter
+
+from app.domain.calls import Usage
+from app.gateway.providers.reported import UNUSABLE, Count, Optional
+
+
+class _InputDetails(BaseModel):
+    cached_tokens: Count = None
+    cache_write_tokens: Count = None
+
+
+class _OutputDetails(BaseModel):
+    reasoning_tokens: Count = None
+
+
+class Reported(BaseModel):
+    """One report. ``prompt_cache_hit_tokens``: DeepSeek's name for the cached part of the prompt."""
+
+    prompt_tokens: Count = None
+    completion_tokens: Count = None
+    total_tokens: Count = None
+    prompt_cache_hit_tokens: Count = None
+    prompt_tokens_details: Annotated[_InputDetails | None, Optional] = None
+    completion_tokens_details: Annotated[_OutputDetails | None, Optional] = None
+
+    @property
+    def output(self) -> int | None:
+        """The output's tokens; None where they are not told."""
+        prompt, told, total = self.prompt_tokens, self.completion_tokens, self.total_tokens
+        if told == UNUSABLE or not prompt or not total or UNUSABLE in (prompt, total) or total <= prompt:
+            return told
+        return max(told or 0, total - prompt)
+
+    def usage(self, *, final: bool) -> Usage:
+        """What it says. Zero: not known. ``final``: the output's figure is no growing one."""
+        inputs, outputs = self.prompt_tokens_details or _InputDetails(), self.completion_tokens_details or _OutputDetails()
+        prompt, written = self.prompt_tokens or 0, inputs.cache_write_tokens or 0
+        cached = inputs.cached_tokens or self.prompt_cache_hit_tokens or 0
+        output = self.output
+        if UNUSABLE in (prompt, cached, written) or cached + written > prompt:
+            prompt = cached = written = 0  # a share that is more than the whole says that neither can be believed
+            output = self.completion_tokens
+        final = final and output is not None and output != UNUSABLE
+        known = output or 0 if final else 0
+        return Usage(
+            input=prompt - cached - written,
+            output=known,
+            cached_input=cached,
+            cache_write=written,
+            reasoning=min(max(0, outputs.reasoning_tokens or 0), known),
+            estimated=not final,
+        )
+
+
+REPORTED = TypeAdapter(Reported)
