@@ -36,6 +36,9 @@ def whole(finish: str | None, **message: object) -> bytes:
     return json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": finish}], "usage": USAGE}).encode()
 
 
+HIDDEN: Json = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 115}  # 100 tokens of reasoning, nowhere else
+STATUS = {"whole: no credit": 400}
+LABELS = {"called JSON": "application/json", "whole: called a stream": "text/event-stream"}
 ENDED = ({"choices": [], "usage": USAGE},)
 ANSWERS: dict[str, bytes] = {
     "one index for two calls": stream(
@@ -55,6 +58,13 @@ ANSWERS: dict[str, bytes] = {
     "whole: a refusal": whole("stop", content=None, refusal="I cannot do that."),
     "whole: aborted": whole("abort", content="half an ans"),
     "whole: half a character": whole("stop", content="x \ud83d"),
+    "a finish reason with each chunk": stream(chunk("stop", content="hel"), chunk("stop", content="lo"), *ENDED),
+    "called JSON": stream(chunk(content="hello"), chunk("stop"), *ENDED),
+    "whole: called a stream": whole("stop", content="hello") + b"data: [DONE]\n\n",
+    "hidden reasoning": stream(chunk(content="hello"), chunk("stop"), {"choices": [], "usage": HIDDEN}),
+    "whole: hidden reasoning": whole("stop", content="hello").replace(json.dumps(USAGE).encode(), json.dumps(HIDDEN).encode()),
+    "whole: no credit": json.dumps({"error": {"message": "Your credit balance is too low.", "type": "x"}}).encode(),
+    "whole: busy": json.dumps({"status": "449", "msg": "You exceeded your current rate limit", "body": None}).encode(),
     "aborted": stream(chunk(content="half an ans"), chunk("abort"), *ENDED),
 }
 
@@ -66,13 +76,14 @@ class _Accented(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        answer = ANSWERS[body["messages"][-1]["content"]]
-        self.send_response(200)
-        self.send_header("content-type", "text/event-stream" if body.get("stream") else "application/json")
+        name = body["messages"][-1]["content"]
+        answer, label = ANSWERS[name], "text/event-stream" if body.get("stream") else "application/json"
+        self.send_response(STATUS.get(name, 200))
+        self.send_header("content-type", LABELS.get(name, label))
         self.end_headers()
         self.wfile.write(answer)
         self.wfile.flush()
-        if body["messages"][-1]["content"] == "held open":
+        if name == "held open":
             self.stopped.wait(120)
 
     def log_message(self, *_: object) -> None:
@@ -136,6 +147,9 @@ async def test_calls_reach_the_sdk_whole(client: openai.AsyncOpenAI, name: str) 
         ("half a character", "x \U0001f600"),
         ("held open", "hello"),
         ("whole: null usage", "hello"),
+        ("a finish reason with each chunk", "hello"),
+        ("called JSON", "hello"),
+        ("whole: called a stream", "hello"),
         ("whole: half a character", "x \ufffd"),
     ],
 )
@@ -152,6 +166,24 @@ async def test_a_refusal_reaches_the_sdk_as_one(client: openai.AsyncOpenAI, name
     choice = (await answered(client, name)).choices[0]
     assert (choice.message.refusal, choice.finish_reason) == ("I cannot do that.", "stop")
     assert not choice.message.content
+
+
+@pytest.mark.parametrize("name", ["hidden reasoning", "whole: hidden reasoning"])
+async def test_reasoning_that_only_the_total_holds_is_told_as_output(client: openai.AsyncOpenAI, name: str) -> None:
+    """C2."""
+    usage = (await answered(client, name)).usage
+    assert usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (12, 103, 115)
+
+
+@pytest.mark.parametrize(("name", "attempts"), [("whole: no credit", "2"), ("whole: busy", "3")])
+async def test_trouble_of_our_account_is_no_fault_of_the_caller(client: openai.AsyncOpenAI, name: str, attempts: str) -> None:
+    """The next model answers; only a limit is tried again."""
+    about: Any = {"model": "fast", "messages": [{"role": "user", "content": name}]}
+    raw = await client.chat.completions.with_raw_response.create(**about)
+    assert raw.headers["octant-provider"] == "anthropic"
+    assert raw.headers["octant-attempts"] == attempts
+    assert "credit" not in str(raw.headers)
 
 
 async def test_half_an_answer_is_never_passed_on_as_whole(client: openai.AsyncOpenAI) -> None:

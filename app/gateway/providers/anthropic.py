@@ -21,13 +21,14 @@ from app.gateway.providers.errors import (
     Blame,
     error_within,
     from_transport,
+    kind_of_body,
     kind_of_report,
     kind_of_status,
     machine_words,
     with_retry_after,
 )
 from app.gateway.providers.http import NO_HEADERS, OK, Events, Http, StatusError
-from app.gateway.providers.refusals import denies, refusal
+from app.gateway.providers.refusals import refusal
 from app.gateway.providers.timeouts import AttemptTimeouts, in_time
 
 PATH = "/v1/messages"
@@ -178,8 +179,8 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
         words = machine_words(type_, details.get("error_code") if isinstance(details, dict) else None)
         where = "Error event in the stream" if error.status in OK else f"HTTP {error.status}"
         message, answer_id = f"{where} {words}".strip(), error.headers.get(REQUEST_ID)
-        if denies(error.body):
-            return blame.error(ProviderDenied, message, request_id=answer_id)
+        if told := kind_of_body(error.body):
+            return blame.error(told, message, request_id=answer_id)
         if refused := refusal(error.status, error.body):
             return blame.refused(refused, message, request_id=answer_id)
         if error.status in OK:

@@ -25,7 +25,7 @@ from app.domain.errors import (
     ProviderUnreachable,
     TimeoutPhase,
 )
-from app.gateway.providers.refusals import Refused, delay, denies, trouble
+from app.gateway.providers.refusals import Refused, delay, denies, stumbled, trouble
 from app.gateway.providers.timeouts import timed_out
 
 
@@ -48,13 +48,18 @@ def error_within(document: object) -> object:
     """The error that a successful answer holds in the place of one, in any of the envelopes that servers have; else None."""
     if not isinstance(document, Mapping):
         return None
-    if document.get("error") or document.get("object") == "error" or document.get("type") == "error":
-        return document.get("error") or document
-    state = document.get("base_resp")
+    error = document.get("error")
+    if error or document.get("object") == "error" or document.get("type") == "error":
+        return error if error and isinstance(error, Mapping | str) else document
+    groq, state = document.get("x_groq"), document.get("base_resp")  # of Groq, of MiniMax
+    if isinstance(groq, Mapping) and groq.get("error"):
+        return groq["error"]
     if isinstance(state, Mapping) and state.get("status_code") not in (None, 0, 200):
         return state
-    if "choices" in document or "content" in document:
-        return None
+    return None if "choices" in document or "content" in document else _bare_error(document)
+
+
+def _bare_error(document: Mapping[str, object]) -> object:
     if errors := document.get("errors"):
         return errors[0] if isinstance(errors, list) else errors
     told = (document.get(name) for name in ("msg", "message", "detail", "error_msg", "error_message"))
@@ -100,14 +105,21 @@ def kind_of_status(status: int) -> type[ProviderError]:
     return ProviderRejected
 
 
+def kind_of_body(body: object) -> type[ProviderError] | None:
+    """Our error for a body that says, whatever the status, whose fault it is: ours, or the model's own. Else None."""
+    if denies(body):
+        return ProviderDenied
+    return ProviderGarbled if stumbled(body) else None
+
+
 def kind_of_report(error: object) -> type[ProviderError]:
     """Our error for one that comes with the status 200: by the status that it names, else by its words."""
     named = (
         [error.get(name) for name in ("code", "status", "status_code", "http_code", "type")] if isinstance(error, Mapping) else []
     )
     status = next((int(word) for value in named if (word := str(value)).isdecimal() and word in _STATUSES), None)
-    if denies(error):
-        return ProviderDenied
+    if told := kind_of_body(error):
+        return told
     if status:
         return kind_of_status(status)
     if found := trouble(error):

@@ -26,6 +26,7 @@ MOST_ANSWER = 128 * 2**20  # bytes: beyond 2,048 vectors of 3,072 numbers as tex
 MOST_ERROR = 2**20
 MOST_HEADER = 2**16  # aiohttp's own limit of 8 KiB is less than some proxies' security policies and traces
 LARGE = 2**20
+KEPT = 4.0  # seconds that a connection may wait for its next request; uvicorn (vLLM, SGLang) and Node close theirs after five
 OK = range(200, 300)
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 COMMON = {"content-type": "application/json", "accept": "application/json", "user-agent": f"octant/{__version__}"}
@@ -151,7 +152,7 @@ class Http:
     ) -> aiohttp.ClientResponse:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=MOST_CONNECTIONS),
+                connector=aiohttp.TCPConnector(limit=MOST_CONNECTIONS, keepalive_timeout=KEPT),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 max_field_size=MOST_HEADER,
             )

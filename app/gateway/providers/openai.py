@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 
 from app.domain.calls import Chunk, Done, Reply
-from app.domain.errors import ProviderDenied, ProviderError
+from app.domain.errors import ProviderError
 from app.gateway.providers import dialect, openai_embeddings, openai_wire
 from app.gateway.providers.base import NOTHING, ModelRequest, says_text_alone
 from app.gateway.providers.errors import (
@@ -14,6 +14,7 @@ from app.gateway.providers.errors import (
     Blame,
     ReportedError,
     from_transport,
+    kind_of_body,
     kind_of_report,
     kind_of_status,
     machine_words,
@@ -22,7 +23,7 @@ from app.gateway.providers.errors import (
 from app.gateway.providers.http import NO_HEADERS, Http, StatusError
 from app.gateway.providers.openai_events import documents
 from app.gateway.providers.openai_reading import Reading
-from app.gateway.providers.refusals import denies, refusal
+from app.gateway.providers.refusals import refusal
 from app.gateway.providers.timeouts import AttemptTimeouts, in_time
 
 PATH, EMBEDDINGS_PATH = "/chat/completions", "/embeddings"
@@ -159,8 +160,8 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
         code = error.error.get("code")
         words = machine_words(error.error.get("type"), str(code) if isinstance(code, int) else code, error.error.get("param"))
         message, answer_id = f"HTTP {error.status} {words}".strip(), error.headers.get(REQUEST_ID)
-        if denies(error.body):
-            return blame.error(ProviderDenied, message, request_id=answer_id)
+        if told := kind_of_body(error.body):
+            return blame.error(told, message, request_id=answer_id)
         if refused := refusal(error.status, error.error or error.body):
             return blame.refused(refused, message, request_id=answer_id)
         return with_retry_after(
@@ -169,6 +170,6 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
     if isinstance(error, ReportedError):
         words = machine_words(error.type, error.code, error.param)
         message = f"An error in an answer with the status 200 {words}".strip()
-        refused = None if denies(error.body) else refusal(200, error.body)
+        refused = None if kind_of_body(error.body) else refusal(200, error.body)
         return blame.refused(refused, message) if refused else blame.error(kind_of_report(error.body), message)
     return from_transport(error, blame)

@@ -77,8 +77,8 @@ class ToolCalls:
         return found
 
     def close(self) -> list[Delta]:
-        """Begin the calls that had no arguments. Raises ProtocolError for a call without a name."""
-        if any(not call.name for call in self._calls):
+        """Begin the calls that had no arguments. Raises ProtocolError for a call without a name; an id alone is no call."""
+        if any(call.pieces and not call.name for call in self._calls):
             raise ProtocolError("A tool call without a name.")
         return self._begin_all()
 

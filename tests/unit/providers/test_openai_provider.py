@@ -12,6 +12,7 @@ from aiohttp import web
 from app.domain import errors
 from app.domain.calls import Done, TextDelta, ToolUseDelta, ToolUseStart
 from app.domain.messages import Message, Sampling, Text, ToolUse
+from app.gateway.providers import http
 from app.gateway.providers import openai as adapter
 from app.gateway.providers.base import ModelRequest, Timeouts
 from app.gateway.providers.openai import OpenAIProvider
@@ -447,6 +448,25 @@ async def test_bytes_that_json_does_not_know_cost_no_answer(
         assert isinstance(last, Done)
         assert last.reply.text == f"he{text}llo"
         assert (await provider.complete(request())).text == f"he{text}llo"
+
+
+async def test_a_connection_is_given_up_before_a_server_closes_it(
+    upstream: Upstream, provider: OpenAIProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R7. A request on one that is closing would fail, and be counted as paid."""
+    assert http.KEPT < 5
+    monkeypatch.setattr(http, "KEPT", 0.3)
+    used = []
+
+    async def noting(req: web.Request) -> web.StreamResponse:
+        used.append(req.transport)
+        return web.json_response(WHOLE)
+
+    upstream.handler = noting
+    for pause in (0, 0.6, 0):
+        await provider.complete(request())
+        await asyncio.sleep(pause)
+    assert used[0] is used[1] is not used[2]
 
 
 async def test_a_header_of_a_proxy_may_be_long(upstream: Upstream, provider: OpenAIProvider) -> None:

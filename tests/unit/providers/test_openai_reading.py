@@ -158,6 +158,10 @@ TOOL_STREAMS: dict[str, tuple[list[list[Json]], list[tuple[str, str]]]] = {
         [[call(0, None, "f", '{"a":1}')], [call(0, None, "f", '{"a":2}')]],
         [("f", '{"a":1}'), ("f", '{"a":2}')],
     ),
+    "an id of its own in each fragment, and one of nothing at the end": (
+        [[call(0, "c1", "f", "")], [call(0, "c2", "", '{"a"')], [call(0, "c3", "", ":1}")], [call(0, "c4", "", "")]],
+        [F],
+    ),
     "two equal calls": ([[call(0, "c1", *F)], [call(1, "c2", *F)]], [F, F]),
     "arguments that repeat themselves within": (
         [[call(0, "c1", "f", '{"a":')], [call(0, None, None, '{"a":1}}')]],
@@ -465,6 +469,8 @@ ERRORS = [
     {"error": {"message": "x"}, "choices": []},
     {"error": {"message": "x"}, "choices": [{"delta": {"content": ""}, "finish_reason": "error"}]},
     {"choices": [{"error": {"message": "x", "code": 502}, "message": {"content": ""}, "finish_reason": "error"}]},
+    {"error": True, "message": "x"},
+    {"choices": [{"delta": {"content": ""}}], "x_groq": {"error": "over capacity"}},
     {"object": "error", "message": "x", "type": "BadRequestError", "code": 400},
 ]
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.domain.errors import ProviderDenied, RejectionReason
+from app.domain.errors import ProviderDenied, ProviderGarbled, RejectionReason
 from app.gateway.providers import anthropic, openai
-from app.gateway.providers.errors import Blame
+from app.gateway.providers.errors import Blame, ReportedError
 from app.gateway.providers.http import StatusError
 from app.gateway.providers.refusals import Refused, denies, refusal
 
@@ -95,6 +95,13 @@ def test_what_concerns_our_account_is_no_fault_of_the_request(status: int, body:
     for translate in (openai._translate, anthropic._translate):
         error = translate(StatusError(status, headers, body), Blame("p", "m"))
         assert type(error) is ProviderDenied
+
+
+@pytest.mark.parametrize("code", ["tool_use_failed", "json_validate_failed"])
+def test_output_that_a_server_refuses_is_the_model_s_fault(code: str) -> None:
+    body = {"error": {"message": "Please adjust your prompt.", "type": "invalid_request_error", "code": code, "status_code": 400}}
+    for error in (StatusError(400, {}, body), ReportedError(body["error"])):
+        assert type(openai._translate(error, Blame("p", "m"))) is ProviderGarbled
 
 
 @pytest.mark.parametrize(("status", "body"), [*LONG, *POLICY, *LARGE, *INVALID])
