@@ -179,8 +179,8 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
         words = machine_words(type_, details.get("error_code") if isinstance(details, dict) else None)
         where = "Error event in the stream" if error.status in OK else f"HTTP {error.status}"
         message, answer_id = f"{where} {words}".strip(), error.headers.get(REQUEST_ID)
-        if told := kind_of_body(error.body):
-            return blame.error(told, message, request_id=answer_id)
+        if known := kind_of_body(error.body):
+            return blame.error(known, message, request_id=answer_id)
         if refused := refusal(error.status, error.body):
             return blame.refused(refused, message, request_id=answer_id)
         if error.status in OK:

@@ -62,8 +62,8 @@ def error_within(document: object) -> object:
 def _bare_error(document: Mapping[str, object]) -> object:
     if errors := document.get("errors"):
         return errors[0] if isinstance(errors, list) else errors
-    told = (document.get(name) for name in ("msg", "message", "detail", "error_msg", "error_message"))
-    return document if any(text and isinstance(text, str) for text in told) else None
+    words = (document.get(name) for name in ("msg", "message", "detail", "error_msg", "error_message"))
+    return document if any(text and isinstance(text, str) for text in words) else None
 
 
 _STATUSES = frozenset(map(str, (400, 401, 402, 403, 404, 408, 409, 413, 422, 424, 429, 498, *range(500, 600))))
@@ -118,8 +118,8 @@ def kind_of_report(error: object) -> type[ProviderError]:
         [error.get(name) for name in ("code", "status", "status_code", "http_code", "type")] if isinstance(error, Mapping) else []
     )
     status = next((int(word) for value in named if (word := str(value)).isdecimal() and word in _STATUSES), None)
-    if told := kind_of_body(error):
-        return told
+    if known := kind_of_body(error):
+        return known
     if status:
         return kind_of_status(status)
     if found := trouble(error):

@@ -89,7 +89,7 @@ class Events:
         return self._ready[self._at - 1]
 
     async def starts_as_json(self) -> bool:
-        """Whether JSON stands in the place of events. Told by the first sign of the answer, because servers mislabel both.
+        """Whether JSON stands in the place of events. The first sign of the answer says so, because servers mislabel both.
 
         Asked before the first event. Raises aiohttp's errors.
         """

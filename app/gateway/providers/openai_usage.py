@@ -33,11 +33,11 @@ class Reported(BaseModel):
 
     @property
     def output(self) -> int | None:
-        """The output's tokens; None where they are not told."""
-        prompt, told, total = self.prompt_tokens, self.completion_tokens, self.total_tokens
-        if told == UNUSABLE or not prompt or not total or UNUSABLE in (prompt, total) or total <= prompt:
-            return told
-        return max(told or 0, total - prompt)
+        """The output's tokens; None where they are not reported."""
+        prompt, output, total = self.prompt_tokens, self.completion_tokens, self.total_tokens
+        if output == UNUSABLE or not prompt or not total or UNUSABLE in (prompt, total) or total <= prompt:
+            return output
+        return max(output or 0, total - prompt)
 
     def usage(self, *, final: bool) -> Usage:
         """What it says. Zero: not known. ``final``: the output's figure is no growing one."""

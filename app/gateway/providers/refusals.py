@@ -78,6 +78,8 @@ _DENIED = re.compile(
     r"|(?:incorrect|invalid|expired) api key|api key (?:is )?(?:not valid|invalid|expired)|user location is not supported"
     r"|is not a valid model id|model .{1,100} has been decommissioned|no models? (?:is )?loaded"
 )
+# Vendors quote what they refuse. A caller must not be able to write that our key is invalid, and so have a model passed over.
+_QUOTATION = re.compile(r"""(?<!\w)'[^'\n]*'(?!\w)|"[^"\n]*"|`[^`\n]*`""")
 # Of output that the server refused to pass on: Groq's words, sent as a 400 or in a stream.
 _STUMBLED_CODES = frozenset({"tool_use_failed", "json_validate_failed", "output_parse_failed"})
 _LIMITED = re.compile(r"rate.?limit|too many requests|throttl|concurrency|resource_exhausted|^(?:tokens|requests)$", re.MULTILINE)
@@ -116,7 +118,7 @@ def refusal(status: int, body: object) -> Refused | None:
 def denies(body: object) -> bool:
     """Whether the vendor refuses us, not the request: another request would fare no better."""
     codes, words = _said(body)
-    return not _DENIED_CODES.isdisjoint(codes) or bool(_DENIED.search(words))
+    return not _DENIED_CODES.isdisjoint(codes) or bool(_DENIED.search(_QUOTATION.sub(" ", words)))
 
 
 def stumbled(body: object) -> bool:

@@ -300,7 +300,7 @@ def test_structured_output_goes_by_schema_and_any_object_by_instruction() -> Non
     assert body["system"][-1]["text"] == anthropic_wire.ANY_OBJECT
 
 
-TOLD = [
+TEXT_EVENTS = [
     START,
     *block(0, {"type": "text", "text": ""}, {"type": "text_delta", "text": "hel"}, {"type": "text_delta", "text": "lo"}),
     ending("end_turn", 5),
@@ -320,17 +320,17 @@ def framed(*events: dict[str, Any], name: str | None = None) -> bytes:
     return b"".join(line + b"data: " + json.dumps(event).encode() + b"\n\n" for line, event in zip(lines, events, strict=True))
 
 
-NAMED = framed(*TOLD, STOP)
+NAMED = framed(*TEXT_EVENTS, STOP)
 FRAMINGS: dict[str, tuple[bytes, str]] = {
     "as the vendor": (NAMED, "text/event-stream"),
-    "no names": (framed(*TOLD, STOP, name=""), "text/event-stream"),
-    "no names, and the end of another protocol": (framed(*TOLD, STOP, name="") + b"data: [DONE]\n\n", "text/event-stream"),
-    "one name": (framed(*TOLD, STOP, name="message"), "text/event-stream"),
+    "no names": (framed(*TEXT_EVENTS, STOP, name=""), "text/event-stream"),
+    "no names, and the end of another protocol": (framed(*TEXT_EVENTS, STOP, name="") + b"data: [DONE]\n\n", "text/event-stream"),
+    "one name": (framed(*TEXT_EVENTS, STOP, name="message"), "text/event-stream"),
     "an event of another kind": (framed({"type": "vertex_event", "usage": {}}) + NAMED, "text/event-stream"),
     "an event of another kind, without a type": (b'event: vertex_event\ndata: {"usage": {}}\n\n' + NAMED, "text/event-stream"),
     "an event of nothing": (b"event: message_start\ndata: \n\n" + NAMED, "text/event-stream"),
-    "no last event": (framed(*TOLD), "text/event-stream"),
-    "the end of another protocol": (framed(*TOLD) + b"data: [DONE]\n\n", "text/event-stream"),
+    "no last event": (framed(*TEXT_EVENTS), "text/event-stream"),
+    "the end of another protocol": (framed(*TEXT_EVENTS) + b"data: [DONE]\n\n", "text/event-stream"),
     "a stream called JSON": (NAMED, "application/json"),
     "a message": (json.dumps(MESSAGE).encode(), "application/json"),
     "a message called a stream": (json.dumps(MESSAGE, indent=1).encode(), "text/event-stream"),
@@ -368,7 +368,7 @@ async def test_a_stopped_stream_that_is_held_open_ends_cleanly(
     upstream: Upstream, provider: AnthropicProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adapter, "LAST_WORDS", 0.1)
-    upstream.handler = raw(framed(*TOLD), held=60)
+    upstream.handler = raw(framed(*TEXT_EVENTS), held=60)
     last = [chunk async for chunk in provider.stream(request())][-1]
     assert isinstance(last, Done)
     assert (last.reply.text, last.reply.usage.output) == ("hello", 5)

@@ -63,6 +63,8 @@ INVALID = [
     (400, {"type": "error", "error": {"message": "messages.1: text content blocks must be non-empty"}}),
     (422, {"detail": [{"type": "extra_forbidden", "msg": "Extra inputs are not permitted",
                        "input": "a story about a content policy and the maximum context length"}]}),
+    (400, {"message": "Invalid value: 'incorrect api key'. Supported values are: 'low' and 'high'."}),  # quoted from the request
+    (400, {"message": 'Unknown tool "your account is suspended", or `insufficient balance`.'}),
     (400, None),
     (400, ""),
 ]  # fmt: skip
