@@ -169,7 +169,7 @@ async def test_a_refusal_reaches_the_sdk_as_one(client: openai.AsyncOpenAI, name
 
 
 @pytest.mark.parametrize("name", ["hidden reasoning", "whole: hidden reasoning"])
-async def test_reasoning_that_only_the_total_holds_is_told_as_output(client: openai.AsyncOpenAI, name: str) -> None:
+async def test_reasoning_that_only_the_total_holds_is_reported_as_output(client: openai.AsyncOpenAI, name: str) -> None:
     """C2."""
     usage = (await answered(client, name)).usage
     assert usage

@@ -218,7 +218,7 @@ BLOCKS: dict[str, tuple[list[Json], tuple[object, ...]]] = {
 
 
 @pytest.mark.parametrize(("events", "parts"), BLOCKS.values(), ids=BLOCKS)
-def test_blocks_are_told_apart_and_a_call_ends_as_one(events: list[Json], parts: tuple[object, ...]) -> None:
+def test_blocks_are_kept_apart_and_a_call_ends_as_one(events: list[Json], parts: tuple[object, ...]) -> None:
     deltas, reply = streamed(*events)
     assert reply.parts == parts
     assert reply.stop == ("tool_use" if any(isinstance(part, ToolUse) for part in parts) else "end")
