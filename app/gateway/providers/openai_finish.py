@@ -22,7 +22,8 @@ _WORDS: Mapping[StopReason, str] = {
     "tool_use": "tool_calls tool_call tool_use tool function_call function_calls",
     "refusal": """
         content_filter content_filtered content_policy content_policy_violation contentfilter safety recitation blocklist
-        prohibited_content spii image_safety sensitive refusal refused moderation guardrail guardrail_intervened blocked
+        prohibited_content spii image_safety image_prohibited_content image_recitation sensitive refusal refused moderation
+        guardrail guardrail_intervened blocked
         finish_reason_safety
     """,
     "pause_turn": "pause_turn",
@@ -45,6 +46,8 @@ def finish_of(value: object) -> str | None:
 def stop_of(finish: str, native: str | None = None) -> StopReason:
     """Our stop reason. ``native``: the word of the vendor behind a router. Raises ProtocolError where it is no known end."""
     stop = FINISHES.get(finish)
+    if stop is None and FINISHES.get(finish.partition(":")[0]) == "refusal":
+        stop = "refusal"  # Gemini says behind a colon what was filtered
     if stop is None or native in _FAILED:
         raise ProtocolError(f"The model stopped for a reason that is no end of an answer: {_shown(native, finish)}.")
     return stop

@@ -246,6 +246,8 @@ ENDS: list[tuple[str, StopReason]] = [
     ("RECITATION", "refusal"),
     ("sensitive", "refusal"),
     ("content-filter", "refusal"),
+    ("content_filter: PROHIBITED_CONTENT", "refusal"),
+    ("IMAGE_RECITATION", "refusal"),
     ("pause_turn", "pause_turn"),
 ]
 
@@ -265,6 +267,8 @@ UNKNOWN_ENDS = [
     "cancelled",
     "timeout",
     "MALFORMED_FUNCTION_CALL",
+    "function_call_filter: MALFORMED_FUNCTION_CALL",
+    "stop: half",
     "OTHER",
     "a word of next year",
     7,
