@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.console.navigation import PAGES
 from app.console.readiness.review import CHECKS
 
 
@@ -18,6 +19,11 @@ class Stop:
     try_it: str
     command: str
     act: tuple[str, str] = ("", "")
+
+    @property
+    def place(self) -> str:
+        """The title of the page that ``path`` leads to."""
+        return next(page.title for page in PAGES if page.path == self.path.partition("?")[0])
 
     @property
     def question(self) -> str:
@@ -42,8 +48,8 @@ STOPS = (
     ),
     Stop(
         "Recovery",
-        "/console",
-        "The strip of each provider's state. During an outage it turns red, and the share of answered calls stays.",
+        "/console/gameday",
+        "Each fault that was played, and how soon it was seen, paged, contained and over. On Overview, its strip turns red.",
         "Play it as a game day, on a service of its own; or take a provider away here, watch the page, and give it back.",
         "octant simulate outage anthropic; sleep 60; octant simulate clear",
         ("/console/do/drill-gameday?scenario=provider-outage", "Play the outage…"),

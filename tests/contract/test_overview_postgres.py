@@ -74,7 +74,7 @@ async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -
     assert strips[1].symptom == "openai is failing", "the words that the runbook is searched by"
     kind, words = answer(seen, strips, range_, ())
     assert kind == "bad"
-    assert "openai is passed over (its circuit is open" in words
+    assert "openai is passed over (its circuit is open)" in words
     assert "83.3 % of 6 calls" in words
     assert answer(seen, strips, range_, ("everything",)) == ("bad", "An operator has stopped everything.")
 

@@ -27,6 +27,11 @@ def test_the_document_has_the_words_and_the_command_of_every_stop() -> None:
         assert f"```console\n$ {stop.command}\n```" in page
 
 
+def test_the_button_of_a_stop_names_the_page_that_it_opens() -> None:
+    assert [stop.place for stop in STOPS[:3]] == ["Evals", "Calls", "Game days"]
+    assert all(stop.place for stop in STOPS)
+
+
 def test_every_picture_is_there_is_used_and_is_small() -> None:
     folder = ROOT / "docs/images"
     used = {

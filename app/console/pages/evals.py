@@ -122,15 +122,20 @@ def chosen_release(filed: Sequence[Filed], wanted: str, live: str) -> str:
 
 
 def card(one: Filed, filed: Sequence[Filed]) -> SuiteCard:
-    """A result beside that of the release before, of the same cases by the same models; not of one that is refused."""
-    earlier = [
+    """A result beside that of the release before, of the same cases by the same models; not of one that is refused.
+
+    One that is refused and has none before it stands beside the next one: what it would have cost is seen there.
+    """
+    same = [
         other
         for other in filed
-        if other.release < one.release
+        if other.release != one.release
         and not eval_gate.below(other.result)
         and (other.result.suite, other.result.label, other.result.cases) == (one.result.suite, one.result.label, one.result.cases)
     ]
-    before = max(earlier, key=lambda other: other.release, default=None)
+    before = max((other for other in same if other.release < one.release), key=lambda other: other.release, default=None)
+    if before is None and eval_gate.below(one.result):
+        before = min(same, key=lambda other: other.release, default=None)
     was, now = set(before.result.failed) if before else set(), set(one.result.failed)
     scores, wanted = before.result.scores if before else {}, goals(one.result.suite)
 
@@ -161,10 +166,17 @@ def figures(cards: Sequence[SuiteCard]) -> dict[str, Any]:
     return {
         "passed": passed, "total": total, "share": passed / total if total else None, "interval": interval(passed, total),
         "thresholds": thresholds, "held": thresholds - sum(len(one.filed.below) for one in cards), "closest": closest,
+        "beside": _beside(cards),
         "change": sum((one.overall.change or 0) * one.overall.total for one in cards) / total if comparable else None,
         "lost": sum(len(one.lost) for one in cards), "won": sum(len(one.won) for one in cards),
         "failed": sum(len(one.filed.result.failed) for one in cards),
     }  # fmt: skip
+
+
+def _beside(cards: Sequence[SuiteCard]) -> str:
+    """The releases that the cards are compared with, in words."""
+    later = sorted({one.before.release for one in cards if one.before and one.before.release > one.filed.release})
+    return f"beside {' and '.join(later)}" if later else "since the release before"
 
 
 def answer(chosen: str, cards: Sequence[SuiteCard], lately: Quality | None, now: datetime) -> tuple[str, str]:
@@ -182,7 +194,7 @@ def answer(chosen: str, cards: Sequence[SuiteCard], lately: Quality | None, now:
         f"{one.filed.result.suite} {formats.count(one.overall.passed)} of {formats.count(one.overall.total)}" for one in cards
     )
     if below:
-        named = ", ".join(f"{suite}: {name}" for suite, name in below[:3])
+        named = ", ".join(f"{suite}: {name}" for suite, name in below[:3]) + (f" and {len(below) - 3} more" if below[3:] else "")
         missed = f"{formats.number(len(below), 'threshold')} ({named})"
         return "bad", f"Release {chosen} is below {missed}, so the gate refuses it: {each} passed.{production}"
     lost = sum(len(one.lost) for one in cards)

@@ -29,7 +29,7 @@ FAILING = 0.01  # share of calls that were not answered normally
 TICKS = 60
 ERRORS, SLOW = "errors", "slow"
 AGAIN = "answering again"
-PASSED_OVER, CIRCUIT_OPEN = "passed over", "its circuit is open: its attempts failed, and after a pause the next call tries it"
+PASSED_OVER, CIRCUIT_OPEN = "passed over", "its circuit is open"
 
 
 @dataclass(frozen=True, slots=True)

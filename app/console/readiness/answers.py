@@ -50,9 +50,11 @@ class Answer:
 
     @property
     def why(self) -> str:
-        """The first of its worst evidence, in a sentence; empty where all is proved, or where the answer says it."""
-        worst = next((one for one in self.evidence if one.state == self.state), None)
-        if worst is None or self.state == "proved" or worst.first_sentence.casefold() in self.words.casefold():
+        """The first of its worst evidence that the answer does not say itself, in a sentence; empty where all is proved."""
+        said = self.words.casefold()
+        unsaid = (one for one in self.evidence if one.state == self.state and one.first_sentence.casefold() not in said)
+        worst = next(unsaid, None)
+        if worst is None or self.state == "proved":
             return ""
         return f"{worst.name}: {worst.value.rstrip('.')}."
 

@@ -1,6 +1,7 @@
 """Observability: recorded calls with their figures, dashboards that show every metric, alerts that lead to the runbook."""
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,6 +24,8 @@ async def answer(sources: Sources) -> Answer:
     seen = await overview(sources.engine, sources.now - DAY, sources.now, timedelta(hours=1))
     total = seen.total
     found = [_records(total), *_figures(total), _refused(total), dashboards(sources.root), alerts(sources.root)]
+    if simulated := sorted(set(seen.providers) & set(sources.releases.simulated)):
+        found.append(_simulated(simulated))
     if total.calls and total.request_latency and total.request_cost_bands:
         words = (
             f"{formats.number(total.requests, 'request')} to models in the last 24 h can be opened one by one: p95 is"
@@ -43,6 +46,11 @@ def _records(total: Bucket) -> Evidence:
         f" {formats.number(total.calls, 'call')} of models, {total.failed:,} of which failed",
         link="/console/calls?range=24h&needed_model=true", command=COMMAND,
     )  # fmt: skip
+
+
+def _simulated(providers: Sequence[str]) -> Evidence:
+    value = f"the simulator answered for {' and '.join(providers)}, so times and money are not those of a vendor's models"
+    return Evidence(name="Real models", value=value, state="gaps", link="/console", command="octant check --production")
 
 
 def _refused(total: Bucket) -> Evidence:

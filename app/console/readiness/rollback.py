@@ -10,7 +10,7 @@ from app.console.readiness.sources import Found, Sources
 from app.domain.errors import Misconfigured
 from app.releases.history import ROLLBACK as WENT_BACK
 from app.releases.history import Activation
-from app.releases.rehearsals import END_REASON, REASON, ROLLBACK, Rehearsal, verify
+from app.releases.rehearsals import END_REASON, REASON, ROLLBACK, Rehearsal, Step, verify
 
 QUESTION = "How many seconds does it take to undo a bad release, and when did you last try?"
 COMMAND, BAD_RELEASE = "octant rehearse", "bad-release"
@@ -67,8 +67,8 @@ def _taken_back(sources: Sources) -> str:
     return f" On a game day {ago} ago a bad release was taken back {seconds}."
 
 
-def _slowest(rehearsal: Rehearsal) -> float | None:
-    return max((step.seconds for step in rehearsal.steps), default=None)
+def _slowest(rehearsal: Rehearsal) -> Step | None:
+    return max(rehearsal.steps, key=lambda step: step.seconds, default=None)
 
 
 def _rehearsal(found: Found, sources: Sources) -> list[Evidence]:
@@ -97,9 +97,11 @@ def _words(found: Found, sources: Sources) -> str:
         return f"{NEVER} An attempt {ago} was {newest.result}."
     if not newest.kept:
         return f"The rehearsal {ago} did not keep the promise: {newest.result}."
-    if not back or _slowest(newest) is None:
+    slowest = _slowest(newest)
+    if not back or slowest is None:
         return f"Rehearsed {ago}: {newest.result}."
     return (
-        f"{formats.seconds(max(back))} until the last worker answers with the earlier prompt, model, index or prices, rehearsed"
-        f" {ago}; the slowest of {len(newest.steps)} steps took {formats.seconds(_slowest(newest))}."
+        f"{formats.seconds(max(back))} from the start of the command until the last worker answers with the earlier prompt,"
+        f" model, index or prices, rehearsed {ago}; the slowest of {len(newest.steps)} steps, {slowest.name}, took"
+        f" {formats.seconds(slowest.seconds)}."
     )

@@ -18,7 +18,7 @@ from app.security.keys.provider_keys import KeyStatus
 QUESTION = "Does a prompt injection get through, and how old are the keys?"
 COMMAND = "make injection"
 GATE, DRILL = "make injection ARGS=--log", "octant drill injection --vector every --log"
-PAGE = "/console/security#attacks"
+PAGE, CASES = "/console/security#attacks", "/console/evals#suites"
 ATTACKS = ("injection", "exfiltration", "pii", "leak")
 OLD_KEY, ROTATED_WITHIN = timedelta(days=90), timedelta(days=30)
 
@@ -39,7 +39,9 @@ class Attacks:
     def words(self) -> str:
         """Both in a sentence."""
         gate = self.evidence[0]
-        cases = f"{self.held:g} of {self.total} attacks in the eval suites were held off"
+        rest = self.total - self.held
+        missed = f", {rest:g} {'was' if rest == 1 else 'were'} not" if rest else ""
+        cases = f"{self.held:g} of {self.total} attacks in the eval suites were held off{missed}"
         known = gate.state != "missing"
         gated = f"the injection gate: {gate.first_sentence}" if known else "the injection gate has left no result here"
         return f"{cases if self.total else 'No attack is in the eval suites'}; {gated}."
@@ -75,7 +77,12 @@ def attacks_of(results: Sequence[SuiteResult], gate: Evidence, now: datetime, ru
             value = f"{score.passed:g} of {score.total} cases held off (the threshold is {formats.share(score.least)})"
             found.append(
                 Evidence(
-                    name=f"{suite.suite}: {mode.replace('_', ' ')}", value=value, state=state, at=suite.at, command="make eval"
+                    name=f"{suite.suite}: {mode.replace('_', ' ')}",
+                    value=value,
+                    state=state,
+                    at=suite.at,
+                    link=CASES,
+                    command="make eval",
                 )
             )
     return Attacks(held=held, total=total, evidence=found, run=run if run and run.steps else None)

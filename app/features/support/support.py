@@ -227,7 +227,7 @@ class Support:
         for use in reply.tool_uses:
             outcome = await self._use(use, exchange, context)
             exchange.outcomes.append(outcome)
-            results.append(ToolResult(use.id, (Text(outcome.content),), is_error=outcome.code != "ok"))
+            results.append(ToolResult(use.id, (Text(outcome.content),), is_error=outcome.code not in ("ok", "pending")))
         exchange.messages += [Message("assistant", reply.parts), Message("user", tuple(results))]
 
     async def _use(self, use: ToolUse, exchange: Exchange, context: tools.Context) -> tools.Outcome:

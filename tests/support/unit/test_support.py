@@ -413,6 +413,8 @@ async def test_a_side_effect_waits_for_the_customer_and_its_token_enters_no_prom
     (action,) = body["actions"]
     assert (action["tool"], action["arguments"]) == ("request_refund", {"order_id": "NW-10005", "reason": "Too small"})
     assert action["token"] not in str(script.calls)
+    given = [part for message in script.calls[-1].messages for part in message.parts if isinstance(part, ToolResult)]
+    assert [part.is_error for part in given] == [False, False], "to wait is no failure"
     decided = await support.decide(action["id"], ActionDecision(token=action["token"], user="ada"), context(), confirm=True)
     assert (decided["status"], decided["outcome"]) == ("confirmed", "ok")
 

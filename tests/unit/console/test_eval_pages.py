@@ -14,7 +14,7 @@ from app.console.pages import eval_production
 from app.console.pages import evals as evals_page
 from app.console.pages.evals import answer, card, chart, chosen_release, figures
 from app.console.ranges import range_of
-from app.releases.eval_gate import Limit, below, digest, judged
+from app.releases.eval_gate import Limit, Score, below, digest, judged
 from app.releases.eval_goals import goals
 from app.releases.eval_history import CHAOS, filed, threshold_count, thresholds
 from evals.chaos import MODE
@@ -114,6 +114,29 @@ def test_a_release_that_the_gate_refuses_is_no_release_before(tmp_path: Path) ->
     assert [(one.filed.release, one.before and one.before.release) for one in (card(each, found) for each in found)] == [
         ("3", "1"), ("2", "1"), ("1", None),
     ]  # fmt: skip
+
+
+def test_a_refused_release_with_none_before_it_stands_beside_the_next(tmp_path: Path) -> None:
+    """What it would have cost is the delta that a buyer asks for."""
+    written(tmp_path, "1", passed=4, failed=["a", "b", "c"])
+    written(tmp_path, "2", passed=8, failed=["a"])
+    written(tmp_path, "3", passed=9, failed=[])
+    found, _ = filed(tmp_path)
+    refused = card(found[-1], found)
+    assert (refused.before and refused.before.release, refused.lost, refused.won) == ("2", ["b", "c"], [])
+    sums = figures([refused])
+    assert (sums["change"], sums["beside"]) == (pytest.approx(-0.4), "beside 2")
+    assert figures([card(found[0], found)])["beside"] == "since the release before"
+
+
+def test_a_sentence_that_names_some_thresholds_counts_the_rest(tmp_path: Path) -> None:
+    written(tmp_path, "1", passed=4, failed=["a"])
+    [one], _ = filed(tmp_path)
+    scores = {name: Score(passed=0, total=1, least=1.0) for name in "vwxyz"}
+    worse = replace(one, result=one.result.model_copy(update={"scores": one.result.scores | scores}))
+    assert (
+        "below 8 thresholds (made: overall, made: wrong_tool, made: v and 5 more)" in answer("1", [card(worse, [])], None, NOW)[1]
+    )
 
 
 def test_scores_of_the_simulator_are_no_green_answer(tmp_path: Path) -> None:

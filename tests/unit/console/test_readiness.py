@@ -20,6 +20,7 @@ from app.console.readiness.answers import ELSEWHERE, OLD, Answer, Evidence, Stat
 from app.console.readiness.document import document, print_pdf
 from app.console.readiness.played import played
 from app.console.readiness.review import lines, summary
+from app.console.readiness.security import Attacks
 from app.console.readiness.sources import GAMEDAYS, Sources
 from app.domain.errors import Misconfigured
 from app.oncall.gamedays import Playing
@@ -140,6 +141,26 @@ def test_an_answer_does_not_say_the_same_twice() -> None:
         assert not Answer(axis="a", question="q", words="No outage was rehearsed here.", evidence=[evidence], command="c").why
 
 
+def test_a_gap_that_the_answer_does_not_say_is_said_behind_it() -> None:
+    """Also where it says another one."""
+    gate = Evidence(name="Gate", value="0 of 12 attacks got through, in a small run. The whole has 180", state="gaps")
+    leak = Evidence(name="Suite: leak", value="10 of 13 cases held off", state="gaps")
+    words = "The gate: 0 of 12 attacks got through, in a small run."
+    assert (
+        Answer(axis="a", question="q", words=words, evidence=[gate, leak], command="c").why
+        == "Suite: leak: 10 of 13 cases held off."
+    )
+    assert not Answer(axis="a", question="q", words=words, evidence=[gate], command="c").why
+
+
+def test_attacks_that_were_not_held_off_are_counted_in_words() -> None:
+    gate = Evidence(name="Gate", value="none got through")
+    assert Attacks(held=40, total=46, evidence=[gate]).words.startswith(
+        "40 of 46 attacks in the eval suites were held off, 6 were not;"
+    )
+    assert "not" not in Attacks(held=46, total=46, evidence=[gate]).words
+
+
 async def test_a_log_that_cannot_be_read_fails(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text("not a rehearsal\n")
     assert (await rollback.answer(sources(tmp_path))).state == "failing"
@@ -228,7 +249,7 @@ async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_prom
     good = Rehearsal(at=at, what=ROLLBACK, kept=True, note="10 of 10 steps in time", verdict="kept", steps=steps)
     append(here.state_dir / FILE, good, secret=b"s")
     found = await rollback.answer(here)
-    assert found.words.startswith("400 ms until the last worker"), found.words
+    assert found.words.startswith("400 ms from the start of the command until the last worker"), found.words
     named = [one.state for one in found.evidence if one.name == "Last attempt"]
     assert named == (["gaps"] if later else []), "what came before the result is over"
     back = SimpleNamespace(kind="rollback", at=NOW - timedelta(minutes=3), release="2026-11-27", reason="worse answers")
