@@ -139,7 +139,7 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
         "by_outcome": charts.spec(
             times,
             [("answered", [b.ok for b in series], "s1"), ("failed", [b.failed for b in series], "bad"),
-             ("refused", [b.refused for b in series], "s3")],
+             ("refused", [b.refused for b in series], "s2")],
             unit="calls", kind="stack", marks=marks,
         ),
         "latency": charts.spec(
