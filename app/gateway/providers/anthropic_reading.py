@@ -15,29 +15,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
 
 from app.domain.calls import CitationDelta, Delta, NativeDelta, Reply, ThinkingDelta, Usage
 from app.domain.json_text import loads
-from app.domain.messages import Native, Part, StopReason, Text, ToolUse
+from app.domain.messages import Native, Part, Text
 from app.gateway.providers import dialect
 from app.gateway.providers.anthropic_events import body_documents
+from app.gateway.providers.anthropic_stop import stop_of
 from app.gateway.providers.assembly import Assembly, encodable
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import ProtocolError
 from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
 from app.gateway.providers.same_shape import SameShape
 
-STOPS: dict[str, StopReason] = {
-    "end_turn": "end",
-    "pause_turn": "pause_turn",
-    "max_tokens": "max_tokens",
-    "model_context_window_exceeded": "context_window",
-    "stop_sequence": "stop_sequence",
-    "tool_use": "tool_use",
-    "refusal": "refusal",
-    # of servers that speak OpenAI's protocol too
-    "stop": "end",
-    "length": "max_tokens",
-    "tool_calls": "tool_use",
-    "content_filter": "refusal",
-}
 # The fields of an event that holds nothing but more text.
 _OF_EVENT, _OF_DELTA = frozenset({"type", "index", "delta"}), frozenset({"type", "text"})
 # Fields of an answer that callers of this vendor's form get as they came.
@@ -107,6 +94,7 @@ class _Ending(BaseModel):
 class _Message(_Ending):
     model_config = ConfigDict(extra="allow")
 
+    id: Any = None
     model: str | None = None
     content: Annotated[list[_Block], BeforeValidator(_blocks)] = []
     usage: Annotated[_Usage | None, Optional] = None
@@ -167,6 +155,7 @@ class Reading:
         self._inputs: dict[_Key, str] = {}  # that came with the start of a call, and count if no other arguments follow
         self._open: dict[_Key, None] = {}
         self._citations: dict[int, list[Mapping[str, Any]]] = {}  # by our own
+        self._id: Any = None
         self._model: str | None = None
         self._ending = _Ending()
         self._native: dict[str, Any] = {}
@@ -257,16 +246,10 @@ class Reading:
         reported = self._ending
         if not self.complete and not self.stopped:
             raise ProtocolError("The stream ended before its end.")
-        if reported.stop_reason is None:
-            raise ProtocolError("The stream ended without a stop reason.")
-        if reported.stop_reason not in STOPS:
-            raise ProtocolError("The answer ended for a reason that is not known.")
-        parts, stop = tuple(self._parts()), STOPS[reported.stop_reason]
-        if stop in ("end", "tool_use") and any(isinstance(part, Text | ToolUse) for part in parts):  # some end all alike
-            stop = "tool_use" if any(isinstance(part, ToolUse) for part in parts) else "end"
+        parts = tuple(self._parts())
         return Reply(
             parts=parts,
-            stop=stop,
+            stop=stop_of(reported.stop_reason, parts),
             stop_sequence=reported.stop_sequence,
             stop_details=reported.stop_details,
             usage=self.usage(),
@@ -303,7 +286,10 @@ class Reading:
         )
 
     def _start(self, message: _Message) -> None:
-        self._model = message.model
+        """A message begins. Some go-betweens ask again when their connection breaks, and append the second answer."""
+        if self._id not in (None, message.id) and self._assembly.parts():
+            raise ProtocolError("Another answer began within this one.")
+        self._id, self._model = message.id, message.model
         self._usage = grown(self._usage, message.usage, output="output_tokens")
         self._keep(message)
 

@@ -252,3 +252,14 @@ def test_a_message_is_read_in_every_form(fields: Json) -> None:
 def test_a_body_that_is_no_message_is_garbled(body: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - json's and ours
         Reading(REQUEST, "anthropic").whole(body, None)
+
+
+def test_two_answers_in_one_stream_are_none() -> None:
+    """R6."""
+    first = {"type": "message_start", "message": {"id": "a", "type": "message", "content": []}}
+    second = {"type": "message_start", "message": {"id": "b", "type": "message", "content": []}}
+    cut = block(0, CALL, {"type": "input_json_delta", "partial_json": '{"a'})[:2]
+    with pytest.raises(ProtocolError, match="Another answer"):
+        streamed(first, *cut, second, *block(0, CALL, ARGUMENTS))
+    assert streamed(first, second, *block(0, CALL, ARGUMENTS))[1].tool_uses[0].arguments == '{"a": 1}'
+    assert streamed(first, *block(0, {"type": "text", "text": ""}, SAID), first)[1].text == "hi"
