@@ -19,10 +19,11 @@ from app.domain.messages import Native, Part, Text
 from app.gateway.providers import dialect
 from app.gateway.providers.anthropic_events import body_documents
 from app.gateway.providers.anthropic_stop import stop_of
+from app.gateway.providers.anthropic_usage import Reported
 from app.gateway.providers.assembly import Assembly, encodable
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import ProtocolError
-from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
+from app.gateway.providers.reported import Optional, grown
 from app.gateway.providers.same_shape import SameShape
 
 # The fields of an event that holds nothing but more text.
@@ -43,28 +44,6 @@ def _blocks(value: object) -> object:
 
 def _json_text(value: object) -> object:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value or ""
-
-
-class _OutputDetails(BaseModel):
-    thinking_tokens: Count = None
-
-
-class _Written(BaseModel):
-    """Tokens written to the cache, by how long they stay."""
-
-    ephemeral_5m_input_tokens: Count = None
-    ephemeral_1h_input_tokens: Count = None
-
-
-class _Usage(BaseModel):
-    """A reply's usage, or a stream's growing one."""
-
-    input_tokens: Count = None
-    output_tokens: Count = None
-    cache_read_input_tokens: Count = None
-    cache_creation_input_tokens: Count = None
-    cache_creation: Annotated[_Written | None, Optional] = None
-    output_tokens_details: Annotated[_OutputDetails | None, Optional] = None
 
 
 class _Block(BaseModel):
@@ -97,7 +76,7 @@ class _Message(_Ending):
     id: Any = None
     model: str | None = None
     content: Annotated[list[_Block], BeforeValidator(_blocks)] = []
-    usage: Annotated[_Usage | None, Optional] = None
+    usage: Annotated[Reported | None, Optional] = None
 
 
 class _Delta(_Ending):
@@ -119,7 +98,7 @@ class _Event(BaseModel):
     index: Annotated[int, BeforeValidator(lambda value: value or 0)] = 0
     content_block: _Block | None = None
     delta: _Delta | None = None
-    usage: Annotated[_Usage | None, Optional] = None
+    usage: Annotated[Reported | None, Optional] = None
 
 
 _Key = tuple[int, int]  # the vendor's index of a block, and how often it had been used before
@@ -159,7 +138,7 @@ class Reading:
         self._model: str | None = None
         self._ending = _Ending()
         self._native: dict[str, Any] = {}
-        self._usage = _Usage()
+        self._usage = Reported()
         self._counted = False  # the output's figure came with the stop reason or later, and no output after it
         self.complete = False
         self._same = SameShape(self._more_text)
@@ -264,26 +243,7 @@ class Reading:
 
         `message_start` reports the whole input, and of the output only what was made by then: never taken for the bill.
         """
-        reported = self._usage
-        parted = reported.cache_creation or _Written()
-        hours, minutes = parted.ephemeral_1h_input_tokens or 0, parted.ephemeral_5m_input_tokens or 0
-        written = reported.cache_creation_input_tokens
-        inputs = [reported.input_tokens, reported.cache_read_input_tokens or 0, hours + minutes if written is None else written]
-        known_input = None not in inputs and UNUSABLE not in (*inputs, hours, minutes)
-        fresh, read, wrote = (n or 0 for n in inputs) if known_input else (0, 0, 0)
-        output = reported.output_tokens
-        final = self._counted and output is not None and output != UNUSABLE
-        thought = reported.output_tokens_details.thinking_tokens if reported.output_tokens_details else None
-        known = output or 0 if final else 0
-        return Usage(
-            input=fresh,
-            output=known,
-            cached_input=read,
-            cache_write=wrote,
-            reasoning=min(max(0, thought or 0), known),
-            estimated=not final,
-            cache_write_1h=min(max(0, hours), wrote),
-        )
+        return self._usage.usage(final=self._counted)
 
     def _start(self, message: _Message) -> None:
         """A message begins. Some go-betweens ask again when their connection breaks, and append the second answer."""
