@@ -15,29 +15,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
 
 from app.domain.calls import CitationDelta, Delta, NativeDelta, Reply, ThinkingDelta, Usage
 from app.domain.json_text import loads
-from app.domain.messages import Native, Part, StopReason, Text, ToolUse
+from app.domain.messages import Native, Part, Text
 from app.gateway.providers import dialect
 from app.gateway.providers.anthropic_events import body_documents
+from app.gateway.providers.anthropic_stop import stop_of
+from app.gateway.providers.anthropic_usage import Reported
 from app.gateway.providers.assembly import Assembly, encodable
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import ProtocolError
-from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
+from app.gateway.providers.reported import Optional, grown
 from app.gateway.providers.same_shape import SameShape
 
-STOPS: dict[str, StopReason] = {
-    "end_turn": "end",
-    "pause_turn": "pause_turn",
-    "max_tokens": "max_tokens",
-    "model_context_window_exceeded": "context_window",
-    "stop_sequence": "stop_sequence",
-    "tool_use": "tool_use",
-    "refusal": "refusal",
-    # of servers that speak OpenAI's protocol too
-    "stop": "end",
-    "length": "max_tokens",
-    "tool_calls": "tool_use",
-    "content_filter": "refusal",
-}
 # The fields of an event that holds nothing but more text.
 _OF_EVENT, _OF_DELTA = frozenset({"type", "index", "delta"}), frozenset({"type", "text"})
 # Fields of an answer that callers of this vendor's form get as they came.
@@ -56,28 +44,6 @@ def _blocks(value: object) -> object:
 
 def _json_text(value: object) -> object:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value or ""
-
-
-class _OutputDetails(BaseModel):
-    thinking_tokens: Count = None
-
-
-class _Written(BaseModel):
-    """Tokens written to the cache, by how long they stay."""
-
-    ephemeral_5m_input_tokens: Count = None
-    ephemeral_1h_input_tokens: Count = None
-
-
-class _Usage(BaseModel):
-    """A reply's usage, or a stream's growing one."""
-
-    input_tokens: Count = None
-    output_tokens: Count = None
-    cache_read_input_tokens: Count = None
-    cache_creation_input_tokens: Count = None
-    cache_creation: Annotated[_Written | None, Optional] = None
-    output_tokens_details: Annotated[_OutputDetails | None, Optional] = None
 
 
 class _Block(BaseModel):
@@ -107,9 +73,10 @@ class _Ending(BaseModel):
 class _Message(_Ending):
     model_config = ConfigDict(extra="allow")
 
+    id: Any = None
     model: str | None = None
     content: Annotated[list[_Block], BeforeValidator(_blocks)] = []
-    usage: Annotated[_Usage | None, Optional] = None
+    usage: Annotated[Reported | None, Optional] = None
 
 
 class _Delta(_Ending):
@@ -131,7 +98,7 @@ class _Event(BaseModel):
     index: Annotated[int, BeforeValidator(lambda value: value or 0)] = 0
     content_block: _Block | None = None
     delta: _Delta | None = None
-    usage: Annotated[_Usage | None, Optional] = None
+    usage: Annotated[Reported | None, Optional] = None
 
 
 _Key = tuple[int, int]  # the vendor's index of a block, and how often it had been used before
@@ -167,10 +134,11 @@ class Reading:
         self._inputs: dict[_Key, str] = {}  # that came with the start of a call, and count if no other arguments follow
         self._open: dict[_Key, None] = {}
         self._citations: dict[int, list[Mapping[str, Any]]] = {}  # by our own
+        self._id: Any = None
         self._model: str | None = None
         self._ending = _Ending()
         self._native: dict[str, Any] = {}
-        self._usage = _Usage()
+        self._usage = Reported()
         self._counted = False  # the output's figure came with the stop reason or later, and no output after it
         self.complete = False
         self._same = SameShape(self._more_text)
@@ -257,16 +225,10 @@ class Reading:
         reported = self._ending
         if not self.complete and not self.stopped:
             raise ProtocolError("The stream ended before its end.")
-        if reported.stop_reason is None:
-            raise ProtocolError("The stream ended without a stop reason.")
-        if reported.stop_reason not in STOPS:
-            raise ProtocolError("The answer ended for a reason that is not known.")
-        parts, stop = tuple(self._parts()), STOPS[reported.stop_reason]
-        if stop in ("end", "tool_use") and any(isinstance(part, Text | ToolUse) for part in parts):  # some end all alike
-            stop = "tool_use" if any(isinstance(part, ToolUse) for part in parts) else "end"
+        parts = tuple(self._parts())
         return Reply(
             parts=parts,
-            stop=stop,
+            stop=stop_of(reported.stop_reason, parts),
             stop_sequence=reported.stop_sequence,
             stop_details=reported.stop_details,
             usage=self.usage(),
@@ -281,29 +243,13 @@ class Reading:
 
         `message_start` reports the whole input, and of the output only what was made by then: never taken for the bill.
         """
-        reported = self._usage
-        parted = reported.cache_creation or _Written()
-        hours, minutes = parted.ephemeral_1h_input_tokens or 0, parted.ephemeral_5m_input_tokens or 0
-        written = reported.cache_creation_input_tokens
-        inputs = [reported.input_tokens, reported.cache_read_input_tokens or 0, hours + minutes if written is None else written]
-        known_input = None not in inputs and UNUSABLE not in (*inputs, hours, minutes)
-        fresh, read, wrote = (n or 0 for n in inputs) if known_input else (0, 0, 0)
-        output = reported.output_tokens
-        final = self._counted and output is not None and output != UNUSABLE
-        thought = reported.output_tokens_details.thinking_tokens if reported.output_tokens_details else None
-        known = output or 0 if final else 0
-        return Usage(
-            input=fresh,
-            output=known,
-            cached_input=read,
-            cache_write=wrote,
-            reasoning=min(max(0, thought or 0), known),
-            estimated=not final,
-            cache_write_1h=min(max(0, hours), wrote),
-        )
+        return self._usage.usage(final=self._counted)
 
     def _start(self, message: _Message) -> None:
-        self._model = message.model
+        """A message begins. Some go-betweens ask again when their connection breaks, and append the second answer."""
+        if self._id not in (None, message.id) and self._assembly.parts():
+            raise ProtocolError("Another answer began within this one.")
+        self._id, self._model = message.id, message.model
         self._usage = grown(self._usage, message.usage, output="output_tokens")
         self._keep(message)
 

@@ -110,7 +110,9 @@ class OpenAIProvider:
                     events = await self._http.open(PATH, body, request.headers, connect=request.timeouts.connect)
                 answered = True
                 stack.callback(events.close)
-                found_documents = await stack.enter_async_context(contextlib.aclosing(documents(events, reading.document)))
+                found_documents = await stack.enter_async_context(
+                    contextlib.aclosing(documents(events, reading.document, reading.done))
+                )
                 until: float | None = None  # set once the finish reason has come
                 while True:
                     try:

@@ -20,8 +20,11 @@ STREAMED = (b"data:", b"event:", b":")
 DRAINED = 0.25  # seconds: a body that ends with [DONE] is over at once, and its connection can be used again
 
 
-async def documents(events: Events, read: Callable[[str], object]) -> AsyncGenerator[object, None]:
-    """The JSON documents of a stream as ``read`` reads each, until ``[DONE]``. Raises ValueError for data that is no JSON."""
+async def documents(events: Events, read: Callable[[str], object], done: Callable[[], None]) -> AsyncGenerator[object, None]:
+    """The JSON documents of a stream as ``read`` reads each, until ``[DONE]``: then ``done`` is called.
+
+    Raises ValueError for data that is no JSON.
+    """
     if await events.starts_as_json():
         for document in body_documents(await events.whole()):
             yield document
@@ -29,6 +32,7 @@ async def documents(events: Events, read: Callable[[str], object]) -> AsyncGener
     async for event in events:
         for line in _documents(event.data):
             if line.startswith(DONE):
+                done()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(DRAINED):
                         await events.rest()

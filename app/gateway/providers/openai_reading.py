@@ -163,6 +163,7 @@ class Reading:
         self._usage = _NO_USAGE
         self._counted = False  # the output's figure came with the finish reason or later, and no output after it
         self.grew = False  # whether the last chunk held output
+        self._summed = False  # the usage came in a chunk of its own, and no output after it
         self._went_on = False  # output came after a finish reason: some servers send one with every chunk
         self._same = SameShape(self._more_text)
 
@@ -208,7 +209,7 @@ class Reading:
     def deltas(self, event: object) -> list[Delta]:
         """Read one chunk of a stream: its document, or its text where it holds nothing else."""
         if (text := event if type(event) is str else self._more_text(event)) is not None:
-            self.grew, self._counted, self._went_on = True, False, self._finish is not None
+            self.grew, self._counted, self._summed, self._went_on = True, False, False, self._finish is not None
             return [self._assembly.text("text", text)]
         self._same.forget()
         chunk = self._read(event)
@@ -298,7 +299,7 @@ class Reading:
         found = self._grown(message)
         self.grew = self.grew or bool(found) or self._refusal(message)
         self._went_on = self._went_on or (self.grew and self._finish is not None)
-        self._counted = self._counted and not self.grew
+        self._counted, self._summed = self._counted and not self.grew, self._summed and not self.grew
         if "logprobs" in self._request.requested:
             for name in ("content", "refusal"):
                 tokens = [_encodable(token) for token in choice.logprobs.get(name) or () if isinstance(token, dict)]
@@ -310,6 +311,14 @@ class Reading:
             self._finish = finish
         return found
 
+    def done(self) -> None:
+        """The server says that the stream is at its end. With the usage before it, that stands for a finish reason.
+
+        Some servers never give one. Alone it says less: go-betweens write it behind a stream that broke.
+        """
+        if self._finish is None and self._summed:
+            self._finish, self._counted = "stop", True
+
     def close(self) -> list[Delta]:
         """The deltas that end the parts, once the stream is at its end."""
         return [*self._calls.close(), *self._assembly.close_all()]
@@ -320,8 +329,9 @@ class Reading:
         groq = completion.x_groq.usage if completion.x_groq else None
         reported = next((usage for usage in (completion.usage, groq, *within) if usage), None)
         self._usage = grown(self._usage, reported, output="completion_tokens")
-        if self._finish and reported and reported.output is not None:
-            self._counted = True
+        if reported and reported.output is not None:
+            self._summed = self._summed or not completion.choices
+            self._counted = self._counted or self._finish is not None
 
     def _grown(self, message: _Message) -> list[Delta]:
         found: list[Delta] = []

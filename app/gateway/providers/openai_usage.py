@@ -1,7 +1,8 @@
 """Usage as servers of OpenAI's protocol report it. Pure.
 
 OpenAI counts reasoning in ``completion_tokens``. xAI and Gemini count it beside them: only the total has it, and it is billed as
-output. So output is what the total holds beyond the prompt, where that is more.
+output. So output is what the total holds beyond the prompt, where that is more. Gemini behind OpenRouter writes a prefix to the
+cache and reads it in one request, and bills both: then the shares overlap, and are more than the prompt together.
 """
 
 from typing import Annotated
@@ -45,13 +46,14 @@ class Reported(BaseModel):
         prompt, written = self.prompt_tokens or 0, inputs.cache_write_tokens or 0
         cached = inputs.cached_tokens or self.prompt_cache_hit_tokens or 0
         output = self.output
-        if UNUSABLE in (prompt, cached, written) or cached + written > prompt:
+        if UNUSABLE in (prompt, cached, written) or max(cached, written) > prompt:
             prompt = cached = written = 0  # a share that is more than the whole says that neither can be believed
             output = self.completion_tokens
+        fresh = prompt - (cached + written if cached + written <= prompt else max(cached, written))
         final = final and output is not None and output != UNUSABLE
         known = output or 0 if final else 0
         return Usage(
-            input=prompt - cached - written,
+            input=fresh,
             output=known,
             cached_input=cached,
             cache_write=written,

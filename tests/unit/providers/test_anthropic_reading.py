@@ -93,6 +93,23 @@ def test_cache_writes_are_counted_by_how_long_they_stay(reported: Json, counts: 
     assert (used.input, used.cache_write, used.cache_write_1h) == counts
 
 
+def test_every_turn_of_a_request_is_billed() -> None:
+    """C2. The figures are those of a recorded answer whose conversation was shortened first."""
+    turns: list[Any] = [
+        {"type": "compaction", "input_tokens": 100, "output_tokens": 83, "cache_read_input_tokens": 55096, "cache_creation": {}},
+        {"type": "message", "input_tokens": 181, "output_tokens": 8, "cache_creation": {"ephemeral_1h_input_tokens": 4}},
+        None,
+    ]
+    reported: Json = {"input_tokens": 181, "cache_read_input_tokens": 0, "output_tokens": 8, "iterations": turns}
+    for used in (whole(usage=reported).usage, streamed(usage=reported)[1].usage):
+        assert (used.input, used.cached_input, used.output) == (281, 55096, 91)
+        assert (used.cache_write, used.cache_write_1h, used.estimated) == (4, 4, False)
+    one = {"input_tokens": 5, "output_tokens": 2, "iterations": [{"type": "message", "input_tokens": 5, "output_tokens": 2}]}
+    assert whole(usage=one).usage.input == 5
+    assert (whole(usage={**one, "input_tokens": -5}).usage.input, whole(usage={**one, "output_tokens": 9}).usage.output) == (0, 9)
+    assert whole(usage={**one, "iterations": [{"input_tokens": "many"}]}).usage.input == 5
+
+
 def test_citations_are_kept_with_their_text() -> None:
     expected = (Text("ab", citations=(CITED,)), Text("c"))
     content = [{"type": "text", "text": "ab", "citations": [CITED]}, {"type": "text", "text": "c", "citations": None}]
@@ -252,3 +269,14 @@ def test_a_message_is_read_in_every_form(fields: Json) -> None:
 def test_a_body_that_is_no_message_is_garbled(body: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - json's and ours
         Reading(REQUEST, "anthropic").whole(body, None)
+
+
+def test_two_answers_in_one_stream_are_none() -> None:
+    """R6."""
+    first = {"type": "message_start", "message": {"id": "a", "type": "message", "content": []}}
+    second = {"type": "message_start", "message": {"id": "b", "type": "message", "content": []}}
+    cut = block(0, CALL, {"type": "input_json_delta", "partial_json": '{"a'})[:2]
+    with pytest.raises(ProtocolError, match="Another answer"):
+        streamed(first, *cut, second, *block(0, CALL, ARGUMENTS))
+    assert streamed(first, second, *block(0, CALL, ARGUMENTS))[1].tool_uses[0].arguments == '{"a": 1}'
+    assert streamed(first, *block(0, {"type": "text", "text": ""}, SAID), first)[1].text == "hi"

@@ -459,6 +459,42 @@ def test_usage_is_read_in_every_form(fields: Json, expected: tuple[int, int, int
         assert streamed(chunk(content="x"), {"choices": within}, ends=None).usage.output == expected[2]
 
 
+def test_a_prefix_that_is_written_and_read_at_once_is_billed_as_both() -> None:
+    """C2. The figures are those of a recorded answer, and its price the vendor's."""
+    details = {"cached_tokens": 2161, "cache_write_tokens": 2161}
+    usage = {"prompt_tokens": 2168, "completion_tokens": 100, "total_tokens": 2268, "prompt_tokens_details": details}
+    used = whole({"content": "x"}, usage=usage).usage
+    assert (used.input, used.cached_input, used.cache_write, used.output) == (7, 2161, 2161, 100)
+    used = whole({"content": "x"}, usage={**usage, "prompt_tokens": 2000}).usage
+    assert (used.input, used.cached_input, used.cache_write, used.output) == (0, 0, 0, 100)
+
+
+STREAMED_WITHOUT_REASON = [chunk(content="a"), {"choices": [{"index": 0, "delta": {"content": "b"}}]}]
+SUMMED = {"choices": [], "usage": {"prompt_tokens": 22, "completion_tokens": 5, "total_tokens": 27}}
+
+
+def test_a_stream_with_its_sum_and_its_end_needs_no_finish_reason() -> None:
+    """As Snowflake sends it. Either alone may stand behind half an answer."""
+    for events, whole_answer in (
+        ([*STREAMED_WITHOUT_REASON, SUMMED], True),
+        (STREAMED_WITHOUT_REASON, False),
+        ([SUMMED, *STREAMED_WITHOUT_REASON], False),
+        ([{**STREAMED_WITHOUT_REASON[0], "usage": SUMMED["usage"]}, STREAMED_WITHOUT_REASON[1]], False),
+    ):
+        read = reading()
+        for event in events:
+            read.deltas(event)
+        with pytest.raises(ProtocolError):
+            read.reply(None)
+        read.done()
+        if whole_answer:
+            assert (read.reply(None).text, read.reply(None).stop, read.reply(None).usage.output) == ("ab", "end", 5)
+            assert not read.reply(None).usage.estimated
+        else:
+            with pytest.raises(ProtocolError):
+                read.reply(None)
+
+
 def test_usage_in_a_chunk_without_choices_is_read() -> None:
     read = reading()
     read.deltas(chunk("stop", content="x"))
