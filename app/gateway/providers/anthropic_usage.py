@@ -67,9 +67,11 @@ def _most(own: Mapping[str, Any], turns: Sequence[Mapping[str, Any]]) -> dict[st
     """The figures of ``own``, or the sums of the turns' where those are more."""
     found = dict(own)
     for name in {name for turn in turns for name in turn}:
-        parts, told = [turn.get(name) for turn in turns], own.get(name)
-        if any(isinstance(part, Mapping) for part in parts) and (told is None or isinstance(told, Mapping)):
-            found[name] = _most(told or {}, [part for part in parts if isinstance(part, Mapping)])
-        elif told is None or (type(told) is int and told >= 0):
-            found[name] = max([sum(part for part in parts if type(part) is int and part > 0), *([] if told is None else [told])])
+        parts, stated = [turn.get(name) for turn in turns], own.get(name)
+        if any(isinstance(part, Mapping) for part in parts) and (stated is None or isinstance(stated, Mapping)):
+            found[name] = _most(stated or {}, [part for part in parts if isinstance(part, Mapping)])
+        elif stated is None or (type(stated) is int and stated >= 0):
+            found[name] = max(
+                [sum(part for part in parts if type(part) is int and part > 0), *([] if stated is None else [stated])]
+            )
     return found
