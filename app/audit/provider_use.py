@@ -21,7 +21,10 @@ class Use:
 
 
 async def last_uses(engine: AsyncEngine) -> dict[tuple[str, str], Use]:
-    """Each key's, by provider and fingerprint. A denial (401, 402, 403, 404, or an error that says so) is of the key, the quota, or the model's name."""
+    """Each key's, by provider and fingerprint.
+
+    A denial (401, 402, 403, 404, or an error that says so) is of the key, the account, or the model's name.
+    """
     accepted = func.max(attempts.c.at).filter(attempts.c.outcome == "ok")
     denied = func.max(attempts.c.at).filter(attempts.c.outcome == ProviderDenied.code)
     key = (attempts.c.provider, attempts.c.provider_key)
