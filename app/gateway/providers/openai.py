@@ -149,9 +149,7 @@ def _patience(reading: Reading, until: float | None) -> float | None:
     """When to wait no longer for what follows the finish reason; None as long as more of the answer may come."""
     if not reading.complete:
         return None
-    if until is None and not reading.grew:  # a reason that comes with output may be one that each chunk has
-        return asyncio.get_running_loop().time() + LAST_WORDS
-    return until
+    return asyncio.get_running_loop().time() + LAST_WORDS if until is None and reading.ended else until
 
 
 def _translate(error: Exception, blame: Blame) -> ProviderError:

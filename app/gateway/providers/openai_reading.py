@@ -164,6 +164,7 @@ class Reading:
         self._counted = False  # the output's figure came with the finish reason or later, and no output after it
         self.grew = False  # whether the last chunk held output
         self._summed = False  # the usage came in a chunk of its own, and no output after it
+        self._bare = False  # output came without a finish reason: this server does not send one with every chunk
         self._went_on = False  # output came after a finish reason: some servers send one with every chunk
         self._same = SameShape(self._more_text)
 
@@ -171,6 +172,11 @@ class Reading:
     def complete(self) -> bool:
         """Whether the model's last word has come. Usage and ``[DONE]`` may lack: not every server sends them."""
         return self._finish is not None and not self._went_on
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more output can follow: a reason that each chunk has, with output, says nothing."""
+        return self.complete and (self._bare or not self.grew)
 
     def whole(self, content: bytes, request_id: str | None) -> Reply:
         """Read an answer that came in one piece. Some servers stream without being asked to."""
@@ -209,7 +215,8 @@ class Reading:
     def deltas(self, event: object) -> list[Delta]:
         """Read one chunk of a stream: its document, or its text where it holds nothing else."""
         if (text := event if type(event) is str else self._more_text(event)) is not None:
-            self.grew, self._counted, self._summed, self._went_on = True, False, False, self._finish is not None
+            self.grew, self._counted, self._summed, self._bare = True, False, False, True
+            self._went_on = self._finish is not None
             return [self._assembly.text("text", text)]
         self._same.forget()
         chunk = self._read(event)
@@ -309,6 +316,7 @@ class Reading:
         self._stopped_at = choice.stop_reason or choice.matched_stop or self._stopped_at
         if finish := choice.finish_reason or choice.camel_finish_reason or ("stop" if whole else None):
             self._finish = finish
+        self._bare = self._bare or (self.grew and not finish)
         return found
 
     def done(self) -> None:

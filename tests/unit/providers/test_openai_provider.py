@@ -495,7 +495,9 @@ async def _held_open(answer: web.StreamResponse, _: web.Request) -> None:
 
 
 @pytest.mark.parametrize(
-    "events", [FINISHED, (*FINISHED, COUNTED), (*FINISHED, COUNTED, "[DONE]")], ids=["bare", "usage", "done"]
+    "events",
+    [FINISHED, (*FINISHED, COUNTED), (*FINISHED, COUNTED, "[DONE]"), (delta(content="hel"), delta("stop", content="lo"))],
+    ids=["bare", "usage", "done", "with the last output"],
 )
 async def test_a_finished_stream_that_is_held_open_ends_cleanly(
     upstream: Upstream, provider: OpenAIProvider, events: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
@@ -503,7 +505,7 @@ async def test_a_finished_stream_that_is_held_open_ends_cleanly(
     """Heartbeats go on, and neither the idle nor the total timeout may fail an answer that is whole."""
     monkeypatch.setattr(adapter, "LAST_WORDS", 0.3)
     upstream.handler = streaming(*events, then=_held_open)
-    patient = request(timeouts=Timeouts(connect=5, first_token=60, idle=60, total=60))
+    patient = request(timeouts=Timeouts(connect=5, first_token=600, idle=600, total=600))
     last = (await asyncio.wait_for(_all(provider, patient), 120))[-1]
     assert isinstance(last, Done)
     assert (last.reply.text, last.reply.usage.output) == ("hello", 3 if COUNTED in events else 0)
