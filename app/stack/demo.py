@@ -33,6 +33,7 @@ LOCK = "lock"
 SCORED_SOON = {"OCTANT_EVALS__INTERVAL": "5", "OCTANT_EVALS__LATE": "5"}  # seconds: a demo is watched, production is not
 Through = Callable[[str], AbstractContextManager[str]]
 KEEPER_SECONDS = 0.5  # for the keeper of a killed run to say that it has the lock
+REMOVE_SECONDS = 20.0  # for what a killed run left, to be gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +175,16 @@ def folder_of_its_own(prefix: str) -> Generator[Path, None, None]:
 
 
 def _thrown_away(folder: Path) -> None:
-    for notes in folder.glob("*/run"):  # of a service beside: a rehearsal has one of newer code
-        stop_left_overs(notes.parent)
-    _stop_left_overs(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Stop what runs there and remove it, whatever fails. It is removed again where a dying process wrote once more."""
+    try:
+        for notes in folder.glob("*/run"):  # of a service beside: a rehearsal has one of newer code
+            stop_left_overs(notes.parent)
+        _stop_left_overs(folder)
+    finally:
+        until = time.monotonic() + REMOVE_SECONDS
+        while folder.exists() and time.monotonic() < until:
+            shutil.rmtree(folder, ignore_errors=True)
+            time.sleep(0.1)
 
 
 @contextmanager

@@ -60,7 +60,6 @@ def test_every_json_text_is_read_as_by_the_standard_library(value: object, escap
     [
         b"\xef\xbb\xbf{}",
         "{}".encode("utf-16"),
-        b'"\xff"',
         '"\\ud83d"',
         "NaN",
         "-Infinity",
@@ -72,6 +71,14 @@ def test_every_json_text_is_read_as_by_the_standard_library(value: object, escap
 )
 def test_what_is_rare_is_read_as_by_the_standard_library(text: bytes | str) -> None:
     assert outcome(loads, text) == outcome(json.loads, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [(b'"a\xff"', "a\ufffd"), (b'{"a": "\xc3"}', {"a": "\ufffd"}), ('"a\nb\tc"', "a\nb\tc"), (b'"a\x00"', "a\0")],
+)
+def test_bytes_and_controls_that_json_lacks_cost_a_vendors_answer_nothing(text: bytes | str, value: object) -> None:
+    assert loads(text) == value
 
 
 @pytest.mark.parametrize("value", [float("nan"), [float("inf")], "\ud800"])
