@@ -17,18 +17,22 @@ _STRONG = (
     r"password|passwd|pass[ _-]?phrase|pass[ _-]?code|pass[ _-]?wort|kennwort|pwd|"
     r"api[ _.-]?key|secret[ _.-]?key(?:[ _.-]?base)?|(?:secret[ _.-]?)?access[ _.-]?key(?:[ _.-]?id)?|account[ _.-]?key|"
     r"private[ _.-]?key|"
-    r"(?:master|encryption|signing|subscription|license|licence|admin|write|integration|jwt|hmac|auth|app|function|"
-    r"storage|primary|secondary)[ _.-]key|"
+    r"(?:aes|crypt|crypto|cipher|root|service|server|shared|pre-?shared|instrumentation|functions|recovery|"
+    r"master|encryption|signing|subscription|license|licence|admin|write|integration|jwt|hmac|auth|app|function|"
+    r"storage)[ _.-]?key|"
     r"(?:client|app|application|consumer|shared|jwt|webhook|signing|session|oauth|auth|cookie|api|token)[ _.-]?secret|"
     r"shared[ _.-]?access[ _.-]?(?:key|signature)|(?:api|auth|access|refresh|session|security|id|csrf|xsrf|bot|bearer|"
     r"oauth|personal|private|"
     r"deploy|vault|user|service|device|push|verification|reset|login|jwt|app|bearer|sas|job|registry|github|gitlab|slack|"
     r"npm|admin)[ _.-]?token|"
-    r"connection[ _.-]?string|authorization[ _.-]?code|(?:verification|security|pin|card verification)[ _.-]code|credentials?"
+    r"connection[ _.-]?string|authorization[ _.-]?code|(?:verification|security|pin|card verification|mfa|2fa|backup|"
+    r"recovery|one-time|authentication)[ _.-]codes?|credentials?|pass word|p/w|x-jfrog-art-api"
 )
 # Names with other senses too. They begin a word, or a part of a name such as CLOUDFLARE_API_TOKEN.
 _WEAK = (
-    r"clave|token|secret|pass|pw|pin|otp|totp|cvv2?|cvc2?|sess(?:ion)?[ _.-]?id|phpsessid|jsessionid|sid|session|auth|passkey|tan"
+    r"clave|token|secret|pass|pw|pin|otp|totp|cvv2?|cvc2?|sess(?:ion)?[ _.-]?id|phpsessid|jsessionid|sid|session|"
+    r"auth|passkey|tan|"
+    r"psk|mdp|csrf|cf_clearance|code_verifier|client_assertion|aspnetcore\.[a-z]{1,20}"
 )
 # Other languages'. RE2 knows no border of a word beyond ASCII, so these may stand anywhere.
 _ABROAD = (
@@ -36,16 +40,21 @@ _ABROAD = (
     r"senha|palavra-passe|"
     r"palavra passe|chave secreta|parola d['\x{2019}]ordine|parola d['\x{2019}]accesso|parola chiave|parolă|hasł[oa]|"
     r"wachtwoord|toegangscode|"
+    r"paswoord|kata laluan|şifrem|비번|bestätigungscode|sicherheitscode|verifizierungscode|code de (?:vérification|sécurité)|"
+    r"código de (?:verificación|verificação|seguridad|segurança)|codice di (?:verifica|sicurezza)|verificatiecode|"
+    r"kod weryfikacyjny|код подтверждения|認証コード|确认码|验证码|驗證碼|인증번호|doğrulama kodu|رمز التحقق|קוד אימות|"
+    r"mã xác (?:nhận|minh)|"
+    r"wlan-?schlüssel|"
     r"lösenord|adgangskode|kodeord|passord|salasana|heslo|jelszó|lozinka|zaporka|geslo|slaptažodis|parool|salasõna|şifre|"
     r"sifre|parolası|"
-    r"κωδικός(?: πρόσβασης)?|συνθηματικό|парол[ьяі]|паролата|лозинка|кодовое слово|סיסמה|סיסמא|كلمة (?:ال)?(?:مرور|سر)|"
+    r"κωδικός(?: πρόσβασης)?|συνθηματικό|парол[ьяі]?|паролата|лозинка|кодовое слово|סיסמה|סיסמא|كلمة (?:ال)?(?:مرور|سر)|"
     r"الرقم السري|رمز عبور|گذرواژه|"
     r"パスワード|暗証番号|パスフレーズ|合言葉|密码|密碼|口令|비밀번호|암호|पासवर्ड|कूटशब्द|पिन कोड|पिन नंबर|পাসওয়ার্ড|"
     r"கடவுச்சொல்|รหัสผ่าน|mật khẩu|kata sandi|"
     r"código de acceso|código secreto|código pin|codice segreto|codice pin|geheimcode|geheimnummer|geheime code|"
     r"zugangscode|zugangsdaten|schlüsselwort|pin-?code|pincode|pin number|pin-nummer|pin ist|pin is"
 )
-_UNSPACED = "パスワード|暗証番号|パスフレーズ|密码|密碼|口令|비밀번호|암호"
+_UNSPACED = "認証コード|验证码|驗證碼|인증번호|パスワード|暗証番号|パスフレーズ|密码|密碼|口令|비밀번호|암호"
 _IS = r"[ \t]+(?:is|ist|lautet|est|es|è|é|to|jest|är|er|on|je|war|was)[ \t]|は|が|है|는|은|是"
 _QUOTED = r"\"[^\"\n\\]+\"|'[^'\n\\]+'"
 _BARE = r"[\"']?[^\s\"',;<>\\]+"  # a quote that nothing closes too: the text was cut off
@@ -65,7 +74,8 @@ _NO_VALUE_WORDS = (
     "never always when "
     "if only use used using how what where why protected manager policy strength field input confirm confirmation repeat "
     "again new old "
-    "current same mandatory needed valid ok failed passed success too weak strong short long letters characters "
+    "current write read include omit same-origin case-sensitive same mandatory needed valid ok failed passed "
+    "success too weak strong short long letters characters "
     "vergessen erforderlich falsch ungültig ungueltig abgelaufen pflicht pflichtfeld geändert bitte eingeben ihr das der "
     "die ein eine nicht "
     "notwendig oublié oubliée requis requise obligatoire incorrect invalide expiré expirée votre le la les un une "
@@ -80,7 +90,8 @@ _NO_VALUES = frozenset(_NO_VALUE_WORDS.split())
 _REFERENCE = re.compile(
     r"\$|\{\{|<|\*{3}|%\(|%s|\.\.\.|…|•|x{4,}$|(?:self|this|os|process|settings|config|env|args|request|data|user|"
     r"params|secrets|var|local)[.\[]|"
-    r"[A-Za-z_][\w.]*[(\[]|(?:async|await|new|lambda|function)$",
+    r"/(?:run|etc|home|root|usr|var|tmp|opt|mnt|app|users|workspace|secrets)/|[A-Za-z_][\w.]*[(\[]|(?:async|await|"
+    r"new|lambda|function)$",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r"[A-Za-z]+[.,:!?]?$")
@@ -111,7 +122,7 @@ def named(label: str, value: str, *, number: bool) -> bool:
 
 
 _JOINT = re.compile(
-    r"[\"'\u201d]?\]?(?:[ \t]*(?:[:?]{0,3}=|=>|(?P<spaced>:[ \t]+)|:)|(?P<is>[ \t]+\w+[ \t])|[はが是]|है|는|"
+    r"[\"'\u201d]?\]?(?:[ \t]*(?:=>|[:?]{0,3}=|(?P<spaced>:[ \t]+)|:)|(?P<is>[ \t]+\w+[ \t])|[はが是]|है|는|"
     r"은)[ \t]*[\u300c\u300e\u201e\u201c\xab]*"
 )
 
@@ -205,9 +216,12 @@ def authorization(candidate: str) -> Iterator[Span]:
     scheme, _, value = candidate.partition(" ")
     if not value:
         scheme, value = "", candidate
+    known = scheme.lower() in _KNOWN_SCHEMES
+    if not known and len(scheme) >= 16 and any(map(str.isdigit, scheme)) and _is_value(scheme):  # a token, and then the sentence
+        yield 0, len(scheme)
+        return
     start = len(candidate) - len(value.lstrip())
     value = candidate[start:].rstrip(" .")
-    known = scheme.lower() in _KNOWN_SCHEMES
     if value.lower() in _KNOWN_SCHEMES:  # and what follows is redacted already
         return
     if len(value) >= 6 and _is_value(value) and (known or not value.isalpha() or not value.islower()):
@@ -233,7 +247,17 @@ CREDENTIALS: tuple[Kind, ...] = (
         r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----",
     ),
     Kind("private-key", r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----[A-Za-z0-9+/=\s]*"),  # cut off
-    Kind("jwt", r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
+    # The same in base64, as Kubernetes and CI hold it. Certificates begin otherwise.
+    Kind(
+        "private-key",
+        r"\bLS0tLS1CRUdJTiB(?:QUklWQVRF|SU0Eg|FQyBQ|PUEVOU1NI|FTkNSWVBU|EU0Eg|QR1AgUFJJVkFURS)[A-Za-z0-9+/]{20,}={0,2}",
+    ),
+    # Signed tokens have three parts, encrypted ones five; a header may begin with blanks.
+    Kind(
+        "jwt",
+        r"\b(?:eyJ|eyAi|ewog|ew0K)[A-Za-z0-9_-]{8,}\.(?:[A-Za-z0-9_-]{8,})?\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+){0,2}|"
+        r"\bZXlK[A-Za-z0-9+/]{60,}={0,2}",
+    ),
     # One row for each: joined, they make an automaton that RE2 cannot keep in memory, and searching is a hundred times as slow.
     *(Kind("credential", rf"\b(?:{shape})") for shape in SHAPES),
     Kind(
@@ -258,6 +282,7 @@ CREDENTIALS: tuple[Kind, ...] = (
         rf"{_IS})[ \t]*[\x{{300C}}\x{{300E}}\x{{201E}}\x{{201C}}\x{{AB}}]*"
         rf"(?:{_QUOTED}|{_BARE}(?: [a-z]+){{0,8}})){_ENDS}",
         named_in_text,
+        unless=r"\$(?:OLD)?PWD$",  # a shell's directory: -v "$PWD:/work"
         resume=True,
     ),
     Kind(
@@ -274,7 +299,11 @@ CREDENTIALS: tuple[Kind, ...] = (
         spoken_with_digits,
     ),
     # Command lines, SQL, XML
-    Kind("credential", rf"(?i)\b(?:set|add)[ ]+[a-z0-9_.-]*(?:_key|token|secret|password)[ ]+({_VALUE})", spoken_with_digits),
+    Kind(
+        "credential",
+        rf"(?i)\b(?:set|add|env|arg|setx)[ ]+[a-z0-9_.-]*(?:_key|token|secret|password|_pass|_pwd)[ ]+({_VALUE})",
+        spoken_with_digits,
+    ),
     Kind(
         "credential",
         rf"(?i)(?:^|[\s\"'])--?(?:[a-z0-9]+-)*(?:pass(?:word|wd|phrase|code)?|pw|pwd|token|secret|(?:api|access|secret|"
@@ -291,7 +320,8 @@ CREDENTIALS: tuple[Kind, ...] = (
     Kind("credential", rf"\b(?:mysql|mysqldump|mariadb|mongo|mongosh)\b[^\n|;]*? -p[ \t]?({_VALUE})", assigned),
     Kind(
         "credential",
-        r"(?i)\b(?:identified(?: with [a-z0-9_]+)? by|password(?: for [^\s=]{1,40})?)[ \t]*=?[ \t(]*(?:'([^'\n]{3,})')",
+        r"(?i)\b(?:identified(?: with [a-z0-9_]+)? by|password(?: for [^\s=]{1,40})?)(?:[ \t]*=[ \t(]*|[ \t(]+)N?"
+        r"(?:'([^'\n]{3,})')",
         whole,
     ),
     Kind(

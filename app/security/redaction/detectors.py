@@ -73,13 +73,13 @@ def luhn(digits: str) -> bool:
 
 # Issuer ranges as first digits, and the lengths that they use (ISO/IEC 7812 register, networks' public documents).
 _CARD = re.compile(
-    r"4(?:\d{15}|\d{18})|(?:5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3(?:0[0-5]|[68]\d)\d{11}|(?:6011|62|64|65|81)\d{12,15}|35\d{14}|"
+    r"4(?:\d{15}|\d{18})|(?:5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3(?:0[0-5]|[68]\d)\d{11}|(?:6011|62|64|65|81)\d{12,15}|35\d{14}|(?:50(?:1[89]|20|38)|6304|6759|676[1-3]|9792)\d{12}|"
     r"(?:2131|1800)\d{11}"
 )
 
 
 _DECIMAL = re.compile(r"\d{5,}\.\d+|\d+\.\d{5,}")  # a number with a fraction, such as a time
-_CARD_BEGINS = re.compile(r"4|5\D?[1-5]|2\D?[1-7]|3\D?[04-8]|6\D?[0245]|8\D?1|1\D?8")
+_CARD_BEGINS = re.compile(r"4|5\D?[0-5]|2\D?[1-7]|3\D?[04-8]|6\D?[02-57]|9\D?7|8\D?1|1\D?8")
 
 
 def cards(candidate: str) -> Iterator[Span]:

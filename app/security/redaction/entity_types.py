@@ -28,6 +28,8 @@ from app.security.redaction.detectors import (
     trunk_phones,
 )
 from app.security.redaction.identity_numbers import DOCUMENTS, FILLERS, SEPARATOR
+from app.security.redaction.labelled_numbers import LABELLED
+from app.security.redaction.written_secrets import WRITTEN_SECRETS
 
 # Letters as ranges, because \p{L} makes automata so large that RE2 runs out of memory and falls back to a slow matcher.
 _LETTER = r"A-Za-z\x{C0}-\x{24F}\x{370}-\x{1FFF}\x{3040}-\x{D7FF}"
@@ -41,6 +43,7 @@ ENTITY_TYPES: tuple[Kind, ...] = (
     # Tokens of an earlier redaction stay, so that redacting twice is redacting once.
     Kind("", r"<(?:[a-z]{2,20}-)?[a-z]{2,20}:[0-9a-f]{8}>"),
     *CREDENTIALS,
+    *WRITTEN_SECRETS,
     Kind("email", rf"(\"[^\"@\s<>]{{1,64}} ?\"@(?:[{_LETTER}0-9-]+\.)+[{_LETTER}]{{2,}})"),  # RFC 5321's quoted local part
     Kind(
         "email",
@@ -82,6 +85,16 @@ ENTITY_TYPES: tuple[Kind, ...] = (
         not_after=_PHONE_AFTER,
         not_before=_WORD + "-",
     ),
+    # Russia's and Turkey's with their trunk digit apart, Brazil's area codes; a link to a messenger
+    Kind(
+        "phone",
+        rf"(\b8{_GAP}?\([0-9]{{3,5}}\){_GAP}?[0-9]{{1,3}}(?:{_GAP}?[0-9]{{2}}){{2}}|"
+        rf"\b0{_GAP}\(?[1-9][0-9]{{2}}\)?{_GAP}[0-9]{{3}}{_GAP}?[0-9]{{2}}{_GAP}?[0-9]{{2}}|"
+        rf"\([1-9][0-9]\) ?(?:9[0-9]{{4}}|2[1-9][0-9]{{2}}|[3-5][0-9]{{3}})-[0-9]{{4}})",
+        not_after=_PHONE_AFTER,
+        not_before=_WORD + "-",
+        unless=GOODS,
+    ),
     Kind(
         "phone",
         r"((?:\(0[1-9][0-9]{0,4}\)" + _GAP + r"{0,2}[0-9]{2,}|\b0[1-9][0-9]{0,4})(?:" + _GAP + r"{1,2}[0-9]{2,})+|"
@@ -109,5 +122,7 @@ ENTITY_TYPES: tuple[Kind, ...] = (
         only_if(noted_phone),
         not_after=_PHONE_AFTER,
     ),
+    Kind("phone", r"(?i)(?:\bwa\.me/|[?&]phone=)\+?([0-9]{8,15})\b"),
+    *LABELLED,
     *ADDRESSES,
 )

@@ -37,6 +37,8 @@ _STRONG = (
     (re.compile(r"[0-9]{1,2}\.[0-9]{3}\.[0-9]{3}-[0-9K]", re.IGNORECASE), "cl.rut"),
 )
 
+_NEW_HETU = re.compile(r"[0-9]{6}[B-FU-Y][0-9]{3}[0-9A-FHJ-NPR-Y]")
+
 
 @cache
 def load_registers() -> None:
@@ -49,6 +51,8 @@ def load_registers() -> None:
 def registered(candidate: str) -> Iterator[Span]:
     """A number of one of the registers above, its check included."""
     compact = candidate.replace(" ", "")
+    if _NEW_HETU.fullmatch(compact):  # signs of 2023, which stdnum does not know; the check is the same
+        compact = f"{compact[:6]}{'-' if compact[6] > 'F' else 'A'}{compact[7:]}"
     for shape, module in _STRONG:
         if shape.fullmatch(compact) and _validator(module)(compact):
             yield 0, len(candidate)
@@ -84,7 +88,7 @@ DOCUMENTS: tuple[Kind, ...] = (
         registered,
         not_before="-",
     ),
-    Kind("national-id", r"\b[0-9]{6}[-+A][0-9]{3}[0-9A-FHJ-NPR-Y]\b", registered, not_after="-.#/+", not_before="-/"),
+    Kind("national-id", r"\b[0-9]{6}[-+A-FU-Y][0-9]{3}[0-9A-FHJ-NPR-Y]\b", registered, not_after="-.#/+", not_before="-/"),
     Kind(
         "national-id",
         r"\b[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z](?: [0-9]{2} [0-9]{2} [0-9]{2} |[0-9]{6})[A-D]\b",

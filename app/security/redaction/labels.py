@@ -6,7 +6,7 @@ list would be complete.
 """
 
 _WORD = r"[^\s0-9,;:=#()<>{}\[\]\"]+"
-_COPULA = r"(?:は|が|の|番号|号码|號碼|号|是|为|為|번호|는|은|이|가|नंबर|संख्या|क्रमांक|है|पर|:|[ \t])"
+_COPULA = r"(?:は|が|の|番号|号码|號碼|号|是|为|為|번호|는|은|이|가|नंबर|संख्या|क्रमांक|है|पर|「|:|[ \t])"
 
 
 def between(most: int) -> str:
@@ -28,7 +28,8 @@ CARD = (
 )
 CARD_ELSEWHERE = r"карт[аыу]|κάρτας?|カード|信用卡|银行卡|銀行卡|卡号|카드|कार्ड|بطاقة|کارت|כרטיס|บัตร"
 PHONE = (  # things to call
-    r"phones?|telephones?|tel|tél|mobiles?|cell|cell ?phones?|whatsapp|fax|faxnummer|sms|hotline|landline|desk|direct line|"
+    r"phones?|telephones?|ph|mob|tel|tél|mobiles?|cell|cell ?phones?|whatsapp|fax|faxnummer|sms|hotline|landline|desk|"
+    r"direct line|"
     r"telefon(?:nummer|nr|em|ie|u|en|ul|um|om|szám|szama|számom)?|telefonisch|handy(?:nummer|nr)?|"
     r"mobil(?:nummer|nr|e|telefon|en|szám|numret)?|festnetz(?:nummer)?|rufnummer|durchwahl|telefax|"
     r"téléphone|portable|fixe|teléfono|móvil|celular|telefono|cellulare|fisso|recapito|telefone|telemóvel|fone|zap|"
@@ -41,7 +42,8 @@ PHONE = (  # things to call
     r"(?:new |direct |work |home |privat[ea]? )?(?:number|numéro|número|numero|nummer|numer|číslo|nr)"
 )
 PHONE_ELSEWHERE = (
-    r"телефон[а-яіїє]{0,4}|моб(?:ильн[а-я]{2,3}|\.)|тел\.?|τηλέφων[οόά]|τηλ\.?|κινητό|電話|携帯|連絡先|ファックス|电话|"
+    r"[\x{260E}\x{1F4DE}\x{1F4F1}]|телефон[а-яіїє]{0,4}|моб(?:ильн[а-я]{2,3}|\.)|тел\.?|τηλέφων[οόά]|τηλ\.?|κινητό|電話|"
+    r"携帯|連絡先|ファックス|电话|"
     r"手机|手機|联系方式|聯絡|号码|號碼|"
     r"전화|휴대폰|휴대전화|핸드폰|연락처|फ\x{93C}?ोन|\x{95E}ोन|मोबाइल|दूरभाष|संपर्क|नंबर|व्हाट्सएप|هاتف|جوال|موبايل|تلفن|"
     r"موبایل|رقم|טלפון|נייד|פלאפון|"
@@ -68,13 +70,14 @@ CALLED = (  # behind a number
 )
 
 BORN = (
-    r"date of birth|birth ?date|birthdate|birthday|d\.?o\.?b|born|geburtsdatum|geburtstag|geburtsdat|geboren|geb|"
-    r"date de (?:ma |sa )?naissance|date naiss|née?(?: \(e\))?|née?s|fecha de (?:mi |su )?nac(?:imiento)?|f\. ?nac|"
+    r"date[ _]?of[ _]?birth|dateofbirth|birth[ _-]?date|birthdate|birthday|d\.?o\.?b|born|geburtsdatum|geburtstag|"
+    r"geburtsdat|geb\.?-?datum|geboren|geb|"
+    r"date de (?:ma |sa )?naissance|date naiss|née?(?: \(e\))?|née?s|fecha de (?:mi |su )?nac(?:imiento)?|f\. ?nac|fecha nac|"
     r"nacimiento|nací|nacid[oa]|nació|"
-    r"data di nascita|nat[oa]|nascit[ao]|geboortedatum|geboorte|geboren|data de nasc(?:imento)?|nascimento|nasci|"
+    r"data di nascita|nat[oa]|nascit[ao]|geboortedatum|geboorte|geboren|data de nasc(?:imento)?|nasc|nascimento|nasci|"
     r"nascid[oa]|nasceu|"
     r"data urodzenia|urodzen(?:ia|ie)|urodził(?:em|am|a)?(?: się)?|urodzon[yae]|ur|"
-    r"födelsedatum|födelsedag|född|fødselsdato|fødselsdag|født|syntymäaika|syntynyt|narozen[áýí]?|datum narození|"
+    r"födelsedatum|födelsedag|född|fødselsdato|fødselsdag|født|syntymäaika|syntynyt|dat\. nar|narozen[aáýío]?|datum narození|"
     r"narodil(?:a)? (?:jsem )?se|"
     r"dátum narodenia|narodený|narodená|születési (?:dátum(?:om)?|idő|idej[ea])|született|születtem|data nașterii|"
     r"născut[ă]?|datum rođenja|rođen[a]?|"
@@ -82,16 +85,17 @@ BORN = (
     r"gimimo data|sünniaeg"
 )
 BORN_ELSEWHERE = (
-    r"дата рождения|дата народження|родил(?:ся|ась)|народи(?:вся|лася)|г\.р\.|дата на раждане|роден[а]?|"
-    r"ημερομηνία γέννησης|γεννήθηκα|生年月日|誕生日|生まれ|"
+    r"дата рождения|д\.р\.|дата народження|родил(?:ся|ась)|народи(?:вся|лася)|г\.р\.|дата на раждане|роден[а]?|"
+    r"ημερομηνία γέννησης|ημ\. γέννησης|γεννήθηκα|生年月日|誕生日|生まれ|"
     r"出生日期|生日|出生于|出生於|生于|생년월일|생일|출생|जन्म ?(?:की )?(?:तिथि|तारीख|दिनांक|दिन)|जन्मतिथि|जन्मदिन|जन्म|"
     r"تاريخ (?:ال)?ميلاد|تاریخ تولد|ولدت|מולד|תאריך לידה|נולדתי|"
-    r"วันเกิด|เกิดวันที่"
+    r"วันเดือนปีเกิด|วันเกิด|เกิดวันที่"
 )
 BORN_BEHIND = (  # the word after the day
     r"(?:(?: ?(?:in|à|en|a|te|w|i) [A-Z\x{C0}-\x{17F}][^\s,.;]{1,24})? (?:geboren|geb\.|née?\b|nacid[oa]\b|nat[oa]\b|"
     r"nascid[oa]\b|urodzon[yae]\b|"
-    r"född|født|syntynyt|doğumlu|tarihinde doğdu|született|born\b)| ?(?:に)?生まれ| ?生(?:$|[^A-Za-z0-9活産])| ?出生|"
+    r"född|født|syntynyt|doğumlu|tarihinde doğdu|született|born\b)| (?:г\.|года?) ?р(?:ождения|\.)| ?(?:に)?生まれ|"
+    r" ?生(?:$|[^A-Za-z0-9活産])| ?出生|"
     r"(?:에)? ?(?:출생|태어|생)| को (?:हुआ|जन्म|पैदा))"
 )
 _MONTH = r"[^\s0-9.,:;=#()<>/@\"-]{3,15}"

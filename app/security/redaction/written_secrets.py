@@ -1,0 +1,166 @@
+r"""Secrets by how people, programs and manuals write them, where no joint such as ``=`` or ``:`` stands right behind a name.
+
+Each row asks for more of a value than a name with a joint does: a digit beside a letter, or a command's own option.
+"""
+
+import re
+from collections.abc import Iterator
+
+from app.security.redaction.detectors import Kind, Span, only_if, whole
+
+_QUOTED = r"\"[^\"\n\\]+\"|'[^'\n\\]+'"
+_VALUE = rf"(?:{_QUOTED}|[^\s\"'\\$<>|;&-][^\s\"'\\|;&<>]*)"
+_NAMES = (
+    r"pass ?words?|pass ?phrase|passwd|pwd|passcode|pass|passwort|kennwort|mot de passe|mdp|contraseña|clave|senha|hasło|"
+    r"wachtwoord|"
+    r"lösenord|adgangskode|heslo|jelszó|şifre|salasana|пароль|κωδικός|密码|密碼|パスワード|비밀번호|كلمة (?:ال)?(?:مرور|سر)|"
+    r"पासवर्ड|api[ _-]?key|credentials?|creds"
+)
+# Issuers whose key is called by their name alone: STRIPE_KEY, algolia_key.
+_ISSUERS = (
+    r"adafruit|airtable|algolia|anthropic|aws|azure|beamer|bing|bittrex|cloudflare|codecov|cohere|coinbase|confluent|cosmos|"
+    r"datadog|deepgram|deepl|discord|dropbox|elevenlabs|facebook|fastly|finnhub|firebase|flickr|freshbooks|gcp|gemini|"
+    r"github|gitlab|"
+    r"gitter|google|groq|heroku|hubspot|ibm|intercom|jfrog|kraken|kucoin|launchdarkly|linear|linkedin|looker|mailchimp|"
+    r"mailgun|maps?|"
+    r"mapbox|meraki|messagebird|mistral|netlify|new_?relic|nytimes|okta|openai|openrouter|pagerduty|perplexity|pinecone|"
+    r"plaid|posthog|primary|secondary|"
+    r"replicate|resend|search|segment|sendbird|sendgrid|sentry|shopify|slack|snyk|sonar|speech|square|squarespace|stripe|"
+    r"sumo(?:logic)?|"
+    r"supabase|telegram|travis|twilio|twitch|twitter|vercel|weather|xai|yandex|zendesk"
+)
+_NOT_SECRET = re.compile(
+    r"(?:PUBLIC|PUBLISHABLE|CACHE|PRIMARY|FOREIGN|SORT|PARTITION|IDEMPOTENCY|ROUTING|OBJECT|HASH|INDEX|DEDUP)_KEY"
+)
+_PARTS = re.compile(r"([A-Z0-9_]*)[\"']?\]?[ ]*[:=,]=?>?[ ]*(.*)", re.DOTALL)
+
+
+def _bare(candidate: str) -> Span:
+    start = int(candidate[:1] in "\"'")
+    end = len(candidate.rstrip(")]}\"'`*,;|"))
+    return start, max(start, end)
+
+
+def mixed(candidate: str) -> Iterator[Span]:
+    """Letters and digits, or digits and signs: no word of a sentence, no amount and no version."""
+    start, end = _bare(candidate)
+    word = candidate[start:end].rstrip(".!?")
+    digits = sum(c.isdigit() for c in word)
+    if len(word) >= 6 and digits and any(c.isalpha() for c in word) and not _PLAIN.fullmatch(word):
+        yield start, start + len(candidate[start:end].rstrip(".:"))
+
+
+_PLAIN = re.compile(
+    r"v?[0-9.]+[a-z]{0,3}|[0-9]+(?:[-–][a-z]+)+|(?i:sha|md|oauth|argon|aes|base|utf|rsa|ed|http|ip|tls|ec)[-_]?[0-9].*|[$%{<].*"
+)
+
+
+def opaque(candidate: str) -> Iterator[Span]:
+    """Sixteen characters at least without a blank, letters and digits among them, as keys are."""
+    start, end = _bare(candidate)
+    word = candidate[start:end]
+    if "-" in word and len(re.findall("[a-z]{4,}", word)) > 1:  # words: linux-node-20-lockfile
+        return
+    if (
+        len(word) >= 16
+        and re.fullmatch(r"[A-Za-z0-9_.~+/=:-]+", word)
+        and any(map(str.isdigit, word))
+        and any(map(str.isalpha, word))
+    ):
+        yield start, end
+
+
+def key_of_environment(candidate: str) -> Iterator[Span]:
+    """The value in ``PAYMENTS_KEY=…``, in capitals; caches and tables have keys too, and those are named for it."""
+    parts = _PARTS.fullmatch(candidate)
+    if parts and not _NOT_SECRET.search(parts[1]):
+        at = parts.start(2)
+        for start, end in opaque(parts[2]):
+            if end - start >= 20 and not set(parts[2][:20]) & set("/:"):
+                yield at + start, at + end
+
+
+def unquoted(candidate: str) -> Iterator[Span]:
+    """A value of a command's option without its quotes; three characters at least, and no reference."""
+    start, end = _bare(candidate)
+    if end - start >= 3 and candidate[start] not in "${<":
+        yield start, end
+
+
+def _option(words: str, value: str = _VALUE) -> Kind:
+    return Kind("credential", rf"{words}({value})", unquoted)
+
+
+WRITTEN_SECRETS: tuple[Kind, ...] = (
+    Kind(
+        "credential",
+        rf"(?i)(?:\b|_)(?:{_ISSUERS})[a-z_. -]{{0,20}}key[\"']?\]?[ \t]*(?:[:?]{{0,3}}=|=>|:)[ \t]*({_VALUE})",
+        opaque,
+    ),
+    Kind("credential", rf"(\b[A-Z][A-Z0-9_]*_(?:KEY|SALT)[\"']?\]?[ ]*(?:=>?|:|,)[ ]*{_VALUE})", key_of_environment),
+    # let password: String = "…", const password: &str = "…", var password string = "…"
+    Kind(
+        "credential",
+        rf"(?i)(?:passw(?:or)?d|passphrase|pwd|secret|token|api_?key)[a-z0-9_]*\??(?:[ ]?:[ ]?|[ ])&?(?:'static )?"
+        rf"(?:str|string|std::string|text|securestring|any)[ ]*=[ ]*({_QUOTED})",
+        mixed,
+    ),
+    # Prose, tables and markdown: **Password:** …, | password | …, password (temporary): …, password for ann: …
+    Kind(
+        "credential",
+        rf"(?i)(?:{_NAMES})(?:[ ]?\([^()\n]{{1,30}}\)|[ ](?:for|от|від|pour|für|de|del|van)(?: [^\s:]{{1,30}}){{1,2}}|[ ]is)?"
+        r"[*_`]{0,3}[ \t]*(?:[:=|\x{2013}\x{2014}\x{2192}\x{300C}]|-|->|"
+        r"</t[dh]>[ \t]*<td[^<>\n]{0,40}>)[*_`]{0,3}[ \t]*[`\"'*\x{300C}]{0,3}"
+        r"([^\s<>\x{300D}]+)",
+        mixed,
+    ),
+    Kind(
+        "credential",
+        r"(?i)(?:(?:pass ?word|passwd|pwd) will be|\bwi-?fi pass(?: is)?|пароль|पासवर्ड है|kata sandi saya|"
+        r"كلمة (?:ال)?(?:مرور|سر) هي|şifrem)"
+        r"[ ]([^\s<>]+)",
+        mixed,
+    ),
+    Kind("credential", r"(?i)\bcreds:[ ]*[^\s:]{1,40}:([^\s<>]+)", mixed),
+    Kind(
+        "credential",
+        r"(?im)^[ \t]*(?:passw(?:or)?d|passwort|пароль|senha|contraseña|mot de passe)[ \t]*:[ \t\r]*\n[ \t]*([^\s<>]+)[ \t\r]*$",
+        mixed,
+    ),
+    # Files of settings whose names and values have a blank between, and devices
+    Kind("credential", rf"(?m)^[ \t]*(?:password|requirepass|masterauth|AUTH)[ \t]+({_VALUE})[ \t\r]*$", mixed),
+    _option(r"\blogin[ \t]+[^\s]{1,64}[ \t]+password[ \t]+"),
+    _option(r"(?i)\b(?:snmp-server community|(?:enable|username [^\s]{1,40}) (?:secret|password)(?: [0-9])?)[ ]+", r"[^\s]+"),
+    _option(r"(?i)\bidentified(?: with [a-z0-9_]+)? by[ ]+", r"\"[^\"\n]{3,}\""),
+    # Command lines
+    _option(r"(?i)\bconvertto-securestring[ ]+(?:-string[ ]+)?", _QUOTED),
+    _option(r"(?:^|[\s\"'])-(?:storepass|keypass|srcstorepass|deststorepass)[ ]+"),
+    _option(r"\b-?pass(?:in|out)?[ ]+pass:"),
+    _option(r"\bopenssl[ ]+enc\b[^\n|;]*? -(?:k|K)[ ]+"),
+    _option(r"\b(?:docker|podman|nerdctl|buildah|skopeo|helm|az|oc|cf)\b[^\n|;]*? login\b[^\n|;]*? -p[ =]?"),
+    _option(r"\b(?:smbclient|smbget|net|rpcclient)\b[^\n|;]*? -U[ ]?[^\s%]{1,64}%"),
+    _option(r"(?i)\bnet use\b[^\n|;]*? /user:[^\s]{1,64}[ ]+"),
+    _option(r"--from-literal=[A-Za-z0-9_.-]{1,64}="),
+    _option(r"\bhttps?[ ]+(?:[^\n|;]*? )?(?:-a|--auth)[ ]+[^\s:]{1,64}:"),
+    _option(r"(?i)(?::thin:|\bsqlplus[ ]+)[^\s/@:]{1,40}/", r"[^\s@/]{3,}@"),
+    # Passwords' hashes, of crypt(3), of LDAP and of PHC's form
+    Kind("credential", r"(\$(?:1|2[abxy]?|5|6|7|y|apr1|argon2(?:id|i|d)|scrypt|pbkdf2[a-z0-9-]*)\$[./A-Za-z0-9$=,+_-]{20,})"),
+    Kind("credential", r"\{(?:S?SHA(?:256|384|512)?|S?MD5)\}[A-Za-z0-9+/]{20,}={0,2}"),
+    # Codes for one use, cards' and wallets'
+    Kind(
+        "credential",
+        r"(?i)\b(?:G-)?([0-9]{4,8}) (?:is|ist|est|es|è) (?:your|ihr|dein|votre|ton|su|tu|il tuo) [^\n.]{0,40}(?:code|"
+        r"código|codice|pin|password)",
+        whole,
+    ),
+    Kind(
+        "credential", r"(?i)\b(?:cvv2?|cvc2?)[\"']?(?: code| number)?[ ]?(?:[:=#]|is|ist|est|es|)[ ]?[\"']?([0-9]{3,4})\b", whole
+    ),
+    Kind("credential", r"\bPIN ([0-9]{4})\b", whole),
+    Kind(
+        "credential",
+        r"(?i)\b(?:seed|recovery|mnemonic|backup)(?: (?:phrase|words))?[\"']?[ \t]*(?:[:=]|is|"
+        r"ist)[ \t]*[\"']?([a-z]{3,8}(?: [a-z]{3,8}){11,23})\b",
+        only_if(lambda words: len(words.split()) in {12, 15, 18, 21, 24}),
+    ),
+)

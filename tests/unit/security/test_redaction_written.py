@@ -1,0 +1,209 @@
+"""Secrets and numbers as manuals, scanners' rules and public test data write them; every value is made up, from parts (S5).
+
+The forms come from rules of gitleaks, secretlint and detect-secrets, tests of Presidio's recognizers, and manuals of tools.
+"""
+
+import base64
+import re
+
+import pytest
+
+from app.security.redaction.redactor import Redactor
+
+TOKEN = re.compile(r"<([a-z-]+):[0-9a-f]{8}>")
+REDACTOR = Redactor(b"a key for the tests of written secrets")
+MIXED = "aB3dE5gH7jK9mN2pQ4rS6tU8vW"
+HEX = "0a1b2c3d4e5f6789"
+
+
+def run(length: int, alphabet: str = MIXED) -> str:
+    return (alphabet * length)[:length]
+
+
+def coded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def opened(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+UUID = "-".join(run(n, HEX) for n in (8, 4, 4, 4, 12))
+PRIVATE = " PRIVATE" + " KEY-----\n"
+SHAPES = {
+    "cloudflare": "cfut_" + run(48),
+    "vercel": "vcp_" + run(56),
+    "github app": "ghs_" + "12345_eyJ" + run(30) + ".eyJ" + run(40) + "." + run(43),
+    "gitlab, routable": "glpat-" + run(27) + ".01." + run(9, HEX),
+    "bedrock": "bedrock-api-key-" + run(60),
+    "1password": "ops_eyJ" + "aB+/" * 40 + "=",
+    "clickhouse": "4b1d" + run(38),
+    "together": "tgp_v1_" + run(43),
+    "supabase": "sbp_v0_" + run(40, HEX),
+    "databricks": "dose" + run(32, HEX),
+    "shopify": "shpss_" + run(32),
+    "slack cookie": "xoxd-" + run(30) + "%2B" + run(20),
+    "stripe org": "sk_org_live_" + run(24),
+    "azure ai": run(52) + "JQQJ9" + "9" + run(24),
+    "apify": "apify_api_" + run(36),
+    "docker swarm": "SWMTKN-1-" + run(50, HEX) + "-" + run(25, HEX),
+    "paseto": "v4.local." + run(80),
+    "ory": "ory_at_" + run(43),
+    "authress": "authress_" + run(6, HEX) + ".a1b2c.acc_" + run(12, HEX) + "." + run(40),
+    "feishu": "open.feishu.cn/open-apis/bot/v2/hook/" + UUID,
+    "pagerduty": "events.pagerduty.com/integration/" + run(32, HEX),
+    "telegram in a path": "bot" + "1234567890" + ":AA" + run(33),
+    "bip32": "xprv" + run(107),
+    "hash of crypt": "$6$" + run(8) + "$" + run(86),
+    "hash of bcrypt": "$2y$10$" + run(53),
+    "hash of argon2": "$argon2id$v=19$m=65536,t=3,p=4$" + run(22) + "$" + run(43),
+    "hash of ldap": "{SSHA}" + run(32),
+    "encrypted jwt": opened('{"alg":"dir","enc":"A256GCM"}') + ".." + run(16) + "." + run(40) + "." + run(22),
+    "jwt of five parts": opened('{"alg":"RSA-OAEP"}') + "." + ".".join(run(n) for n in (60, 16, 40, 22)),
+    "jwt with blanks": opened('{ "alg": "HS256"}') + "." + opened('{ "sub": "1"}') + "." + run(43),
+    "jwt in base64": coded(opened('{"alg":"HS256"}') + "." + opened('{"sub":"1234"}') + "." + run(43)),
+    **{
+        f"{kind} in base64": coded(f"-----BEGIN{kind}{PRIVATE}{run(90)}")
+        for kind in ("", " RSA", " EC", " OPENSSH", " ENCRYPTED")
+    },
+}
+WRITTEN = [
+    "OPENAI_KEY=«{k}»",
+    'AZURE_OPENAI_KEY="«{k}»"',
+    "algolia_key: «{h}»",
+    'twilioKey = "«{k}»"',
+    "PAYMENTS_KEY=«{k}»",
+    "InstrumentationKey=«{u}»;IngestionEndpoint=x",
+    "define('SECURE_AUTH_SALT', '«{k}»');",
+    "'password' => '«{p}»',",
+    'let password: String = "«{p}»".into();',
+    'var password string = "«{p}»"',
+    "ENV POSTGRES_PASSWORD «{p}»",
+    "setx API_KEY «{k}»",
+    "requirepass «{p}»",
+    "machine github.com login ann password «{p}»",
+    "snmp-server community «{p}» RO",
+    "username ann password 7 «{h}»",
+    "ConvertTo-SecureString '«{p}»' -AsPlainText -Force",
+    "keytool -storepass «{p}» -keypass «{p}»",
+    "openssl rsa -passin pass:«{p}»",
+    "openssl enc -aes-256-cbc -k «{p}»",
+    "docker login -u ann -p «{p}»",
+    "smbclient //srv/x -U ann%«{p}»",
+    "net use Z: //srv/share /user:ann «{p}»",
+    "kubectl create secret generic s --from-literal=foo=«{p}»",
+    "http -a ann:«{p}» GET shop.example",
+    'IDENTIFIED BY "«{p}»"',
+    "CREATE LOGIN ann WITH PASSWORD = N'«{p}»'",
+    "Authorization: «{k}» was refused",
+    "**Password:** «{p}»",
+    "| password | «{p}» |",
+    "<td>Password</td><td>«{p}»</td>",
+    "password – «{p}»",
+    "password (temporary): «{p}»",
+    "temporary password for ann: «{p}»",
+    "Password:\n«{p}»",
+    "пароль «{p}»",
+    "mdp: «{p}»",
+    "Ihr Bestätigungscode lautet «482913»",
+    "G-«482913» is your verification code",
+    "CVC: «123»",
+    "recovery phrase: «" + "legal winner thank year wave sausage " * 1 + "worth useful legal winner thank yellow»",
+]
+PERSONAL = [
+    ("driver-license", "Führerscheinnummer: «BO12345678A»"),
+    ("driver-license", "permis de conduire n° «13AA00002»"),
+    ("driver-license", "licencia de conducir «G3050123»"),
+    ("driver-license", "водительское удостоверение «77 16 123456»"),
+    ("driver-license", "운전면허번호: «11-22-123456-12»"),
+    ("passport", "Pass-Nr.: «F12345671»"),
+    ("passport", "«AAA123456» es mi número de pasaporte"),
+    ("passport", "旅券番号「«TK1234567»」"),
+    ("passport", "паспорт серия «4508 номер 123456»"),
+    ("national-id", "KVNR: «A123456780»"),
+    ("national-id", "mon NAS: «258 933 688»"),
+    ("national-id", "My Thai ID is «1234567890121»"),
+    ("national-id", "MBI «1EG4-TE5-MK73»"),
+    ("national-id", "GSTIN: «27ABCDE1234F1Z5»"),
+    ("national-id", "RRN: «960121-1234567»"),
+    ("national-id", "«19910924-2397» är mitt personnummer"),
+    ("national-id", "«131052Y308T» and later"),
+    ("plate", "Kennzeichen: «HH-AB 1234»"),
+    ("plate", "plaka «34 ABC 1234»"),
+    ("plate", "VIN «1HGCM82633A004352»"),
+    ("bank-account", "routing number «121000358»"),
+    ("bank-account", "Kontonummer: «1234567890»"),
+    ("bank-account", "расчётный счёт «40817810099910004312»"),
+    ("phone", "«8 (495) 123-45-67»"),
+    ("phone", "мой номер телефона «8 (063) 544-30-37», почта"),
+    ("phone", "«0 532 123 45 67»"),
+    ("phone", "https://wa.me/«12025550123»"),
+    ("phone", "Ph: «9876543210»"),
+    ("birth-date", "«12 марта 1980» года рождения"),
+    ("birth-date", "birth_date: «19800312»"),
+    ("birth-date", "生年月日「«1980/3/12»」"),
+    ("card", "«5019717010103742»"),
+    ("card", "«6759649826438453»"),
+]
+STAYS = [
+    'docker run -v "$PWD:/pwd" image',
+    "PWD=/home/ci/project",
+    "id-token: write",
+    "primary_key=order_id",
+    "credentials: include",
+    "the password is case-sensitive",
+    "password hash – argon2id",
+    "password - at least 12 characters",
+    "apt install passwd libpam-0g",
+    "CACHE_KEY=" + run(26),
+    "REDIS_KEY=shop:prod:user:limits:2024",
+    "stripe_key_name=live",
+    "search_keyword: tent2024green",
+    "docker run -p 8080:80 image",
+    "curl -k https://shop.example",
+    "sk-learn 1.5.2 and hf_hub_download",
+    "vcr_cassette_library_dir and nfc_reader_enabled",
+    "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+    coded("-----BEGIN CERTIFICATE-----\n" + run(90)),
+    "123456 is your order number",
+    "the cvc connector 12345",
+    "PIN code 560001",
+    "driver license renewal in 2024",
+    "driver version 535.183.01",
+    "targa florio 1973",
+    "routing number of hops",
+    "github_actions_cache_key: linux-node-20-lockfile",
+    "session key: order",
+    "(11) 2024-2025",
+    "TIN can 12345678",
+    "passport size photo 35x45",
+    "$100$ bill and 2 for 1$",
+]
+
+
+def taken(line: str) -> tuple[str, str]:
+    text = line.format(k=run(32), h=run(32, HEX), u=UUID, p="Kx7" + "mQ2vLp") if "{" in line and "}" in line else line
+    return text.replace("«", "").replace("»", ""), re.sub("«[^»]*»", "<>", text)
+
+
+@pytest.mark.parametrize("issuer", SHAPES)
+def test_a_secret_in_its_issuers_shape_goes_whole(issuer: str) -> None:
+    redacted = TOKEN.sub("<>", REDACTOR.redact(f"value {SHAPES[issuer]} seen", tenant="acme"))
+    assert redacted == "value <> seen"
+
+
+@pytest.mark.parametrize("line", WRITTEN)
+def test_a_secret_goes_however_its_name_is_written(line: str) -> None:
+    text, expected = taken(line)
+    assert TOKEN.sub("<>", REDACTOR.redact(text, tenant="acme")) == expected
+
+
+@pytest.mark.parametrize(("kind", "line"), PERSONAL)
+def test_a_persons_number_goes_behind_its_name_in_many_languages(kind: str, line: str) -> None:
+    text, expected = taken(line)
+    assert TOKEN.sub(r"<\1>", REDACTOR.redact(text, tenant="acme")) == expected.replace("<>", f"<{kind}>")
+
+
+@pytest.mark.parametrize("line", STAYS)
+def test_what_only_resembles_a_secret_or_a_number_stays(line: str) -> None:
+    assert REDACTOR.redact(line, tenant="acme") == line
