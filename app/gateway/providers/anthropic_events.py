@@ -11,13 +11,12 @@ from typing import Any
 from app.domain.json_text import loads
 from app.gateway.providers.errors import ProtocolError, error_within
 from app.gateway.providers.http import NO_HEADERS, Events, StatusError, parsed
-from app.gateway.providers.sse import BOM, Decoder, Event
+from app.gateway.providers.sse import Event, events_of, is_stream
 
 KINDS = frozenset(
     {"message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta", "message_stop"}
 )
 UNNAMED = frozenset({"", "message"})
-STREAMED = (b"data:", b"event:", b":")
 
 
 async def documents(events: Events, read: Callable[[str], object]) -> AsyncGenerator[object, None]:
@@ -32,10 +31,9 @@ async def documents(events: Events, read: Callable[[str], object]) -> AsyncGener
 
 def body_documents(content: bytes) -> list[object]:
     """The documents of a body that came whole: a message, or the events of a stream. Raises as `documents`."""
-    if not content.lstrip(BOM + b" \r\n").startswith(STREAMED):
+    if not is_stream(content):
         return [_message(content, NO_HEADERS)]
-    decoder = Decoder()
-    found = (_document(event, loads, NO_HEADERS) for event in (*decoder.feed(content.lstrip(b" \r\n")), *decoder.end()))
+    found = (_document(event, loads, NO_HEADERS) for event in events_of(content))
     return [document for document in found if document is not None]
 
 

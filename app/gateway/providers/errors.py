@@ -113,13 +113,11 @@ def kind_of_body(body: object) -> type[ProviderError] | None:
 
 
 def kind_of_report(error: object) -> type[ProviderError]:
-    """Our error for one that comes with the status 200: by the status that it names, else by its words."""
+    """Our error for one that comes with the status 200, after `kind_of_body`: by the status that it names, else by its words."""
     named = (
         [error.get(name) for name in ("code", "status", "status_code", "http_code", "type")] if isinstance(error, Mapping) else []
     )
     status = next((int(word) for value in named if (word := str(value)).isdecimal() and word in _STATUSES), None)
-    if known := kind_of_body(error):
-        return known
     if status:
         return kind_of_status(status)
     if found := trouble(error):

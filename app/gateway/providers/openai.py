@@ -170,6 +170,7 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
     if isinstance(error, ReportedError):
         words = machine_words(error.type, error.code, error.param)
         message = f"An error in an answer with the status 200 {words}".strip()
-        refused = None if kind_of_body(error.body) else refusal(200, error.body)
-        return blame.refused(refused, message) if refused else blame.error(kind_of_report(error.body), message)
+        known = kind_of_body(error.body)
+        refused = None if known else refusal(200, error.body)
+        return blame.refused(refused, message) if refused else blame.error(known or kind_of_report(error.body), message)
     return from_transport(error, blame)

@@ -12,11 +12,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 from app.domain.json_text import loads
 from app.gateway.providers.http import Events
-from app.gateway.providers.sse import BOM, Decoder
+from app.gateway.providers.sse import events_of, is_stream
 
 DONE = "[DONE]"
 BEHIND = re.compile(r"\s*(?:data:\s*)?\[DONE\]\s*\Z")
-STREAMED = (b"data:", b"event:", b":")
 DRAINED = 0.25  # seconds: a body that ends with [DONE] is over at once, and its connection can be used again
 
 
@@ -42,7 +41,7 @@ async def documents(events: Events, read: Callable[[str], object], done: Callabl
 
 def body_documents(content: bytes) -> list[object]:
     """The documents of a body that came whole: one, or those of a stream. Raises as `documents`."""
-    if not content.lstrip(BOM + b" \r\n").startswith(STREAMED):
+    if not is_stream(content):
         try:
             return [loads(content)]
         except ValueError:  # some servers put [DONE] behind it, others send a document a line
@@ -50,10 +49,9 @@ def body_documents(content: bytes) -> list[object]:
             if not lines:
                 raise
             return [loads(line) for line in lines]
-    decoder = Decoder()
     return [
         loads(line) if event.name != "error" else _as_error(loads(line))
-        for event in (*decoder.feed(content.lstrip(b" \r\n")), *decoder.end())
+        for event in events_of(content)
         for line in _documents(event.data)
         if not line.startswith(DONE)
     ]

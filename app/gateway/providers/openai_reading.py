@@ -18,12 +18,12 @@ from app.gateway.providers.assembly import Assembly, encodable
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import ProtocolError, ReportedError, error_within
 from app.gateway.providers.openai_calls import Fragment, ToolCalls
-from app.gateway.providers.openai_events import STREAMED, body_documents
+from app.gateway.providers.openai_events import body_documents
 from app.gateway.providers.openai_finish import finish_of, stop_of
 from app.gateway.providers.openai_usage import REPORTED, Reported
 from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
 from app.gateway.providers.same_shape import SameShape
-from app.gateway.providers.sse import BOM
+from app.gateway.providers.sse import is_stream
 
 CHUNK, COMPLETION = "chat.completion.chunk", "chat.completion"
 # The fields of a chunk that may hold nothing but more text.
@@ -181,7 +181,7 @@ class Reading:
     def whole(self, content: bytes, request_id: str | None) -> Reply:
         """Read an answer that came in one piece. Some servers stream without being asked to."""
         documents = body_documents(content)
-        if len(documents) != 1 or content.lstrip(BOM + b" \r\n").startswith(STREAMED):
+        if len(documents) != 1 or is_stream(content):
             for event in documents:
                 self.deltas(event)
             self.close()

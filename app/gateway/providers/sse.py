@@ -79,3 +79,14 @@ class Decoder:
             elif field == b"event":
                 self._name = value.removeprefix(b" ").decode(errors="replace")
         return found
+
+
+def is_stream(content: bytes) -> bool:
+    """Whether a body that came whole is events, and not one document."""
+    return content.lstrip(BOM + b" \r\n").startswith((b"data:", b"event:", b":"))
+
+
+def events_of(content: bytes) -> list[Event]:
+    """The events of a body that came whole. Raises as `Decoder.feed`."""
+    decoder = Decoder()
+    return [*decoder.feed(content.lstrip(b" \r\n")), *decoder.end()]
