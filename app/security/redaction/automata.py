@@ -1,12 +1,13 @@
 """RE2's automata for the table in `entity_types`: each pattern by itself, and many at once to know which can match at all."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import re2
 
 from app.security.redaction.entity_types import ENTITY_TYPES
 
-AT_ONCE = 12  # patterns of one automaton
+WORDS_AT_ONCE, SIGNS_AT_ONCE = 50, 15  # rows of one automaton: of those that need certain words, and of the others
 _MEMORY = 16 << 20  # bytes that one may grow to
 
 
@@ -20,20 +21,38 @@ def context(pattern: str) -> Any:  # noqa: ANN401 - re2 is not typed
     return compiled(pattern) if pattern else None
 
 
-def automata() -> list[tuple[int, Any]]:
-    """Automata that find in one pass which kinds may occur; most texts have none, and need no second search.
+def automata() -> list[tuple[Sequence[int], Any]]:
+    """Automata that find in one pass which rows may occur, with their rows; most texts have none, and need no second search.
 
-    `AT_ONCE` patterns each: one of all grows to so many states on mixed text that RE2 throws them away and begins again.
+    One of all rows grows to so many states on mixed text that RE2 throws them away and begins again. Rows that need certain
+    words share most states, so many fit into one.
     """
-    found = []
-    for first in range(0, len(ENTITY_TYPES), AT_ONCE):
-        patterns = re2.Set.SearchSet(_options())
-        for kind in ENTITY_TYPES[first : first + AT_ONCE]:
-            patterns.Add(kind.pattern)
-        patterns.Add("")
-        patterns.Compile()
-        found.append((first, patterns))
-    return found
+    signs = _without_words()
+    words = [row for row in range(len(ENTITY_TYPES)) if row not in signs]
+    return [(rows, _automaton(rows)) for rows in (*_parts(sorted(signs), SIGNS_AT_ONCE), *_parts(words, WORDS_AT_ONCE))]
+
+
+def _without_words() -> set[int]:
+    """The rows that can match without any of certain words, by RE2's own reading of their patterns."""
+    words = re2.Filter()
+    for kind in ENTITY_TYPES:
+        words.Add(kind.pattern, _options())
+    words.Compile()
+    return set(words.Match(b"", potential=True) or ())
+
+
+def _parts(rows: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [rows[first : first + size] for first in range(0, len(rows), size)]
+
+
+def _automaton(rows: Sequence[int]) -> Any:  # noqa: ANN401 - re2 is not typed
+    """Numbers its patterns as ``rows`` does; the last one, which matches everything, tells nothing found from a failure."""
+    patterns = re2.Set.SearchSet(_options())
+    for row in rows:
+        patterns.Add(ENTITY_TYPES[row].pattern)
+    patterns.Add("")
+    patterns.Compile()
+    return patterns
 
 
 def _options() -> Any:  # noqa: ANN401 - re2 is not typed

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import accumulate, count
 from typing import Any, Protocol, TypeVar
 
-from app.security.redaction.automata import AT_ONCE, automata, compiled, context
+from app.security.redaction.automata import automata, compiled, context
 from app.security.redaction.detectors import Kind, in_table
 from app.security.redaction.entity_types import ENTITY_TYPES
 from app.security.redaction.identity_numbers import load_registers
@@ -252,11 +252,12 @@ class Redactor:
     def _present(self, shadow: bytes) -> list[int]:
         """The rows of `ENTITY_TYPES` that match somewhere."""
         present: list[int] = []
-        for first, patterns in self._any:
+        for rows, patterns in self._any:
             matched = patterns.Match(shadow)
             if not matched:  # not even the row that matches everything: the automaton failed
                 raise RedactionStalled
-            present += [first + row for row in matched if first + row < min(first + AT_ONCE, len(ENTITY_TYPES))]
+            if len(matched) > 1:
+                present += [rows[number] for number in matched if number < len(rows)]
         return sorted(present)
 
     def _besides(self, shadow: bytes, tenant: str, until: float) -> Iterator[Found]:
