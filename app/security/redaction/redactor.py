@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import accumulate, count
 from typing import Any, Protocol, TypeVar
 
-from app.security.redaction.automata import automata, compiled, context
+from app.security.redaction.automata import compiled_table
 from app.security.redaction.detectors import Kind, in_table
 from app.security.redaction.entity_types import ENTITY_TYPES
 from app.security.redaction.identity_numbers import load_registers
@@ -91,10 +91,7 @@ class Redactor:
         self._on_failure = on_failure
         self._added = added
         self._names: FindNames | None = None
-        self._patterns = [compiled(kind.pattern) for kind in ENTITY_TYPES]
-        self._after = [context(kind.after) for kind in ENTITY_TYPES]
-        self._unless = [context(kind.unless) for kind in ENTITY_TYPES]
-        self._any = automata()
+        self._table = compiled_table()
         self.failures = 0
 
     def redact(self, text: str, *, tenant: str) -> str:
@@ -252,7 +249,7 @@ class Redactor:
     def _present(self, shadow: bytes) -> list[int]:
         """The rows of `ENTITY_TYPES` that match somewhere."""
         present: list[int] = []
-        for rows, patterns in self._any:
+        for rows, patterns in self._table.any:
             matched = patterns.Match(shadow)
             if not matched:  # not even the row that matches everything: the automaton failed
                 raise RedactionStalled
@@ -277,7 +274,7 @@ class Redactor:
 
     def _candidates(self, index: int, shadow: bytes, until: float) -> Iterator[Found]:
         _in_time(until)
-        kind, pattern = ENTITY_TYPES[index], self._patterns[index]
+        kind, pattern = ENTITY_TYPES[index], self._table.patterns[index]
         matches = pattern.finditer(shadow)
         group = 1 if pattern.groups else 0
         while match := next(matches, None):
@@ -303,7 +300,7 @@ class Redactor:
 
     def _fits(self, index: int, shadow: bytes, start: int) -> bool:
         """Return whether the words before a candidate are its kind's, and do not name another kind."""
-        after, unless = self._after[index], self._unless[index]
+        after, unless = self._table.after[index], self._table.unless[index]
         if after is None and unless is None:
             return True
         before = shadow[max(0, start - WORDS_BEFORE) : start]
