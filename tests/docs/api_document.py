@@ -32,7 +32,8 @@ A list is `[]`. A nested field without a row of its own kind is treated as the f
 """
 RESPONSES = """
 - Nothing is stored ([ADR 30](decisions/0030-responses-without-state.md)). A client sends the whole conversation; `store` has no
-  effect; `previous_response_id`, `conversation` and `item_reference` are refused by name; `/v1/responses/{id}` answers 404.
+  effect; `conversation` and `item_reference` are refused by name, `previous_response_id` with the code
+  `previous_response_not_found`, on which clients send the whole conversation; `/v1/responses/{id}` answers 404.
 - Input items: messages of all roles with text, images, files and refusals; `function_call`, `custom_tool_call` and their
   outputs; `reasoning`; `additional_tools`. Items of hosted tools are refused by name.
 - Tools: `function`, `custom` (a grammar is described to the model, not enforced: `octant-degraded: without_grammar`),
@@ -53,6 +54,9 @@ NOTES = """
   `function_call` are tools, of which one is called; the answer comes in the same old form.
 - `tool_choice` with `allowed_tools` offers only those tools. Custom tools are refused by name.
 - A PDF in a `file` part is a document; other text in it is read as text. `file_id` is refused: there are no uploaded files.
+- A tool's message may hold images and files beside text. Null is taken for what only messages of other roles have. What VS Code,
+  Agno, Strands and Hugging Face's client add to a message or a function by themselves is known by name (*no effect* above).
+- A `top_k` or `top_p` of -1, and a thinking budget of 0 where thinking is adaptive or off, ask for nothing.
 - `logprobs` come with the whole answer, and at the end of a stream, unless the guard has changed the text. `n` is refused:
   each answer is held, checked and recorded on its own.
 - A model's own `refusal` is in that field and ends with `stop`; a filter's ends with `content_filter`.

@@ -284,10 +284,10 @@ class WireToolChoice(Wire):
 
 
 class ThinkingConfig(Wire):
-    """Reasoning: ``budget_tokens`` where enabled."""
+    """Reasoning: ``budget_tokens`` where enabled; clients with one form for all send 0 elsewhere."""
 
     type: Literal["enabled", "disabled", "adaptive", "between_tools"]
-    budget_tokens: int | None = Field(default=None, ge=1024)
+    budget_tokens: Annotated[int, Field(ge=1024)] | Literal[0] | None = None
     display: Literal["summarized", "omitted", "updates"] | None = None
     block_binding: Json | None = None
 
@@ -356,7 +356,7 @@ class Diagnostics(Wire):
 
 
 class MessagesRequest(Marked):
-    """The body. ``cache_control`` at the top marks the last block that can be cached."""
+    """The body. ``cache_control`` at the top marks the last block that can be cached. A ``top_p`` or ``top_k`` of -1 is none."""
 
     model: str
     max_tokens: int = Field(ge=0)
@@ -365,8 +365,8 @@ class MessagesRequest(Marked):
     system: str | Many[TextBlock] | None = None
     stream: bool | None = None
     temperature: float | None = Field(default=None, ge=0, le=1)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    top_k: int | None = Field(default=None, ge=0)
+    top_p: Annotated[float, Field(ge=0, le=1)] | Literal[-1] | None = None
+    top_k: Annotated[int, Field(ge=0)] | Literal[-1] | None = None
     stop_sequences: Many[str] | None = None
     tools: Many[AnyTool] | None = Field(default=None, max_length=MOST_TOOLS)
     tool_choice: WireToolChoice | None = None

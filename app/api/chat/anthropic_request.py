@@ -5,7 +5,7 @@ models that have it (the others are passed over), or refused as `UnsupportedPara
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from app.api.chat.anthropic_blocks import CACHED, part_of, texts_of, ttl_of, unsupported
 from app.api.chat.anthropic_fields import (
@@ -35,6 +35,7 @@ UNKNOWN = "{}: Extra inputs are not permitted"
 VENDOR: Vendor = "anthropic"
 
 Json = dict[str, Any]
+Number = TypeVar("Number", int, float)
 
 # Passed on to Claude where they ask for something; the models of others are passed over.
 NATIVE = frozenset({"context_management", "output_config.task_budget"})
@@ -112,8 +113,8 @@ def read(
         sampling=Sampling(
             max_output_tokens=request.max_tokens or 1,
             temperature=request.temperature,
-            top_p=request.top_p,
-            top_k=request.top_k,
+            top_p=_unless_off(request.top_p),
+            top_k=_unless_off(request.top_k),
             stop=tuple(request.stop_sequences or ()),
             extra=_extra(request),
         ),
@@ -123,6 +124,11 @@ def read(
         betas=_with_needed(betas, request.context_management),
     )
     return request, call
+
+
+def _unless_off(value: Number | None) -> Number | None:
+    """None for the -1 by which LangChain.js switched a parameter off, and sent it by default, before its version 1."""
+    return None if value == -1 else value
 
 
 def _refuse(request: MessagesRequest) -> None:
@@ -189,9 +195,9 @@ def _extra(request: MessagesRequest) -> Json:
 
 
 def _thinking(wanted: ThinkingConfig) -> Json:
-    if wanted.type == "enabled" and wanted.budget_tokens is None:
-        raise InvalidRequest("Missing required parameter: 'thinking.budget_tokens'.", param="thinking.budget_tokens")
-    return wanted.model_dump(exclude_none=True)
+    if wanted.type == "enabled" and not wanted.budget_tokens:
+        raise InvalidRequest("thinking.budget_tokens: at least 1024 where thinking is enabled", param="thinking.budget_tokens")
+    return {name: value for name, value in wanted.model_dump(exclude_none=True).items() if value != 0}
 
 
 def _messages(wire: Sequence[WireMessage]) -> Iterator[Message]:

@@ -159,12 +159,21 @@ def test_what_lives_or_runs_at_the_vendor_is_refused_by_name(fields: Json, param
         {"context_management": None, "thinking": {"type": "disabled"}, "output_config": {"effort": None}},
         {"context_management": {"edits": []}, "stream": None, "stop_sequences": None, "tool_choice": None},
         {"tool_choice": {"type": "auto", "disable_parallel_tool_use": None}},
+        {"top_k": -1, "top_p": -1, "thinking": {"type": "disabled", "budget_tokens": 0}},
     ],
 )
 def test_a_value_that_asks_for_nothing_is_taken(fields: Json) -> None:
     call = call_of(**fields)
-    assert (call.needs, dict(call.native)) == (frozenset(), {})
+    assert (call.needs, dict(call.native), call.sampling.top_k, call.sampling.top_p) == (frozenset(), {}, None, None)
     assert all(not tool.options for tool in call.tools)
+
+
+def test_a_thinking_budget_of_zero_is_left_out_unless_thinking_needs_one() -> None:
+    assert call_of(thinking={"type": "adaptive", "budget_tokens": 0}).sampling.extra == {"thinking": {"type": "adaptive"}}
+    for budget in (None, 0, 1023):
+        with pytest.raises(InvalidRequest) as refused:
+            call_of(thinking={"type": "enabled", "budget_tokens": budget})
+        assert refused.value.param == "thinking.budget_tokens"
 
 
 def test_options_of_a_tool_are_kept_for_claude() -> None:

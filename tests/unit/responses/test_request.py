@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.api.responses.answer import Frame
 from app.api.responses.request import read
 from app.domain.calls import Call, Deadline, Identity, Tenant
-from app.domain.errors import FixRequest, InvalidRequest, UnsupportedParameter
+from app.domain.errors import FixRequest, InvalidRequest, ResponseNotStored, UnsupportedParameter
 from app.domain.messages import Document, Image, Message, Refusal, Text, Thinking, ToolChoice, ToolResult, ToolUse
 from app.domain.money import MicroUSD
 from app.edge.requests import CallContext
@@ -270,6 +270,13 @@ def test_parameters_reach_the_call() -> None:
     assert call.needs == {"verbosity"}
 
 
+def test_the_description_of_a_schema_reaches_the_model() -> None:
+    form = {"type": "json_schema", "name": "n", "description": "A ticket.", "schema": {"type": "object"}}
+    output = called(text={"format": form}).output
+    assert output
+    assert output.schema == {"type": "object", "description": "A ticket."}
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -291,7 +298,7 @@ def test_a_value_that_asks_for_nothing_is_taken(body: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("body", "error", "param"),
     [
-        ({"previous_response_id": "resp_1"}, UnsupportedParameter, "previous_response_id"),
+        ({"previous_response_id": "resp_1"}, ResponseNotStored, "previous_response_id"),
         ({"conversation": "conv_1"}, UnsupportedParameter, "conversation"),
         ({"background": True}, UnsupportedParameter, "background"),
         ({"truncation": "auto"}, UnsupportedParameter, "truncation"),
@@ -374,6 +381,26 @@ def test_a_reference_is_refused_with_what_to_do_instead() -> None:
     for item in ({"type": "item_reference", "id": "msg_1"}, {"id": "msg_1"}):
         with pytest.raises(UnsupportedParameter, match="send the item itself"):
             called(input=[item])
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"input": {"role": "user", "content": "x"}}, "expected a string or an array"),
+        ({"input": [{"role": "human", "content": "x"}]}, "expected 'user', 'assistant', 'system' or 'developer'"),
+        ({"text": {"format": "text"}}, "expected an object"),
+        ({"stream": "true"}, "expected true or false"),
+    ],
+)
+def test_a_refusal_says_what_was_expected(body: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        called(**body)
+
+
+def test_a_response_by_id_is_refused_with_the_code_by_which_clients_send_the_whole() -> None:
+    with pytest.raises(ResponseNotStored) as refused:
+        called(previous_response_id="resp_1")
+    assert refused.value.code == "previous_response_not_found"
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"{}", b'"x"', b"\xff", b'{"model": 1, "input": "x"}'])
