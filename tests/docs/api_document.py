@@ -35,10 +35,11 @@ RESPONSES = """
   effect; `conversation` and `item_reference` are refused by name, `previous_response_id` with the code
   `previous_response_not_found`, on which clients send the whole conversation; `/v1/responses/{id}` answers 404.
 - Input items: messages of all roles with text, images, files and refusals; `function_call`, `custom_tool_call` and their
-  outputs; `reasoning`; `additional_tools`. Items of hosted tools are refused by name.
+  outputs; `reasoning`; `additional_tools`; `tool_search_call` and its output. Items of hosted tools are refused by name.
 - Tools: `function`, `custom` (a grammar is described to the model, not enforced: `octant-degraded: without_grammar`),
-  `namespace`. Web search is left out (`octant-degraded: without_web_search`) unless `tool_choice` requires it. Other hosted tools
-  are refused.
+  `namespace`, and `tool_search` where the caller searches: it is offered as a function, and the tools that it finds are offered
+  from then on. Web search and the vendor's own `tool_search` are left out (`octant-degraded: without_web_search`,
+  `without_tool_search`) unless `tool_choice` requires them; deferred tools are offered at once. Other hosted tools are refused.
 - `encrypted_content` of a reasoning item carries thinking blocks with their signatures. Send items back unchanged, and a model
   keeps its reasoning through a tool loop. `reasoning.summary` makes the words visible.
 - Of `include`, `message.output_text.logprobs` is refused; the other values have no effect.
@@ -54,8 +55,8 @@ NOTES = """
   `function_call` are tools, of which one is called; the answer comes in the same old form.
 - `tool_choice` with `allowed_tools` offers only those tools. Custom tools are refused by name.
 - A PDF in a `file` part is a document; other text in it is read as text. `file_id` is refused: there are no uploaded files.
-- A tool's message may hold images and files beside text. Null is taken for what only messages of other roles have. What VS Code,
-  Agno, Strands and Hugging Face's client add to a message or a function by themselves is known by name (*no effect* above).
+- A tool's message may hold images and files beside text. Null is taken for what only messages of other roles have. VS Code, Agno,
+  Strands and Hugging Face's client add fields of their own to messages and functions; these are known by name.
 - A `top_k` or `top_p` of -1, and a thinking budget of 0 where thinking is adaptive or off, ask for nothing.
 - `logprobs` come with the whole answer, and at the end of a stream, unless the guard has changed the text. `n` is refused:
   each answer is held, checked and recorded on its own.

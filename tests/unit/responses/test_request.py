@@ -221,6 +221,43 @@ def test_tools_of_every_kind_that_the_caller_runs_are_offered() -> None:
     assert call.messages == (user(Text("x")),)
 
 
+SEARCH: dict[str, Any] = {"type": "tool_search", "execution": "client", "description": "Finds tools.", "parameters": SCHEMA}
+
+
+def test_a_search_for_tools_by_the_caller_is_a_function_and_its_findings_are_offered() -> None:
+    """What Codex sends where it has many tools."""
+    late = {"type": "namespace", "name": "maps", "description": "d", "tools": [{**FUNCTION, "defer_loading": True}]}
+    call = called(
+        tools=[SEARCH],
+        input=[
+            {"role": "user", "content": "q"},
+            {"type": "tool_search_call", "execution": "client", "call_id": "s1", "arguments": {"query": "maps"}, "id": "tsc_1"},
+            {"type": "tool_search_output", "execution": "client", "call_id": "s1", "status": "completed", "tools": [late]},
+            {"type": "tool_search_call", "execution": "client", "call_id": "s2", "arguments": None},
+            {"type": "tool_search_output", "execution": "client", "call_id": "s2", "tools": []},
+        ],
+    )
+    assert [tool.name for tool in call.tools] == ["tool_search", "maps__f"]
+    assert (call.tools[0].description, call.tools[0].schema) == ("Finds tools.", SCHEMA)
+    assert list(call.messages) == [
+        user(Text("q")),
+        said(ToolUse("s1", "tool_search", '{"query": "maps"}')),
+        user(ToolResult("s1", (Text("These tools can be called now: maps__f."),))),
+        said(ToolUse("s2", "tool_search", "{}")),
+        user(ToolResult("s2", (Text("No tool was found."),))),
+    ]
+    assert call.without == ()
+
+
+def test_the_vendors_search_for_tools_is_left_out_and_all_tools_are_offered_at_once() -> None:
+    deferred = {**FUNCTION, "defer_loading": True}
+    found = {"type": "tool_search_output", "execution": "server", "call_id": None, "tools": [{**FUNCTION, "name": "g"}]}
+    asked = [{"role": "user", "content": "q"}, {"type": "tool_search_call", "execution": "server", "arguments": {}}, found]
+    call = called(tools=[deferred, {"type": "tool_search"}], input=asked)
+    assert [tool.name for tool in call.tools] == ["f", "g"]
+    assert (list(call.messages), call.without) == ([user(Text("q"))], ("tool_search",))
+
+
 @pytest.mark.parametrize(
     ("choice", "expected", "offered"),
     [
@@ -359,6 +396,9 @@ def test_a_value_that_asks_for_nothing_is_taken(body: dict[str, Any]) -> None:
         ({"tools": [{"type": "mcp", "server_label": "x"}]}, UnsupportedParameter, "tools[0].type"),
         ({"tools": [{"type": "function", "name": "a b"}]}, InvalidRequest, "tools[0].name"),
         ({"tools": [FUNCTION, FUNCTION]}, InvalidRequest, "tools[1].name"),
+        ({"tools": [SEARCH, {**FUNCTION, "name": "tool_search"}]}, InvalidRequest, "tools[1].name"),
+        ({"tools": [SEARCH], "tool_choice": {"type": "tool_search"}}, UnsupportedParameter, "tool_choice.type"),
+        ({"input": [{"type": "tool_search_call", "execution": "client"}]}, InvalidRequest, "input[0].call_id"),
         ({"tools": [{**FUNCTION, "allowed_callers": ["programmatic"]}]}, UnsupportedParameter, "tools[0].allowed_callers"),
         (
             {"tools": [{"type": "namespace", "name": "n", "tools": [{"type": "function"}]}]},
