@@ -10,17 +10,14 @@ from typing import Any, TypeVar
 from app.api.chat.anthropic_blocks import CACHED, part_of, texts_of, ttl_of, unsupported
 from app.api.chat.anthropic_fields import (
     AnyTool,
-    ContextManagement,
     CountRequest,
-    Edit,
     MessagesRequest,
-    OutputConfig,
-    ThinkingConfig,
     ToolParam,
     VendorTool,
     WireMessage,
     WireToolChoice,
 )
+from app.api.chat.anthropic_options import ContextManagement, Edit, OutputConfig, ThinkingConfig
 from app.api.chat.anthropic_user import user_of
 from app.api.chat.parsing import parse
 from app.domain.calls import Call
@@ -64,7 +61,6 @@ REFUSED_WITHIN = frozenset(
         "messages[].content[].content[].source.file_id",
         "messages[].content[].source.file_id",
         "messages[].content[].toolset_name",
-        "messages[].output_config",
     }
 )
 REASONS = {
@@ -189,9 +185,18 @@ def _extra(request: MessagesRequest) -> Json:
     extra: Json = {}
     if request.thinking:
         extra["thinking"] = _thinking(request.thinking)
-    if request.output_config and request.output_config.effort:
-        extra["effort"] = request.output_config.effort
+    if effort := _effort(request):
+        extra["effort"] = effort
     return extra
+
+
+def _effort(request: MessagesRequest) -> str | None:
+    """The effort of the answer: the last that a system message sets, or else the request's.
+
+    Source: platform.claude.com/docs/en/build-with-claude/effort-per-message.
+    """
+    configs = (message.output_config for message in reversed(request.messages))
+    return next((config.effort for config in (*configs, request.output_config) if config and config.effort), None)
 
 
 def _thinking(wanted: ThinkingConfig) -> Json:
@@ -204,14 +209,14 @@ def _messages(wire: Sequence[WireMessage]) -> Iterator[Message]:
     last_user = max((at for at, message in enumerate(wire) if message.role == "user"), default=-1)
     for at, message in enumerate(wire):
         where = f"messages[{at}]"
-        if message.output_config:
-            raise unsupported(f"{where}.output_config", "set the effort of the whole request")
-        if message.clear_at and message.role != "system":
-            raise InvalidRequest(f"{where}.clear_at: only a system message has it.", param=f"{where}.clear_at")
+        for name in ("clear_at", "output_config"):
+            if getattr(message, name) and message.role != "system":
+                raise InvalidRequest(f"{where}.{name}: only a system message has it.", param=f"{where}.{name}")
         if message.clear_at == "next_user_message" and at < last_user:
             continue  # the model no longer sees it
         if message.role == "system":
-            yield Message("system", texts_of(message.content, where))
+            if texts := texts_of(message.content, f"{where}.content"):  # else it only sets the effort
+                yield Message("system", texts)
         elif message.content is None or isinstance(message.content, str):
             yield Message(message.role, (Text(message.content or ""),))
         else:

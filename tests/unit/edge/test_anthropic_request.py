@@ -138,7 +138,7 @@ def test_instructions_for_one_turn_go_when_the_next_user_speaks() -> None:
             {"messages": [HI, {"role": "user", "content": [{"type": "document", "source": {"type": "file", "file_id": "x"}}]}]},
             "messages[1].content[0].source",
         ),
-        ({"messages": [HI, {"role": "system", "content": "x", "output_config": {"effort": "low"}}]}, "messages[1].output_config"),
+        ({"messages": [HI, {"role": "system", "content": [{"type": "tool_addition"}]}]}, "messages[1].content[0]"),
     ],
 )
 def test_what_lives_or_runs_at_the_vendor_is_refused_by_name(fields: Json, param: str) -> None:
@@ -174,6 +174,23 @@ def test_a_thinking_budget_of_zero_is_left_out_unless_thinking_needs_one() -> No
         with pytest.raises(InvalidRequest) as refused:
             call_of(thinking={"type": "enabled", "budget_tokens": budget})
         assert refused.value.param == "thinking.budget_tokens"
+
+
+def test_the_effort_of_the_last_system_message_that_sets_one_counts() -> None:
+    """Claude Code sets it so, with or without text."""
+    said = [
+        HI,
+        {"role": "system", "content": "x", "output_config": {"effort": "low"}},
+        {"role": "system", "content": [], "output_config": {"effort": "max"}},
+        {"role": "system", "content": "y", "output_config": {}},
+        HI,
+    ]
+    call = call_of(messages=said, output_config={"effort": "medium"})
+    assert call.sampling.extra == {"effort": "max"}
+    assert [message.role for message in call.messages] == ["user", "system", "system", "user"]
+    with pytest.raises(InvalidRequest) as refused:
+        call_of(messages=[{**HI, "output_config": {"effort": "low"}}])
+    assert refused.value.param == "messages[0].output_config"
 
 
 def test_options_of_a_tool_are_kept_for_claude() -> None:
