@@ -217,37 +217,6 @@ class EarlierBlock(Marked, Open):
     ]
 
 
-class RefusedBlock(Open):
-    """Files and changes of tools that live at the vendor."""
-
-    type: Literal["container_upload", "tool_addition", "tool_removal", "mcp_tool_listing", "fallback"]
-
-
-Block = Annotated[
-    TextBlock
-    | ImageBlock
-    | DocumentBlock
-    | SearchResultBlock
-    | ToolReferenceBlock
-    | ToolUseBlock
-    | ToolResultBlock
-    | ThinkingBlock
-    | RedactedThinkingBlock
-    | EarlierBlock
-    | RefusedBlock,
-    Field(discriminator="type"),
-]
-
-
-class WireMessage(Wire):
-    """One turn, or instructions between two: how long they stay (``clear_at``), and the effort from there on."""
-
-    role: Literal["user", "assistant", "system"]
-    content: str | Many[Block] | None = None
-    clear_at: Literal["next_user_message", "never"] | None = None
-    output_config: EffortConfig | None = None
-
-
 class ToolParam(Marked):
     """A tool offered."""
 
@@ -279,6 +248,53 @@ def _kind_of_tool(tool: object) -> str:
 AnyTool = Annotated[
     Annotated[ToolParam, Tag("own_tool")] | Annotated[VendorTool, Tag("vendor_tool")], Discriminator(_kind_of_tool)
 ]
+
+
+class ToolChange(Open):
+    """The tool that a change is about: one of the request's by its name, or with its definition."""
+
+    type: str
+    name: str | None = None
+    definition: AnyTool | None = None
+
+
+class ToolChangeBlock(Marked):
+    """A tool is offered from here on, or no more."""
+
+    type: Literal["tool_addition", "tool_removal"]
+    tool: ToolChange
+
+
+class RefusedBlock(Open):
+    """Files and tools that live at the vendor."""
+
+    type: Literal["container_upload", "mcp_tool_listing", "fallback"]
+
+
+Block = Annotated[
+    TextBlock
+    | ImageBlock
+    | DocumentBlock
+    | SearchResultBlock
+    | ToolReferenceBlock
+    | ToolUseBlock
+    | ToolResultBlock
+    | ThinkingBlock
+    | RedactedThinkingBlock
+    | EarlierBlock
+    | ToolChangeBlock
+    | RefusedBlock,
+    Field(discriminator="type"),
+]
+
+
+class WireMessage(Wire):
+    """One turn, or instructions between two: how long they stay (``clear_at``), and the effort from there on."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str | Many[Block] | None = None
+    clear_at: Literal["next_user_message", "never"] | None = None
+    output_config: EffortConfig | None = None
 
 
 class WireToolChoice(Wire):

@@ -9,20 +9,18 @@ from typing import Any, TypeVar
 
 from app.api.chat.anthropic_blocks import CACHED, part_of, texts_of, ttl_of, unsupported
 from app.api.chat.anthropic_fields import (
-    AnyTool,
     CountRequest,
     MessagesRequest,
-    ToolParam,
-    VendorTool,
     WireMessage,
     WireToolChoice,
 )
 from app.api.chat.anthropic_options import ContextManagement, Edit, OutputConfig, ThinkingConfig
+from app.api.chat.anthropic_tools import tools_of
 from app.api.chat.anthropic_user import user_of
 from app.api.chat.parsing import parse
 from app.domain.calls import Call
 from app.domain.errors import InvalidRequest
-from app.domain.messages import Message, OutputSchema, Sampling, Text, ToolChoice, ToolSpec, Vendor
+from app.domain.messages import Message, OutputSchema, Sampling, Text, ToolChoice, Vendor
 from app.edge import prompts
 from app.edge.requests import CallContext
 
@@ -75,8 +73,6 @@ REASONS = {
     "user_profile_id": "name the user in metadata.user_id",
     "workspace_id": "the API key names the tenant",
 }
-# Vendor tools that run where the caller is. All others run at the vendor and have prices of their own.
-RUN_BY_CALLER = ("bash_", "text_editor_", "memory_", "computer_2")
 # In the vendor's form: the SDKs' tool runners read it, and go on without a thread.
 NO_THREADS = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
 CONTEXT_BETA, COMPACT_BETA = "context-management-2025-06-27", "compact-2026-01-12"
@@ -103,7 +99,7 @@ def read(
         deadline=context.deadline,
         system=texts_of(request.system, "system"),
         messages=tuple(_messages(request.messages)),
-        tools=tuple(_tool(tool, f"tools[{at}]") for at, tool in enumerate(request.tools or ())),
+        tools=tools_of(request),
         tool_choice=_tool_choice(request.tool_choice),
         output=_output(request),
         sampling=Sampling(
@@ -222,35 +218,6 @@ def _messages(wire: Sequence[WireMessage]) -> Iterator[Message]:
         else:
             blocks = enumerate(message.content)
             yield Message(message.role, tuple(part_of(block, f"{where}.content[{number}]") for number, block in blocks))
-
-
-def _tool(tool: AnyTool, where: str) -> ToolSpec:
-    for caller in tool.allowed_callers or ():
-        if caller != "direct":
-            raise unsupported(f"{where}.allowed_callers", "no code runs at the vendor")
-    if isinstance(tool, VendorTool):
-        if not tool.name or not tool.type.startswith(RUN_BY_CALLER):
-            raise unsupported(f"{where}.type", "tools that run at the vendor have prices of their own; offer a tool of yours")
-        options = tool.model_dump(exclude_none=True, exclude={"name", "cache_control", "allowed_callers"})
-        return ToolSpec(tool.name, "", {}, cache=ttl_of(tool), options=options)
-    return _own_tool(tool)
-
-
-def _own_tool(tool: ToolParam) -> ToolSpec:
-    """A tool with a schema. Options that only repeat the default are left out."""
-    options = {
-        "eager_input_streaming": tool.eager_input_streaming,
-        "defer_loading": tool.defer_loading or None,
-        "input_examples": tool.input_examples or None,
-    }
-    return ToolSpec(
-        tool.name,
-        tool.description or "",
-        tool.input_schema,
-        strict=bool(tool.strict),
-        cache=ttl_of(tool),
-        options={name: value for name, value in options.items() if value is not None},
-    )
 
 
 def _tool_choice(choice: WireToolChoice | None) -> ToolChoice:
