@@ -142,8 +142,8 @@ async def _raise_away(_: Request, error: Exception) -> Response:
     raise postgres_away() from error
 
 
-async def _raise_ours(_: Request, error: Exception) -> Response:
+async def _raise_ours(request: Request, error: Exception) -> Response:
     """Turn the framework's own refusals (no such path, wrong method) into our errors."""
     if isinstance(error, HTTPException):
-        raise from_http(error) from None
+        raise from_http(error, request.url.path) from None
     raise InvalidRequest("A path or query parameter is not valid.") from error

@@ -115,6 +115,12 @@ class UnsupportedParameter(FixRequest):
     details: Mapping[str, object] | None = None
 
 
+class ResponseNotStored(FixRequest):
+    """A response that is named is not here, as none is. By this code of OpenAI's, clients send the whole conversation instead."""
+
+    code = "previous_response_not_found"
+
+
 class UnknownModel(FixRequest):
     """The live release has no such model alias or prompt."""
 

@@ -43,6 +43,7 @@ class AlarmTest(Exception):  # noqa: N818 - it is named for what it does
 TABLE: dict[type[OctantError], Row] = {
     errors.InvalidRequest: Row(400, "invalid_request_error", "invalid_request_error", final=True),
     errors.UnsupportedParameter: Row(400, "invalid_request_error", "invalid_request_error", final=True),
+    errors.ResponseNotStored: Row(400, "invalid_request_error", "invalid_request_error", final=True),
     errors.ContentRefused: Row(400, "invalid_request_error", "invalid_request_error", final=True),
     errors.OutputUnchecked: Row(422, "invalid_request_error", "invalid_request_error", final=True),
     errors.UnknownModel: Row(404, "invalid_request_error", "not_found_error"),

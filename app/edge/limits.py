@@ -12,6 +12,8 @@ from app.domain.errors import HeadersTooLarge, InvalidRequest, UrlTooLong
 from app.domain.json_text import too_much
 from app.edge.parts import parts_of
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # editors on Windows put it into files; a parser may ignore it (RFC 8259, 8.1)
+
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
@@ -37,7 +39,7 @@ async def body_of(request: Request) -> bytes:
 
     Validating, rendering and redacting recurse, so a few kilobytes of brackets must not decide the depth. Raises InvalidRequest.
     """
-    body = await request.body()
+    body = (await request.body()).removeprefix(BYTE_ORDER_MARK)
     if refused := too_much(body, parts_of(request).max_json_depth):
         raise InvalidRequest(f"The body {refused}.")
     return body

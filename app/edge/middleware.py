@@ -32,6 +32,7 @@ from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 
+ENDPOINTS = ("/chat/completions", "/embeddings", "/messages", "/messages/count_tokens", "/models", "/responses")
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 LEFT = 499  # the client went away before an answer began
 QUIET = frozenset({"/livez", "/readyz"})  # requested every second; their traces are worthless
@@ -122,7 +123,7 @@ class EdgeMiddleware:
         except OctantError as error:
             await exchange.fail(error)
         except HTTPException as error:
-            await exchange.fail(from_http(error))
+            await exchange.fail(from_http(error, scope["path"]))
         except DataError as error:  # Postgres is there, and cannot hold a value that came. The error's text quotes it.
             name = type(error.orig).__name__
             log.warning("a value that Postgres cannot hold", extra={"path": _path_template(scope), "error_type": name})
@@ -212,10 +213,11 @@ def at_root(scope: Scope) -> list[tuple[bytes, bytes]] | None:
     return [(b"allow", b"GET, HEAD, OPTIONS")] if scope["path"] == "/" and scope["method"] in ("HEAD", "OPTIONS") else None
 
 
-def from_http(error: HTTPException) -> OctantError:
-    """The framework's own refusals as our errors."""
+def from_http(error: HTTPException, path: str = "") -> OctantError:
+    """The framework's own refusals as our errors. A client whose base URL has ``/v1`` twice, or not at all, learns the path."""
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return NotFound("No such path.")
+        meant = next((end for end in ENDPOINTS if path.rstrip("/").endswith(end)), None)
+        return NotFound(f"No such path. Here it is /v1{meant}: check the base URL." if meant else "No such path.")
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return MethodNotAllowed("This path does not take that method.")
     if error.status_code < 500:

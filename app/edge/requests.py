@@ -13,6 +13,7 @@ from app.domain.errors import Forbidden, InvalidRequest
 from app.domain.quick import quick, replace
 from app.edge.identity import authenticated
 from app.edge.parts import parts_of
+from app.edge.violations import is_missing, meant, rule, unparsable
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -71,11 +72,15 @@ def parsed(model: type[M], body: bytes) -> M:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False)[0]
-        if found["type"] == "json_invalid":
-            raise InvalidRequest("The body is not JSON.") from None
-        steps = [str(step) for step in found["loc"]]
-        if found["type"] == "extra_forbidden" and not FIELD.fullmatch(steps[-1]):
+        location, found = meant(error)
+        if refusal := unparsable(found):
+            raise refusal from None
+        steps = [str(step) for step in location]
+        unknown = found[0]["type"] == "extra_forbidden"
+        if unknown and not FIELD.fullmatch(steps[-1]):
             steps.pop()  # the caller's own name for a field is repeated only if it is a name
         param = ".".join(steps) or "body"
-        raise InvalidRequest(f"Invalid value for '{param}': {found['type'].replace('_', ' ')}.", param=param) from None
+        if is_missing(found):
+            raise InvalidRequest(f"Missing required parameter: '{param}'.", param=param) from None
+        wrong = "the field is not known" if unknown else rule(found)
+        raise InvalidRequest(f"Invalid value for '{param}': {wrong}.", param=param) from None

@@ -132,7 +132,7 @@ async def test_what_is_stored_at_the_vendor_is_refused_by_name(client: openai.As
             await call
     with pytest.raises(openai.BadRequestError) as refused:
         await client.responses.create(model="fast", input="x", previous_response_id="resp_1")
-    assert (refused.value.param, refused.value.code) == ("previous_response_id", "unsupported_parameter")
+    assert (refused.value.param, refused.value.code) == ("previous_response_id", "previous_response_not_found")
 
 
 async def test_a_stream_that_breaks_ends_as_a_failed_response(client: openai.AsyncOpenAI, simulator: Simulator) -> None:

@@ -32,12 +32,14 @@ A list is `[]`. A nested field without a row of its own kind is treated as the f
 """
 RESPONSES = """
 - Nothing is stored ([ADR 30](decisions/0030-responses-without-state.md)). A client sends the whole conversation; `store` has no
-  effect; `previous_response_id`, `conversation` and `item_reference` are refused by name; `/v1/responses/{id}` answers 404.
+  effect; `conversation` and `item_reference` are refused by name, `previous_response_id` with the code
+  `previous_response_not_found`, on which clients send the whole conversation; `/v1/responses/{id}` answers 404.
 - Input items: messages of all roles with text, images, files and refusals; `function_call`, `custom_tool_call` and their
-  outputs; `reasoning`; `additional_tools`. Items of hosted tools are refused by name.
+  outputs; `reasoning`; `additional_tools`; `tool_search_call` and its output. Items of hosted tools are refused by name.
 - Tools: `function`, `custom` (a grammar is described to the model, not enforced: `octant-degraded: without_grammar`),
-  `namespace`. Web search is left out (`octant-degraded: without_web_search`) unless `tool_choice` requires it. Other hosted tools
-  are refused.
+  `namespace`, and `tool_search` where the caller searches: it is offered as a function, and the tools that it finds are offered
+  from then on. Web search and the vendor's own `tool_search` are left out (`octant-degraded: without_web_search`,
+  `without_tool_search`) unless `tool_choice` requires them; deferred tools are offered at once. Other hosted tools are refused.
 - `encrypted_content` of a reasoning item carries thinking blocks with their signatures. Send items back unchanged, and a model
   keeps its reasoning through a tool loop. `reasoning.summary` makes the words visible.
 - Of `include`, `message.output_text.logprobs` is refused; the other values have no effect.
@@ -53,6 +55,9 @@ NOTES = """
   `function_call` are tools, of which one is called; the answer comes in the same old form.
 - `tool_choice` with `allowed_tools` offers only those tools. Custom tools are refused by name.
 - A PDF in a `file` part is a document; other text in it is read as text. `file_id` is refused: there are no uploaded files.
+- A tool's message may hold images and files beside text. Null is taken for what only messages of other roles have. VS Code, Agno,
+  Strands and Hugging Face's client add fields of their own to messages and functions; these are known by name.
+- A `top_k` or `top_p` of -1, and a thinking budget of 0 where thinking is adaptive or off, ask for nothing.
 - `logprobs` come with the whole answer, and at the end of a stream, unless the guard has changed the text. `n` is refused:
   each answer is held, checked and recorded on its own.
 - A model's own `refusal` is in that field and ends with `stop`; a filter's ends with `content_filter`.
@@ -61,7 +66,8 @@ NOTES = """
 - Cache marks (`cache_control`) reach Claude from every place where its API takes them, with their `ttl`; `scope` has no effect.
   Marks that Claude would refuse (a fifth one, five minutes before an hour) are left out. OpenAI caches by itself. Both report
   cached tokens, and `usage.cache_creation` separates writes for five minutes from those for an hour; each has its own price.
-- Instructions in the middle of `/v1/messages` keep their place. `clear_at` is done here, for every vendor's model.
+- Instructions in the middle of `/v1/messages` keep their place. `clear_at` is done here, for every vendor's model, and so are a
+  system message's effort, of which the last counts, and its additions and removals of tools.
 - `metadata.user_id` names the user for caps. Of the value that Claude Code sends, that is the account, or without one the device:
   never the session. A value of over 128 characters stands as its SHA-256 (`sha256-…`).
 - `anthropic-beta`: names that only change how Claude answers go on to it. The header `octant-ignored-betas` names the others.

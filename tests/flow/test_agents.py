@@ -186,7 +186,20 @@ async def test_of_two_credentials_the_one_of_our_form_counts(bare: aiohttp.Clien
             assert status == 200
 
 
-# --- compressed bodies
+# --- bodies
+
+
+@pytest.mark.parametrize(("path", "body"), [("/v1/chat/completions", CHAT), ("/v1/messages", MESSAGE)])
+async def test_a_byte_order_mark_before_a_body_is_no_part_of_it(http: aiohttp.ClientSession, path: str, body: object) -> None:
+    """A file from an editor on Windows, sent by curl (RFC 8259, 8.1)."""
+    status, _, _ = await post(http, path, b"\xef\xbb\xbf" + json.dumps(body).encode())
+    assert status == 200
+
+
+async def test_a_base_url_with_v1_twice_is_answered_with_the_path(http: aiohttp.ClientSession) -> None:
+    status, _, body = await post(http, "/v1/v1/messages", MESSAGE, anthropic_version="2023-06-01")
+    assert (status, body["error"]["type"]) == (404, "not_found_error")
+    assert "/v1/messages" in body["error"]["message"]
 
 
 @pytest.mark.parametrize(

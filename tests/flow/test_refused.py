@@ -22,6 +22,7 @@ OPENAI: dict[str, Callable[[openai.AsyncOpenAI], Awaitable[object]]] = {
     "a stored completion": lambda c: c.chat.completions.retrieve("chatcmpl-1"),
     "its messages": lambda c: c.chat.completions.messages.list("chatcmpl-1"),
     "its deletion": lambda c: c.chat.completions.delete("chatcmpl-1"),
+    "compaction": lambda c: c.responses.compact(model="smart", input="a"),
     "text completions": lambda c: c.completions.create(model="smart", prompt="a"),
     "images": lambda c: c.images.generate(prompt="a"),
     "speech": lambda c: c.audio.speech.create(input="a", model="m", voice="alloy"),
@@ -94,3 +95,9 @@ async def test_a_refused_path_needs_a_key_and_is_no_job(http: ClientSession) -> 
     assert answer.status == 401
     job = await post(http, "/v1/jobs", {"path": "/v1/batches", "body": {}})
     assert (job.status, job.body["error"]["param"]) == (400, "path")
+
+
+async def test_a_slash_at_the_end_of_a_path_is_answered_with_the_path_and_no_other_reason(http: ClientSession) -> None:
+    answer = await post(http, "/v1/chat/completions/", {"model": "smart", "messages": [{"role": "user", "content": "a"}]})
+    assert (answer.status, answer.body["error"]["code"]) == (404, "not_found")
+    assert "/v1/chat/completions:" in answer.body["error"]["message"]

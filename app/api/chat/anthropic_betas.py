@@ -1,7 +1,8 @@
 """The header ``anthropic-beta``: the names that go on to Claude, and those that do not.
 
-A name goes on if it changes only how a model answers: nothing is kept at the vendor, nothing runs there, no price changes. Any
-other has no effect, and the answer names it in ``octant-ignored-betas``. A field that such a name allows is refused by name.
+A name goes on if it changes only how a model answers: nothing is kept at the vendor, nothing runs there, no price changes. A few
+allow fields that this service honours itself. Any other has no effect, and the answer names it in ``octant-ignored-betas``. A
+field that such a name allows is refused by name.
 """
 
 import re
@@ -47,6 +48,16 @@ ALLOWED = frozenset(
         "tool-examples-2025-10-29",
     }
 )
+# Honoured for every vendor's model: `anthropic_request`, `anthropic_tools`.
+HONOURED = frozenset(
+    {
+        "inline-tools-2026-09-15",
+        "mid-conversation-output-config-2026-07-01",
+        "mid-conversation-tool-changes-2026-07-01",
+        "per-turn-control-2026-07-01",
+    }
+)
+KNOWN = ALLOWED | HONOURED
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +78,4 @@ def read(values: Iterable[str]) -> Betas:
     names = tuple(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
     if len(names) > MOST or not all(NAME.fullmatch(name) for name in names):
         raise InvalidRequest(f"{HEADER} holds at most {MOST} names of letters, digits, dots and dashes.", param=HEADER)
-    return Betas(tuple(n for n in names if n in ALLOWED), tuple(n for n in names if n not in ALLOWED))
+    return Betas(tuple(n for n in names if n in ALLOWED), tuple(n for n in names if n not in KNOWN))

@@ -25,6 +25,7 @@ from app.api.chat.anthropic_fields import (
     SearchResultBlock,
     TextBlock,
     ThinkingBlock,
+    ToolChangeBlock,
     ToolReferenceBlock,
     ToolResultBlock,
     ToolUseBlock,
@@ -48,16 +49,17 @@ def ttl_of(marked: Marked) -> CacheTtl | None:
 
 
 def texts_of(content: str | Sequence[Block] | None, where: str) -> tuple[Text, ...]:
-    """Instructions, which are text only. Raises InvalidRequest for another block."""
+    """Instructions, which are text. `anthropic_tools` reads changes of tools. Raises InvalidRequest for another block."""
     if isinstance(content, str):
         return (Text(content),) if content else ()
     texts = []
     for at, block in enumerate(content or ()):
         if isinstance(block, RefusedBlock):
             raise unsupported(f"{where}[{at}]", f"blocks of type '{block.type}' change what is kept at the vendor")
-        if not isinstance(block, TextBlock):
+        if isinstance(block, TextBlock):
+            texts.append(_text(block))
+        elif not isinstance(block, ToolChangeBlock):
             raise InvalidRequest(f"{where}[{at}]: instructions hold text only.", param=where)
-        texts.append(_text(block))
     return tuple(texts)
 
 
@@ -77,6 +79,8 @@ def part_of(block: Block, where: str) -> Part:
             return Thinking("", redacted=data)
         case EarlierBlock():
             return _native(block)
+        case ToolChangeBlock():
+            raise InvalidRequest(f"{where}: only a system message changes the tools.", param=where)
         case RefusedBlock():
             reason = NO_FILES if block.type == "container_upload" else "nothing is kept at the vendor"
             raise unsupported(where, f"blocks of type '{block.type}': {reason}")

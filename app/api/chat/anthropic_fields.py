@@ -6,20 +6,26 @@ Fields and kinds that we refuse are here too, so that the refusal can name them.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
+from app.api.chat.anthropic_options import (
+    BillingPolicy,
+    ContextManagement,
+    Diagnostics,
+    EffortConfig,
+    Metadata,
+    Open,
+    OutputConfig,
+    OutputFormat,
+    ThinkingConfig,
+    Thread,
+)
 from app.api.chat.parsing import Many, Wire
 
 Json = dict[str, Any]
 ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
 MOST_MESSAGES = 100_000  # the vendor's limit
 MOST_TOOLS = 10_000  # the vendor's limit for a catalogue that is searched
-
-
-class Open(Wire):
-    """A part whose fields are passed on unchanged: the vendor alone knows them all."""
-
-    model_config = ConfigDict(extra="allow")
 
 
 class CacheControl(Wire):
@@ -211,37 +217,6 @@ class EarlierBlock(Marked, Open):
     ]
 
 
-class RefusedBlock(Open):
-    """Files and changes of tools that live at the vendor."""
-
-    type: Literal["container_upload", "tool_addition", "tool_removal", "mcp_tool_listing", "fallback"]
-
-
-Block = Annotated[
-    TextBlock
-    | ImageBlock
-    | DocumentBlock
-    | SearchResultBlock
-    | ToolReferenceBlock
-    | ToolUseBlock
-    | ToolResultBlock
-    | ThinkingBlock
-    | RedactedThinkingBlock
-    | EarlierBlock
-    | RefusedBlock,
-    Field(discriminator="type"),
-]
-
-
-class WireMessage(Wire):
-    """One turn, or instructions between two. ``clear_at`` says how long such instructions stay."""
-
-    role: Literal["user", "assistant", "system"]
-    content: str | Many[Block] | None = None
-    clear_at: Literal["next_user_message", "never"] | None = None
-    output_config: Json | None = None
-
-
 class ToolParam(Marked):
     """A tool offered."""
 
@@ -275,6 +250,53 @@ AnyTool = Annotated[
 ]
 
 
+class ToolChange(Open):
+    """The tool that a change is about: one of the request's by its name, or with its definition."""
+
+    type: str
+    name: str | None = None
+    definition: AnyTool | None = None
+
+
+class ToolChangeBlock(Marked):
+    """A tool is offered from here on, or no more."""
+
+    type: Literal["tool_addition", "tool_removal"]
+    tool: ToolChange
+
+
+class RefusedBlock(Open):
+    """Files and tools that live at the vendor."""
+
+    type: Literal["container_upload", "mcp_tool_listing", "fallback"]
+
+
+Block = Annotated[
+    TextBlock
+    | ImageBlock
+    | DocumentBlock
+    | SearchResultBlock
+    | ToolReferenceBlock
+    | ToolUseBlock
+    | ToolResultBlock
+    | ThinkingBlock
+    | RedactedThinkingBlock
+    | EarlierBlock
+    | ToolChangeBlock
+    | RefusedBlock,
+    Field(discriminator="type"),
+]
+
+
+class WireMessage(Wire):
+    """One turn, or instructions between two: how long they stay (``clear_at``), and the effort from there on."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str | Many[Block] | None = None
+    clear_at: Literal["next_user_message", "never"] | None = None
+    output_config: EffortConfig | None = None
+
+
 class WireToolChoice(Wire):
     """The tools that may or must be called."""
 
@@ -283,80 +305,8 @@ class WireToolChoice(Wire):
     disable_parallel_tool_use: bool | None = None
 
 
-class ThinkingConfig(Wire):
-    """Reasoning: ``budget_tokens`` where enabled."""
-
-    type: Literal["enabled", "disabled", "adaptive", "between_tools"]
-    budget_tokens: int | None = Field(default=None, ge=1024)
-    display: Literal["summarized", "omitted", "updates"] | None = None
-    block_binding: Json | None = None
-
-
-class Metadata(Wire):
-    """The end user."""
-
-    user_id: str | None = Field(default=None, max_length=256)
-
-
-class OutputFormat(Wire):
-    """A schema for the answer."""
-
-    type: Literal["json_schema"]
-    schema_: Json = Field(alias="schema")
-
-
-class TaskBudget(Wire):
-    """Tokens that the model may plan with over a whole task."""
-
-    type: Literal["tokens"]
-    total: int
-    remaining: int | None = None
-
-
-class OutputConfig(Wire):
-    """The required form of the answer."""
-
-    format: OutputFormat | None = None
-    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
-    task_budget: TaskBudget | None = None
-
-
-class Edit(Open):
-    """A rule by which the vendor shortens a long conversation."""
-
-    type: Literal["clear_tool_uses_20250919", "clear_thinking_20251015", "compact_20260112"]
-    keep: Json | str | None = None
-    pause_after_compaction: bool | None = None
-
-
-class ContextManagement(Wire):
-    """Rules by which the vendor shortens a long conversation."""
-
-    edits: Many[Edit] | None = None
-
-
-class Thread(Wire):
-    """Conversations that the vendor keeps: refused."""
-
-    type: Literal["create", "continue"]
-    previous_message_id: str | None = None
-
-
-class BillingPolicy(Wire):
-    """The organisation that pays."""
-
-    type: Literal["billing_policy"]
-    bill_to: Literal["self", "user_profile"] | None = None
-
-
-class Diagnostics(Wire):
-    """Why the vendor's cache did not hold; by the vendor's message ids, which callers do not see."""
-
-    previous_message_id: str | None = None
-
-
 class MessagesRequest(Marked):
-    """The body. ``cache_control`` at the top marks the last block that can be cached."""
+    """The body. ``cache_control`` at the top marks the last block that can be cached. A ``top_p`` or ``top_k`` of -1 is none."""
 
     model: str
     max_tokens: int = Field(ge=0)
@@ -365,8 +315,8 @@ class MessagesRequest(Marked):
     system: str | Many[TextBlock] | None = None
     stream: bool | None = None
     temperature: float | None = Field(default=None, ge=0, le=1)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    top_k: int | None = Field(default=None, ge=0)
+    top_p: Annotated[float, Field(ge=0, le=1)] | Literal[-1] | None = None
+    top_k: Annotated[int, Field(ge=0)] | Literal[-1] | None = None
     stop_sequences: Many[str] | None = None
     tools: Many[AnyTool] | None = Field(default=None, max_length=MOST_TOOLS)
     tool_choice: WireToolChoice | None = None

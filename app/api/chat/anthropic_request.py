@@ -5,27 +5,22 @@ models that have it (the others are passed over), or refused as `UnsupportedPara
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from app.api.chat.anthropic_blocks import CACHED, part_of, texts_of, ttl_of, unsupported
 from app.api.chat.anthropic_fields import (
-    AnyTool,
-    ContextManagement,
     CountRequest,
-    Edit,
     MessagesRequest,
-    OutputConfig,
-    ThinkingConfig,
-    ToolParam,
-    VendorTool,
     WireMessage,
     WireToolChoice,
 )
+from app.api.chat.anthropic_options import ContextManagement, Edit, OutputConfig, ThinkingConfig
+from app.api.chat.anthropic_tools import tools_of
 from app.api.chat.anthropic_user import user_of
 from app.api.chat.parsing import parse
 from app.domain.calls import Call
 from app.domain.errors import InvalidRequest
-from app.domain.messages import Message, OutputSchema, Sampling, Text, ToolChoice, ToolSpec, Vendor
+from app.domain.messages import Message, OutputSchema, Sampling, Text, ToolChoice, Vendor
 from app.edge import prompts
 from app.edge.requests import CallContext
 
@@ -35,6 +30,7 @@ UNKNOWN = "{}: Extra inputs are not permitted"
 VENDOR: Vendor = "anthropic"
 
 Json = dict[str, Any]
+Number = TypeVar("Number", int, float)
 
 # Passed on to Claude where they ask for something; the models of others are passed over.
 NATIVE = frozenset({"context_management", "output_config.task_budget"})
@@ -63,7 +59,6 @@ REFUSED_WITHIN = frozenset(
         "messages[].content[].content[].source.file_id",
         "messages[].content[].source.file_id",
         "messages[].content[].toolset_name",
-        "messages[].output_config",
     }
 )
 REASONS = {
@@ -78,8 +73,6 @@ REASONS = {
     "user_profile_id": "name the user in metadata.user_id",
     "workspace_id": "the API key names the tenant",
 }
-# Vendor tools that run where the caller is. All others run at the vendor and have prices of their own.
-RUN_BY_CALLER = ("bash_", "text_editor_", "memory_", "computer_2")
 # In the vendor's form: the SDKs' tool runners read it, and go on without a thread.
 NO_THREADS = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
 CONTEXT_BETA, COMPACT_BETA = "context-management-2025-06-27", "compact-2026-01-12"
@@ -106,14 +99,14 @@ def read(
         deadline=context.deadline,
         system=texts_of(request.system, "system"),
         messages=tuple(_messages(request.messages)),
-        tools=tuple(_tool(tool, f"tools[{at}]") for at, tool in enumerate(request.tools or ())),
+        tools=tools_of(request),
         tool_choice=_tool_choice(request.tool_choice),
         output=_output(request),
         sampling=Sampling(
             max_output_tokens=request.max_tokens or 1,
             temperature=request.temperature,
-            top_p=request.top_p,
-            top_k=request.top_k,
+            top_p=_unless_off(request.top_p),
+            top_k=_unless_off(request.top_k),
             stop=tuple(request.stop_sequences or ()),
             extra=_extra(request),
         ),
@@ -123,6 +116,11 @@ def read(
         betas=_with_needed(betas, request.context_management),
     )
     return request, call
+
+
+def _unless_off(value: Number | None) -> Number | None:
+    """None for the -1 by which LangChain.js switched a parameter off, and sent it by default, before its version 1."""
+    return None if value == -1 else value
 
 
 def _refuse(request: MessagesRequest) -> None:
@@ -183,63 +181,43 @@ def _extra(request: MessagesRequest) -> Json:
     extra: Json = {}
     if request.thinking:
         extra["thinking"] = _thinking(request.thinking)
-    if request.output_config and request.output_config.effort:
-        extra["effort"] = request.output_config.effort
+    if effort := _effort(request):
+        extra["effort"] = effort
     return extra
 
 
+def _effort(request: MessagesRequest) -> str | None:
+    """The effort of the answer: the last that a system message sets, or else the request's.
+
+    Source: platform.claude.com/docs/en/build-with-claude/effort-per-message.
+    """
+    configs = (message.output_config for message in reversed(request.messages))
+    return next((config.effort for config in (*configs, request.output_config) if config and config.effort), None)
+
+
 def _thinking(wanted: ThinkingConfig) -> Json:
-    if wanted.type == "enabled" and wanted.budget_tokens is None:
-        raise InvalidRequest("Missing required parameter: 'thinking.budget_tokens'.", param="thinking.budget_tokens")
-    return wanted.model_dump(exclude_none=True)
+    if wanted.type == "enabled" and not wanted.budget_tokens:
+        raise InvalidRequest("thinking.budget_tokens: at least 1024 where thinking is enabled", param="thinking.budget_tokens")
+    return {name: value for name, value in wanted.model_dump(exclude_none=True).items() if value != 0}
 
 
 def _messages(wire: Sequence[WireMessage]) -> Iterator[Message]:
     last_user = max((at for at, message in enumerate(wire) if message.role == "user"), default=-1)
     for at, message in enumerate(wire):
         where = f"messages[{at}]"
-        if message.output_config:
-            raise unsupported(f"{where}.output_config", "set the effort of the whole request")
-        if message.clear_at and message.role != "system":
-            raise InvalidRequest(f"{where}.clear_at: only a system message has it.", param=f"{where}.clear_at")
+        for name in ("clear_at", "output_config"):
+            if getattr(message, name) and message.role != "system":
+                raise InvalidRequest(f"{where}.{name}: only a system message has it.", param=f"{where}.{name}")
         if message.clear_at == "next_user_message" and at < last_user:
             continue  # the model no longer sees it
         if message.role == "system":
-            yield Message("system", texts_of(message.content, where))
+            if texts := texts_of(message.content, f"{where}.content"):  # else it only sets the effort
+                yield Message("system", texts)
         elif message.content is None or isinstance(message.content, str):
             yield Message(message.role, (Text(message.content or ""),))
         else:
             blocks = enumerate(message.content)
             yield Message(message.role, tuple(part_of(block, f"{where}.content[{number}]") for number, block in blocks))
-
-
-def _tool(tool: AnyTool, where: str) -> ToolSpec:
-    for caller in tool.allowed_callers or ():
-        if caller != "direct":
-            raise unsupported(f"{where}.allowed_callers", "no code runs at the vendor")
-    if isinstance(tool, VendorTool):
-        if not tool.name or not tool.type.startswith(RUN_BY_CALLER):
-            raise unsupported(f"{where}.type", "tools that run at the vendor have prices of their own; offer a tool of yours")
-        options = tool.model_dump(exclude_none=True, exclude={"name", "cache_control", "allowed_callers"})
-        return ToolSpec(tool.name, "", {}, cache=ttl_of(tool), options=options)
-    return _own_tool(tool)
-
-
-def _own_tool(tool: ToolParam) -> ToolSpec:
-    """A tool with a schema. Options that only repeat the default are left out."""
-    options = {
-        "eager_input_streaming": tool.eager_input_streaming,
-        "defer_loading": tool.defer_loading or None,
-        "input_examples": tool.input_examples or None,
-    }
-    return ToolSpec(
-        tool.name,
-        tool.description or "",
-        tool.input_schema,
-        strict=bool(tool.strict),
-        cache=ttl_of(tool),
-        options={name: value for name, value in options.items() if value is not None},
-    )
 
 
 def _tool_choice(choice: WireToolChoice | None) -> ToolChoice:

@@ -36,10 +36,11 @@ class Marked(Wire):
 
 
 class TextPart(Marked):
-    """A part of text."""
+    """A part of text. Hugging Face's client has one form for parts of text and images, with null for what a part is not."""
 
     type: Literal["text"]
     text: str
+    image_url: None = None
 
 
 class RefusalPart(Wire):
@@ -50,10 +51,12 @@ class RefusalPart(Wire):
 
 
 class ImageUrl(Wire):
-    """An image's address, or a data URL that holds it."""
+    """An image's address, or a data URL that holds it and names its type, as VS Code and Strands do once more."""
 
     url: str
     detail: Literal["auto", "low", "high", "original"] | None = None
+    media_type: str | None = None
+    format: str | None = None
 
 
 class ImagePart(Marked):
@@ -61,6 +64,7 @@ class ImagePart(Marked):
 
     type: Literal["image_url"]
     image_url: ImageUrl
+    text: None = None
 
 
 class File(Wire):
@@ -93,25 +97,46 @@ class AudioPart(Marked):
 
 
 UserPart = Annotated[TextPart | ImagePart | FilePart | AudioPart, Field(discriminator="type")]
+ResultPart = Annotated[TextPart | ImagePart | FilePart, Field(discriminator="type")]
 AssistantPart = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
 
 
-class SystemMessage(Wire):
+class Said(Wire):
+    """A message of any role. A cache mark stands for one on its last part; VS Code has a name of its own for it."""
+
+    name: str | None = None
+    cache_control: CacheControl | None = None
+    copilot_cache_control: CacheControl | None = None
+
+    @property
+    def mark(self) -> CacheControl | None:
+        """The mark by either name."""
+        return self.cache_control or self.copilot_cache_control
+
+
+class NotAssistant(Said):
+    """The fields of an assistant's message: clients with one form for all roles send them as null."""
+
+    tool_calls: None = None
+    function_call: None = None
+    refusal: None = None
+    audio: None = None
+
+
+class SystemMessage(NotAssistant):
     """Instructions; ``developer`` is the newer name."""
 
     role: Literal["system", "developer"]
     content: str | Many[TextPart]
-    name: str | None = None
-    cache_control: CacheControl | None = None
+    tool_call_id: None = None
 
 
-class UserMessage(Wire):
+class UserMessage(NotAssistant):
     """A user's message."""
 
     role: Literal["user"]
     content: str | Many[UserPart]
-    name: str | None = None
-    cache_control: CacheControl | None = None
+    tool_call_id: None = None
 
 
 class FunctionCall(Wire):
@@ -148,17 +173,16 @@ class AudioReference(Wire):
     id: str
 
 
-class AssistantMessage(Wire):
+class AssistantMessage(Said):
     """An earlier message of the assistant. What an SDK's object or an open-model server adds is taken and left out."""
 
     role: Literal["assistant"]
     content: str | Many[AssistantPart] | None = None
     refusal: str | None = None
     tool_calls: Many[ToolCall] | None = None
-    name: str | None = None
     audio: AudioReference | None = None
     function_call: FunctionCall | None = None
-    cache_control: CacheControl | None = None
+    tool_call_id: None = None
     annotations: Any = None
     parsed: Any = None
     reasoning: Any = None
@@ -167,16 +191,16 @@ class AssistantMessage(Wire):
     thinking_blocks: Any = None
     provider_specific_fields: Any = None
     images: Any = None
+    cot_id: Any = None
+    cot_summary: Any = None
 
 
-class ToolMessage(Wire):
-    """A tool's result. ``name`` is of older clients."""
+class ToolMessage(NotAssistant):
+    """A tool's result. ``name`` is of older clients; images and files are taken by compatible servers."""
 
     role: Literal["tool"]
-    content: str | Many[TextPart] | None = None
+    content: str | Many[ResultPart] | None = None
     tool_call_id: str
-    name: str | None = None
-    cache_control: CacheControl | None = None
 
 
 class FunctionMessage(Wire):
@@ -192,14 +216,22 @@ AnyMessage = Annotated[
 ]
 
 
-class FunctionSpec(Wire):
-    """A function offered."""
+class Function(Wire):
+    """A function offered, as before there were tools."""
 
     name: Name
     description: str | None = None
     parameters: Json | None = None
+
+
+class FunctionSpec(Function):
+    """A function offered. The last three fields are the Agno framework's notes to itself, which OpenAI's API takes."""
+
     strict: bool | None = None
     cache_control: CacheControl | None = None
+    requires_confirmation: Any = None
+    external_execution: Any = None
+    approval_type: Any = None
 
 
 class Grammar(Wire):
@@ -277,14 +309,6 @@ class AllowedChoice(Wire):
 
 
 AnyChoice = Annotated[NamedFunction | NamedCustom | AllowedChoice, Field(discriminator="type")]
-
-
-class Function(Wire):
-    """A function offered, as before there were tools."""
-
-    name: Name
-    description: str | None = None
-    parameters: Json | None = None
 
 
 class JsonSchema(Wire):

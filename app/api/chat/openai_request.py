@@ -4,8 +4,6 @@ Every field of the API is known by name (`openai_fields`). One that would change
 that have it (the others are passed over), or refused as `UnsupportedParameter`. A value that asks for nothing is always taken.
 """
 
-import base64
-import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,17 +12,11 @@ from app.api.chat.openai_fields import (
     AllowedChoice,
     AnyMessage,
     AssistantMessage,
-    CacheBreakpoint,
     CacheControl,
     ChatCompletionRequest,
     CustomTool,
-    File,
-    FilePart,
     FunctionMessage,
     FunctionTool,
-    ImagePart,
-    ImageUrl,
-    Marked,
     NamedCustom,
     NamedFunction,
     RefusalPart,
@@ -33,13 +25,12 @@ from app.api.chat.openai_fields import (
     TextPart,
     ToolMessage,
     UserMessage,
-    UserPart,
 )
+from app.api.chat.openai_parts import mark_of, part_of, ttl_of, unsupported
 from app.api.chat.parsing import parse
 from app.domain.calls import Call
-from app.domain.errors import InvalidRequest, UnsupportedParameter
+from app.domain.errors import InvalidRequest
 from app.domain.messages import (
-    CacheTtl,
     Document,
     Image,
     Message,
@@ -80,6 +71,9 @@ HARMLESS = frozenset(
         *("messages[].tool_calls[].index", "messages[].tool_calls[].extra_content"),
         *("messages[].tool_calls[].provider_specific_fields", "messages[].tool_calls[].function.parsed_arguments"),
         "messages[].function_call.parsed_arguments",
+        *("messages[].cot_id", "messages[].cot_summary"),
+        *("messages[].content[].image_url.media_type", "messages[].content[].image_url.format"),
+        *(f"tools[].function.{name}" for name in ("requires_confirmation", "external_execution", "approval_type")),
     }
 )
 # Field -> the values that ask for nothing beyond what we do anyway. Any other value is refused.
@@ -118,7 +112,7 @@ def read(body: bytes, context: CallContext) -> tuple[ChatCompletionRequest, Call
     request = parse(ChatCompletionRequest, body, unknown=UNKNOWN)
     for name, harmless in REFUSED.items():
         if getattr(request, name) not in harmless:
-            raise _unsupported(name, REASONS[name])
+            raise unsupported(name, REASONS[name])
     wanted = {name: value for name, harmless in NATIVE.items() if (value := getattr(request, name)) not in harmless}
     if "top_logprobs" in wanted and "logprobs" not in wanted:
         raise InvalidRequest("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
@@ -165,10 +159,6 @@ def _sampling(request: ChatCompletionRequest) -> Sampling:
     )
 
 
-def _unsupported(param: str, reason: str) -> UnsupportedParameter:
-    return UnsupportedParameter(f"Unsupported parameter: '{param}' is not supported with this model. {reason}.", param=param)
-
-
 def _conversation(request: ChatCompletionRequest) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
     """The instructions before the first turn, and the turns. Instructions without any turn are the conversation itself."""
     ids = _legacy_ids(request.messages)
@@ -183,29 +173,34 @@ def _conversation(request: ChatCompletionRequest) -> tuple[tuple[Text, ...], tup
 def _message(message: AnyMessage, where: str, legacy_id: str) -> Message:
     match message:
         case SystemMessage():
-            return Message("system", _marked_last(_texts(message.content), message.cache_control), message.name)
+            return Message("system", _marked_last(_texts(message.content), message.mark), message.name)
         case UserMessage():
             said = message.content
-            parts = (
-                [Text(said)] if isinstance(said, str) else [_user_part(p, f"{where}.content[{at}]") for at, p in enumerate(said)]
-            )
-            return Message("user", _marked_last(parts, message.cache_control), message.name)
+            parts = [Text(said)] if isinstance(said, str) else [part_of(p, f"{where}.content[{at}]") for at, p in enumerate(said)]
+            return Message("user", _marked_last(parts, message.mark), message.name)
         case ToolMessage():
-            texts = _texts(message.content)
-            cache = _ttl(message.cache_control) or next((text.cache for text in reversed(texts) if text.cache), None)
-            whole = Text("".join(text.text for text in texts))
-            return Message("user", (ToolResult(message.tool_call_id, (whole,), cache=cache),))
+            return Message("user", (_tool_result(message, where),))
         case FunctionMessage():
             return Message("user", (ToolResult(legacy_id, (Text(message.content or ""),)),))
         case AssistantMessage():
             return _assistant(message, where, legacy_id)
 
 
+def _tool_result(message: ToolMessage, where: str) -> ToolResult:
+    """Its text in one piece, then its images and documents. A mark on a part is one on the whole."""
+    said = message.content or ()
+    parts = [Text(said)] if isinstance(said, str) else [part_of(p, f"{where}.content[{at}]") for at, p in enumerate(said)]
+    cache = ttl_of(message.mark) or next((part.cache for part in reversed(parts) if part.cache), None)
+    text = Text("".join(part.text for part in parts if isinstance(part, Text)))
+    shown = (replace(part, cache=None) for part in parts if not isinstance(part, Text))
+    return ToolResult(message.tool_call_id, (text, *shown), cache=cache)
+
+
 def _assistant(message: AssistantMessage, where: str, legacy_id: str) -> Message:
     if message.audio is not None:
-        raise _unsupported(f"{where}.audio", "Speech has no price here")
+        raise unsupported(f"{where}.audio", "Speech has no price here")
     said = [] if isinstance(message.content, str) else message.content or []
-    parts: list[Part] = [Refusal(p.refusal) if isinstance(p, RefusalPart) else Text(p.text, _mark(p)) for p in said]
+    parts: list[Part] = [Refusal(p.refusal) if isinstance(p, RefusalPart) else Text(p.text, mark_of(p)) for p in said]
     if isinstance(message.content, str):
         parts = [Text(message.content)]
     if message.refusal:
@@ -213,14 +208,14 @@ def _assistant(message: AssistantMessage, where: str, legacy_id: str) -> Message
     for at, use in enumerate(message.tool_calls or ()):
         if use.function is None:
             if use.custom:
-                raise _unsupported(f"{where}.tool_calls[{at}].custom", CUSTOM)
+                raise unsupported(f"{where}.tool_calls[{at}].custom", CUSTOM)
             missing = f"{where}.tool_calls[{at}].function"
             raise InvalidRequest(f"Missing required parameter: '{missing}'.", param=missing)
-        parts.append(ToolUse(use.id, use.function.name, use.function.arguments, _ttl(use.cache_control)))
+        parts.append(ToolUse(use.id, use.function.name, use.function.arguments, ttl_of(use.cache_control)))
     if call := message.function_call:
         parts.append(ToolUse(legacy_id, call.name, call.arguments))
     parts = [part for part in parts if not (isinstance(part, Text) and not part.text)]
-    return Message("assistant", _marked_last(parts, message.cache_control), message.name)
+    return Message("assistant", _marked_last(parts, message.mark), message.name)
 
 
 def _legacy_ids(messages: Sequence[AnyMessage]) -> Mapping[int, str]:
@@ -241,23 +236,12 @@ def _texts(content: str | Sequence[TextPart] | None) -> list[Text]:
         return [Text(content)]
     texts: list[Text] = []
     for part in content or ():
-        mark = _mark(part)
+        mark = mark_of(part)
         if texts and texts[-1].cache is None:
             texts[-1] = Text(texts[-1].text + part.text, mark)
         else:
             texts.append(Text(part.text, mark))
     return texts
-
-
-def _mark(part: Marked) -> CacheTtl | None:
-    return _ttl(part.cache_control) or _ttl(part.prompt_cache_breakpoint)
-
-
-def _ttl(mark: CacheControl | CacheBreakpoint | None) -> CacheTtl | None:
-    """How long to cache. OpenAI's twelve hours are Anthropic's one, the longest of each."""
-    if mark is None:
-        return None
-    return "1h" if mark.ttl in ("1h", "12h") else "5m"
 
 
 def _marked_last(parts: Sequence[Part], mark: CacheControl | None) -> tuple[Part, ...]:
@@ -269,54 +253,7 @@ def _marked_last(parts: Sequence[Part], mark: CacheControl | None) -> tuple[Part
 
 
 def _replace_cache(part: Part, mark: CacheControl) -> Part:
-    return replace(part, cache=_ttl(mark)) if isinstance(part, Text | Image | Document | ToolUse) else part
-
-
-def _user_part(part: UserPart, where: str) -> Part:
-    match part:
-        case TextPart():
-            return Text(part.text, _mark(part))
-        case ImagePart():
-            return _image(part.image_url, f"{where}.image_url", _mark(part))
-        case FilePart():
-            return _document(part.file, f"{where}.file", _mark(part))
-        case _:
-            raise _unsupported(f"{where}.input_audio", "Speech has no price here")
-
-
-def _image(image: ImageUrl, where: str, cache: CacheTtl | None) -> Image:
-    if image.url[:5].lower() == "data:":
-        media_type, data = _data_url(image.url, where)
-        return Image(data=data, media_type=media_type, detail=image.detail, cache=cache)
-    if not image.url.startswith(("https://", "http://")):
-        raise InvalidRequest("An image URL must be http, https or data.", param=where)
-    return Image(url=image.url, detail=image.detail, cache=cache)
-
-
-def _data_url(url: str, where: str) -> tuple[str, str]:
-    """The media type and the base64 text of a data URL (RFC 2397: parameters may stand before ``base64``)."""
-    head, _, data = url[5:].partition(",")
-    media_type, *parameters = head.split(";")
-    if not media_type or not parameters or parameters[-1].strip().lower() != "base64" or not data:
-        raise InvalidRequest("A data URL must read data:<media type>;base64,….", param=where)
-    return media_type.strip().lower(), data
-
-
-def _document(file: File, where: str, cache: CacheTtl | None) -> Document:
-    if file.file_id:
-        raise _unsupported(f"{where}.file_id", "There are no uploaded files here: send the document as 'file_data'")
-    if not file.file_data:
-        raise InvalidRequest(f"Missing required parameter: '{where}.file_data'.", param=f"{where}.file_data")
-    media_type, data = "application/pdf", file.file_data
-    if data[:5].lower() == "data:":
-        media_type, data = _data_url(data, f"{where}.file_data")
-    if not media_type.startswith("text/"):
-        return Document(data=data, media_type=media_type, name=file.filename, cache=cache)
-    try:
-        text = base64.b64decode(data, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        raise InvalidRequest(f"Invalid value for '{where}.file_data': not UTF-8 text in base64.", param=where) from None
-    return Document(text=text, media_type=media_type, name=file.filename, cache=cache)
+    return replace(part, cache=ttl_of(mark)) if isinstance(part, Text | Image | Document | ToolUse) else part
 
 
 def _merged(messages: list[Message]) -> tuple[Message, ...]:
@@ -339,11 +276,11 @@ def _tools(request: ChatCompletionRequest) -> Iterator[ToolSpec]:
     allowed = _allowed(request)
     for at, tool in enumerate(request.tools or ()):
         if isinstance(tool, CustomTool):
-            raise _unsupported(f"tools[{at}].custom", CUSTOM)
+            raise unsupported(f"tools[{at}].custom", CUSTOM)
         f = tool.function
         if allowed is None or f.name in allowed:
             schema = NOTHING if f.parameters is None else f.parameters
-            cache = _ttl(tool.cache_control or f.cache_control)
+            cache = ttl_of(tool.cache_control or f.cache_control)
             yield ToolSpec(f.name, f.description or "", schema, strict=bool(f.strict), cache=cache)
     for function in request.functions or ():
         schema = NOTHING if function.parameters is None else function.parameters
@@ -373,7 +310,7 @@ def _tool_choice(request: ChatCompletionRequest) -> ToolChoice:
         named = request.function_call
         choice = named if isinstance(named, str) else NamedFunction(type="function", function=named)
     if isinstance(choice, NamedCustom):
-        raise _unsupported("tool_choice.custom", CUSTOM)
+        raise unsupported("tool_choice.custom", CUSTOM)
     if isinstance(choice, NamedFunction):
         return ToolChoice("tool", choice.function.name, parallel)
     if isinstance(choice, AllowedChoice):

@@ -2,19 +2,19 @@
 
 import json
 import re
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.errors import InvalidRequest
+from app.edge.violations import is_missing, meant, rule, unparsable
 
 T = TypeVar("T", bound=BaseModel)
 Item = TypeVar("Item")
 Many = Annotated[list[Item], Field(fail_fast=True)]  # the first wrong one ends it: a list may have a million
-SHOWN = frozenset({"ge", "gt", "le", "lt", "min_length", "max_length", "expected", "expected_tags", "pattern"})
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+OF_ONE_KIND = re.compile(r"tool_calls\[\d+]\Z")
 MOST_ERRORS = 1_000  # checked at most, to find the one to report
 FIELDS: set[str] = set()
 # Discriminators that pydantic puts behind an index; they are not fields.
@@ -46,29 +46,20 @@ def parse(model: type[T], body: bytes, *, unknown: str) -> T:
 
 
 def _describe(error: ValidationError, unknown: str) -> InvalidRequest:
-    """Describe the first violation. With unions pydantic lists a violation for each member: the deepest is meant.
-
-    It holds only our own words and the vendor's field names: pydantic's messages may quote the value.
-    """
+    """Describe the violation in our own words and the vendor's field names."""
     if error.error_count() > MOST_ERRORS:
         return InvalidRequest(f"The body has values of a wrong type in over {MOST_ERRORS:,} places.")
-    found = max(error.errors(include_input=False, include_url=False), key=lambda e: len(e["loc"]))
-    path = _path(found["loc"])
-    if found["type"] == "json_invalid":
-        return InvalidRequest("We could not parse the JSON body of your request.")
-    if found["type"] == "extra_forbidden":
-        name = str(found["loc"][-1])
-        path = ".".join(filter(None, (_path(found["loc"][:-1]), name if NAME.match(name) else "a field")))
+    location, found = meant(error)
+    if refusal := unparsable(found):
+        return refusal
+    path = _path(location)
+    if found[0]["type"] in ("extra_forbidden", "none_required"):
+        name = str(location[-1])
+        path = ".".join(filter(None, (_path(location[:-1]), name if NAME.match(name) else "a field")))
         return InvalidRequest(unknown.format(path), param=path)
-    if found["type"] == "missing":
+    if is_missing(found):
         return InvalidRequest(f"Missing required parameter: '{path}'.", param=path)
-    return InvalidRequest(f"Invalid value for '{path or 'body'}': {_rule(found)}.", param=path or None)
-
-
-def _rule(found: Mapping[str, Any]) -> str:
-    """The broken rule, such as ``greater_than_equal 0``: the allowed tags and literals, never the value that came."""
-    context = {k: v for k, v in found.get("ctx", {}).items() if k in SHOWN}
-    return " ".join([str(found["type"]), *(str(v) for v in context.values())])
+    return InvalidRequest(f"Invalid value for '{path or 'body'}': {rule(found)}.", param=path or None)
 
 
 def _path(location: tuple[int | str, ...]) -> str:
@@ -79,9 +70,14 @@ def _path(location: tuple[int | str, ...]) -> str:
             path += f"[{step}]"
         elif before == "source":
             continue  # its kind
-        elif step in FIELDS and not (step in TAGS and (isinstance(before, int) or str(before).startswith("tagged-union"))):
+        elif step in FIELDS and not (step in TAGS and _tells_a_kind(before, path)):
             path += f".{step}" if path else step
     return path
+
+
+def _tells_a_kind(before: int | str | None, path: str) -> bool:
+    """Whether a step that could be a field is pydantic's: behind a union, or behind an index. Tool calls have no kinds."""
+    return str(before).startswith("tagged-union") or (isinstance(before, int) and not OF_ONE_KIND.search(path))
 
 
 def as_object(value: Any) -> str:  # noqa: ANN401 - any JSON

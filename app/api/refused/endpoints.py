@@ -34,6 +34,7 @@ TABLE: Mapping[str, tuple[str, str]] = {
     "/v1/moderations": ("Moderations", "The guard screens every call and reports in `octant-degraded`."),
     "/v1/assistants": ("Assistants", "Use POST /v1/chat/completions or /v1/responses."),
     "/v1/threads": ("Threads", STORED),
+    "/v1/responses/compact": ("Compaction", "Send a summary as a message instead."),
     "/v1/conversations": ("Conversations", STORED),
     "/v1/chatkit": ("ChatKit", "Use POST /v1/chat/completions."),
     "/v1/vector_stores": ("Vector stores", "Keep vectors of POST /v1/embeddings in a store of your own."),
@@ -58,7 +59,8 @@ def router() -> APIRouter:
             routes.add_api_route(pattern, _refusing(name, instead), methods=list(ALL))
     path, name, instead = STORED_COMPLETIONS
     routes.add_api_route(path, _refusing(name, instead), methods=["GET"])
-    routes.add_api_route(path + "/{rest:path}", _refusing(name, instead), methods=list(ALL))
+    for one in ("/{completion_id}", "/{completion_id}/{rest:path}"):  # not the path itself with a slash at its end
+        routes.add_api_route(path + one, _refusing(name, instead), methods=list(ALL))
     routes.add_api_route(
         "/v1/models/{alias:path}", _refusing("Deleting a model", "An operator changes the release."), methods=["DELETE"]
     )

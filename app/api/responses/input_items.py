@@ -5,13 +5,14 @@ Items that only hosted tools or stored responses have are known by name and refu
 
 import base64
 import binascii
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
 from app.api.responses.parsing import Json, Many, Wire, kind_of, read
 from app.api.responses.reasoning import decoded
+from app.api.responses.search_items import SEARCHES, SearchOutput, searched
 from app.api.responses.tools import custom_arguments, joined
 from app.domain.errors import InvalidRequest, UnsupportedParameter
 from app.domain.messages import (
@@ -37,6 +38,8 @@ KNOWN = (
     "custom_tool_call_output",
     "reasoning",
     "additional_tools",
+    "tool_search_call",
+    "tool_search_output",
 )
 REFUSED = frozenset(
     {
@@ -44,7 +47,7 @@ REFUSED = frozenset(
         "compaction_trigger", "computer_call", "computer_call_output", "configuration_update", "file_search_call",
         "image_generation_call", "item_reference", "local_shell_call", "local_shell_call_output", "mcp_approval_request",
         "mcp_approval_response", "mcp_call", "mcp_list_tools", "program", "program_output", "shell_call", "shell_call_output",
-        "tool_search_call", "tool_search_output", "web_search_call",
+        "web_search_call",
     }
 )  # fmt: skip
 NOT_STORED = "Items are not stored by this service: send the item itself, not a reference to it (with store: false, SDKs do)."
@@ -182,12 +185,19 @@ class ReasoningItem(_Item):
     encrypted_content: str | None = None
 
 
+ADDING: Mapping[str, type[AdditionalTools | SearchOutput]] = {
+    "additional_tools": AdditionalTools,
+    "tool_search_output": SearchOutput,
+}
+
+
 def added_tools(given: str | Sequence[Json] | None) -> Iterator[tuple[Json, str]]:
     """The tools that items add, with their places. Raises InvalidRequest."""
     for index, value in enumerate(() if isinstance(given, str) else given or ()):
-        if value.get("type") == "additional_tools":
+        adding = ADDING.get(str(value.get("type")))
+        if adding:
             at = f"input[{index}]"
-            yield from ((tool, f"{at}.tools[{i}]") for i, tool in enumerate(read(AdditionalTools, value, at).tools))
+            yield from ((tool, f"{at}.tools[{i}]") for i, tool in enumerate(read(adding, value, at).tools))
 
 
 def conversation(given: str | Sequence[Json], *, this_turn: bool = False) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
@@ -200,8 +210,8 @@ def conversation(given: str | Sequence[Json], *, this_turn: bool = False) -> tup
         return (), (Message("user", (Text(given),)),)
     turns: list[tuple[Role, list[Part]]] = []
     for index, value in enumerate(given):
-        if value.get("type") == "additional_tools":
-            continue
+        if value.get("type") == "additional_tools" or (value.get("type") in SEARCHES and value.get("execution") != "client"):
+            continue  # the vendor's own search ended with tools that are offered anyway
         role, parts = _item(value, f"input[{index}]")
         if turns and turns[-1][0] == role:
             turns[-1][1].extend(parts)
@@ -235,6 +245,8 @@ def _item(value: Json, at: str) -> tuple[Literal["user", "assistant", "system"],
         case "custom_tool_call":
             custom = read(CustomCall, value, at)
             return "assistant", [ToolUse(custom.call_id, joined(custom.namespace, custom.name), custom_arguments(custom.input))]
+        case kind if kind in SEARCHES:
+            return searched(kind, value, at)
         case "reasoning":
             return "assistant", list(_thoughts(read(ReasoningItem, value, at), at))
     output = read(CallOutput, value, at)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from app.api.responses.reasoning import encoded
-from app.api.responses.tools import Tools, custom_input
+from app.api.responses.tools import SEARCH, Tools, custom_input
 from app.domain import json_text
 from app.domain.messages import Part, Refusal, Text, Thinking, ToolUse
 
@@ -218,6 +218,23 @@ class CustomCallItem(CallItem):
 
 
 @dataclass(slots=True)
+class SearchCallItem(CustomCallItem):
+    """A search for tools that the caller runs. Its arguments are an object, so they are shown once they are whole."""
+
+    def end(self, status: str) -> Iterator[Event]:
+        """The event of its end: the vendor has no others."""
+        yield DONE, {"item": self.item(status)}
+
+    def _item(self, arguments: str, status: str) -> Json:
+        try:
+            found = json_text.read(arguments or "{}")
+        except ValueError:
+            found = None
+        asked = {"execution": "client", "arguments": found if isinstance(found, dict) else {}}
+        return {"id": self.id, "type": "tool_search_call", "status": status, "call_id": self.call_id, **asked}
+
+
+@dataclass(slots=True)
 class Numbering:
     """Makes items with ids that are unique in their response."""
 
@@ -237,6 +254,8 @@ class Numbering:
     def call(self, call_id: str, joined_name: str) -> CallItem:
         """A call of a tool, under the names that the request gave it."""
         space, name = self.tools.spaces.get(joined_name, (None, joined_name))
+        if joined_name == SEARCH and self.tools.search:
+            return SearchCallItem(self._id("tsc"), call_id, name)
         if joined_name in self.tools.custom:
             return CustomCallItem(self._id("ctc"), call_id, name, space)
         return CallItem(self._id("fc"), call_id, name, space)

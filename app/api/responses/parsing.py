@@ -11,13 +11,13 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.errors import InvalidRequest, UnsupportedParameter
+from app.edge.violations import is_missing, meant, rule, unparsable
 
 T = TypeVar("T", bound=BaseModel)
 Item = TypeVar("Item")
 Json = dict[str, Any]
 Many = Annotated[list[Item], Field(fail_fast=True)]  # the first wrong one ends it: a list may have thousands
 
-SHOWN = frozenset({"ge", "gt", "le", "lt", "min_length", "max_length", "expected", "pattern"})
 FIELD = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 # Pydantic puts a union's members into a location: names of types, which no field has.
 MEMBER = re.compile(r"(?:str|int|float|bool|list\[.*|dict\[.*|[A-Z].*)\Z")
@@ -60,18 +60,16 @@ def kind_of(value: Any, at: str, *, known: Sequence[str], refused: frozenset[str
 
 
 def _described(error: ValidationError, at: str) -> InvalidRequest:
-    """Describe the deepest violation in our own words: pydantic's messages may quote the value."""
-    found = max(error.errors(include_input=False, include_url=False), key=lambda e: len(e["loc"]))
-    if found["type"] == "json_invalid":
-        return InvalidRequest("We could not parse the JSON body of your request.")
-    path = _path(at, found["loc"])
-    if found["type"] == "missing":
+    """Describe the violation in our own words and the vendor's field names."""
+    location, found = meant(error)
+    if refusal := unparsable(found):
+        return refusal
+    path = _path(at, location)
+    if is_missing(found):
         return InvalidRequest(f"Missing required parameter: '{path}'.", param=path)
-    if found["type"] == "extra_forbidden":
+    if found[0]["type"] == "extra_forbidden":
         return InvalidRequest(f"Unknown parameter: '{path}'.", param=path)
-    context = {k: v for k, v in found.get("ctx", {}).items() if k in SHOWN}
-    rule = " ".join([str(found["type"]), *(str(v) for v in context.values())])
-    return InvalidRequest(f"Invalid value for '{path or 'body'}': {rule}.", param=path or None)
+    return InvalidRequest(f"Invalid value for '{path or 'body'}': {rule(found)}.", param=path or None)
 
 
 def _path(at: str, location: tuple[int | str, ...]) -> str:

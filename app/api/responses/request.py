@@ -14,7 +14,7 @@ from app.api.responses.input_items import added_tools, conversation
 from app.api.responses.parsing import Json, Many, Wire, parse
 from app.api.responses.tools import Tools, read_tools
 from app.domain.calls import Call
-from app.domain.errors import InvalidRequest, UnsupportedParameter
+from app.domain.errors import InvalidRequest, ResponseNotStored, UnsupportedParameter
 from app.domain.messages import OutputSchema, Sampling, Text, Vendor
 from app.edge import prompts
 from app.edge.requests import CallContext
@@ -190,7 +190,7 @@ def _refuse(request: _Asked) -> None:
     for name, harmless in REFUSED.items():
         if getattr(request, name, None) not in harmless:
             message = WHY.get(name, f"Unsupported parameter: '{name}' is not supported with this model.")
-            raise UnsupportedParameter(message, param=name)
+            raise (ResponseNotStored if name == "previous_response_id" else UnsupportedParameter)(message, param=name)
     if request.reasoning and request.reasoning.mode not in (None, "standard"):
         raise UnsupportedParameter("Unsupported parameter: 'reasoning.mode'.", param="reasoning.mode")
 
@@ -253,4 +253,7 @@ def _output(wanted: Format | None) -> OutputSchema | None:
     for name, value in (("name", wanted.name), ("schema", wanted.schema_)):
         if value is None:
             raise InvalidRequest(f"Missing required parameter: 'text.format.{name}'.", param=f"text.format.{name}")
-    return OutputSchema(wanted.name or "", wanted.schema_ or {}, strict=bool(wanted.strict))
+    schema = wanted.schema_ or {}
+    if schema and wanted.description and "description" not in schema:
+        schema = {**schema, "description": wanted.description}
+    return OutputSchema(wanted.name or "", schema, strict=bool(wanted.strict))

@@ -1,8 +1,9 @@
 """Tools of the Responses API: offered to the model, and named again in its answer.
 
 Functions are offered as they are. A namespace's functions get joined names. A custom tool takes free text: it is offered as a
-function with one argument, and its grammar is described, not enforced. Hosted tools run at the vendor and are refused; web search
-alone, which clients offer always and a model need not use, is left out, and `octant-degraded` reports it.
+function with one argument, and its grammar is described, not enforced. A search for tools that the caller runs is offered as a
+function too. Hosted tools run at the vendor and are refused; web search, which clients offer always and a model need not use, and
+the vendor's search for tools, of which none is deferred here, are left out, and `octant-degraded` reports it.
 """
 
 import json
@@ -18,12 +19,13 @@ from app.domain.errors import InvalidRequest, UnsupportedParameter
 from app.domain.messages import ToolChoice, ToolSpec
 
 NAME = Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")
-KNOWN = ("function", "custom", "namespace", "web_search")
+SEARCH = "tool_search"
+KNOWN = ("function", "custom", "namespace", "web_search", SEARCH)
 WEB_SEARCH = frozenset({"web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11"})
 HOSTED = frozenset(
     {
         "apply_patch", "code_interpreter", "computer", "computer_use", "computer_use_preview", "file_search", "image_generation",
-        "local_shell", "mcp", "programmatic_tool_calling", "shell", "tool_search",
+        "local_shell", "mcp", "programmatic_tool_calling", "shell",
     }
 )  # fmt: skip
 ANY_OBJECT: Mapping[str, Any] = {"type": "object", "properties": {}}
@@ -78,6 +80,15 @@ class Namespace(Wire):
     tools: Many[Json]
 
 
+class SearchTool(Wire):
+    """A search among tools that are deferred: by the vendor, or by the caller, who then adds them."""
+
+    type: Literal["tool_search"]
+    execution: Literal["server", "client"] | None = None
+    description: str | None = None
+    parameters: Json | None = None
+
+
 class AllowedTools(Wire):
     """A choice among some of the tools."""
 
@@ -97,7 +108,8 @@ class NamedTool(Wire):
 class Tools:
     """The tools of a request. ``echo``: as the response repeats them. ``without``: what was offered and left out.
 
-    ``spaces`` maps a joined name to its namespace and its name there; ``custom`` holds the names of custom tools.
+    ``spaces`` maps a joined name to its namespace and its name there; ``custom`` holds the names of custom tools. ``search``:
+    whether the caller offers to search for tools.
     """
 
     specs: tuple[ToolSpec, ...] = ()
@@ -106,6 +118,7 @@ class Tools:
     without: tuple[str, ...] = ()
     custom: frozenset[str] = frozenset()
     spaces: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    search: bool = False
 
 
 def joined(namespace: str | None, name: str) -> str:
@@ -148,6 +161,7 @@ def read_tools(tools: list[Json], added: Iterable[tuple[Json, str]], choice: str
         without=tuple(dict.fromkeys(reading.without)),
         custom=frozenset(reading.custom),
         spaces=reading.spaces,
+        search=reading.search,
     )
 
 
@@ -160,6 +174,7 @@ class _Reading:
         self.without: list[str] = []
         self.custom: set[str] = set()
         self.spaces: dict[str, tuple[str, str]] = {}
+        self.search = False
         self.again = False  # whether a name may come again
 
     def add(self, value: Json, at: str) -> None:
@@ -176,8 +191,24 @@ class _Reading:
                 kind_of(inner, inside, known=("function", "custom"))
                 self._offer(inner, inside, space)
             self.echo.append(value)
+        elif kind == SEARCH:
+            self._offer_search(read(SearchTool, value, at), at)
+            self.echo.append(value)
         else:
             self.echo.append(self._offer(value, at, None))
+
+    def _offer_search(self, tool: SearchTool, at: str) -> None:
+        """Offer the caller's search as a function. The vendor's is left out: all deferred tools are offered at once."""
+        if tool.execution != "client":
+            self.without.append(SEARCH)
+            return
+        self._claim(SEARCH, at)
+        self.search = True
+        self.specs[SEARCH] = ToolSpec(SEARCH, tool.description or "", tool.parameters or ANY_OBJECT)
+
+    def _claim(self, name: str, at: str) -> None:
+        if name in self.specs and not self.again:
+            raise InvalidRequest(f"Two tools have the name of '{at}'.", param=f"{at}.name")
 
     def _offer(self, value: Json, at: str, space: Namespace | None) -> Json:
         """Offer a function or a custom tool. Returns it as the response repeats it."""
@@ -187,8 +218,7 @@ class _Reading:
                 "Programmatic tool calling is not supported by this service.", param=f"{at}.allowed_callers"
             )
         name = joined(space.name if space else None, tool.name)
-        if name in self.specs and not self.again:
-            raise InvalidRequest(f"Two tools have the name of '{at}'.", param=f"{at}.name")
+        self._claim(name, at)
         if space:
             self.spaces[name] = (space.name, tool.name)
         if isinstance(tool, FunctionTool):
@@ -235,10 +265,10 @@ def _chosen(specs: Mapping[str, ToolSpec], choice: Any, *, parallel: bool) -> tu
             )
         _offered("required" if choice == "required" else None, bool(specs))
         return specs, ToolChoice(modes[choice], None, parallel)
-    kind = kind_of(choice, "tool_choice", known=("function", "custom", "allowed_tools"), refused=HOSTED | WEB_SEARCH)
+    kind = kind_of(choice, "tool_choice", known=("function", "custom", "allowed_tools"), refused=HOSTED | WEB_SEARCH | {SEARCH})
     if kind == "allowed_tools":
         allowed = read(AllowedTools, choice, "tool_choice")
-        names = {str(tool.get("name")) for tool in allowed.tools}
+        names = {str(tool.get("name", tool.get("type"))) for tool in allowed.tools}
         kept = {name: spec for name, spec in specs.items() if name in names}
         _offered("required" if allowed.mode == "required" else None, bool(kept))
         return kept, ToolChoice("any" if allowed.mode == "required" else "auto", None, parallel)

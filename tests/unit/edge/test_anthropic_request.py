@@ -31,6 +31,10 @@ def call_of(*messages: Json, betas: tuple[str, ...] = (), **fields: object) -> C
     return read(json.dumps(body).encode(), CONTEXT, betas=betas)[1]
 
 
+def change(kind: str, **tool: object) -> Json:
+    return {"type": kind, "tool": {"type": "tool_reference", **tool}}
+
+
 def part_of(block: Json) -> object:
     return call_of({"role": "user", "content": [block]}).messages[0].parts[0]
 
@@ -138,7 +142,11 @@ def test_instructions_for_one_turn_go_when_the_next_user_speaks() -> None:
             {"messages": [HI, {"role": "user", "content": [{"type": "document", "source": {"type": "file", "file_id": "x"}}]}]},
             "messages[1].content[0].source",
         ),
-        ({"messages": [HI, {"role": "system", "content": "x", "output_config": {"effort": "low"}}]}, "messages[1].output_config"),
+        ({"messages": [HI, {"role": "system", "content": [{"type": "mcp_tool_listing"}]}]}, "messages[1].content[0]"),
+        (
+            {"messages": [HI, {"role": "system", "content": [change("tool_addition", type="mcp_toolset_reference")]}]},
+            "messages[1].content[0].tool.type",
+        ),
     ],
 )
 def test_what_lives_or_runs_at_the_vendor_is_refused_by_name(fields: Json, param: str) -> None:
@@ -159,12 +167,67 @@ def test_what_lives_or_runs_at_the_vendor_is_refused_by_name(fields: Json, param
         {"context_management": None, "thinking": {"type": "disabled"}, "output_config": {"effort": None}},
         {"context_management": {"edits": []}, "stream": None, "stop_sequences": None, "tool_choice": None},
         {"tool_choice": {"type": "auto", "disable_parallel_tool_use": None}},
+        {"top_k": -1, "top_p": -1, "thinking": {"type": "disabled", "budget_tokens": 0}},
     ],
 )
 def test_a_value_that_asks_for_nothing_is_taken(fields: Json) -> None:
     call = call_of(**fields)
-    assert (call.needs, dict(call.native)) == (frozenset(), {})
+    assert (call.needs, dict(call.native), call.sampling.top_k, call.sampling.top_p) == (frozenset(), {}, None, None)
     assert all(not tool.options for tool in call.tools)
+
+
+def test_a_thinking_budget_of_zero_is_left_out_unless_thinking_needs_one() -> None:
+    assert call_of(thinking={"type": "adaptive", "budget_tokens": 0}).sampling.extra == {"thinking": {"type": "adaptive"}}
+    for budget in (None, 0, 1023):
+        with pytest.raises(InvalidRequest) as refused:
+            call_of(thinking={"type": "enabled", "budget_tokens": budget})
+        assert refused.value.param == "thinking.budget_tokens"
+
+
+def test_a_tool_that_instructions_add_or_withdraw_is_offered_or_not_from_there_on() -> None:
+    """Claude Code sends it where its tools change."""
+    late, gone, new = ({**TOOL, "name": name} for name in ("late", "gone", "new"))
+    blocks = [
+        {"type": "text", "text": "More tools."},
+        change("tool_addition", name="late"),
+        change("tool_removal", name="gone"),
+        change("tool_addition", type="tool_definition", definition=new),
+    ]
+    tools = [{**late, "defer_loading": True}, gone, TOOL]
+    call = call_of(messages=[HI, {"role": "system", "content": blocks}, HI], tools=tools)
+    assert [(tool.name, dict(tool.options)) for tool in call.tools] == [("late", {}), (TOOL["name"], {}), ("new", {})]
+    assert call.messages[1] == Message("system", (Text("More tools."),))
+    only = {"role": "system", "content": [change("tool_removal", name="new"), change("tool_addition", name="gone")]}
+    again = call_of(messages=[HI, {"role": "system", "content": blocks}, only], tools=tools)
+    assert [tool.name for tool in again.tools] == ["late", TOOL["name"], "gone"]
+    assert [message.role for message in again.messages] == ["user", "system"]
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "param"),
+    [("system", "unknown", "messages[1].content[0].tool.name"), ("user", TOOL["name"], "messages[1].content[0]")],
+)
+def test_a_change_of_an_unknown_tool_or_by_the_user_is_refused_by_its_place(role: str, name: str, param: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        call_of(messages=[HI, {"role": role, "content": [change("tool_addition", name=name)]}], tools=[TOOL])
+    assert refused.value.param == param
+
+
+def test_the_effort_of_the_last_system_message_that_sets_one_counts() -> None:
+    """Claude Code sets it so, with or without text."""
+    said = [
+        HI,
+        {"role": "system", "content": "x", "output_config": {"effort": "low"}},
+        {"role": "system", "content": [], "output_config": {"effort": "max"}},
+        {"role": "system", "content": "y", "output_config": {}},
+        HI,
+    ]
+    call = call_of(messages=said, output_config={"effort": "medium"})
+    assert call.sampling.extra == {"effort": "max"}
+    assert [message.role for message in call.messages] == ["user", "system", "system", "user"]
+    with pytest.raises(InvalidRequest) as refused:
+        call_of(messages=[{**HI, "output_config": {"effort": "low"}}])
+    assert refused.value.param == "messages[0].output_config"
 
 
 def test_options_of_a_tool_are_kept_for_claude() -> None:
@@ -265,7 +328,9 @@ def test_an_id_longer_than_the_ledger_takes_stands_as_its_hash() -> None:
 
 
 def test_betas_go_on_if_we_know_them_and_are_named_if_not() -> None:
-    read_ = anthropic_betas.read(["context-1m-2025-08-07, files-api-2025-04-14", "context-1m-2025-08-07,made-up-1"])
+    read_ = anthropic_betas.read(
+        ["context-1m-2025-08-07, files-api-2025-04-14", "context-1m-2025-08-07,per-turn-control-2026-07-01,made-up-1"]
+    )
     assert read_.allowed == ("context-1m-2025-08-07",)
     assert read_.headers == {"octant-ignored-betas": "files-api-2025-04-14,made-up-1"}
     assert anthropic_betas.read([]).headers == {}

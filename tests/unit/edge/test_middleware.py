@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from scripted import TRACING
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.errors import InvalidRequest
@@ -96,6 +97,25 @@ async def test_an_error_is_answered_in_the_envelope_of_its_path() -> None:
     assert (openai.status, openai.json["error"]["param"]) == (400, "x")
     anthropic = await Client(wrapped(fails), path="/v1/messages").run()
     assert anthropic.json["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/v1/v1/messages", "/v1/messages"),
+        ("/chat/completions", "/v1/chat/completions"),
+        ("/openai/models/", "/v1/models"),
+        ("/v1/nothing", None),
+    ],
+)
+async def test_a_wrong_base_url_is_answered_with_the_path_that_is_here(path: str, hint: str | None) -> None:
+    async def fails(receive: Receive, send: Send) -> None:
+        raise HTTPException(404)
+
+    client = await Client(wrapped(fails), path=path).run()
+    message = client.json["error"]["message"]
+    assert (client.status, message.startswith("No such path.")) == (404, True)
+    assert (f"{hint}:" in message) if hint else message == "No such path."
 
 
 async def test_an_unforeseen_error_answers_500_without_its_text() -> None:

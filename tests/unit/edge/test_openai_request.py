@@ -115,6 +115,52 @@ HISTORY: dict[str, tuple[list[Json], tuple[Message, ...]]] = {
         ],
         (HELLO, Message("assistant", (ToolUse("c", "f", "{}"),))),
     ),
+    "null for what other roles have": (
+        [
+            {**HI, "name": None, "tool_calls": None, "tool_call_id": None, "function_call": None, "refusal": None, "audio": None},
+            {"role": "assistant", "content": "x", "tool_call_id": None},
+        ],
+        (HELLO, Message("assistant", (Text("x"),))),
+    ),
+    "null for what other parts have": (
+        [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "hi", "image_url": None},
+                    {"type": "image_url", "text": None, "image_url": {"url": "https://x/y.png"}},
+                ],
+            }
+        ],
+        (Message("user", (Text("hi"), Image(url="https://x/y.png"))),),
+    ),
+    "an image as a tool's result": (
+        [
+            {
+                "role": "tool",
+                "tool_call_id": "c",
+                "content": [
+                    {"type": "text", "text": "a "},
+                    {"type": "image_url", "image_url": {"url": "https://x/y.png"}, "cache_control": EPHEMERAL},
+                    {"type": "text", "text": "map"},
+                ],
+            }
+        ],
+        (Message("user", (ToolResult("c", (Text("a map"), Image(url="https://x/y.png")), cache="5m"),)),),
+    ),
+    "an editor's own fields": (
+        [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "image_url", "image_url": {"url": "https://x/y.png", "media_type": "image/png", "format": None}}
+                ],
+                "copilot_cache_control": EPHEMERAL,
+            },
+            {"role": "assistant", "content": "x", "cot_id": "1", "cot_summary": "hm"},
+        ],
+        (Message("user", (Image(url="https://x/y.png", cache="5m"),)), Message("assistant", (Text("x"),))),
+    ),
     "no calls": ([HI, {"role": "assistant", "content": "x", "tool_calls": []}], (HELLO, Message("assistant", (Text("x"),)))),
     "reasoning of open models": (
         [HI, {"role": "assistant", "content": "4", "reasoning_content": "2+2", "reasoning": "2+2", "reasoning_details": [{}]}],
@@ -227,6 +273,7 @@ FILES: list[tuple[Json, Document]] = [
         Document(data=PDF, media_type="application/pdf", name="a.pdf"),
     ),
     ({"file_data": PDF}, Document(data=PDF, media_type="application/pdf")),
+    ({"file_data": "https://x/a.pdf", "filename": "a.pdf"}, Document(url="https://x/a.pdf", name="a.pdf")),
     ({"file_data": f"data:text/plain;base64,{NOTE}", "file_id": None}, Document(text="Grüße", media_type="text/plain")),
 ]
 
@@ -349,6 +396,48 @@ CHOICES: list[tuple[object, list[str], ToolChoice]] = [
 ]
 
 
+RULES: list[tuple[Json, str, str]] = [
+    ({"messages": [{"content": "hi"}]}, "messages[0].role", "Missing required parameter"),
+    ({"messages": [{"role": "human", "content": "hi"}]}, "messages[0].role", "expected one of 'system', "),
+    ({"messages": [{"role": "user", "content": {"text": "hi"}}]}, "messages[0].content", "expected a string or an array"),
+    ({"messages": [{"role": "user", "content": [{"text": "hi"}]}]}, "messages[0].content[0].type", "Missing required parameter"),
+    ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "messages[0].content[0].type", "expected one of 'text', "),
+    ({"messages": [{"role": "system", "content": [{"type": "image"}]}]}, "messages[0].content[0].type", "expected 'text'"),
+    (
+        {"messages": [{"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {}}}]}]},
+        "messages[0].tool_calls[0].function.arguments",
+        "expected a string",
+    ),
+    ({"messages": [{"role": "user", "content": "x", "tool_call_id": "c"}]}, "messages[0].tool_call_id", "Unrecognized"),
+    ({"tools": [{"function": {"name": "f"}}]}, "tools[0].type", "Missing required parameter"),
+    ({"tools": [{"type": "function", "name": "f"}]}, "tools[0].function", "Missing required parameter"),
+    ({"tools": TOOLS, "tool_choice": "f"}, "tool_choice", "expected 'none', 'auto' or 'required' or an object"),
+    ({"tools": TOOLS, "tool_choice": {"type": "tool", "name": "f"}}, "tool_choice.type", "expected one of 'function', "),
+    ({"stop": ["a", "b", "c", "d", "e"]}, "stop", "too_long 4"),
+    ({"max_tokens": 100.5}, "max_tokens", "expected an integer"),
+    ({"response_format": "json"}, "response_format", "expected an object"),
+]
+
+
+@pytest.mark.parametrize(("fields", "param", "words"), RULES, ids=[param for _, param, _ in RULES])
+def test_a_refusal_names_the_place_and_what_was_expected_there(fields: Json, param: str, words: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        called(**fields)
+    assert refused.value.param == param
+    assert words in refused.value.message
+
+
+NO_JSON = [(b"", "EOF", "column 0"), (b"{'a': 1}", "key must be a string", "column 2"), (b"{}\n}", "trailing", "line 2")]
+
+
+@pytest.mark.parametrize(("body", "reason", "place"), NO_JSON)
+def test_a_body_that_is_no_json_is_refused_with_reason_and_place(body: bytes, reason: str, place: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        openai_request.read(body, CallContext("req_1", WHO, Deadline.after(1)))
+    assert reason in refused.value.message
+    assert place in refused.value.message
+
+
 @pytest.mark.parametrize(("choice", "names", "expected"), CHOICES)
 def test_a_choice_of_tools_is_honoured(choice: object, names: list[str], expected: ToolChoice) -> None:
     call = called(tools=TOOLS, tool_choice=choice)
@@ -361,7 +450,14 @@ def test_an_allowed_tool_that_is_not_offered_is_refused() -> None:
         called(tools=TOOLS, tool_choice=choice)
 
 
-@pytest.mark.parametrize("function", [{"name": "f"}, {"name": "f", "description": None, "parameters": None, "strict": None}])
+@pytest.mark.parametrize(
+    "function",
+    [
+        {"name": "f"},
+        {"name": "f", "description": None, "parameters": None, "strict": None},
+        {"name": "f", "requires_confirmation": False, "external_execution": False, "approval_type": "required"},
+    ],
+)
 def test_a_tool_needs_no_more_than_a_name(function: Json) -> None:
     tool = called(tools=[{"type": "function", "function": function}]).tools[0]
     assert (tool.name, tool.description, tool.schema, tool.strict) == ("f", "", NOTHING, False)

@@ -180,6 +180,18 @@ def test_reasoning_text_and_calls_stream_one_after_the_other() -> None:
     assert final["usage"]["total_tokens"] == 11
 
 
+@pytest.mark.parametrize(("text", "asked"), [('{"query": "maps"}', {"query": "maps"}), ("", {}), ("not JSON", {})])
+def test_a_search_for_tools_comes_as_its_own_item_with_its_arguments_as_an_object(text: str, asked: object) -> None:
+    body = {**PLAIN, "tools": [{"type": "tool_search", "execution": "client", "parameters": {"type": "object"}}]}
+    call = ToolUse("c1", "tool_search", text)
+    found = streamed([ToolUseStart(0, "c1", "tool_search"), ToolUseDelta(0, text)], reply(call, stop="tool_use"), body)
+    assert types(found)[2:] == ["output_item.added", "output_item.done", "completed"]
+    (item,) = found[-1]["response"]["output"]
+    assert (item["type"], item["execution"], item["call_id"], item["arguments"]) == ("tool_search_call", "client", "c1", asked)
+    assert whole(frame(body), reply(call))["output"] == [item]
+    Response.model_validate(found[-1]["response"], strict=True)
+
+
 def test_without_a_summary_reasoning_comes_sealed_or_not_at_all() -> None:
     signed = streamed([ThinkingDelta(0, "Hm."), ThinkingDelta(0, signature="s"), TextDelta(1, "a")], reply(Text("a")), PLAIN)
     assert types(signed)[2:5] == ["output_item.added", "output_item.done", "output_item.added"]

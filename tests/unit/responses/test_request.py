@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.api.responses.answer import Frame
 from app.api.responses.request import read
 from app.domain.calls import Call, Deadline, Identity, Tenant
-from app.domain.errors import FixRequest, InvalidRequest, UnsupportedParameter
+from app.domain.errors import FixRequest, InvalidRequest, ResponseNotStored, UnsupportedParameter
 from app.domain.messages import Document, Image, Message, Refusal, Text, Thinking, ToolChoice, ToolResult, ToolUse
 from app.domain.money import MicroUSD
 from app.edge.requests import CallContext
@@ -221,6 +221,43 @@ def test_tools_of_every_kind_that_the_caller_runs_are_offered() -> None:
     assert call.messages == (user(Text("x")),)
 
 
+SEARCH: dict[str, Any] = {"type": "tool_search", "execution": "client", "description": "Finds tools.", "parameters": SCHEMA}
+
+
+def test_a_search_for_tools_by_the_caller_is_a_function_and_its_findings_are_offered() -> None:
+    """What Codex sends where it has many tools."""
+    late = {"type": "namespace", "name": "maps", "description": "d", "tools": [{**FUNCTION, "defer_loading": True}]}
+    call = called(
+        tools=[SEARCH],
+        input=[
+            {"role": "user", "content": "q"},
+            {"type": "tool_search_call", "execution": "client", "call_id": "s1", "arguments": {"query": "maps"}, "id": "tsc_1"},
+            {"type": "tool_search_output", "execution": "client", "call_id": "s1", "status": "completed", "tools": [late]},
+            {"type": "tool_search_call", "execution": "client", "call_id": "s2", "arguments": None},
+            {"type": "tool_search_output", "execution": "client", "call_id": "s2", "tools": []},
+        ],
+    )
+    assert [tool.name for tool in call.tools] == ["tool_search", "maps__f"]
+    assert (call.tools[0].description, call.tools[0].schema) == ("Finds tools.", SCHEMA)
+    assert list(call.messages) == [
+        user(Text("q")),
+        said(ToolUse("s1", "tool_search", '{"query": "maps"}')),
+        user(ToolResult("s1", (Text("These tools can be called now: maps__f."),))),
+        said(ToolUse("s2", "tool_search", "{}")),
+        user(ToolResult("s2", (Text("No tool was found."),))),
+    ]
+    assert call.without == ()
+
+
+def test_the_vendors_search_for_tools_is_left_out_and_all_tools_are_offered_at_once() -> None:
+    deferred = {**FUNCTION, "defer_loading": True}
+    found = {"type": "tool_search_output", "execution": "server", "call_id": None, "tools": [{**FUNCTION, "name": "g"}]}
+    asked = [{"role": "user", "content": "q"}, {"type": "tool_search_call", "execution": "server", "arguments": {}}, found]
+    call = called(tools=[deferred, {"type": "tool_search"}], input=asked)
+    assert [tool.name for tool in call.tools] == ["f", "g"]
+    assert (list(call.messages), call.without) == ([user(Text("q"))], ("tool_search",))
+
+
 @pytest.mark.parametrize(
     ("choice", "expected", "offered"),
     [
@@ -270,6 +307,13 @@ def test_parameters_reach_the_call() -> None:
     assert call.needs == {"verbosity"}
 
 
+def test_the_description_of_a_schema_reaches_the_model() -> None:
+    form = {"type": "json_schema", "name": "n", "description": "A ticket.", "schema": {"type": "object"}}
+    output = called(text={"format": form}).output
+    assert output
+    assert output.schema == {"type": "object", "description": "A ticket."}
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -291,7 +335,7 @@ def test_a_value_that_asks_for_nothing_is_taken(body: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("body", "error", "param"),
     [
-        ({"previous_response_id": "resp_1"}, UnsupportedParameter, "previous_response_id"),
+        ({"previous_response_id": "resp_1"}, ResponseNotStored, "previous_response_id"),
         ({"conversation": "conv_1"}, UnsupportedParameter, "conversation"),
         ({"background": True}, UnsupportedParameter, "background"),
         ({"truncation": "auto"}, UnsupportedParameter, "truncation"),
@@ -352,6 +396,9 @@ def test_a_value_that_asks_for_nothing_is_taken(body: dict[str, Any]) -> None:
         ({"tools": [{"type": "mcp", "server_label": "x"}]}, UnsupportedParameter, "tools[0].type"),
         ({"tools": [{"type": "function", "name": "a b"}]}, InvalidRequest, "tools[0].name"),
         ({"tools": [FUNCTION, FUNCTION]}, InvalidRequest, "tools[1].name"),
+        ({"tools": [SEARCH, {**FUNCTION, "name": "tool_search"}]}, InvalidRequest, "tools[1].name"),
+        ({"tools": [SEARCH], "tool_choice": {"type": "tool_search"}}, UnsupportedParameter, "tool_choice.type"),
+        ({"input": [{"type": "tool_search_call", "execution": "client"}]}, InvalidRequest, "input[0].call_id"),
         ({"tools": [{**FUNCTION, "allowed_callers": ["programmatic"]}]}, UnsupportedParameter, "tools[0].allowed_callers"),
         (
             {"tools": [{"type": "namespace", "name": "n", "tools": [{"type": "function"}]}]},
@@ -374,6 +421,26 @@ def test_a_reference_is_refused_with_what_to_do_instead() -> None:
     for item in ({"type": "item_reference", "id": "msg_1"}, {"id": "msg_1"}):
         with pytest.raises(UnsupportedParameter, match="send the item itself"):
             called(input=[item])
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"input": {"role": "user", "content": "x"}}, "expected a string or an array"),
+        ({"input": [{"role": "human", "content": "x"}]}, "expected 'user', 'assistant', 'system' or 'developer'"),
+        ({"text": {"format": "text"}}, "expected an object"),
+        ({"stream": "true"}, "expected true or false"),
+    ],
+)
+def test_a_refusal_says_what_was_expected(body: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        called(**body)
+
+
+def test_a_response_by_id_is_refused_with_the_code_by_which_clients_send_the_whole() -> None:
+    with pytest.raises(ResponseNotStored) as refused:
+        called(previous_response_id="resp_1")
+    assert refused.value.code == "previous_response_not_found"
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"{}", b'"x"', b"\xff", b'{"model": 1, "input": "x"}'])
