@@ -45,6 +45,10 @@ class Server:
         infos = [process.memory_full_info() for process in self._tree()]
         return sum(getattr(info, "pss", info.rss) for info in infos) / 1e6
 
+    def largest(self) -> float:
+        """The memory of the largest process alone, MB, with all pages that it shares (RSS): a worker's own figure."""
+        return max(process.memory_info().rss for process in self._tree()) / 1e6
+
     def files(self) -> int:
         """The open files and connections of the whole tree."""
         return sum(process.num_fds() for process in self._tree())

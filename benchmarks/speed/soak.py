@@ -16,10 +16,11 @@ ALLOWED = 1.05  # times the largest of the settled samples
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """After so many requests: memory of the process tree in MB, and its open files."""
+    """After so many requests: memory of the process tree and of its worker alone, in MB, and open files."""
 
     requests: int
     memory: float
+    worker: float
     files: int
 
 
@@ -33,7 +34,7 @@ def soak(server: Server, plan: Plan, requests: int) -> list[Sample]:
         done = load.saturate(server.url, plan.body(), server.headers, connections=plan.connections, seconds=each)
         sent += done.requests
         try:
-            found.append(Sample(sent, server.memory(), server.files()))
+            found.append(Sample(sent, server.memory(), server.largest(), server.files()))
         except psutil.NoSuchProcess:
             done = load.Saturated(0, 0.0)
         if not done.requests or not done.seconds:
@@ -55,6 +56,8 @@ def flat(samples: Sequence[Sample]) -> bool:
 
 def table(samples: Sequence[Sample]) -> str:
     """The samples as lines of a table."""
-    lines = ["| requests | memory MB | open files |", "| --: | --: | --: |"]
+    lines = ["| requests | memory MB | worker alone MB | open files |", "| --: | --: | --: | --: |"]
     few = [] if len(samples) >= FEWEST else [f"Only {len(samples)} samples: send more requests."]
-    return "\n".join([*lines, *(f"| {one.requests:,} | {one.memory:.0f} | {one.files} |" for one in samples), *few])
+    return "\n".join(
+        [*lines, *(f"| {one.requests:,} | {one.memory:.0f} | {one.worker:.0f} | {one.files} |" for one in samples), *few]
+    )

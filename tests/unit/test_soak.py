@@ -20,16 +20,16 @@ from benchmarks.speed.soak import Sample, flat, soak, table
     ],
 )
 def test_only_what_goes_on_growing_is_not_flat(memory: list[float], files: list[int], expected: bool) -> None:
-    samples = [Sample(number, used, opened) for number, (used, opened) in enumerate(zip(memory, files, strict=True))]
+    samples = [Sample(number, used, 0, opened) for number, (used, opened) in enumerate(zip(memory, files, strict=True))]
     assert flat(samples) is expected
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 9])
 def test_few_samples_show_nothing(number: int) -> None:
-    samples = [Sample(one, 100, 20) for one in range(number)]
+    samples = [Sample(one, 100, 90, 20) for one in range(number)]
     assert not flat(samples)
     assert f"Only {number} samples" in table(samples)
-    assert "Only" not in table([*samples, *(Sample(one, 100, 20) for one in range(10))])
+    assert "Only" not in table([*samples, *(Sample(one, 100, 90, 20) for one in range(10))])
 
 
 class Died:
@@ -45,6 +45,9 @@ class Mute(Died):
     """A server that runs and answers nothing."""
 
     def memory(self) -> float:
+        return 1.0
+
+    def largest(self) -> float:
         return 1.0
 
     def files(self) -> int:
