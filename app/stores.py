@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -255,22 +255,15 @@ class ValkeyPool(BlockingConnectionPool):
 class _Sending:
     """A connection that sends without a task of its own: redis-py starts one for each command, to limit its time."""
 
-    _writer: asyncio.StreamWriter | None = None
-
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: ANN401, FBT001, FBT002 - redis-py's
         """Write at once what the system takes at once; the rest, and whatever is wrong, the client's own way."""
-        if not self.write_at_once(command):
-            await super().send_packed_command(command, check_health)  # type: ignore[misc] # of the class beside
-        elif self._writer and self._writer.transport.get_write_buffer_size():
-            await super().send_packed_command(b"", check_health)  # type: ignore[misc] # waits until all has left
-
-    def write_at_once(self, command: bytes | Iterable[bytes]) -> bool:
-        """Write, if nothing else waits to leave; the system may take a part of it now. False: nothing was written."""
-        writer = self._writer
+        writer = getattr(self, "_writer", None)
         if writer is None or writer.transport.is_closing() or writer.transport.get_write_buffer_size():
-            return False
+            await super().send_packed_command(command, check_health)  # type: ignore[misc] # of the class beside
+            return
         writer.writelines([command] if isinstance(command, bytes) else command)
-        return True
+        if writer.transport.get_write_buffer_size():
+            await super().send_packed_command(b"", check_health)  # type: ignore[misc] # waits until all has left
 
 
 def build_valkey(settings: Settings) -> Redis:

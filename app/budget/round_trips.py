@@ -120,7 +120,6 @@ class _Line:
         """Begin to read answers."""
         self._connection = connection
         self._pool = pool
-        self._write_at_once: Callable[[bytes], bool] = getattr(connection, "write_at_once", lambda _: False)
         self._loop = asyncio.get_running_loop()
         self._expected: deque[tuple[asyncio.Future[Any], float]] = deque()  # with the time at which it is late
         self._timer: asyncio.TimerHandle | None = None
@@ -133,9 +132,7 @@ class _Line:
         self._reading.add_done_callback(self._ended)  # also where it is cancelled before its first step
 
     def send(self, runs: Sequence[Run]) -> list[asyncio.Future[Any]]:
-        """Send scripts: at once, or behind what waits to leave, in a task of the line's own.
-
-        So a caller that leaves breaks nothing for the others.
+        """Send scripts, in a task of the line's own: a caller that leaves breaks nothing for the others.
 
         Each future gets an answer, or the error that the server answered; or it raises the client's errors.
         """
@@ -146,10 +143,9 @@ class _Line:
         self._expected.extend((answer, late) for answer in answers)
         if self._timer is None and late < math.inf:
             self._timer = self._loop.call_at(late, self._look)
-        if self._writing or not self._write_at_once(packed):
-            writing = spawn("scripts to Valkey", self._write(packed))
-            self._writing.add(writing)
-            writing.add_done_callback(self._writing.discard)
+        writing = spawn("scripts to Valkey", self._write(packed))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
         return answers
 
     async def aclose(self) -> None:
