@@ -147,11 +147,12 @@ class Budget:
             self._journal.close()
 
     async def hold(
-        self, identity: Identity, amount: MicroUSD, *, lease_id: str, seconds: float, feature: str = "", tokens: int = 0
-    ) -> Hold:
+        self, identity: Identity, amount: MicroUSD, *, lease_id: str, seconds: float, feature: str = "", tokens: int = 0,
+        trace_id: str = "", request_id: str = "",
+    ) -> Hold:  # fmt: skip
         """Hold ``amount`` for a call that ends within ``seconds``.
 
-        The call and its ``tokens`` count against the rate limits.
+        The call and its ``tokens`` count against the rate limits. Its ids find it while it runs (`under_way`).
         Raises BudgetExceeded, RateLimited or DependencyUnavailable.
         """
         at, own = self._now(), self._caps.of(identity)
@@ -166,6 +167,8 @@ class Budget:
             day=windows_of("UTC", at).day,
             seconds=seconds,
             tokens=tokens,
+            trace_id=trace_id,
+            request_id=request_id,
         )
         try:
             await self._take(hold, amount, limited=True)

@@ -26,7 +26,7 @@ class Hold:
 
     ``tokens`` were counted against the rate limits, ``used`` were really used. ``local``: Valkey was away, and the worker's own
     allowance is used instead. ``rates``: the rest of the rate limits. ``takes``: the number of requests for money, without
-    repetitions; ``amount`` includes the first ``taken`` of them.
+    repetitions; ``amount`` includes the first ``taken`` of them. ``trace_id`` and ``request_id`` find the call while it runs.
     """
 
     lease_id: str
@@ -36,6 +36,8 @@ class Hold:
     scopes: tuple[Scope, ...]
     day: str
     seconds: float
+    trace_id: str = ""
+    request_id: str = ""
     tokens: int = 0
     takes: int = 0
     taken: int = 0
@@ -71,6 +73,8 @@ class Hold:
                     "month": self.scopes[1].window,
                     "all": self.day,
                     "ends": [int(s.resets_at.timestamp()) for s in self.scopes[:2]],
+                    "trace": self.trace_id,
+                    "request": self.request_id,
                 }
             ).decode()
         return self._entry

@@ -18,6 +18,8 @@ class UnderWay:
     """One call. ``user`` as the ledger names them; ``held`` in micro-dollars."""
 
     call_id: str
+    trace_id: str
+    request_id: str
     tenant: str
     user: str
     key_id: str
@@ -47,6 +49,7 @@ async def under_way(valkey: Redis, *, most: int = MOST) -> tuple[int, Sequence[U
 def _call(lease: str, entry: str, amount: str) -> UnderWay:
     known = json.loads(entry)
     return UnderWay(
-        call_id=lease, tenant=known["tenant"], user=known["user"], key_id=known["key"], feature=known["feature"],
+        call_id=lease, trace_id=known.get("trace", ""), request_id=known.get("request", ""),
+        tenant=known["tenant"], user=known["user"], key_id=known["key"], feature=known["feature"],
         began_at=datetime.fromtimestamp(known["at"], UTC), held=int(amount or 0),
     )  # fmt: skip

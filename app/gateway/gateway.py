@@ -184,6 +184,8 @@ class Gateway:
                     seconds=state.longest.remaining(),
                     feature="shadow" if self._rooms.shadow else call.feature,
                     tokens=state.likely_tokens,
+                    trace_id=state.span.trace_id,
+                    request_id=call.id,
                 )
             except BudgetExceeded as refused:
                 capable = partial(self._rooms.recovery.capable, state)

@@ -19,6 +19,7 @@ from app.console.console import ROUTES, SAID, VIEWING, Console, link
 from app.console.known import Known
 from app.console.navigation import CALLS, PAGES, Page
 from app.console.ranges import PRESETS, Range, range_of
+from app.console.running import running_with
 from app.domain.errors import InvalidRequest
 from app.domain.provider_errors import codes_of
 from app.oncall.runbook.pages import read
@@ -149,7 +150,8 @@ async def way_of(console: Console, words: str) -> str:
 async def _named(console: Console, words: str) -> str:
     """The way to what bears this name; empty where nothing does."""
     engine = console.parts.engine
-    for name, value in _ids(words):
+    ids = _ids(words)
+    for name, value in ids:
         found = await find_calls(engine, _one(name, value))
         if found and name == "request_id" and len(await traces_of(engine, value, 2)) > 1:
             return link("/console/calls", {name: value, "range": "30d"})
@@ -164,7 +166,8 @@ async def _named(console: Console, words: str) -> str:
         since = datetime.now(UTC) - PRESETS[within][0] if name == "attempt" else None
         if await find_calls(engine, replace(_one(name, words), since=since)):
             return link("/console/calls", {name: words, "range": within})
-    return ""
+    running = await running_with(console, [value for _, value in ids])
+    return f"/console/traces/{running[0].trace_id}" if running else ""
 
 
 def _ids(words: str) -> list[tuple[str, str]]:

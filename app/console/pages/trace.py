@@ -1,6 +1,8 @@
 """One trace: each call with its attempts on a time axis, with money and tokens, and the redacted texts."""
 
 import json
+import re
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,10 +17,12 @@ from app.audit.call_filter import CallFilter
 from app.audit.marks import marks_of
 from app.audit.query import calls_of_trace, find_calls, get_call, input_of, texts_of
 from app.audit.waterfall import Account, Span, account_of, spans_of
+from app.budget.under_way import UnderWay
 from app.console import formats
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.known import Known
 from app.console.navigation import CALLS
+from app.console.running import running_with
 from app.console.said import Said, said_of
 from app.domain.errors import NotFound
 from app.domain.records import REFUSALS
@@ -28,6 +32,8 @@ MOST_SHOWN = 20  # calls whose details stand on the page; of more than these, th
 CHUNK = 100  # lines of the waterfall that a browser lays out at a time
 SHORT = 4000  # characters of a text that come with the page; the rest on a click
 LONGEST_TEXT = 50 * SHORT  # a longer one is not laid out in lines before the click
+AGAIN, WRITTEN = 2, 15.0  # seconds: between two looks at a trace under way, and those that its record may take afterwards
+TRACE_ID = re.compile("[0-9a-f]{32}")
 MOMENT = timedelta(microseconds=1)
 Row = dict[str, Any]
 FACTS = ("request_id", "tenant", "user", "key_id", "release", "prompt", "prompt_version")
@@ -82,8 +88,9 @@ def router(console: Console) -> APIRouter:
         """The page."""
         known = await console.known.read(("trace", trace_id), _calls(console, trace_id))
         calls: list[Row] = known.value or []
+        going = await running_with(console, [trace_id])
         if not calls and not known.away:
-            raise NotFound("No call has this trace. Records are written within two seconds, and kept for a month.")
+            return _not_recorded(console, request, trace_id, going)
         wanted = request.query_params.get("call", "")
         shown = shown_of(calls, wanted)
         texts = await console.known.read(("texts", trace_id, shown[0]["id"] if shown else ""), _texts(console, shown))
@@ -98,7 +105,7 @@ def router(console: Console) -> APIRouter:
             texts={number: of.sides for number, of in stored.items()}, said=said, facts=facts_of(shown), wanted=wanted,
             total=total_of(calls),
             account=account_of(calls), accounts={row["id"]: of_call(row) for row in shown},
-            words=_words(known), kind=_kind(calls), around=await _around(console, calls),
+            going=going, words=_words(known), kind=_kind(calls), around=await _around(console, calls),
         )  # fmt: skip
 
     @made.get("/calls/{call_id}/{side}")
@@ -110,6 +117,17 @@ def router(console: Console) -> APIRouter:
         return HTMLResponse(console.fragment("parts/text.html", text=readable(call[side])))
 
     return made
+
+
+def _not_recorded(console: Console, request: Request, trace_id: str, going: Sequence[UnderWay]) -> Response:
+    """The page of a trace none of whose calls has ended, or whose record is being written. It looks again by itself."""
+    now, seen = time.time(), request.query_params.get("seen", "")
+    at = now if going else float(seen) if seen.isdecimal() else 0.0
+    if not TRACE_ID.fullmatch(trace_id) or not now - WRITTEN <= at <= now:
+        raise NotFound("No call has this trace. Records are written within two seconds, and kept for a month.")
+    page = console.page(request, "trace_running.html", CALLS, title="Trace", trace_id=trace_id, running=going, every=AGAIN)
+    page.headers["refresh"] = f"{AGAIN}; url=/console/traces/{trace_id}?seen={int(at)}"
+    return page
 
 
 async def _calls(console: Console, trace_id: str) -> list[Row]:

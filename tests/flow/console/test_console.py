@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, urlencode
 import aiohttp
 import pytest
 import pytest_asyncio
-from client import eventually, post, session
-from conftest import LIVE_RELEASE, octant
+from client import Answer, eventually, post, session
+from conftest import LIVE_RELEASE, Simulator, octant
 from records import a_record
 from signed_in import COOKIE, Person, person, signed_in
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -302,6 +302,46 @@ async def test_one_search_box_finds_a_call_by_any_of_its_ids(http: aiohttp.Clien
     shown = await operator.get(f"/console/traces/{trace}")
     assert "One call of acme, answered by" in shown.words
     assert f"octant trace {trace}" in shown.words
+
+
+async def test_a_trace_is_found_while_its_call_is_under_way(
+    http: aiohttp.ClientSession, operator: Person, simulator: Simulator
+) -> None:
+    simulator.put_faults({"kind": "slow_first_token", "seconds": 4})
+    sent, trace = f"req_{uuid.uuid4().hex}", uuid.uuid4().hex
+    body = {"model": "fast", "messages": [{"role": "user", "content": "hi"}]}
+    headers = {"x_request_id": sent, "traceparent": f"00-{trace}-{'1' * 16}-01"}
+    call = asyncio.create_task(post(http, "/v1/chat/completions", body, **headers))
+
+    async def way(words: str) -> str:
+        return str((await operator.get(f"/console/search?q={words}")).headers["location"])
+
+    async def found() -> bool:
+        return await way(sent) == f"/console/traces/{trace}"
+
+    await eventually(found)
+    assert f'href="/console/traces/{trace}"' in (await operator.get("/console/calls")).text, "the row of a call under way"
+    early = await operator.get(await way(trace))
+    assert not call.done()
+    assert "1 call under way." in early.words
+    assert "this page looks again every 2 s" in early.words
+    assert await answered(call) == trace
+    again = early.headers["refresh"].partition("url=")[2]
+    assert "has ended" in (shown := await operator.get(again)).words or "One call of acme" in shown.words
+
+    async def recorded() -> bool:
+        return "One call of acme, answered by" in (await operator.get(again)).words
+
+    await eventually(recorded)
+    for gone in (f"{uuid.uuid4().hex}?seen=1", f"{uuid.uuid4().hex}?seen=99999999999", "a%0d%0ab?seen=1"):
+        assert (await operator.get(f"/console/traces/{gone}")).status == 404
+
+
+async def answered(call: "asyncio.Task[Answer]") -> str:
+    """The trace of a call that is answered."""
+    answer = await call
+    assert answer.status == 200
+    return answer.headers["octant-trace-id"]
 
 
 async def test_the_id_of_two_requests_leads_to_the_list_of_both(http: aiohttp.ClientSession, operator: Person) -> None:

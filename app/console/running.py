@@ -1,0 +1,15 @@
+"""Calls under way, found by their ids: a record is written when its call has ended."""
+
+from collections.abc import Collection, Sequence
+
+from app.budget.under_way import UnderWay, under_way
+from app.console.console import Console
+
+MOST = 1_000  # calls that are looked through
+
+
+async def running_with(console: Console, ids: Collection[str]) -> Sequence[UnderWay]:
+    """The calls under way with one of these ids, the longest first; none where Valkey is away and nothing was known before."""
+    known = await console.known.read("all under way", under_way(console.parts.valkey, most=MOST))
+    calls = known.value[1] if known.value else ()
+    return [call for call in calls if call.trace_id and not {call.call_id, call.trace_id, call.request_id}.isdisjoint(ids)]
