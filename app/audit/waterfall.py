@@ -80,7 +80,7 @@ class Account:
     def words(self) -> Sequence[tuple[str, float]]:
         """Each part with its name, those that are nothing left out; they add up to ``took``."""
         found = [(_NAMES[kind], self.steps[kind]) for kind in _NAMES if self.steps.get(kind)]
-        found += [("less overlap", -self.overlap)] if self.overlap else []
+        found += [("overlap", -self.overlap)] if self.overlap else []
         return [*found, ("the service itself", self.own)]
 
 

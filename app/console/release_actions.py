@@ -11,6 +11,7 @@ from app.budget.pricing import cost
 from app.console import formats
 from app.console.acting import Act, Asked
 from app.console.console import Console, link
+from app.console.running import number_running
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, Misconfigured
 from app.domain.money import from_dollars
@@ -146,9 +147,7 @@ async def _change(console: Console, wanted: str) -> str:
     releases = console.parts.releases
     workers = len(await releases.reports())
     words = f"{formats.number(workers, 'worker')} will serve {wanted} within 5 s instead of {releases.known or 'nothing'}."
-    running = max(0, console.parts.running.count - 1)  # less this request
-    under_way = f" ({formats.number(running, 'request')} on this worker)" if running else ""
-    words += f" Calls under way keep the release that they began with{under_way}."
+    words += f" Calls under way keep the release that they began with ({await number_running(console)})."
     if canary := await releases.canary():
         words += f" The canary {canary[0].release} at {formats.share(canary[0].share)} of the users ends."
     found = await releases.find(wanted)

@@ -1,8 +1,9 @@
-"""Calls under way, found by their ids: a record is written when its call has ended."""
+"""Calls under way on all workers: found by their ids, as a record is written when its call has ended; and their number."""
 
 from collections.abc import Collection, Sequence
 
 from app.budget.under_way import UnderWay, under_way
+from app.console import formats
 from app.console.console import Console
 
 MOST = 1_000  # calls that are looked through
@@ -13,3 +14,11 @@ async def running_with(console: Console, ids: Collection[str]) -> Sequence[Under
     known = await console.known.read("all under way", under_way(console.parts.valkey, most=MOST))
     calls = known.value[1] if known.value else ()
     return [call for call in calls if call.trace_id and not {call.call_id, call.trace_id, call.request_id}.isdisjoint(ids)]
+
+
+async def number_running(console: Console) -> str:
+    """The number of calls under way, in words; of this worker's requests where Valkey is away."""
+    known = await console.known.read("under way", under_way(console.parts.valkey))
+    if known.value and not known.away:
+        return f"{formats.number(known.value[0], 'call')} under way on all workers"
+    return f"{formats.number(max(0, console.parts.running.count - 1), 'request')} under way on this worker"  # less this one

@@ -8,6 +8,7 @@ from app.audit.recent import LOOK_BACK, recent_calls
 from app.console import formats
 from app.console.acting import Act, Asked
 from app.console.console import Console, link
+from app.console.running import number_running
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, NotFound
 from app.domain.routes import Prompt, Route, Target
@@ -124,9 +125,8 @@ async def _ask(console: Console, scope: str, values: Values) -> Asked:
     await _check_known(console, scope, name)
     message = _message(console, values)
     ends = bool(values.get("in_flight"))
-    running = max(0, console.parts.running.count - 1)  # less this request
-    under_way = f"{formats.number(running, 'request')} under way on this worker"
-    ending = f"Calls under way end with an error, too ({under_way})." if ends else f"Calls under way may end ({under_way})."
+    running = await number_running(console)
+    ending = f"Calls under way end with an error, too ({running})." if ends else f"Calls under way may end ({running})."
     effect = (
         f"{effect_of(scope, name, live_of(console))} {await _lately(console, scope, name)}{ending if scope != 'tool' else ''}"
     )

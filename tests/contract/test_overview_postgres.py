@@ -138,7 +138,7 @@ async def test_a_lost_race_is_charged_to_the_provider_that_was_too_slow(engine: 
     strips = strips_of(seen, range_, ())
     assert {strip.name: strip.word for strip in strips} == {"anthropic": "errors", "openai": "answering"}
     _, words = answer(seen, strips, range_, ())
-    assert words.startswith("anthropic has errors (33.3 % of its attempts of the last minutes failed); ")
+    assert words.startswith("anthropic has errors (3 of its 9 attempts of the last minutes failed); ")
     assert "openai" not in words
     assert words.endswith(" 3 by another model.")
 
@@ -195,6 +195,21 @@ async def test_a_provider_that_answers_again_is_not_one_with_some_errors(engine:
         [strip] = strips_of(await overview(engine, range_.since, range_.until, MINUTE), range_, ())
         words.append((strip.word, strip.kind))
     assert words == [("failing", "bad"), ("answering again", "warn"), ("errors", "warn")]
+
+
+async def test_one_failed_attempt_or_two_make_no_provider_failing(engine: AsyncEngine) -> None:
+    plain = a_record(tenant="overview", fallbacks=0, degraded=(), attempts=())
+    bad, found = attempt(1, "anthropic", "provider_timeout"), []
+    for failed in (1, 2, 3):
+        began = BEGAN + timedelta(hours=30 + failed)
+        await Writer(engine).write(
+            [replace(plain, id=f"few-{failed}-{n}", at=began + timedelta(seconds=n), attempts=(bad,)) for n in range(failed)]
+        )
+        range_ = Range(began, began + MINUTE, "")
+        [strip] = strips_of(await overview(engine, range_.since, range_.until, MINUTE), range_, ())
+        found.append((strip.word, strip.kind, strip.why))
+    assert [word for word, _, _ in found] == ["errors", "errors", "failing"]
+    assert found[0][1:] == ("warn", "its only attempt of the last minutes failed")
 
 
 async def test_a_refusal_on_purpose_is_no_failure(engine: AsyncEngine) -> None:

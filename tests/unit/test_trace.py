@@ -60,7 +60,7 @@ def test_the_time_of_a_request_is_the_sum_of_its_parts() -> None:
     assert account.steps == pytest.approx({"edge": 9, "attempt": 136 + 40, "tool": 50})
     assert account.overlap == pytest.approx(44)
     assert sum(length for _, length in account.words) == pytest.approx(account.took)
-    assert [name for name, _ in account.words] == ["edge", "tools", "attempts", "less overlap", "the service itself"]
+    assert [name for name, _ in account.words] == ["edge", "tools", "attempts", "overlap", "the service itself"]
     first = next(span for span in spans_of(calls) if span.kind == "call")
     assert first.own == [(8.0, 4.0), (pytest.approx(104.0), pytest.approx(4.0))]
 

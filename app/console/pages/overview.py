@@ -23,6 +23,7 @@ from app.gateway.recovery import shared_circuits
 from app.gateway.recovery.shared_circuits import Shared
 
 SICK, ILL = 0.05, 0.5  # shares of a provider's attempts that failed
+LEAST, FEW = 3, 10  # failed attempts that make a provider failing; attempts of which no share is given
 CHANCE = 0.01  # of as many answers in a row, at the share of failures of the last minutes: less, and the provider answers again
 MANY, SOME = 0.2, 5  # refused calls that are worth a warning: their share of all, and their number
 FAILING = 0.01  # share of calls that were not answered normally
@@ -250,13 +251,22 @@ def _state(now: ProviderState | None) -> tuple[str, str, str]:
     if now is None:
         return "none", "not called", ""
     kind, word = _health(now.attempts, now.failed)
+    if kind == "bad" and now.failed < LEAST:
+        kind, word = "warn", ERRORS  # one attempt or two may fail by themselves
     if now.slow and kind != "bad":
         takes, usual = now.slow
         return "warn", SLOW, f"{formats.ms(takes)} where {formats.ms(usual)} is usual"
-    failed = f"{formats.share(now.failed / now.attempts)} of its attempts of the last minutes failed" if now.failed else ""
+    failed = f"{_part(now.failed, now.attempts)} of the last minutes failed" if now.failed else ""
     if kind in ("bad", "warn") and now.failed and (1 - now.failed / now.attempts) ** now.since < CHANCE:
         return "warn", AGAIN, f"{failed}, and none of the newest {now.since}"
     return kind, word, failed
+
+
+def _part(failed: int, attempts: int) -> str:
+    """A share says nothing of few."""
+    if attempts == 1:
+        return "its only attempt"
+    return f"{formats.share(failed / attempts)} of its attempts" if attempts >= FEW else f"{failed} of its {attempts} attempts"
 
 
 def _health(attempts: int, failed: int) -> tuple[str, str]:

@@ -135,7 +135,7 @@ def rehearsal(page: Page, today: date) -> tuple[str, str]:
     if page.rehearsed is None:
         return "none", "not rehearsed"
     day, minutes = page.rehearsed
-    return ("good" if day + OLD >= today else "warn"), f"contained in {minutes:g} min"
+    return ("good" if day + OLD >= today else "warn"), f"contained in {minutes:g} min, elsewhere"
 
 
 def review(page: Page, today: date) -> tuple[str, str]:

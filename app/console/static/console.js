@@ -95,7 +95,7 @@ function draw(element) {
   const spec = JSON.parse(element.dataset.chart);
   const line = token("--line"), soft = token("--soft"), ground = getComputedStyle(element.closest(".chart")).backgroundColor;
   const colours = ["--s1", "--s2", "--s3", "--s4", "--s5"].map(token);
-  const hour = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: zone }), day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: zone });
+  const hour = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: zone }), second = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: zone }), day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: zone });
   const axis = { stroke: soft, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "11px Inter, sans-serif" };
   const bars = spec.kind === "bars";
   const series = spec.series.map((one, index) => {
@@ -146,7 +146,7 @@ function draw(element) {
   const options = {
     width: element.clientWidth, height: element.clientHeight - 44, padding: [rows ? 13 * rows + 4 : null, null, null, null], cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
     scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : full.format(v * 1000)) }, ...series],
-    axes: [{ ...axis, size: 26, values: (_, ticks, __, ___, step) => ticks.map((t) => (step >= 86400 ? day : hour).format(t * 1000)) }, { ...axis, space: 24, size: spec.unit === "$" ? 64 : 48, values: (_, ticks) => ticks.map((t) => (spec.unit.length < 3 && t ? measured(t, spec.unit) : shown(t))) }], plugins: [marks],
+    axes: [{ ...axis, size: 26, values: (_, ticks, __, ___, step) => ticks.map((t) => (step >= 86400 ? day : step < 60 ? second : hour).format(t * 1000)) }, { ...axis, space: 24, size: spec.unit === "$" ? 64 : 48, values: (_, ticks) => ticks.map((t) => (spec.unit.length < 3 && t ? measured(t, spec.unit) : shown(t))) }], plugins: [marks],
     hooks: { ready: [rest], setCursor: [rest], setSelect: [(u) => {
       if (u.select.width < 8) return;
       const way = new URL(location.href);
