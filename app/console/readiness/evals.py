@@ -69,12 +69,12 @@ def _delta(proof: Proof, link: str) -> list[Evidence]:
         name = f"Change of {now.suite}"
         if release == proof.release:
             value = f"{release} is the first release that held, so there is none to compare with"
-            found.append(Evidence(name=name, value=value, state="gaps", at=now.at, link=link))
+            found.append(Evidence(name=name, value=value, state="gaps", at=now.at, link=link, command=COMMAND))
             continue
         before, after = (one.scores[OVERALL].passed / one.scores[OVERALL].total for one in (first, now))
         began = f"{formats.share(before)} with release {release}, the first that held"
         value = f"{began}, {formats.share(after)} with {proof.release}, which is live: {(after - before) * 100:+.1f} points"
-        found.append(Evidence(name=name, value=value, at=now.at, link=link))
+        found.append(Evidence(name=name, value=value, at=now.at, link=link, command=COMMAND))
     return found
 
 
