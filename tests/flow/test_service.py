@@ -224,7 +224,7 @@ async def test_rollback_is_live_on_every_worker_within_five_seconds_without_a_re
         answers = await asyncio.gather(*(post(http, "/v1/chat/completions", CHAT) for _ in range(8)))
         return all(headers["octant-release"] == release for _, headers, _ in answers)
 
-    output = octant(stack_env, "rollback", "--reason", "test")
+    output = octant(stack_env, "rollback", "--again", "--reason", "test")  # tests of other files roll back, too
     try:
         assert "All 2 workers serve it" in output
         assert await serves(RELEASES[0])
