@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import tempfile
-import tomllib
 from asyncio.subprocess import DEVNULL
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,12 +34,12 @@ def actions(console: Console) -> Iterator[Act]:
     games = Games(state_dir)
 
     async def ask(values: Values) -> Asked:
-        title, hypothesis, seconds = await asyncio.to_thread(_described, values["scenario"])
+        chosen = await asyncio.to_thread(_described, values["scenario"])
         _allowed(environment)
         return Asked(
-            title=f"Game day: {title}",
-            effect=f"It starts a service of its own on this machine, breaks that for {seconds:g} seconds, follows the runbook as"
-            f" it stands, and throws it away; it takes two cores for some minutes. The hypothesis: {hypothesis}",
+            title=f"Game day: {chosen.title}",
+            effect=f"It starts a service of its own on this machine, breaks that for {chosen.seconds:g} seconds, follows the"
+            f" runbook as it stands, and throws it away; it takes two cores for some minutes. Hypothesis: {chosen.hypothesis}",
             command=f"octant drill gameday {values['scenario']}",
             button="Play it",
             strong=False,
@@ -83,13 +82,12 @@ def _allowed(environment: str) -> None:
         raise Forbidden(why)
 
 
-def _described(scenario: str) -> tuple[str, str, float]:
-    """Its title, its hypothesis and the seconds of its fault. Raises NotFound."""
-    if scenario not in gamedays.scenarios(RUNBOOK):
+def _described(name: str) -> gamedays.Scenario:
+    """The scenario of this name. Raises NotFound."""
+    found = next((one for one in gamedays.scenarios(RUNBOOK) if one.name == name), None)
+    if found is None:
         raise NotFound("The runbook has no such game day.")
-    text = (RUNBOOK / gamedays.SCENARIOS / f"{scenario}.toml").read_text(encoding="utf-8")
-    found = tomllib.loads(text)
-    return found["title"], found["hypothesis"], found["fault"]["seconds"]
+    return found
 
 
 class Games:

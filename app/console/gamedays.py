@@ -5,6 +5,7 @@ The files are written by `octant drill gameday`. They are read as untrusted text
 
 import json
 import re
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,9 +167,24 @@ def postmortem(state_dir: Path, name: str) -> str:
         return ""
 
 
-def scenarios(runbook: Path) -> list[str]:
-    """The names of all scenarios that can be played."""
-    return sorted(path.stem for path in (runbook / SCENARIOS).glob("*.toml"))
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One that can be played. ``seconds``: of its fault."""
+
+    name: str
+    title: str
+    hypothesis: str
+    seconds: float
+
+
+def scenarios(runbook: Path) -> list[Scenario]:
+    """All scenarios that can be played, by name."""
+    return [_scenario(path) for path in sorted((runbook / SCENARIOS).glob("*.toml"))]
+
+
+def _scenario(path: Path) -> Scenario:
+    found = tomllib.loads(path.read_text(encoding="utf-8"))
+    return Scenario(path.stem, found["title"], found["hypothesis"], found["fault"]["seconds"])
 
 
 def _read(path: Path) -> Report | None:

@@ -33,10 +33,10 @@ def router(console: Console) -> APIRouter:
         found = await asyncio.to_thread(gamedays.reports, state_dir)
         known = await asyncio.to_thread(gamedays.scenarios, RUNBOOK)
         played = {one.played.scenario for one in found}
-        kind, words = answer(found, known, datetime.now(UTC))
+        kind, words = answer(found, [one.name for one in known], datetime.now(UTC))
         return console.page(
             request, "gamedays.html", GAMEDAY, found=found, kind=kind, words=words, command=COMMAND,
-            never=[name for name in known if name not in played], known=known,
+            played=played, known=known,
             now_played=await asyncio.to_thread(played_now, state_dir), refusal=refusal(console.parts.environment),
         )  # fmt: skip
 
