@@ -204,6 +204,11 @@ async def test_only_operators_are_served_on_their_own_listener(service: Service,
     async with http.get(f"{service.admin_url}/v1/admin/calls", headers={"x-api-key": service.key}) as other:
         assert (other.status, (await other.json())["error"]["code"]) == (403, "permission_denied")
     assert (await call(http, service.admin_url, service.key))[0] == 404
+    for path in ("/console", "/console/calls", "/console/sign-in"):
+        async with http.get(service.url + path, allow_redirects=False) as public:
+            assert public.status == 404, path
+        async with http.get(service.admin_url + path, allow_redirects=False) as own:
+            assert own.status in (200, 303), path
     for url in (service.url, service.admin_url):
         async with http.get(f"{url}/readyz") as ready:
             assert ready.status == 200

@@ -4,17 +4,19 @@ import json
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.console import formats, gamedays
+from app.console import formats, gameday_actions, gamedays
 from app.console.formats import NONE
 from app.console.gamedays import LABEL, WIDTH, Played, Report, Written, lanes
 from app.console.pages.gameday import answer, measured
 from app.console.pages.runbook import contained_here
+from app.domain.errors import Forbidden
 from app.oncall.gamedays import FOLDER
 from app.stack.gameday import report
 from app.stack.gameday.page import Followed
@@ -148,3 +150,13 @@ def test_times_have_the_unit_of_their_size() -> None:
 def test_a_command_that_failed_is_marked_as_such() -> None:
     drawn = lanes(played(timeline=[(1.0, "`octant providers` FAILS"), (2.0, "`octant x` did not show it within 60 s")]))
     assert [mark.kind for mark in drawn.ours] == ["bad", "bad"]
+
+
+async def test_in_production_none_is_asked_for_or_played(tmp_path: Path) -> None:
+    parts = SimpleNamespace(state_dir=tmp_path, environment="production")
+    play = next(act for act in gameday_actions.actions(cast(Any, SimpleNamespace(parts=parts))) if act.name == "drill-gameday")
+    with pytest.raises(Forbidden, match="roduction"):
+        await play.ask({"scenario": "provider-outage"})
+    with pytest.raises(Forbidden, match="roduction"):
+        await play.do({"scenario": "provider-outage"}, "a reason", cast(Any, None))
+    assert gameday_actions.refusal("development") == ""
