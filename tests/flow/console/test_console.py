@@ -178,12 +178,20 @@ async def test_every_page_has_the_operators_headers(operator: Person) -> None:
 
 
 async def test_whatever_a_caller_writes_is_shown_as_text(http: aiohttp.ClientSession, operator: Person) -> None:
-    """Every field that a caller can fill: user, texts, request id, model, tool, metadata."""
+    """Every field that a caller can fill: user, texts, request id, model, tool, its call and result, metadata, stop, client."""
     user = f"{EVIL[:60]}{uuid.uuid4().hex[:6]}"
     function = {"name": "look", "description": EVIL, "parameters": {"type": "object", "title": EVIL}}
-    messages = [{"role": "system", "content": EVIL}, {"role": "user", "content": f"{EVIL} hello"}]
-    body = {"model": "smart", "user": user, "messages": messages, "tools": [{"type": "function", "function": function}]}
-    answer = await post(http, "/v1/chat/completions", body, x_request_id="<b>not an id</b>")
+    call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": json.dumps({EVIL: EVIL})}}
+    messages = [
+        {"role": "system", "content": EVIL}, {"role": "user", "content": f"{EVIL} hello"},
+        {"role": "assistant", "content": None, "tool_calls": [call]}, {"role": "tool", "tool_call_id": "call_1", "content": EVIL},
+    ]  # fmt: skip
+    body = {
+        "model": "smart", "user": user, "messages": messages, "tools": [{"type": "function", "function": function}],
+        "metadata": {"<b>name</b>": EVIL}, "stop": [EVIL],
+    }  # fmt: skip
+    client = {"user_agent": "<script>alert(3)</script>"}
+    answer = await post(http, "/v1/chat/completions", body, x_request_id="<b>not an id</b>", **client)
     assert answer.status == 200, answer.body
     await post(http, "/v1/chat/completions", {**body, "model": EVIL})
     trace = answer.headers["octant-trace-id"]
@@ -200,7 +208,7 @@ async def test_whatever_a_caller_writes_is_shown_as_text(http: aiohttp.ClientSes
         shown = await operator.get(path)
         if shown.status == 303:
             shown = await operator.get(shown.headers["location"])
-        for sign in ("<script>alert", "<img src=x", "</textarea>"):
+        for sign in ("<script>alert", "<img src=x", "</textarea>", "<b>"):
             assert sign not in shown.text, path
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in (await operator.get(f"/console/traces/{trace}")).text
 
