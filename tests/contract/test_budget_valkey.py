@@ -81,10 +81,10 @@ async def test_a_call_is_listed_as_under_way_from_its_hold_to_its_settling(budge
         assert count >= len(calls)
         return [call for call in calls if call.call_id == lease]
 
-    ids = {"trace_id": uuid4().hex, "request_id": f"req_{uuid4().hex}"}
-    hold = await budget.hold(who, MicroUSD(500), lease_id=lease, seconds=10, feature="chat", **ids)
+    trace, sent = uuid4().hex, f"req_{uuid4().hex}"
+    hold = await budget.hold(who, MicroUSD(500), lease_id=lease, seconds=10, feature="chat", trace_id=trace, request_id=sent)
     [call] = await listed()
-    assert {"trace_id": call.trace_id, "request_id": call.request_id} == ids
+    assert (call.trace_id, call.request_id) == (trace, sent)
     assert (call.tenant, call.user, call.feature, call.held) == (who.tenant.id, "ada", "chat", 500)
     assert abs((datetime.now(UTC) - call.began_at).total_seconds()) < 60
     budget.settle(hold)
