@@ -8,7 +8,7 @@ import pytest_asyncio
 from records import a_record
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.audit.call_filter import CallFilter
+from app.audit.call_filter import CallFilter, bounds_of
 from app.audit.figures import estimated_since
 from app.audit.overview import overview
 from app.audit.query import find_calls, total_of
@@ -101,6 +101,12 @@ async def test_a_request_is_all_its_calls_and_the_tools_between_them(engine: Asy
     assert seen.series[0].request_latency[0] == pytest.approx((100 + 920) / 2)
     assert sum(requests for *_, requests in seen.costs) == total.requests
     assert [(one.number, one.mean) for one in kinds_of(total)] == [(3, 86 / 3), (4, 86 / 4)]
+    for step in cost_steps(seen.costs):
+        bounds = bounds_of(
+            *([f"cost={cost}" for name, cost in step.found_by.items() if name[:3] == end] for end in ("min", "max"))
+        )
+        wanted = CallFilter(since=began, until=began + 2 * MINUTE, ranges=bounds, needed_model=True, refused=False)
+        assert (await total_of(engine, wanted)).calls == step.calls, step.words
     steps = {step.words: (step.requests, step.calls) for step in cost_steps(seen.costs)}
     assert steps == {
         "under $0.0000100": (2, 2),

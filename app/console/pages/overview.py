@@ -301,12 +301,16 @@ def kinds_of(total: Bucket) -> list[KindLine]:
 
 @dataclass(frozen=True, slots=True)
 class CostStep:
-    """Calls and requests that cost as much as ``words`` say. ``share``: of the longest bar, by requests."""
+    """Calls and requests that cost as much as ``words`` say. ``share``: of the longest bar, by requests.
+
+    ``found_by``: the filter that finds the calls.
+    """
 
     words: str
     calls: int
     requests: int
     share: float
+    found_by: Mapping[str, str]
 
 
 def cost_steps(costs: Sequence[tuple[int, int, int]]) -> list[CostStep]:
@@ -317,7 +321,14 @@ def cost_steps(costs: Sequence[tuple[int, int, int]]) -> list[CostStep]:
     found = {least: (calls, requests) for least, calls, requests in costs}
     steps = [least for least in (0, *EDGES) if min(found) <= least <= max(found)]
     counts = [(least, *found.get(least, (0, 0))) for least in steps]
-    return [CostStep(_bounds(least), calls, requests, requests / most) for least, calls, requests in counts]
+    return [CostStep(_bounds(least), calls, requests, requests / most, _found_by(least)) for least, calls, requests in counts]
+
+
+def _found_by(least: int) -> Mapping[str, str]:
+    """Of the step that begins at ``least`` micro-dollars; of whole ones, so the next step's least is not in it."""
+    above = next((edge for edge in EDGES if edge > least), None)
+    bounds = {"min_cost": least, "max_cost": above - 1 if above else None}
+    return {name: f"{micros / MICROS_PER_DOLLAR:.6f}" for name, micros in bounds.items() if micros is not None}
 
 
 def _bounds(least: int) -> str:
