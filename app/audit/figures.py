@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.audit.query import bounded
+from app.audit.searching import bounded
 from app.domain.errors import BudgetExceeded
 from app.domain.records import NO_MODEL
 

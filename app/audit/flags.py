@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.audit.query import LONGEST
+from app.audit.searching import LONGEST
 
 PREFIX = "guard:"
 _FLAGS = text(

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit import provider_state
 from app.audit.provider_state import ProviderState
-from app.audit.query import bounded
+from app.audit.searching import bounded
 from app.domain.provider_errors import FAULTS
 from app.domain.records import CANCELLED, NO_MODEL, REFUSALS
 

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.audit.query import LONGEST
 from app.audit.scores import eval_candidates, eval_drift, eval_marks, eval_position, eval_scores
+from app.audit.searching import LONGEST
 from app.domain.errors import InvalidRequest, NotFound
 
 DRIFT_LIMIT = 10.0  # of Page-Hinkley's sum above its least: more is a finding (`evals.online.drift` says how it was chosen)

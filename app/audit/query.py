@@ -10,13 +10,11 @@ import binascii
 import json
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from psycopg.errors import QueryCanceled
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -39,16 +37,15 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.audit import partitions
+from app.audit import partitions, searching
 from app.audit.call_filter import CallFilter, Sort
+from app.audit.searching import Where
 from app.audit.tables import ERRORS_VECTOR, FACETS, MAGNITUDES, SEARCH_VECTOR, STEPS, attempts, calls, magnitude
 from app.domain.errors import InvalidRequest
 from app.domain.records import NO_MODEL, REFUSALS
 
-LONGEST = 5.0
 SIDES = ("request", "response")
 MOST = 10_000
 DAY, MOMENT = timedelta(days=1), timedelta(microseconds=1)
@@ -68,25 +65,25 @@ _HAS_WORDS = text(f"({SEARCH_VECTOR} {_MATCH} OR {_IN_ERRORS})".replace("::", r"
 _FACETS = literal_column(FACETS.replace("%", "%%"), ARRAY(Text))
 
 
-async def find_calls(engine: AsyncEngine, wanted: CallFilter) -> list[dict[str, Any]]:
+async def find_calls(engine: Where, wanted: CallFilter) -> list[dict[str, Any]]:
     """Return matching calls, newest first unless sorted otherwise.
 
     Raises InvalidRequest for a cursor that is none, a text that no record holds, and where the search takes too long; what
     SQLAlchemy raises where Postgres is away.
     """
     if wanted.sort != "at" or any(getattr(wanted, name) for name in ONE_PLACE):
-        async with _searching(engine) as connection:
+        async with searching.connected(engine) as connection:
             return await _rows(connection, statement_of(wanted))
     found: list[dict[str, Any]] = []
     one_day = _DaySearch.of(wanted, engine.dialect)  # refuse a wrong search before any query runs
     began = time.monotonic()
-    async with _searching(engine) as connection:
+    async with searching.connected(engine) as connection:
         for days in windows_of(wanted, set((await partitions.partitions(connection)).values())):
             found += await one_day.over(connection, days, limit=wanted.limit - len(found))
             if len(found) >= wanted.limit:
                 break
-            if time.monotonic() - began > LONGEST:
-                raise _too_long()
+            if time.monotonic() - began > searching.LONGEST:
+                raise searching.too_long()
     return found
 
 
@@ -160,7 +157,7 @@ class Total:
     bound: bool
 
 
-async def total_of(engine: AsyncEngine, wanted: CallFilter) -> Total:
+async def total_of(engine: Where, wanted: CallFilter) -> Total:
     """The sums over a search: the same conditions as its pages, so their rows add up to it. Raises as `find_calls`."""
     c, _ = calls.c, statement_of(wanted)
     failed = func.count().filter(c.outcome != "ok", _NEEDED_MODEL, not_(_REFUSED))
@@ -169,7 +166,7 @@ async def total_of(engine: AsyncEngine, wanted: CallFilter) -> Total:
     sums = [func.coalesce(func.sum(column), 0).cast(BigInteger).label(name) for name, column in summed.items()]
     counts = [func.count().label("calls"), failed.label("failed"), refused.label("refused")]
     bound = func.coalesce(func.bool_or(c.usage_estimated), false()).label("bound")
-    async with _searching(engine) as connection:
+    async with searching.connected(engine) as connection:
         row = (await connection.execute(select(*counts, *sums, bound).where(*_conditions(wanted)))).mappings().one()
     return Total(**row)
 
@@ -204,7 +201,7 @@ async def calls_of_trace(engine: AsyncEngine, trace_id: str, limit: int) -> list
     """The calls of a trace as they began, with their attempts, without their texts."""
     wanted = statement_of(CallFilter(trace_id=trace_id, ascending=True, limit=limit))
     brief = wanted.with_only_columns(*(column for column in calls.c if column.name not in SIDES))
-    async with _searching(engine) as connection:
+    async with searching.connected(engine) as connection:
         found = await _rows(connection, brief)
     return await with_attempts(engine, found)
 
@@ -213,7 +210,7 @@ async def traces_of(engine: AsyncEngine, request_id: str, most: int) -> list[str
     """The traces of requests with this id, newest first: a caller chooses the id, so two requests can have the same."""
     newest = func.max(calls.c.at).desc()
     wanted = select(calls.c.trace_id).where(calls.c.request_id == request_id).group_by(calls.c.trace_id).order_by(newest)
-    async with _searching(engine) as connection:
+    async with searching.connected(engine) as connection:
         return list((await connection.execute(wanted.limit(most))).scalars())
 
 
@@ -228,7 +225,7 @@ async def texts_of(engine: AsyncEngine, found: Sequence[Mapping[str, Any]], most
         for c in (func.left(calls.c[name], most).label(name), func.length(calls.c[name]).label(f"{name}_length"))
     ]
     of_these = calls.c.id.in_([row["id"] for row in found]), calls.c.at.between(min(times), max(times))
-    async with _searching(engine) as connection:
+    async with searching.connected(engine) as connection:
         rows = await _rows(connection, select(calls.c.id, *columns).where(*of_these))
     return {row["id"]: {name: (row[name], row[f"{name}_length"]) for name in SIDES} for row in rows}
 
@@ -241,7 +238,7 @@ async def with_attempts(engine: AsyncEngine, found: list[dict[str, Any]]) -> lis
     times = [row["at"] for row in found]  # attempts lie in the partitions of their calls
     statement = select(attempts).where(of_these, attempts.c.at.between(min(times), max(times)))
     by_call: dict[str, list[dict[str, Any]]] = {row["id"]: [] for row in found}
-    async with _searching(engine) as connection:
+    async with searching.connected(engine) as connection:
         for row in await _rows(connection, statement.order_by(attempts.c.call_id, attempts.c.number)):
             by_call[row["call_id"]].append(row)
     return [{**call, "attempts": by_call[call["id"]]} for call in found]
@@ -367,31 +364,5 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, datetime.min.time(), UTC)
 
 
-@asynccontextmanager
-async def bounded(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]:
-    """A connection that gives up after `LONGEST` and plans each search for its own values; a page is not worth compiling for."""
-    settings = {"statement_timeout": f"{LONGEST * 1000:.0f}", "plan_cache_mode": "force_custom_plan", "jit": "off"}
-    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
-    async with engine.connect() as connection:
-        await connection.execute(text(f"SELECT {calls}"))
-        yield connection
-
-
-@asynccontextmanager
-async def _searching(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]:
-    """The same; what takes too long is the caller's mistake."""
-    try:
-        async with bounded(engine) as connection:
-            yield connection
-    except OperationalError as error:
-        if not isinstance(error.orig, QueryCanceled):
-            raise
-        raise _too_long() from error
-
-
 async def _rows(connection: AsyncConnection, statement: Select[Any]) -> list[dict[str, Any]]:
     return [dict(row._mapping) for row in await connection.execute(statement)]  # noqa: SLF001 - SQLAlchemy's documented name
-
-
-def _too_long() -> InvalidRequest:
-    return InvalidRequest(f"The search took more than {LONGEST:g} s. Narrow it: a time range, a tenant, a user, an id.")

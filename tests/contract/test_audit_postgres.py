@@ -20,7 +20,7 @@ from records import Drops, a_record
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.audit import export, query
+from app.audit import export, searching
 from app.audit import recorder as recorder_module
 from app.audit.call_filter import SORTS, CallFilter, Sort, bounds_of
 from app.audit.partitions import ensure
@@ -432,10 +432,22 @@ async def test_a_cursor_of_another_search_is_refused(engine: AsyncEngine, cursor
         await find_calls(engine, CallFilter(after=cursor))
 
 
+async def test_rows_and_their_total_are_of_one_moment(engine: AsyncEngine, recorder: Recorder) -> None:
+    wanted = CallFilter(tenant=f"t-{uuid4().hex[:8]}")
+    recorder.record(a_record(tenant=wanted.tenant))
+    await recorder.flush()
+    async with searching.one_moment(engine) as connection:
+        rows = await find_calls(connection, wanted)
+        recorder.record(a_record(tenant=wanted.tenant))
+        await recorder.flush()
+        assert (len(rows), (await total_of(connection, wanted)).calls) == (1, 1)
+    assert (len(await find_calls(engine, wanted)), (await total_of(engine, wanted)).calls) == (2, 2)
+
+
 async def test_a_search_that_takes_too_long_is_ended_and_says_how_to_narrow_it(
     engine: AsyncEngine, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(query, "LONGEST", 0.001)
+    monkeypatch.setattr(searching, "LONGEST", 0.001)
     for _ in range(300):
         recorder.record(a_record(request=" ".join(uuid4().hex for _ in range(300))))
     await recorder.flush()

@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app.audit.call_filter import SORTS, CallFilter, Searched, bounds_of, searched
 from app.audit.query import Total, cursor_of, find_calls, total_of, traces_of
+from app.audit.searching import one_moment
 from app.budget.under_way import UnderWay, under_way
 from app.console import formats, live
 from app.console.console import ROUTES, SAID, VIEWING, Console, link
@@ -248,7 +249,8 @@ async def _found(console: Console, wanted: CallFilter, query: dict[str, str]) ->
     engine = console.parts.engine
 
     async def read() -> Found:
-        return Found(await find_calls(engine, wanted), await total_of(engine, replace(wanted, after=None)))
+        async with one_moment(engine) as connection:
+            return Found(await find_calls(connection, wanted), await total_of(connection, replace(wanted, after=None)))
 
     return await console.known.read(("calls", *sorted(query.items())), read())
 
