@@ -25,7 +25,9 @@ from commands import run
 from conftest import LIVE_RELEASE, Simulator, octant, running_service
 from faulty_stores import frozen
 from forked import supervisor_of
+from signed_in import signed_in
 
+from app.console.navigation import PAGES
 from app.migrations import upgrade
 from app.settings import DEVELOPMENT_SECRET
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
@@ -198,6 +200,26 @@ async def refused(env: dict[str, str], *command: str) -> None:
     assert ran.returncode, command
     assert "Traceback" not in output, output[-2000:]
     assert "Postgres does not answer; look at OCTANT_DATABASE_URL." in output, output
+
+
+@pytest.mark.parametrize(("store", "page"), [("postgres_note", "/console/calls"), ("valkey_note", "/console/budgets")])
+async def test_every_page_of_the_console_shows_what_it_knew_while_a_store_is_frozen(
+    http: aiohttp.ClientSession, own_service: str, env: dict[str, str], stores: Stores, store: str, page: str
+) -> None:
+    """X1. ``http`` waits until both workers are ready after the test before."""
+    key = octant(env, "key", "create", "acme", "--name", f"console {store}", "--scope", "admin", "--quiet").strip()
+    assert (await post(http))[0] == 200
+    async with signed_in(own_service, key) as operator:
+        for path in (one.path for one in PAGES):
+            assert (await operator.get(path)).status == 200, path
+        assert "Shown as it was" not in (await operator.get(page)).words
+        with frozen(getattr(stores, store)):
+            shown = {one.path: await operator.get(one.path) for one in PAGES}
+        assert {path: answer.status for path, answer in shown.items()} == {one.path: 200 for one in PAGES}
+        assert "Shown as it was" in shown[page].words
+        away = "Postgres" if store == "postgres_note" else "Valkey"
+        assert f"{away} does not answer" in shown[page].words
+        assert "Shown as it was" not in shown["/console/runbook"].words, "it needs no store"
 
 
 async def test_a_worker_that_dies_with_postgres_away_is_replaced_by_one_that_serves(
