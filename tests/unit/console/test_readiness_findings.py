@@ -1,0 +1,136 @@
+"""A broken precondition turns the finding of the readiness review that names it (X1)."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn, cast
+
+import pytest
+
+from app.audit.overview import Bucket
+from app.console.readiness import evals, observability, recovery, rollback, runbook, spending
+from app.console.readiness.answers import Answer, Evidence, State
+from app.console.readiness.sources import Sources
+from app.domain.errors import Misconfigured
+from app.releases.eval_gate import ModelScore, Score, SuiteResult
+from app.releases.eval_history import OVERALL
+from app.releases.eval_results import Proof
+from app.releases.rehearsals import ROLLBACK, Rehearsal
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def sources(**more: object) -> Sources:
+    nothing = cast(Any, SimpleNamespace())
+    values: dict[str, Any] = dict.fromkeys(Sources.__dataclass_fields__, nothing)
+    return Sources(**values | {"now": NOW, "root": ROOT, "kept": {}, "patience": 1.0} | more)
+
+
+def named(answer: Answer, name: str) -> Evidence:
+    return next(one for one in answer.evidence if one.name == name)
+
+
+def result(*, simulated: tuple[str, ...] = ()) -> SuiteResult:
+    model = ModelScore(prompt="support/answer", model="openai/m", passed=3, total=4, least=0.5)
+    scores = {OVERALL: Score(passed=3, total=4, least=0.5)}
+    return SuiteResult(suite="support", label="real", simulated=simulated, at=NOW, scores=scores, models=(model,), cases="c")
+
+
+@pytest.mark.parametrize(
+    ("proof", "name", "state", "words"),
+    [
+        (None, "Live release", "missing", "none"),
+        (Proof("b", [result()], ("support is below its threshold",), ()), "Gate", "failing", "below its threshold"),
+        (Proof("b", [], (), ()), "Eval runs", "missing", "no suite ran"),
+        (Proof("b", [result(simulated=("openai",))], (), ()), "Real models", "gaps", "openai"),
+    ],
+)
+async def test_a_live_release_without_proof_turns_the_finding(proof: Proof | None, name: str, state: State, words: str) -> None:
+    releases = SimpleNamespace(live_proof=lambda: asyncio.sleep(0, proof))
+    found = named(await evals.answer(sources(releases=releases)), name)
+    assert found.state == state
+    assert words in found.value
+
+
+def test_a_day_without_a_request_is_missing_and_a_simulator_is_a_gap() -> None:
+    none = observability._records(cast(Bucket, SimpleNamespace(calls=0)))
+    assert (none.state, none.value) == ("missing", "none in the last 24 h")
+    some = observability._records(cast(Bucket, SimpleNamespace(calls=2, requests=1, failed=0)))
+    assert some.state == "proved"
+    simulated = observability._simulated(["openai"])
+    assert (simulated.state, "the simulator answered for openai" in simulated.value) == ("gaps", True)
+
+
+class Broken(Sources):
+    """Its log of rehearsals cannot be read."""
+
+    async def newest(self, *_: object, **__: object) -> NoReturn:
+        raise Misconfigured("Line 3 is broken.")
+
+
+async def test_a_log_of_outages_that_cannot_be_read_fails_with_its_words() -> None:
+    here = sources()
+    broken = Broken(**{name: getattr(here, name) for name in Sources.__dataclass_fields__})
+    [found], own = await recovery._rehearsed(broken)
+    assert (found.state, found.value, own) == ("failing", "Line 3 is broken.", True)
+
+
+@pytest.mark.parametrize(
+    ("signed", "state", "words"),
+    [
+        ({}, "proved", "3 lines signed"),
+        ({"foreign": 1}, "gaps", "1 with another"),
+        ({"unsigned": 1}, "gaps", "1 unsigned"),
+        ({"problems": ["Line 2: the signature is broken."]}, "failing", "the signature is broken"),
+    ],
+)
+async def test_a_signature_that_is_broken_fails_and_one_of_elsewhere_is_a_gap(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, signed: dict[str, object], state: State, words: str
+) -> None:
+    run = Rehearsal(at=NOW, what=ROLLBACK, kept=True, note="10 of 10 steps")
+    counted = SimpleNamespace(rehearsal=run, own=True, attempt=None, mark="")
+    monkeypatch.setattr(Sources, "newest", lambda *_, **__: asyncio.sleep(0, counted))
+    seen = SimpleNamespace(**{"signed": 3, "foreign": 0, "unsigned": 0, "problems": [], **signed})
+    monkeypatch.setattr(rollback, "verify", lambda *_: seen)
+    monkeypatch.setattr(rollback, "played", lambda *_: [])
+    releases = SimpleNamespace(history=lambda _: asyncio.sleep(0, []))
+    found = named(await rollback.answer(sources(releases=releases, state_dir=tmp_path)), "Signatures")
+    assert found.state == state
+    assert words in found.value
+
+
+async def test_no_tenant_leaves_the_worst_day_missing() -> None:
+    keys = SimpleNamespace(list_tenants=lambda: asyncio.sleep(0, []))
+    found = named(await spending.answer(sources(keys=keys)), "Worst day")
+    assert (found.state, "there is no tenant" in found.value) == ("missing", True)
+
+
+def test_a_machine_without_the_tests_leaves_a_gap(tmp_path: Path) -> None:
+    found = spending._files(sources(root=tmp_path), "Proven by", ("tests/gone.py::test_it",))
+    assert (found.state, "this machine has no tests" in found.value) == ("gaps", True)
+
+
+@pytest.mark.parametrize(
+    ("differing", "state", "words"), [(0, "proved", "every counter agrees"), (2, "failing", "2 counters differ from the ledger")]
+)
+async def test_a_counter_that_differs_from_the_ledger_fails(
+    monkeypatch: pytest.MonkeyPatch, differing: int, state: State, words: str
+) -> None:
+    monkeypatch.setattr(spending, "differences", lambda *_: asyncio.sleep(0, [object()] * differing))
+    found = await spending._ledger(sources())
+    assert found.state == state
+    assert words in found.value
+
+
+async def test_a_ledger_that_is_too_long_to_compare_leaves_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spending, "differences", lambda *_: asyncio.sleep(30, []))
+    found = await spending._ledger(replace(sources(), patience=0.01))
+    assert (found.state, "too long to compare" in found.value) == ("gaps", True)
+
+
+def test_pages_without_any_review_are_missing() -> None:
+    [found] = runbook._reviewed([], NOW)
+    assert (found.state, found.value) == ("missing", "no page has a date of review")
