@@ -11,7 +11,6 @@ import fcntl
 import json
 import logging
 import os
-import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -22,6 +21,7 @@ from typing import IO
 
 from pydantic import TypeAdapter, ValidationError
 
+from app.domain import locked_files
 from app.domain.records import CallRecord
 
 SUFFIX = ".jsonl"
@@ -104,11 +104,7 @@ class Spill:
 
     def _open(self) -> FileIO:
         if self._file is None:
-            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path = self._directory / f"{uuid.uuid4().hex}{SUFFIX}"
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
-            self._file = FileIO(handle, "ab")  # without a buffer: what it still held would be written when it is closed
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._file, _ = locked_files.begin(self._directory, SUFFIX)
             directory = os.open(self._directory, os.O_RDONLY)
             try:
                 os.fsync(directory)  # the new file's name is on the disk too

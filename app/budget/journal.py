@@ -10,9 +10,7 @@ A line is written to the system's cache, not to the disk: it survives the proces
 import fcntl
 import json
 import logging
-import os
 import time
-import uuid
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from typing import Any
 
 from app.budget.hold import LEASE_MARGIN, REMEMBERED, Hold
 from app.budget.scopes import DAY_SECONDS, key
+from app.domain import locked_files
 from app.domain.json_text import compact
 
 FOLDER = "holds"
@@ -123,10 +122,7 @@ class Journal:
 
     def _begin(self) -> None:
         """Begin a new file with the lines that still count, the newest included; the old file is then of no use."""
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._directory / f"{uuid.uuid4().hex}{SUFFIX}"
-        file = FileIO(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600), "ab")
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file, path = locked_files.begin(self._directory, SUFFIX)
         text = b"".join((*self._open.values(), *self._recent()))
         try:
             if file.write(text) != len(text):

@@ -1,6 +1,7 @@
 """Records while Postgres is away: on disk, back once, counted where they are lost (O7)."""
 
 import asyncio
+import fcntl
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 import pytest
@@ -22,7 +24,7 @@ from app.audit import recorder as recorder_module
 from app.audit import spill as spill_module
 from app.audit.query import get_call
 from app.audit.recorder import Recorder
-from app.audit.spill import Spill, SpillFullError
+from app.audit.spill import Spill, SpillFullError, SpillLease
 from app.audit.tables import attempts, calls
 from app.domain.periodic import end
 from app.domain.records import CallRecord
@@ -131,6 +133,29 @@ async def test_a_postgres_that_goes_and_returns_loses_no_record(engine: AsyncEng
     await recorder.aclose()
     assert drops.total == 0
     assert spill.size == 0
+
+
+def test_a_file_is_found_by_others_only_once_its_writer_has_locked_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a worker that looks between the two steps takes it for a dead worker's, finds it empty, and removes it."""
+    ours, others, lock, claimed = Spill(folder), Spill(folder), fcntl.flock, list[SpillLease | None]()
+
+    def looked_for_before(file: IO[bytes], operation: int) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(fcntl, "flock", lock)
+            claimed.append(others.claim())
+        lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", looked_for_before)
+    record = a_record()
+    ours.append([record])
+    monkeypatch.undo()
+    assert claimed == [None]
+    assert others.claim() is None, "its writer has it"
+    ours.close()
+    claim = others.claim()
+    assert claim is not None
+    assert [one.id for one in claim.read()[0]] == [record.id]
+    claim.close()
 
 
 class SlowDisk(Spill):
