@@ -14,13 +14,12 @@ from starlette.responses import RedirectResponse, Response
 from app.audit.call_filter import SORTS, CallFilter, Searched, bounds_of, searched
 from app.audit.query import Total, cursor_of, find_calls, total_of, traces_of
 from app.audit.searching import one_moment
-from app.budget.under_way import UnderWay, under_way
 from app.console import formats, live
 from app.console.console import ROUTES, SAID, VIEWING, Console, link
 from app.console.known import Known
 from app.console.navigation import CALLS, PAGES, Page
 from app.console.ranges import PRESETS, Range, range_of
-from app.console.running import running_with
+from app.console.running import running, running_with
 from app.domain.errors import InvalidRequest
 from app.domain.provider_errors import codes_of
 from app.oncall.runbook.pages import read
@@ -96,7 +95,7 @@ def router(console: Console) -> APIRouter:
             chips=chips_of(fields, shown), command=_command(query, range_),
             words=searched_for(nothing) if nothing else _words(known.value, range_), nothing=nothing,
             runbook_command=f"octant runbook {shlex.quote(nothing)}",
-            running=await _running(console),
+            running=await running(console),
         )  # fmt: skip
 
     @made.get("/live/calls")
@@ -111,7 +110,7 @@ def router(console: Console) -> APIRouter:
             known = await _found(console, wanted, query)
             return console.fragment(
                 "parts/calls.html", range=range_, known=known, found=known.value, more="", shown={}, wanted=wanted, nothing="",
-                words=_words(known.value, range_), running=await _running(console),
+                words=_words(known.value, range_), running=await running(console),
             )  # fmt: skip
 
         return live.stream(request, console, write)
@@ -167,8 +166,8 @@ async def _named(console: Console, words: str) -> str:
         since = datetime.now(UTC) - PRESETS[within][0] if name == "attempt" else None
         if await find_calls(engine, replace(_one(name, words), since=since)):
             return link("/console/calls", {name: words, "range": within})
-    running = await running_with(console, [value for _, value in ids])
-    return f"/console/traces/{running[0].trace_id}" if running else ""
+    going = await running_with(console, [value for _, value in ids])
+    return f"/console/traces/{going[0].trace_id}" if going else ""
 
 
 def _ids(words: str) -> list[tuple[str, str]]:
@@ -239,10 +238,6 @@ def _value(field: Searched, text: str) -> Any:  # noqa: ANN401 - of the field's 
     if field.name == "sort" and text not in SORTS:
         raise InvalidRequest(f"Calls are sorted by {', '.join(SORTS)}.", param="sort")
     return text
-
-
-async def _running(console: Console) -> Known[tuple[int, Sequence[UnderWay]]]:
-    return await console.known.read("under way", under_way(console.parts.valkey))
 
 
 async def _found(console: Console, wanted: CallFilter, query: dict[str, str]) -> Known[Found]:

@@ -326,7 +326,7 @@ def cost_steps(costs: Sequence[tuple[int, int, int]]) -> list[CostStep]:
 
 def _found_by(least: int) -> Mapping[str, str]:
     """Of the step that begins at ``least`` micro-dollars; of whole ones, so the next step's least is not in it."""
-    above = next((edge for edge in EDGES if edge > least), None)
+    above = _next_edge(least)
     bounds = {"min_cost": least, "max_cost": above - 1 if above else None}
     return {name: f"{micros / MICROS_PER_DOLLAR:.6f}" for name, micros in bounds.items() if micros is not None}
 
@@ -335,5 +335,10 @@ def _bounds(least: int) -> str:
     """The bounds of the step that begins at ``least`` micro-dollars."""
     if not least:
         return f"under {formats.usd(EDGES[0])}"
-    above = EDGES[EDGES.index(least) + 1 :]
-    return f"{formats.usd(least)} to {formats.usd(above[0])}" if above else f"{formats.usd(least)} and more"
+    above = _next_edge(least)
+    return f"{formats.usd(least)} to {formats.usd(above)}" if above else f"{formats.usd(least)} and more"
+
+
+def _next_edge(least: int) -> int | None:
+    """The end of the step that begins at ``least``; None for the last one."""
+    return next((edge for edge in EDGES if edge > least), None)
