@@ -28,6 +28,7 @@ from client import session
 from commands import octant, run
 from forked import Forked
 from hypothesis import settings as hypothesis_settings
+from outcomes import Outcomes
 from redis.asyncio import Redis
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -125,6 +126,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """
     if item.nodeid in _NO_LONGER_SERVED:
         SHARED_SERVICE.close()
+
+
+OUTCOMES = Outcomes()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note how each test ends."""
+    OUTCOMES.note(report)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leave the outcomes of the tests that threats name, once for all test processes."""
+    if not hasattr(session.config, "workerinput"):
+        OUTCOMES.write(ROOT)
 
 
 def _is_served(item: pytest.Item) -> bool:

@@ -17,7 +17,7 @@ from app.console import charts, formats
 from app.console.console import ROUTES, SAID, VIEWING, Console, link
 from app.console.navigation import SECURITY
 from app.console.pages.readiness import sources_of
-from app.console.ranges import Range, range_of
+from app.console.ranges import Range
 from app.console.readiness.answers import KINDS, SHORT
 from app.console.readiness.security import Attacks, attacks
 from app.console.sessions import Listed
@@ -78,7 +78,7 @@ def router(console: Console) -> APIRouter:
     async def page(request: Request) -> Response:
         """The page."""
         query = dict(request.query_params)
-        range_ = range_of(query, default="7d")
+        range_ = await console.range(query, "7d")
         known = await console.known.read(("security", *sorted(query.items())), _stored(console, range_, query))
         chain = await console.known.read("chain", console.parts.actions.verify()) if query.get("check") else None
         rows, tab = threats.read(), query.get("tab", "")
@@ -173,11 +173,12 @@ def provider_key(status: KeyStatus, uses: Mapping[tuple[str, str], Use], now: da
 
 
 def threat_counts(rows: Sequence[Threat]) -> Mapping[str, int]:
-    """Threats, their proofs, and how many of either are missing."""
+    """Threats, their proofs, how many of either are missing, and how many proofs passed or failed when they last ran here."""
     proofs = [proof for row in rows for proof in row.proofs]
     return {
         "threats": len(rows), "proofs": len(proofs), "missing": sum(proof.state == "missing" for proof in proofs),
         "open": sum(row.state == "missing" for row in rows), "unknown": sum(proof.state == "not here" for proof in proofs),
+        "failed": sum(len(row.failed) for row in rows), "passed": sum(len(row.passed) for row in rows),
     }  # fmt: skip
 
 
@@ -190,20 +191,7 @@ def answer(
     held: Attacks | None,
 ) -> tuple[str, str]:
     """How it stands, in sentences of the data: threats, attacks as the readiness review counts them, keys."""
-    counts = threat_counts(rows)
-    if not rows:
-        proven = "This installation carries no threat model; the repository does."
-    elif counts["open"]:
-        proven = f"{formats.number(counts['open'], 'threat')} of {counts['threats']} lack a control or a test that they name."
-    elif counts["unknown"]:
-        proven = (
-            f"Each of {counts['threats']} threats has its control here; their {counts['proofs']} tests are not in this image."
-        )
-    else:
-        tests = formats.number(counts["proofs"], "test")
-        proven = (
-            f"Each of {counts['threats']} threats has its control and the tests it names: {tests} that CI runs, not this page."
-        )
+    counts, proven = threat_counts(rows), _proven(rows)
     denied = [key.status.provider for key in ours if key.word == "denied"]
     usable: Sequence[Key | ProviderKey] = [*live, *ours]
     old = [key for key in usable if key.word == "old"]
@@ -218,9 +206,29 @@ def answer(
         rest += f" The guard set {formats.number(flagged, 'flag')} {range_.words}."
     attacked = held.words if held else "Attacks in the evals are not known right now."
     attacked = f"{attacked[0].upper()}{attacked[1:]} "
-    bad = counts["open"] or denied or (held and held.kind == "bad")
+    bad = counts["open"] or counts["failed"] or denied or (held and held.kind == "bad")
     warn = old or not rows or not stored or held is None or held.kind == "warn"
     return "bad" if bad else "warn" if warn else "good", attacked + proven + rest
+
+
+def _proven(rows: Sequence[Threat]) -> str:
+    """How the threats stand, in a sentence."""
+    counts = threat_counts(rows)
+    threats_, tests = counts["threats"], formats.number(counts["proofs"], "test")
+    if not rows:
+        return "This installation carries no threat model; the repository does."
+    if counts["open"]:
+        return f"{formats.number(counts['open'], 'threat')} of {threats_} lack a control or a test that they name."
+    if counts["failed"]:
+        failed = f"{counts['failed']} of the {tests}"
+        return f"Each of {threats_} threats has its control and its tests, but {failed} failed when they last ran here."
+    if counts["unknown"]:
+        return f"Each of {threats_} threats has its control here; their {counts['proofs']} tests are not in this image."
+    whole = f"Each of {threats_} threats has its control and the tests it names"
+    if counts["passed"] == counts["proofs"]:
+        return f"{whole}; {tests} passed when they last ran here."
+    here = f", and {counts['passed']} passed here" if counts["passed"] else ", not this page"
+    return f"{whole}: {tests} that CI runs{here}."
 
 
 def flags_of(stored: Stored | None, range_: Range) -> dict[str, Any] | None:

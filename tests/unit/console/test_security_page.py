@@ -1,10 +1,13 @@
 """The security page: proofs of threats that are looked for, keys by age, the filter of the log (S1, X1)."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from conftest import ROOT
+from outcomes import Outcomes
 
 from app.audit.action_search import FoundActions
 from app.audit.provider_use import Use
@@ -13,7 +16,7 @@ from app.console.ranges import range_of
 from app.console.readiness.answers import Evidence, State
 from app.console.readiness.security import attacks_of
 from app.releases.eval_gate import ModelScore, Score, SuiteResult
-from app.security import installed, threats
+from app.security import installed, last_runs, threats
 from app.security.keys.administration import KeyInfo
 from app.security.keys.provider_keys import KeyStatus
 
@@ -65,6 +68,61 @@ def test_an_image_without_tests_says_so_and_claims_no_proof(tmp_path: Path) -> N
     [row] = threats.read(root)
     assert row.state == "not here"
     assert "not in this image" in security.answer([row], None, [], [], range_of({}), None)[1]
+
+
+def report(
+    name: str, outcome: Literal["passed", "failed", "skipped"], when: Literal["setup", "call"] = "call"
+) -> pytest.TestReport:
+    return pytest.TestReport(name, ("", None, ""), {}, outcome, None, when)
+
+
+NAMED = "tests/unit/test_lock.py::test_it_holds"
+
+
+@pytest.mark.parametrize(
+    ("reports", "kind", "words"),
+    [
+        ([(NAMED, "passed")], "warn", "1 test passed when they last ran here"),
+        ([(f"{NAMED}[a]", "failed"), (f"{NAMED}[b]", "passed")], "bad", "1 of the 1 test failed when they last ran here"),
+        ([(NAMED, "skipped"), ("tests/unit/test_lock.py::test_other", "passed")], "warn", "1 test that CI runs, not this page"),
+    ],
+)
+def test_a_threat_stands_as_its_tests_ended_when_they_last_ran_here(
+    tmp_path: Path, reports: list[tuple[str, Literal["passed", "failed", "skipped"]]], kind: str, words: str
+) -> None:
+    root, ran = repository(tmp_path), Outcomes()
+    for name, outcome in reports:
+        ran.note(report(name, outcome))
+    ran.write(root)
+    shown, said = security.answer(threats.read(root), None, [], [], range_of({}), None)
+    assert (shown, words in said) == (kind, True)
+
+
+def test_a_test_that_broke_before_it_began_has_failed_and_its_threat_comes_first(tmp_path: Path) -> None:
+    root, ran = repository(tmp_path), Outcomes()
+    (root / "threat_model.md").write_text(HEAD + ROW.format(2).replace("test_it_holds", "test_b") + ROW.format(7))
+    (root / "tests/unit/test_lock.py").write_text("def test_it_holds(): ...\ndef test_b(): ...\n")
+    ran.note(report(NAMED, "failed", "setup"))
+    ran.write(root)
+    assert [(row.number, len(row.failed)) for row in threats.read(root)] == [(7, 1), (2, 0)]
+
+
+def test_a_later_run_of_other_tests_takes_no_outcome_away_and_a_changed_test_has_none(tmp_path: Path) -> None:
+    root, first, second = repository(tmp_path), Outcomes({NAMED: True}), Outcomes({"tests/unit/test_lock.py::test_other": False})
+    first.write(root)
+    second.write(root)
+    assert [len(row.passed) for row in threats.read(root)] == [1]
+    later = datetime.now(UTC).timestamp() + 60
+    os.utime(root / "tests/unit/test_lock.py", (later, later))
+    assert [(row.state, len(row.passed)) for row in threats.read(root)] == [("there", 0)]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1}', '{"a": {"passed": true}}', '{"a": {"passed": true, "at": "x"}}'])
+def test_a_file_of_outcomes_that_is_none_of_ours_shows_none(tmp_path: Path, text: str) -> None:
+    root = repository(tmp_path)
+    (root / last_runs.FILE).parent.mkdir()
+    (root / last_runs.FILE).write_text(text)
+    assert last_runs.read(root) == {}
 
 
 def result(held: float, least: float) -> SuiteResult:
