@@ -28,10 +28,11 @@ from app.audit.query import input_of
 from app.console import formats
 from app.console.assets import asset
 from app.console.known import LastKnown
+from app.console.moments import moments
 from app.console.navigation import PAGES, Page, places
 from app.console.oidc.begun import Seal
 from app.console.parts import ConsoleParts
-from app.console.ranges import PRESETS
+from app.console.ranges import DEFAULT, EVENTS, PRESETS, Range, range_of
 from app.console.sessions import Session, Sessions
 from app.domain.errors import DependencyUnavailable, Forbidden, InvalidRequest, OctantError
 from app.domain.records import REFUSALS
@@ -45,6 +46,7 @@ COOKIE = "__Host-octant-console"  # the prefix makes browsers insist on Secure, 
 SESSION = "octant.console.session"
 HERE = "octant.console"
 MOST_FIELDS = 100
+EVENTS_WAIT = 1.0  # seconds: a page has the rest to read, and other ranges
 
 log = logging.getLogger(__name__)
 
@@ -77,11 +79,17 @@ class Console:
             "places": list(map(asdict, places(self.parts.providers, may_act=session.may_act))) if session else [],
             "page": page, "pages": PAGES, "title": title or (page.title if page else "Octant"), "session": session,
             "request": request,
-            "environment": self.parts.environment, "version": __version__, "now": datetime.now(UTC), "presets": PRESETS,
+            "environment": self.parts.environment, "version": __version__, "now": datetime.now(UTC),
+            "presets": PRESETS, "events": EVENTS,
             "stopped": self.parts.switch.stopped_words, "query": dict(request.query_params), "here": _here(request),
             "done": _done(request, session),
         }  # fmt: skip
         return HTMLResponse(self._environment.get_template(template).render(**(shared | values)), status)
+
+    async def range(self, query: Mapping[str, str], default: str = DEFAULT) -> Range:
+        """The range of an address, which may begin with an event that Postgres knows."""
+        known = await self.known.read("moments", moments(self.parts.engine), wait=EVENTS_WAIT)
+        return range_of(query, default=default, moments=known.value or {})
 
     def fragment(self, template: str, **values: Any) -> str:  # noqa: ANN401 - by template
         """Write a part of a page."""

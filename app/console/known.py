@@ -42,10 +42,10 @@ class LastKnown:
         """Nothing is known yet."""
         self._kept: dict[Any, tuple[Any, datetime, float]] = {}
 
-    async def read(self, wanted: Any, reading: Awaitable[T]) -> Known[T]:  # noqa: ANN401 - a key
+    async def read(self, wanted: Any, reading: Awaitable[T], *, wait: float = WAIT) -> Known[T]:  # noqa: ANN401 - a key
         """Wait for ``reading``; where its store does not answer, what it answered before."""
         try:
-            async with asyncio.timeout(WAIT):
+            async with asyncio.timeout(wait):
                 value = await reading
         except DataError:
             raise  # the store is there: a value cannot be held

@@ -1,8 +1,9 @@
-"""The time range in a page's address: a preset, or two moments in UTC."""
+"""The time range in a page's address: a preset, an event since which it runs, or two moments in UTC."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from app.console.formats import moment
 
@@ -13,21 +14,23 @@ PRESETS = {
     "7d": (timedelta(days=7), "7 d"),
     "30d": (timedelta(days=30), "30 d"),
 }
+EVENTS = {"release": "the last release", "incident": "the incident"}
 DEFAULT = "1h"
 _WIDTHS = [timedelta(seconds=s) for s in (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)]
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """From ``since`` up to ``until``. ``preset``: its name, empty where the address has moments.
+    """From ``since`` up to ``until``. ``preset``: its name or its event's, empty where the address has moments.
 
-    ``error``: the address had a wrong one.
+    ``error``: the address had a wrong one. ``moments``: the events that there are, each with its begin.
     """
 
     since: datetime
     until: datetime
     preset: str
     error: str = ""
+    moments: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def live(self) -> bool:
@@ -36,7 +39,9 @@ class Range:
 
     @property
     def words(self) -> str:
-        """For a sentence: ``in the last 15 min``, ``from … to …``."""
+        """For a sentence: ``in the last 15 min``, ``since the incident at …``, ``from … to …``."""
+        if self.preset in EVENTS:
+            return f"since {EVENTS[self.preset]} at {moment(self.since)}"
         if self.preset:
             return f"in the last {PRESETS[self.preset][1]}"
         return f"from {moment(self.since)} to {moment(self.until)}"
@@ -62,13 +67,21 @@ class Range:
     @property
     def options(self) -> str:
         """As options of a command."""
+        if self.preset in EVENTS:
+            return f"--since {self.since:%Y-%m-%dT%H:%M:%SZ}"
         if self.preset:
             return f"--since {self.preset}"
         return f"--since {self.since:%Y-%m-%dT%H:%M:%SZ} --until {self.until:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def range_of(query: Mapping[str, str], *, now: datetime | None = None, default: str = DEFAULT) -> Range:
-    """The range of an address. A wrong one is the default, with the error to show."""
+def range_of(
+    query: Mapping[str, str],
+    *,
+    now: datetime | None = None,
+    default: str = DEFAULT,
+    moments: Mapping[str, datetime] = MappingProxyType({}),
+) -> Range:
+    """The range of an address. A wrong one is the default, with the error to show. ``moments``: see `Range`."""
     now = now or datetime.now(UTC)
     error = ""
     if query.get("since") or query.get("until"):
@@ -79,12 +92,15 @@ def range_of(query: Mapping[str, str], *, now: datetime | None = None, default: 
             error = "The time range is not valid: give moments such as 2026-11-27T14:00Z."
         else:
             if since < until:
-                return Range(since, until, "")
+                return Range(since, until, "", moments=moments)
             error = "The time range ends before it begins."
     preset = query.get("range") or default
+    if preset in moments and moments[preset] < now:
+        return Range(moments[preset], now, preset, error, moments)
     if preset not in PRESETS:
-        error, preset = error or "There is no such time range.", default
-    return Range(now - PRESETS[preset][0], now, preset, error)
+        none = {"release": "No release was ever made live here.", "incident": "No incident is open."}
+        error, preset = error or none.get(preset, "There is no such time range."), default
+    return Range(now - PRESETS[preset][0], now, preset, error, moments)
 
 
 def _moment(text: str) -> datetime:

@@ -35,7 +35,7 @@ from app.console.pages.budgets import (
     top_lines,
     window,
 )
-from app.console.ranges import Range, range_of
+from app.console.ranges import Range
 from app.domain.calls import Tenant
 from app.domain.errors import InvalidRequest, NotFound
 
@@ -65,7 +65,7 @@ def router(console: Console) -> APIRouter:
         name = request.query_params.get("id", "")
         if not name or len(name) > MOST_ID:
             raise InvalidRequest(f"A user's id has 1 to {MOST_ID} characters.", param="id")
-        values = await _user_values(console, tenant, name, range_of(request.query_params, default="7d"))
+        values = await _user_values(console, tenant, name, await console.range(request.query_params, "7d"))
         return console.page(request, "budget_user.html", BUDGETS, title=name, tenant=tenant, tenants=tenants, **values)
 
     return made
@@ -81,7 +81,7 @@ async def _tenant(console: Console, tenant_id: str) -> tuple[Known[list[Tenant]]
 
 
 async def _tenant_values(console: Console, tenant: Tenant, query: Mapping[str, str]) -> dict[str, Any]:
-    parts, now, range_ = console.parts, datetime.now(UTC), range_of(query, default="24h")
+    parts, now, range_ = console.parts, datetime.now(UTC), await console.range(query, "24h")
     sort = query.get("sort", "share") if query.get("sort") in SORTS else "share"
     skip = number_of(query.get("skip"))
     windows, counters = await _windows(console, tenant, "", NO_OWN, now)

@@ -19,7 +19,7 @@ from app.console import charts, formats, live
 from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.known import Known
 from app.console.navigation import BUDGETS
-from app.console.ranges import Range, range_of
+from app.console.ranges import Range
 from app.domain.calls import Tenant
 from app.domain.money import MICROS_PER_DOLLAR
 
@@ -168,7 +168,7 @@ def router(console: Console) -> APIRouter:
 
 
 async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
-    range_ = range_of(query, default="24h")
+    range_ = await console.range(query, "24h")
     now = datetime.now(UTC)
     money = await _read(console, range_, now)
     wanted = query.get("name", "").strip()

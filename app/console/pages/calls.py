@@ -18,7 +18,7 @@ from app.console import formats, live
 from app.console.console import ROUTES, SAID, VIEWING, Console, link
 from app.console.known import Known
 from app.console.navigation import CALLS, PAGES, Page
-from app.console.ranges import PRESETS, Range, range_of
+from app.console.ranges import PRESETS, Range
 from app.console.running import running, running_with
 from app.domain.errors import InvalidRequest
 from app.domain.provider_errors import codes_of
@@ -77,7 +77,7 @@ def router(console: Console) -> APIRouter:
     async def page(request: Request) -> Response:
         """The page."""
         query = dict(request.query_params)
-        range_ = range_of(query)
+        range_ = await console.range(query)
         fields = _fields(query)
         problem, wanted = "", CallFilter(since=range_.since, until=range_.until, limit=PAGE)
         known: Known[Found] = Known(None, range_.until)
@@ -102,10 +102,10 @@ def router(console: Console) -> APIRouter:
     async def part(request: Request) -> Response:
         """The newest rows, live."""
         query = dict(request.query_params)
-        filter_of(query, range_of(query))  # a wrong one is an error now, not in the stream
+        filter_of(query, await console.range(query))  # a wrong one is an error now, not in the stream
 
         async def write() -> str:
-            range_ = range_of(query)
+            range_ = await console.range(query)
             wanted = filter_of(query, range_)
             known = await _found(console, wanted, query)
             return console.fragment(

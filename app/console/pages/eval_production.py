@@ -21,7 +21,7 @@ from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of, times_of
 from app.console.pages.evals import drifted
 from app.console.pages.trace import readable
-from app.console.ranges import Range, range_of
+from app.console.ranges import Range
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest
 from app.releases.eval_gate import interval
@@ -50,7 +50,7 @@ def router(console: Console) -> APIRouter:
 
 
 async def _production(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
-    range_, now, engine = range_of(query, default="7d"), datetime.now(UTC), console.parts.engine
+    range_, now, engine = await console.range(query, "7d"), datetime.now(UTC), console.parts.engine
     feature, skip = query.get("feature", ""), number_of(query.get("skip"))
     known, failing = await asyncio.gather(
         console.known.read(("quality", *range_.query.items()), quality.quality(engine, range_.since, range_.until, range_.width)),

@@ -16,7 +16,7 @@ from app.budget.standing import Everything, everything, open_alerts
 from app.console import charts, formats, live
 from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.navigation import OVERVIEW
-from app.console.ranges import Range, range_of
+from app.console.ranges import Range
 from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.records import REFUSALS
 from app.gateway.recovery import shared_circuits
@@ -72,7 +72,7 @@ def router(console: Console) -> APIRouter:
     @made.get("")
     async def page(request: Request) -> Response:
         """The page."""
-        range_ = range_of(request.query_params)
+        range_ = await console.range(request.query_params)
         return console.page(request, "overview.html", OVERVIEW, range=range_, **await _values(console, range_))
 
     @made.get("/live/overview")
@@ -80,10 +80,10 @@ def router(console: Console) -> APIRouter:
         """Its live part."""
 
         async def write() -> str:
-            range_ = range_of(request.query_params)
+            range_ = await console.range(request.query_params)
             return console.fragment("parts/overview.html", range=range_, **await _values(console, range_))
 
-        return live.stream(request, console, write, every=range_of(request.query_params).every)
+        return live.stream(request, console, write, every=(await console.range(request.query_params)).every)
 
     return made
 

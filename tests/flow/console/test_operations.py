@@ -200,6 +200,23 @@ async def test_the_table_of_now_names_the_people_whom_the_rotation_has_on_duty(o
     assert [row[2] for row in table[place + 1 : place + 1 + len(found)]] == [duty.person.name for duty in found if duty.person]
 
 
+async def test_pages_look_back_to_the_last_release_and_while_one_is_open_to_the_incident(
+    operator: Person, stack_env: dict[str, str]
+) -> None:
+    octant(stack_env, "incident", "open", "answers are empty", "--severity", "sev3", "--commander", "ada")
+    try:
+        for way in ("", "/calls", "/budgets", "/security", "/evals/production"):
+            page = await operator.get(f"/console{way}?range=incident")
+            assert "since the incident at" in page.text
+            assert "range=release" in page.text
+    finally:
+        octant(stack_env, "incident", "close", "--no-change", "of a test", "--no-draft")
+    page = await operator.get("/console?range=incident")
+    assert "No incident is open." in page.text
+    assert "since the incident" not in page.text
+    assert "since the last release at" in (await operator.get("/console/calls?range=release")).text
+
+
 async def test_a_viewer_has_no_action(service_url: str, stack_env: dict[str, str], page: str) -> None:
     async with signed_in(service_url, key(stack_env, "view")) as viewer:
         assert "/console/do/" not in (await viewer.get("/console/oncall")).text

@@ -1,0 +1,47 @@
+"""The time range in an address (X1): presets, moments, and the events since which a page looks back."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.console.ranges import range_of
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+RELEASED, BROKEN = NOW - timedelta(days=3), NOW - timedelta(minutes=20)
+MOMENTS = {"release": RELEASED, "incident": BROKEN}
+
+
+@pytest.mark.parametrize(
+    ("query", "since", "words", "options"),
+    [
+        ({"range": "24h"}, NOW - timedelta(hours=24), "in the last 24 h", "--since 24h"),
+        ({"range": "release"}, RELEASED, "since the last release at 2026-11-24 12:00 UTC", "--since 2026-11-24T12:00:00Z"),
+        ({"range": "incident"}, BROKEN, "since the incident at 2026-11-27 11:40 UTC", "--since 2026-11-27T11:40:00Z"),
+    ],
+)
+def test_a_range_goes_on_with_the_clock_from_a_length_or_an_event(
+    query: Mapping[str, str], since: datetime, words: str, options: str
+) -> None:
+    found = range_of(query, now=NOW, moments=MOMENTS)
+    assert (found.since, found.until, found.live, found.query) == (since, NOW, True, query)
+    assert (found.words, found.options, found.error) == (words, options, "")
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ({"range": "incident"}, "No incident is open."),
+        ({"range": "release"}, "No release was ever made live here."),
+        ({"range": "2y"}, "There is no such time range."),
+        ({"since": "2026-11-27T12:00Z", "until": "2026-11-27T11:00Z"}, "The time range ends before it begins."),
+        ({"since": "yesterday"}, "The time range is not valid: give moments such as 2026-11-27T14:00Z."),
+    ],
+)
+def test_a_range_that_is_none_is_the_default_and_says_why(query: Mapping[str, str], error: str) -> None:
+    found = range_of(query, now=NOW)
+    assert (found.preset, found.since, found.error) == ("1h", NOW - timedelta(hours=1), error)
+
+
+def test_an_event_of_a_clock_that_is_ahead_is_no_range() -> None:
+    assert range_of({"range": "incident"}, now=NOW, moments={"incident": NOW + timedelta(seconds=1)}).preset == "1h"
