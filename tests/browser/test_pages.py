@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,11 @@ from app.console.navigation import PAGES
 from app.console.readiness.answers import Answer, Evidence
 from app.console.readiness.document import document, print_pdf
 from app.oncall.paging.tables import pages
+from app.oncall.runbook.pages import FOLDER as RUNBOOK
+from app.releases.evaluations import eval_results, eval_runs
+from app.stack.gameday import report, scenario
+from app.stack.gameday.page import Followed
+from app.stack.gameday.play import Judged, Outcome
 
 pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(600)]
 
@@ -120,18 +125,76 @@ def test_pages_have_no_violation_no_overflow_and_do_not_jump(
         for path in paths:
             page.goto(path)
             page.wait_for_load_state("load")
-            found = axe.run(page).response["violations"]
-            problems += [f"{path}: {one['id']}: {one['nodes'][0]['html'][:120]}" for one in found]
-            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            problems += [f"{path}: {wide} pixels too wide"] if wide > 0 else []
+            problems += _problems(axe, page)
             if width == "phone" and path == "/console/calls?range=1h":
                 hidden = page.evaluate(
                     "(one => one.scrollWidth - one.clientWidth)(document.querySelector('.calls').closest('.wide'))"
                 )
                 problems += [f"{path}: {hidden} pixels of each call are hidden"] if hidden > 0 else []
-            shift = page.evaluate("window.shifts")
-            problems += [f"{path}: shifted by {shift:.3f}: {page.evaluate('window.shifted')}"] if shift > MOST_SHIFT else []
     assert problems == []
+
+
+@pytest.fixture(scope="module")
+def kept(stack_env: dict[str, str]) -> Iterator[None]:
+    """A game day's report, a run of evals and an incident, as each is written here."""
+    outcome = Outcome("provider-outage", datetime.now(UTC) - timedelta(minutes=3))
+    outcome.verdict, outcome.detected, outcome.contained, outcome.recovered = "kept", 3.2, 12.5, 80.0
+    outcome.timeline = [(0.0, "fault begins: x"), (3.2, "`octant providers` shows it"), (12.0, "`octant kill all` works")]
+    outcome.probes = [Judged("answered", "fault", "answered", 99.9, holds=True)]
+    outcome.followed = [Followed("octant kill all", works=True, code=0, seconds=1.5, output="stopped " * 40)]
+    outcome.postmortem = "# Draft\n\nanthropic was away"
+    written = report.write(Path(stack_env["OCTANT_STATE_DIR"]), scenario.load(RUNBOOK, "provider-outage"), outcome)
+    octant(stack_env, "incident", "open", "calls of acme fail", "--severity", "sev2", "--commander", "ada")
+    run = {"release": LIVE_RELEASE, "label": "simulator", "replay": False, "code": 0, "passed": 1.0, "total": 2,
+           "cost_micro_usd": 5, "report": {"suite": "browser"}}  # fmt: skip
+    line = {"trial": 0, "failure_mode": "overall", "broken": None, "seconds": 0.1, "request_id": "req_browser"}
+    engine = create_engine(stack_env["OCTANT_DATABASE_URL"])
+    with engine.begin() as connection:
+        number = connection.execute(insert(eval_runs).values(run).returning(eval_runs.c.id)).scalar_one()
+        cases = [
+            {"case": "kept", "passed": True, "findings": []},
+            {"case": "lost", "passed": False, "findings": [{"scorer": "sources", "words": "no source"}]},
+        ]
+        connection.execute(insert(eval_results), [{**line, **case, "run": number} for case in cases])
+    yield
+    for file in written.parent.glob(f"{written.stem}*"):
+        file.unlink()
+    octant(stack_env, "incident", "close", "--no-change", "of a test", "--no-draft")
+    with engine.begin() as connection:
+        connection.execute(delete(eval_runs).where(eval_runs.c.id == number))
+    engine.dispose()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.usefixtures("kept")
+def test_a_game_day_an_eval_run_and_an_incident_open_from_their_lists(
+    browser: Browser, service_url: str, key: str, width: str, theme: str
+) -> None:
+    axe, problems = Axe(), []
+    with opened(browser, service_url, key, width, color_scheme=theme, bypass_csp=True) as (_, page):
+        for place, link, shown in (
+            ("/console/gameday", "[data-row] a[href^='/console/gameday/']", "anthropic was away"),
+            ("/console/evals?suite=browser", "[data-row] a[href^='/console/evals/runs/']", "no source"),
+            ("/console/oncall", "a[href^='/console/oncall/incidents/']", "calls of acme fail"),
+        ):
+            page.goto(place)
+            page.goto(page.locator(link).first.get_attribute("href") or "")
+            page.wait_for_load_state("load")
+            assert shown in page.content()
+            problems += _problems(axe, page)
+    assert problems == []
+
+
+def _problems(axe: Axe, page: Page) -> list[str]:
+    """Violations, overflow and shifts of the page that is open."""
+    place = page.evaluate("location.pathname")
+    found = axe.run(page).response["violations"]
+    problems = [f"{place}: {one['id']}: {one['nodes'][0]['html'][:120]}" for one in found]
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    problems += [f"{place}: {wide} pixels too wide"] if wide > 0 else []
+    shift = page.evaluate("window.shifts")
+    return problems + ([f"{place}: shifted by {shift:.3f}: {page.evaluate('window.shifted')}"] if shift > MOST_SHIFT else [])
 
 
 @pytest.mark.usefixtures("traffic")
