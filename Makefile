@@ -43,7 +43,7 @@ test-stacks: $(DEV) ## Run the tests of whole stacks: demos, the runbook, upgrad
 coverage: WORKERS = 3# CI has a second lane beside it
 coverage: $(DEV) ## Run the tests of both verbs above and print their coverage; fails below a floor
 	@mkdir -p $(COVERAGE)
-	$(BIN)/python -m slipcover --json --out $(COVERAGE)/measured.json -m $(TESTS) $(ARGS) \
+	$(BIN)/python -m slipcover --immediate --json --out $(COVERAGE)/measured.json -m $(TESTS) $(ARGS) \
 		|| { echo "== Failed beside others; once more, alone" && $(ALONE); }
 	$(BIN)/python -m slipcover --merge $(COVERAGE)/measured.json --out $(COVERAGE)/judged.json --fail-under 82
 
