@@ -1,6 +1,6 @@
-"""Quality in production, for the console: scores over time, drift, candidates for cases, and their dismissal (E9).
+"""Quality in production, for the console: scores over time, drift, candidates for cases, their dismissal and its undoing (E9).
 
-The evals write all of it but the dismissal, which `evals dismiss` does too.
+The evals write all of it but the dismissal, which `evals dismiss` does too; `evals reopen` takes it back as here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -146,13 +146,40 @@ async def dismiss(engine: AsyncEngine, number: int, why: str) -> None:
         await connection.execute(update(eval_candidates).where(eval_candidates.c.id == number).values(values))
 
 
+async def dismissed(engine: AsyncEngine, number: int) -> Mapping[str, Any]:
+    """A dismissed candidate. Raises NotFound and InvalidRequest."""
+    async with engine.connect() as connection:
+        return await _dismissed(connection, number)
+
+
+async def reopen(engine: AsyncEngine, number: int) -> None:
+    """Take a dismissal back: the candidate waits for a decision again. Raises NotFound and InvalidRequest."""
+    async with engine.begin() as connection:
+        await _dismissed(connection, number, lock=True)
+        values = {"state": "new", "decided_at": None, "why": None}
+        await connection.execute(update(eval_candidates).where(eval_candidates.c.id == number).values(values))
+
+
 async def _open(connection: AsyncConnection, number: int, *, lock: bool = False) -> Mapping[str, Any]:
+    row = await _candidate(connection, number, lock=lock)
+    if row["state"] != "new":
+        raise InvalidRequest(f"Candidate {number} was {row['state']} already: {row['case'] or row['why']}")
+    return row
+
+
+async def _dismissed(connection: AsyncConnection, number: int, *, lock: bool = False) -> Mapping[str, Any]:
+    row = await _candidate(connection, number, lock=lock)
+    if row["state"] != "dismissed":
+        why = "waits for a decision" if row["state"] == "new" else f"became the case {row['case']}"
+        raise InvalidRequest(f"Candidate {number} was not dismissed: it {why}.")
+    return row
+
+
+async def _candidate(connection: AsyncConnection, number: int, *, lock: bool) -> Mapping[str, Any]:
     wanted = select(eval_candidates).where(eval_candidates.c.id == number)
     row = (await connection.execute(wanted.with_for_update() if lock else wanted)).mappings().one_or_none()
     if row is None:
         raise NotFound(f"There is no candidate {number}.")
-    if row["state"] != "new":
-        raise InvalidRequest(f"Candidate {number} was {row['state']} already: {row['case'] or row['why']}")
     return dict(row)
 
 

@@ -1,4 +1,4 @@
-"""The commands of the loop: `online`, `candidates`, `mark` and `unmark`, `promote`, `dismiss`."""
+"""The commands of the loop: `online`, `candidates`, `mark` and `unmark`, `promote`, `dismiss` and `reopen`."""
 
 import asyncio
 import functools
@@ -12,7 +12,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.audit import marks
+from app.audit import marks, quality
 from app.cli.audited import changes
 from app.cli.stores import settings_with_stores
 from app.domain.errors import Misconfigured, OctantError
@@ -48,6 +48,7 @@ def add_to(app: typer.Typer, failing_closed: Callable[[], AbstractContextManager
     """Add the commands, each within ``failing_closed``."""
     named: dict[str, Callable[..., None]] = {
         "online": online, "candidates": listing, "mark": mark, "unmark": unmark, "promote": promote, "dismiss": dismiss,
+        "reopen": reopen,
     }  # fmt: skip
     for name, command in named.items():
         app.command(name)(_within(failing_closed, command))
@@ -136,6 +137,13 @@ def dismiss(number: Number, *, why: Why) -> None:
         candidates.open_candidate(connection, number)
         candidates.decide(connection, number, "dismissed", why=redacted(why))
     print(f"Dismissed {number}.")
+
+
+@changes("evals reopen")
+def reopen(number: Number) -> None:
+    """Take the dismissal of a candidate back: it waits for a decision again."""
+    _done(lambda engine: quality.reopen(engine, number))
+    print(f"Candidate {number} waits for a decision again.")
 
 
 def _done(change: Callable[[AsyncEngine], Coroutine[Any, Any, None]]) -> None:

@@ -634,7 +634,9 @@ def test_a_release_without_eval_results_is_activated_by_force_alone(
         page.locator(".figure", has_text="Live").get_by_role("link", name=LIVE_RELEASE).wait_for()
 
 
-def test_a_candidate_is_dismissed_on_a_phone(browser: Browser, service_url: str, key: str, stack_env: dict[str, str]) -> None:
+def test_a_candidate_is_dismissed_on_a_phone_and_reopened(
+    browser: Browser, service_url: str, key: str, stack_env: dict[str, str]
+) -> None:
     engine = create_engine(stack_env["OCTANT_DATABASE_URL"])
     values = {"digest": uuid.uuid4().hex, "at": datetime.now(UTC), "request_id": "r", "tenant": "acme", "user": "u",
               "feature": "support", "release": "1", "reasons": ["hand_over"], "times": 10_000, "asked": {"text": "why?"},
@@ -648,6 +650,10 @@ def test_a_candidate_is_dismissed_on_a_phone(browser: Browser, service_url: str,
             confirm(page, "no case by phone")
             page.goto("/console/evals/candidates?state=dismissed")
             assert "no case by phone" in page.locator(f"#candidate-{number}").inner_text()
+            page.locator(f"#candidate-{number} a[href*='/do/evals-reopen']").click()
+            confirm(page, "a case after all")
+            page.goto("/console/evals/candidates?reason=hand_over")
+            assert page.locator(f"#candidate-{number}").is_visible()
     finally:
         with engine.begin() as connection:
             connection.execute(delete(eval_candidates).where(eval_candidates.c.id == number))

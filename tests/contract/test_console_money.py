@@ -107,7 +107,7 @@ async def test_a_lower_cap_alerts_at_once_and_a_users_own_cap_is_its_own(engine:
         await changing.apply(engine, change_of({"day": "1"}, {}), tenant="no-such-tenant", shares=())
 
 
-async def test_a_candidate_is_dismissed_once(engine: AsyncEngine) -> None:
+async def test_a_candidate_is_dismissed_once_and_reopened_once(engine: AsyncEngine) -> None:
     values = {
         "digest": uuid4().hex, "at": NOW, "tenant": "t", "user": "u", "request_id": "r", "feature": "f", "release": "1",
         "reasons": ["low_score"], "times": 1, "asked": {"text": "?"}, "seen": {},
@@ -126,6 +126,14 @@ async def test_a_candidate_is_dismissed_once(engine: AsyncEngine) -> None:
     listed = await quality.candidates(engine, state="dismissed", reason="low_score", most=1000, skip=0)
     assert number in [row["id"] for row in listed.rows]
     assert listed.count == len(listed.rows)
+    await quality.reopen(engine, number)
+    assert await quality.candidate_states(engine) == before
+    again = await quality.open_candidate(engine, number)
+    assert (again["why"], again["decided_at"]) == (None, None)
+    with pytest.raises(InvalidRequest, match="was not dismissed: it waits for a decision"):
+        await quality.reopen(engine, number)
+    with pytest.raises(NotFound):
+        await quality.reopen(engine, 2**62)
 
 
 async def test_scores_of_a_range_add_up_by_step_and_by_release(engine: AsyncEngine) -> None:

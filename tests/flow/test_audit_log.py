@@ -231,7 +231,12 @@ def test_an_export_of_records_to_a_file_leaves_a_row_with_its_filter(run: Run, t
 
 
 @pytest.mark.parametrize(
-    "command", [["dismiss", "999999", "--reason", "none"], ["promote", "999999", "--mode", "unsupported_claim", "--id", "x-y"]]
+    "command",
+    [
+        ["dismiss", "999999", "--reason", "none"],
+        ["reopen", "999999"],
+        ["promote", "999999", "--mode", "unsupported_claim", "--id", "x-y"],
+    ],
 )
 def test_a_decision_on_a_candidate_leaves_a_row(command: list[str], run: Run) -> None:
     result = CliRunner().invoke(evals, command)

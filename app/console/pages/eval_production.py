@@ -1,4 +1,4 @@
-"""Evals of production: scores over time and drift, and candidates for cases with the action that dismisses one."""
+"""Evals of production: scores over time and drift, and candidates for cases, which an operator dismisses and reopens."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from app.audit.actions import clean
 from app.audit.quality import DRIFT_FIRST, DRIFT_LIMIT, REASONS, STATES, Quality
 from app.console import charts, formats
 from app.console.acting import Act, Asked
-from app.console.console import ROUTES, VIEWING, Console
+from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of, times_of
 from app.console.pages.evals import drifted
@@ -146,7 +146,7 @@ def seen_of(seen: Mapping[str, Any]) -> str:
 
 
 def actions(console: Console) -> Iterator[Act]:
-    """The action that dismisses a candidate, as `python -m evals dismiss`."""
+    """The actions that dismiss a candidate and take that back, as `python -m evals dismiss` and `reopen`."""
 
     async def ask(values: Mapping[str, str]) -> Asked:
         number = _number(values["number"])
@@ -157,6 +157,8 @@ def actions(console: Console) -> Iterator[Act]:
             title=f"Dismiss candidate {number}",
             effect=f"“{asked}”, seen in {seen} of {row['feature']}, is no case. It stays away as long as records are kept.",
             command=shlex.join(["python", "-m", "evals", "dismiss", str(number), "--reason", "…"]),
+            undo=f"python -m evals reopen {number}",
+            undo_at=link("/console/do/evals-reopen", {"number": number}),
             button="Dismiss",
             strong=False,
         )
@@ -166,7 +168,26 @@ def actions(console: Console) -> Iterator[Act]:
         await quality.dismiss(console.parts.engine, number, clean(reason, redactor=console.parts.redactor))
         return f"Candidate {number} is dismissed."
 
+    async def ask_again(values: Mapping[str, str]) -> Asked:
+        number = _number(values["number"])
+        row = await quality.dismissed(console.parts.engine, number)
+        return Asked(
+            title=f"Reopen candidate {number}",
+            effect=f"It was dismissed: “{row['why'] or ''}”. It waits for a decision again.",
+            command=f"python -m evals reopen {number}",
+            undo=shlex.join(["python", "-m", "evals", "dismiss", str(number), "--reason", "…"]),
+            undo_at=link("/console/do/evals-dismiss", {"number": number}),
+            button="Reopen",
+            strong=False,
+        )
+
+    async def reopen(values: Mapping[str, str], _reason: str, _session: Session) -> str:
+        number = _number(values["number"])
+        await quality.reopen(console.parts.engine, number)
+        return f"Candidate {number} waits for a decision again."
+
     yield Act(name="evals-dismiss", fields=("number",), ask=ask, do=do, back="/console/evals/candidates")
+    yield Act(name="evals-reopen", fields=("number",), ask=ask_again, do=reopen, back="/console/evals/candidates")
 
 
 def _number(text: str) -> int:
