@@ -12,13 +12,13 @@ from client import eventually, post, session
 from conftest import octant
 from records import a_record
 from signed_in import Person, signed_in
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.audit.rows import Writer
 from app.audit.scores import eval_candidates
 from app.audit.tables import actions
-from app.budget.tables import user_caps
+from app.budget.tables import ledger, user_caps
 from app.console import formats
 from app.domain.calls import Attempt, Usage
 from app.domain.money import MicroUSD, from_dollars
@@ -58,10 +58,40 @@ async def test_every_money_and_eval_page_opens_and_shows_text_as_text(operator: 
         assert (await operator.get(path)).status == 404
 
 
-async def test_the_sum_of_tenants_is_the_sum_of_the_rows(operator: Person) -> None:
-    page = (await operator.get(f"/console/budgets?name={TENANT}")).words
-    assert "Sum of 1 tenant $0 $0" in page
-    assert "$10.00" in page
+async def test_tenants_rows_their_sum_and_the_calls_behind_them_are_the_ledger(
+    service_url: str, stack_env: dict[str, str], operator: Person, stored: AsyncEngine
+) -> None:
+    """Each row is its tenant's spending and leads to its calls; the sum counts all of them."""
+    prefix, costs = TENANT.replace("money", "sums"), dict[str, int]()
+    for name, times in ((f"{prefix}-a", 3), (f"{prefix}-b", 2)):
+        octant(stack_env, "tenant", "create", name, "--name", "one of two", "--day", "10", "--user-day", "5")
+        key = octant(stack_env, "key", "create", name, "--name", "sums", "--quiet").strip()
+        async with session(service_url, key) as http:
+            bodies = ({"model": "fast", "user": f"u{n}", "messages": [{"role": "user", "content": "hi"}]} for n in range(times))
+            answers = [await post(http, "/v1/chat/completions", body) for body in bodies]
+        costs[name] = sum(from_dollars(answer.headers["octant-cost-usd"]) for answer in answers)
+
+    async def in_the_ledger() -> bool:
+        wanted = select(ledger.c.tenant, func.sum(ledger.c.amount)).where(ledger.c.tenant.in_(costs)).group_by(ledger.c.tenant)
+        async with stored.connect() as connection:
+            return {name: int(amount) for name, amount in await connection.execute(wanted)} == costs
+
+    await eventually(in_the_ledger)
+    page = await operator.get(f"/console/budgets?name={prefix}")
+    end = next(at for at, row in enumerate(page.rows) if row[0] == "Sum of 2 tenants")
+    rows = {row[0].split()[0]: (row[2], row[6]) for row in page.rows[:end] if row[0].startswith(prefix)}
+    assert rows == {name: (formats.usd(cost), formats.usd(cost)) for name, cost in costs.items()}
+    assert (page.rows[end][2], page.rows[end][6]) == (formats.usd(sum(costs.values())), formats.usd(sum(costs.values())))
+    for name, cost in costs.items():
+        behind = re.search(rf'href="(/console/calls\?tenant={name}&amp;[^"]+)"', page.text)
+        assert behind
+        found = (f"{3 if name.endswith('a') else 2} calls match", formats.usd(cost))
+
+        async def shown(way: str = unescape(behind[1]), found: tuple[str, str] = found) -> bool:
+            words = (await operator.get(way)).words
+            return found[0] in words and found[1] in words
+
+        await eventually(shown)
 
 
 async def test_the_pages_show_the_worst_case_that_the_command_computes(operator: Person, stack_env: dict[str, str]) -> None:
