@@ -351,14 +351,20 @@ async def test_many_clicks_while_the_provider_hangs_are_one_request(here: Door, 
 
 
 async def test_the_provider_is_reached_through_the_proxy_of_the_environment(
-    engine: AsyncEngine, tmp_path: Path, identities: Identities, monkeypatch: pytest.MonkeyPatch
+    engine: AsyncEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    identities.more = {"issuer": "http://localhost:9"}  # nothing listens there: a request for it comes to the proxy or fails
-    monkeypatch.setenv("http_proxy", identities.issuer)
-    for passed_by, status in (("localhost", 503), ("other.example", 303)):
-        monkeypatch.setenv("no_proxy", passed_by)
-        here = door(engine, tmp_path / "notes", settings_of("http://localhost:9"))
-        assert (await here.browser().get("/console/sign-in/oidc"))[0] == status
+    seen = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append((await reader.readline()).decode().split()[:2])
+        writer.write(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+        here = door(engine, tmp_path / "notes", settings_of("https://identity.example"))
+        status, _, _ = await here.browser().get("/console/sign-in/oidc")
+    assert (status, seen) == (503, [["CONNECT", "identity.example:443"]])
 
 
 async def test_a_client_that_the_provider_refuses_is_a_matter_of_settings(here: Door, identities: Identities) -> None:

@@ -33,6 +33,10 @@ class ProtocolError(ValueError):
     """An answer that we cannot make sense of. Its message is ours and quotes nothing."""
 
 
+class NotConnected(aiohttp.ClientConnectionError):
+    """The connection never stood, so nothing was sent. Its message is ours and quotes nothing."""
+
+
 class ReportedError(ProtocolError):
     """The server reports an error in an answer with the status 200."""
 
@@ -94,7 +98,7 @@ class Blame:
 
 def kind_of_status(status: int) -> type[ProviderError]:
     """Our error for an HTTP status."""
-    if status in (401, 402, 403, 404, 405, 410, 421) or 300 <= status < 400:
+    if status in (401, 402, 403, 404, 405, 407, 410, 421) or 300 <= status < 400:
         return ProviderDenied  # a redirect is not followed: it would carry the key to another host
     if status == 429:
         return ProviderRateLimited
@@ -156,6 +160,10 @@ def from_transport(error: BaseException, blame: Blame) -> ProviderError:
     """Translate a failure of the transport, or of reading the answer."""
     if isinstance(error, ProtocolError):
         return blame.error(ProviderGarbled, str(error))
+    if isinstance(error, NotConnected):
+        return blame.error(ProviderUnreachable, str(error))
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return blame.error(ProviderUnreachable, _of_certificate(error.certificate_error))
     for kind, verdict, message in _TRANSPORT:
         if isinstance(error, kind):
             if verdict is ProviderTimeout:
@@ -167,6 +175,13 @@ def from_transport(error: BaseException, blame: Blame) -> ProviderError:
     return blame.error(ProviderUnreachable, "No connection.")
 
 
+def _of_certificate(error: BaseException) -> str:
+    """The fault of the server's certificate, in OpenSSL's words: of those only the host's name is not its own."""
+    why = error.verify_message.rstrip(".") if isinstance(error, ssl.SSLCertVerificationError) else "not accepted"
+    untrusted = "self-signed" in why or "issuer" in why
+    return f"Its certificate is not valid here: {why}.{' SSL_CERT_FILE names the authorities that are.' if untrusted else ''}"
+
+
 BROKEN = "The connection broke after the request was sent."
 
 # In order: the first row that the error is an instance of.
@@ -175,7 +190,10 @@ _TRANSPORT: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], t
     (aiohttp.ClientPayloadError, ProviderGarbled, "The answer was cut before its end."),
     ((aiohttp.ClientResponseError, aiohttp.http_exceptions.HttpProcessingError), ProviderGarbled, "Not an HTTP answer."),
     ((aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError), ProviderDenied, "The base URL is not valid."),
-    (aiohttp.ClientConnectorError, ProviderUnreachable, "Connection refused, or no such host."),
+    (aiohttp.ClientConnectorSSLError, ProviderUnreachable, "No TLS with this server: is its base URL one of https?"),
+    (aiohttp.ClientConnectorDNSError, ProviderUnreachable, "No such host."),
+    (aiohttp.ClientProxyConnectionError, ProviderUnreachable, "The proxy that the environment names is not reached."),
+    (aiohttp.ClientConnectorError, ProviderUnreachable, "Connection refused, or closed before it stood."),
     (aiohttp.ClientError, ProviderUnreachable, BROKEN),
     ((ssl.SSLError, OSError), ProviderUnreachable, BROKEN),
     ((ValueError, RecursionError), ProviderGarbled, "Not JSON, or not the protocol's."),

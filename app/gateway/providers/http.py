@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from io import BytesIO
+from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -17,8 +18,9 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from app import __version__
+from app.domain.errors import Misconfigured
 from app.domain.json_text import finite
-from app.gateway.providers.errors import ProtocolError
+from app.gateway.providers.errors import NotConnected, ProtocolError
 from app.gateway.providers.sse import BOM, Decoder, Event
 
 MOST_CONNECTIONS = 1_000
@@ -119,7 +121,7 @@ class Http:
     """The connections to one provider. Nothing connects before the first request."""
 
     def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
-        """``headers`` go with each request, beside our own."""
+        """``headers`` go with each request, beside our own. Raises Misconfigured for a proxy that is not of HTTP."""
         self._headers = {**COMMON, **headers}
         self._base = urlsplit(base_url)
         self._proxy = proxy_of(self._base.scheme, self._base.hostname or "")
@@ -151,8 +153,9 @@ class Http:
         self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], connect: float
     ) -> aiohttp.ClientResponse:
         if self._session is None:
+            connector = _Tunnelling if self._proxy else aiohttp.TCPConnector
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=MOST_CONNECTIONS, keepalive_timeout=KEPT),
+                connector=connector(limit=MOST_CONNECTIONS, keepalive_timeout=KEPT),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 max_field_size=MOST_HEADER,
             )
@@ -210,6 +213,41 @@ def parsed(text: str) -> object:
 
 
 def proxy_of(scheme: str, host: str) -> str | None:
-    """The proxy that the environment names for this host. Not aiohttp's ``trust_env``: that reads ~/.netrc at each request."""
+    """The proxy that the environment names for this host. Not aiohttp's ``trust_env``: that reads ~/.netrc at each request.
+
+    This machine is reached without one, whatever the environment says. Raises Misconfigured for a proxy that is not of HTTP.
+    """
+    if _loopback(host) or proxy_bypass(host):
+        return None
     proxies = getproxies()
-    return None if proxy_bypass(host) else proxies.get(scheme) or proxies.get("all")
+    proxy = proxies.get(scheme) or proxies.get("all")
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"  # as curl reads it
+    if proxy and urlsplit(proxy).scheme not in ("http", "https"):
+        raise Misconfigured(
+            f"The environment's proxy for {host} is {urlsplit(proxy).scheme}, not one of HTTP. Set {scheme.upper()}_PROXY to"
+            f" http://HOST:PORT, or NO_PROXY to {host}."
+        )
+    return proxy
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _Tunnelling(aiohttp.TCPConnector):
+    """Connects through a proxy. What fails before the tunnel stands has sent nothing to the provider: it is no broken answer."""
+
+    async def connect(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as aiohttp's
+        """As the connector's. Raises NotConnected where the proxy refuses or breaks off."""
+        try:
+            return await super().connect(*args, **options)
+        except (TimeoutError, aiohttp.ClientConnectorError):
+            raise
+        except aiohttp.ClientHttpProxyError as error:
+            raise NotConnected(f"The proxy refuses to connect: HTTP {error.status}.") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise NotConnected("The proxy broke off before the connection stood.") from error
