@@ -142,7 +142,7 @@ async def test_a_trusted_certificate_of_another_time_or_host_is_named(
     assert "SSL_CERT_FILE" not in str(error)
 
 
-async def test_a_server_without_tls_one_that_closes_and_one_that_is_silent_are_told_apart() -> None:
+async def test_a_server_without_tls_a_closed_handshake_and_silence_have_their_own_words() -> None:
     found = []
     for serve in (plain, closing, silent):
         async with serving(serve) as port:
