@@ -245,7 +245,8 @@ class _Settings(BaseSettings):
     jobs_lease: Seconds = Field(default=15.0, description="Seconds until a dead worker's job is run by another.")
     jobs_keep: Seconds = Field(default=604_800.0, description="Seconds that a job's answer is kept.")
     webhook_allowed_hosts: frozenset[str] = Field(
-        default=frozenset(), description="Hosts that webhooks may go to although not public, over plain http, or at any port."
+        default=frozenset(),
+        description="Hosts that webhooks may go to although not public, over plain http, at any port, or through HTTPS_PROXY.",
     )
     demo_tenant: str = Field(default="acme", description="Tenant that `octant demo` sets up, with the products' sample data.")
     demo_daily_cap: str = Field(default="25.00", description="Dollars that it may spend a day.")

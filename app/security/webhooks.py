@@ -14,14 +14,16 @@ import re
 import socket
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from app.domain.errors import InvalidRequest
+from app.domain.errors import InvalidRequest, Misconfigured
+from app.domain.proxies import proxy_of
 
 SECONDS = 10.0
 PORTS = frozenset({443, 8443})  # any other port needs a host that the operator lists
@@ -129,14 +131,22 @@ class Sessions:
     listed: aiohttp.ClientSession
     allowed_hosts: frozenset[str]
 
-    def for_host(self, url: str) -> aiohttp.ClientSession:
-        """The client for an address that passed `check_url`."""
-        return self.listed if _host(URL(url)) in self.allowed_hosts else self.public
+    def request(self, method: str, url: str, **options: Any) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:  # noqa: ANN401 - aiohttp's
+        """Send to an address that passed `check_url`: through the environment's proxy only where the operator lists its host.
+
+        A proxy looks names up by itself, so no guard here could hold an address that a caller gave. Raises aiohttp's errors and
+        Misconfigured.
+        """
+        to = URL(url)
+        if _host(to) not in self.allowed_hosts:
+            return self.public.request(method, url, allow_redirects=False, **options)
+        proxy = proxy_of(to.scheme, to.host or "")
+        return self.listed.request(method, url, allow_redirects=False, proxy=proxy, **options)
 
 
 @asynccontextmanager
 async def session(allowed_hosts: frozenset[str]) -> AsyncGenerator[Sessions, None]:
-    """Open the clients, and close them at the end of the block. Neither keeps cookies or reads proxies from the environment."""
+    """Open the clients, and close them at the end of the block. Neither keeps cookies."""
     timeout = aiohttp.ClientTimeout(total=SECONDS)
     guarded = aiohttp.TCPConnector(resolver=PublicOnly(), socket_factory=public_socket, limit=16)
     async with (
@@ -151,9 +161,9 @@ async def deliver(http: Sessions, url: str, body: bytes, *, secret: str, message
     headers = {"content-type": "application/json", **signed(secret, message_id, body)}
     try:
         check_url(url, http.allowed_hosts)
-        async with http.for_host(url).post(url, data=body, headers=headers, allow_redirects=False) as answer:
+        async with http.request("POST", url, data=body, headers=headers) as answer:
             return 200 <= answer.status < 300
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, InvalidRequest) as error:
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, InvalidRequest, Misconfigured) as error:
         log.warning("webhook not delivered", extra={"webhook": message_id, "error_type": type(error).__name__})
         return False
 

@@ -20,7 +20,7 @@ from app.console.oidc.begun import Begun
 from app.console.oidc.shared import Shared
 from app.console.oidc.tokens import REFUSED, Claimed, UnknownKey, keys_of, person_of, verified
 from app.domain.errors import DependencyUnavailable, Unauthenticated
-from app.gateway.providers.http import proxy_of
+from app.domain.proxies import proxy_of
 from app.security.oidc_settings import OidcSettings, is_safe
 
 BACK = "/console/sign-in/oidc/back"

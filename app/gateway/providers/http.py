@@ -9,17 +9,15 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from io import BytesIO
-from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
 from app import __version__
-from app.domain.errors import Misconfigured
 from app.domain.json_text import finite
+from app.domain.proxies import proxy_of
 from app.gateway.providers.errors import NotConnected, ProtocolError
 from app.gateway.providers.sse import BOM, Decoder, Event
 
@@ -210,32 +208,6 @@ def parsed(text: str) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
-
-
-def proxy_of(scheme: str, host: str) -> str | None:
-    """The proxy that the environment names for this host. Not aiohttp's ``trust_env``: that reads ~/.netrc at each request.
-
-    This machine is reached without one, whatever the environment says. Raises Misconfigured for a proxy that is not of HTTP.
-    """
-    if _loopback(host) or proxy_bypass(host):
-        return None
-    proxies = getproxies()
-    proxy = proxies.get(scheme) or proxies.get("all")
-    if proxy and "://" not in proxy:
-        proxy = f"http://{proxy}"  # as curl reads it
-    if proxy and urlsplit(proxy).scheme not in ("http", "https"):
-        raise Misconfigured(
-            f"The environment's proxy for {host} is {urlsplit(proxy).scheme}, not one of HTTP. Set {scheme.upper()}_PROXY to"
-            f" http://HOST:PORT, or NO_PROXY to {host}."
-        )
-    return proxy
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class _Tunnelling(aiohttp.TCPConnector):

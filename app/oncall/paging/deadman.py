@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.errors import InvalidRequest
+from app.domain.errors import InvalidRequest, Misconfigured
 from app.oncall.paging.alarms import Alarm
 from app.oncall.paging.pages import Pages
 from app.oncall.paging.tables import paging_marks
@@ -150,8 +150,8 @@ class Heartbeat:
         url = self._url()
         try:
             check_url(url, self._http.allowed_hosts)
-            async with self._http.for_host(url).request(self._method, url, allow_redirects=False) as answer:
+            async with self._http.request(self._method, url) as answer:
                 return "sent" if 200 <= answer.status < 300 else "failed"
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, InvalidRequest) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, InvalidRequest, Misconfigured) as error:
             log.warning("heartbeat failed", extra={"error_type": type(error).__name__})
             return "failed"

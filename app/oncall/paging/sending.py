@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 
 import aiohttp
 
-from app.domain.errors import InvalidRequest
+from app.domain.errors import InvalidRequest, Misconfigured
 from app.oncall.paging.message import Result
 from app.security.webhooks import Sessions, check_url
 
@@ -33,12 +33,12 @@ async def post(
     try:
         check_url(url, http.allowed_hosts)
         sent = {"content-type": "application/json", **headers}
-        async with http.for_host(url).post(url, data=body, headers=sent, allow_redirects=False) as answer:
+        async with http.request("POST", url, data=body, headers=sent) as answer:
             return _result(answer, receiver, taken)
     except InvalidRequest:
         log.warning("the address of a pages' receiver is not allowed", extra={"receiver": receiver})
         return Result(sent=False, reason="address not allowed", refused=True)
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, Misconfigured) as error:
         return Result(sent=False, reason=type(error).__name__)
 
 

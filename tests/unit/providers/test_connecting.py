@@ -15,9 +15,9 @@ from cryptography.x509.oid import NameOID
 
 from app.domain.errors import Misconfigured, ProviderDenied, ProviderError, ProviderTimeout, ProviderUnreachable
 from app.domain.messages import Message, Sampling, Text
+from app.domain.proxies import proxy_of
 from app.gateway.providers.anthropic import AnthropicProvider
 from app.gateway.providers.base import ModelRequest, Timeouts
-from app.gateway.providers.http import proxy_of
 from app.gateway.providers.openai import OpenAIProvider
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -209,6 +209,18 @@ async def test_a_listed_host_is_reached_and_its_redirect_is_not_followed() -> No
     assert seen == ["/hook"]
 
 
+async def test_only_hosts_that_the_operator_lists_are_reached_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy looks names up by itself: a caller's address would pass every guard here."""
+    monkeypatch.setattr(webhooks, "PublicOnly", Rebinding)
+    async with listener() as (port, seen), webhooks.session(frozenset({"pager.example"})) as http:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        assert not await webhooks.deliver(http, "https://caller.example/a", b"{}", secret=secret_of(b"m", "t"), message_id="1")
+        assert seen == []
+        await webhooks.deliver(http, "http://pager.example/b", b"{}", secret=secret_of(b"m", "t"), message_id="2")
+    assert seen == ["/b"]
+
+
 def test_a_delivered_webhook_keeps_no_more_of_its_address_than_where_it_went() -> None:
     assert origin_of("https://hooks.example.com:8443/T000/secret?token=abc#x") == "https://hooks.example.com:8443"
     assert origin_of("https://[") == ""
