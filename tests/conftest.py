@@ -50,6 +50,9 @@ RELEASES = first_releases(load(releases_dir=ROOT / "releases"))
 LIVE_RELEASE = RELEASES[-1]
 MIGRATED = "migrated"  # the database that others are copies of: 18 migrations run once
 
+# Tests make much garbage in a process that holds everything: at Python's own thresholds a twelfth of the CPU looks for it.
+gc.set_threshold(50_000, 20, 20)
+
 # jsonschema builds grammars for international addresses when it is imported, a second of CPU; no schema here has any.
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
