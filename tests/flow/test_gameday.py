@@ -46,6 +46,15 @@ def processes_in(folder: Path) -> list[psutil.Process]:
     return found
 
 
+def names_in(folder: Path) -> set[str]:
+    """Their names, of those that still run."""
+    found = set()
+    for process in processes_in(folder):
+        with suppress(psutil.Error):
+            found.add(process.name())
+    return found
+
+
 COMMANDS = {"gameday": ["drill", "gameday", "provider-outage"], "rehearse": ["rehearse", "--no-log"]}
 if any(feature.drill for feature in installed()):
     COMMANDS["injection"] = ["drill", "injection", "--vector", "every"]
@@ -60,7 +69,7 @@ def test_a_killed_rehearsal_leaves_no_process_and_no_folder(folder: Path, comman
     with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout
         starts_until = time.monotonic() + START_SECONDS
-        while not (list(folder.glob("octant-*/run/service.json")) and {each.name() for each in processes_in(folder)} >= STORES):
+        while not (list(folder.glob("octant-*/run/service.json")) and names_in(folder) >= STORES):
             assert time.monotonic() < starts_until, "it did not start"
             assert process.poll() is None, process.stdout.read()
             time.sleep(0.2)
