@@ -43,6 +43,7 @@ from app.cli.runbook import runbook
 from app.cli.seed import seed
 from app.cli.simulate import app as simulate
 from app.cli.stack import demo, migrate, reset, serve, setup, worker
+from app.cli.store_errors import of_store
 from app.cli.switch import app as kill
 from app.cli.switch import resume
 from app.cli.trace import trace
@@ -96,4 +97,9 @@ def main() -> None:
             app()
     except (Misconfigured, OctantError) as error:
         print(f"octant: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except Exception as error:
+        if not (sentence := of_store(error)):
+            raise
+        print(f"octant: {sentence}", file=sys.stderr)
         raise SystemExit(1) from None

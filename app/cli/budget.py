@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.audited import changes
+from app.cli.store_errors import reason
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -132,7 +133,7 @@ async def _rooms() -> AsyncGenerator[_Rooms, None]:
             )
             yield _Rooms(engine, valkey, settings, budget)
         except (RedisError, OSError) as error:
-            message = f"Valkey does not answer ({type(error).__name__}); look at OCTANT_VALKEY_URL. No money can be spent now."
+            message = f"Valkey does not answer ({reason(error)}); look at OCTANT_VALKEY_URL. No money can be spent now."
             raise Misconfigured(message) from None
         finally:
             await valkey.aclose()

@@ -16,6 +16,7 @@ async def database() -> "AsyncGenerator[tuple[AsyncEngine, Settings], None]":
     from psycopg import Error as PostgresError
     from sqlalchemy.exc import DBAPIError, ProgrammingError
 
+    from app.cli.store_errors import reason
     from app.cli.stores import settings_with_stores
     from app.domain.errors import Misconfigured
     from app.stores import build_engine
@@ -25,12 +26,8 @@ async def database() -> "AsyncGenerator[tuple[AsyncEngine, Settings], None]":
     try:
         yield engine, settings
     except ProgrammingError as error:
-        raise Misconfigured(f"The database has no such table: run `octant migrate`. ({_first_line(error)})") from error
+        raise Misconfigured(f"The database has no such table: run `octant migrate`. ({reason(error)})") from error
     except (DBAPIError, PostgresError) as error:
-        raise Misconfigured(f"Postgres does not answer; look at OCTANT_DATABASE_URL. ({_first_line(error)})") from error
+        raise Misconfigured(f"Postgres does not answer; look at OCTANT_DATABASE_URL. ({reason(error)})") from error
     finally:
         await engine.dispose()
-
-
-def _first_line(error: Exception) -> str:
-    return str(getattr(error, "orig", error)).partition("\n")[0]

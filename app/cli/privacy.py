@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.audited import changes
+from app.cli.store_errors import reason
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -129,6 +130,6 @@ async def _opened(tenant: str, user: str) -> "AsyncGenerator[tuple[AsyncEngine, 
         try:
             yield engine, valkey, settings, redactor, Person.of(tenant, user, redactor, history)
         except (RedisError, OSError) as error:
-            raise Misconfigured(f"Valkey does not answer ({type(error).__name__}); look at OCTANT_VALKEY_URL.") from None
+            raise Misconfigured(f"Valkey does not answer ({reason(error)}); look at OCTANT_VALKEY_URL.") from None
         finally:
             await valkey.aclose()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.audited import changes
+from app.cli.store_errors import reason
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -105,6 +106,6 @@ async def _valkey() -> "AsyncGenerator[Redis, None]":
     try:
         yield valkey
     except (RedisError, OSError) as error:
-        raise Misconfigured(f"Valkey does not answer ({type(error).__name__}): workers judge each for itself now.") from None
+        raise Misconfigured(f"Valkey does not answer ({reason(error)}): workers judge each for itself now.") from None
     finally:
         await valkey.aclose()

@@ -44,7 +44,8 @@ def upgrade(database_url: str, revision: str = "heads") -> None:
         if isinstance(error.orig, LockNotAvailable):
             message = "Another transaction keeps a table of the migration locked: run `octant migrate` again when it has ended."
             raise Misconfigured(message) from error
-        raise Misconfigured("Postgres does not answer; look at OCTANT_DATABASE_URL.") from error
+        why = str(error.orig).strip().partition("\n")[0]
+        raise Misconfigured(f"Postgres does not answer; look at OCTANT_DATABASE_URL. ({why})") from error
 
 
 def _refuse_unknown(database_url: str) -> None:

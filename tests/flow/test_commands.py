@@ -73,6 +73,20 @@ def test_without_a_store_the_switch_names_the_way_out_of_band(stack_env: dict[st
     assert "/stop` on every replica" in message
 
 
+def test_a_store_that_refuses_is_one_sentence_with_its_reason_and_no_password(stack_env: dict[str, str]) -> None:
+    valkey = stack_env["OCTANT_VALKEY_URL"].replace("redis://", "redis://octant:hunter2@")
+    for command in (["setup"], ["providers"], ["budget", "show", "acme"]):
+        message = refused({**stack_env, "OCTANT_VALKEY_URL": valkey}, *command)
+        assert "Valkey does not answer" in message
+        assert "invalid username-password pair or user is disabled." in message
+        assert "hunter2" not in message
+    postgres = "postgresql+psycopg://octant:hunter2@127.0.0.1:1/none"
+    for command in (["setup"], ["migrate"], ["key", "list"]):
+        message = refused({**stack_env, "OCTANT_DATABASE_URL": postgres}, *command)
+        assert "Postgres does not answer; look at OCTANT_DATABASE_URL. (connection failed" in message
+        assert "hunter2" not in message
+
+
 @pytest.mark.parametrize(
     ("command", "code", "message"),
     [
