@@ -57,6 +57,11 @@ NOTES = """
 - A PDF in a `file` part is a document; other text in it is read as text. `file_id` is refused: there are no uploaded files.
 - A tool's message may hold images and files beside text. Null is taken for what only messages of other roles have. VS Code, Agno,
   Strands and Hugging Face's client add fields of their own to messages and functions; these are known by name.
+- Claude's models differ, and a caller names an alias: a request is written as the answering model takes it. Thinking with a
+  budget is adaptive since Claude 4.7 (shown, unless `display` says otherwise), and the only kind before 4.6. Thinking that is
+  off is `between_tools` on Claude Sonnet 5.5, and the least effort on a model that always thinks.
+- A tool that must be called is forced where the model allows that. Claude Sonnet and Opus since 5.5, and Fable since 5.1, are
+  asked for it in words; a whole answer without the call is asked for again, then elsewhere. A begun answer goes on by request.
 - A `top_k` or `top_p` of -1, and a thinking budget of 0 where thinking is adaptive or off, ask for nothing.
 - `logprobs` come with the whole answer, and at the end of a stream, unless the guard has changed the text. `n` is refused:
   each answer is held, checked and recorded on its own.
