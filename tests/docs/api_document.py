@@ -34,6 +34,7 @@ RESPONSES = """
 - Nothing is stored ([ADR 30](decisions/0030-responses-without-state.md)). A client sends the whole conversation; `store` has no
   effect; `conversation` and `item_reference` are refused by name, `previous_response_id` with the code
   `previous_response_not_found`, on which clients send the whole conversation; `/v1/responses/{id}` answers 404.
+  There is no WebSocket: 426, after which Codex sends its request by HTTP.
 - Input items: messages of all roles with text, images, files and refusals; `function_call`, `custom_tool_call` and their
   outputs; `reasoning`; `additional_tools`; `tool_search_call` and its output. Items of hosted tools are refused by name.
 - Tools: `function`, `custom` (a grammar is described to the model, not enforced: `octant-degraded: without_grammar`),

@@ -117,3 +117,12 @@ async def test_a_base_url_with_the_endpoint_in_it_is_recognized(http: ClientSess
     async with http.request(method, path) as answer:
         assert answer.status == 404
         assert (await answer.json())["error"]["message"] == f"No such path. Here it is {meant}: check the base URL."
+
+
+@pytest.mark.parametrize(("upgrade", "status"), [("websocket", 426), ("WebSocket", 426), ("h2c", 405), (None, 405)])
+async def test_a_websocket_is_refused_as_codex_understands_it(http: ClientSession, upgrade: str | None, status: int) -> None:
+    """Codex tries a WebSocket first. After 426 it sends the request by HTTP at once; after any other status it tries again."""
+    headers = {"upgrade": upgrade, "connection": "Upgrade"} if upgrade else {}
+    async with http.get("/v1/responses", headers=headers) as answer:
+        assert answer.status == status
+        assert (await answer.json())["error"]["code"] == ("no_websocket" if status == 426 else "method_not_allowed")

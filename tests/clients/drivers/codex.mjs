@@ -17,6 +17,13 @@ async function events(prompt, { args = [], key = KEY, model = MODEL || "fast", c
   return lines(await run(process.execPath, [packaged("@openai/codex/bin/codex.js"), ...flags], { env: { CODEX_KEY: key }, code }));
 }
 
+// As the vendor itself at another address, without a provider of its own in the configuration.
+async function asVendor(prompt) {
+  const flags = ["exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", ...OFF];
+  const config = ["-c", `openai_base_url="${URL_}/v1"`, "-m", MODEL || "fast"];
+  return lines(await run(process.execPath, [packaged("@openai/codex/bin/codex.js"), ...flags, ...config, prompt], { env: { CODEX_API_KEY: KEY } }));
+}
+
 const texts = (found) => found.filter((e) => e.type === "item.completed" && e.item.type === "agent_message").map((e) => e.item.text);
 const SHELL = (command) => ["exec_command", { cmd: command }];
 
@@ -54,6 +61,11 @@ capability("invalid call", "responses", async () => {
 capability("history", "responses", async () => {
   await events(script({ say: "one" }));
   same(texts(await events(script({ say: "two" }), { args: ["resume", "--last"] })), ["two"]);
+});
+
+capability("parameters", "responses", async () => {
+  const found = await asVendor(script({ call: [SHELL("echo $((40 + 2))")] }, { say: "done: %results%" }));
+  holds(texts(found).at(-1), "42");
 });
 
 capability("bad key", "responses", async () => holds(JSON.stringify(await events("hi", { key: "wrong", code: 1 })), "401"));

@@ -314,6 +314,23 @@ def test_the_description_of_a_schema_reaches_the_model() -> None:
     assert output.schema == {"type": "object", "description": "A ticket."}
 
 
+def test_notes_of_codex_to_the_vendor_are_left_out_of_every_item() -> None:
+    """Codex adds them where it takes this service for the vendor: its own provider with another base URL."""
+    notes = {"internal_chat_message_metadata_passthrough": {"turn_id": "t", "content_item_kinds": ["user.text"]}}
+    items: list[dict[str, Any]] = [
+        {"type": "message", "role": "user", "content": "Look."},
+        {"type": "reasoning", "summary": []},
+        {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "1"},
+        {"type": "custom_tool_call", "call_id": "c2", "name": "g", "input": "x"},
+        {"type": "custom_tool_call_output", "call_id": "c2", "output": "2"},
+        {"type": "additional_tools", "role": "developer", "tools": []},
+        {"type": "tool_search_call", "execution": "client", "call_id": "c3", "arguments": {}},
+        {"type": "tool_search_output", "execution": "client", "call_id": "c3", "tools": []},
+    ]
+    assert called(input=[item | notes for item in items]).messages == called(input=items).messages
+
+
 @pytest.mark.parametrize(
     "body",
     [
