@@ -39,8 +39,10 @@ RESPONSES = """
   outputs; `reasoning`; `additional_tools`; `tool_search_call` and its output. Items of hosted tools are refused by name.
 - Tools: `function`, `custom` (a grammar is described to the model, not enforced: `octant-degraded: without_grammar`),
   `namespace`, and `tool_search` where the caller searches: it is offered as a function, and the tools that it finds are offered
-  from then on. Web search and the vendor's own `tool_search` are left out (`octant-degraded: without_web_search`,
-  `without_tool_search`) unless `tool_choice` requires them; deferred tools are offered at once. Other hosted tools are refused.
+  from then on. Web search, the vendor's own `tool_search`, and `image_generation` beside tools of the caller's own are left out
+  (`octant-degraded: without_web_search`, …) unless `tool_choice` requires them; deferred tools are offered at once. Other hosted
+  tools are refused.
+- `truncation: auto` cuts nothing: an input that is too long is refused as such.
 - `encrypted_content` of a reasoning item carries thinking blocks with their signatures. Send items back unchanged, and a model
   keeps its reasoning through a tool loop. `reasoning.summary` makes the words visible.
 - Of `include`, `message.output_text.logprobs` is refused; the other values have no effect.
