@@ -6,9 +6,11 @@ A caller names an alias, so it cannot know the model that a request reaches. Its
 - Thinking that is off is left out where a model always thinks, with the least effort; Claude Sonnet 5.5 has a word of its own.
 - A tool that must be called is asked for in words since Claude 5.5; `recovery.output` checks whole answers.
 - An answer that the caller has begun is continued at its request since Claude 4.6.
+- Thinking of an earlier turn is bound to all that stood before it since Claude 5.1. Here that may change: another model answered,
+  a tool went, a sentence came. So thinking that fails the check is dropped, unless the caller wants the refusal.
 
-A model whose name tells no version takes a request as it is. Source: platform.claude.com/docs, "Troubleshooting thinking" and
-"What's new in Claude Sonnet 5.5".
+A model whose name tells no version takes a request as it is. Source: platform.claude.com/docs, "Troubleshooting thinking",
+"Preserved thinking" and "What's new in Claude Sonnet 5.5".
 """
 
 import functools
@@ -27,6 +29,8 @@ LEAST_BUDGET, LARGE_BUDGET = 1024, 32_000  # tokens
 ALWAYS_THINKING: Mapping[str, Version] = {"opus": (5, 5), "fable": (5, 0), "mythos": (5, 0)}
 NEVER_FORCED: Mapping[str, Version] = {"opus": (5, 5), "sonnet": (5, 5), "fable": (5, 1), "mythos": (5, 1)}
 CALMER = {"xhigh": "high", "max": "high"}  # the most effort with which thinking can be off
+BINDING_BETA, BINDING = "thinking-binding-controls-2026-08-01", "prefix_mismatch_behavior"
+THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 BEGUN = frozenset({"text", "thinking", "redacted_thinking"})
 
 MUST_CALL = "Answer with a call of one or more of your tools. An answer without a call is not accepted."
@@ -36,7 +40,7 @@ GO_ON = "Go on exactly where your last turn stops. Repeat nothing, explain nothi
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What a model takes. ``off``: its word for no thinking; None where it always thinks."""
+    """What a model takes. ``off``: its word for no thinking; None where it always thinks. ``bound``: its thinking is."""
 
     budget: bool = True
     adaptive: bool = True
@@ -44,6 +48,7 @@ class Traits:
     calm_off: bool = False
     forced: bool = True
     begun: bool = True
+    bound: bool = False
 
 
 @functools.lru_cache(maxsize=256)
@@ -65,6 +70,7 @@ def traits(model: str) -> Traits | None:
         calm_off=version >= (5, 0),
         forced=family not in NEVER_FORCED or version < NEVER_FORCED[family],
         begun=version < (4, 6),
+        bound=version >= (5, 1),
     )
 
 
@@ -95,6 +101,17 @@ def _off(known: Traits, effort: str | None) -> tuple[Json | None, str | None]:
     if known.off is None:
         return None, effort or "low"
     return {"type": known.off}, CALMER.get(effort or "", effort) if known.calm_off else effort
+
+
+def unbound(model: str, wanted: Json | None, turns: list[Json]) -> Json | None:
+    """Thinking as `thinking` gives it, so that the thinking of an earlier turn is dropped where it fails the check."""
+    known, sent = traits(model), wanted or {"type": "adaptive"}
+    if known is None or not known.bound or sent["type"] != "adaptive":
+        return wanted
+    if not any(block["type"] in THOUGHTS for turn in turns for block in turn["content"]):
+        return wanted
+    binding = dict(sent.get("block_binding") or {})
+    return {**sent, "block_binding": {**binding, BINDING: binding.get(BINDING) or "drop_block"}}
 
 
 def choice(model: str, wanted: ToolChoice) -> tuple[ToolChoice, str | None]:

@@ -70,7 +70,7 @@ def body(request: ModelRequest, *, stream: bool) -> Json:
     optional: Json = {
         "system": system or None,
         "stop_sequences": list(request.sampling.stop) or None,
-        "thinking": thinking,
+        "thinking": anthropic_models.unbound(request.model, thinking, turns),
         "output_config": {**_output_config(request, effort), **native.pop("output_config", {})} or None,
         "stream": stream or None,
         **_tools(request.tools, choice),
@@ -90,6 +90,7 @@ def counting(request: ModelRequest) -> Json:
     """The JSON body of a count: nothing is generated, so no limit of the output counts."""
     made = {k: v for k, v in body(request, stream=False).items() if k not in NOT_COUNTED}
     thinking, _ = anthropic_models.thinking(request.model, request.sampling.extra, UNLIMITED)
+    thinking = anthropic_models.unbound(request.model, thinking, made["messages"])
     return {**made, "thinking": thinking} if thinking else made
 
 

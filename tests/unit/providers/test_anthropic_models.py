@@ -1,10 +1,12 @@
 """What goes to a Claude model: its own form of thinking, and no forced call or begun answer where it takes none."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from app.domain.messages import Message, Native, Sampling, Text, ToolChoice, ToolSpec
+from app.domain.messages import Message, Native, Sampling, Text, Thinking, ToolChoice, ToolSpec
+from app.gateway.providers import anthropic
 from app.gateway.providers import anthropic_models as models
 from app.gateway.providers import anthropic_wire as wire
 from app.gateway.providers.base import ModelRequest, Timeouts
@@ -108,3 +110,39 @@ def test_a_count_of_tokens_thinks_as_the_answer_would() -> None:
     sampling = Sampling(max_output_tokens=1, extra={"thinking": BUDGET})
     counted = [wire.counting(ModelRequest(model=model, sampling=sampling, **fields)) for model in (OLD, LATEST)]
     assert [body["thinking"] for body in counted] == [BUDGET, {"type": "adaptive", "display": "summarized"}]
+
+
+THOUGHT = (
+    Message("user", (Text("hello"),)),
+    Message("assistant", (Thinking("hm", "signed"), Text("hi"))),
+    Message("user", (Text("and now?"),)),
+)
+DROPPED = {"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
+
+
+@pytest.mark.parametrize("model", [NEW, ALWAYS, LATEST, "claude-fable-5-1"])
+def test_thinking_bound_to_another_conversation_is_dropped_and_refuses_nothing(model: str) -> None:
+    assert sent(model, messages=THOUGHT)["thinking"] == DROPPED
+    assert sent(model, BUDGET, messages=THOUGHT)["thinking"] == {**DROPPED, "display": "summarized"}
+    assert sent(model, {"type": "adaptive", "block_binding": {}}, messages=THOUGHT)["thinking"] == DROPPED
+    strict = {"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "error"}}
+    assert sent(model, strict, messages=THOUGHT)["thinking"] == strict, "the caller wants to know"
+
+
+def test_where_thinking_is_not_bound_or_none_was_sent_nothing_is_added() -> None:
+    assert "thinking" not in sent(LATEST)
+    assert "thinking" not in sent("claude-opus-5-0", messages=THOUGHT)
+    assert "thinking" not in sent("a-deployment", messages=THOUGHT)
+    assert sent(LATEST, {"type": "disabled"}, messages=THOUGHT)["thinking"] == {"type": "between_tools"}, "it takes no binding"
+
+
+@pytest.mark.parametrize("betas", [(), ("effort-2025-11-24",), (models.BINDING_BETA,)])
+def test_the_beta_of_a_field_that_is_added_goes_along_once(betas: tuple[str, ...]) -> None:
+    request = ModelRequest(
+        model=LATEST, system=(), messages=THOUGHT, sampling=Sampling(max_output_tokens=10), timeouts=Timeouts(1, 1, 1, 1),
+        betas=betas,
+    )  # fmt: skip
+    names = anthropic._headers(request, wire.body(request, stream=False))["anthropic-beta"].split(",")
+    assert sorted(names) == sorted({*betas, models.BINDING_BETA})
+    plain = replace(request, messages=THOUGHT[:1], betas=())
+    assert anthropic._headers(plain, wire.body(plain, stream=False)) == {}
