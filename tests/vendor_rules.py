@@ -103,6 +103,31 @@ def anthropic_tool(tool: Mapping[str, Any]) -> list[str]:
     return found + (anthropic_strict(schema) if tool.get("strict") else [])
 
 
+# platform.claude.com/docs: "Troubleshooting thinking", "What's new" of each model.
+BUDGETLESS = re.compile(r"claude-(opus-4-[78]|[a-z]+-5)")
+ALWAYS_THINKING = re.compile(r"claude-(opus-5-5|fable-5|mythos-5)")
+NEVER_FORCED = re.compile(r"claude-(opus-5-5|sonnet-5-5|fable-5-1|mythos-5-1)")
+NEVER_BEGUN = re.compile(r"claude-(opus-4-[678]|sonnet-4-6|[a-z]+-5)")
+
+
+def anthropic_by_model(body: Mapping[str, Any]) -> list[str]:
+    """Why one of Claude's models refuses a body that another takes."""
+    model, found = str(body.get("model")), []
+    thinking, effort = body.get("thinking") or {}, (body.get("output_config") or {}).get("effort")
+    kind = thinking.get("type")
+    if kind == "enabled" and BUDGETLESS.search(model):
+        found.append('"thinking.type.enabled" is not supported for this model')
+    if kind == "disabled" and (ALWAYS_THINKING.search(model) or "sonnet-5-5" in model):
+        found.append('"thinking.type.disabled" is not supported for this model')
+    if kind == "between_tools" and ("sonnet-5-5" not in model or len(thinking) > 1 or effort in {"xhigh", "max"}):
+        found.append('"thinking.type.between_tools" is not supported here')
+    if (body.get("tool_choice") or {}).get("type") in {"any", "tool"} and NEVER_FORCED.search(model):
+        found.append("tool_choice: forced tool use is not supported for this model")
+    if body["messages"] and body["messages"][-1]["role"] == "assistant" and NEVER_BEGUN.search(model):
+        found.append("This model does not support assistant message prefill")
+    return found
+
+
 def anthropic_messages(body: Mapping[str, Any]) -> list[str]:  # noqa: C901 - a list of rules
     """Why Anthropic refuses a body for its messages, names, ids, images, stops and thinking."""
     found: list[str] = []
@@ -136,6 +161,7 @@ def anthropic_messages(body: Mapping[str, Any]) -> list[str]:  # noqa: C901 - a 
     if budget is not None and not 1024 <= budget < body["max_tokens"]:
         found.append("thinking.budget_tokens must be at least 1024 and less than max_tokens")
     found += [problem for tool in body.get("tools", ()) for problem in anthropic_tool(tool)]
+    found += anthropic_by_model(body)
     wanted = body.get("output_config", {}).get("format")
     return found + (anthropic_strict(wanted["schema"]) if wanted else [])
 

@@ -9,6 +9,7 @@
     │   ├── UnknownModel               no such alias or prompt in the live release
     │   ├── NotFound                   no such path or object
     │   ├── MethodNotAllowed
+    │   ├── NoWebSocket                the path answers over HTTP alone
     │   ├── JobFinished                a job that is done cannot be cancelled
     │   ├── ActionClosed               an action that was decided or has expired cannot be decided again
     │   ├── BodyTooLarge               also where every model that could answer finds the request too large
@@ -173,6 +174,12 @@ class WrongEndpoint(FixRequest):
     """The alias gives embeddings and answers were requested, or the other way round."""
 
     code = "wrong_endpoint"
+
+
+class NoWebSocket(FixRequest):
+    """A client asks for a WebSocket, and the path answers over HTTP alone. Codex then sends its requests by HTTP at once."""
+
+    code = "no_websocket"
 
 
 class UnsupportedEndpoint(FixRequest):

@@ -51,6 +51,7 @@ TABLE: dict[type[OctantError], Row] = {
     errors.UnsupportedEndpoint: Row(404, "invalid_request_error", "not_found_error"),
     errors.NotFound: Row(404, "invalid_request_error", "not_found_error"),
     errors.MethodNotAllowed: Row(405, "invalid_request_error", "invalid_request_error"),
+    errors.NoWebSocket: Row(426, "invalid_request_error", "invalid_request_error"),
     errors.JobFinished: Row(409, "invalid_request_error", "invalid_request_error"),
     errors.ActionClosed: Row(409, "invalid_request_error", "invalid_request_error"),
     errors.ContextLengthExceeded: Row(400, "invalid_request_error", "invalid_request_error"),

@@ -27,12 +27,12 @@ from app.edge.encodings import IDENTITY, Decompressor
 from app.edge.errors import AlarmTest, dialect_for, render
 from app.edge.identity import IDENTIFIED
 from app.edge.limits import RequestLimits
+from app.edge.misplaced import misplaced
 from app.edge.target import check_target
 from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 
-ENDPOINTS = ("/chat/completions", "/embeddings", "/messages", "/messages/count_tokens", "/models", "/responses")
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 LEFT = 499  # the client went away before an answer began
 QUIET = frozenset({"/livez", "/readyz"})  # requested every second; their traces are worthless
@@ -214,12 +214,11 @@ def at_root(scope: Scope) -> list[tuple[bytes, bytes]] | None:
 
 
 def from_http(error: HTTPException, path: str = "") -> OctantError:
-    """The framework's own refusals as our errors. A client whose base URL has ``/v1`` twice, or not at all, learns the path."""
+    """The framework's own refusals as our errors. A client whose base URL is wrong learns the path."""
     if error.status_code == HTTPStatus.NOT_FOUND:
-        meant = next((end for end in ENDPOINTS if path.rstrip("/").endswith(end)), None)
-        return NotFound(f"No such path. Here it is /v1{meant}: check the base URL." if meant else "No such path.")
+        return misplaced(path) or NotFound("No such path.")
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        return MethodNotAllowed("This path does not take that method.")
+        return misplaced(path) or MethodNotAllowed("This path does not take that method.")
     if error.status_code < 500:
         return InvalidRequest(HTTPStatus(error.status_code).phrase)
     return Internal("Something went wrong on our side. Quote the request id when you report it.")

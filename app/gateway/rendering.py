@@ -14,6 +14,7 @@ from app.gateway.providers.base import ModelRequest, Timeouts
 # Codes of the header octant-degraded.
 SHORTENED, THINKING_SHORTENED, THINKING_DROPPED = "output_shortened", "thinking_shortened", "thinking_dropped"
 
+NO_THINKING = (None, "disabled", "between_tools")  # the last is Claude Sonnet 5.5's word for the second
 # Parameters that not every vendor has, with the value that means "as the vendor does it anyway".
 NEUTRAL: Mapping[str, float | None] = {
     "temperature": 1.0,
@@ -98,7 +99,7 @@ def lowered(wanted: Sampling, sent: Sampling) -> tuple[str, ...]:
 
 
 def _thinks(sampling: Sampling) -> bool:
-    return (sampling.extra.get("thinking") or {}).get("type") not in (None, "disabled")
+    return (sampling.extra.get("thinking") or {}).get("type") not in NO_THINKING
 
 
 def timeouts_of(route: Route) -> Timeouts:

@@ -1,6 +1,7 @@
 """Anthropic's messages as the simulator speaks it. Shapes: docs.anthropic.com/en/api/messages and messages-streaming."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
@@ -14,6 +15,12 @@ PATH = "/v1/messages"
 REQUEST_ID = "request-id"
 SHOWN = ("text", "image", "document", "search_result")
 REFUSED = {"temperature", "top_p", "top_k"}
+# Claude's rules by model, as its server states them.
+BUDGETLESS = re.compile(r"claude-[a-z]+-(?:4-[7-9]|5)")
+NEVER_OFF = re.compile(r"claude-(?:opus-5-5|sonnet-5-5|fable-5|mythos-5)")
+NEVER_FORCED = re.compile(r"claude-(?:opus-5-5|sonnet-5-5|fable-5-[1-9]|mythos-5-[1-9])")
+# Its obedience: a sentence of the instructions that wants a call.
+WANTED = re.compile(r"Answer with a call of (?:one or more of your tools|the tool `(?P<name>[^`]+)`)")
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 HEAD = 3  # events of a stream before its first token
 SIGNATURE = "simulated-signature"
@@ -33,6 +40,7 @@ def read(body: Mapping[str, Any]) -> Ask:
     if refused:
         raise ValueError(f"{min(refused)} is not supported by this API version")
     choice = body.get("tool_choice") or {}
+    _refuse_for_model(str(body["model"]), choice, body.get("thinking") or {})
     form = (body.get("output_config") or {}).get("format") or {}
     late = [_text(m["content"]) for m in body["messages"] if m["role"] == "system"]
     return Ask(
@@ -44,7 +52,7 @@ def read(body: Mapping[str, Any]) -> Ask:
             for t in body.get("tools") or ()
             if "input_schema" in t
         ),
-        must_call=choice["name"] if choice.get("type") == "tool" else "*" if choice.get("type") == "any" else None,
+        must_call=choice["name"] if choice.get("type") == "tool" else "*" if choice.get("type") == "any" else _wanted(body),
         may_call=choice.get("type") != "none",
         schema=form["schema"] if form else None,
         max_tokens=int(body["max_tokens"]),
@@ -53,6 +61,22 @@ def read(body: Mapping[str, Any]) -> Ask:
         prefixes=prefixes_of(body),
         think=(body.get("thinking") or {}).get("type") in ("enabled", "adaptive"),
     )
+
+
+def _refuse_for_model(model: str, choice: Mapping[str, Any], thinking: Mapping[str, Any]) -> None:
+    kind = thinking.get("type")
+    if choice.get("type") in ("any", "tool") and NEVER_FORCED.search(model):
+        raise ValueError(f"tool_choice.type: {choice['type']} is not supported for this model")
+    if kind == "enabled" and BUDGETLESS.search(model):
+        raise ValueError('"thinking.type.enabled" is not supported for this model')
+    if (kind == "disabled" and NEVER_OFF.search(model)) or (kind == "between_tools" and "sonnet-5-5" not in model):
+        raise ValueError(f'"thinking.type.{kind}" is not supported for this model')
+
+
+def _wanted(body: Mapping[str, Any]) -> str | None:
+    """The tool that the instructions want called: its name, or * for any."""
+    found = WANTED.search(_text(body.get("system")))
+    return (found["name"] or "*") if found else None
 
 
 def whole(answer: Answer, ask: Ask, identity: str) -> dict[str, Any]:

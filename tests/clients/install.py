@@ -18,7 +18,7 @@ FOLDER = ROOT / ".clients"
 
 def home_of(client: Client) -> Path:
     """The folder of a client's environment."""
-    return FOLDER / client.name
+    return FOLDER / (client.home or client.name)
 
 
 def interpreter(client: Client) -> Path:

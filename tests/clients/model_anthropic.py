@@ -1,11 +1,14 @@
 """The scripted model in Anthropic's form: messages, with thinking that is signed and a prompt cache that counts."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from clients.script import Body, Conversation, half, pieces, thumb, tokens
 
+# The model does as its instructions say: this is how a call is required of a model that cannot be forced.
+_WANTED = re.compile(r"Answer with a call of (?:one or more of your tools|the tool `([^`]+)`)")
 _CACHED: set[str] = set()
 
 
@@ -24,7 +27,8 @@ def read(body: Body) -> Conversation:
             turns.append((message["role"], text))
     choice = body.get("tool_choice") or {}
     names = [t["name"] for t in body.get("tools") or ()]
-    must = "*" if choice.get("type") == "any" else choice.get("name") if choice.get("type") == "tool" else None
+    must = next((found[1] or "*" for text in system if (found := _WANTED.search(text))), None)
+    must = must or ("*" if choice.get("type") == "any" else choice.get("name") if choice.get("type") == "tool" else None)
     return Conversation("\n".join(filter(None, system)), turns, saw, names, must)
 
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from vendor_rules import anthropic_by_model
+
 from clients.model_anthropic import signature
 from clients.script import Body
 
@@ -68,6 +70,7 @@ def _not_strict(schema: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
 
 
 def _anthropic(body: Body) -> Iterator[str]:
+    yield from anthropic_by_model(body)
     if any(not stop.strip() for stop in body.get("stop_sequences") or ()):
         yield "stop_sequences: each stop sequence must contain non-whitespace"
     thinking = body.get("thinking") or {}

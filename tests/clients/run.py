@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +35,8 @@ class Outcome:
 
 
 @contextmanager
-def service() -> Iterator[dict[str, str]]:
-    """Run the scripted model and the service. Yields the variables that drivers read."""
+def service() -> Iterator[tuple[dict[str, str], Callable[[str], None]]]:
+    """Run the scripted model and the service. Yields the variables that drivers read, and what makes a release live."""
     with stores_and_simulator() as (env, _), _model() as port:
         model = f"http://127.0.0.1:{port}"
         env |= {
@@ -54,8 +54,12 @@ def service() -> Iterator[dict[str, str]]:
         limits = ("--day", "1000000", "--user-day", "1000000")
         octant(env, "tenant", "create", "clients", "--name", "Clients", *limits)
         key = octant(env, "key", "create", "clients", "--name", "clients", "--quiet")
+
+        def activate(release: str) -> None:
+            octant(env, "release", "activate", release, "--reason", "clients")
+
         with serving(env) as (url, _):
-            yield {"OCTANT_URL": url, "OCTANT_KEY": key, "OCTANT_MODEL": model, "OCTANT_EMBEDDER": EMBEDDER}
+            yield {"OCTANT_URL": url, "OCTANT_KEY": key, "OCTANT_MODEL": model, "OCTANT_EMBEDDER": EMBEDDER}, activate
 
 
 @contextmanager
@@ -75,6 +79,7 @@ def run(client: Client, service_env: Mapping[str, str], recorder: Recorder, only
         own = {
             **service_env,
             "CLIENT_FOLDER": str(home_of(client)),
+            "CLIENT_MODEL": client.model,
             "OCTANT_OUTCOMES": str(home / "outcomes"),
             "PATH": f"{home_of(client) / 'bin'}:{node_binary().parent}:{os.environ['PATH']}",
             **{k: os.environ[k] for k in ("OCTANT_TRACE",) if k in os.environ},

@@ -18,7 +18,11 @@ HEAD = """\
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One client: its packages, its driver, and the capabilities that fail."""
+    """One client: its packages, its driver, and the capabilities that fail.
+
+    ``release`` is the one that it is driven against, and ``model`` the only model that it names; empty: the newest, the driver's.
+    ``home``: the client whose packages it uses; empty: its own. ``fast``: CI's run has it; ``briefly``: these capabilities of it.
+    """
 
     name: str
     title: str
@@ -26,6 +30,10 @@ class Client:
     pip: tuple[str, ...] = ()
     npm: tuple[str, ...] = ()
     fast: bool = False
+    briefly: tuple[str, ...] = ()
+    release: str = ""
+    model: str = ""
+    home: str = ""
     fails: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -148,7 +148,7 @@ def test_thinking_comes_back_signed_streams_and_can_be_sent_back(claude: anthrop
     for block in turns[1]["content"]:
         block.pop("citations", None)
     assert claude.messages.create(messages=turns, **about).stop_reason == "end_turn"
-    for kind in ({"type": "adaptive"}, {"type": "disabled"}):
+    for kind in ({"type": "adaptive"}, {"type": "disabled"}, {"type": "between_tools"}):
         assert claude.messages.create(messages=HELLO, **{**about, "thinking": kind}).stop_reason == "end_turn"
 
 

@@ -34,12 +34,15 @@ RESPONSES = """
 - Nothing is stored ([ADR 30](decisions/0030-responses-without-state.md)). A client sends the whole conversation; `store` has no
   effect; `conversation` and `item_reference` are refused by name, `previous_response_id` with the code
   `previous_response_not_found`, on which clients send the whole conversation; `/v1/responses/{id}` answers 404.
+  There is no WebSocket: 426, after which Codex sends its request by HTTP.
 - Input items: messages of all roles with text, images, files and refusals; `function_call`, `custom_tool_call` and their
   outputs; `reasoning`; `additional_tools`; `tool_search_call` and its output. Items of hosted tools are refused by name.
 - Tools: `function`, `custom` (a grammar is described to the model, not enforced: `octant-degraded: without_grammar`),
   `namespace`, and `tool_search` where the caller searches: it is offered as a function, and the tools that it finds are offered
-  from then on. Web search and the vendor's own `tool_search` are left out (`octant-degraded: without_web_search`,
-  `without_tool_search`) unless `tool_choice` requires them; deferred tools are offered at once. Other hosted tools are refused.
+  from then on. Web search, the vendor's own `tool_search`, and `image_generation` beside tools of the caller's own are left out
+  (`octant-degraded: without_web_search`, …) unless `tool_choice` requires them; deferred tools are offered at once. Other hosted
+  tools are refused.
+- `truncation: auto` cuts nothing: an input that is too long is refused as such.
 - `encrypted_content` of a reasoning item carries thinking blocks with their signatures. Send items back unchanged, and a model
   keeps its reasoning through a tool loop. `reasoning.summary` makes the words visible.
 - Of `include`, `message.output_text.logprobs` is refused; the other values have no effect.
@@ -57,6 +60,11 @@ NOTES = """
 - A PDF in a `file` part is a document; other text in it is read as text. `file_id` is refused: there are no uploaded files.
 - A tool's message may hold images and files beside text. Null is taken for what only messages of other roles have. VS Code, Agno,
   Strands and Hugging Face's client add fields of their own to messages and functions; these are known by name.
+- Claude's models differ, and a caller names an alias: a request is written as the answering model takes it. Thinking with a
+  budget is adaptive since Claude 4.7 (shown, unless `display` says otherwise), and the only kind before 4.6. Thinking that is
+  off is `between_tools` on Claude Sonnet 5.5, and the least effort on a model that always thinks.
+- A tool that must be called is forced where the model allows that. Claude Sonnet and Opus since 5.5, and Fable since 5.1, are
+  asked for it in words; a whole answer without the call is asked for again, then elsewhere. A begun answer goes on by request.
 - A `top_k` or `top_p` of -1, and a thinking budget of 0 where thinking is adaptive or off, ask for nothing.
 - `logprobs` come with the whole answer, and at the end of a stream, unless the guard has changed the text. `n` is refused:
   each answer is held, checked and recorded on its own.

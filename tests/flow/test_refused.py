@@ -101,3 +101,28 @@ async def test_a_slash_at_the_end_of_a_path_is_answered_with_the_path_and_no_oth
     answer = await post(http, "/v1/chat/completions/", {"model": "smart", "messages": [{"role": "user", "content": "a"}]})
     assert (answer.status, answer.body["error"]["code"]) == (404, "not_found")
     assert "/v1/chat/completions:" in answer.body["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "meant"),
+    [
+        ("POST", "/v1/chat/completions/chat/completions", "/v1/chat/completions"),
+        ("GET", "/v1/chat/completions/models", "/v1/models"),
+        ("POST", "/v1/responses/responses", "/v1/responses"),
+        ("GET", "/v1/models/", "/v1/models"),
+    ],
+)
+async def test_a_base_url_with_the_endpoint_in_it_is_recognized(http: ClientSession, method: str, path: str, meant: str) -> None:
+    """Applications ask for "the URL of the API", and get the address of one endpoint."""
+    async with http.request(method, path) as answer:
+        assert answer.status == 404
+        assert (await answer.json())["error"]["message"] == f"No such path. Here it is {meant}: check the base URL."
+
+
+@pytest.mark.parametrize(("upgrade", "status"), [("websocket", 426), ("WebSocket", 426), ("h2c", 405), (None, 405)])
+async def test_a_websocket_is_refused_as_codex_understands_it(http: ClientSession, upgrade: str | None, status: int) -> None:
+    """Codex tries a WebSocket first. After 426 it sends the request by HTTP at once; after any other status it tries again."""
+    headers = {"upgrade": upgrade, "connection": "Upgrade"} if upgrade else {}
+    async with http.get("/v1/responses", headers=headers) as answer:
+        assert answer.status == status
+        assert (await answer.json())["error"]["code"] == ("no_websocket" if status == 426 else "method_not_allowed")

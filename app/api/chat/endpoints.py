@@ -19,6 +19,7 @@ from app.edge.errors import dialect_for
 from app.edge.idempotency import IdempotentRoute
 from app.edge.identity import authenticated
 from app.edge.limits import body_of
+from app.edge.misplaced import misplaced
 from app.edge.openapi import STREAMED, takes
 from app.edge.requests import CallContext, call_context
 from app.edge.sse import event
@@ -107,7 +108,7 @@ def _add_models(routes: APIRouter, gateway: Gateway) -> None:
     async def model(alias: str, request: Request, _: Annotated[Identity, Depends(authenticated)]) -> Response:
         """One alias or callable prompt."""
         if alias not in gateway.models():
-            raise NotFound("No such model.")
+            raise misplaced(request.scope["path"]) or NotFound("No such model.")
         ours = dialect_for(request.scope) == "openai"
         return json_answer(_openai_model(alias) if ours else _anthropic_model(gateway, alias))
 

@@ -162,12 +162,23 @@ def _sampling(request: ChatCompletionRequest) -> Sampling:
 def _conversation(request: ChatCompletionRequest) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
     """The instructions before the first turn, and the turns. Instructions without any turn are the conversation itself."""
     ids = _legacy_ids(request.messages)
-    turns = [_message(message, f"messages[{at}]", ids.get(at, "")) for at, message in enumerate(request.messages)]
+    turns = [
+        turn for at, message in enumerate(request.messages) for turn in _turns(request.messages, at, message, ids.get(at, ""))
+    ]
     first = next((at for at, turn in enumerate(turns) if turn.role != "system"), None)
     if first is None:
         return (), _merged(turns)
     system = (part for turn in turns[:first] for part in turn.parts if isinstance(part, Text) and part.text)
     return tuple(system), _merged(turns[first:])
+
+
+def _turns(messages: Sequence[AnyMessage], at: int, message: AnyMessage, legacy_id: str) -> Iterator[Message]:
+    """One message as a turn. A call in the form from before tools needs no result, while a tool's does: it gets an empty one."""
+    yield _message(message, f"messages[{at}]", legacy_id)
+    if isinstance(message, AssistantMessage) and message.function_call:
+        following = messages[at + 1] if at + 1 < len(messages) else None
+        if not isinstance(following, FunctionMessage):
+            yield Message("user", (ToolResult(legacy_id, (Text(""),)),))
 
 
 def _message(message: AnyMessage, where: str, legacy_id: str) -> Message:

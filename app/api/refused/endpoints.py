@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
+from starlette.requests import Request
 from starlette.responses import Response
 
 from app.domain.calls import Identity
 from app.domain.errors import UnsupportedEndpoint
 from app.edge.identity import authenticated
+from app.edge.misplaced import misplaced
 
 JOBS = "Send each request to POST /v1/jobs instead: it is done later, and its result comes by polling or webhook."
 FILES = "Put a file's content into the request itself."
@@ -68,7 +70,9 @@ def router() -> APIRouter:
 
 
 def _refusing(name: str, instead: str) -> Any:  # noqa: ANN401 - a handler, whose signature FastAPI reads
-    async def refuse(_: Annotated[Identity, Depends(authenticated)]) -> Response:
-        raise UnsupportedEndpoint(f"{name}: not supported by this service. {instead}")
+    async def refuse(request: Request, _: Annotated[Identity, Depends(authenticated)]) -> Response:
+        raise misplaced(request.scope["path"], within=True) or UnsupportedEndpoint(
+            f"{name}: not supported by this service. {instead}"
+        )
 
     return refuse

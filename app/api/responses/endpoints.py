@@ -10,7 +10,7 @@ from app.api.responses import request as requests
 from app.api.responses.answer import Frame, whole
 from app.api.responses.events import EventWriter
 from app.domain.calls import Identity
-from app.domain.errors import NotFound
+from app.domain.errors import MethodNotAllowed, NotFound, NoWebSocket
 from app.edge.answers import json_answer
 from app.edge.idempotency import IdempotentRoute
 from app.edge.identity import authenticated
@@ -49,8 +49,20 @@ def router(gateway: Gateway) -> APIRouter:
             response.headers["octant-estimated"] = "true"
         return response
 
+    _add_websocket(routes)
     _add_stored(routes)
     return routes
+
+
+def _add_websocket(routes: APIRouter) -> None:
+    """The vendor answers over a WebSocket too. Codex tries that first where it takes this service for the vendor."""
+
+    @routes.get(PATH, include_in_schema=False)
+    async def websocket(request: Request, _: Caller) -> Response:
+        """Answer 426, after which a client goes on by HTTP."""
+        if request.headers.get("upgrade", "").lower() == "websocket":
+            raise NoWebSocket("This path answers over HTTP alone: send POST.")
+        raise MethodNotAllowed("This path does not take that method.")
 
 
 def _add_stored(routes: APIRouter) -> None:

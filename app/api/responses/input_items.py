@@ -115,8 +115,11 @@ class RefusalPart(Wire):
 
 
 class _Item(Wire):
+    """``internal_chat_message_metadata_passthrough``: Codex's notes to the vendor, where it takes this service for that."""
+
     id: str | None = None
     status: Status | None = None
+    internal_chat_message_metadata_passthrough: Json | None = None
 
 
 class MessageItem(_Item):

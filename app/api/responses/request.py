@@ -128,7 +128,7 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "previous_response_id": (None,),
     "service_tier": (None, "auto", "default"),
     "top_logprobs": (None, 0),
-    "truncation": (None, "disabled"),
+    "truncation": (None, "disabled", "auto"),  # nothing is cut: an input that is too long is refused as such
     "personality": (None,),
 }
 WHY = {

@@ -17,6 +17,7 @@ class _Search(Wire):
     call_id: str | None = None
     execution: Literal["server", "client"] | None = None
     created_by: str | None = None
+    internal_chat_message_metadata_passthrough: Json | None = None
 
 
 class SearchCall(_Search):

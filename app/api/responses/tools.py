@@ -3,7 +3,8 @@
 Functions are offered as they are. A namespace's functions get joined names. A custom tool takes free text: it is offered as a
 function with one argument, and its grammar is described, not enforced. A search for tools that the caller runs is offered as a
 function too. Hosted tools run at the vendor and are refused; web search, which clients offer always and a model need not use, and
-the vendor's search for tools, of which none is deferred here, are left out, and `octant-degraded` reports it.
+the vendor's search for tools, of which none is deferred here, are left out, and `octant-degraded` reports it. So is the making of
+images beside the caller's own tools, as an agent offers it.
 """
 
 import json
@@ -21,6 +22,8 @@ from app.domain.messages import ToolChoice, ToolSpec
 NAME = Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")
 SEARCH = "tool_search"
 KNOWN = ("function", "custom", "namespace", "web_search", SEARCH)
+IMAGES = "image_generation"
+OWN = ("function", "custom", "namespace")
 WEB_SEARCH = frozenset({"web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11"})
 HOSTED = frozenset(
     {
@@ -146,7 +149,7 @@ def read_tools(tools: list[Json], added: Iterable[tuple[Json, str]], choice: str
 
     ``added`` come from input items, with their places. One that is added again replaces the earlier one.
     """
-    reading = _Reading()
+    reading = _Reading(own=any(tool.get("type") in OWN for tool in tools))
     for index, tool in enumerate(tools):
         reading.add(tool, f"tools[{index}]")
     echo, reading.echo, reading.again = reading.echo, [], True
@@ -168,7 +171,9 @@ def read_tools(tools: list[Json], added: Iterable[tuple[Json, str]], choice: str
 class _Reading:
     """The tools read so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, own: bool) -> None:
+        """``own``: whether the caller offers tools that it runs."""
+        self.own = own
         self.specs: dict[str, ToolSpec] = {}
         self.echo: list[Json] = []
         self.without: list[str] = []
@@ -179,8 +184,8 @@ class _Reading:
 
     def add(self, value: Json, at: str) -> None:
         """Read one tool."""
-        if isinstance(value.get("type"), str) and value["type"] in WEB_SEARCH:
-            self.without.append("web_search")
+        if left := self._left_out(value.get("type")):
+            self.without.append(left)
             self.echo.append(value)
             return
         kind = kind_of(value, at, known=KNOWN, refused=HOSTED)
@@ -196,6 +201,12 @@ class _Reading:
             self.echo.append(value)
         else:
             self.echo.append(self._offer(value, at, None))
+
+    def _left_out(self, kind: object) -> str | None:
+        """The name of a tool that is left out; None for any other."""
+        if isinstance(kind, str) and kind in WEB_SEARCH:
+            return "web_search"
+        return IMAGES if kind == IMAGES and self.own else None
 
     def _offer_search(self, tool: SearchTool, at: str) -> None:
         """Offer the caller's search as a function. The vendor's is left out: all deferred tools are offered at once."""

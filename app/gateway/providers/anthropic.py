@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 
 from app.domain.calls import Chunk, Done, Reply
 from app.domain.errors import (
@@ -14,6 +15,7 @@ from app.domain.errors import (
 )
 from app.gateway.providers import anthropic_wire, dialect
 from app.gateway.providers.anthropic_events import documents
+from app.gateway.providers.anthropic_models import BINDING_BETA
 from app.gateway.providers.anthropic_reading import Reading
 from app.gateway.providers.base import NOTHING, ModelRequest, says_text_alone
 from app.gateway.providers.errors import (
@@ -80,7 +82,7 @@ class AnthropicProvider:
         body = anthropic_wire.counting(request)
         try:
             with limits.waiting():
-                response = await self._http.post(COUNT_PATH, body, _headers(request), connect=request.timeouts.connect)
+                response = await self._http.post(COUNT_PATH, body, _headers(request, body), connect=request.timeouts.connect)
             return anthropic_wire.counted(response.content)
         except FAILURES as error:
             raise _translate(error, blame) from None
@@ -97,7 +99,7 @@ class AnthropicProvider:
         body = anthropic_wire.body(request, stream=False)
         try:
             with limits.waiting():
-                response = await self._http.post(PATH, body, _headers(request), connect=request.timeouts.connect)
+                response = await self._http.post(PATH, body, _headers(request, body), connect=request.timeouts.connect)
             return reading.whole(response.content, response.headers.get(REQUEST_ID))
         except FAILURES as error:
             failure = _translate(error, blame)
@@ -116,7 +118,7 @@ class AnthropicProvider:
             stack.callback(limits.close)
             try:
                 with limits.waiting():
-                    events = await self._http.open(PATH, body, _headers(request), connect=request.timeouts.connect)
+                    events = await self._http.open(PATH, body, _headers(request, body), connect=request.timeouts.connect)
                 answered = True
                 stack.callback(events.close)
                 found_documents = await stack.enter_async_context(contextlib.aclosing(documents(events, reading.document)))
@@ -162,9 +164,12 @@ async def _drain(events: Events) -> None:
             await events.rest()
 
 
-def _headers(request: ModelRequest) -> dict[str, str]:
-    """The headers to send: the given ones, and the betas that the caller may use."""
-    return {**request.headers, **({BETA: ",".join(request.betas)} if request.betas else {})}
+def _headers(request: ModelRequest, body: Mapping[str, Any]) -> dict[str, str]:
+    """The headers to send: the given ones, the betas that the caller may use, and that of a field which we add."""
+    betas = request.betas
+    if "block_binding" in (body.get("thinking") or ()) and BINDING_BETA not in betas:
+        betas = (*betas, BINDING_BETA)
+    return {**request.headers, **({BETA: ",".join(betas)} if betas else {})}
 
 
 def _translate(error: Exception, blame: Blame) -> ProviderError:

@@ -30,7 +30,7 @@ from app.domain.messages import (
     ToolUse,
     Vendor,
 )
-from app.gateway.providers import dialect
+from app.gateway.providers import anthropic_models, dialect
 from app.gateway.providers.anthropic_marks import within_limits
 from app.gateway.providers.base import ModelRequest, foreign
 
@@ -42,6 +42,7 @@ ANY_OBJECT = "Answer with exactly one JSON object and nothing else: no prose, no
 LACKS = frozenset({"embeddings", "temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty"})
 # Of a request's fields, those that its count does not take.
 NOT_COUNTED = frozenset({"max_tokens", "stream", "stop_sequences", "service_tier"})
+UNLIMITED = 1 << 20  # output tokens: more than any model gives
 
 Json = dict[str, Any]
 
@@ -62,13 +63,17 @@ def body(request: ModelRequest, *, stream: bool) -> Json:
     longest = request.sampling.max_output_tokens or 1
     native = dict(request.native.get(VENDOR, {}))
     system, turns = _turns(request)
+    choice, sentence = anthropic_models.choice(request.model, request.tool_choice)
+    if sentence and request.tools:
+        system.append({"type": "text", "text": sentence})
+    thinking, effort = anthropic_models.thinking(request.model, request.sampling.extra, longest)
     optional: Json = {
         "system": system or None,
         "stop_sequences": list(request.sampling.stop) or None,
-        "thinking": _thinking(request, longest),
-        "output_config": {**_output_config(request), **native.pop("output_config", {})} or None,
+        "thinking": anthropic_models.unbound(request.model, thinking, turns),
+        "output_config": {**_output_config(request, effort), **native.pop("output_config", {})} or None,
         "stream": stream or None,
-        **_tools(request.tools, request.tool_choice),
+        **_tools(request.tools, choice),
         **native,
     }
     made = {
@@ -84,8 +89,9 @@ def body(request: ModelRequest, *, stream: bool) -> Json:
 def counting(request: ModelRequest) -> Json:
     """The JSON body of a count: nothing is generated, so no limit of the output counts."""
     made = {k: v for k, v in body(request, stream=False).items() if k not in NOT_COUNTED}
-    thinking = request.sampling.extra.get("thinking")
-    return {**made, "thinking": dict(thinking)} if thinking else made
+    thinking, _ = anthropic_models.thinking(request.model, request.sampling.extra, UNLIMITED)
+    thinking = anthropic_models.unbound(request.model, thinking, made["messages"])
+    return {**made, "thinking": thinking} if thinking else made
 
 
 class _Counted(BaseModel):
@@ -112,7 +118,7 @@ def _turns(request: ModelRequest) -> tuple[list[Json], list[Json]]:
         turns = [{**turn, "role": "user"} for turn in turns]
     if request.output and not request.output.schema:
         system.append({"type": "text", "text": ANY_OBJECT})
-    return system, _without_last_blanks(_merged(turns))
+    return system, anthropic_models.continued(request.model, _without_last_blanks(_merged(turns)))
 
 
 def _content(message: Message) -> list[Json]:
@@ -156,18 +162,8 @@ def _without_last_blanks(turns: list[Json]) -> list[Json]:
     return turns
 
 
-def _thinking(request: ModelRequest, longest: int) -> Json | None:
-    """As the caller configured it; the budget must stay below the output limit, which the route may have lowered."""
-    configured = request.sampling.extra.get("thinking")
-    if configured is None:
-        return None
-    budget = configured.get("budget_tokens")
-    return {**configured, "budget_tokens": min(budget, longest - 1)} if budget else dict(configured)
-
-
-def _output_config(request: ModelRequest) -> Json:
+def _output_config(request: ModelRequest, effort: str | None) -> Json:
     config: Json = {}
-    effort = request.sampling.extra.get("effort")
     if effort:
         config["effort"] = EFFORTS.get(effort, effort)
     if request.output and request.output.schema:

@@ -1,7 +1,7 @@
 """What a vendor says in an error's body: why it refused a request, and whether it is our account that it refuses. Pure.
 
 A dozen servers speak each protocol, and each words its refusals in its own way: in a code, in a type, or in a sentence only. The
-words are searched, never passed on, because vendors quote prompts in them. Four reasons of our own leave this module and, for a
+words are searched, never passed on, because vendors quote prompts in them. Five reasons of our own leave this module and, for a
 prompt that is too long, two numbers.
 
 Sources are the servers' own code and public reports: OpenAI, Azure OpenAI, Anthropic, Amazon Bedrock, Gemini, Mistral, Groq, xAI,
@@ -47,6 +47,12 @@ _POLICY = re.compile(
 )
 _LARGE = re.compile(
     r"exceeds the maximum (?:allowed )?(?:size|number of bytes)|payload too large|entity too large|request too large"
+)
+# Of calls without results and results without calls: OpenAI, Anthropic, Mistral, Gemini.
+_UNPAIRED = re.compile(
+    r"must be a response to a prec\w+ message|must be followed by tool messages|no tool (?:output|call) found for function call"
+    r"|`?tool_use`? ids were found without|unexpected `?tool_use_id`?|not the same number of function calls and responses"
+    r"|number of function response parts is equal"
 )
 
 # Of our key, our account or our model's name, not of the request. Vendors send them with any status, with 400 as often as not.
@@ -161,7 +167,7 @@ def _by_words(status: int, codes: list[str], words: str) -> RejectionReason | No
         elif status == 413 or _LARGE.search(words):
             found = "too_large"
         elif status != 200:
-            found = "invalid"
+            found = "unpaired_tools" if _UNPAIRED.search(words) else "invalid"
     return found
 
 

@@ -69,7 +69,7 @@ def _refused(rejections: Sequence[ProviderRejected]) -> OctantError:
         error.__cause__ = filtered
         return error
     if any(rejection.own_form for rejection in rejections):
-        error = InvalidRequest("The model provider refused the request as invalid.")
+        error = InvalidRequest(_UNPAIRED if "unpaired_tools" in by_reason else _INVALID)
     else:
         error = TranslationRefused("Every model refused the request in the form in which this service sent it.")
     error.__cause__ = rejections[0]
@@ -77,3 +77,5 @@ def _refused(rejections: Sequence[ProviderRejected]) -> OctantError:
 
 
 _TOO_LONG = "This model's maximum context length is exceeded, and that of every other model of the route."
+_INVALID = "The model provider refused the request as invalid."
+_UNPAIRED = f"{_INVALID} Each tool call needs a result directly after its message, and each result a call before it."

@@ -3,6 +3,8 @@
 A reply has as many schemas as it has documents: its text where the call has an output schema, and the arguments of each call of a
 strict tool. Only what was promised is judged. The call of a tool that is not strict goes to the caller as it came, because the
 vendors do not check it and clients answer it with an error. A reply that was cut, paused or refused is none that could be valid.
+
+A call that the request wants is promised too: some models are only asked for it in words (`providers.anthropic_models`).
 """
 
 import json
@@ -13,7 +15,7 @@ from typing import Any
 from app.domain.calls import Call, Reply
 from app.domain.errors import InvalidRequest, OutputUnchecked, ProviderOutputInvalid
 from app.domain.json_text import refuse, too_deep
-from app.domain.messages import OutputSchema, Part, Refusal, Text, ToolSpec, ToolUse
+from app.domain.messages import OutputSchema, Part, Refusal, Text, ToolChoice, ToolSpec, ToolUse
 from app.domain.quick import quick
 from app.domain.routes import Target
 from app.gateway.recovery.lenient_json import document_in
@@ -22,6 +24,8 @@ from app.gateway.recovery.schema_compiler import LONGEST, MOST_SCHEMAS, Cache
 
 PATTERN_UNCHECKED = "pattern_unchecked"  # a code of the header octant-degraded
 NOT_OFFERED = "name: not a tool that was offered"
+NOT_CALLED = "tool_choice: the tool that it wants was not called"
+NO_CHOICE = ToolChoice()
 UNJUDGED = frozenset({"refusal", "max_tokens", "context_window", "pause_turn"})  # stops of a reply that is not whole
 
 
@@ -94,12 +98,14 @@ def _too_large(limit: str) -> InvalidRequest:
     return InvalidRequest(f"The schemas of the answer and of all tools are over {limit} together.", param="schema")
 
 
-def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...]) -> OutputCheck:
+def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...], choice: ToolChoice = NO_CHOICE) -> OutputCheck:
     """Check a reply; parse leniently where that makes it valid, without guessing (see `lenient_json`).
 
     Raises OutputUnchecked where the check takes more steps than it may (`schema.MOST_STEPS`).
     """
-    if output is None and not any(tool.strict for tool in tools):  # nothing is promised
+    if tools and not _called(reply, choice):
+        return OutputCheck(reply, (NOT_CALLED,))
+    if output is None and not any(tool.strict for tool in tools):  # nothing else is promised
         return OutputCheck(reply)
     run = Run()
     found = violations(reply, output, tools, run)
@@ -111,6 +117,17 @@ def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...]
     return OutputCheck(reply, found)
 
 
+def _called(reply: Reply, choice: ToolChoice) -> bool:
+    """Return whether a reply has the call that the request wants, as far as it could have one."""
+    if choice.mode not in ("any", "tool") or _unfinished(reply):
+        return True
+    return any(choice.name in (None, use.name) for use in reply.tool_uses)
+
+
+def _unfinished(reply: Reply) -> bool:
+    return reply.stop in UNJUDGED or any(isinstance(part, Refusal) for part in reply.parts)
+
+
 def violations(
     reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...] = (), run: Run | None = None
 ) -> tuple[str, ...]:
@@ -119,7 +136,7 @@ def violations(
     A call of a tool that was not offered is one only where every tool is strict. Raises OutputUnchecked as `judge`.
     """
     run = run or Run()
-    if reply.stop in UNJUDGED or any(isinstance(part, Refusal) for part in reply.parts):
+    if _unfinished(reply):
         return ()
     found: list[str] = []
     if output is not None and not reply.tool_uses:

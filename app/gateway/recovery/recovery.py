@@ -165,7 +165,7 @@ class Recovery:
             with self._watch(state, target):
                 reply = attempt.end(await (provider.embed(request) if request.embed else provider.complete(request)))
             self.circuits.succeeded(target)
-            judged = judge(reply, state.request.output, state.request.tools)
+            judged = judge(reply, state.request.output, state.request.tools, state.request.tool_choice)
             if judged.violations:
                 self.metrics.repairs.inc(step="invalid")
                 raise judged.error(target)

@@ -6,6 +6,7 @@ attempt; the next target of the route is tried.
 
 from app.domain.calls import Reply
 from app.domain.messages import Message, Text, ToolResult
+from app.gateway.recovery.output import NOT_CALLED
 
 ASK = """\
 Your answer does not satisfy the schema:
@@ -16,6 +17,9 @@ ASK_FOR_CALLS = """\
 This was not run. The tool calls of your last turn do not satisfy the tools' schemas:
 {violations}
 Make all the calls of that turn again, corrected."""
+
+ASK_FOR_A_CALL = """\
+Your answer does not call the tool that this request requires, so it was not delivered. Call the tool now."""
 
 
 def turns(reply: Reply, violations: tuple[str, ...]) -> tuple[Message, ...]:
@@ -29,10 +33,8 @@ def turns(reply: Reply, violations: tuple[str, ...]) -> tuple[Message, ...]:
         return Message("assistant", reply.parts), Message(
             "user", tuple(ToolResult(use.id, answer, is_error=True) for use in reply.tool_uses)
         )
-    return (
-        Message("assistant", (Text(reply.text or "(empty)"),)),
-        Message("user", (Text(ASK.format(violations=listed)),)),
-    )
+    ask = ASK_FOR_A_CALL if NOT_CALLED in violations else ASK.format(violations=listed)
+    return Message("assistant", (Text(reply.text or "(empty)"),)), Message("user", (Text(ask),))
 
 
 CONTINUE = "Your answer was cut off. Go on exactly where it stops. Repeat nothing, explain nothing."

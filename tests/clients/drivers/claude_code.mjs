@@ -3,7 +3,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { KEY, LONG, PDF, PERSON, PNG, URL_, capability, holds, main, same, script, thumb } from "./capability.mjs";
 import { lines, run, script as packaged } from "./commands.mjs";
 
-const ENV = { ANTHROPIC_BASE_URL: URL_, ANTHROPIC_AUTH_TOKEN: KEY, ANTHROPIC_MODEL: "smart", ANTHROPIC_SMALL_FAST_MODEL: "smart" };
+const MODEL = process.env.CLIENT_MODEL; // a name that the client knows, or none
+const NAMES = MODEL ? { ANTHROPIC_MODEL: MODEL } : { ANTHROPIC_MODEL: "smart", ANTHROPIC_SMALL_FAST_MODEL: "smart" };
+const ENV = { ANTHROPIC_BASE_URL: URL_, ANTHROPIC_AUTH_TOKEN: KEY, ...NAMES };
 const TOOLS = ["--allowedTools", "Bash,Read,Write,Edit"];
 
 // The events of a run: the client's own account of the conversation.

@@ -93,6 +93,11 @@ OPEN = {"type": "object", "properties": {"a": {"type": "integer"}}}
         ({"messages": [USER, CALLED, RESULT], **THINK}, "Expected `thinking`"),
         ({"messages": [USER, {"role": "assistant", "content": [FORGED]}]}, "signature"),
         ({"messages": [USER], "output_config": {"format": {"schema": OPEN}}}, "additionalProperties"),
+        ({"messages": [USER], **THINK, "model": "claude-haiku-5-5"}, "thinking.type.enabled"),
+        ({"messages": [USER], "thinking": {"type": "disabled"}, "model": "claude-opus-5-5"}, "thinking.type.disabled"),
+        ({"messages": [USER], "thinking": {"type": "between_tools"}, "model": "claude-haiku-5-5"}, "between_tools"),
+        ({"messages": [USER], "tool_choice": {"type": "any"}, "model": "claude-sonnet-5-5"}, "forced"),
+        ({"messages": [USER, {"role": "assistant", "content": "{"}], "model": "claude-sonnet-5-5"}, "prefill"),
         ({"messages": [USER], "system": [{"text": "x", "cache_control": {"type": "ephemeral"}}] * 5}, "maximum of 4"),
     ],
 )
@@ -121,3 +126,11 @@ def test_what_openai_refuses_is_refused(body: dict[str, Any], reason: str) -> No
 def test_an_ordinary_loop_is_refused_by_neither() -> None:
     assert refusals.of_openai({"messages": openai_turns(2)}) is None
     assert refusals.of_anthropic({"messages": anthropic_turns(2)}) is None
+
+
+def test_a_call_that_the_instructions_want_is_made() -> None:
+    step = script({"object": {"a": 1}})
+    tools = [{"name": "note"}, {"name": "save"}]
+    for sentence, name in (("the tool `save`.", "save"), ("one or more of your tools.", "note")):
+        body = {"messages": [{"role": "user", "content": step}], "tools": tools, "system": f"Answer with a call of {sentence}"}
+        assert model_anthropic.read(body).step() == {"call": [[name, {"a": 1}]]}

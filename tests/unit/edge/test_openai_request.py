@@ -206,6 +206,22 @@ HISTORY: dict[str, tuple[list[Json], tuple[Message, ...]]] = {
             Message("user", (ToolResult("function_3", (Text(""),)),)),
         ),
     ),
+    "a function's call without a result": (
+        [
+            HI,
+            {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}},
+            {"role": "user", "name": "agent", "content": "1"},
+            {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}},
+        ],
+        (
+            HELLO,
+            Message("assistant", (ToolUse("function_1", "f", "{}"),)),
+            Message("user", (ToolResult("function_1", (Text(""),)),)),
+            Message("user", (Text("1"),), "agent"),
+            Message("assistant", (ToolUse("function_3", "f", "{}"),)),
+            Message("user", (ToolResult("function_3", (Text(""),)),)),
+        ),
+    ),
     "names of participants": (
         [{**HI, "name": "ada"}, {**HI, "name": "bob"}, {**HI, "name": "bob"}],
         (Message("user", (Text("hi"),), "ada"), Message("user", (Text("hi"), Text("hi")), "bob")),

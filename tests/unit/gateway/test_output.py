@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.calls import Reply, Usage
-from app.domain.messages import OutputSchema, Part, Refusal, StopReason, Text, Thinking, ToolSpec, ToolUse
+from app.domain.messages import OutputSchema, Part, Refusal, StopReason, Text, Thinking, ToolChoice, ToolSpec, ToolUse
 from app.gateway.recovery.lenient_json import document_in
-from app.gateway.recovery.output import OutputCheck, judge, violations
+from app.gateway.recovery.output import NOT_CALLED, OutputCheck, judge, violations
 
 SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
 TOOL = ToolSpec("order", "", {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}, strict=True)
@@ -130,3 +130,22 @@ def test_what_is_nested_deeper_than_can_be_worked_on_is_a_violation(depth: int) 
 def test_a_schema_that_refers_to_itself_without_end_is_a_violation_not_a_crash() -> None:
     endless = OutputSchema("endless", {"$ref": "#"})
     assert violations(reply_of(Text("{}")), endless) == ("$: the schema refers to itself without end.",)
+
+
+@pytest.mark.parametrize(
+    ("choice", "parts", "stop", "valid"),
+    [
+        (ToolChoice("any"), (Text("I would rather talk."),), "end", False),
+        (ToolChoice("any"), (ToolUse("c1", "order", "{}"),), "tool_use", True),
+        (ToolChoice("tool", "order"), (ToolUse("c1", "other", "{}"),), "tool_use", False),
+        (ToolChoice("tool", "order"), (Text("Sure."), ToolUse("c1", "order", "{}")), "tool_use", True),
+        (ToolChoice("any"), (Text("I would"),), "max_tokens", True),
+        (ToolChoice("any"), (Refusal("No."),), "end", True),
+        (ToolChoice("auto"), (Text("Fine."),), "end", True),
+        (ToolChoice("none"), (Text("Fine."),), "end", True),
+    ],
+)
+def test_a_call_that_is_required_is_promised(choice: ToolChoice, parts: tuple[Part, ...], stop: StopReason, valid: bool) -> None:
+    reply = reply_of(*parts, stop=stop)
+    assert judge(reply, None, (FREE,), choice) == OutputCheck(reply, () if valid else (NOT_CALLED,))
+    assert judge(reply, None, (), choice).violations == ()  # without tools there is nothing to call

@@ -1,6 +1,7 @@
 """The order of attempts, on providers faked at our own port."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from scripted import A, B, FreeBudget, Scripted, Step, call_state, error, outcomes, recovery
@@ -19,7 +20,7 @@ from app.domain.errors import (
     Stopped,
     UnsupportedParameter,
 )
-from app.domain.messages import OutputSchema, Sampling, Text, ToolResult, ToolSpec, ToolUse
+from app.domain.messages import OutputSchema, Sampling, Text, ToolChoice, ToolResult, ToolSpec, ToolUse
 from app.gateway.call_record import record_of
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 from app.telemetry.metrics import Metrics
@@ -201,6 +202,20 @@ async def test_wrong_tool_arguments_are_repaired_by_one_call_that_answers_the_to
     assert isinstance(result, ToolResult)
     assert (result.tool_use_id, result.is_error) == ("use_1", True)
     assert state.degraded == ["repaired"]
+
+
+async def test_a_required_call_that_did_not_come_is_asked_for_once_and_then_elsewhere() -> None:
+    """R4: some of Claude's models are only asked in words for a call that the request requires."""
+    free = replace(TOOL, strict=False)
+    called = call_state(tools=(free,)).call
+    state = call_state(called=replace(called, tool_choice=ToolChoice("any")))
+    a, b = Scripted("a", "Let me think.", "Still thinking."), Scripted("b", calling("{}"))
+    assert (await recovery(a, b).complete(state)).tool_uses == (ToolUse("use_1", "order", "{}"),)
+    assert (a.calls, b.calls) == (2, 1)
+    assert [m.role for m in a.requests[1].messages] == ["user", "assistant", "user"]
+    asked = a.requests[1].messages[-1].parts[0]
+    assert isinstance(asked, Text)
+    assert "Call the tool now" in asked.text
 
 
 async def test_output_that_can_be_read_needs_no_second_attempt() -> None:

@@ -38,7 +38,7 @@ def refused(reason: str = "invalid", *, own: bool = False, **fields: object) -> 
     return made
 
 
-@pytest.mark.parametrize("reason", ["invalid", "context_length", "content_policy", "too_large"])
+@pytest.mark.parametrize("reason", ["invalid", "context_length", "content_policy", "too_large", "unpaired_tools"])
 async def test_a_refused_request_is_not_retried_and_the_next_model_answers_free_of_charge(reason: str) -> None:
     a, b, state = Scripted("a", refused(reason)), Scripted("b", "backup"), call_state()
     assert (await recovery(a, b).complete(state)).text == "backup"
@@ -195,3 +195,12 @@ async def test_a_parameter_that_a_route_ignores_costs_no_fallback_in_either_orde
         assert len(state.targets) == 2
         assert (await room.complete(state)).provider == answered
         assert state.receipt().degraded == (("ignored_temperature",) if answered == "b" else ())
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_calls_without_results_are_named_where_the_caller_wrote_them(own: bool) -> None:
+    """Where both vendors refuse our translation alone, the fault may be ours."""
+    a, b = Scripted("a", refused("unpaired_tools")), Scripted("b", refused("unpaired_tools", own=own))
+    with pytest.raises(InvalidRequest if own else TranslationRefused) as found:
+        await recovery(a, b).complete(call_state())
+    assert ("Each tool call needs a result" in found.value.message) is own

@@ -278,7 +278,9 @@ def test_a_tool_loop_becomes_anthropic_messages() -> None:
         Message("user", (Text("and?"), ToolResult("c1", (Text("gone"),), is_error=True))),
     )
     tool = ToolSpec("f", "does f", {"type": "object"}, strict=True)
-    body = anthropic_wire.body(request(*conversation, tools=(tool,), tool_choice=ToolChoice("any", parallel=False)), stream=False)
+    choice = ToolChoice("any", parallel=False)
+    wanted = request(*conversation, model="claude-haiku-5-5", tools=(tool,), tool_choice=choice)
+    body = anthropic_wire.body(wanted, stream=False)
     assistant, user = (m["content"] for m in body["messages"])
     assert [b["type"] for b in assistant] == ["thinking", "tool_use"]
     assert assistant[1]["input"] == {"INVALID_JSON": "not json"}

@@ -57,6 +57,16 @@ LARGE = [
     (400, {"message": "Request payload size exceeds the maximum allowed size: 20971520 bytes"}),
     (400, {"message": "Request too large"}),
 ]
+UNPAIRED = [
+    (400, {"message": "An assistant message with 'tool_calls' must be followed by tool messages responding to each.",
+           "type": "invalid_request_error", "param": "messages.[2].role"}),
+    (400, {"message": "messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."}),
+    (400, {"message": "No tool output found for function call call_1.", "param": "input"}),
+    (400, {"message": "No tool call found for function call output with call_id call_1."}),
+    (400, {"type": "error", "error": {"message": "messages.1: `tool_use` ids were found without `tool_result` blocks: a"}}),
+    (400, {"type": "error", "error": {"message": "messages.0: unexpected `tool_use_id` found in `tool_result` blocks"}}),
+    (400, {"object": "error", "message": "Not the same number of function calls and responses", "code": "3230"}),
+]  # fmt: skip
 INVALID = [
     (400, {"message": "Invalid schema for function 'f': object schema missing properties."}),
     (400, {"message": "Invalid 'tools[0].function.name': string too long.", "code": "string_above_max_length"}),
@@ -106,7 +116,7 @@ def test_output_that_a_server_refuses_is_the_model_s_fault(code: str) -> None:
         assert type(openai._translate(error, Blame("p", "m"))) is ProviderGarbled
 
 
-@pytest.mark.parametrize(("status", "body"), [*LONG, *POLICY, *LARGE, *INVALID])
+@pytest.mark.parametrize(("status", "body"), [*LONG, *POLICY, *LARGE, *UNPAIRED, *INVALID])
 def test_a_refusal_of_the_request_is_no_matter_of_our_account(status: int, body: object) -> None:
     del status
     assert not denies(body)
@@ -119,6 +129,7 @@ def test_a_refusal_of_the_request_is_no_matter_of_our_account(status: int, body:
         *((status, body, "context_length") for status, body in LONG),
         *((status, body, "content_policy") for status, body in POLICY),
         *((status, body, "too_large") for status, body in LARGE),
+        *((status, body, "unpaired_tools") for status, body in UNPAIRED),
         *((status, body, "invalid") for status, body in INVALID),
     ],
 )

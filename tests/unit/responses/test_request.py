@@ -258,6 +258,20 @@ def test_the_vendors_search_for_tools_is_left_out_and_all_tools_are_offered_at_o
     assert (list(call.messages), call.without) == ([user(Text("q"))], ("tool_search",))
 
 
+def test_images_are_left_out_beside_own_tools_and_refused_alone() -> None:
+    """Cline offers it with all of its tools; alone it is what the caller wants."""
+    images = {"type": "image_generation", "output_format": "png"}
+    call = called(tools=[images, FUNCTION, {"type": "web_search"}])
+    assert ([tool.name for tool in call.tools], call.without) == (["f"], ("image_generation", "web_search"))
+    for tools, choice, param in (
+        ([images], None, "tools[0].type"),
+        ([images, FUNCTION], {"type": images["type"]}, "tool_choice.type"),
+    ):
+        with pytest.raises(UnsupportedParameter) as refused:
+            called(tools=tools, tool_choice=choice)
+        assert refused.value.param == param
+
+
 @pytest.mark.parametrize(
     ("choice", "expected", "offered"),
     [
@@ -314,6 +328,23 @@ def test_the_description_of_a_schema_reaches_the_model() -> None:
     assert output.schema == {"type": "object", "description": "A ticket."}
 
 
+def test_notes_of_codex_to_the_vendor_are_left_out_of_every_item() -> None:
+    """Codex adds them where it takes this service for the vendor: its own provider with another base URL."""
+    notes = {"internal_chat_message_metadata_passthrough": {"turn_id": "t", "content_item_kinds": ["user.text"]}}
+    items: list[dict[str, Any]] = [
+        {"type": "message", "role": "user", "content": "Look."},
+        {"type": "reasoning", "summary": []},
+        {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "1"},
+        {"type": "custom_tool_call", "call_id": "c2", "name": "g", "input": "x"},
+        {"type": "custom_tool_call_output", "call_id": "c2", "output": "2"},
+        {"type": "additional_tools", "role": "developer", "tools": []},
+        {"type": "tool_search_call", "execution": "client", "call_id": "c3", "arguments": {}},
+        {"type": "tool_search_output", "execution": "client", "call_id": "c3", "tools": []},
+    ]
+    assert called(input=[item | notes for item in items]).messages == called(input=items).messages
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -324,7 +355,7 @@ def test_the_description_of_a_schema_reaches_the_model() -> None:
         {"client_metadata": {"a": {"b": 1}}, "stream_options": {"include_obfuscation": True}, "tools": [], "tool_choice": "auto"},
         {"reasoning": {"effort": None, "summary": None, "context": "auto", "mode": "standard"}, "prompt": None},
         {"prompt_cache_retention": "24h", "prompt_cache_options": {"mode": "implicit"}, "safety_identifier": "x"},
-        {"include": ["web_search_call.action.sources", "file_search_call.results"]},
+        {"include": ["web_search_call.action.sources", "file_search_call.results"], "truncation": "auto"},
     ],
 )
 def test_a_value_that_asks_for_nothing_is_taken(body: dict[str, Any]) -> None:
@@ -338,7 +369,7 @@ def test_a_value_that_asks_for_nothing_is_taken(body: dict[str, Any]) -> None:
         ({"previous_response_id": "resp_1"}, ResponseNotStored, "previous_response_id"),
         ({"conversation": "conv_1"}, UnsupportedParameter, "conversation"),
         ({"background": True}, UnsupportedParameter, "background"),
-        ({"truncation": "auto"}, UnsupportedParameter, "truncation"),
+        ({"truncation": "middle"}, UnsupportedParameter, "truncation"),
         ({"service_tier": "flex"}, UnsupportedParameter, "service_tier"),
         ({"include": ["x", "message.output_text.logprobs"]}, UnsupportedParameter, "include[0]"),
         ({"reasoning": {"mode": "pro"}}, UnsupportedParameter, "reasoning.mode"),
