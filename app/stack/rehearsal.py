@@ -198,7 +198,8 @@ async def _stage(
     if TENANT not in {tenant.id for tenant in await keys.list_tenants()}:
         await keys.create_tenant(TENANT, "Rehearsals", from_dollars("100.00"), from_dollars("100.00"))
     key = await keys.create_key(TENANT, name="rehearsal")
-    with tempfile.TemporaryDirectory(prefix="octant-rehearsal-") as name:
+    beside = settings.state_dir if settings.state_dir.is_dir() else None  # where a killed rehearsal's own service is cleaned up
+    with tempfile.TemporaryDirectory(prefix="octant-rehearsal-", dir=beside) as name:
         stamp = datetime.now(UTC).strftime("%Y%m%dt%H%M%S")
         made = practice.write(live_text, settings, Path(name), stamp=stamp)
         paths = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH", ""))))

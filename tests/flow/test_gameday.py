@@ -55,21 +55,38 @@ def names_in(folder: Path) -> set[str]:
     return found
 
 
-COMMANDS = {"gameday": ["drill", "gameday", "provider-outage"], "rehearse": ["rehearse", "--no-log"]}
+def about(left: psutil.Process | Path) -> str:
+    """A folder, or a process with its command."""
+    if isinstance(left, Path):
+        return str(left)
+    with suppress(psutil.Error):
+        return f"{left.pid} {left.status()} {' '.join(left.cmdline())}"
+    return f"{left.pid} has ended"
+
+
+SERVES, WORKS = (
+    "octant-*/run/service.json",
+    "octant-*/**/features",
+)  # what is in the folder once its service runs, or it is at work
+COMMANDS = {
+    "gameday": (["drill", "gameday", "provider-outage"], SERVES),
+    "rehearse": (["rehearse", "--no-log"], SERVES),
+    "rehearse at work": (["rehearse", "--no-log"], WORKS),
+}
 if any(feature.drill for feature in installed()):
-    COMMANDS["injection"] = ["drill", "injection", "--vector", "every"]
+    COMMANDS["injection"] = (["drill", "injection", "--vector", "every"], SERVES)
 
 
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_a_killed_rehearsal_leaves_no_process_and_no_folder(folder: Path, command: list[str]) -> None:
-    """By SIGKILL, which nothing can catch, once its service and stores run."""
+@pytest.mark.parametrize(("command", "sign"), COMMANDS.values(), ids=COMMANDS)
+def test_a_killed_rehearsal_leaves_no_process_and_no_folder(folder: Path, command: list[str], sign: str) -> None:
+    """By SIGKILL, which nothing can catch, once its service and stores run, or once it is at work."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OCTANT_", "OPENAI_", "ANTHROPIC_"))}
     env = {**kept, "OCTANT_STATE_DIR": str(folder / "state"), "TMPDIR": str(folder)}
     command = [sys.executable, "-m", "app.cli", *command]
     with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout
         starts_until = time.monotonic() + START_SECONDS
-        while not (list(folder.glob("octant-*/run/service.json")) and names_in(folder) >= STORES):
+        while not (list(folder.glob(sign)) and names_in(folder) >= STORES):
             assert time.monotonic() < starts_until, "it did not start"
             assert process.poll() is None, process.stdout.read()
             time.sleep(0.2)
@@ -77,6 +94,7 @@ def test_a_killed_rehearsal_leaves_no_process_and_no_folder(folder: Path, comman
         process.stdout.read()  # to its end: no part holds the output of a command that is gone
     assert played_now(folder / "state") is None, "the next one can be played at once"
     ends = time.monotonic() + STOP
+    left: list[psutil.Process | Path]
     while left := [*processes_in(folder), *(path for path in folder.glob("octant-*") if "octant-ports-" not in path.name)]:
-        assert time.monotonic() < ends, [*left, *(path for path in folder.rglob("*") if path.is_file())][:20]
+        assert time.monotonic() < ends, [about(each) for each in left]
         time.sleep(0.2)
