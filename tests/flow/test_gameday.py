@@ -55,6 +55,11 @@ def names_in(folder: Path) -> set[str]:
     return found
 
 
+def left_in(folder: Path) -> list[psutil.Process | Path]:
+    """What still runs or lies there; the claims of ports stay, of whichever run."""
+    return [*processes_in(folder), *(path for path in folder.glob("octant-*") if "octant-ports-" not in path.name)]
+
+
 def about(left: psutil.Process | Path) -> str:
     """A folder, or a process with its command."""
     if isinstance(left, Path):
@@ -94,7 +99,6 @@ def test_a_killed_rehearsal_leaves_no_process_and_no_folder(folder: Path, comman
         process.stdout.read()  # to its end: no part holds the output of a command that is gone
     assert played_now(folder / "state") is None, "the next one can be played at once"
     ends = time.monotonic() + STOP
-    left: list[psutil.Process | Path]
-    while left := [*processes_in(folder), *(path for path in folder.glob("octant-*") if "octant-ports-" not in path.name)]:
+    while left := left_in(folder):
         assert time.monotonic() < ends, [about(each) for each in left]
         time.sleep(0.2)
