@@ -19,7 +19,7 @@ from yarl import URL
 from app.console.oidc.begun import Begun
 from app.console.oidc.shared import Shared
 from app.console.oidc.tokens import REFUSED, Claimed, UnknownKey, keys_of, person_of, verified
-from app.domain.errors import DependencyUnavailable, Unauthenticated
+from app.domain.errors import DependencyUnavailable, Misconfigured, Unauthenticated
 from app.domain.proxies import proxy_of
 from app.security.oidc_settings import OidcSettings, is_safe
 
@@ -121,14 +121,15 @@ class OpenIdProvider:
     ) -> Mapping[str, Any]:
         """The JSON object of an answer. Raises DependencyUnavailable, or Unauthenticated where a code is refused."""
         seconds, to = aiohttp.ClientTimeout(total=self.settings.patience), URL(address)
-        accepting, proxy = {"accept": "application/json", **headers}, proxy_of(to.scheme, to.host or "")
+        accepting = {"accept": "application/json", **headers}
         try:
+            proxy = proxy_of(to.scheme, to.host or "")
             async with (
                 aiohttp.ClientSession(timeout=seconds, cookie_jar=aiohttp.DummyCookieJar()) as http,
                 http.request(method, to, data=data, headers=accepting, allow_redirects=False, proxy=proxy) as answer,
             ):
                 body = await _limited_body(answer)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, Misconfigured) as error:
             log.warning("the provider of sign-ins does not answer", extra={"error_type": type(error).__name__})
             raise _away("does not answer") from error
         found = _object(body)
