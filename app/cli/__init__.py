@@ -43,12 +43,12 @@ from app.cli.runbook import runbook
 from app.cli.seed import seed
 from app.cli.simulate import app as simulate
 from app.cli.stack import demo, migrate, reset, serve, setup, worker
-from app.cli.store_errors import of_store
 from app.cli.switch import app as kill
 from app.cli.switch import resume
 from app.cli.trace import trace
 from app.cli.webhooks import app as webhook
 from app.domain.errors import Misconfigured, OctantError
+from app.domain.store_errors import of_store
 from app.features.feature import Feature
 from app.features.installed import installed
 
@@ -95,11 +95,9 @@ def main() -> None:
     try:
         with standard_output():
             app()
-    except (Misconfigured, OctantError) as error:
-        print(f"octant: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
     except Exception as error:
-        if not (sentence := of_store(error)):
+        sentence = str(error) if isinstance(error, Misconfigured | OctantError) else of_store(error)
+        if sentence is None:
             raise
         print(f"octant: {sentence}", file=sys.stderr)
         raise SystemExit(1) from None

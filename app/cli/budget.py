@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.audited import changes
-from app.cli.store_errors import reason
+from app.domain.store_errors import reason
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

@@ -16,9 +16,9 @@ async def database() -> "AsyncGenerator[tuple[AsyncEngine, Settings], None]":
     from psycopg import Error as PostgresError
     from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-    from app.cli.store_errors import reason
     from app.cli.stores import settings_with_stores
     from app.domain.errors import Misconfigured
+    from app.domain.store_errors import POSTGRES, away, reason
     from app.stores import build_engine
 
     settings = settings_with_stores()
@@ -28,6 +28,6 @@ async def database() -> "AsyncGenerator[tuple[AsyncEngine, Settings], None]":
     except ProgrammingError as error:
         raise Misconfigured(f"The database has no such table: run `octant migrate`. ({reason(error)})") from error
     except (DBAPIError, PostgresError) as error:
-        raise Misconfigured(f"Postgres does not answer; look at OCTANT_DATABASE_URL. ({reason(error)})") from error
+        raise Misconfigured(away(POSTGRES, error)) from error
     finally:
         await engine.dispose()

@@ -1,10 +1,10 @@
 """The proxy that the environment names for a host, as curl and Go read it."""
 
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from app.domain.errors import Misconfigured
+from app.domain.hosts import is_loopback
 
 
 def proxy_of(scheme: str, host: str) -> str | None:
@@ -12,7 +12,7 @@ def proxy_of(scheme: str, host: str) -> str | None:
 
     This machine is reached without one, whatever the environment says. Raises Misconfigured for a proxy that is not of HTTP.
     """
-    if _loopback(host) or proxy_bypass(host):
+    if is_loopback(host) or proxy_bypass(host):
         return None
     proxies = getproxies()
     proxy = proxies.get(scheme) or proxies.get("all")
@@ -24,10 +24,3 @@ def proxy_of(scheme: str, host: str) -> str | None:
             f" http://HOST:PORT, or NO_PROXY to {host}."
         )
     return proxy
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from app.domain.errors import Misconfigured
+from app.domain.store_errors import POSTGRES, away
 from app.features.installed import installed
 
 HERE = Path(__file__).resolve().parent
@@ -44,8 +45,7 @@ def upgrade(database_url: str, revision: str = "heads") -> None:
         if isinstance(error.orig, LockNotAvailable):
             message = "Another transaction keeps a table of the migration locked: run `octant migrate` again when it has ended."
             raise Misconfigured(message) from error
-        why = str(error.orig).strip().partition("\n")[0]
-        raise Misconfigured(f"Postgres does not answer; look at OCTANT_DATABASE_URL. ({why})") from error
+        raise Misconfigured(away(POSTGRES, error)) from error
 
 
 def _refuse_unknown(database_url: str) -> None:

@@ -1,12 +1,12 @@
 """The settings of the login by OpenID Connect, as ``OCTANT_CONSOLE_OIDC__…``; `app.settings` reads them with all others."""
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
 from yarl import URL
 
+from app.domain.hosts import is_loopback
 from app.security.keys.provider_keys import KeyPlace
 
 SECRET = "OCTANT_CONSOLE_OIDC__CLIENT_SECRET"  # noqa: S105 - the name of a variable
@@ -59,11 +59,3 @@ def is_safe(address: str, *, here: bool = True) -> bool:
     if not url.absolute or not url.host or url.user or url.password or url.fragment:
         return False
     return url.scheme == "https" or (here and url.scheme == "http" and is_loopback(url.host))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

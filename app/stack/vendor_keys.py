@@ -3,7 +3,6 @@
 A wrong key would go unnoticed otherwise: its calls fail over to the other vendor, or to the simulator in its place.
 """
 
-import ipaddress
 import threading
 import time
 import urllib.error
@@ -15,6 +14,7 @@ from http.client import HTTPException
 from typing import IO
 from urllib.parse import urlsplit
 
+from app.domain.hosts import is_loopback
 from app.gateway.providers.adapters import ADAPTERS
 from app.settings import ProviderSettings, Settings
 
@@ -85,9 +85,5 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def _opener(address: str) -> urllib.request.OpenerDirector:
     """Through the proxy that the environment names, but never to this machine through one."""
-    host = urlsplit(address).hostname or ""
-    try:
-        local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = host == "localhost"
+    local = is_loopback(urlsplit(address).hostname or "")
     return urllib.request.build_opener(_NoRedirect, *([urllib.request.ProxyHandler({})] if local else []))

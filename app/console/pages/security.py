@@ -191,7 +191,7 @@ def answer(
     held: Attacks | None,
 ) -> tuple[str, str]:
     """How it stands, in sentences of the data: threats, attacks as the readiness review counts them, keys."""
-    counts, proven = threat_counts(rows), _proven(rows)
+    counts = threat_counts(rows)
     denied = [key.status.provider for key in ours if key.word == "denied"]
     usable: Sequence[Key | ProviderKey] = [*live, *ours]
     old = [key for key in usable if key.word == "old"]
@@ -208,14 +208,13 @@ def answer(
     attacked = f"{attacked[0].upper()}{attacked[1:]} "
     bad = counts["open"] or counts["failed"] or denied or (held and held.kind == "bad")
     warn = old or not rows or not stored or held is None or held.kind == "warn"
-    return "bad" if bad else "warn" if warn else "good", attacked + proven + rest
+    return "bad" if bad else "warn" if warn else "good", attacked + _proven(counts) + rest
 
 
-def _proven(rows: Sequence[Threat]) -> str:
-    """How the threats stand, in a sentence."""
-    counts = threat_counts(rows)
+def _proven(counts: Mapping[str, int]) -> str:
+    """How the threats stand, in a sentence, by `threat_counts`."""
     threats_, tests = counts["threats"], formats.number(counts["proofs"], "test")
-    if not rows:
+    if not threats_:
         return "This installation carries no threat model; the repository does."
     if counts["open"]:
         return f"{formats.number(counts['open'], 'threat')} of {threats_} lack a control or a test that they name."
