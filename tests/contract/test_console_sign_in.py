@@ -365,8 +365,9 @@ async def test_the_provider_is_reached_through_the_proxy_of_the_environment(
         here = door(engine, tmp_path / "notes", settings_of("https://identity.example"))
         status, _, _ = await here.browser().get("/console/sign-in/oidc")
         assert (status, seen) == (503, [["CONNECT", "identity.example:443"]])
-        monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:1080")
-        assert (await here.browser().get("/console/sign-in/oidc"))[0] == 503, "one that is not of HTTP is no error of ours"
+    monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:1080")
+    other = door(engine, tmp_path / "more notes", settings_of("https://identity.example"))
+    assert (await other.browser().get("/console/sign-in/oidc"))[0] == 503, "one that is not of HTTP is no error of ours"
 
 
 async def test_a_client_that_the_provider_refuses_is_a_matter_of_settings(here: Door, identities: Identities) -> None:
