@@ -33,6 +33,7 @@ from redis.asyncio import Redis
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
+from temporary import in_memory
 
 from app.migrations import upgrade
 from app.settings import load
@@ -55,6 +56,8 @@ gc.set_threshold(50_000, 20, 20)
 
 # jsonschema builds grammars for international addresses when it is imported, a second of CPU; no schema here has any.
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+
+in_memory()
 
 # Pytest closes its folder of temporary folders to others whenever it starts. Another checkout's run would lock out our Postgres,
 # which runs as another user where we are root, so each checkout has a folder of its own.

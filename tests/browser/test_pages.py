@@ -21,7 +21,7 @@ from tools import tool
 from app.audit.scores import eval_candidates
 from app.console.navigation import PAGES
 from app.console.readiness.answers import Answer, Evidence
-from app.console.readiness.document import document, print_pdf
+from app.console.readiness.document import BROWSERS, document, print_pdf
 from app.oncall.paging.tables import pages
 from app.oncall.runbook.pages import FOLDER as RUNBOOK
 from app.releases.evaluations import eval_results, eval_runs
@@ -74,7 +74,7 @@ def traffic(service_url: str, api_key: str) -> None:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=tool("chromium", "chromium-browser", "google-chrome"), args=FLAGS)
+        made = playwright.chromium.launch(executable_path=tool(*BROWSERS), args=FLAGS)
         yield made
         made.close()
 
@@ -442,7 +442,7 @@ def test_a_link_in_another_sites_page_opens_the_console(browser: Browser, servic
 
 
 def test_the_readiness_review_is_printed_as_a_pdf(tmp_path: Path) -> None:
-    tool("chromium", "chromium-browser", "google-chrome")
+    tool(*BROWSERS)
     fact = Evidence(name="Suite", value="passes", command="make eval")
     answers = [Answer(axis="Evals", question="Sure?", words="Yes.", evidence=[fact] * 4, command="make eval")] * 8
     print_pdf(document(answers, environment="demo", now=datetime.now(UTC)), tmp_path / "review.pdf")

@@ -11,6 +11,7 @@ from conftest import ROOT
 from test_prose import verbs_of
 from tools import tool
 
+from app.console.readiness.document import BROWSERS
 from app.oncall.runbook import pages, twin
 from app.oncall.runbook.pages import Page
 from app.telemetry.catalogue import CATALOGUE
@@ -113,7 +114,7 @@ def test_no_page_is_overdue_on_the_day_of_the_newest_commit() -> None:
 def test_it_prints_on_five_to_thirty_pages(tmp_path: Path) -> None:
     """By a real browser, on A4."""
     html, pdf = twin.write(RUNBOOK, tmp_path), tmp_path / "runbook.pdf"
-    chromium = tool("chromium", "chromium-browser", "google-chrome")
+    chromium = tool(*BROWSERS)
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}", "--no-pdf-header-footer"]
     command = [chromium, *options, f"--print-to-pdf={pdf}", html.as_uri()]
     subprocess.run(command, capture_output=True, timeout=600, check=True)

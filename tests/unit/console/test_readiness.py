@@ -17,7 +17,7 @@ from app.budget import exposure
 from app.console.readiness import duty, evals, observability, recovery, review, rollback, runbook, security, spending
 from app.console.readiness import sources as readiness_sources
 from app.console.readiness.answers import ELSEWHERE, OLD, Answer, Evidence, State
-from app.console.readiness.document import document, print_pdf
+from app.console.readiness.document import BROWSERS, document, print_pdf
 from app.console.readiness.played import played
 from app.console.readiness.review import lines, summary
 from app.console.readiness.security import Attacks
@@ -473,7 +473,7 @@ def test_without_chromium_the_error_names_two_ways_to_a_pdf(monkeypatch: pytest.
 def test_a_browser_that_prints_nothing_is_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, words: str
 ) -> None:
-    browser = tmp_path / "chromium"
+    browser = tmp_path / BROWSERS[0]
     browser.write_text(f"#!/bin/sh\n{script}\n")
     browser.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
