@@ -67,7 +67,7 @@ async def _copy(connection: AsyncConnection, table: Table, rows: Iterable[Row], 
     async with raw.cursor() as cursor, cursor.copy(f'COPY "{target}" ({names}) FROM STDIN') as copy:
         turns = Turns()
         for row in rows:
-            await copy.write_row([value if type(value) in PLAIN else _copied(value) for value in row])
+            await copy.write_row(_as_copied(row))
             await turns.give()
     if again:
         into = f'INSERT INTO "{table.name}" ({names}) SELECT {names} FROM {target} ON CONFLICT DO NOTHING'  # noqa: S608 - our own names
@@ -76,16 +76,26 @@ async def _copy(connection: AsyncConnection, table: Table, rows: Iterable[Row], 
 
 def storable(value: Any) -> Any:  # noqa: ANN401 - any column value
     """Postgres text holds neither NUL nor half a surrogate pair, and JSON may bring both."""
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return [storable(item) for item in value]
     if not isinstance(value, str) or (value.isascii() and "\0" not in value):
         return value
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
-def _copied(value: Any) -> Any:  # noqa: ANN401 - any column value
-    """As `storable`; an empty array as its text, because to write it as one costs as much as all the rest of a row."""
-    return "{}" if isinstance(value, list | tuple) and not value else storable(value)
+def _as_copied(row: Row) -> Row:
+    """As `storable`; an empty array as its text, because to write it as one costs as much as all the rest of a row.
+
+    Nearly all values are plain, and no function is called for them.
+    """
+    return [
+        value
+        if type(value) in PLAIN or (type(value) is str and value.isascii() and "\0" not in value)
+        else "{}"
+        if value in ((), [])
+        else storable(value)
+        for value in row
+    ]
 
 
 def _attempt_row(record: CallRecord, attempt: Attempt) -> Row:

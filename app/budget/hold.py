@@ -109,11 +109,10 @@ class Hold:
     def take_arguments(self, amount: int, granted: int, *, limited: bool, forced: bool = False) -> list[str | int]:
         """The arguments of ``hold.lua``. ``granted``: the shard's part of the global day, as last reported."""
         seconds = round(self.seconds + LEASE_MARGIN)
-        rates = [_or_none(r) for _, limits in self.subjects for r in (limits.requests, limits.tokens, limits.concurrency)]
+        rates = [r for _, limits in self.subjects for r in (limits.requests, limits.tokens, limits.concurrency)]
         return [
-            amount, self.lease_id, seconds, int(forced), granted, self.entry,
-            *(_or_none(s.limit) for s in self.scopes), *(s.seconds for s in self.scopes), DAY_SECONDS,
-            self.tokens, self.taken if forced else self.takes, *(rates if limited else ()),
+            amount, self.lease_id, seconds, int(forced), granted, self.entry, *self._scope_arguments,
+            self.tokens, self.taken if forced else self.takes, *(_or_none(rates) if limited else ()),
         ]  # fmt: skip
 
     def settle_keys(self) -> list[str]:
@@ -123,9 +122,8 @@ class Hold:
     def settle_arguments(self, shares: Sequence[int]) -> list[str | int]:
         """The arguments of ``settle.lua``. ``shares``: percentages of a limit at which an alert fires."""
         return [
-            self.spent, self.lease_id, self.entry, REMEMBERED, max(0, self.tokens - self.used),
-            *(_or_none(s.limit) for s in self.scopes), *(s.seconds for s in self.scopes), DAY_SECONDS,
-            len(self.subjects), *(_or_none(limits.tokens) for _, limits in self.subjects), *shares,
+            self.spent, self.lease_id, self.entry, REMEMBERED, max(0, self.tokens - self.used), *self._scope_arguments,
+            len(self.subjects), *_or_none([limits.tokens for _, limits in self.subjects]), *shares,
         ]  # fmt: skip
 
     def note_rates(self, figures: Sequence[int]) -> None:
@@ -143,10 +141,15 @@ class Hold:
         self.rates = found
 
     @property
+    def _scope_arguments(self) -> list[int]:
+        """The limit of each scope, then the seconds that its counter lives, then those of the global day's."""
+        return [*_or_none([s.limit for s in self.scopes]), *[s.seconds for s in self.scopes], DAY_SECONDS]
+
+    @property
     def _keys(self) -> list[str]:
         """Not kept: a worker remembers thousands of settled holds."""
         epoch, leases, day = _shared_keys(self.shard, self.day)
-        return [epoch, self.lease_key, leases, day, *(s.key for s in self.scopes)]
+        return [epoch, self.lease_key, leases, day, *[s.key for s in self.scopes]]
 
     @property
     def _subject_keys(self) -> list[str]:
@@ -175,5 +178,6 @@ def epoch_key(shard: int) -> str:
     return key(shard, "epoch")
 
 
-def _or_none(limit: int | None) -> int:
-    return -1 if limit is None else limit
+def _or_none(limits: Sequence[int | None]) -> list[int]:
+    """Limits as the scripts read them: -1 is none."""
+    return [-1 if limit is None else limit for limit in limits]

@@ -66,12 +66,10 @@ def worst_case(input_tokens: int, max_output_tokens: int, tiers: Sequence[Price]
 
     ``hour_cache``: it may be kept there for an hour.
     """
-    if len(tiers) == 1:
-        price = tiers[0]
-        dearest = max(price.input, price.cache_write, price.hour_write if hour_cache else 0)
-        return MicroUSD(-(-(input_tokens * dearest + max_output_tokens * price.output) // TOKENS_PER_MILLION))
-    dearest = max(max(t.input, t.cache_write, t.hour_write if hour_cache else 0) for t in tiers)
-    output = max(t.output for t in tiers)
+    dearest = output = 0
+    for tier in tiers:
+        dearest = max(dearest, tier.input, tier.cache_write, tier.hour_write if hour_cache else 0)
+        output = max(output, tier.output)
     return MicroUSD(-(-(input_tokens * dearest + max_output_tokens * output) // TOKENS_PER_MILLION))
 
 

@@ -121,10 +121,11 @@ class _Line:
         self._connection = connection
         self._pool = pool
         self._loop = asyncio.get_running_loop()
+        # The client's own way to send makes two tasks and a timer for each script.
+        self._writer: asyncio.StreamWriter = connection._writer  # type: ignore[assignment] # noqa: SLF001 - it is connected
         self._expected: deque[tuple[asyncio.Future[Any], float]] = deque()  # with the time at which it is late
         self._timer: asyncio.TimerHandle | None = None
         self._failure: Exception = ValkeyConnectionError("The connection was closed.")
-        self._writing: set[asyncio.Task[None]] = set()
         self._over = self._loop.create_future()
         self._giving_back: asyncio.Task[None] | None = None
         self.broken = False
@@ -132,9 +133,10 @@ class _Line:
         self._reading.add_done_callback(self._ended)  # also where it is cancelled before its first step
 
     def send(self, runs: Sequence[Run]) -> list[asyncio.Future[Any]]:
-        """Send scripts, in a task of the line's own: a caller that leaves breaks nothing for the others.
+        """Send scripts without waiting, so a caller that leaves breaks nothing for the others.
 
-        Each future gets an answer, or the error that the server answered; or it raises the client's errors.
+        Each future gets an answer, or the error that the server answered; or it raises the client's errors. What a server that
+        takes nothing has not taken stays in memory until the oldest answer is late.
         """
         commands = (("EVALSHA", run.script.sha, len(run.keys), *run.keys, *run.arguments) for run in runs)
         packed = b"".join(map(hiredis.pack_command, commands))
@@ -143,9 +145,11 @@ class _Line:
         self._expected.extend((answer, late) for answer in answers)
         if self._timer is None and late < math.inf:
             self._timer = self._loop.call_at(late, self._look)
-        writing = spawn("scripts to Valkey", self._write(packed))
-        self._writing.add(writing)
-        writing.add_done_callback(self._writing.discard)
+        try:
+            self._writer.write(packed)
+        except (OSError, RuntimeError) as error:  # it is closed, and the reading task does not know yet
+            self._failure = ValkeyConnectionError(str(error))
+            self._break()
         return answers
 
     async def aclose(self) -> None:
@@ -153,18 +157,6 @@ class _Line:
         self.broken = True
         await end(self._reading)
         await asyncio.wait([self._over], timeout=STOP_SECONDS)
-
-    async def _write(self, packed: bytes) -> None:
-        if self.broken:  # the client would connect again, and nothing would read the answers
-            return
-        try:
-            await self._connection.send_packed_command(packed)
-        except (RedisError, OSError) as error:
-            self._failure = error
-            self._break()
-        except BaseException:  # no answer can be matched to its script any more
-            self._break()
-            raise
 
     async def _read(self) -> None:
         try:
@@ -189,7 +181,6 @@ class _Line:
 
     async def _give_back(self) -> None:
         try:
-            await end(*self._writing)  # a late one would close the connection for its next holder
             with suppress(RedisError, OSError):
                 await self._connection.disconnect(nowait=True)
         finally:

@@ -53,7 +53,7 @@ class Spending:
     @property
     def cost(self) -> MicroUSD:
         """The cost of all attempts so far, including a whole reply on a connection that is still open."""
-        ended = sum((a.cost for a in self.attempts), ZERO)
+        ended = sum([a.cost for a in self.attempts], ZERO)
         if not self.running:
             return MicroUSD(ended)
         whole = (self._price(target, progress.counted) for target, progress in self.running.items() if progress.counted)
