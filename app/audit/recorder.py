@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.rows import Writer
 from app.audit.spill import Spill
+from app.domain.backlog import Backlog
 from app.domain.calls import Attempt
 from app.domain.periodic import Periodic, end, spawn
 from app.domain.quick import replace
@@ -85,7 +86,8 @@ class Recorder:
         self._batch = batch
         self._interval = interval
         self._writers = writers
-        self._queue: asyncio.Queue[CallRecord] = asyncio.Queue(capacity)
+        self._queue = Backlog[CallRecord]()
+        self._capacity = capacity
         self._bytes = 0
         self._unwritten = 0
         self._writing: list[asyncio.Task[None]] = []
@@ -123,10 +125,10 @@ class Recorder:
     def record(self, record: CallRecord) -> None:
         """Take a record over."""
         size = _size(record)
-        if self._queue.full() or self._bytes + size > self._capacity_bytes:
+        if len(self._queue) >= self._capacity or self._bytes + size > self._capacity_bytes:
             self._on_drop(1)
             return
-        self._queue.put_nowait(record)
+        self._queue.put(record)
         self._bytes += size
         self._unwritten += 1
         self._on_depth(self._unwritten)
@@ -137,15 +139,15 @@ class Recorder:
 
     async def _write_forever(self) -> None:
         while True:
-            taken = [await self._queue.get()]
-            if self._queue.qsize() < self._batch:
+            await self._queue.some()
+            if len(self._queue) < self._batch:
                 await asyncio.sleep(self._interval)
-            while len(taken) < self._batch and not self._queue.empty():
-                taken.append(self._queue.get_nowait())
+            taken = self._queue.take(self._batch)
+            if not taken:  # another writer has them
+                continue
             await self._keep(await self.redacted(taken))
-            for record in taken:
-                self._bytes -= _size(record)
-                self._queue.task_done()
+            self._bytes -= sum(map(_size, taken))
+            self._queue.done(len(taken))
             self._unwritten -= len(taken)
             self._on_depth(self._unwritten)
 

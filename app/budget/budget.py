@@ -32,6 +32,7 @@ from app.budget.restore import Restorer
 from app.budget.round_trips import RoundTrips, Run
 from app.budget.scopes import SHARDS, Scope, key, scopes_of, windows_of
 from app.budget.valkey_watch import Allowance, ValkeyWatch
+from app.domain.backlog import Backlog
 from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable, OctantError
 from app.domain.money import ZERO, MicroUSD
@@ -101,7 +102,7 @@ class Budget:
         self._on_settle_failure = on_settle_failure
         self._name_of = name_of
         self._now = now
-        self._pending: asyncio.Queue[Hold] = asyncio.Queue()
+        self._pending = Backlog[Hold]()
         self._live: dict[str, Hold] = {}
         self._settled: deque[tuple[float, list[Hold]]] = deque()
         self._epochs: dict[int, str] = {}
@@ -190,7 +191,7 @@ class Budget:
         """Give back unspent money: queued, never blocking, safe in a ``finally`` of a cancelled task."""
         self._live.pop(hold.lease_id, None)
         self._allowance.give_back(hold)
-        self._pending.put_nowait(hold)
+        self._pending.put(hold)
 
     async def flush(self) -> None:
         """Wait until everything queued so far is settled."""
@@ -332,7 +333,7 @@ class Budget:
             arguments = hold.take_arguments(hold.amount, 0, limited=False, forced=True)
             await self._hold(keys=hold.take_keys(limited=False), args=arguments)
         for hold in [hold for _, holds in self._settled for hold in holds if hold.shard == shard]:
-            self._pending.put_nowait(hold)
+            self._pending.put(hold)
 
     async def _send_orphans(self, orphans: list[Orphan]) -> None:
         """Hold or settle leases of dead workers again; the sweeper ends them. A known lease counts once."""
@@ -344,17 +345,15 @@ class Budget:
     async def _settle_forever(self) -> None:
         """Settle the queue, many holds at a time: one by one, a busy worker would fall behind and money stay held."""
         while not self._closing:
-            batch = [await self._pending.get()]
-            while len(batch) < MOST_AT_ONCE and not self._pending.empty():
-                batch.append(self._pending.get_nowait())
+            await self._pending.some()
+            batch = self._pending.take(MOST_AT_ONCE)
             await asyncio.gather(*(hold.taking for hold in batch if hold.taking), return_exceptions=True)
             for hold in batch:  # money that was granted after its caller had left
                 hold.taking = None
                 self._live.pop(hold.lease_id, None)
                 self._allowance.give_back(hold)
             await self._settle_until_done(batch)
-            for _ in batch:
-                self._pending.task_done()
+            self._pending.done(len(batch))
 
     async def _settle_until_done(self, batch: list[Hold]) -> None:
         """Retry while Valkey is away; until then the money counts as held. A second settlement changes nothing."""
