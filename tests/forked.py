@@ -26,7 +26,7 @@ import psutil
 # With all libraries that they use. Sought from the root of the project: the fork server has its folder, and not pytest's paths.
 IMPORTED = (
     *("app.cli.stack", "app.main", "app.stack.http_worker", "app.stack.job_worker"),
-    *("app.gateway.providers.anthropic", "app.gateway.providers.openai"),
+    *("app.gateway.providers.anthropic", "app.gateway.providers.openai", "tests.warmed"),
 )
 
 

@@ -22,6 +22,7 @@ from app.edge.identity import Needs, NeedsSignature, NeedsToken
 
 Json = dict[str, Any]
 JSON = "application/json"
+BODY = "requestBody"
 STREAMED: dict[int | str, Json] = {200: {"content": {"text/event-stream": {}}}}
 EVERYWHERE: tuple[type[OctantError], ...] = (
     errors.InvalidRequest,
@@ -44,10 +45,11 @@ HEADERS: dict[str, Json] = {
 
 
 def takes(model: type[BaseModel]) -> Json:
-    """``openapi_extra`` for a route that reads its own body as this model."""
-    name = model.__name__
-    schema = model.model_json_schema(ref_template=f"#/components/schemas/{name}.{{model}}")
-    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
+    """``openapi_extra`` for a route that reads its own body as this model.
+
+    `ApiDocument.write` puts the schema in its place: to make all of them took a quarter of a worker's start.
+    """
+    return {BODY: model}
 
 
 class ApiDocument:
@@ -70,6 +72,8 @@ class ApiDocument:
     def write(self) -> Json:
         """The document."""
         if self._app.openapi_schema is None:
+            for route in self._routes.values():
+                _complete(route.openapi_extra or {})
             document = get_openapi(title=self._app.title, version=self._app.version, routes=self._app.routes)
             schemas: Json = document.setdefault("components", {}).setdefault("schemas", {})
             document["components"]["securitySchemes"] = {
@@ -110,8 +114,16 @@ class ApiDocument:
         dialects: Sequence[Dialect] = ("openai", "anthropic") if path.startswith(SHARED_PATH) else (dialect_of(path),)
         for status, response in failures(fails, *dialects).items():
             operation["responses"].setdefault(status, response)
-        body = operation.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema", {})
+        body = operation.get(BODY, {}).get("content", {}).get(JSON, {}).get("schema", {})
         schemas |= {f"{body['title']}.{name}": schema for name, schema in body.pop("$defs", {}).items()}
+
+
+def _complete(extra: Json) -> None:
+    """Put the schema of a model that `takes` noted in its place; FastAPI's copies of a route share one ``openapi_extra``."""
+    model = extra.get(BODY)
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        schema = model.model_json_schema(ref_template=f"#/components/schemas/{model.__name__}.{{model}}")
+        extra[BODY] = {"required": True, "content": {JSON: {"schema": schema}}}
 
 
 def scopes_of(route: APIRoute) -> frozenset[str]:
