@@ -161,7 +161,7 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
         words = machine_words(error.error.get("type"), str(code) if isinstance(code, int) else code, error.error.get("param"))
         message, answer_id = f"HTTP {error.status} {words}".strip(), error.headers.get(REQUEST_ID)
         if known := kind_of_body(error.body):
-            return blame.error(known, message, request_id=answer_id)
+            return with_retry_after(blame.error(known, message, request_id=answer_id), error.headers, error.body)
         if refused := refusal(error.status, error.error or error.body):
             return blame.refused(refused, message, request_id=answer_id)
         return with_retry_after(
