@@ -27,7 +27,7 @@ from app.api.chat.openai_fields import (
     UserMessage,
 )
 from app.api.chat.openai_parts import mark_of, part_of, ttl_of, unsupported
-from app.api.chat.parsing import parse
+from app.api.chat.parsing import offered, parse
 from app.domain.calls import Call
 from app.domain.errors import InvalidRequest
 from app.domain.messages import (
@@ -123,6 +123,7 @@ def read(body: bytes, context: CallContext) -> tuple[ChatCompletionRequest, Call
     if not request.messages and request.prompt is None:
         raise InvalidRequest("messages must hold at least one message.", param="messages")
     system, messages = _conversation(request)
+    tools = tuple(_tools(request))
     call = Call(
         id=context.request_id,
         identity=context.identity_for(request.user or request.safety_identifier),
@@ -134,8 +135,8 @@ def read(body: bytes, context: CallContext) -> tuple[ChatCompletionRequest, Call
         deadline=context.deadline,
         system=system,
         messages=messages,
-        tools=tuple(_tools(request)),
-        tool_choice=_tool_choice(request),
+        tools=tools,
+        tool_choice=offered(_tool_choice(request), tools),
         output=_output(request.response_format),
         sampling=_sampling(request),
         stream=bool(request.stream),

@@ -460,6 +460,22 @@ def test_a_choice_of_tools_is_honoured(choice: object, names: list[str], expecte
     assert ([tool.name for tool in call.tools], call.tool_choice) == (names, expected)
 
 
+@pytest.mark.parametrize(
+    ("tools", "choice"),
+    [
+        (TOOLS, {"type": "function", "function": {"name": "no_such"}}),
+        ([], {"type": "function", "function": {"name": "f"}}),
+        ([], "required"),
+        (None, "required"),
+    ],
+)
+def test_a_required_call_that_no_tool_can_answer_is_refused(tools: list[Json] | None, choice: object) -> None:
+    """No model could satisfy it: each attempt would be paid for, and none be valid."""
+    with pytest.raises(InvalidRequest) as refused:
+        called(tools=tools, tool_choice=choice)
+    assert refused.value.param == "tool_choice"
+
+
 def test_an_allowed_tool_that_is_not_offered_is_refused() -> None:
     choice = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"function": {"name": "x"}}]}}
     with pytest.raises(InvalidRequest, match="allowed_tools"):
