@@ -7,8 +7,8 @@ A fragment belongs to a call by its id and its index, which servers leave out, r
 - a name without an id begins a call, unless it repeats the name of a call that is not whole;
 - the rest belongs to the call of its index, else to the latest.
 
-A call without an id gets one. A name may come after the id. Arguments may be sent as an object, be repeated whole at the end, or
-begin with an empty object that stands for none yet.
+A call without an id gets one. A name may come after the id. Arguments may be sent as an object, be written as JSON twice, be
+repeated whole at the end, or begin with an empty object that stands for none yet.
 """
 
 import json
@@ -130,7 +130,7 @@ class ToolCalls:
         """The part of a fragment's arguments that is not there yet."""
         text = fragment.arguments
         if not call.pieces:
-            return "" if text.strip() == "{}" else text
+            return "" if text.strip() == "{}" else _unwrapped(text)
         if not text.startswith("{"):
             return text
         named = bool(fragment.name or fragment.id)
@@ -154,6 +154,17 @@ class ToolCalls:
 
 def _key(number: int) -> tuple[str, int]:
     return ("tool", number)
+
+
+def _unwrapped(text: str) -> str:
+    """Arguments that were written as JSON twice, as they were before the second time."""
+    if not text.lstrip().startswith('"'):
+        return text
+    try:
+        inner = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return inner if _is_document(inner) else text
 
 
 def _is_document(text: str) -> bool:

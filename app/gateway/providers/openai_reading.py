@@ -336,9 +336,11 @@ class Reading:
         within = [choice.usage for choice in completion.choices or ()]
         groq = completion.x_groq.usage if completion.x_groq else None
         reported = next((usage for usage in (completion.usage, groq, *within) if usage), None)
+        first = self._usage.output is None
         self._usage = grown(self._usage, reported, output="completion_tokens")
         if reported and reported.output is not None:
-            self._summed = self._summed or not completion.choices
+            of_all = first and not self.grew and reported.output > 0  # Gemini's, beside a choice that says nothing more
+            self._summed = self._summed or not completion.choices or of_all
             self._counted = self._counted or self._finish is not None
 
     def _grown(self, message: _Message) -> list[Delta]:

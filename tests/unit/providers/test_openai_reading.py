@@ -188,6 +188,8 @@ WHOLE_CALLS: dict[str, tuple[Json, list[tuple[str, str]]]] = {
     "every index is 0": ({"tool_calls": [call(0, "c1", *F), call(0, "c2", *G)]}, TOGETHER),
     "arguments as an object": ({"tool_calls": [call(None, "c1", "f", {"a": "é"})]}, [("f", '{"a": "é"}')]),
     "arguments as a number": ({"tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": 5}}]}, [("f", "5")]),
+    "arguments written as JSON twice": ({"tool_calls": [call(None, "c1", "f", json.dumps(F[1]))]}, [F]),
+    "arguments that are a text": ({"tool_calls": [call(None, "c1", "f", '"a text"')]}, [("f", '"a text"')]),
     "arguments that are null": ({"tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": None}}]}, [("f", "{}")]),
     "arguments that are empty": ({"tool_calls": [call(None, "c1", "f", "")]}, [("f", "{}")]),
     "the form from before tools": ({"function_call": {"name": "f", "arguments": '{"a":1}'}}, [F]),
@@ -474,11 +476,13 @@ SUMMED = {"choices": [], "usage": {"prompt_tokens": 22, "completion_tokens": 5, 
 
 
 def test_a_stream_with_its_sum_and_its_end_needs_no_finish_reason() -> None:
-    """As Snowflake sends it. Either alone may stand behind half an answer."""
+    """As Snowflake and Gemini send it. Either alone may stand behind half an answer."""
     for events, whole_answer in (
         ([*STREAMED_WITHOUT_REASON, SUMMED], True),
         (STREAMED_WITHOUT_REASON, False),
         ([SUMMED, *STREAMED_WITHOUT_REASON], False),
+        ([*STREAMED_WITHOUT_REASON, {**chunk(role="assistant"), "usage": SUMMED["usage"]}], True),  # Gemini's
+        ([{**chunk(role="assistant"), "usage": SUMMED["usage"]}, *STREAMED_WITHOUT_REASON], False),
         ([{**STREAMED_WITHOUT_REASON[0], "usage": SUMMED["usage"]}, STREAMED_WITHOUT_REASON[1]], False),
     ):
         read = reading()
