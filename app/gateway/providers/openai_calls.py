@@ -29,6 +29,7 @@ class Fragment:
     id: str = ""
     name: str = ""
     arguments: str = ""
+    signature: str | None = None
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class _Call:
     index: int | None
     id: str = ""
     name: str = ""
+    signature: str | None = None
     pieces: list[str] = field(default_factory=list)
     begun: bool = False
 
@@ -116,6 +118,7 @@ class ToolCalls:
         taken = any(other.id == fragment.id for other in self._calls if other is not call)
         call.id = call.id or ("" if taken else fragment.id)
         call.name = call.name or fragment.name
+        call.signature = call.signature or fragment.signature
         if call.index is None:
             call.index = fragment.index
         text = self._new_text(call, fragment)
@@ -148,7 +151,8 @@ class ToolCalls:
             return []
         call.begun, call.id = True, call.id or f"call_{secrets.token_hex(12)}"
         waiting = call.arguments
-        begun = [self._assembly.tool(_key(number), call.id, self._names.get(call.name, call.name))]
+        name = self._names.get(call.name, call.name)
+        begun = [self._assembly.tool(_key(number), call.id, name, call.signature)]
         return [*begun, self._assembly.arguments(_key(number), waiting)] if waiting else begun
 
 

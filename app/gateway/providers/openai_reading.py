@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter
 from app.domain.calls import Delta, Reply, Usage
 from app.domain.json_text import loads
 from app.domain.messages import Part, Refusal, StopReason, ToolUse
+from app.domain.signatures import signature_in
 from app.gateway.providers import dialect
 from app.gateway.providers.assembly import Assembly, encodable
 from app.gateway.providers.base import ModelRequest
@@ -86,6 +87,7 @@ class _ToolCall(BaseModel):
     index: Count = None
     id: Word = ""
     function: Annotated[_Function, Object] = _Function()
+    extra_content: Annotated[str | None, BeforeValidator(signature_in)] = None
 
 
 class _Part(BaseModel):
@@ -389,7 +391,7 @@ def _fragments(message: _Message) -> Iterator[Fragment]:
     for call in message.tool_calls or ():
         index = None if call.index == UNUSABLE else call.index
         if call.id or call.function.name or call.function.arguments:
-            yield Fragment(index, call.id, call.function.name, call.function.arguments or "")
+            yield Fragment(index, call.id, call.function.name, call.function.arguments or "", call.extra_content)
     legacy = message.function_call
     if legacy and not message.tool_calls and (legacy.name or legacy.arguments):
         yield Fragment(0, "", legacy.name, legacy.arguments or "")

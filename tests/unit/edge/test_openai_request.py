@@ -454,6 +454,18 @@ def test_a_body_that_is_no_json_is_refused_with_reason_and_place(body: bytes, re
     assert place in refused.value.message
 
 
+@pytest.mark.parametrize(
+    ("extra", "signature"),
+    [({"google": {"thought_signature": "Abc="}}, "Abc="), ({"google": {}}, None), ({"x": 1}, None), (None, None)],
+)
+def test_a_thought_signature_comes_back_with_its_call(extra: object, signature: str | None) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}, "extra_content": extra}
+    said = [{"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c1", "content": "4"}]
+    part = called(messages=said).messages[0].parts[0]
+    assert isinstance(part, ToolUse)
+    assert part.signature == signature
+
+
 @pytest.mark.parametrize(("choice", "names", "expected"), CHOICES)
 def test_a_choice_of_tools_is_honoured(choice: object, names: list[str], expected: ToolChoice) -> None:
     call = called(tools=TOOLS, tool_choice=choice)

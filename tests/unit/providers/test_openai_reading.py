@@ -1,6 +1,7 @@
 """The accents of servers that speak OpenAI's chat completions: each is read as the answer that it means."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -61,9 +62,9 @@ def spelled(deltas: list[Delta]) -> list[object]:
                 parts[index] = Thinking(parts.get(index, Thinking("")).text + text)
             case ToolUseStart(index=index, id=id_, name=name):
                 assert index not in parts
-                parts[index] = ToolUse(id_, name, "")
+                parts[index] = ToolUse(id_, name, "", signature=delta.signature)
             case ToolUseDelta(index=index, arguments=arguments):
-                parts[index] = ToolUse(parts[index].id, parts[index].name, parts[index].arguments + arguments)
+                parts[index] = replace(parts[index], arguments=parts[index].arguments + arguments)
     return [parts[index] for index in sorted(parts)]
 
 
@@ -201,6 +202,24 @@ WHOLE_CALLS: dict[str, tuple[Json, list[tuple[str, str]]]] = {
 @pytest.mark.parametrize(("message", "expected"), WHOLE_CALLS.values(), ids=WHOLE_CALLS)
 def test_tool_calls_of_a_whole_answer_are_read(message: Json, expected: list[tuple[str, str]]) -> None:
     assert calls(whole(message, "tool_calls")) == expected
+
+
+@pytest.mark.parametrize(
+    ("extra", "signature"),
+    [
+        ({"google": {"thought_signature": "Abc+/_-=="}}, "Abc+/_-=="),
+        *((extra, None) for extra in (None, {}, "x", {"google": None}, {"google": {"thought_signature": 5}})),
+        ({"google": {"thought_signature": "no such thing"}}, None),
+    ],
+)
+def test_the_thought_signature_of_a_call_is_read(extra: object, signature: str | None) -> None:
+    message = {"tool_calls": [call(0, "c1", *F, extra_content=extra), call(1, "c2", *G)]}
+    assert [use.signature for use in whole(message).tool_uses] == [signature, None]
+    read = reading()
+    started = [delta for delta in read.deltas(chunk(**message)) if isinstance(delta, ToolUseStart)]
+    assert [start.signature for start in started] == [signature, None]
+    read.deltas(chunk("stop"))
+    assert [use.signature for use in read.reply(None).tool_uses] == [signature, None]
 
 
 def test_a_call_in_the_old_form_is_read_from_a_stream() -> None:
