@@ -78,6 +78,7 @@ def body(request: ModelRequest, *, legacy_max_tokens: bool, stream: bool) -> Jso
     messages = [_system(system, marked=marked)] if system else []
     to = request.model
     messages += [wire for message in request.messages for wire in _messages(message, to, marked=marked, plain=legacy_max_tokens)]
+    messages = openai_models.answered(request.model, messages)
     return {"model": request.model, "messages": messages, **{k: v for k, v in optional.items() if v is not None}}
 
 

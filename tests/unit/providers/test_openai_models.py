@@ -15,16 +15,18 @@ THINKING = ["deepseek-v4-pro", "deepseek/deepseek-v4-flash:free", "deepseek-reas
 TOOL = ToolSpec("f", "does f", {"type": "object", "properties": {}})
 
 
-def sent(model: str, *answers: tuple[Any, ...], choice: ToolChoice | None = None) -> dict[str, Any]:
+def sent(
+    model: str, *answers: tuple[Any, ...], choice: ToolChoice | None = None, turns: tuple[Message, ...] = ()
+) -> dict[str, Any]:
     """The body of a request whose history holds these answers."""
-    turns = [Message("user", (Text("hi"),))]
+    said = [Message("user", (Text("hi"),))]
     for answer in answers:
         results = tuple(ToolResult(part.id, (Text("4"),)) for part in answer if isinstance(part, ToolUse))
-        turns += [Message("assistant", answer), Message("user", results or (Text("go on"),))]
+        said += [Message("assistant", answer), Message("user", results or (Text("go on"),))]
     request = ModelRequest(
         model=model,
         system=(),
-        messages=tuple(turns),
+        messages=turns or tuple(said),
         sampling=Sampling(max_output_tokens=50),
         timeouts=Timeouts(1, 1, 1, 1),
         tools=(TOOL,),
@@ -58,6 +60,19 @@ SIGNED, PLAIN = ToolUse("c1", "f", "{}", signature="Abc+/=="), ToolUse("c2", "f"
 def test_gemini_gets_its_thought_signatures_back(model: str, calls: tuple[ToolUse, ...], expected: list[str | None]) -> None:
     """A call without one is refused; other vendors refuse the field."""
     assert signatures(model, *calls) == expected
+
+
+def test_a_model_of_mistral_has_answered_a_tools_result_before_the_user_speaks() -> None:
+    """Its server refuses the user's words right after the result, in this request and in each that holds them."""
+    turns = (
+        Message("user", (Text("hi"),)),
+        Message("assistant", (PLAIN,)),
+        Message("user", (ToolResult("c2", (Text("4"),)), Text("stop"))),
+        Message("assistant", (PLAIN,)),
+        Message("user", (ToolResult("c2", (Text("5"),)),)),
+    )
+    for model, roles in (("mistralai/Devstral-Small-2", "uatauat"), ("gpt-6-luna", "uatuat")):
+        assert "".join(message["role"][0] for message in sent(model, turns=turns)["messages"]) == roles
 
 
 @pytest.mark.parametrize("model", THINKING)
