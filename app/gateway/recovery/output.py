@@ -103,7 +103,7 @@ def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...]
 
     Raises OutputUnchecked where the check takes more steps than it may (`schema.MOST_STEPS`).
     """
-    if tools and not called(reply, choice):
+    if tools and not _called(reply, choice):
         return OutputCheck(reply, (NOT_CALLED,))
     if output is None and not any(tool.strict for tool in tools):  # nothing else is promised
         return OutputCheck(reply)
@@ -117,7 +117,7 @@ def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...]
     return OutputCheck(reply, found)
 
 
-def called(reply: Reply, choice: ToolChoice) -> bool:
+def _called(reply: Reply, choice: ToolChoice) -> bool:
     """Return whether a reply has the call that the request wants, as far as it could have one."""
     if choice.mode not in ("any", "tool") or _unfinished(reply):
         return True

@@ -25,7 +25,7 @@ from app.gateway.attempt_in_progress import AttemptInProgress
 from app.gateway.call_state import CallState
 from app.gateway.recovery.breaker import Circuits
 from app.gateway.recovery.final_error import final_error
-from app.gateway.recovery.output import NOT_CALLED, OutputCheck, called, violations
+from app.gateway.recovery.output import OutputCheck, violations
 
 CONTINUED = "continued"
 
@@ -154,9 +154,7 @@ async def _continued(
 
 def _check(reply: Reply, state: CallState, target: Target) -> None:
     """Check a stream's output: it is delivered already, so if invalid the stream ends in an error."""
-    request = state.request
-    uncalled = bool(request.tools) and not called(reply, request.tool_choice)
-    found = (NOT_CALLED,) if uncalled else violations(reply, request.output, request.tools)
+    found = violations(reply, state.request.output, state.request.tools)
     if found:
         state.metrics.repairs.inc(step="gave_up")
         raise OutputCheck(reply, found).error(target)

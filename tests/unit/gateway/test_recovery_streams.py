@@ -20,13 +20,10 @@ from app.domain.errors import (
     ProvidersUnavailable,
     ProviderTimeout,
 )
-from app.domain.messages import OutputSchema, ToolChoice, ToolSpec
-from app.gateway.recovery.output import NOT_CALLED
+from app.domain.messages import OutputSchema
 from app.gateway.recovery.policy import BreakerPolicy
 
 SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
-
-TOOL = ToolSpec("order", "Order.", {"type": "object", "properties": {}})
 
 
 async def collect(chunks: AsyncGenerator[Chunk, None]) -> list[Chunk]:
@@ -55,23 +52,6 @@ async def test_a_stream_that_breaks_after_its_first_chunk_ends_in_an_error_and_i
     assert b.calls == 0
     assert outcomes(state) == [("a", "provider_garbled")]
     assert state.spending.cost == 12
-
-
-@pytest.mark.parametrize(
-    ("choice", "delivered"), [(ToolChoice("any"), False), (ToolChoice("tool", "order"), False), (ToolChoice(), True)]
-)
-async def test_a_stream_without_the_call_that_is_required_is_no_clean_end(choice: ToolChoice, delivered: bool) -> None:
-    """R4: a caller that waits for a call would go no further."""
-    state = call_state(called=replace(call_state(tools=(TOOL,)).call, tool_choice=choice))
-    chunks = await recovery(Scripted("a", "Let me think.")).open(state)
-    assert await anext(chunks) == TextDelta(0, "Let me think.")
-    if delivered:
-        assert isinstance((await collect(chunks))[-1], Done)
-        return
-    with pytest.raises(OutputInvalid) as caught:
-        await collect(chunks)
-    assert list(caught.value.violations) == [NOT_CALLED]
-    assert outcomes(state) == [("a", "output_invalid")]
 
 
 async def test_a_stream_that_the_client_leaves_counts_all_that_the_model_can_have_made() -> None:
