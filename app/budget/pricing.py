@@ -108,8 +108,8 @@ def part_tokens(part: Part) -> int:  # noqa: PLR0911 - a table
             return _bytes(text) + _bytes(signature or "") + _bytes(redacted or "")
         case Image():
             return PER_IMAGE
-        case ToolUse(name=name, arguments=arguments):
-            return PER_MESSAGE + _bytes(name) + _bytes(arguments)
+        case ToolUse(name=name, arguments=arguments, signature=signature):
+            return PER_MESSAGE + _bytes(name) + _bytes(arguments) + _bytes(signature or "")
         case ToolResult(content=content):
             return PER_MESSAGE + sum(part_tokens(inner) for inner in content)
 

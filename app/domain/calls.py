@@ -245,11 +245,12 @@ class ThinkingDelta:
 
 @dataclass(frozen=True, slots=True)
 class ToolUseStart:
-    """A tool call begins at ``index``."""
+    """A tool call begins at ``index``. ``signature`` as in `ToolUse`."""
 
     index: int
     id: str
     name: str
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,12 +73,16 @@ class Native:
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """A tool call the model asks for. ``arguments`` is the JSON text as the model wrote it; it may be invalid."""
+    """A tool call the model asks for. ``arguments`` is the JSON text as the model wrote it; it may be invalid.
+
+    ``signature`` is opaque and must be returned unchanged (`app.domain.signatures`).
+    """
 
     id: str
     name: str
     arguments: str
     cache: CacheTtl | None = None
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

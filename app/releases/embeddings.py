@@ -1,12 +1,15 @@
 """The aliases of embeddings in a manifest: their form, their routes, and what two targets need to stand in for each other."""
 
 from collections.abc import Collection, Mapping
+from typing import Annotated
 
 from pydantic import Field
 
 from app.domain.embeddings import VectorSpace
 from app.domain.routes import Route, Target
 from app.domain.strict import Strict
+
+Alias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]  # no slash: prompts have one, so the two never collide
 
 
 class EmbeddingTargetPin(Strict):
@@ -20,7 +23,8 @@ class EmbeddingTargetPin(Strict):
 class EmbeddingsPin(Strict):
     """An alias of embeddings. Every target makes vectors of one space, so that one may stand in for another (ADR 0031).
 
-    ``shortens`` and ``tokenizer`` as in `domain.embeddings.VectorSpace`. Times in seconds.
+    ``also``: further names, by which clients know the model. ``shortens`` and ``tokenizer`` as in
+    `domain.embeddings.VectorSpace`. Times in seconds.
     """
 
     space: str = Field(min_length=1, max_length=128)
@@ -31,6 +35,7 @@ class EmbeddingsPin(Strict):
     attempts_per_target: int = Field(default=2, ge=1, le=5)
     connect_timeout: float = Field(default=2.0, gt=0)
     attempt_timeout: float = Field(default=30.0, gt=0)
+    also: tuple[Alias, ...] = ()
 
 
 def route(name: str, pin: EmbeddingsPin) -> Route:
@@ -48,14 +53,17 @@ def route(name: str, pin: EmbeddingsPin) -> Route:
     )
 
 
-def problems(pins: Mapping[str, EmbeddingsPin], routes: Collection[str], without: Collection[str]) -> list[str]:
-    """List aliases whose targets cannot stand in for each other, or that share a route's name, a sentence each.
+def further(pins: Mapping[str, EmbeddingsPin]) -> dict[str, str]:
+    """Further names, and the alias of each."""
+    return {name: alias for alias, pin in pins.items() for name in pin.also}
+
+
+def problems(pins: Mapping[str, EmbeddingsPin], without: Collection[str]) -> list[str]:
+    """List aliases whose targets cannot stand in for each other, a sentence each.
 
     ``without``: providers that have no embeddings.
     """
-    found = [
-        f"embeddings.{name}: [routes.{name}] has that name too. Give one of them another." for name in pins if name in routes
-    ]
+    found = []
     for name, pin in pins.items():
         for target in pin.targets:
             where, space = f"embeddings.{name}: {target.provider}/{target.model}", target.space or target.model

@@ -20,13 +20,12 @@ from app.domain.messages import Sampling
 from app.domain.routes import Degrade, GuardAction, Pin, Price, PriceTable, Prompt, Route, Target
 from app.domain.strict import Strict
 from app.releases import embeddings
-from app.releases.embeddings import EmbeddingsPin
+from app.releases.embeddings import Alias, EmbeddingsPin
 from app.security.guard.guard import unknown_checks
 
 T = TypeVar("T", bound=BaseModel)
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9./-]{0,63}$")]
-Alias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]  # no slash: prompts have one, so the two never collide
 Ignorable = Literal["temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty", "thinking"]
 
 
@@ -126,7 +125,7 @@ class _PriceFile(Strict):
 class Release:
     """A manifest with every pin resolved. Immutable: a call keeps the one it started with (B2).
 
-    ``also``: further names of routes, and the route of each.
+    ``also``: further names of routes and of aliases of embeddings, and what each names.
     """
 
     id: str
@@ -154,7 +153,8 @@ class Release:
     def pin(self, target: str) -> Pin:
         """Pin a call to this release: ``target`` is a model alias or a prompt. Raises UnknownModel."""
         prompt = self.prompts.get(target)
-        route = self.routes.get(prompt.route if prompt else self.also.get(target, target)) or self.embeddings.get(target)
+        name = prompt.route if prompt else self.also.get(target, target)
+        route = self.routes.get(name) or self.embeddings.get(name)
         if route is None:
             raise UnknownModel(f"No model {target[:64]!r}. Known: {', '.join(self.callable)}.", param="model")
         return Pin(release=self.id, route=route, prices=self.prices, prompt=prompt, indexes=self.indexes)
@@ -230,7 +230,8 @@ def resolve(text: str, places: Places, *, where: str, indexes_elsewhere: bool = 
     prompts = {name: attempt(partial(_prompt, name, pin, places)) for name, pin in manifest.prompts.items()}
     spaces = {name: embeddings.route(name, pin) for name, pin in manifest.embeddings.items()}
     problems += _dangling(manifest, [*routes.values(), *spaces.values()], prices, places)
-    problems += embeddings.problems(manifest.embeddings, manifest.routes, places.without_embeddings)
+    also = {n: a for a, pin in manifest.routes.items() for n in pin.also} | embeddings.further(manifest.embeddings)
+    problems += embeddings.problems(manifest.embeddings, places.without_embeddings)
     if not indexes_elsewhere:
         problems += _wrong_indexes(manifest, places)
     if problems:
@@ -243,7 +244,7 @@ def resolve(text: str, places: Places, *, where: str, indexes_elsewhere: bool = 
         code=manifest.code,
         prompts=prompts,
         routes=routes,
-        also={name: route for route, pin in manifest.routes.items() for name in pin.also},
+        also=also,
         prices=prices,
         indexes=manifest.indexes,
         embeddings=spaces,
@@ -273,11 +274,9 @@ def _dangling(manifest: Manifest, routes: Sequence[Route], prices: PriceTable | 
         for name, pin in manifest.prompts.items()
         if pin.route not in manifest.routes
     ]
-    names = [*manifest.routes, *(name for pin in manifest.routes.values() for name in pin.also)]
-    problems += [
-        f"routes: {name!r} names two routes. A name stands once, as a route or in one route's `also`."
-        for name in sorted({name for name in names if names.count(name) > 1})
-    ]
+    pins: tuple[RoutePin | EmbeddingsPin, ...] = (*manifest.routes.values(), *manifest.embeddings.values())
+    names = [*manifest.routes, *manifest.embeddings, *(name for pin in pins for name in pin.also)]
+    problems += [f"{n!r} names two aliases: give one another name." for n in sorted({n for n in names if names.count(n) > 1})]
     for route in routes:
         if unknown := unknown_checks(route.guard):
             problems.append(f"routes.{route.name}.guard: {unknown}")

@@ -17,9 +17,16 @@ def changed_spaces(text: str, earlier: Iterable[str]) -> list[str]:
 
 
 def _spaces(text: str) -> dict[str, tuple[str, int]]:
-    """Space and dimensions by alias. Read leniently: a newer version of the service may have written the manifest."""
+    """Space and dimensions by each name of an alias.
+
+    Read leniently: a newer version of the service may have written the manifest.
+    """
     sections: Any = tomllib.loads(text).get("embeddings", {})
-    return {alias: (str(pin.get("space")), int(pin.get("dimensions", 0))) for alias, pin in sections.items()}
+    return {
+        name: (str(pin.get("space")), int(pin.get("dimensions", 0)))
+        for alias, pin in sections.items()
+        for name in (alias, *pin.get("also", ()))
+    }
 
 
 def _words(space: str, dimensions: int) -> str:

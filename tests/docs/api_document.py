@@ -71,6 +71,11 @@ NOTES = """
 - A model's own `refusal` is in that field and ends with `stop`; a filter's ends with `content_filter`.
 - Thinking blocks come back with their signatures and are sent back to Anthropic unchanged. OpenAI's models do not get them. A
   stream in OpenAI's form does not show reasoning.
+- Gemini's thought signature of a tool call is in `extra_content` of the call in `/v1/chat/completions`, and goes back to Gemini's
+  models from there. Without it they get Google's word for none. DeepSeek's and Moonshot's thinking models get `reasoning_content`
+  with each earlier answer, a blank one where nothing was kept, and are asked in words for a call that is required.
+- A `tool_choice` that requires a call which no tool of the request can answer is refused. A stream is delivered as it comes, also
+  without the required call: its stop reason says so.
 - Cache marks (`cache_control`) reach Claude from every place where its API takes them, with their `ttl`; `scope` has no effect.
   Marks that Claude would refuse (a fifth one, five minutes before an hour) are left out. OpenAI caches by itself. Both report
   cached tokens, and `usage.cache_creation` separates writes for five minutes from those for an hour; each has its own price.

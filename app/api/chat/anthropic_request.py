@@ -17,7 +17,7 @@ from app.api.chat.anthropic_fields import (
 from app.api.chat.anthropic_options import ContextManagement, Edit, OutputConfig, ThinkingConfig
 from app.api.chat.anthropic_tools import tools_of
 from app.api.chat.anthropic_user import user_of
-from app.api.chat.parsing import parse
+from app.api.chat.parsing import offered, parse
 from app.domain.calls import Call
 from app.domain.errors import InvalidRequest
 from app.domain.messages import Message, OutputSchema, Sampling, Text, ToolChoice, Vendor
@@ -87,7 +87,7 @@ def read(
     named = prompts.read(request.prompt, request.model)
     if not request.messages and request.prompt is None:
         raise InvalidRequest("messages: at least one message is required", param="messages")
-    native = dict(_native(request))
+    native, tools = dict(_native(request)), tools_of(request)
     call = Call(
         id=context.request_id,
         identity=context.identity_for(user_of(request.metadata.user_id if request.metadata else None)),
@@ -99,8 +99,8 @@ def read(
         deadline=context.deadline,
         system=texts_of(request.system, "system"),
         messages=tuple(_messages(request.messages)),
-        tools=tools_of(request),
-        tool_choice=_tool_choice(request.tool_choice),
+        tools=tools,
+        tool_choice=offered(_tool_choice(request.tool_choice), tools),
         output=_output(request),
         sampling=Sampling(
             max_output_tokens=request.max_tokens or 1,

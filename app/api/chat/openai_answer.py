@@ -12,7 +12,8 @@ from typing import Any
 
 from app.domain.calls import Delta, Receipt, Reply, TextDelta, ToolUseDelta, ToolUseStart, Usage
 from app.domain.errors import OctantError
-from app.domain.messages import Refusal, StopReason
+from app.domain.messages import Refusal, StopReason, ToolUse
+from app.domain.signatures import as_extra_content
 from app.edge import errors
 from app.edge.answers import less, summary
 from app.edge.sse import event
@@ -34,7 +35,7 @@ def completion(
     reply: Reply, *, request_id: str, alias: str, release: str, legacy: bool = False, degraded: Sequence[str] = ()
 ) -> dict[str, Any]:
     """A whole chat completion. ``degraded``: the codes of the header; ``legacy``: the request has ``functions``."""
-    calls = [{"id": u.id, "type": "function", "function": {"name": u.name, "arguments": u.arguments}} for u in reply.tool_uses]
+    calls = [_call(use) for use in reply.tool_uses]
     refusal = _refusal(reply)
     message: dict[str, Any] = {
         "role": "assistant",
@@ -78,8 +79,9 @@ class ChunkWriter:
             case TextDelta(text=text):
                 before, after = self._around_text
                 return before + encode_basestring(text).encode() + after
-            case ToolUseStart(index=index, id=identity, name=name):
-                return self._call(index, {"name": name, "arguments": ""}, {"id": identity, "type": "function"})
+            case ToolUseStart(index=index, id=identity, name=name, signature=signature):
+                about = {"id": identity, "type": "function", **as_extra_content(signature)}
+                return self._call(index, {"name": name, "arguments": ""}, about)
             case ToolUseDelta(index=index, arguments=arguments):
                 return self._call(index, {"arguments": arguments}, {})
         return b""
@@ -136,6 +138,11 @@ def usage(used: Usage) -> dict[str, Any]:
             "rejected_prediction_tokens": 0,
         },
     }
+
+
+def _call(use: ToolUse) -> dict[str, Any]:
+    function = {"name": use.name, "arguments": use.arguments}
+    return {"id": use.id, "type": "function", "function": function, **as_extra_content(use.signature)}
 
 
 def _refusal(reply: Reply) -> str | None:

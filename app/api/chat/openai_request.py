@@ -27,7 +27,7 @@ from app.api.chat.openai_fields import (
     UserMessage,
 )
 from app.api.chat.openai_parts import mark_of, part_of, ttl_of, unsupported
-from app.api.chat.parsing import parse
+from app.api.chat.parsing import offered, parse
 from app.domain.calls import Call
 from app.domain.errors import InvalidRequest
 from app.domain.messages import (
@@ -46,6 +46,7 @@ from app.domain.messages import (
     ToolUse,
     Vendor,
 )
+from app.domain.signatures import signature_in
 from app.edge import prompts
 from app.edge.requests import CallContext
 
@@ -61,14 +62,14 @@ NATIVE: Mapping[str, tuple[Any, ...]] = {
 }
 # Of OpenAI's caching of prompts: passed on to its models, and without effect elsewhere.
 CACHING = frozenset({"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"})
-PASSED = CACHING | {"messages[].name"}
+PASSED = CACHING | {"messages[].name", "messages[].tool_calls[].extra_content"}
 # Of the vendor's own service, only about its speed, or added by an SDK to a message that comes back: no effect on the answer.
 HARMLESS = frozenset(
     {
         *("store", "metadata", "prediction", "stream_options.include_obfuscation"),
         *("messages[].annotations", "messages[].parsed", "messages[].images", "messages[].provider_specific_fields"),
         *("messages[].reasoning", "messages[].reasoning_content", "messages[].reasoning_details", "messages[].thinking_blocks"),
-        *("messages[].tool_calls[].index", "messages[].tool_calls[].extra_content"),
+        "messages[].tool_calls[].index",
         *("messages[].tool_calls[].provider_specific_fields", "messages[].tool_calls[].function.parsed_arguments"),
         "messages[].function_call.parsed_arguments",
         *("messages[].cot_id", "messages[].cot_summary"),
@@ -123,6 +124,7 @@ def read(body: bytes, context: CallContext) -> tuple[ChatCompletionRequest, Call
     if not request.messages and request.prompt is None:
         raise InvalidRequest("messages must hold at least one message.", param="messages")
     system, messages = _conversation(request)
+    tools = tuple(_tools(request))
     call = Call(
         id=context.request_id,
         identity=context.identity_for(request.user or request.safety_identifier),
@@ -134,8 +136,8 @@ def read(body: bytes, context: CallContext) -> tuple[ChatCompletionRequest, Call
         deadline=context.deadline,
         system=system,
         messages=messages,
-        tools=tuple(_tools(request)),
-        tool_choice=_tool_choice(request),
+        tools=tools,
+        tool_choice=offered(_tool_choice(request), tools),
         output=_output(request.response_format),
         sampling=_sampling(request),
         stream=bool(request.stream),
@@ -222,7 +224,8 @@ def _assistant(message: AssistantMessage, where: str, legacy_id: str) -> Message
                 raise unsupported(f"{where}.tool_calls[{at}].custom", CUSTOM)
             missing = f"{where}.tool_calls[{at}].function"
             raise InvalidRequest(f"Missing required parameter: '{missing}'.", param=missing)
-        parts.append(ToolUse(use.id, use.function.name, use.function.arguments, ttl_of(use.cache_control)))
+        signature = signature_in(use.extra_content)
+        parts.append(ToolUse(use.id, use.function.name, use.function.arguments, ttl_of(use.cache_control), signature))
     if call := message.function_call:
         parts.append(ToolUse(legacy_id, call.name, call.arguments))
     parts = [part for part in parts if not (isinstance(part, Text) and not part.text)]

@@ -185,7 +185,7 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
         where = "Error event in the stream" if error.status in OK else f"HTTP {error.status}"
         message, answer_id = f"{where} {words}".strip(), error.headers.get(REQUEST_ID)
         if known := kind_of_body(error.body):
-            return blame.error(known, message, request_id=answer_id)
+            return with_retry_after(blame.error(known, message, request_id=answer_id), error.headers, error.body)
         if refused := refusal(error.status, error.body):
             return blame.refused(refused, message, request_id=answer_id)
         if error.status in OK:

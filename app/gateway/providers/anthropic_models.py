@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.domain.messages import ToolChoice
+from app.gateway.providers.forced_calls import in_words
 
 Json = dict[str, Any]
 Version = tuple[int, int]
@@ -33,8 +34,6 @@ BINDING_BETA, BINDING = "thinking-binding-controls-2026-08-01", "prefix_mismatch
 THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 BEGUN = frozenset({"text", "thinking", "redacted_thinking"})
 
-MUST_CALL = "Answer with a call of one or more of your tools. An answer without a call is not accepted."
-MUST_CALL_THIS = "Answer with a call of the tool `{name}`. An answer without this call is not accepted."
 GO_ON = "Go on exactly where your last turn stops. Repeat nothing, explain nothing."
 
 
@@ -117,10 +116,7 @@ def unbound(model: str, wanted: Json | None, turns: list[Json]) -> Json | None:
 def choice(model: str, wanted: ToolChoice) -> tuple[ToolChoice, str | None]:
     """The choice among tools as ``model`` takes it, and the sentence for its instructions that stands for the rest."""
     known = traits(model)
-    if known is None or known.forced or wanted.mode not in ("any", "tool"):
-        return wanted, None
-    sentence = MUST_CALL_THIS.format(name=wanted.name) if wanted.name else MUST_CALL
-    return ToolChoice("auto", None, wanted.parallel), sentence
+    return (wanted, None) if known is None or known.forced else in_words(wanted)
 
 
 def continued(model: str, turns: list[Json]) -> list[Json]:

@@ -56,7 +56,7 @@ class _Growing:
             return Refusal(text)
         if self.kind == "thinking":
             return Thinking(text, signature=self.signature, redacted=self.redacted)
-        return ToolUse(self.id, self.name, text or "{}")
+        return ToolUse(self.id, self.name, text or "{}", signature=self.signature)
 
 
 class Assembly:
@@ -86,11 +86,11 @@ class Assembly:
         part.redacted = redacted or part.redacted
         return ThinkingDelta(index, text, signature=signature, redacted=redacted)
 
-    def tool(self, key: Hashable, id: str, name: str) -> Delta:  # noqa: A002 - the domain's word
+    def tool(self, key: Hashable, id: str, name: str, signature: str | None = None) -> Delta:  # noqa: A002 - the domain's word
         """A tool call begins."""
         index, part = self._place(key, "tool")
-        part.id, part.name = encodable(id), encodable(name)
-        return ToolUseStart(index, part.id, part.name)
+        part.id, part.name, part.signature = encodable(id), encodable(name), signature
+        return ToolUseStart(index, part.id, part.name, signature)
 
     def arguments(self, key: Hashable, text: str) -> Delta:
         """More of a tool call's JSON. Raises ProtocolError for a call that never began."""

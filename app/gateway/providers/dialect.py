@@ -32,6 +32,7 @@ from app.gateway.providers.base import ModelRequest, says_text_alone
 from app.gateway.providers.dialect_names import IdForm, Ids, tool_name
 from app.gateway.providers.dialect_schema import Fitted, Subset, fitted
 from app.gateway.providers.dialect_tools import parameters
+from app.gateway.providers.openai_models import is_mistral
 
 LEAST_THINKING = 1024  # tokens: Anthropic's least budget
 IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
@@ -114,7 +115,7 @@ ANTHROPIC = Dialect(
 
 def of_openai(model: str) -> Dialect:
     """The dialect of a model behind OpenAI's protocol: Mistral's models have ids of their own form, on any server."""
-    return MISTRAL if "stral" in model.lower() else OPENAI
+    return MISTRAL if is_mistral(model) else OPENAI
 
 
 def unsayable(request: ModelRequest, dialect: Dialect) -> frozenset[str]:

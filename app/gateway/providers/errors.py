@@ -25,7 +25,7 @@ from app.domain.errors import (
     ProviderUnreachable,
     TimeoutPhase,
 )
-from app.gateway.providers.refusals import Refused, delay, denies, stumbled, trouble
+from app.gateway.providers.refusals import Refused, delay, denies, limits, stumbled, trouble
 from app.gateway.providers.timeouts import timed_out
 
 
@@ -113,7 +113,9 @@ def kind_of_body(body: object) -> type[ProviderError] | None:
     """Our error for a body that says, whatever the status, whose fault it is: ours, or the model's own. Else None."""
     if denies(body):
         return ProviderDenied
-    return ProviderGarbled if stumbled(body) else None
+    if stumbled(body):
+        return ProviderGarbled
+    return ProviderRateLimited if limits(body) else None
 
 
 def kind_of_report(error: object) -> type[ProviderError]:

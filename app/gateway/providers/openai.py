@@ -20,7 +20,7 @@ from app.gateway.providers.errors import (
     machine_words,
     with_retry_after,
 )
-from app.gateway.providers.http import NO_HEADERS, Http, StatusError
+from app.gateway.providers.http import NO_HEADERS, Http, StatusError, Whole
 from app.gateway.providers.openai_events import documents
 from app.gateway.providers.openai_reading import Reading
 from app.gateway.providers.refusals import refusal
@@ -28,6 +28,7 @@ from app.gateway.providers.timeouts import AttemptTimeouts, in_time
 
 PATH, EMBEDDINGS_PATH = "/chat/completions", "/embeddings"
 REQUEST_ID = "x-request-id"
+REFUSALS = (400, 422)
 LAST_WORDS = 2.0  # seconds for the usage and [DONE] after the finish reason: some servers send neither, and hold the connection
 
 FAILURES: tuple[type[Exception], ...] = (StatusError, *FOREIGN)
@@ -45,6 +46,7 @@ class OpenAIProvider:
         """
         self.name = name
         self._legacy_max_tokens = legacy_max_tokens
+        self._numbers = False  # whether this server has refused vectors as base64
         self._http = Http(base_url, headers)
         self.use_key(api_key)
 
@@ -85,9 +87,7 @@ class OpenAIProvider:
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         try:
             with limits.waiting():
-                response = await self._http.post(
-                    EMBEDDINGS_PATH, openai_embeddings.body(request), request.headers, connect=request.timeouts.connect
-                )
+                response = await self._vectors(request)
             content, answer_id = response.content, response.headers.get(REQUEST_ID)
             read = partial(openai_embeddings.read, content, request, self.name, answer_id)
             return await asyncio.to_thread(read) if len(content) > openai_embeddings.LARGE else read()
@@ -95,6 +95,21 @@ class OpenAIProvider:
             failure = _translate(error, blame)
             failure.usage = openai_embeddings.usage(content) if content else None  # a useless answer is billed too
             raise failure from None
+
+    async def _vectors(self, request: ModelRequest) -> Whole:
+        """Send. A refusal of base64 costs nothing, so it is the same attempt that is sent again, once in a server's life."""
+        numbers, connect = self._numbers, request.timeouts.connect
+        try:
+            return await self._http.post(
+                EMBEDDINGS_PATH, openai_embeddings.body(request, numbers=numbers), request.headers, connect=connect
+            )
+        except StatusError as error:
+            if numbers or error.status not in REFUSALS or not openai_embeddings.refuses_base64(error.body):
+                raise
+        self._numbers = True
+        return await self._http.post(
+            EMBEDDINGS_PATH, openai_embeddings.body(request, numbers=True), request.headers, connect=connect
+        )
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         """Send and yield deltas as they arrive, then `Done`."""
@@ -161,7 +176,7 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
         words = machine_words(error.error.get("type"), str(code) if isinstance(code, int) else code, error.error.get("param"))
         message, answer_id = f"HTTP {error.status} {words}".strip(), error.headers.get(REQUEST_ID)
         if known := kind_of_body(error.body):
-            return blame.error(known, message, request_id=answer_id)
+            return with_retry_after(blame.error(known, message, request_id=answer_id), error.headers, error.body)
         if refused := refusal(error.status, error.error or error.body):
             return blame.refused(refused, message, request_id=answer_id)
         return with_retry_after(

@@ -7,8 +7,8 @@ A fragment belongs to a call by its id and its index, which servers leave out, r
 - a name without an id begins a call, unless it repeats the name of a call that is not whole;
 - the rest belongs to the call of its index, else to the latest.
 
-A call without an id gets one. A name may come after the id. Arguments may be sent as an object, be repeated whole at the end, or
-begin with an empty object that stands for none yet.
+A call without an id gets one. A name may come after the id. Arguments may be sent as an object, be written as JSON twice, be
+repeated whole at the end, or begin with an empty object that stands for none yet.
 """
 
 import json
@@ -29,6 +29,7 @@ class Fragment:
     id: str = ""
     name: str = ""
     arguments: str = ""
+    signature: str | None = None
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class _Call:
     index: int | None
     id: str = ""
     name: str = ""
+    signature: str | None = None
     pieces: list[str] = field(default_factory=list)
     begun: bool = False
 
@@ -116,6 +118,7 @@ class ToolCalls:
         taken = any(other.id == fragment.id for other in self._calls if other is not call)
         call.id = call.id or ("" if taken else fragment.id)
         call.name = call.name or fragment.name
+        call.signature = call.signature or fragment.signature
         if call.index is None:
             call.index = fragment.index
         text = self._new_text(call, fragment)
@@ -130,7 +133,7 @@ class ToolCalls:
         """The part of a fragment's arguments that is not there yet."""
         text = fragment.arguments
         if not call.pieces:
-            return "" if text.strip() == "{}" else text
+            return "" if text.strip() == "{}" else _unwrapped(text)
         if not text.startswith("{"):
             return text
         named = bool(fragment.name or fragment.id)
@@ -148,12 +151,24 @@ class ToolCalls:
             return []
         call.begun, call.id = True, call.id or f"call_{secrets.token_hex(12)}"
         waiting = call.arguments
-        begun = [self._assembly.tool(_key(number), call.id, self._names.get(call.name, call.name))]
+        name = self._names.get(call.name, call.name)
+        begun = [self._assembly.tool(_key(number), call.id, name, call.signature)]
         return [*begun, self._assembly.arguments(_key(number), waiting)] if waiting else begun
 
 
 def _key(number: int) -> tuple[str, int]:
     return ("tool", number)
+
+
+def _unwrapped(text: str) -> str:
+    """Arguments that were written as JSON twice, as they were before the second time."""
+    if not text.lstrip().startswith('"'):
+        return text
+    try:
+        inner = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return inner if _is_document(inner) else text
 
 
 def _is_document(text: str) -> bool:

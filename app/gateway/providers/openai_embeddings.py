@@ -1,8 +1,9 @@
 """Translate embeddings to OpenAI's wire and back. Pure: no I/O, no SDK.
 
-Vectors are requested as base64, which the official SDK requests by default and every server therefore takes; a server that
-sends numbers all the same (Ollama) is read too. Any answer that is not one usable vector of the right length for each input is
-garbled: a wrong vector in a client's index is never noticed again. Numbering and usage have the accents of a dozen servers.
+Vectors are requested as base64, which the official SDK requests by default. A server that sends numbers all the same (Ollama) is
+read too, and one that refuses base64 (gateways in front of Azure, Vertex and others) is asked for numbers. Any answer that is not
+one usable vector of the right length for each input is garbled: a wrong vector in a client's index is never noticed again.
+Numbering and usage have the accents of a dozen servers.
 """
 
 import re
@@ -18,6 +19,7 @@ from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import ProtocolError
 from app.gateway.providers.reported import UNUSABLE, Count, Optional
 
+LONGEST_ERROR = 4_000
 LARGE = 256 * 1024  # bytes of an answer that is read in a thread
 
 
@@ -41,18 +43,24 @@ class _Billed(BaseModel):
     usage: Annotated[_Usage | None, Optional] = None
 
 
+_FORM = re.compile("base64|encoding_?format", re.IGNORECASE)
 _NUMBERS = re.compile(rb"\[[-+0-9.eE,\s]+\]")
 _ANSWER, _BILLED = TypeAdapter(_Answer), TypeAdapter(_Billed)
 
 
-def body(request: ModelRequest) -> dict[str, Any]:
-    """The JSON body of one attempt."""
+def body(request: ModelRequest, *, numbers: bool = False) -> dict[str, Any]:
+    """The JSON body of one attempt. ``numbers``: for a server that refuses base64."""
     embed, space = request.embed or Inputs(), request.space
     inputs = [*embed.texts, *(list(ids) for ids in embed.token_ids)]
     shorter = (
         {"dimensions": embed.dimensions} if embed.dimensions and not (space and embed.dimensions == space.dimensions) else {}
     )
-    return {"model": request.model, "input": inputs, "encoding_format": "base64", **shorter}
+    return {"model": request.model, "input": inputs, "encoding_format": "float" if numbers else "base64", **shorter}
+
+
+def refuses_base64(body: object) -> bool:
+    """Whether an error's body is about the form of the vectors."""
+    return bool(_FORM.search(str(body)[:LONGEST_ERROR]))
 
 
 def read(content: bytes, request: ModelRequest, provider: str, request_id: str | None) -> Reply:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter
 from app.domain.calls import Delta, Reply, Usage
 from app.domain.json_text import loads
 from app.domain.messages import Part, Refusal, StopReason, ToolUse
+from app.domain.signatures import signature_in
 from app.gateway.providers import dialect
 from app.gateway.providers.assembly import Assembly, encodable
 from app.gateway.providers.base import ModelRequest
@@ -86,6 +87,7 @@ class _ToolCall(BaseModel):
     index: Count = None
     id: Word = ""
     function: Annotated[_Function, Object] = _Function()
+    extra_content: Annotated[str | None, BeforeValidator(signature_in)] = None
 
 
 class _Part(BaseModel):
@@ -336,9 +338,11 @@ class Reading:
         within = [choice.usage for choice in completion.choices or ()]
         groq = completion.x_groq.usage if completion.x_groq else None
         reported = next((usage for usage in (completion.usage, groq, *within) if usage), None)
+        first = self._usage.output is None
         self._usage = grown(self._usage, reported, output="completion_tokens")
         if reported and reported.output is not None:
-            self._summed = self._summed or not completion.choices
+            of_all = first and not self.grew and reported.output > 0  # Gemini's, beside a choice that says nothing more
+            self._summed = self._summed or not completion.choices or of_all
             self._counted = self._counted or self._finish is not None
 
     def _grown(self, message: _Message) -> list[Delta]:
@@ -387,7 +391,7 @@ def _fragments(message: _Message) -> Iterator[Fragment]:
     for call in message.tool_calls or ():
         index = None if call.index == UNUSABLE else call.index
         if call.id or call.function.name or call.function.arguments:
-            yield Fragment(index, call.id, call.function.name, call.function.arguments or "")
+            yield Fragment(index, call.id, call.function.name, call.function.arguments or "", call.extra_content)
     legacy = message.function_call
     if legacy and not message.tool_calls and (legacy.name or legacy.arguments):
         yield Fragment(0, "", legacy.name, legacy.arguments or "")

@@ -2,7 +2,7 @@
 
 `LACKS` lists features that OpenAI does not have: a call that needs one is not sent here. Left out are earlier thinking blocks
 (another model's private notes) and cache marks (its caching is automatic, unless the caller wants explicit marks). An error flag
-on a tool's result becomes text.
+on a tool's result becomes text. `openai_models` has what single models want beside that.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,8 @@ from app.domain.messages import (
     ToolUse,
     Vendor,
 )
-from app.gateway.providers import dialect
+from app.domain.signatures import as_extra_content
+from app.gateway.providers import dialect, openai_models
 from app.gateway.providers.base import ModelRequest, foreign
 
 VENDOR: Vendor = "openai"
@@ -53,7 +54,10 @@ def _all_parts(request: ModelRequest) -> Iterator[Part]:
 def body(request: ModelRequest, *, legacy_max_tokens: bool, stream: bool) -> Json:
     """The JSON body of one attempt. ``legacy_max_tokens``: servers that predate ``max_completion_tokens``."""
     request = dialect.fit(request, dialect.of_openai(request.model))
-    sampling = request.sampling
+    sampling, system = request.sampling, request.system
+    choice, sentence = openai_models.choice(request.model, request.tool_choice)
+    if sentence and request.tools:
+        system = (*system, Text(sentence))
     native = {k: v for k, v in request.native.get(VENDOR, {}).items() if not (legacy_max_tokens and k in OWN_SERVICE)}
     marked = (native.get("prompt_cache_options") or {}).get("mode") == "explicit"
     optional: dict[str, Any] = {
@@ -68,11 +72,13 @@ def body(request: ModelRequest, *, legacy_max_tokens: bool, stream: bool) -> Jso
         "response_format": _response_format(request),
         "stream": stream or None,
         "stream_options": {"include_usage": True} if stream else None,
-        **_tools(request.tools, request.tool_choice),
+        **_tools(request.tools, choice),
         **native,
     }
-    messages = [_system(request.system, marked=marked)] if request.system else []
-    messages += [wire for message in request.messages for wire in _messages(message, marked=marked, plain=legacy_max_tokens)]
+    messages = [_system(system, marked=marked)] if system else []
+    to = request.model
+    messages += [wire for message in request.messages for wire in _messages(message, to, marked=marked, plain=legacy_max_tokens)]
+    messages = openai_models.answered(request.model, messages)
     return {"model": request.model, "messages": messages, **{k: v for k, v in optional.items() if v is not None}}
 
 
@@ -83,11 +89,11 @@ def _system(parts: tuple[Text, ...], *, marked: bool) -> Json:
     return {"role": "system", "content": "\n\n".join(part.text for part in parts)}
 
 
-def _messages(message: Message, *, marked: bool, plain: bool) -> Iterator[Json]:
-    """``marked``: with the caller's cache marks; ``plain``: for servers that may not know ``refusal``."""
+def _messages(message: Message, model: str, *, marked: bool, plain: bool) -> Iterator[Json]:
+    """One turn for ``model``. ``marked``: with the caller's cache marks; ``plain``: for servers that may not know ``refusal``."""
     name = {"name": message.name} if message.name else {}
     if message.role == "assistant":
-        yield {**_assistant(message.parts, plain=plain), **name}
+        yield {**_assistant(message.parts, model, plain=plain), **name}
         return
     shown: list[Shown] = []
     for part in message.parts:
@@ -106,17 +112,24 @@ def _messages(message: Message, *, marked: bool, plain: bool) -> Iterator[Json]:
         yield {"role": message.role, "content": [_content(part, marked=marked) for part in shown], **name}
 
 
-def _assistant(parts: tuple[Part, ...], *, plain: bool) -> Json:
+def _assistant(parts: tuple[Part, ...], model: str, *, plain: bool) -> Json:
+    uses = [part for part in parts if isinstance(part, ToolUse)]
     calls = [
-        {"id": p.id, "type": "function", "function": {"name": p.name, "arguments": p.arguments}}
-        for p in parts
-        if isinstance(p, ToolUse)
+        {
+            "id": use.id,
+            "type": "function",
+            "function": {"name": use.name, "arguments": use.arguments},
+            **as_extra_content(signature),
+        }
+        for use, signature in zip(uses, openai_models.signatures(model, uses), strict=True)
     ]
     text = "".join(p.text for p in parts if isinstance(p, Text))
     refusal = "".join(p.text for p in parts if isinstance(p, Refusal))
     if plain:
         text, refusal = text or refusal, ""
     wire: Json = {"role": "assistant", "content": text or (None if calls or refusal else "")}
+    if (reasoning := openai_models.reasoning(model, parts)) is not None:
+        wire["reasoning_content"] = reasoning
     if refusal:
         wire["refusal"] = refusal
     if calls:

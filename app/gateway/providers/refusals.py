@@ -36,7 +36,8 @@ CODES: dict[str, RejectionReason] = {
 # Sentences, in lower case. They are searched only where the status says that the request was refused.
 _CONTEXT = re.compile(
     r"maximum context length|max(?:imum)? (?:prompt|model) length|prompt is too long|prompt too long|input is too long"
-    r"|exceeds? (?:the |your )?(?:available |model'?s? )?context|longer than the model'?s? context|context (?:window|size|limit)"
+    r"|exceeds? (?:the |your )?(?:available |model'?s? )?context|longer than the model'?s? context"
+    r"|context (?:window|size|limit|length)"
     r"|maximum number of tokens allowed|exceeds the maximum number of (?:input )?tokens|tokens exceed the configured limit"
     r"|reduce the length of the (?:messages|prompt|input)|range of input length should be|exceed max message tokens"
     r"|`inputs` tokens \+ `max_new_tokens`|too large for model with \d+"
@@ -88,6 +89,19 @@ _DENIED = re.compile(
 _QUOTATION = re.compile(r"""(?<!\w)'[^'\n]*'(?!\w)|"[^"\n]*"|`[^`\n]*`""")
 # Of output that the server refused to pass on: Groq's words, sent as a 400 or in a stream.
 _STUMBLED_CODES = frozenset({"tool_use_failed", "json_validate_failed", "output_parse_failed"})
+# Of our rate. Groq sends it with 413, proxies of Bedrock with 400 or 500.
+_LIMIT_CODES = frozenset(
+    [
+        "rate_limit_exceeded",
+        "rate_limit_error",
+        "rate_limit_reached",
+        "throttlingexception",
+        "throttling_error",
+        "too_many_requests",
+    ]
+)
+_LIMITS = re.compile(r"tokens per (?:minute|day)|too many (?:tokens|requests), please wait|rate limit (?:reached|exceeded)")
+_OVER = re.compile(r"exceed|greater than|larger than|longer than|too long")
 _LIMITED = re.compile(r"rate.?limit|too many requests|throttl|concurrency|resource_exhausted|^(?:tokens|requests)$", re.MULTILINE)
 _BUSY = re.compile(r"overload|capacity|server is busy|unavailable")
 
@@ -127,6 +141,12 @@ def denies(body: object) -> bool:
     return not _DENIED_CODES.isdisjoint(codes) or bool(_DENIED.search(_QUOTATION.sub(" ", words)))
 
 
+def limits(body: object) -> bool:
+    """Whether the vendor limits our rate. The same request fares better later, or elsewhere at once."""
+    codes, words = _said(body)
+    return not _LIMIT_CODES.isdisjoint(codes) or bool(_LIMITS.search(_QUOTATION.sub(" ", words)))
+
+
 def stumbled(body: object) -> bool:
     """Whether the model's output was no good, which another attempt may mend."""
     return not _STUMBLED_CODES.isdisjoint(_said(body)[0])
@@ -157,6 +177,8 @@ def _said(body: object) -> tuple[list[str], str]:
 
 def _by_words(status: int, codes: list[str], words: str) -> RejectionReason | None:
     found: RejectionReason | None = None
+    if status == 500:  # LM Studio's and older llama.cpp's servers; other words about contexts are of the server's own trouble
+        return "context_length" if _CONTEXT.search(words) and _OVER.search(words) else None
     if status == 403:
         return "content_policy" if "flagged" in words and _POLICY.search(words) else None
     if status in (200, 400, 413, 422):

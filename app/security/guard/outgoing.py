@@ -127,7 +127,7 @@ class Outgoing:
         if self._blocks:
             places = (at for at, part in enumerate(reply.parts) if isinstance(part, ToolUse))
             for at, use in zip(places, passed.tool_uses, strict=True):
-                yield ToolUseStart(at, use.id, use.name)
+                yield ToolUseStart(at, use.id, use.name, use.signature)
                 yield ToolUseDelta(at, use.arguments)
         yield Done(passed)
 

@@ -176,6 +176,15 @@ def test_a_value_that_asks_for_nothing_is_taken(fields: Json) -> None:
     assert all(not tool.options for tool in call.tools)
 
 
+@pytest.mark.parametrize(
+    ("tools", "choice"), [([TOOL], {"type": "tool", "name": "no_such"}), ([], {"type": "any"}), (None, {"type": "any"})]
+)
+def test_a_required_call_that_no_tool_can_answer_is_refused(tools: list[Json] | None, choice: Json) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        call_of(tools=tools, tool_choice=choice)
+    assert refused.value.param == "tool_choice"
+
+
 def test_a_thinking_budget_of_zero_is_left_out_unless_thinking_needs_one() -> None:
     assert call_of(thinking={"type": "adaptive", "budget_tokens": 0}).sampling.extra == {"thinking": {"type": "adaptive"}}
     for budget in (None, 0, 1023):

@@ -82,6 +82,16 @@ def test_calls_are_counted_from_zero_without_gaps() -> None:
     assert [call.get("id") for call in calls] == ["c1", "c2", None, None]
 
 
+def test_a_thought_signature_goes_to_the_caller_with_its_call() -> None:
+    """Gemini refuses the next turn without it."""
+    extra = {"google": {"thought_signature": "Abc="}}
+    called = reply(ToolUse("c1", "f", "{}", signature="Abc="), ToolUse("c2", "f", "{}"), stop="tool_use")
+    assert [call.get("extra_content") for call in whole(called)["message"]["tool_calls"]] == [extra, None]
+    choices = streamed(called, ToolUseStart(0, "c1", "f", "Abc="), ToolUseDelta(0, "{}"))
+    calls = [call for c in choices for call in c["delta"].get("tool_calls") or ()]
+    assert [call.get("extra_content") for call in calls] == [extra, None]
+
+
 def test_a_request_with_functions_gets_a_function_call() -> None:
     called = reply(Thinking("hm"), ToolUse("c1", "f", '{"a":1}'), stop="tool_use")
     message = whole(called, legacy=True)

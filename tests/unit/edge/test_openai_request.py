@@ -454,10 +454,38 @@ def test_a_body_that_is_no_json_is_refused_with_reason_and_place(body: bytes, re
     assert place in refused.value.message
 
 
+@pytest.mark.parametrize(
+    ("extra", "signature"),
+    [({"google": {"thought_signature": "Abc="}}, "Abc="), ({"google": {}}, None), ({"x": 1}, None), (None, None)],
+)
+def test_a_thought_signature_comes_back_with_its_call(extra: object, signature: str | None) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}, "extra_content": extra}
+    said = [{"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c1", "content": "4"}]
+    part = called(messages=said).messages[0].parts[0]
+    assert isinstance(part, ToolUse)
+    assert part.signature == signature
+
+
 @pytest.mark.parametrize(("choice", "names", "expected"), CHOICES)
 def test_a_choice_of_tools_is_honoured(choice: object, names: list[str], expected: ToolChoice) -> None:
     call = called(tools=TOOLS, tool_choice=choice)
     assert ([tool.name for tool in call.tools], call.tool_choice) == (names, expected)
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice"),
+    [
+        (TOOLS, {"type": "function", "function": {"name": "no_such"}}),
+        ([], {"type": "function", "function": {"name": "f"}}),
+        ([], "required"),
+        (None, "required"),
+    ],
+)
+def test_a_required_call_that_no_tool_can_answer_is_refused(tools: list[Json] | None, choice: object) -> None:
+    """No model could satisfy it: each attempt would be paid for, and none be valid."""
+    with pytest.raises(InvalidRequest) as refused:
+        called(tools=tools, tool_choice=choice)
+    assert refused.value.param == "tool_choice"
 
 
 def test_an_allowed_tool_that_is_not_offered_is_refused() -> None:

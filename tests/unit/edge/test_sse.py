@@ -1,6 +1,7 @@
 """A stream's signs of life: when it is silent, and only then."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import AsyncExitStack
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ import pytest
 from starlette.types import Message
 
 from app.domain.errors import OctantError, ProvidersUnavailable
-from app.edge.sse import COMMENT, EventStream, Source
+from app.edge.sse import COMMENT, EventStream, Source, event
 
 TICK = 0.05
 
@@ -104,6 +105,19 @@ async def test_nothing_piles_up_for_a_client_that_does_not_read(ticks: int, inte
     reader.ready.set()
     await serving
     assert reader.got[-2:] == [b"last", b""]
+
+
+@pytest.mark.parametrize("line_end", ["\u2028", "\u2029", "\x85"])
+async def test_no_character_of_a_text_is_a_line_end_to_a_client(line_end: str) -> None:
+    """`iter_lines` of httpx and `str.splitlines` split at more than the protocol does, and would read half an event."""
+
+    async def texts() -> AsyncGenerator[bytes, None]:
+        yield event({"text": f"é{line_end}b"})
+
+    reader = Reader()
+    await served(texts(), reader)
+    lines = b"".join(reader.got).decode().splitlines()
+    assert [json.loads(line.removeprefix("data: ")) for line in lines if line] == [{"text": f"é{line_end}b"}]
 
 
 async def test_a_failure_is_the_last_frame_and_a_cancelled_stream_leaves_no_timer() -> None:

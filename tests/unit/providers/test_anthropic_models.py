@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.domain.messages import Message, Native, Sampling, Text, Thinking, ToolChoice, ToolSpec
-from app.gateway.providers import anthropic
+from app.gateway.providers import anthropic, forced_calls
 from app.gateway.providers import anthropic_models as models
 from app.gateway.providers import anthropic_wire as wire
 from app.gateway.providers.base import ModelRequest, Timeouts
@@ -83,7 +83,7 @@ def test_a_call_is_wanted_in_words_where_it_cannot_be_forced(choice: ToolChoice)
         body = sent(model, tools=(TOOL,), tool_choice=choice, system=(Text("Be brief."),))
         assert [block["text"] for block in body["system"]] == [
             "Be brief.",
-            models.MUST_CALL_THIS.format(name="note") if choice.name else models.MUST_CALL,
+            forced_calls.MUST_CALL_THIS.format(name="note") if choice.name else forced_calls.MUST_CALL,
         ]
         assert body.get("tool_choice") == (None if choice.parallel else {"type": "auto", "disable_parallel_tool_use": True})
     for model in (NEW, MIDDLE, "claude-opus-5", "claude-fable-5", "a-deployment"):

@@ -76,6 +76,36 @@ def vector(first: float, size: int = SIZE) -> str:
     return base64.b64encode(array("f", [first, *[0.0] * (size - 1)]).tobytes()).decode()
 
 
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize(
+    ("message", "asked"),
+    [
+        ("base64 encoding is not currently supported", ["base64", "float", "float"]),
+        ("does not support parameters: {'encoding_format': 'base64'}", ["base64", "float", "float"]),
+        ("The input is too long.", ["base64"]),
+    ],
+)
+async def test_a_server_that_refuses_base64_gives_numbers(
+    upstream: Upstream, provider: OpenAIProvider, status: int, message: str, asked: list[str]
+) -> None:
+    seen: list[str] = []
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        seen.append(upstream.body["encoding_format"])
+        if seen[-1] == "base64":
+            return web.json_response({"error": {"message": message}}, status=status)
+        return web.json_response({"data": [{"index": 0, "embedding": [0.5] * SIZE}], "usage": {"prompt_tokens": 1}})
+
+    upstream.handler = handler
+    if len(asked) == 1:
+        with pytest.raises(errors.ProviderRejected):
+            await provider.embed(request())
+    else:
+        for _ in range(2):
+            assert floats((await provider.embed(request())).vectors[0])[0] == 0.5
+    assert seen == asked
+
+
 def embeddings(number: int = 1, size: int = SIZE, **fields: object) -> dict[str, object]:
     data = [{"object": "embedding", "index": n, "embedding": vector(n + 1, size)} for n in range(number)]
     return {"object": "list", "data": data, "model": "m-2026", "usage": {"prompt_tokens": 4, "total_tokens": 4}, **fields}

@@ -1,6 +1,7 @@
 """The accents of servers that speak OpenAI's chat completions: each is read as the answer that it means."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -61,9 +62,9 @@ def spelled(deltas: list[Delta]) -> list[object]:
                 parts[index] = Thinking(parts.get(index, Thinking("")).text + text)
             case ToolUseStart(index=index, id=id_, name=name):
                 assert index not in parts
-                parts[index] = ToolUse(id_, name, "")
+                parts[index] = ToolUse(id_, name, "", signature=delta.signature)
             case ToolUseDelta(index=index, arguments=arguments):
-                parts[index] = ToolUse(parts[index].id, parts[index].name, parts[index].arguments + arguments)
+                parts[index] = replace(parts[index], arguments=parts[index].arguments + arguments)
     return [parts[index] for index in sorted(parts)]
 
 
@@ -188,6 +189,8 @@ WHOLE_CALLS: dict[str, tuple[Json, list[tuple[str, str]]]] = {
     "every index is 0": ({"tool_calls": [call(0, "c1", *F), call(0, "c2", *G)]}, TOGETHER),
     "arguments as an object": ({"tool_calls": [call(None, "c1", "f", {"a": "é"})]}, [("f", '{"a": "é"}')]),
     "arguments as a number": ({"tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": 5}}]}, [("f", "5")]),
+    "arguments written as JSON twice": ({"tool_calls": [call(None, "c1", "f", json.dumps(F[1]))]}, [F]),
+    "arguments that are a text": ({"tool_calls": [call(None, "c1", "f", '"a text"')]}, [("f", '"a text"')]),
     "arguments that are null": ({"tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": None}}]}, [("f", "{}")]),
     "arguments that are empty": ({"tool_calls": [call(None, "c1", "f", "")]}, [("f", "{}")]),
     "the form from before tools": ({"function_call": {"name": "f", "arguments": '{"a":1}'}}, [F]),
@@ -199,6 +202,24 @@ WHOLE_CALLS: dict[str, tuple[Json, list[tuple[str, str]]]] = {
 @pytest.mark.parametrize(("message", "expected"), WHOLE_CALLS.values(), ids=WHOLE_CALLS)
 def test_tool_calls_of_a_whole_answer_are_read(message: Json, expected: list[tuple[str, str]]) -> None:
     assert calls(whole(message, "tool_calls")) == expected
+
+
+@pytest.mark.parametrize(
+    ("extra", "signature"),
+    [
+        ({"google": {"thought_signature": "Abc+/_-=="}}, "Abc+/_-=="),
+        *((extra, None) for extra in (None, {}, "x", {"google": None}, {"google": {"thought_signature": 5}})),
+        ({"google": {"thought_signature": "no such thing"}}, None),
+    ],
+)
+def test_the_thought_signature_of_a_call_is_read(extra: object, signature: str | None) -> None:
+    message = {"tool_calls": [call(0, "c1", *F, extra_content=extra), call(1, "c2", *G)]}
+    assert [use.signature for use in whole(message).tool_uses] == [signature, None]
+    read = reading()
+    started = [delta for delta in read.deltas(chunk(**message)) if isinstance(delta, ToolUseStart)]
+    assert [start.signature for start in started] == [signature, None]
+    read.deltas(chunk("stop"))
+    assert [use.signature for use in read.reply(None).tool_uses] == [signature, None]
 
 
 def test_a_call_in_the_old_form_is_read_from_a_stream() -> None:
@@ -474,11 +495,13 @@ SUMMED = {"choices": [], "usage": {"prompt_tokens": 22, "completion_tokens": 5, 
 
 
 def test_a_stream_with_its_sum_and_its_end_needs_no_finish_reason() -> None:
-    """As Snowflake sends it. Either alone may stand behind half an answer."""
+    """As Snowflake and Gemini send it. Either alone may stand behind half an answer."""
     for events, whole_answer in (
         ([*STREAMED_WITHOUT_REASON, SUMMED], True),
         (STREAMED_WITHOUT_REASON, False),
         ([SUMMED, *STREAMED_WITHOUT_REASON], False),
+        ([*STREAMED_WITHOUT_REASON, {**chunk(role="assistant"), "usage": SUMMED["usage"]}], True),  # Gemini's
+        ([{**chunk(role="assistant"), "usage": SUMMED["usage"]}, *STREAMED_WITHOUT_REASON], False),
         ([{**STREAMED_WITHOUT_REASON[0], "usage": SUMMED["usage"]}, STREAMED_WITHOUT_REASON[1]], False),
     ):
         read = reading()

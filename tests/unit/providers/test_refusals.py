@@ -2,11 +2,11 @@
 
 import pytest
 
-from app.domain.errors import ProviderDenied, ProviderGarbled, RejectionReason
+from app.domain.errors import ProviderDenied, ProviderGarbled, ProviderRateLimited, RejectionReason
 from app.gateway.providers import anthropic, openai
 from app.gateway.providers.errors import Blame, ReportedError
 from app.gateway.providers.http import StatusError
-from app.gateway.providers.refusals import Refused, denies, refusal
+from app.gateway.providers.refusals import Refused, denies, limits, refusal
 
 LONG = [
     (400, {"message": "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
@@ -33,6 +33,10 @@ LONG = [
     (400, {"message": "Input is too long for requested model."}),
     (400, {"message": "Range of input length should be [1, 129024]", "code": "invalid_parameter_error"}),
     (422, {"message": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000"}),
+    (400, {"error": "The number of tokens to keep from the initial prompt is greater than the context length"}),
+    (400, {"message": "Trying to keep the first 9000 tokens when context overflows. The context length is only 4096 tokens."}),
+    (200, {"message": "The number of tokens to keep from the initial prompt is greater than the context length."}),
+    (500, {"code": 500, "message": "Context size has been exceeded.", "type": "server_error"}),
     (400, {"message": "Provider returned error", "code": 400,
            "metadata": {"raw": '{"error": {"message": "This endpoint\'s maximum context length is 32768 tokens."}}'}}),
 ]  # fmt: skip
@@ -107,6 +111,31 @@ def test_what_concerns_our_account_is_no_fault_of_the_request(status: int, body:
     for translate in (openai._translate, anthropic._translate):
         error = translate(StatusError(status, headers, body), Blame("p", "m"))
         assert type(error) is ProviderDenied
+
+
+LIMITED = [
+    (413, {"error": {"message": "Request too large for model `m` on tokens per minute (TPM): Limit 12000, Requested 14137",
+                     "type": "tokens", "code": "rate_limit_exceeded"}}),
+    (400, {"error": {"message": "Too many tokens, please wait before trying again.", "code": "ThrottlingException"}}),
+    (400, {"message": "Too many requests, please wait before trying again."}),
+    (500, {"error": {"message": "An error occurred (ThrottlingException)", "type": "ThrottlingException"}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body"), LIMITED)
+def test_a_limit_of_our_rate_is_one_whatever_its_status(status: int, body: object) -> None:
+    for translate in (openai._translate, anthropic._translate):
+        error = translate(StatusError(status, {"retry-after": "7"}, body), Blame("p", "m"))
+        assert isinstance(error, ProviderRateLimited)
+        assert error.retry_after == 7.0
+    assert type(openai._translate(ReportedError(body), Blame("p", "m"))) is ProviderRateLimited
+
+
+@pytest.mark.parametrize(("status", "body"), [*LONG, *POLICY, *LARGE, *UNPAIRED, *INVALID])
+def test_a_refusal_of_the_request_is_no_limit_of_our_rate(status: int, body: object) -> None:
+    error = openai._translate(StatusError(status, {}, body), Blame("p", "m"))
+    assert not isinstance(error, ProviderRateLimited)
+    assert not limits({"message": "Unknown tool 'rate limit exceeded'."})  # quoted from the request
 
 
 @pytest.mark.parametrize("code", ["tool_use_failed", "json_validate_failed"])

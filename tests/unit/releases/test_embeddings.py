@@ -68,6 +68,16 @@ def test_an_alias_of_embeddings_is_pinned_with_its_space(places: Places) -> None
     assert release.callable == ("smart", "embed")
 
 
+def test_an_alias_of_embeddings_answers_to_its_further_names(places: Places) -> None:
+    """Clients know the model by its vendor's name, and many have no other setting."""
+    release = resolved(places, alias(SMALL, more='also = ["text-embedding-3-small", "e-small"]'))
+    assert release.pin("text-embedding-3-small").route == release.pin("embed").route
+    assert "e-small" in release.callable
+    for taken in ('["smart"]', '["embed"]', '["x", "x"]'):
+        with pytest.raises(Misconfigured, match="names two aliases"):
+            resolved(places, alias(SMALL, more=f"also = {taken}"))
+
+
 def test_a_release_without_the_section_stays_valid(places: Places) -> None:
     assert resolved(places).callable == ("smart",)
 
@@ -87,7 +97,7 @@ REFUSED = {
     "a name that is not declared": (alias(SMALL, '{ provider = "azure", model = "our-small" }'), "space = 'e-small'"),
     "a space that no target has": (alias(SMALL, space="e-large"), "an index of both is worthless"),
     "a vendor without embeddings": (alias('{ provider = "anthropic", model = "e-small" }'), "no embeddings"),
-    "the name of a route": (alias(SMALL, name="smart"), "has that name too"),
+    "the name of a route": (alias(SMALL, name="smart"), "'smart' names two aliases"),
     "no target": (alias(), "targets"),
     "no dimensions": (alias(SMALL, dimensions=0), "dimensions"),
     "no price": (alias('{ provider = "azure", model = "e-huge", space = "e-small" }'), "no price"),
@@ -110,6 +120,9 @@ def test_a_prompt_cannot_be_routed_to_embeddings(places: Places) -> None:
 
 def test_an_alias_keeps_its_space_over_all_releases() -> None:
     small, large = alias(SMALL), alias(SMALL, space="e-large")
+    named, later = alias(SMALL, more='also = ["x"]'), alias(SMALL, name="embed-2", space="e-large", more='also = ["x"]')
+    assert changed_spaces(named, [small]) == []
+    assert len(changed_spaces(later, [named])) == 1
     longer, other = alias(SMALL, dimensions=6), alias(SMALL, name="embed-2", space="e-large")
     assert changed_spaces(small, [small, "", other]) == []
     assert changed_spaces(small + other, [small]) == []

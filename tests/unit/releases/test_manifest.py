@@ -135,7 +135,7 @@ def test_a_route_answers_to_its_further_names_and_two_routes_never_to_one(writte
     with pytest.raises(UnknownModel, match="claude-x, gpt-x"):
         release.pin("claude-y")
     for taken in ('["smart"]', '["gpt-x", "gpt-x"]'):
-        assert "names two routes" in written.refusal(named.replace('["claude-x", "gpt-x"]', taken))
+        assert "names two aliases" in written.refusal(named.replace('["claude-x", "gpt-x"]', taken))
 
 
 def test_the_example_for_coding_agents_resolves_and_is_never_a_first_start(tmp_path: Path) -> None:
