@@ -40,7 +40,6 @@ test: $(DEV) ## Run the tests, on real stores and a real provider process, but f
 test-stacks: $(DEV) ## Run the tests of whole stacks: demos, the runbook, upgrades, frozen stores, the console in Chromium
 	$(PYTEST) -m whole_stack $(ARGS)
 
-coverage: WORKERS = 3# CI has a second lane beside it
 coverage: $(DEV) ## Run the tests of both verbs above and print their coverage; fails below a floor
 	@mkdir -p $(COVERAGE)
 	$(BIN)/python -m slipcover --immediate --json --out $(COVERAGE)/measured.json -m $(TESTS) $(ARGS) \
