@@ -84,18 +84,16 @@ def storable(value: Any) -> Any:  # noqa: ANN401 - any column value
 
 
 def _as_copied(row: Row) -> Row:
-    """As `storable`; an empty array as its text, because to write it as one costs as much as all the rest of a row.
-
-    Nearly all values are plain, and no function is called for them.
-    """
+    """A row as COPY takes it. Nearly all values are plain: no function is called for them."""
     return [
-        value
-        if type(value) in PLAIN or (type(value) is str and value.isascii() and "\0" not in value)
-        else "{}"
-        if value in ((), [])
-        else storable(value)
+        value if type(value) in PLAIN or (type(value) is str and value.isascii() and "\0" not in value) else _copied(value)
         for value in row
     ]
+
+
+def _copied(value: Any) -> Any:  # noqa: ANN401 - any column value
+    """As `storable`; an empty array as its text, because to write it as one costs as much as all the rest of a row."""
+    return "{}" if value in ((), []) else storable(value)
 
 
 def _attempt_row(record: CallRecord, attempt: Attempt) -> Row:

@@ -112,7 +112,7 @@ class Hold:
         rates = [r for _, limits in self.subjects for r in (limits.requests, limits.tokens, limits.concurrency)]
         return [
             amount, self.lease_id, seconds, int(forced), granted, self.entry, *self._scope_arguments,
-            self.tokens, self.taken if forced else self.takes, *(_or_none(rates) if limited else ()),
+            self.tokens, self.taken if forced else self.takes, *(_numbers(rates) if limited else ()),
         ]  # fmt: skip
 
     def settle_keys(self) -> list[str]:
@@ -123,7 +123,7 @@ class Hold:
         """The arguments of ``settle.lua``. ``shares``: percentages of a limit at which an alert fires."""
         return [
             self.spent, self.lease_id, self.entry, REMEMBERED, max(0, self.tokens - self.used), *self._scope_arguments,
-            len(self.subjects), *_or_none([limits.tokens for _, limits in self.subjects]), *shares,
+            len(self.subjects), *_numbers([limits.tokens for _, limits in self.subjects]), *shares,
         ]  # fmt: skip
 
     def note_rates(self, figures: Sequence[int]) -> None:
@@ -143,7 +143,7 @@ class Hold:
     @property
     def _scope_arguments(self) -> list[int]:
         """The limit of each scope, then the seconds that its counter lives, then those of the global day's."""
-        return [*_or_none([s.limit for s in self.scopes]), *[s.seconds for s in self.scopes], DAY_SECONDS]
+        return [*_numbers([s.limit for s in self.scopes]), *[s.seconds for s in self.scopes], DAY_SECONDS]
 
     @property
     def _keys(self) -> list[str]:
@@ -178,6 +178,6 @@ def epoch_key(shard: int) -> str:
     return key(shard, "epoch")
 
 
-def _or_none(limits: Sequence[int | None]) -> list[int]:
+def _numbers(limits: Sequence[int | None]) -> list[int]:
     """Limits as the scripts read them: -1 is none."""
     return [-1 if limit is None else limit for limit in limits]

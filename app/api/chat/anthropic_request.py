@@ -17,12 +17,13 @@ from app.api.chat.anthropic_fields import (
 from app.api.chat.anthropic_options import ContextManagement, Edit, OutputConfig, ThinkingConfig
 from app.api.chat.anthropic_tools import tools_of
 from app.api.chat.anthropic_user import user_of
-from app.api.chat.parsing import offered, parse
+from app.api.chat.parsing import parse
 from app.domain.calls import Call
 from app.domain.errors import InvalidRequest
 from app.domain.messages import Message, OutputSchema, Sampling, Text, ToolChoice, Vendor
 from app.edge import prompts
 from app.edge.requests import CallContext
+from app.edge.tool_choice import offered
 
 __all__ = ["CountRequest", "MessagesRequest", "read"]
 

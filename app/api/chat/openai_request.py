@@ -27,7 +27,7 @@ from app.api.chat.openai_fields import (
     UserMessage,
 )
 from app.api.chat.openai_parts import mark_of, part_of, ttl_of, unsupported
-from app.api.chat.parsing import offered, parse
+from app.api.chat.parsing import parse
 from app.domain.calls import Call
 from app.domain.errors import InvalidRequest
 from app.domain.messages import (
@@ -49,6 +49,7 @@ from app.domain.messages import (
 from app.domain.signatures import signature_in
 from app.edge import prompts
 from app.edge.requests import CallContext
+from app.edge.tool_choice import offered
 
 UNKNOWN = "Unrecognized request argument supplied: {}"
 VENDOR: Vendor = "openai"

@@ -2,14 +2,12 @@
 
 import json
 import re
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.errors import InvalidRequest
-from app.domain.messages import ToolChoice, ToolSpec
 from app.edge.violations import is_missing, meant, rule, unparsable
 
 T = TypeVar("T", bound=BaseModel)
@@ -37,13 +35,6 @@ class Wire(BaseModel):
     def __pydantic_init_subclass__(cls, **_: Any) -> None:  # noqa: ANN401 - pydantic's signature
         """Remember field names: a path in an error shows these and leaves out what pydantic puts between them."""
         FIELDS.update(field.alias or name for name, field in cls.model_fields.items())
-
-
-def offered(choice: ToolChoice, tools: Sequence[ToolSpec]) -> ToolChoice:
-    """The choice, where a call that it requires can come. Raises InvalidRequest where no model could satisfy it."""
-    if choice.mode in ("any", "tool") and not any(choice.name in (None, tool.name) for tool in tools):
-        raise InvalidRequest("The tool that 'tool_choice' requires is not among 'tools'.", param="tool_choice")
-    return choice
 
 
 def parse(model: type[T], body: bytes, *, unknown: str) -> T:

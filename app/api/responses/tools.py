@@ -18,6 +18,7 @@ from app.api.responses.parsing import Json, Many, Wire, kind_of, read
 from app.domain import json_text
 from app.domain.errors import InvalidRequest, UnsupportedParameter
 from app.domain.messages import ToolChoice, ToolSpec
+from app.edge.tool_choice import offered
 
 NAME = Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")
 SEARCH = "tool_search"
@@ -159,7 +160,7 @@ def read_tools(tools: list[Json], added: Iterable[tuple[Json, str]], choice: str
     specs, chosen = _chosen(reading.specs, choice, parallel=parallel)
     return Tools(
         specs=tuple(specs.values()),
-        choice=chosen,
+        choice=offered(chosen, specs.values()),
         echo=tuple(reading.echo),
         without=tuple(dict.fromkeys(reading.without)),
         custom=frozenset(reading.custom),
@@ -274,20 +275,11 @@ def _chosen(specs: Mapping[str, ToolSpec], choice: Any, *, parallel: bool) -> tu
             raise InvalidRequest(
                 "Invalid value for 'tool_choice': expected none, auto, required or an object.", param="tool_choice"
             )
-        _offered("required" if choice == "required" else None, bool(specs))
         return specs, ToolChoice(modes[choice], None, parallel)
     kind = kind_of(choice, "tool_choice", known=("function", "custom", "allowed_tools"), refused=HOSTED | WEB_SEARCH | {SEARCH})
     if kind == "allowed_tools":
         allowed = read(AllowedTools, choice, "tool_choice")
         names = {str(tool.get("name", tool.get("type"))) for tool in allowed.tools}
         kept = {name: spec for name, spec in specs.items() if name in names}
-        _offered("required" if allowed.mode == "required" else None, bool(kept))
         return kept, ToolChoice("any" if allowed.mode == "required" else "auto", None, parallel)
-    name = read(NamedTool, choice, "tool_choice").name
-    _offered("that", name in specs)
-    return specs, ToolChoice("tool", name, parallel)
-
-
-def _offered(wanted: str | None, offered: bool) -> None:  # noqa: FBT001 - a check
-    if wanted and not offered:
-        raise InvalidRequest("The tool that 'tool_choice' requires is not among 'tools'.", param="tool_choice")
+    return specs, ToolChoice("tool", read(NamedTool, choice, "tool_choice").name, parallel)
