@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
-from app.budget.scopes import DAY_SECONDS, Scope, key, shard_of
+from app.budget.scopes import Scopes, as_number, key, shard_of
 from app.domain.calls import Identity, RateLimits, RateState
 from app.domain.json_text import compact
 from app.domain.money import ZERO, MicroUSD
@@ -33,7 +33,7 @@ class Hold:
     identity: Identity
     feature: str
     at: datetime
-    scopes: tuple[Scope, ...]
+    scopes: Scopes
     day: str
     seconds: float
     trace_id: str = ""
@@ -100,30 +100,30 @@ class Hold:
     @property
     def lease_key(self) -> str:
         """The lease's key."""
-        return lease_prefix(self.shard) + self.lease_id
+        return _shared_keys(self.shard, self.day).lease_prefix + self.lease_id
 
     def take_keys(self, *, limited: bool) -> list[str]:
         """The keys of ``hold.lua``; ``limited``: rate limits count this."""
-        return [*self._keys, *(self._subject_keys if limited else ())]
+        return self._keys(self._subject_keys if limited else ())
 
     def take_arguments(self, amount: int, granted: int, *, limited: bool, forced: bool = False) -> list[str | int]:
         """The arguments of ``hold.lua``. ``granted``: the shard's part of the global day, as last reported."""
         seconds = round(self.seconds + LEASE_MARGIN)
-        rates = [r for _, limits in self.subjects for r in (limits.requests, limits.tokens, limits.concurrency)]
+        rates = _rates(self.subjects) if limited else ()
         return [
-            amount, self.lease_id, seconds, int(forced), granted, self.entry, *self._scope_arguments,
-            self.tokens, self.taken if forced else self.takes, *(_numbers(rates) if limited else ()),
+            amount, self.lease_id, seconds, int(forced), granted, self.entry, *self.scopes.arguments,
+            self.tokens, self.taken if forced else self.takes, *rates,
         ]  # fmt: skip
 
     def settle_keys(self) -> list[str]:
         """The keys of ``settle.lua``."""
-        return [*self._keys, key(self.shard, "ledger"), *self._subject_keys]
+        return self._keys((_shared_keys(self.shard, self.day).ledger, *self._subject_keys))
 
     def settle_arguments(self, shares: Sequence[int]) -> list[str | int]:
         """The arguments of ``settle.lua``. ``shares``: percentages of a limit at which an alert fires."""
         return [
-            self.spent, self.lease_id, self.entry, REMEMBERED, max(0, self.tokens - self.used), *self._scope_arguments,
-            len(self.subjects), *_numbers([limits.tokens for _, limits in self.subjects]), *shares,
+            self.spent, self.lease_id, self.entry, REMEMBERED, max(0, self.tokens - self.used), *self.scopes.arguments,
+            len(self.subjects), *(as_number(limits.tokens) for _, limits in self.subjects), *shares,
         ]  # fmt: skip
 
     def note_rates(self, figures: Sequence[int]) -> None:
@@ -140,27 +140,41 @@ class Hold:
                 found[kind] = min(found.get(kind, state), state, key=lambda s: s.remaining)
         self.rates = found
 
-    @property
-    def _scope_arguments(self) -> list[int]:
-        """The limit of each scope, then the seconds that its counter lives, then those of the global day's."""
-        return [*_numbers([s.limit for s in self.scopes]), *[s.seconds for s in self.scopes], DAY_SECONDS]
-
-    @property
-    def _keys(self) -> list[str]:
+    def _keys(self, further: Sequence[str]) -> list[str]:
         """Not kept: a worker remembers thousands of settled holds."""
-        epoch, leases, day = _shared_keys(self.shard, self.day)
-        return [epoch, self.lease_key, leases, day, *[s.key for s in self.scopes]]
+        shared = _shared_keys(self.shard, self.day)
+        return [shared.epoch, shared.lease_prefix + self.lease_id, shared.leases, shared.day, *self.scopes.keys, *further]
 
     @property
-    def _subject_keys(self) -> list[str]:
-        tenant = self.identity.tenant.id
-        return [key(self.shard, tenant, kind, name) for name, _ in self.subjects for kind in ("rates", "live")]
+    def _subject_keys(self) -> tuple[str, ...]:
+        return _subject_keys(self.shard, self.identity.tenant.id, *[name for name, _ in self.subjects]) if self.subjects else ()
+
+
+class _SharedKeys(NamedTuple):
+    """Keys of all calls of a shard. ``day``: the share of the global day."""
+
+    epoch: str
+    lease_prefix: str
+    leases: str
+    day: str
+    ledger: str
 
 
 @lru_cache(256)
-def _shared_keys(shard: int, day: str) -> tuple[str, str, str]:
-    """Of all calls of a shard: epoch, leases, the share of the global day."""
-    return epoch_key(shard), leases_key(shard), key(shard, "all", "day", day)
+def _shared_keys(shard: int, day: str) -> _SharedKeys:
+    return _SharedKeys(
+        epoch_key(shard), lease_prefix(shard), leases_key(shard), key(shard, "all", "day", day), key(shard, "ledger")
+    )
+
+
+def _rates(subjects: Sequence[tuple[str, RateLimits]]) -> list[int]:
+    rates = [r for _, limits in subjects for r in (limits.requests, limits.tokens, limits.concurrency)]
+    return [-1 if rate is None else rate for rate in rates]
+
+
+@lru_cache(1024)
+def _subject_keys(shard: int, tenant: str, *names: str) -> tuple[str, ...]:
+    return tuple(key(shard, tenant, kind, name) for name in names for kind in ("rates", "live"))
 
 
 def lease_prefix(shard: int) -> str:
@@ -176,8 +190,3 @@ def leases_key(shard: int) -> str:
 def epoch_key(shard: int) -> str:
     """A key that exists as long as the shard's counters: ``<id>:<ms since the epoch from which money is held>``."""
     return key(shard, "epoch")
-
-
-def _numbers(limits: Sequence[int | None]) -> list[int]:
-    """Limits as the scripts read them: -1 is none."""
-    return [-1 if limit is None else limit for limit in limits]

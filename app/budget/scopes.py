@@ -9,7 +9,7 @@ import calendar
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo
 
 from app.domain.calls import Tenant
@@ -36,6 +36,20 @@ class Scope:
     seconds: int
 
 
+class Scopes(tuple[Scope, ...]):  # noqa: SLOT001 - it keeps what it makes
+    """The scopes of a call, with what each script about it is given: made once for all calls that share them."""
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """Their counters."""
+        return tuple(scope.key for scope in self)
+
+    @cached_property
+    def arguments(self) -> tuple[int, ...]:
+        """The limit of each, then the seconds that its counter lives, then those of the global day's."""
+        return (*(as_number(scope.limit) for scope in self), *(scope.seconds for scope in self), DAY_SECONDS)
+
+
 @dataclass(frozen=True, slots=True)
 class Windows:
     """Calendar day and month in a time zone (``2026-11-23``, ``2026-11``) and their ends, in UTC."""
@@ -56,12 +70,17 @@ def key(shard: int, *parts: str) -> str:
     return ":".join((f"octant:{{{shard}}}", *parts))
 
 
+def as_number(limit: int | None) -> int:
+    """A limit as the scripts read it: -1 is none."""
+    return -1 if limit is None else limit
+
+
 def windows_of(time_zone: str, at: datetime) -> Windows:
     """The windows that contain ``at``."""
     return _windows(time_zone, int(at.timestamp()) // 60)
 
 
-def scopes_of(tenant: Tenant, user: str, at: datetime, own: tuple[MicroUSD | None, MicroUSD | None]) -> tuple[Scope, ...]:
+def scopes_of(tenant: Tenant, user: str, at: datetime, own: tuple[MicroUSD | None, MicroUSD | None]) -> Scopes:
     """The four scopes of a call at ``at``, in order of `NAMES`. ``own``: the user's own caps for day and month.
 
     Calls that name no user share one counter.
@@ -70,7 +89,7 @@ def scopes_of(tenant: Tenant, user: str, at: datetime, own: tuple[MicroUSD | Non
 
 
 @lru_cache(2048)
-def _scopes(tenant: Tenant, user: str, minute: int, own: tuple[MicroUSD | None, MicroUSD | None]) -> tuple[Scope, ...]:
+def _scopes(tenant: Tenant, user: str, minute: int, own: tuple[MicroUSD | None, MicroUSD | None]) -> Scopes:
     """Kept for the minute: calls of one user share them."""
     windows = _windows(tenant.time_zone, minute)
     shard = shard_of(tenant.id)
@@ -78,11 +97,13 @@ def _scopes(tenant: Tenant, user: str, minute: int, own: tuple[MicroUSD | None, 
     who = f":user:{user or ANONYMOUS}"
     user_day = tenant.user_daily_cap if own[0] is None else own[0]
     user_month = tenant.user_monthly_cap if own[1] is None else own[1]
-    return (
-        Scope("tenant-day", day, tenant.daily_cap, windows.day, windows.day_ends, DAY_SECONDS),
-        Scope("tenant-month", month, tenant.monthly_cap, windows.month, windows.month_ends, MONTH_SECONDS),
-        Scope("user-day", day + who, user_day, windows.day, windows.day_ends, DAY_SECONDS),
-        Scope("user-month", month + who, user_month, windows.month, windows.month_ends, MONTH_SECONDS),
+    return Scopes(
+        (
+            Scope("tenant-day", day, tenant.daily_cap, windows.day, windows.day_ends, DAY_SECONDS),
+            Scope("tenant-month", month, tenant.monthly_cap, windows.month, windows.month_ends, MONTH_SECONDS),
+            Scope("user-day", day + who, user_day, windows.day, windows.day_ends, DAY_SECONDS),
+            Scope("user-month", month + who, user_month, windows.month, windows.month_ends, MONTH_SECONDS),
+        )
     )
 
 

@@ -56,7 +56,7 @@ class CallState:
     first_token_ms: float | None = None
     answering: Target | None = None
     _input_tokens: int | None = None
-    _hour_cache: bool | None = None
+    _bound: Bound | None = None
 
     def __post_init__(self) -> None:
         """Allow all of the route's targets, unless `Recovery.choose` has chosen some."""
@@ -83,17 +83,13 @@ class CallState:
             self._input_tokens = r.embed.most_tokens if r.embed else counted
         return self._input_tokens
 
-    @property
-    def _keeps_for_an_hour(self) -> bool:
-        """Whether the request asks for a prefix to be cached for an hour, which costs more to write."""
-        if self._hour_cache is None:
-            self._hour_cache = keeps_for_an_hour(self.request)
-        return self._hour_cache
-
     def bound(self, further: tuple[Message, ...] = ()) -> Bound:
         """The most tokens that one attempt can count; ``further`` are turns after the request."""
-        more = pricing.most_input_tokens((), further, (), None) if further else 0
-        return Bound(self.input_tokens + more, self.most_output, hour_cache=self._keeps_for_an_hour)
+        if self._bound is None:
+            self._bound = Bound(self.input_tokens, self.most_output, hour_cache=keeps_for_an_hour(self.request))
+        if not further:
+            return self._bound
+        return replace(self._bound, input=self._bound.input + pricing.most_input_tokens((), further, (), None))
 
     @property
     def most_output(self) -> int:
@@ -111,7 +107,7 @@ class CallState:
 
     def change(self, request: ModelRequest) -> None:
         """Replace the request, and forget what was counted of it."""
-        self.request, self._input_tokens, self._hour_cache = request, None, None
+        self.request, self._input_tokens, self._bound = request, None, None
 
     @property
     def likely_tokens(self) -> int:
@@ -125,7 +121,7 @@ class CallState:
 
         Its trace parent is the attempt, because the attempt makes the request (W3C Trace Context, 3.2.2.4 parent-id).
         """
-        timeouts = within(self.request.timeouts, self.remaining(), _left(self.longest))
+        timeouts = within(self.request.timeouts, self.remaining(), _left(self.longest) if self.call.stream else None)
         messages = (*self.request.messages, *further)
         headers = {"traceparent": self.spending.traceparent}
         if self.request.on_input:

@@ -105,7 +105,8 @@ _NUMBERS_TOO = re.compile(r"(?:.* )?(?:pass(?:word|code|wd)|pwd|pin|otp|totp|cvv
 
 
 @lru_cache(1024)
-def _is_own_name(label: str) -> bool:
+def is_own_name(label: str) -> bool:
+    """Return whether a key is a secret's: `named` is true of no other."""
     return _OWN_NAME.fullmatch(label) is not None
 
 
@@ -114,7 +115,7 @@ def named(label: str, value: str, *, number: bool) -> bool:
 
     ``label`` has blanks where the key has joints. Numbers are PINs and the like; a count of tokens is none.
     """
-    if len(value) < 3 or not _is_own_name(label):
+    if len(value) < 3 or not is_own_name(label):
         return False
     if number:
         return bool(_NUMBERS_TOO.fullmatch(label))

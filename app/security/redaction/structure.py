@@ -13,15 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
-from app.security.redaction.credentials import named
+from app.security.redaction.credentials import is_own_name, named
 
 Found = tuple[int, int, str]
 LEAST_DIGITS = 6  # of a number that could be a person's
 LONGEST_LABEL = 40
 LONGEST_FIELD = 20
 CHECK_EVERY = 500  # leaves between two readings of the clock
+SHORT = 8 * 1024  # characters that are read in less than a millisecond, whatever they hold
 WITHHELD = "<redaction-failed>"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _JOINTS = re.compile(r"[_-]+|(?<=[a-z])(?=[A-Z])")
@@ -57,6 +58,7 @@ class Document:
         """``until``: the CPU time of this thread at which laying out ends; `TooSlow` is raised where it has not begun by then."""
         self._until = until
         self.whole = True
+        self._next_look = 0
         self._lines: list[bytes] = []
         self._length = 0
         self._leaves: list[tuple[int, int]] = []
@@ -64,7 +66,7 @@ class Document:
         self.secrets: list[Found] = []  # values that are secret by their key: whole, in `flat`, in order
         self._tree = _Reader(until).read(text)
         try:
-            self._lay_out(self._tree, b"")
+            self._lay_out(self._tree, _LONG)
         except TooSlow:
             if not self._leaves:
                 raise
@@ -93,25 +95,32 @@ class Document:
         text = _Writer(self._opened, replacements, last).write(self._tree)[0]
         return _SURROGATE.sub(lambda m: f"\\u{ord(m.group()):04x}", text)
 
-    def _lay_out(self, node: Any, label: bytes) -> None:  # noqa: ANN401 - any JSON value
+    def _lay_out(self, node: Any, field: "_Field") -> None:  # noqa: ANN401 - any JSON value
         if isinstance(node, _Pairs):
+            self._look()
             names = _names_of_values(node)
             for key, inner in node:
-                self._leaf(key if _may_tell(key) else "", b"")
-                self._lay_out(inner, _label(names.get(key, key)))
+                own = _field(key) if len(key) <= LONGEST_LABEL else _LONG
+                if own.may_tell:
+                    self._leaf(key, b"")
+                else:
+                    self._leaves.append((self._length, self._length))
+                name = names.get(key, key) if names else key
+                self._lay_out(inner, own if name is key else _field(name) if len(name) <= LONGEST_LABEL else _LONG)
         elif isinstance(node, list):
+            self._look()
             for inner in node:
-                self._lay_out(inner, label)
+                self._lay_out(inner, field)
         elif isinstance(node, _Number):
-            secret = named(_words(label), node, number=True)
-            self._leaf(node if secret or len(node) >= LEAST_DIGITS else "", label, secret=secret)
+            secret = field.may_be_secret and named(field.words, node, number=True)
+            self._leaf(node if secret or len(node) >= LEAST_DIGITS else "", field.label, secret=secret)
         elif isinstance(node, str):
-            if looks_like_json(node) and (tree := self._opened_tree(node)) is not None:
+            if ("}" in node or "]" in node) and looks_like_json(node) and (tree := self._opened_tree(node)) is not None:
                 self._opened[len(self._leaves)] = tree
                 self._leaf("", b"")
-                self._lay_out(tree, label)
+                self._lay_out(tree, field)
             else:
-                self._leaf(node, label, secret=named(_words(label), node, number=False))
+                self._leaf(node, field.label, secret=field.may_be_secret and named(field.words, node, number=False))
 
     def _opened_tree(self, text: str) -> Any:  # noqa: ANN401 - any JSON
         try:
@@ -119,9 +128,15 @@ class Document:
         except ValueError:
             return None
 
+    def _look(self) -> None:
+        if len(self._leaves) >= self._next_look:
+            self._next_look = len(self._leaves) + CHECK_EVERY
+            if time.thread_time() > self._until:
+                raise TooSlow
+
     def _leaf(self, text: str, label: bytes, *, secret: bool = False) -> None:
-        if len(self._leaves) % CHECK_EVERY == 0 and time.thread_time() > self._until:
-            raise TooSlow
+        if len(self._leaves) >= self._next_look:
+            self._look()
         if not text:
             self._leaves.append((self._length, self._length))
             return
@@ -191,6 +206,8 @@ class _Reader:
 
     def read(self, text: str) -> Any:  # noqa: ANN401 - any JSON value
         """Raises ValueError, RecursionError, TooSlow."""
+        if len(text) <= SHORT:
+            return _read_short(text)
         return json.loads(
             text, object_pairs_hook=self._pairs, parse_int=self._number, parse_float=self._number, parse_constant=self._number
         )
@@ -209,16 +226,6 @@ class _Reader:
             raise TooSlow
 
 
-def _may_tell(key: str) -> bool:
-    """Return whether a key could hold a finding itself: most are names of fields. Long keys, a caller's, are not remembered."""
-    return len(key) > LONGEST_FIELD or _short_may_tell(key)
-
-
-@lru_cache(1024)
-def _short_may_tell(key: str) -> bool:
-    return not key.isidentifier() or sum(map(str.isdigit, key)) >= LEAST_DIGITS
-
-
 def _names_of_values(pairs: _Pairs) -> Mapping[str, str]:
     """Keys that do not describe their values, and how to read them.
 
@@ -226,24 +233,38 @@ def _names_of_values(pairs: _Pairs) -> Mapping[str, str]:
     """
     if len(pairs) > 8:
         return {}
-    keys = {key for key, _ in pairs}
+    keys = dict(pairs)
     if "value" in keys:
         names = [inner for key, inner in pairs if key in {"name", "key", "field"} and type(inner) is str]
         return {"value": names[0]} if names else {}
     return {"token": ""} if "logprob" in keys else {}
 
 
+class _Field(NamedTuple):
+    """A key, as its values are searched: the label before them, the same in words, and whether they may be secret by it.
+
+    ``may_tell``: it could hold a finding itself, which most keys cannot, as they are names of fields.
+    """
+
+    label: bytes
+    words: str
+    may_be_secret: bool
+    may_tell: bool
+
+
+_LONG = _Field(b"", "", may_be_secret=False, may_tell=True)  # a caller's own, and not remembered
+
+
 @lru_cache(1024)
-def _words(label: bytes) -> str:
-    return label[:-2].decode("utf-8", "surrogatepass")
+def _field(key: str) -> _Field:
+    """A key of at most `LONGEST_LABEL` characters."""
+    words = _JOINTS.sub(" ", key) if key.isprintable() else ""
+    return _Field(
+        label=words.encode("utf-8", "surrogatepass") + b": " if words else b"",
+        words=words,
+        may_be_secret=is_own_name(words),
+        may_tell=len(key) > LONGEST_FIELD or not key.isidentifier() or sum(map(str.isdigit, key)) >= LEAST_DIGITS,
+    )
 
 
-def _label(key: str) -> bytes:
-    return _short_label(key) if 0 < len(key) <= LONGEST_LABEL else b""
-
-
-@lru_cache(1024)
-def _short_label(key: str) -> bytes:
-    if not key.isprintable():
-        return b""
-    return _JOINTS.sub(" ", key).encode("utf-8", "surrogatepass") + b": "
+_read_short = json.JSONDecoder(object_pairs_hook=_Pairs, parse_int=_Number, parse_float=_Number, parse_constant=_Number).decode
