@@ -5,7 +5,7 @@ Mutable, owned by the one task that serves the call. Its money is in `Spending`;
 
 import time
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -128,11 +128,11 @@ class CallState:
             self.request.on_input(Usage(input=self.input_tokens // BYTES_PER_TOKEN, estimated=True))
         return replace(self.request, model=target.model, messages=messages, timeouts=timeouts, headers=headers)
 
-    def attempt(self, target: Target, further: tuple[Message, ...] = ()) -> AbstractAsyncContextManager[AttemptInProgress]:
-        """Run one attempt, like `Spending.attempt`; note the parameters that ``target`` ignores."""
+    async def attempt(self, target: Target, further: tuple[Message, ...] = ()) -> AbstractContextManager[AttemptInProgress]:
+        """Begin an attempt, as `Spending.attempt`; note the parameters that ``target`` ignores."""
         dropped = (f"ignored_{name}" for name in sorted(self.ignored.get(target, ())))
         self.degraded += [code for code in dropped if code not in self.degraded]
-        return self.spending.attempt(target, self.bound(further))
+        return await self.spending.attempt(target, self.bound(further))
 
     def longest_attempt(self) -> float:
         """Seconds that one attempt can take now."""

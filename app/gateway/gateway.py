@@ -1,4 +1,4 @@
-"""Every model call goes through this pipeline. Read `_pipeline` and you have read the product.
+"""Every model call goes through this pipeline. Read `_admit` and `_pipeline` and you have read the product.
 
 A whole answer and a stream differ only in how the reply is sent. `complete` and `stream` raise leaves of `OctantError` and
 nothing else. A question without evidence (`record_no_evidence`) is screened and recorded, and reaches no model.
@@ -85,7 +85,8 @@ class Gateway:
 
     async def complete(self, call: Call) -> Answer:
         """Answer a call with one whole reply."""
-        async with self._pipeline(call) as state:
+        with self._pipeline(call) as state:
+            await self._admit(state)
             state.reply = await self._rooms.recovery.complete(state)
             if call.embed:
                 return Answer(state.reply, state.receipt())  # vectors: no text that the guard could check
@@ -96,51 +97,48 @@ class Gateway:
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncGenerator[Streaming, None]:
         """Answer a call as a stream, entered once its first chunk has arrived: until then errors raise here."""
-        async with self._pipeline(call) as state, aclosing(await self._rooms.recovery.open(state)) as chunks:
-            state.first_token_ms = (time.perf_counter() - state.started) * 1000
-            yield Streaming(self._noting_the_reply(chunks, state), state)
-
-    @asynccontextmanager
-    async def _pipeline(self, call: Call) -> AsyncGenerator[CallState, None]:
-        """Pin → render → kill switch → screen → hold → (attempts, each spent as it ends) → settle → record.
-
-        Steps before the hold cost nothing; after it, the call is recorded and settled however it ends.
-        """
-        rooms = self._rooms
-        with rooms.tracing.call(call.feature) as span, rooms.running.track(state := self._begun(call, span)), self._ending(state):
-            self._check_switch(call)
-            if check_schemas(call):
-                state.degraded.append(PATTERN_UNCHECKED)
-            state.degraded += lowered(call.sampling, state.request.sampling)
-            self._rooms.recovery.choose(state)
-            self._screen(state)
-            state.spending.hold = await self._hold(state)
-            yield state
+        with self._pipeline(call) as state:
+            await self._admit(state)
+            async with aclosing(await self._rooms.recovery.open(state)) as chunks:
+                state.first_token_ms = (time.perf_counter() - state.started) * 1000
+                yield Streaming(self._noting_the_reply(chunks, state), state)
 
     @contextmanager
-    def _ending(self, state: CallState) -> Iterator[None]:
-        """Name the outcome of a call, settle it and record it, however it ends."""
-        try:
-            yield
-        except OctantError as error:
-            self._fail(state, error)
-            raise
-        except (asyncio.CancelledError, GeneratorExit):
-            if ending := in_flight.ended():
-                self._fail(state, ending)
-                raise ending from None
-            state.outcome = CANCELLED
-            raise
-        except BaseException:
-            state.outcome = "internal_error"
-            raise
-        finally:
-            if state.outcome == "ok" and state.reply is None:
-                state.outcome = CANCELLED  # the reader of a stream stopped before its end
-            state.spending.close()
-            if state.spending.hold is not None:
-                self._rooms.budget.settle(state.spending.hold)
-            self._keep(state)
+    def _pipeline(self, call: Call) -> Iterator[CallState]:
+        """Pin → render → (`_admit` → attempts, each spent as it ends) → settle → record, however the call ends."""
+        rooms = self._rooms
+        with rooms.tracing.call(call.feature) as span, rooms.running.track(state := self._begun(call, span)):
+            try:
+                yield state
+            except OctantError as error:
+                self._fail(state, error)
+                raise
+            except (asyncio.CancelledError, GeneratorExit):
+                if ending := in_flight.ended():
+                    self._fail(state, ending)
+                    raise ending from None
+                state.outcome = CANCELLED
+                raise
+            except BaseException:
+                state.outcome = "internal_error"
+                raise
+            finally:
+                if state.outcome == "ok" and state.reply is None:
+                    state.outcome = CANCELLED  # the reader of a stream stopped before its end
+                state.spending.close()
+                if state.spending.hold is not None:
+                    rooms.budget.settle(state.spending.hold)
+                self._keep(state)
+
+    async def _admit(self, state: CallState) -> None:
+        """Kill switch → schemas → capable models → screen → hold. Steps before the hold cost nothing."""
+        self._check_switch(state.call)
+        if check_schemas(state.call):
+            state.degraded.append(PATTERN_UNCHECKED)
+        state.degraded += lowered(state.call.sampling, state.request.sampling)
+        self._rooms.recovery.choose(state)
+        self._screen(state)
+        state.spending.hold = await self._hold(state)
 
     def _begun(self, call: Call, span: CallSpan) -> CallState:
         """Pin and render, within the call's span."""
@@ -215,8 +213,7 @@ class Gateway:
 
         Raises UnknownModel, InvalidRequest, Stopped, RateLimited, BudgetExceeded or DependencyUnavailable.
         """
-        rooms = self._rooms
-        with rooms.tracing.call(call.feature) as span, rooms.running.track(state := self._begun(call, span)), self._ending(state):
+        with self._pipeline(call) as state:
             self._check_switch(call)
             seconds = call.deadline.remaining()
             state.spending.hold = await self._rooms.budget.hold(

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -68,11 +68,15 @@ class Spending:
         """Milliseconds waited for providers and between attempts, up to now."""
         return self.waited_ms + (ms_since(self._running_since) if self.running else 0.0)
 
-    @asynccontextmanager
-    async def attempt(self, target: Target, bound: Bound) -> AsyncGenerator[AttemptInProgress, None]:
-        """Run one attempt. Raises BudgetExceeded if its worst case cannot be held."""
+    async def attempt(self, target: Target, bound: Bound) -> AbstractContextManager[AttemptInProgress]:
+        """Hold an attempt's worst case; the attempt is what is done within the result. Raises BudgetExceeded."""
         worst = self.worst_case(target, bound)
         await self._afford(worst)
+        return self._attempted(target, bound, worst)
+
+    @contextmanager
+    def _attempted(self, target: Target, bound: Bound, worst: MicroUSD) -> Iterator[AttemptInProgress]:
+        """Run one attempt, and spend what it cost, however it ends."""
         stream = self.call.stream
         progress = AttemptInProgress(started=time.perf_counter(), most=bound, stream=stream, task=asyncio.current_task())
         self._running_since = self._running_since if self.running else progress.started

@@ -159,7 +159,7 @@ class Recovery:
 
     async def _ask(self, state: CallState, target: Target, further: tuple[Message, ...] = ()) -> Reply:
         """One attempt at a whole answer. Raises ProviderOutputInvalid: never a guess passed on as valid (R4)."""
-        async with state.attempt(target, further) as attempt:
+        with await state.attempt(target, further) as attempt:
             attempt.key = self.key_of(target.provider)
             provider, request = self.providers[target.provider], state.request_for(target, further)
             with self._watch(state, target):
@@ -177,7 +177,7 @@ class Recovery:
     async def _open(self, state: CallState, target: Target, further: tuple[Message, ...] = ()) -> Opened:
         """One attempt at a stream, up to its first chunk."""
         async with AsyncExitStack() as stack:
-            attempt = await stack.enter_async_context(state.attempt(target, further))
+            attempt = stack.enter_context(await state.attempt(target, further))
             attempt.key = self.key_of(target.provider)
             chunks = self.providers[target.provider].stream(state.request_for(target, further))
             await stack.enter_async_context(aclosing(chunks))
