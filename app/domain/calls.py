@@ -207,6 +207,8 @@ class Reply:
     @property
     def text(self) -> str:
         """All text parts joined."""
+        if len(self.parts) == 1 and type(only := self.parts[0]) is Text:  # nearly every answer
+            return only.text
         return "".join(p.text for p in self.parts if isinstance(p, Text))
 
     @property

@@ -16,7 +16,7 @@ _OTHERS = bytes(sign for sign in range(256) if sign not in b"[{]}")
 _BLOCK = 65_536
 
 
-LAYERS = 4  # of a request of text: its messages, one of them, that one's parts
+MOST_LOOKED_AT = 100  # values of a request of text: its messages and their parts
 # Made once: `json.dumps` makes an encoder for each text, which costs as much as a short text itself.
 _loosely = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _strictly = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
@@ -47,17 +47,23 @@ def compact(value: Any) -> bytes:  # noqa: ANN401 - any JSON
 
 def finite(value: Any) -> bytes:  # noqa: ANN401 - any JSON
     """The same, byte for byte as the standard library writes it. Raises ValueError for a number that JSON lacks, too."""
-    return _written(value) if _without_fractions(value, LAYERS) else _strictly(value).encode()
+    return _written(value) if _without_fractions(value) else _strictly(value).encode()
 
 
-def _without_fractions(value: object, layers: int) -> bool:
-    """Whether all of it are texts and whole numbers: the only ones that have one form. False where it is nested deeper."""
-    kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None:
-        return True
-    if layers and type(value) is list:
-        return all(_without_fractions(inner, layers - 1) for inner in value)
-    return layers > 0 and type(value) is dict and all(_without_fractions(inner, layers - 1) for inner in value.values())
+def _without_fractions(value: object) -> bool:
+    """Whether all of it are texts and whole numbers: the only ones that have one form. False where there is more to look at."""
+    values: list[Any] = [value]
+    for inner in values:  # it grows meanwhile
+        kind = type(inner)
+        if kind is dict:
+            values += inner.values()
+        elif kind is list:
+            values += inner
+        elif not (kind is str or kind is int or kind is bool or inner is None):
+            return False
+        if len(values) > MOST_LOOKED_AT:
+            return False
+    return True
 
 
 def loads(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON

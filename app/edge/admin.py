@@ -10,6 +10,7 @@ from starlette.types import Message, Scope
 from app.domain.errors import NotFound
 
 PREFIXES = ("/v1/admin", "/console")
+_WITHIN = tuple(f"{prefix}/" for prefix in PREFIXES)
 BOTH = frozenset({"/livez", "/readyz", "/version"})
 YEAR = 31_536_000
 # Only our own sources, nothing inline, no framing, and no referrer to other sites (OWASP's secure headers).
@@ -58,4 +59,4 @@ class AdminSide:
 
 def is_admin(path: str) -> bool:
     """Whether a path is the operators'."""
-    return any(path == prefix or path.startswith(prefix + "/") for prefix in PREFIXES)
+    return path.startswith(_WITHIN) or path in PREFIXES

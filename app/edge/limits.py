@@ -30,7 +30,7 @@ class RequestLimits:
         headers = scope["headers"]
         if len(headers) > self.headers:
             raise HeadersTooLarge(f"There are over {self.headers} headers.")
-        if sum(len(name) + len(value) for name, value in headers) > self.header_bytes:
+        if sum([len(name) + len(value) for name, value in headers]) > self.header_bytes:
             raise HeadersTooLarge(f"The headers are over {self.header_bytes:,} bytes together.")
 
 

@@ -173,9 +173,9 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             names = {name for name, _ in message["headers"]}
-            ids = ((b"x-request-id", self.request_id), (b"request-id", self.request_id), (b"octant-trace-id", self.trace_id))
-            ours = (*((name, value.encode()) for name, value in ids), NO_SNIFFING)
-            message["headers"] = [*message["headers"], *(header for header in ours if header[0] not in names)]
+            request_id, trace_id = self.request_id.encode(), self.trace_id.encode()
+            ids = ((b"x-request-id", request_id), (b"request-id", request_id), (b"octant-trace-id", trace_id))
+            message["headers"] = [*message["headers"], *[header for header in (*ids, NO_SNIFFING) if header[0] not in names]]
             self._admin.harden(self._scope, message)
             self._cors.share(self._scope, message)
         return self._send(message)

@@ -304,17 +304,17 @@ class Gateway:
     def _report(self, state: CallState, record: CallRecord) -> None:
         """One metric, one span outcome and one log line for each call, the failed and the cancelled included (O1, O9)."""
         metrics, call, span, spending = self._rooms.metrics, state.call, state.span, state.spending
-        seconds = time.perf_counter() - state.started
         if self._rooms.shadow:
             return
-        if spending.cost:
-            metrics.call_cost.observe(spending.cost / MICROS_PER_DOLLAR, feature=call.feature)
+        seconds, overhead_ms, cost = time.perf_counter() - state.started, state.overhead_ms(), spending.cost
+        if cost:
+            metrics.call_cost.observe(cost / MICROS_PER_DOLLAR, feature=call.feature)
         if state.outcome == NO_EVIDENCE:  # no call in the sense of any rate or objective
             metrics.no_evidence.inc(feature=call.feature)
         elif state.outcome == TOKENS_COUNTED:
             metrics.token_counts.inc(feature=call.feature)
         else:
-            metrics.call(call.feature, state.outcome, seconds, state.overhead_ms() / 1000, state.fallbacks)
+            metrics.call(call.feature, state.outcome, seconds, overhead_ms / 1000, state.fallbacks)
         metrics.degraded(call.feature, state.degraded)
         describe_call(span, record, state.request, state.reply)
         logs.info(
@@ -329,8 +329,8 @@ class Gateway:
                 "release": state.pin.release,
                 "outcome": state.outcome,
                 "attempts": len(spending.attempts),
-                "cost_usd": to_dollars(spending.cost),
+                "cost_usd": to_dollars(cost),
                 "duration_ms": round(seconds * 1000, 2),
-                "overhead_ms": round(state.overhead_ms(), 2),
+                "overhead_ms": round(overhead_ms, 2),
             },
         )

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import MappingProxyType, TracebackType
@@ -116,14 +117,12 @@ def info(log: logging.Logger, event: str, fields: Mapping[str, Any]) -> None:
         log.info(event, extra=dict(fields))
         return
     line = handler.formatter.written({**_begun(event, "info", log.name, time.time()), **fields}) + "\n"
-    handler.acquire()
-    try:
-        handler.stream.write(line)
-        handler.flush()
-    except (OSError, ValueError):  # a full disk, half of a surrogate pair: no request fails by it
-        handler.handleError(log.makeRecord(log.name, logging.INFO, __file__, 0, event, (), None))
-    finally:
-        handler.release()
+    with handler.lock or nullcontext():
+        try:
+            handler.stream.write(line)
+            handler.stream.flush()
+        except (OSError, ValueError):  # a full disk, half of a surrogate pair: no request fails by it
+            handler.handleError(log.makeRecord(log.name, logging.INFO, __file__, 0, event, (), None))
 
 
 def _alone(log: logging.Logger) -> "logging.StreamHandler[Any] | None":
