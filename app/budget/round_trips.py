@@ -24,6 +24,7 @@ from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
 from app.domain.periodic import STOP_SECONDS, end, spawn
 from app.domain.quick import quick
+from app.domain.waiting import one_of
 
 BREAK_SECONDS = 2 * STOP_SECONDS  # a broken connection that is not given back by then fails its scripts all the same
 OPENINGS = 3  # of connections that break before a script can be sent, until its caller gets the error
@@ -90,7 +91,8 @@ class RoundTrips:
         raise ValkeyConnectionError("Each new connection broke at once.")
 
     async def _found(self, run: Run, answer: asyncio.Future[Any], sent: OnSent = lambda _: None) -> Any:  # noqa: ANN401 - its own
-        found = await asyncio.shield(answer)
+        await one_of([answer])
+        found = answer.result()
         if isinstance(found, NoScriptError):  # a new server: it is given the script
             again = asyncio.ensure_future(self._load_and_run(run))
             sent(again)
