@@ -16,7 +16,7 @@ _OTHERS = bytes(sign for sign in range(256) if sign not in b"[{]}")
 _BLOCK = 65_536
 
 
-MOST_LOOKED_AT = 100  # values of a request of text: its messages and their parts
+MOST_VISITED = 100  # values of a request of text: its messages and their parts
 # Made once: `json.dumps` makes an encoder for each text, which costs as much as a short text itself.
 _loosely = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _strictly = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
@@ -51,7 +51,7 @@ def finite(value: Any) -> bytes:  # noqa: ANN401 - any JSON
 
 
 def _without_fractions(value: object) -> bool:
-    """Whether all of it are texts and whole numbers: the only ones that have one form. False where there is more to look at."""
+    """Whether all of it are texts and whole numbers: the only ones that have one form. False where there is more to visit."""
     values: list[Any] = [value]
     for inner in values:  # it grows meanwhile
         kind = type(inner)
@@ -61,7 +61,7 @@ def _without_fractions(value: object) -> bool:
             values += inner
         elif not (kind is str or kind is int or kind is bool or inner is None):
             return False
-        if len(values) > MOST_LOOKED_AT:
+        if len(values) > MOST_VISITED:
             return False
     return True
 
