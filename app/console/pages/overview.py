@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from fastapi import APIRouter
@@ -128,6 +128,7 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
     quick = all(bucket.request_latency[2] < 1000 for bucket in series if bucket.request_latency)
     unit, per = ("ms", 1) if quick else ("s", 1000)
     return {
+        "burn": burn(now.money, total.cost, range_) if now else None,
         "refusals": refusals(seen), "kind": kind, "words": words, "strips": strips,
         "slow": any(strip.word == SLOW for strip in strips), "total": total, "costs": cost_steps(seen.costs),
         "rate": total.requests / max(1.0, (range_.until - range_.since).total_seconds()),
@@ -151,14 +152,6 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
             ],
             unit=unit, marks=marks,
         ),
-        "cost": charts.spec(
-            times,
-            [
-                (f"p{p}", [b.request_cost_bands[n] / MICROS_PER_DOLLAR if b.request_cost_bands else None for b in series], c)
-                for n, (p, c) in enumerate(COST_BANDS)
-            ],
-            unit="$", marks=marks,
-        ),
         "recovery": charts.spec(
             times,
             [(words, [getattr(b, name) / b.calls * 100 if b.calls else None for b in series], "") for name,
@@ -172,7 +165,6 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
 
 
 BANDS = ((50, "s1"), (95, "s2"), (99, "bad"))
-COST_BANDS = ((50, "s1"), (95, "s2"))
 SHARES = {"retried": "retried", "fallen_back": "fell back", "repaired": "repaired", "degraded": "degraded"}
 
 
@@ -277,6 +269,30 @@ def _health(attempts: int, failed: int) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Burn:
+    """How fast money goes, in micro-dollars. ``by``: what the day has cost at its end, at this pace.
+
+    ``reached``: when the global cap is, if it is today.
+    """
+
+    an_hour: float
+    by: float
+    reached: datetime | None
+
+
+def burn(money: Everything, cost: int, range_: Range) -> Burn | None:
+    """The pace of a range that goes on, and what it makes of today. None where nothing was spent."""
+    hours = (range_.until - range_.since) / timedelta(hours=1)
+    if not range_.live or not cost or hours <= 0:
+        return None
+    midnight = datetime.combine(range_.until.date() + timedelta(days=1), time(), UTC)
+    an_hour = cost / hours
+    by = money.spent + an_hour * ((midnight - range_.until) / timedelta(hours=1))
+    reached = range_.until + timedelta(hours=(money.cap - money.spent) / an_hour) if money.spent < money.cap < by else None
+    return Burn(an_hour, by, reached)
+
+
+@dataclass(frozen=True, slots=True)
 class KindLine:
     """Requests or calls in figures: ``latency`` p50, p95, p99 in milliseconds, ``cost_bands`` p50, p95 in micro-dollars."""
 
@@ -301,12 +317,13 @@ def kinds_of(total: Bucket) -> list[KindLine]:
 
 @dataclass(frozen=True, slots=True)
 class CostStep:
-    """Calls and requests that cost as much as ``words`` say. ``share``: of the longest bar, by requests.
+    """Calls and requests that cost as much as ``words`` say. ``share``: of the highest column, by requests.
 
-    ``found_by``: the filter that finds the calls.
+    ``begins``: the lowest cost, of the first step and at each power of ten. ``found_by``: the filter that finds the calls.
     """
 
     words: str
+    begins: str
     calls: int
     requests: int
     share: float
@@ -321,7 +338,14 @@ def cost_steps(costs: Sequence[tuple[int, int, int]]) -> list[CostStep]:
     found = {least: (calls, requests) for least, calls, requests in costs}
     steps = [least for least in (0, *EDGES) if min(found) <= least <= max(found)]
     counts = [(least, *found.get(least, (0, 0))) for least in steps]
-    return [CostStep(_bounds(least), calls, requests, requests / most, _found_by(least)) for least, calls, requests in counts]
+    return [
+        CostStep(_bounds(least), _begins(least) if at else formats.usd(least), calls, requests, requests / most, _found_by(least))
+        for at, (least, calls, requests) in enumerate(counts)
+    ]
+
+
+def _begins(least: int) -> str:
+    return formats.usd(least) if str(least).strip("0") == "1" else ""
 
 
 def _found_by(least: int) -> Mapping[str, str]:
