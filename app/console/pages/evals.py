@@ -182,7 +182,7 @@ def _beside(cards: Sequence[SuiteCard]) -> str:
 def answer(
     chosen: str, cards: Sequence[SuiteCard], lately: Quality | None, now: datetime, filed: Sequence[Filed] = ()
 ) -> tuple[str, str]:
-    """How good the answers are, in one sentence of the data. ``filed``: the results of all releases, for the one that is refused."""
+    """How good the answers are, in one sentence of the data. ``filed``: of all releases, for the one that is refused."""
     production = ""
     if lately and lately.scored:
         share = formats.share(lately.passed / lately.scored)
