@@ -43,6 +43,7 @@ from app.cli.runbook import runbook
 from app.cli.seed import seed
 from app.cli.simulate import app as simulate
 from app.cli.stack import demo, migrate, reset, serve, setup, worker
+from app.cli.status import status
 from app.cli.switch import app as kill
 from app.cli.switch import resume
 from app.cli.trace import trace
@@ -55,7 +56,7 @@ from app.features.installed import installed
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
 for command in (
     *(demo, serve, run, worker, check, setup, migrate, seed, reset, rollback, resume, trace, erase, export, runbook),
-    *(readiness, capacity),
+    *(readiness, capacity, status),
 ):
     app.command()(command)
 app.add_typer(drill, name="drill")

@@ -28,6 +28,7 @@ LIBRARIES = (
     "sqlalchemy",
     "psycopg",
 )
+RATIOS = {"cpu": "CPU of a request", "event": "CPU of a streamed event", "ready": "Seconds until ready"}
 COLUMNS = (
     ("CPU µs a request", "cpu", 0),
     ("req/s a core", "rate", 0),
@@ -69,10 +70,24 @@ def added(results: Mapping[str, Any], name: str, figure: str) -> tuple[float, fl
     return spread(values)
 
 
-def ratios(results: Mapping[str, Any], name: str, base: str) -> list[float]:
-    """The CPU of a request at one server to that at another, round by round."""
-    servers = results["servers"]
-    return [one["cpu"] / other["cpu"] for one, other in zip(servers[name]["rounds"], servers[base]["rounds"], strict=True)]
+def ratios(results: Mapping[str, Any], figure: str, name: str, base: str) -> list[float]:
+    """A figure of one server to that of another: ``cpu`` and ``event`` round by round, ``ready`` start by start."""
+    one, other = (
+        server["ready"] if figure == "ready" else [found[figure] for found in server["rounds"]]
+        for server in (results["servers"][name], results["servers"][base])
+    )
+    return [mine / its for mine, its in zip(one, other, strict=True)]
+
+
+def over(results: Mapping[str, Any], limits: Mapping[str, float], name: str, base: str) -> list[str]:
+    """Sentences on the figures whose ratio is above its limit each time: others on a machine disturb some."""
+    found = []
+    for figure, most in limits.items():
+        each = ratios(results, figure, name, base)
+        if min(each) > most:
+            shown = ", ".join(f"{ratio:.2f}" for ratio in each)
+            found.append(f"{RATIOS[figure]}, {name} to {base}: {shown} to 1. That is more than {most:g} each time.")
+    return found
 
 
 def table(results: Mapping[str, Any]) -> str:

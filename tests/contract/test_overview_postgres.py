@@ -13,7 +13,8 @@ from app.audit.figures import estimated_since
 from app.audit.overview import overview
 from app.audit.query import find_calls, total_of
 from app.audit.rows import Writer
-from app.console.pages.overview import answer, cost_steps, kinds_of, strips_of, tenants_at_their_cap
+from app.console.health import answer, kinds_of, strips_of, tenants_at_their_cap
+from app.console.pages.overview import cost_steps
 from app.console.ranges import Range
 from app.domain.calls import Attempt, Usage
 from app.domain.money import MicroUSD

@@ -100,7 +100,7 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
         read("quality lately", quality.quality(parts.engine, now - LATELY, now, LATELY)),
         read("candidates' states", quality.candidate_states(parts.engine)),
     )
-    kind, words = answer(chosen, cards, lately.value, now)
+    kind, words = answer(chosen, cards, lately.value, now, filed)
     return {
         "chosen": chosen, "live": parts.releases.known, "cards": cards, "problems": problems, "kind": kind, "words": words,
         "releases": [card(one, filed) for one in filed], "runs": runs, "skip": skip, "suite": suite, "page_size": PAGE,
@@ -179,8 +179,10 @@ def _beside(cards: Sequence[SuiteCard]) -> str:
     return f"beside {' and '.join(later)}" if later else "since the release before"
 
 
-def answer(chosen: str, cards: Sequence[SuiteCard], lately: Quality | None, now: datetime) -> tuple[str, str]:
-    """How good the answers are, in one sentence of the data."""
+def answer(
+    chosen: str, cards: Sequence[SuiteCard], lately: Quality | None, now: datetime, filed: Sequence[Filed] = ()
+) -> tuple[str, str]:
+    """How good the answers are, in one sentence of the data. ``filed``: of all releases, for the one that is refused."""
     production = ""
     if lately and lately.scored:
         share = formats.share(lately.passed / lately.scored)
@@ -204,7 +206,18 @@ def answer(chosen: str, cards: Sequence[SuiteCard], lately: Quality | None, now:
     kind = "warn" if lost or simulated else "good"
     short = [line for one in cards for line in (one.overall, *one.modes) if line.goal is not None and line.share < line.goal]
     goal = f" {formats.number(len(short), 'share')} {'is' if len(short) == 1 else 'are'} below the goal." if short else ""
-    return kind, f"Release {chosen} holds every threshold: {each} cases passed.{goal}{fake}{flipped if lost else ''}{production}"
+    holds = f"Release {chosen} holds every threshold: {each} cases passed."
+    return kind, f"{holds}{_refused(filed)}{flipped if lost else ''}{goal}{fake}{production}"
+
+
+def _refused(filed: Sequence[Filed]) -> str:
+    """The newest release that the gate keeps from going live."""
+    refused = [one for one in filed if eval_gate.below(one.result)]
+    if not refused:
+        return ""
+    newest = max(one.release for one in refused)
+    missed = sum(len(one.below) for one in refused if one.release == newest)
+    return f" The gate refuses {newest}, which misses {formats.number(missed, 'threshold')}."
 
 
 def drifted(lately: Quality | None, now: datetime) -> list[str]:

@@ -1,7 +1,7 @@
 """The first page: one sentence, six figures, four charts, the providers; live."""
 
 import asyncio
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,59 +10,14 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.audit.overview import EDGES, Bucket, Overview, overview
-from app.audit.provider_state import ProviderState
-from app.budget.standing import Everything, everything, open_alerts
+from app.audit.overview import EDGES, Overview, overview
+from app.budget.standing import open_alerts
 from app.console import charts, formats, live
 from app.console.console import ROUTES, VIEWING, Console, link
+from app.console.health import SLOW, Now, answer, burn, kinds_of, now_of, refusals, strips_of, tenants_at_their_cap
 from app.console.navigation import OVERVIEW
 from app.console.ranges import Range
 from app.domain.money import MICROS_PER_DOLLAR
-from app.domain.records import REFUSALS
-from app.gateway.recovery import shared_circuits
-from app.gateway.recovery.shared_circuits import Shared
-
-SICK, ILL = 0.05, 0.5  # shares of a provider's attempts that failed
-LEAST, FEW = 3, 10  # failed attempts that make a provider failing; attempts of which no share is given
-CHANCE = 0.01  # of as many answers in a row, at the share of failures of the last minutes: less, and the provider answers again
-MANY, SOME = 0.2, 5  # refused calls that are worth a warning: their share of all, and their number
-FAILING = 0.01  # share of calls that were not answered normally
-TICKS = 60
-ERRORS, SLOW = "errors", "slow"
-AGAIN = "answering again"
-PASSED_OVER, CIRCUIT_OPEN = "passed over", "its circuit is open"
-
-
-@dataclass(frozen=True, slots=True)
-class Now:
-    """State that Valkey holds: open circuits, and today's money of all tenants."""
-
-    circuits: Sequence[Shared]
-    money: Everything
-
-
-@dataclass(frozen=True, slots=True)
-class Strip:
-    """One provider: its state now in a word and a kind, with the figures for it, and sixty steps of the range.
-
-    Each step has its attempts and failed ones; ``attempts`` and ``failed`` are of the whole range. ``symptom``: the words for the
-    runbook's search; empty where all is well.
-    """
-
-    name: str
-    kind: str
-    word: str
-    ticks: Sequence[tuple[str, int, int]]
-    attempts: int
-    failed: int
-    why: str = ""
-
-    @property
-    def symptom(self) -> str:
-        """See the class."""
-        if self.kind not in ("bad", "warn") or self.word == AGAIN:
-            return ""
-        return f"{self.name} is {'slow' if self.word == SLOW else 'failing'}"
 
 
 def router(console: Console) -> APIRouter:
@@ -92,7 +47,7 @@ async def _values(console: Console, range_: Range) -> dict[str, Any]:
     wanted = ("overview", *range_.query.items())
     known, now, alerts = await asyncio.gather(
         console.known.read(wanted, overview(console.parts.engine, range_.since, range_.until, range_.width)),
-        console.known.read("overview now", _now(console)),
+        console.known.read("overview now", now_of(console.parts.valkey, console.parts.policy.global_daily_cap)),
         console.known.read("open alerts", open_alerts(console.parts.engine, datetime.now(UTC))),
     )
     if known.value is None:
@@ -102,20 +57,6 @@ async def _values(console: Console, range_: Range) -> dict[str, Any]:
     described = _described(known.value, now.value, range_, console.parts.switch.stopped_words, full)
     simulated = sorted(set(known.value.providers) & set(console.parts.releases.simulated))
     return {"known": known, "seen": known.value, "now": now, "simulated": simulated, **described}
-
-
-async def _now(console: Console) -> Now:
-    parts = console.parts
-    money = everything(parts.valkey, parts.policy.global_daily_cap, datetime.now(UTC))
-    return Now(*await asyncio.gather(shared_circuits.read(parts.valkey), money))
-
-
-def tenants_at_their_cap(alerts: Sequence[Mapping[str, Any]], last: int) -> dict[str, int]:
-    """The tenants that have used nearly all of a cap of theirs, or more, and that share in per cent.
-
-    ``alerts``: the open ones; ``last``: the share of a cap at which the last alert fires.
-    """
-    return {one["tenant"]: one["share"] for one in alerts if one["scope"].startswith("tenant") and one["share"] >= last}
 
 
 def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence[str], full: Mapping[str, int]) -> dict[str, Any]:
@@ -128,6 +69,7 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
     quick = all(bucket.request_latency[2] < 1000 for bucket in series if bucket.request_latency)
     unit, per = ("ms", 1) if quick else ("s", 1000)
     return {
+        "burn": burn(now.money, total.cost, range_) if now else None,
         "refusals": refusals(seen), "kind": kind, "words": words, "strips": strips,
         "slow": any(strip.word == SLOW for strip in strips), "total": total, "costs": cost_steps(seen.costs),
         "rate": total.requests / max(1.0, (range_.until - range_.since).total_seconds()),
@@ -151,14 +93,6 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
             ],
             unit=unit, marks=marks,
         ),
-        "cost": charts.spec(
-            times,
-            [
-                (f"p{p}", [b.request_cost_bands[n] / MICROS_PER_DOLLAR if b.request_cost_bands else None for b in series], c)
-                for n, (p, c) in enumerate(COST_BANDS)
-            ],
-            unit="$", marks=marks,
-        ),
         "recovery": charts.spec(
             times,
             [(words, [getattr(b, name) / b.calls * 100 if b.calls else None for b in series], "") for name,
@@ -172,141 +106,18 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
 
 
 BANDS = ((50, "s1"), (95, "s2"), (99, "bad"))
-COST_BANDS = ((50, "s1"), (95, "s2"))
 SHARES = {"retried": "retried", "fallen_back": "fell back", "repaired": "repaired", "degraded": "degraded"}
-
-
-def answer(
-    seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequence[str], full: Mapping[str, int] = {}
-) -> tuple[str, str]:
-    """How it goes, in one sentence of the data. ``full``: the tenants at their cap, each with its share in per cent."""
-    total = seen.total
-    if stopped:
-        return "bad", f"An operator has stopped {' and '.join(stopped)}."
-    if not total.calls + total.refused:
-        return "none", f"No calls {range_.words}. Send one, or choose a longer time."
-    if not total.calls:
-        return "warn", f"No call {range_.words} was let through: {refusals(seen)}."
-    failed = total.failed / total.calls
-    ill = [strip for strip in strips if strip.kind == "bad"] or [strip for strip in strips if strip.kind == "warn"]
-    answered = f"{formats.share(1 - failed)} of {formats.number(total.calls, 'call')} {range_.words} were answered"
-    rest = answered + (f" ({refusals(seen)} besides)" if total.refused else "")
-    if ill:
-        named = " and ".join(
-            f"{strip.name} {'has' if strip.word == ERRORS else 'is'} {strip.word}" + (f" ({strip.why})" if strip.why else "")
-            for strip in ill
-        )
-        return (
-            "bad" if failed >= FAILING else "warn",
-            f"{named}; {rest}, {formats.count(total.fallen_back)} by another model.",
-        )
-    if failed >= FAILING:
-        errors = [outcome for outcome, _ in seen.outcomes if outcome not in REFUSALS]
-        most = f" The most frequent error is {errors[0]}." if errors else ""
-        return "bad" if failed >= SICK else "warn", f"{rest}; {formats.count(total.failed)} failed.{most}"
-    return _well(seen, answered, rest, full)
-
-
-def _well(seen: Overview, answered: str, rest: str, full: Mapping[str, int]) -> tuple[str, str]:
-    """The sentence where all that was let through is well. ``answered``: the share of it; ``rest``: with the refusals besides."""
-    total = seen.total
-    if full:
-        first = min(full)
-        named = f"{first} has" if len(full) == 1 else f"{first} and {len(full) - 1} more have"
-        return "warn", f"{named} used {min(full.values())} % of a cap or more, so calls may be refused (Budgets); {rest}."
-    turned_away = total.refused / (total.calls + total.refused)
-    if turned_away >= MANY and total.refused >= SOME:
-        return "warn", f"{formats.share(turned_away)} of all calls were refused: {refusals(seen)}. Of the others {answered}."
-    p95 = formats.ms(total.request_latency[1]) if total.request_latency else formats.NONE
-    each = formats.usd(total.cost / total.requests) if total.requests else formats.NONE
-    return "good", f"All is well: {rest}. 95 % of requests took at most {p95}; one costs {each} on average."
-
-
-def refusals(seen: Overview) -> str:
-    """Calls that were refused on purpose: ``2 refused by a cap, 1 refused by a rate limit``."""
-    return ", ".join(f"{formats.count(calls)} refused {REFUSALS[name]}" for name, calls in seen.outcomes if name in REFUSALS)
-
-
-def strips_of(seen: Overview, range_: Range, resting: Container[str]) -> list[Strip]:
-    """The providers over the range, in sixty steps or fewer, and their state at its end.
-
-    ``resting``: those with an open circuit.
-    """
-    whole = range_.until - range_.since
-    found = []
-    for name, by_time in sorted(seen.providers.items()):
-        steps: list[tuple[int, int]] = [(0, 0)] * TICKS
-        for at, (attempts, failed) in by_time.items():
-            step = min(TICKS - 1, max(0, int((at - range_.since) / whole * TICKS)))
-            steps[step] = steps[step][0] + attempts, steps[step][1] + failed
-        kind, word, why = ("bad", PASSED_OVER, CIRCUIT_OPEN) if name in resting else _state(seen.states.get(name))
-        ticks = [(_health(*counts)[0], *counts) for counts in steps]
-        sums = [sum(column) for column in zip(*by_time.values(), strict=True)]
-        found.append(Strip(name, kind, word, ticks, sums[0], sums[1], why))
-    return found
-
-
-def _state(now: ProviderState | None) -> tuple[str, str, str]:
-    """A kind, a word, and the figures for it. A provider that fails is failing, however slow."""
-    if now is None:
-        return "none", "not called", ""
-    kind, word = _health(now.attempts, now.failed)
-    if kind == "bad" and now.failed < LEAST:
-        kind, word = "warn", ERRORS  # one attempt or two may fail by themselves
-    if now.slow and kind != "bad":
-        takes, usual = now.slow
-        return "warn", SLOW, f"{formats.ms(takes)} where {formats.ms(usual)} is usual"
-    failed = f"{_part(now.failed, now.attempts)} of the last minutes failed" if now.failed else ""
-    if kind in ("bad", "warn") and now.failed and (1 - now.failed / now.attempts) ** now.since < CHANCE:
-        return "warn", AGAIN, f"{failed}, and none of the newest {now.since}"
-    return kind, word, failed
-
-
-def _part(failed: int, attempts: int) -> str:
-    """A share says nothing of few."""
-    if attempts == 1:
-        return "its only attempt"
-    return f"{formats.share(failed / attempts)} of its attempts" if attempts >= FEW else f"{failed} of its {attempts} attempts"
-
-
-def _health(attempts: int, failed: int) -> tuple[str, str]:
-    if not attempts:
-        return "none", "not called"
-    share = failed / attempts
-    return ("bad", "failing") if share >= ILL else ("warn", ERRORS) if share >= SICK else ("good", "answering")
-
-
-@dataclass(frozen=True, slots=True)
-class KindLine:
-    """Requests or calls in figures: ``latency`` p50, p95, p99 in milliseconds, ``cost_bands`` p50, p95 in micro-dollars."""
-
-    name: str
-    number: int
-    latency: Sequence[float | None]
-    mean: float | None
-    cost_bands: Sequence[int | None]
-
-
-def kinds_of(total: Bucket) -> list[KindLine]:
-    """Figures of callers' requests beside those of calls of models; both add up to the same money."""
-    of_each = (
-        ("A request, all its calls and tools", total.requests, total.request_latency, total.request_cost_bands),
-        ("A call of a model", total.calls, total.latency, total.cost_bands),
-    )
-    return [
-        KindLine(name, n, latency or [None] * 3, total.cost / n if n else None, bands or [None] * 2)
-        for name, n, latency, bands in of_each
-    ]
 
 
 @dataclass(frozen=True, slots=True)
 class CostStep:
-    """Calls and requests that cost as much as ``words`` say. ``share``: of the longest bar, by requests.
+    """Calls and requests that cost as much as ``words`` say. ``share``: of the highest column, by requests.
 
-    ``found_by``: the filter that finds the calls.
+    ``begins``: the lowest cost, of the first step and at each power of ten. ``found_by``: the filter that finds the calls.
     """
 
     words: str
+    begins: str
     calls: int
     requests: int
     share: float
@@ -321,7 +132,14 @@ def cost_steps(costs: Sequence[tuple[int, int, int]]) -> list[CostStep]:
     found = {least: (calls, requests) for least, calls, requests in costs}
     steps = [least for least in (0, *EDGES) if min(found) <= least <= max(found)]
     counts = [(least, *found.get(least, (0, 0))) for least in steps]
-    return [CostStep(_bounds(least), calls, requests, requests / most, _found_by(least)) for least, calls, requests in counts]
+    return [
+        CostStep(_bounds(least), _begins(least) if at else formats.usd(least), calls, requests, requests / most, _found_by(least))
+        for at, (least, calls, requests) in enumerate(counts)
+    ]
+
+
+def _begins(least: int) -> str:
+    return formats.usd(least) if str(least).strip("0") == "1" else ""
 
 
 def _found_by(least: int) -> Mapping[str, str]:

@@ -144,8 +144,9 @@ function draw(element) {
   const filled = last((value) => value), newest = filled >= 0 ? filled : last((value) => value != null); // the step under way may be empty yet
   const rest = (u) => { if (u.cursor.idx == null && newest >= 0) u.setLegend({ idx: newest }); }; // while nothing is pointed at
   const options = {
-    width: element.clientWidth, height: element.clientHeight - 44, padding: [rows ? 13 * rows + 4 : null, null, null, null], cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
-    scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : full.format(v * 1000)) }, ...series],
+    width: element.clientWidth, height: element.clientHeight - (element.closest(".compact") && innerWidth >= 1100 ? 24 : 44), // of its legend: one line or two
+    padding: [rows ? 13 * rows + 4 : null, null, null, null], cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
+    scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : (x.at(-1) - x[0] < 100000 ? second : full).format(v * 1000)) }, ...series],
     axes: [{ ...axis, size: 26, values: (_, ticks, __, ___, step) => ticks.map((t) => (step >= 86400 ? day : step < 60 ? second : hour).format(t * 1000)) }, { ...axis, space: 24, size: spec.unit === "$" ? 64 : 48, values: (_, ticks) => ticks.map((t) => (spec.unit.length < 3 && t ? measured(t, spec.unit) : shown(t))) }], plugins: [marks],
     hooks: { ready: [rest], setCursor: [rest], setSelect: [(u) => {
       if (u.select.width < 8) return;

@@ -121,6 +121,35 @@ async def test_the_page_and_the_command_give_the_same_states(operator: Person, s
     assert states == listed
 
 
+async def test_the_first_page_and_the_command_give_the_same_figures(operator: Person, stack_env: dict[str, str]) -> None:
+    for _ in range(5):  # a call may end between the two
+        page = await operator.get("/console?range=24h")
+        shown = page.words
+        printed = await asyncio.to_thread(run, stack_env, "status", "--since", "24h")
+        sentence, *rows = printed.stdout.splitlines()
+        figures = dict(re.split(r"\s{2,}", row, maxsplit=1) for row in rows)
+        if sentence in shown and figures["Requests"].partition(";")[0] in shown:
+            break
+    assert sentence in shown
+    assert printed.returncode == (1 if 'class="answer bad"' in page.text else 0)
+    for name in ("A request takes", "A call takes"):
+        for band in figures[name].split(", "):
+            assert band.split(" ", 1)[1] in shown, (name, band)
+    assert f"{figures['Money today'].partition(' ')[0]} spent" in shown
+
+
+def test_without_its_stores_the_status_says_which_is_away_and_fails(stack_env: dict[str, str]) -> None:
+    without_valkey = run({**stack_env, "OCTANT_VALKEY_URL": "redis://127.0.0.1:1/0"}, "status")
+    assert without_valkey.returncode == 1
+    assert "Valkey does not answer" in without_valkey.stderr
+    assert "Requests" in without_valkey.stdout
+    without_postgres = run({**stack_env, "OCTANT_DATABASE_URL": "postgresql+psycopg://x@127.0.0.1:1/x"}, "status")
+    assert without_postgres.returncode == 1
+    assert "Postgres does not answer" in without_postgres.stderr
+    assert "Money today" in without_postgres.stdout
+    assert "How calls went is unknown." in without_postgres.stdout
+
+
 async def test_an_operator_acknowledges_and_resolves_a_page(operator: Person, page: str) -> None:
     shown = await operator.get("/console/oncall")
     assert "waits for an answer" in shown.words or "wait for an answer" in shown.words

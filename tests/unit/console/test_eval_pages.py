@@ -72,6 +72,16 @@ def test_every_score_of_a_result_stands_beside_its_goal() -> None:
         assert [line.goal for line in (*shown.modes, *shown.measures)] == [known[name] for name in (*one.modes, *one.measures)]
 
 
+def test_the_answer_names_the_newest_release_that_the_gate_refuses(tmp_path: Path) -> None:
+    written(tmp_path, "1", passed=4, failed=["a"])  # below overall and one mode
+    written(tmp_path, "2", passed=9, failed=["a"])
+    found, _ = filed(tmp_path)
+    live = [card(one, found) for one in found if one.release == "2"]
+    missed = sum(len(one.below) for one in found)
+    assert f" The gate refuses 1, which misses {missed} thresholds." in answer("2", live, None, NOW, found)[1]
+    assert "refuses" not in answer("2", live, None, NOW, [one for one in found if one.release == "2"])[1]
+
+
 def test_the_answer_counts_shares_below_their_goal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path, "1", passed=9, failed=["a"])
     found, _ = filed(tmp_path)

@@ -1,0 +1,126 @@
+"""`octant status`: how the service goes, in the sentence and the figures of the console's first page."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.times import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from app.audit.overview import Overview
+    from app.console.health import Now, Strip
+    from app.console.ranges import Range
+
+HOUR = timedelta(hours=1)
+
+
+def status(
+    since: Annotated[str, typer.Option(help="The begin: a time, or an age such as 15m, 1h, 7d.")] = "1h",
+    until: Annotated[str | None, typer.Option(help="The end; now, if none is given.")] = None,
+) -> None:
+    """Say how the service goes: calls, latency, cost, providers, money, stops. Exit code 1: something fails, or is unknown."""
+    from app.console.ranges import PRESETS, Range
+
+    end = moment(until) or datetime.now(UTC)
+    begin = moment(since) or end - HOUR
+    preset = since if until is None and since in PRESETS else ""
+    if not asyncio.run(_status(Range(begin, end, preset))):
+        raise typer.Exit(1)
+
+
+async def _status(range_: "Range") -> bool:
+    """Print what each store knows. Returns whether all is known, and nothing fails."""
+    from app.audit.overview import overview
+    from app.budget.standing import open_alerts
+    from app.cli.database import database
+    from app.console.health import answer, now_of, strips_of, tenants_at_their_cap
+    from app.oncall.scopes import parse
+    from app.oncall.switch import KillSwitch
+    from app.stores import budget_policy, build_valkey
+
+    async with database() as (engine, settings):
+        valkey, policy = build_valkey(settings), budget_policy(settings)
+        switch = KillSwitch(valkey, engine, file=settings.kill_path, fixed=parse(settings.stopped))
+        try:
+            seen, now, stops, alerts = await asyncio.gather(
+                overview(engine, range_.since, range_.until, range_.width),
+                now_of(valkey, policy.global_daily_cap),
+                switch.status(),
+                open_alerts(engine, datetime.now(UTC)),
+                return_exceptions=True,
+            )
+        finally:
+            await valkey.aclose()
+    unknown = [_unknown(found) for found in (seen, now, stops, alerts) if isinstance(found, BaseException)]
+    for sentence in dict.fromkeys(unknown):
+        typer.echo(f"octant: {sentence}", err=True)
+    stopped = [] if isinstance(stops, BaseException) else [f"{stop.scope} {stop.name}".strip() for stop in stops]
+    state = None if isinstance(now, BaseException) else now
+    kind = "bad" if stopped else "none"
+    if isinstance(seen, BaseException):
+        print(f"An operator has stopped {' and '.join(stopped)}." if stopped else "How calls went is unknown.")
+    else:
+        strips = strips_of(seen, range_, {circuit.target.provider for circuit in state.circuits} if state else set())
+        full = {} if isinstance(alerts, BaseException) else tenants_at_their_cap(alerts[0], max(policy.shares, default=100))
+        kind, words = answer(seen, strips, range_, stopped, full)
+        print(words)
+        _table([*_of_calls(seen, range_), *_of_providers(strips)])
+    if state:
+        _table(_of_now(state, None if isinstance(seen, BaseException) else seen, range_))
+    return kind != "bad" and not unknown
+
+
+def _unknown(error: BaseException) -> str:
+    """The sentence on a store that does not answer. Raises every other error."""
+    from app.domain.errors import OctantError
+    from app.domain.store_errors import of_store
+
+    sentence = str(error) if isinstance(error, OctantError | OSError) else of_store(error)
+    if sentence is None:
+        raise error
+    return sentence
+
+
+def _of_calls(seen: "Overview", range_: "Range") -> "Iterator[tuple[str, str]]":
+    from app.console import formats
+    from app.console.health import kinds_of, refusals
+
+    total, (request, call) = seen.total, kinds_of(seen.total)
+    rate = formats.rate(total.requests / max(1.0, (range_.until - range_.since).total_seconds()))
+    yield "Requests", f"{rate}; {formats.number(total.requests, 'request')}, {formats.number(total.calls, 'call')}"
+    failed = formats.share(total.failed / total.calls) if total.calls else formats.NONE
+    yield "Calls failed", "; ".join(filter(None, (f"{failed}, {formats.count(total.failed)}", refusals(seen))))
+    for one in (request, call):
+        bands = ", ".join(f"p{p} {formats.ms(value)}" for p, value in zip((50, 95, 99), one.latency, strict=True))
+        yield "A request takes" if one is request else "A call takes", bands
+    yield "First token", f"p50 {formats.ms(total.ttft)}"
+    yield "A request costs", f"{formats.usd(request.mean)} on average; {formats.usd(total.cost)} in all"
+    score = formats.share(seen.passed / seen.scored) if seen.scored else formats.NONE
+    yield "Production score", f"{score}, {formats.count(seen.scored)} scored"
+
+
+def _of_providers(strips: "Sequence[Strip]") -> "Iterator[tuple[str, str]]":
+    for strip in strips:
+        yield strip.name, f"{strip.word}{f' ({strip.why})' if strip.why else ''}"
+
+
+def _of_now(now: "Now", seen: "Overview | None", range_: "Range") -> "Iterator[tuple[str, str]]":
+    from app.console import formats
+    from app.console.health import burn
+
+    for circuit in now.circuits:
+        yield f"{circuit.target.provider} {circuit.target.model}", f"rests after {circuit.cause}"
+    money = now.money
+    yield "Money today", f"{formats.usd(money.spent)} spent, {formats.usd(money.held)} held of {formats.usd(money.cap)}"
+    if pace := burn(money, seen.total.cost, range_) if seen else None:
+        end = f"the cap is reached at {pace.reached:%H:%M} UTC" if pace.reached else f"{formats.usd(pace.by)} by 24:00 UTC"
+        yield "At this pace", f"{formats.usd(pace.an_hour)} an hour, {end}"
+
+
+def _table(rows: "Iterator[tuple[str, str]] | Sequence[tuple[str, str]]") -> None:
+    for name, value in rows:
+        print(f"{name:<24} {value}")

@@ -1,0 +1,34 @@
+"""The limits that `make bench` holds in CI are ratios to the bare forward of the same run."""
+
+from typing import Any
+
+import pytest
+
+from benchmarks.speed.report import over
+
+
+def results(*, cpu: list[float], event: list[float], ready: list[float]) -> dict[str, Any]:
+    """Of a service beside a forward whose every figure is 2."""
+    own = [{"cpu": c, "event": e} for c, e in zip(cpu, event, strict=True)]
+    forward = {"rounds": [{"cpu": 2.0, "event": 2.0} for _ in own], "ready": [2.0 for _ in ready]}
+    return {"servers": {"service": {"rounds": own, "ready": ready}, "forward": forward}}
+
+
+LIMITS = {"cpu": 10.0, "event": 4.0, "ready": 12.0}
+
+
+def test_ratios_within_their_limits_say_nothing() -> None:
+    assert over(results(cpu=[20.0, 15.0], event=[8.0, 8.0], ready=[24.0]), LIMITS, "service", "forward") == []
+
+
+@pytest.mark.parametrize("figure", ["cpu", "event", "ready"])
+def test_a_ratio_above_its_limit_each_time_fails(figure: str) -> None:
+    figures = {"cpu": [2.0, 2.0], "event": [2.0, 2.0], "ready": [2.0, 2.0]}
+    figures[figure] = [30.0, 40.0]
+    (sentence,) = over(results(**figures), LIMITS, "service", "forward")
+    assert "15.00, 20.00 to 1" in sentence
+    assert f"more than {LIMITS[figure]:g}" in sentence
+
+
+def test_a_ratio_above_its_limit_once_is_a_disturbance() -> None:
+    assert over(results(cpu=[99.0, 14.0], event=[99.0, 2.0], ready=[99.0, 2.0]), LIMITS, "service", "forward") == []
