@@ -113,7 +113,7 @@ def _of_now(now: "Now", seen: "Overview | None", range_: "Range") -> "Iterator[t
     from app.console.health import burn
 
     for circuit in now.circuits:
-        yield f"{circuit.target.provider} {circuit.target.model}", f"rests after {circuit.cause}"
+        yield circuit.target.provider, f"{circuit.target.model} rests after {circuit.cause}"
     money = now.money
     yield "Money today", f"{formats.usd(money.spent)} spent, {formats.usd(money.held)} held of {formats.usd(money.cap)}"
     if pace := burn(money, seen.total.cost, range_) if seen else None:

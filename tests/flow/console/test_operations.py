@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from client import eventually
-from commands import octant, run
+from commands import Ran, octant, run
 from conftest import ROOT
 from signed_in import Person, signed_in
 from sqlalchemy import text
@@ -122,20 +122,24 @@ async def test_the_page_and_the_command_give_the_same_states(operator: Person, s
 
 
 async def test_the_first_page_and_the_command_give_the_same_figures(operator: Person, stack_env: dict[str, str]) -> None:
+    page, printed, sentence, figures = await operator.get("/console?range=24h"), await _status(stack_env), "", {}
     for _ in range(5):  # a call may end between the two
-        page = await operator.get("/console?range=24h")
-        shown = page.words
-        printed = await asyncio.to_thread(run, stack_env, "status", "--since", "24h")
+        page, printed = await operator.get("/console?range=24h"), await _status(stack_env)
         sentence, *rows = printed.stdout.splitlines()
-        figures = dict(re.split(r"\s{2,}", row, maxsplit=1) for row in rows)
-        if sentence in shown and figures["Requests"].partition(";")[0] in shown:
+        figures = dict(row.split("  ", 1) for row in rows)
+        if sentence in page.words and figures["Requests"].strip().partition(";")[0] in page.words:
             break
+    shown = page.words
     assert sentence in shown
     assert printed.returncode == (1 if 'class="answer bad"' in page.text else 0)
     for name in ("A request takes", "A call takes"):
-        for band in figures[name].split(", "):
+        for band in figures[name].strip().split(", "):
             assert band.split(" ", 1)[1] in shown, (name, band)
-    assert f"{figures['Money today'].partition(' ')[0]} spent" in shown
+    assert f"{figures['Money today'].strip().partition(' ')[0]} spent" in shown
+
+
+async def _status(env: dict[str, str]) -> Ran:
+    return await asyncio.to_thread(run, env, "status", "--since", "24h")
 
 
 def test_without_its_stores_the_status_says_which_is_away_and_fails(stack_env: dict[str, str]) -> None:
