@@ -72,7 +72,10 @@ class Assembly:
     def text(self, key: Hashable, text: str) -> Delta:
         """More text."""
         index, part = self._place(key, "text")
-        return TextDelta(index, part.grow(text))
+        if part.half or not text.isascii():
+            return TextDelta(index, part.grow(text))
+        part.pieces.append(text)
+        return TextDelta(index, text)
 
     def refusal(self, key: Hashable, text: str) -> None:
         """More of the model's words for why it does not answer. They leave with the whole reply."""

@@ -140,13 +140,12 @@ class OpenAIProvider:
                     if event is None:
                         break
                     found = reading.deltas(event)
-                    if reading.grew:
+                    if reading.grew or found:
                         limits.token()
                     for delta in found:
-                        limits.token()
                         yield delta
                         limits.resumed()
-                    until = _patience(reading, until)
+                    until = _patience(reading, until) if reading.complete else None
                 for delta in reading.close():
                     yield delta
                 yield Done(reading.reply(events.headers.get(REQUEST_ID)))
@@ -161,9 +160,7 @@ class OpenAIProvider:
 
 
 def _patience(reading: Reading, until: float | None) -> float | None:
-    """When to wait no longer for what follows the finish reason; None as long as more of the answer may come."""
-    if not reading.complete:
-        return None
+    """When to wait no longer for what follows the finish reason, which has come; None as long as more of the answer may."""
     return asyncio.get_running_loop().time() + LAST_WORDS if until is None and reading.ended else until
 
 

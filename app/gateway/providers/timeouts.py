@@ -14,7 +14,7 @@ stream
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 
 from app.domain.errors import ProviderTimeout, TimeoutPhase
 from app.gateway.providers.base import Timeouts
@@ -106,10 +106,12 @@ class AttemptTimeouts:
         return (at, phase) if at < total else (total, "total")
 
 
-async def in_time(documents: AsyncGenerator[object, None], until: float | None) -> object:
+def in_time(documents: AsyncGenerator[object, None], until: float | None) -> Awaitable[object]:
     """The next document, None at the end. Raises TimeoutError where it does not come before ``until``."""
-    if until is None:
-        return await anext(documents, None)
+    return anext(documents, None) if until is None else _before(documents, until)
+
+
+async def _before(documents: AsyncGenerator[object, None], until: float) -> object:
     async with asyncio.timeout_at(until):
         return await anext(documents, None)
 

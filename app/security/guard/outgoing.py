@@ -39,6 +39,7 @@ class Outgoing:
     finish: Callable[[str], str] | None = None
     found: list[str] = field(default_factory=list)
     _watch: LeakWatch = field(init=False)
+    _passes: bool = field(init=False)  # nothing is sought in a text as it comes, and nothing of it can be held back
     _waiting: str = ""
     _code: CodeSpans = field(default_factory=CodeSpans)
     _text_at: int = 0
@@ -51,11 +52,14 @@ class Outgoing:
         known = self.canary if self._on(CANARY) else ""
         wanted = known or (self.system if self._on(SYSTEM_PROMPT) else "")
         self._watch = LeakWatch(secrets_of(known, self.system if self._on(SYSTEM_PROMPT) else "") if wanted else Secrets())
+        self._passes = not self._watch.secrets.sought and self.actions.get(FOREIGN_LINK) != "block"
 
     def chunk(self, chunk: Chunk) -> Iterable[Chunk]:
         """The next chunk of a stream; gives those that may go out now. Raises AnswerWithheld."""
         if type(chunk) is TextDelta and not self._reasoning:  # nearly every chunk
             self._text_at = chunk.index
+            if self._passes:
+                return (chunk,)
             text = self.feed(chunk.text)
             return (TextDelta(chunk.index, text),) if text else ()
         return self._other(chunk)
