@@ -100,6 +100,17 @@ def test_what_passes_leaves_in_its_order_and_whole() -> None:
     assert out[-1] == stream[-1]
 
 
+def test_links_are_taken_out_of_a_stream_where_no_other_check_is_on() -> None:
+    """An alias may have this check alone: its system text is the tenant's."""
+    outgoing, out = Outgoing(Links(frozenset({"northwind.example"})), {"foreign-link": "block"}), list[Chunk]()
+    text = "Read https://evil.example/a and https://northwind.example/b now."
+    reply = Reply(parts=(Text(text),), stop="end_turn", usage=Usage(), provider="p", model="m")
+    forward(outgoing, [*(TextDelta(0, letter) for letter in text), Done(reply)], out)
+    said = "".join(chunk.text for chunk in out if isinstance(chunk, TextDelta))
+    assert "evil" not in said
+    assert "https://northwind.example/b" in said
+
+
 def test_text_is_not_held_back_for_the_tool_calls_behind_it() -> None:
     out: list[Chunk] = []
     forward(watching(BLOCK), a_stream(argument="ok")[:-1], out)
