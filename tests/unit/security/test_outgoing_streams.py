@@ -104,7 +104,7 @@ def test_links_are_taken_out_of_a_stream_where_no_other_check_is_on() -> None:
     """An alias may have this check alone: its system text is the tenant's."""
     outgoing, out = Outgoing(Links(frozenset({"northwind.example"})), {"foreign-link": "block"}), list[Chunk]()
     text = "Read https://evil.example/a and https://northwind.example/b now."
-    reply = Reply(parts=(Text(text),), stop="end_turn", usage=Usage(), provider="p", model="m")
+    reply = Reply(parts=(Text(text),), stop="end", usage=Usage(), provider="p", model="m")
     forward(outgoing, [*(TextDelta(0, letter) for letter in text), Done(reply)], out)
     said = "".join(chunk.text for chunk in out if isinstance(chunk, TextDelta))
     assert "evil" not in said
