@@ -21,7 +21,7 @@ ALONE := $(BIN)/python -m pytest --last-failed --last-failed-no-failures none --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-stacks coverage fork check rotation eval bench phoenix bench-records outage gameday gamedays soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock clients runbook screenshots bench-console
+.PHONY: help setup demo serve test test-stacks coverage fork fork-test feature check rotation eval bench phoenix bench-records outage gameday gamedays soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock clients runbook screenshots bench-console
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -46,7 +46,13 @@ coverage: $(DEV) ## Run the tests of both verbs above and print their coverage; 
 		|| { echo "== Failed beside others; once more, alone" && $(ALONE); }
 	$(BIN)/python -m slipcover --merge $(COVERAGE)/measured.json --out $(COVERAGE)/judged.json --fail-under 82
 
-fork: $(DEV) ## Remove the worked example from a copy of the tree, then check and test the rest
+fork: $(DEV) ## Make this clone a service of your own, once: NAME=meridian renames it and removes the worked example
+	@$(BIN)/python -m kit fork $(NAME) $(ARGS)
+
+feature: $(DEV) ## Make a product of your own from a copy of the small one: NAME=clauses
+	@$(BIN)/python -m kit feature $(NAME)
+
+fork-test: $(DEV) ## Make a fork of a copy of the tree, then check and test it
 	$(BIN)/python -m pytest -m fork tests/fork $(ARGS)
 
 check: $(DEV) ## Check format, lint, types and import contracts

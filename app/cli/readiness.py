@@ -62,6 +62,7 @@ async def _reviewed(only: "Sequence[int]") -> "list[Answer]":
     from app.cli.database import database
     from app.console.readiness.review import review
     from app.console.readiness.sources import Sources
+    from app.features.installed import own
     from app.security.keys.administration import KeyAdministration
     from app.stores import budget_policy, build_valkey, provider_keys_of, releases_of
 
@@ -73,7 +74,7 @@ async def _reviewed(only: "Sequence[int]") -> "list[Answer]":
                 workers=settings.workers, releases=releases_of(settings, engine, valkey),
                 keys=KeyAdministration(engine, secret=b""), secret=settings.secret, rotation_file=settings.rotation_file,
                 rehearsals_file=settings.rehearsals_file, state_dir=settings.state_dir,
-                provider_keys=lambda: provider_keys_of(settings).status(),
+                provider_keys=lambda: provider_keys_of(settings).status(), own_products=own(),
             )  # fmt: skip
             return await review(sources, only=only)
         finally:

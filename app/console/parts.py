@@ -33,7 +33,8 @@ class ConsoleParts:
 
     ``idle`` ends an unused session, ``lifetime`` ends every session. ``running`` is asked whether the process stops.
     ``people``: the provider of sign-ins, None where keys alone open the console.
-    ``providers`` and ``products``: the names that can be stopped. ``provider_keys`` reads the state of our keys at providers.
+    ``providers`` and ``products``: the names that can be stopped. ``own_products``: those of them that are no examples of this
+    project. ``provider_keys`` reads the state of our keys at providers.
     """
 
     engine: AsyncEngine
@@ -55,6 +56,7 @@ class ConsoleParts:
     rehearsals_file: Path
     providers: tuple[str, ...]
     products: tuple[str, ...]
+    own_products: tuple[str, ...]
     provider_keys: Callable[[], Sequence[KeyStatus]]
     workers: int
     releases_dir: Path

@@ -164,6 +164,7 @@ class Feature:
     ``migrations`` is the folder of its revisions, a branch of their own. ``seed`` inserts a tenant's sample data and returns a
     description of it; it may be repeated. ``commands`` become `octant NAME …`. ``link_hosts``: the hosts that links in answers
     may point to. ``simulated``: its rules for the simulator's answers. ``suite``: its folder under ``evals/suites``.
+    ``example``: it came with this project, and no owner of a fork made it: the readiness review says so.
     """
 
     name: str
@@ -178,3 +179,4 @@ class Feature:
     simulated: "Callable[[], Rules] | None" = None
     drill: Callable[[], InjectionDrill] | None = None
     suite: str = ""
+    example: bool = False

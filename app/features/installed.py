@@ -18,6 +18,11 @@ def installed() -> tuple[Feature, ...]:
     return tuple(import_module(name).FEATURE for name in PRODUCTS)
 
 
+def own() -> tuple[str, ...]:
+    """The names of the products that are no examples of this project."""
+    return tuple(feature.name for feature in installed() if not feature.example)
+
+
 def link_hosts() -> frozenset[str]:
     """The hosts that the products' answers may link to."""
     return frozenset(host for feature in installed() for host in feature.link_hosts)

@@ -10,7 +10,7 @@ from app.console.parts import ConsoleParts
 from app.domain.errors import DependencyUnavailable, Misconfigured
 from app.domain.in_flight import InFlight
 from app.features.feature import FeatureParts
-from app.features.installed import installed
+from app.features.installed import installed, own
 from app.oncall.paging.paging import Paging
 from app.oncall.switch import KillSwitch
 from app.releases.releases import Releases
@@ -37,7 +37,7 @@ def console_parts(
         rotation_file=settings.rotation_file, rehearsals_file=settings.rehearsals_file, workers=settings.workers,
         releases_dir=settings.releases_dir, people=people_of(settings),
         providers=tuple(settings.all_providers()), products=("chat", *(feature.name for feature in installed())),
-        provider_keys=lambda: provider_keys_of(settings).status(),
+        provider_keys=lambda: provider_keys_of(settings).status(), own_products=own(),
     )  # fmt: skip
 
 

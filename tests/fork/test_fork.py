@@ -1,11 +1,10 @@
 """The worked example comes off in one piece: a copy of the tree without it is whole, serves, and is evaluated.
 
-Run with `make fork`; `make test` leaves it out. It needs a git checkout, as a fork is one.
+Run with `make fork-test`; `make test` leaves it out. It needs a git checkout, as a fork is one.
 """
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +13,13 @@ import pytest
 from conftest import ROOT
 from fork.tree import BIN, committed, copied, environment
 
+from kit.fork import EXAMPLE, LINE
+
 pytestmark = [pytest.mark.fork, pytest.mark.timeout(1800)]
 
 # A fork removes no more than this. Every further folder or line is one that a fork must know of.
-FOLDERS = ("app/features/support", "evals/suites/support", "tests/support")
-LINES = {"app/features/installed.py": ('    "app.features.support",\n',)}
 MOST_FOLDERS, MOST_LINES = 3, 2
+NAME = "meridian"  # longer than ours: lines grow
 
 # Tests of everything that iterates over the products or reads their files, and one of each kind of proof. The rest knows no
 # product: it can break by an import alone, which collecting every test finds. `FORK_TESTS=all` runs every test; two cases of
@@ -47,16 +47,11 @@ GENERIC = (
 
 @pytest.fixture(scope="module")
 def fork(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tracked files as they are now, without the example, as a git checkout of its own."""
+    """The tracked files as they are now, in a git checkout of its own that `make fork` made a fork of."""
     folder = copied(tmp_path_factory.mktemp("fork"))
-    for name in FOLDERS:
-        shutil.rmtree(folder / name)
-    for name, lines in LINES.items():
-        text = (folder / name).read_text()
-        for line in lines:
-            assert text.count(line) == 1, f"{name}: {line}"
-            text = text.replace(line, "")
-        (folder / name).write_text(text)
+    committed(folder)
+    said = run(folder, sys.executable, "-m", "kit", "fork", NAME)
+    assert f"octant becomes {NAME}" in said
     committed(folder)
     return folder
 
@@ -71,8 +66,8 @@ def run(fork: Path, *command: str) -> str:
 
 
 def test_the_example_is_at_most_three_folders_and_two_lines() -> None:
-    assert len(FOLDERS) <= MOST_FOLDERS
-    assert sum(len(lines) for lines in LINES.values()) <= MOST_LINES
+    assert len(EXAMPLE) <= MOST_FOLDERS
+    assert LINE.count("\n") <= MOST_LINES
 
 
 @pytest.mark.parametrize(

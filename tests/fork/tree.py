@@ -38,7 +38,7 @@ def _copy_compiled(source: Path, copy: Path) -> None:
 def committed(folder: Path) -> None:
     """Make the folder a git checkout of its own."""
     who = ["-c", "user.name=fork", "-c", "user.email=fork@example.com"]
-    for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "A copy"]):
+    for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "As it is"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
 
 

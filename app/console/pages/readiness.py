@@ -84,5 +84,5 @@ def sources_of(console: Console, kept: dict[str, Evidence]) -> Sources:
         engine=parts.engine, valkey=parts.valkey, ledger=parts.ledger, policy=parts.policy, workers=parts.workers,
         releases=parts.releases, keys=parts.keys, provider_keys=parts.provider_keys, secret=parts.secret,
         rotation_file=parts.rotation_file, rehearsals_file=parts.rehearsals_file, state_dir=parts.state_dir, patience=PATIENCE,
-        kept=kept,
+        kept=kept, own_products=parts.own_products,
     )  # fmt: skip

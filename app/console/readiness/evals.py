@@ -28,6 +28,9 @@ async def answer(sources: Sources) -> Answer:
     found += _delta(proof, release)
     refusals = refused(proof)
     found += [_refused(name, one) for name, one in refusals]
+    if not sources.own_products:
+        value = "none: each product here is an example of this project"
+        found.append(Evidence(name="Own product", value=value, state="gaps", command="make feature NAME=…"))
     if simulated := simulated_in(results):
         found.append(
             Evidence(name="Real models", value=simulated, state="gaps", command=f"python -m evals release {proof.release}")

@@ -76,6 +76,7 @@ class Found:
 class Sources:
     """``workers``: processes that serve. ``root``: the folder of this project; an image may lack parts of it.
 
+    ``own_products``: the products that are no examples of this project.
     ``provider_keys`` reads the state of our keys at providers; it raises Misconfigured for a file that holds none.
     ``patience``: seconds for a check that reads the whole ledger, None for as long as it takes; ``kept`` remembers its result.
     """
@@ -92,6 +93,7 @@ class Sources:
     rotation_file: Path
     rehearsals_file: Path
     state_dir: Path
+    own_products: tuple[str, ...]
     root: Path = FOLDER.parent
     patience: float | None = None
     kept: dict[str, Evidence] = field(default_factory=dict)

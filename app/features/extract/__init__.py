@@ -26,6 +26,7 @@ def _simulated() -> "Rules":
 
 FEATURE = Feature(
     name="extract",
+    example=True,
     router=_router,
     samples=(Sample("facts of a message", "/v1/extract", {"text": MESSAGE}, shown=True, words=("request",)),),
     simulated=_simulated,

@@ -104,6 +104,7 @@ def _drill() -> InjectionDrill:
 
 FEATURE = Feature(
     name="support",
+    example=True,
     router=_router,
     tables=_tables,
     migrations=Path(__file__).resolve().parent / "migrations",
