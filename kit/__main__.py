@@ -17,18 +17,16 @@ def main() -> int:
     forking = verbs.add_parser("fork", help="rename the project, and remove the worked example")
     forking.add_argument("name", help="its new name: one word of small letters and digits, such as meridian")
     forking.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
+    forking.set_defaults(run=lambda arguments: fork.fork(ROOT, arguments.name, dry_run=arguments.dry_run))
     making = verbs.add_parser("feature", help="make a product, from a copy of the small one")
     making.add_argument("name", help="its name: one word of small letters and digits, such as clauses")
+    making.set_defaults(run=lambda arguments: feature.make(ROOT, arguments.name))
     arguments = parser.parse_args()
     try:
-        if arguments.verb == "fork":
-            said = fork.fork(ROOT, arguments.name, dry_run=arguments.dry_run)
-        else:
-            said = feature.make(ROOT, arguments.name)
+        print(arguments.run(arguments))
     except Refused as refused:
         print(f"kit: {refused}", file=sys.stderr)
         return 1
-    print(said)
     return 0
 
 

@@ -25,10 +25,10 @@ def checked(name: str, taken: Iterable[str] = ()) -> str:
         raise Refused(f"{name!r} has {len(name)} letters: take {SHORTEST} to {LONGEST}.")
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or hasattr(builtins, name):
         raise Refused(f"{name!r} is a word of Python: take another one.")
-    if name in sys.stdlib_module_names or _installed(name):
-        raise Refused(f"{name!r} is the name of a Python module that is installed: take another one.")
     if name in set(taken):
         raise Refused(f"{name!r} is in use in this tree: take another one.")
+    if name in sys.stdlib_module_names or _installed(name):
+        raise Refused(f"{name!r} is the name of a Python module that is installed: take another one.")
     return name
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from fork.tree import copied, environment
+from fork.tree import WHO, committed, copied, environment
 
 pytestmark = [pytest.mark.fork, pytest.mark.timeout(1800)]
 
@@ -24,18 +24,21 @@ def commands(section: str) -> list[str]:
 
 def test_every_command_of_the_guide_works(tmp_path: Path) -> None:
     tree = copied(tmp_path)
+    committed(tree)
     (tree / ".venv").symlink_to(ROOT / ".venv")
     said = {command: run(tree, section, command) for section in SECTIONS for command in commands(section)}
     assert len(said) > 15
     assert "/v1/clauses" in said["make demo ARGS=--once"], "the demo shows the new product"
     assert not (tree / "app" / "features" / "support").exists()
+    assert (tree / "app" / "features" / "clauses").exists()
+    assert 'name = "meridian"' in (tree / "pyproject.toml").read_text()
 
 
 def run(tree: Path, section: str, command: str) -> str:
     """Run a line as a reader's shell would. Returns its output; fails the test on a non-zero exit."""
     done = subprocess.run(
         ["/bin/bash", "-c", command],
-        cwd=tree, env=environment(tree), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        cwd=tree, env=environment(tree, WHO), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{section.splitlines()[0]}: {command}\n{done.stdout[-6000:]}"
     return done.stdout

@@ -10,6 +10,11 @@ from pathlib import Path
 from conftest import ROOT
 
 BIN = Path(sys.executable).parent
+WHO = {
+    f"GIT_{role}_{what}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "fork"), ("EMAIL", "f@example.com"))
+}
 
 
 def copied(folder: Path) -> Path:
@@ -37,9 +42,8 @@ def _copy_compiled(source: Path, copy: Path) -> None:
 
 def committed(folder: Path) -> None:
     """Make the folder a git checkout of its own."""
-    who = ["-c", "user.name=fork", "-c", "user.email=fork@example.com"]
-    for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "As it is"]):
-        subprocess.run(["git", *command], cwd=folder, check=True)
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "As it is"]):
+        subprocess.run(["git", *command], cwd=folder, env={**os.environ, **WHO}, check=True)
 
 
 def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:

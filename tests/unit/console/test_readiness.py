@@ -45,7 +45,7 @@ def sources(tmp_path: Path) -> Sources:
         "engine": nothing, "valkey": nothing, "ledger": nothing, "policy": nothing, "workers": 1, "releases": nothing,
         "keys": nothing, "provider_keys": list, "secret": b"s",
         "rotation_file": tmp_path / "rotation.yaml", "rehearsals_file": tmp_path / "log.jsonl",
-        "state_dir": tmp_path, "now": NOW, "root": ROOT,
+        "state_dir": tmp_path, "own_products": (), "now": NOW, "root": ROOT,
     }  # fmt: skip
     return Sources(**values)
 

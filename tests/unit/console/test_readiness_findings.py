@@ -55,6 +55,13 @@ async def test_a_live_release_without_proof_turns_the_finding(proof: Proof | Non
     assert words in found.value
 
 
+@pytest.mark.parametrize(("products", "gap"), [((), True), (("clauses",), False)])
+async def test_a_fork_without_a_product_of_its_own_has_a_gap(products: tuple[str, ...], *, gap: bool) -> None:
+    releases = SimpleNamespace(live_proof=lambda: asyncio.sleep(0, Proof("b", [result()], (), ())))
+    found = await evals.answer(sources(releases=releases, own_products=products))
+    assert [one.state for one in found.evidence if one.name == "Own product"] == (["gaps"] if gap else [])
+
+
 def test_a_day_without_a_request_is_missing_and_a_simulator_is_a_gap() -> None:
     none = observability._records(cast(Bucket, SimpleNamespace(calls=0)))
     assert (none.state, none.value) == ("missing", "none in the last 24 h")
