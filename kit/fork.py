@@ -4,6 +4,7 @@ All is worked out before anything is written. Files whose content a hash holds s
 results.
 """
 
+import json
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,6 @@ EXAMPLE = ("app/features/support", "evals/suites/support", "tests/support")
 PRODUCTS, LINE = "app/features/installed.py", '    "app.features.support",\n'
 PINNED, RESULTS = "releases/released.sha256", "releases/evals/"  # hashes hold their content
 KEPT = ("LICENSE",)
-LONGEST_LINE = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +112,17 @@ def _tidy(root: Path) -> None:
     ruff = (sys.executable, "-m", "ruff")
     subprocess.run([*ruff, "check", "--fix-only", "--quiet", "."], cwd=root, check=True)
     subprocess.run([*ruff, "format", "--quiet", "."], cwd=root, check=True)
-    code = (root / path for path in _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"))
-    lines = (line for path in code if path.suffix == ".py" and path.is_file() for line in path.read_text("utf-8").splitlines())
-    longest = max((len(line) for line in lines if "noqa: E501" not in line), default=0)
-    if longest > LONGEST_LINE:
+    too_long = json.loads(_output(root, *ruff, "check", "--select", "E501", "--output-format", "json", "--exit-zero", "."))
+    if too_long:
+        longest = max(len(_line(Path(one["filename"]), one["location"]["row"])) for one in too_long)
         settings = root / "pyproject.toml"
         text = settings.read_text(encoding="utf-8")
         section = f"[tool.ruff.lint.pycodestyle]\nmax-line-length = {longest}  # the name is longer than the origin's\n\n"
         settings.write_text(text.replace("[tool.ruff.lint]\n", f"{section}[tool.ruff.lint]\n", 1), encoding="utf-8")
+
+
+def _line(path: Path, number: int) -> str:
+    return path.read_text(encoding="utf-8").splitlines()[number - 1]
 
 
 def _next(new: str) -> str:
@@ -150,4 +153,8 @@ def _text(path: Path) -> str | None:
 
 
 def _git(root: Path, *command: str) -> str:
-    return subprocess.run(["git", *command], cwd=root, capture_output=True, text=True, check=True).stdout  # noqa: S607 - git
+    return _output(root, "git", *command)
+
+
+def _output(root: Path, *command: str) -> str:
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout

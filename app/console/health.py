@@ -147,7 +147,7 @@ def strips_of(seen: Overview, range_: Range, resting: Container[str]) -> list[St
 def _state(now: ProviderState | None) -> tuple[str, str, str]:
     """A kind, a word, and the figures for it. A provider that fails is failing, however slow."""
     if now is None:
-        return "none", "not called", ""
+        return "none", "no calls lately", ""
     kind, word = _health(now.attempts, now.failed)
     if kind == "bad" and now.failed < LEAST:
         kind, word = "warn", ERRORS  # one attempt or two may fail by themselves

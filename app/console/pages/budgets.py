@@ -114,8 +114,8 @@ class Line:
     def state(self) -> tuple[str, str]:
         """Of the fuller window; one that is not full may refuse calls all the same."""
         kind, word = max((self.day, self.month), key=lambda window: window.share or 0).state
-        if kind == "good" and self.refused >= SOME:
-            return "warn", f"refused {formats.count(self.refused)} in 1 h"
+        if kind == "good" and self.refused:
+            return "warn" if self.refused >= SOME else "none", f"refused {formats.count(self.refused)} in 1 h"
         return kind, word
 
 

@@ -19,7 +19,7 @@ from app.console.acting import Act, Asked
 from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of, times_of
-from app.console.pages.evals import drifted
+from app.console.pages.evals import drifted, judged
 from app.console.pages.trace import readable
 from app.console.ranges import Range
 from app.console.sessions import Session
@@ -80,6 +80,8 @@ def answer(found: Quality | None, range_: Range, now: datetime) -> tuple[str, st
     words = f"{share} of {formats.number(found.scored, 'scored answer')} passed {range_.words} (95 % interval {low} to {high})"
     if names:
         return "bad", f"{words}; more answers of {' and '.join(names)} fail than before."
+    if not judged(found):
+        return "none", f"{words}; no feature has the {DRIFT_FIRST} scores yet that a finding of drift needs."
     return "good", f"{words}; no feature has drifted."
 
 

@@ -104,7 +104,8 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
     return {
         "chosen": chosen, "live": parts.releases.known, "cards": cards, "problems": problems, "kind": kind, "words": words,
         "releases": [card(one, filed) for one in filed], "runs": runs, "skip": skip, "suite": suite, "page_size": PAGE,
-        "lately": lately, "drifted": drifted(lately.value, now), "states": states, "chart": chart(drawn.value, filed),
+        "lately": lately, "drifted": drifted(lately.value, now),
+        "judged": judged(lately.value), "first": quality.DRIFT_FIRST, "states": states, "chart": chart(drawn.value, filed),
         "unrecorded": await asyncio.to_thread(eval_history.unrecorded, parts.releases_dir),
         "stored": bool(drawn.value and drawn.value.rows), "codes": CODES, "command": COMMAND.format(chosen or "ID"),
         "figures": figures(cards), "aways": list({one.away: one for one in (runs, lately) if one.away}.values()),
@@ -218,6 +219,11 @@ def _refused(filed: Sequence[Filed]) -> str:
     newest = max(one.release for one in refused)
     missed = sum(len(one.below) for one in refused if one.release == newest)
     return f" The gate refuses {newest}, which misses {formats.number(missed, 'threshold')}."
+
+
+def judged(lately: Quality | None) -> bool:
+    """Whether any feature has as many scores as the test for drift needs: before, it says nothing."""
+    return any(one.seen >= quality.DRIFT_FIRST for one in lately.drifts) if lately else False
 
 
 def drifted(lately: Quality | None, now: datetime) -> list[str]:

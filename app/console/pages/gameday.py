@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fastapi import APIRouter
@@ -20,6 +20,7 @@ from app.oncall.gamedays import played_now
 from app.oncall.runbook.pages import FOLDER as RUNBOOK
 
 COMMAND = "octant drill gameday {}"
+JUST = timedelta(minutes=10)  # after its end, the page begins with the newest game day
 
 
 def router(console: Console) -> APIRouter:
@@ -33,11 +34,14 @@ def router(console: Console) -> APIRouter:
         found = await asyncio.to_thread(gamedays.reports, state_dir)
         known = await asyncio.to_thread(gamedays.scenarios, RUNBOOK)
         played = {one.played.scenario for one in found}
-        kind, words = answer(found, [one.name for one in known], datetime.now(UTC))
+        now = datetime.now(UTC)
+        kind, words = answer(found, [one.name for one in known], now)
+        now_played = await asyncio.to_thread(played_now, state_dir)
+        ended = found[0] if found and not now_played and now - ended_at(found[0]) < JUST else None
         return console.page(
             request, "gamedays.html", GAMEDAY, found=found, kind=kind, words=words, command=COMMAND,
-            played=played, known=known,
-            now_played=await asyncio.to_thread(played_now, state_dir), refusal=refusal(console.parts.environment),
+            played=played, known=known, ended=ended, ended_words=described(ended)[1] if ended else "",
+            now_played=now_played, refusal=refusal(console.parts.environment),
         )  # fmt: skip
 
     @made.get("/live/gameday")
@@ -66,6 +70,12 @@ def router(console: Console) -> APIRouter:
         )  # fmt: skip
 
     return made
+
+
+def ended_at(one: Report) -> datetime:
+    """When a game day was over: its last event is."""
+    last = max((at for at, _ in one.played.timeline), default=0.0)
+    return one.played.begun_at + timedelta(seconds=last)
 
 
 def answer(found: Sequence[Report], known: Sequence[str], now: datetime) -> tuple[str, str]:

@@ -74,10 +74,11 @@ def router(console: Console) -> APIRouter:
         one = next((each for each in pages if each.name.removesuffix(".md") == wanted), None)
         if one is None:
             raise NotFound("The runbook has no such page. Its first page lists all.")
+        here = contained_here(await asyncio.to_thread(gamedays.reports, console.parts.state_dir)).get(wanted)
         contents = [section for section in one.sections if section.level == (3 if one.name == GENERATED else 2)]
         return console.page(
             request, "runbook_page.html", RUNBOOK, title=one.title, one=one, html=await asyncio.to_thread(html_of, one, pages),
-            contents=contents, rehearsal=rehearsal, review=review, today=datetime.now(UTC).date(),
+            contents=contents, here=here, rehearsal=rehearsal, review=review, today=datetime.now(UTC).date(),
         )  # fmt: skip
 
     return made

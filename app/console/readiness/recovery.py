@@ -81,5 +81,5 @@ def _length(sources: Sources) -> list[Evidence]:
     if longest is None or longest >= HALF_AN_HOUR:
         return []
     lasted = f"the longest fault that was rehearsed here lasted {formats.seconds(longest)}"
-    value = f"{lasted}: {COMMAND} rehearses half an hour, time-scaled"
+    value = f"{lasted}: {COMMAND} rehearses half an hour in seconds, with every time of it as much shorter"
     return [Evidence(name="Half an hour at peak", value=value, state="gaps", command=COMMAND)]

@@ -39,12 +39,10 @@ class Attacks:
     def words(self) -> str:
         """Both in a sentence."""
         gate = self.evidence[0]
-        rest = self.total - self.held
-        missed = f", {rest:g} {'was' if rest == 1 else 'were'} not" if rest else ""
-        cases = f"{self.held:g} of {self.total} attacks in the eval suites were held off{missed}"
         known = gate.state != "missing"
-        gated = f"the injection gate: {gate.first_sentence}" if known else "the injection gate has left no result here"
-        return f"{cases if self.total else 'No attack is in the eval suites'}; {gated}."
+        gated = f"At the boundary, {gate.first_sentence}" if known else "The injection gate has left no result here"
+        alone = f"the model alone withstood {self.held:g} of {self.total} attacks of the eval suites"
+        return f"{gated}; {alone if self.total else 'no attack is in the eval suites'}."
 
     @property
     def kind(self) -> str:

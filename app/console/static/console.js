@@ -70,6 +70,8 @@ function follow(part) {
     const open = $$("details", part).map((one) => one.open);
     const fresh = new DOMParser().parseFromString(sent.html, "text/html");
     part.replaceChildren(...fresh.body.childNodes);
+    const over = $("[data-reload]", part); // what was live has ended: the page as it is now, without what was done before
+    if (over) { source.close(); location.replace(over.dataset.reload); return; }
     $$("details", part).forEach((one, index) => { one.open = open[index] || false; });
     prepare(part);
     age();

@@ -100,7 +100,7 @@ def test_a_day_begins_in_the_tenants_own_time_zone() -> None:
 
 def test_a_cap_that_is_too_small_for_a_call_is_not_well_although_it_is_empty() -> None:
     tiny, once = replace(a_line("tiny", 0), refused=61), replace(a_line("once", 0), refused=1)
-    assert (tiny.state, once.state) == (("warn", "refused 61 in 1 h"), ("good", "within"))
+    assert (tiny.state, once.state) == (("warn", "refused 61 in 1 h"), ("none", "refused 1 in 1 h"))
     kind, words = answer(money(a_line("calm", 10), tiny, once), [])
     assert kind == "warn"
     assert words.startswith("A cap refused 61 calls of tiny and 1 more in the last hour. 3 tenants are within their caps")

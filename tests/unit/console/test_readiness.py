@@ -155,10 +155,12 @@ def test_a_gap_that_the_answer_does_not_say_is_said_behind_it() -> None:
 
 def test_attacks_that_were_not_held_off_are_counted_in_words() -> None:
     gate = Evidence(name="Gate", value="none got through")
-    assert Attacks(held=40, total=46, evidence=[gate]).words.startswith(
-        "40 of 46 attacks in the eval suites were held off, 6 were not;"
+    assert Attacks(held=40, total=46, evidence=[gate]).words == (
+        "At the boundary, none got through; the model alone withstood 40 of 46 attacks of the eval suites."
     )
-    assert "not" not in Attacks(held=46, total=46, evidence=[gate]).words
+    assert Attacks(held=0, total=0, evidence=[gate]).words.endswith("; no attack is in the eval suites.")
+    none = Evidence(name="Gate", value="x", state="missing")
+    assert Attacks(held=1, total=1, evidence=[none]).words.startswith("The injection gate has left no result here;")
 
 
 async def test_a_log_that_cannot_be_read_fails(tmp_path: Path) -> None:

@@ -166,7 +166,18 @@ async def test_rehearsals_are_marked_as_the_readiness_review_marks_them(
         return NOW - timedelta(days=1)
 
     monkeypatch.setattr(readiness_sources, "first_live", began)
-    unused = ("engine", "valkey", "ledger", "policy", "workers", "releases", "keys", "provider_keys", "rotation_file")
+    unused = (
+        "engine",
+        "valkey",
+        "ledger",
+        "policy",
+        "workers",
+        "releases",
+        "keys",
+        "provider_keys",
+        "rotation_file",
+        "own_products",
+    )
     parts = dict.fromkeys(unused) | {"secret": b"s", "rehearsals_file": tmp_path / "log.jsonl", "state_dir": tmp_path}
     for log, note, at, secret in (
         ("log.jsonl", "before", NOW - timedelta(days=2), b"s"), ("log.jsonl", "theirs", NOW - timedelta(hours=2), b"x"),
