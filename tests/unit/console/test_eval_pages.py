@@ -12,9 +12,10 @@ from conftest import ROOT
 from app.audit.quality import Drift, Quality
 from app.console.pages import eval_production
 from app.console.pages import evals as evals_page
-from app.console.pages.evals import answer, card, chart, chosen_release, figures
+from app.console.pages.evals import answer, card, chart, chosen_release, figures, judged
 from app.console.ranges import range_of
-from app.releases.eval_gate import Limit, Score, below, digest, judged
+from app.releases.eval_gate import Limit, Score, below, digest
+from app.releases.eval_gate import judged as judged_scores
 from app.releases.eval_goals import goals
 from app.releases.eval_history import CHAOS, filed, threshold_count, thresholds
 from evals.chaos import MODE
@@ -58,7 +59,7 @@ def test_failure_modes_of_every_release_add_up_to_the_overall_score() -> None:
         assert one.whole
     sums = figures([card(one, found) for one in found])
     assert sums["total"] == sum(one.result.scores["overall"].total for one in found)
-    assert sums["thresholds"] == sum(len(judged(one.result)) + len(one.result.limits) for one in found)
+    assert sums["thresholds"] == sum(len(judged_scores(one.result)) + len(one.result.limits) for one in found)
 
 
 def test_every_score_of_a_result_stands_beside_its_goal() -> None:
@@ -244,6 +245,15 @@ def test_production_is_good_until_a_feature_has_drifted_lately() -> None:
     assert "more answers of x fail than before" in words
     assert eval_production.answer(None, range_, NOW)[0] == "none"
     assert answer("", [], scored(NOW), NOW)[0] == "bad"
+
+
+@pytest.mark.parametrize(("seen", "known"), [(99, False), (100, True)])
+def test_before_its_first_hundred_scores_nothing_is_said_of_drift(seen: int, *, known: bool) -> None:
+    lately = replace(scored(), drifts=[Drift("x", seen, 0.1, 3.0, None)])
+    assert judged(lately) is known
+    kind, words = eval_production.answer(lately, range_of({"range": "24h"}, now=NOW), NOW)
+    assert kind == ("good" if known else "none")
+    assert ("no feature has drifted" in words) is known
 
 
 def test_a_step_without_scores_is_a_gap_and_the_rows_add_up() -> None:

@@ -1,7 +1,7 @@
 """Reports of game days as the console reads and draws them (X2)."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.console import formats, gameday_actions, gamedays
 from app.console.formats import NONE
 from app.console.gamedays import LABEL, WIDTH, Played, Report, Written, lanes
-from app.console.pages.gameday import answer, measured
+from app.console.pages.gameday import answer, ended_at, measured
 from app.console.pages.runbook import contained_here
 from app.domain.errors import Forbidden
 from app.oncall.gamedays import FOLDER
@@ -140,6 +140,12 @@ def test_a_page_of_the_runbook_names_the_newest_game_day_here_that_contained_its
     older = Report(name="a", written_before=page, played=played(contained=1.0))
     assert contained_here([newest, good, older]) == {"latency": good}
     assert contained_here([newest]) == {}
+
+
+def test_a_game_day_is_over_at_its_last_event() -> None:
+    one = Report(written_before=Written(), played=played(timeline=[(-3.0, "ready"), (34.0, "recovered"), (30.0, "fault over")]))
+    assert ended_at(one) == one.played.begun_at + timedelta(seconds=34)
+    assert ended_at(Report(written_before=Written(), played=played(timeline=[]))) == one.played.begun_at
 
 
 def test_times_have_the_unit_of_their_size() -> None:

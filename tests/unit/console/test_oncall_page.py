@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.console.known import Known
-from app.console.pages.oncall import Happened, Level, answer, from_opening
+from app.console.pages.oncall import Happened, Level, answer, at_three, from_opening
 from app.console.readiness.answers import Evidence, State
 from app.oncall.paging.figures import figures_of
 from app.oncall.rota.reading import load_rotation
@@ -26,6 +26,17 @@ def test_the_page_is_as_calm_as_the_readiness_review(state: State, kind: str) ->
     assert found == kind
     assert ("The pager was never tested." in words) == (kind != "good")
     assert " UTC" in words, "a page's script shows it in the browser's zone"
+
+
+@pytest.mark.parametrize("hour", [0, 1, 12, 23])
+def test_the_next_night_names_the_persons_of_three_o_clock_in_the_rotations_zone(hour: int) -> None:
+    rotation = load_rotation(load().rotation_file)
+    now = NOW.replace(hour=hour)
+    words = at_three(rotation, now)
+    three = next(at for at in (now + timedelta(minutes=n) for n in range(1, 1441)) if at.astimezone(rotation.zone).hour == 3)
+    on_duty = [duty.person.name for duty in duties(rotation, three) if duty.person]
+    assert words.startswith(f"At the next 3 a.m. ({three.astimezone(rotation.zone):%A}, {rotation.zone.key}): {on_duty[0]}")
+    assert [name for name in on_duty if name not in words] == []
 
 
 @pytest.mark.parametrize(
