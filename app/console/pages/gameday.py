@@ -117,7 +117,10 @@ def described(one: Report) -> tuple[str, str]:
 
 def _times(one: Report) -> str:
     named = [(WORDS[name], getattr(one.played, name)) for name in ("detected", "contained", "recovered")]
-    return ", ".join(f"{words} after {formats.seconds(at)}" for words, at in named if at is not None) or "no time was measured"
+    callers = one.played.callers
+    number = f"{formats.count(callers.get('answered', 0))} of {formats.number(sum(callers.values()), 'call')} answered"
+    times = [f"{words} after {formats.seconds(at)}" for words, at in named if at is not None] or ["no time was measured"]
+    return ", ".join([*([number] if callers else []), *times])
 
 
 def measured(value: float | None, measure: str) -> str:
