@@ -146,7 +146,7 @@ def wanted(at: Demo, *, every: bool) -> list[Picture]:
     found[1] = replace(found[1], path=TRACE)
     return [
         *found,
-        Picture("overview-dark", "/console?range=15m", theme="dark"),
+        Picture("overview-dark", "/console?range=15m", WIDE, theme="dark"),
         Picture("overview-phone", "/console?range=15m", PHONE),
         Picture("readiness", "/console/readiness"),
         Picture("gameday", f"/console/gameday/{game}"),
