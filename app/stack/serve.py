@@ -108,6 +108,7 @@ def _server(  # gunicorn has no types
                 "when_ready": lambda _: runner.once_free(
                     lambda: exposition.serve(settings.host, settings.metrics_port, metrics_folder)
                 ),
+                "pre_fork": lambda _arbiter, _worker: metrics_folder.mkdir(parents=True, exist_ok=True),
                 "child_exit": lambda _, worker: exposition.forget(worker.pid, metrics_folder),
             }
             values = {
