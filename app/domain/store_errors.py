@@ -26,7 +26,7 @@ def why(error: BaseException) -> dict[str, str]:
     """Fields of a log line: the error's type, and a store's own reason, without which an operator can only guess."""
     fields = {"error_type": type(error).__name__}
     package = type(error).__module__.partition(".")[0]
-    if package in OF_PACKAGE and type(error).__name__ not in QUOTING:
+    if package in {*OF_PACKAGE, "psycopg"} and type(error).__name__ not in QUOTING:
         fields["reason"] = reason(error)
     elif isinstance(error, DependencyUnavailable):
         fields["reason"] = error.message

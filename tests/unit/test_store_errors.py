@@ -36,6 +36,9 @@ def test_a_log_line_has_the_reason_of_a_store_and_no_value_that_it_quotes() -> N
         "error_type": "ConnectionError",
         "reason": "CERTIFICATE_VERIFY_FAILED",
     }
+    assert (
+        why(psycopg.errors.ReadOnlySqlTransaction("read-only"))["reason"] == "read-only"
+    )  # of a copy, which SQLAlchemy does not see
     assert why(DependencyUnavailable("Not read yet."))["reason"] == "Not read yet."
     assert why(PermissionError(13, "Permission denied", "/secret"))["reason"] == "Permission denied"
     assert why(DataError("INSERT", None, psycopg.DataError("invalid: 'Ada'"))) == {"error_type": "DataError"}
