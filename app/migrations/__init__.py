@@ -42,7 +42,10 @@ def upgrade(database_url: str, revision: str = "heads") -> None:
     role may not change the schema, and where newer code migrated the database.
     """
     try:
-        _refuse_unknown(database_url)
+        present = current(database_url)
+        _refuse_unknown(present)
+        if revision == "heads" and present == newest():
+            return  # without a turn: a pooler by transactions may leave the lock of a process that has ended
         command.upgrade(config(database_url), revision)
     except DBAPIError as error:
         if isinstance(error.orig, _REFUSED):
@@ -58,10 +61,10 @@ def upgrade(database_url: str, revision: str = "heads") -> None:
         raise Misconfigured(away(POSTGRES, error)) from error
 
 
-def _refuse_unknown(database_url: str) -> None:
+def _refuse_unknown(present: tuple[str, ...]) -> None:
     """Raise Misconfigured for a schema that this code has no migrations for."""
-    known = {script.revision for script in ScriptDirectory.from_config(config(database_url)).walk_revisions()}
-    if unknown := sorted(set(current(database_url)) - known):
+    known = {script.revision for script in ScriptDirectory.from_config(config("")).walk_revisions()}
+    if unknown := sorted(set(present) - known):
         raise Misconfigured(
             f"The database has the schema {', '.join(unknown)}, which this code does not know: newer code migrated it,"
             " or code with another product (`docs/your-own-feature.md`, section 7)."
