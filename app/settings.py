@@ -6,170 +6,56 @@ providers' keys from ``octant_openai__api_key`` and so on, these also when they 
 `.env.example` lists every setting; a test holds the two together.
 """
 
-import ipaddress
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, Field, PrivateAttr, SecretStr, ValidationError, create_model, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, create_model, field_validator, model_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from app.domain.addresses import postgres_address, valkey_address
 from app.domain.errors import InvalidRequest, Misconfigured
-from app.domain.json_text import DEEPEST
-from app.domain.money import from_dollars
-from app.domain.origins import origins_of
+from app.domain.setting_types import Seconds, WebAddress
 from app.gateway.providers.adapters import ADAPTERS, Adapter
 from app.oncall.paging.settings import PagingSettings
 from app.oncall.scopes import parse as parse_stops
 from app.security.keys.provider_keys import KeyPlace
 from app.security.oidc_settings import OidcSettings
+from app.setting_groups import (
+    BudgetSettings,
+    DeploySettings,
+    EvalsSettings,
+    HttpSettings,
+    ProviderSettings,
+    RecoverySettings,
+    VendorSettings,
+    dollars,
+)
+from app.setting_sources import PREFIX, DotEnv, Environment, known_names
+
+__all__ = [
+    "DEVELOPMENT_SECRET",
+    "PACKAGE",
+    "BudgetSettings",
+    "DeploySettings",
+    "EvalsSettings",
+    "HttpSettings",
+    "ProviderSettings",
+    "RecoverySettings",
+    "Settings",
+    "VendorSettings",
+    "load",
+    "unknown_variables",
+]
 
 DEVELOPMENT_SECRET = "development-only-secret"  # noqa: S105 - refused outside development, see `Settings._complete`
 PACKAGE = Path(__file__).resolve().parent
 
-Environment = Literal["development", "staging", "production"]
-Seconds = Annotated[float, Field(gt=0)]
-
-
-class ProviderSettings(BaseModel):
-    """One endpoint that answers model calls. ``kind`` is the wire it speaks; any OpenAI-compatible server is ``openai``."""
-
-    kind: str = "openai"
-    base_url: str
-    api_key: SecretStr = SecretStr("")
-    legacy_max_tokens: bool = Field(
-        default=False, description="Send max_tokens instead of max_completion_tokens (vLLM, llama.cpp, Ollama)."
-    )
-    headers: dict[str, SecretStr] = Field(default={}, description="Further headers of every request, as JSON.")
-
-    @field_validator("kind")
-    @classmethod
-    def _is_known(cls, value: str) -> str:
-        if value not in ADAPTERS:
-            raise ValueError(f"must be one of: {', '.join(ADAPTERS)}")
-        return value
-
-
-class VendorSettings(BaseModel):
-    """A vendor's address and key. Empty key: the vendor's own variable is read."""
-
-    base_url: str
-    api_key: SecretStr = SecretStr("")
-    legacy_max_tokens: bool = False
-    headers: dict[str, SecretStr] = {}
-
-
-class RecoverySettings(BaseModel):
-    """Retries of providers, and the rest of their circuits. See `app/gateway/recovery/policy.py`."""
-
-    retry_budget_ratio: float = Field(default=0.1, ge=0, le=1, description="Retries as a share of first attempts.")
-    retry_budget_burst: float = Field(default=10.0, ge=0, description="Retries that can be saved up, per provider and worker.")
-    breaker_failures: int = Field(default=5, ge=1, description="Failures within the window that open a circuit.")
-    breaker_ratio: float = Field(default=0.5, gt=0, le=1, description="And their least share of all outcomes.")
-    breaker_window: Seconds = Field(default=10.0, description="Seconds looked back on.")
-    breaker_rest: Seconds = Field(default=5.0, description="Seconds of the first rest; doubled by each failed probe.")
-    breaker_longest_rest: Seconds = Field(default=60.0, description="Seconds of the longest rest.")
-
-
-class BudgetSettings(BaseModel):
-    """The cap over everything, the allowance while Valkey is away, and alerts before caps are used up."""
-
-    global_daily_cap: str = Field(default="1000.00", description="Dollars a UTC day over all tenants.")
-    outage_allowance: str = Field(
-        default="0", description="Dollars each worker process may spend, until it restarts, while Valkey is away; 0 refuses."
-    )
-    alert_shares: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
-        default=(50, 80, 95), description="Percentages of a cap at which an alert is sent."
-    )
-    alert_webhook_url: str = Field(default="", description="Where budget alerts are posted, signed; empty posts none.")
-    alertmanager_url: str = Field(default="", description="Alertmanager's address, as http://host:9093; empty sends none.")
-
-    @field_validator("global_daily_cap", "outage_allowance")
-    @classmethod
-    def _is_dollars(cls, value: str) -> str:
-        from_dollars(value)
-        return value
-
-    @field_validator("alert_shares")
-    @classmethod
-    def _rises(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(sorted(set(value)))
-
-
-class HttpSettings(BaseModel):
-    """Time limits of connections and size limits of requests. See `docs/decisions/0021`."""
-
-    max_url_bytes: int = Field(default=8192, ge=256, description="Bytes of path and query.")
-    max_headers: int = Field(default=100, ge=10, description="Headers of a request.")
-    max_header_bytes: int = Field(default=32_768, ge=1024, description="Bytes of all headers.")
-    max_json_depth: int = Field(default=64, ge=8, le=DEEPEST, description="Arrays and objects within each other.")
-    header_timeout: Seconds = Field(default=10.0, description="Seconds for a request's headers to come.")
-    body_timeout: Seconds = Field(default=60.0, description="Seconds for its body.")
-    trusted_proxies: str = Field(
-        default="127.0.0.1,::1",
-        description="Addresses and networks whose X-Forwarded-For is believed, comma-separated; * for every peer.",
-    )
-    bad_keys_per_minute: int = Field(
-        default=20, ge=1, description="Wrong API keys, from one address and per worker, before it must wait."
-    )
-
-    keep_alive: float = Field(
-        default=5.0, ge=0, description="Seconds without an event after which a stream sends a sign of life; 0 sends none."
-    )
-    first_byte: float = Field(
-        default=10.0,
-        ge=0,
-        description="Seconds without a first chunk after which a stream's headers leave; 0 waits for the chunk.",
-    )
-    cors_origins: str = Field(
-        default="",
-        description="Web origins whose pages may call the API from a browser, comma-separated; * for every page, empty for none.",
-    )
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _are_origins(cls, value: str) -> str:
-        origins_of(value)
-        return value
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _are_addresses(cls, value: str) -> str:
-        for name in value.split(",") if value.strip() != "*" else []:
-            if name.strip():
-                ipaddress.ip_network(name.strip(), strict=False)
-        return value
-
-
-class EvalsSettings(BaseModel):
-    """The share of production that `python -m evals online` scores. See `docs/evals.md`."""
-
-    interval: Seconds = Field(default=60.0, description="Seconds from one round to the next.")
-    late: float = Field(
-        default=120.0, ge=0, description="Seconds that a call's record may take; younger calls wait for a later round."
-    )
-    sample: int = Field(default=20, ge=1, le=10_000, description="Calls scored in a round, of each feature and release.")
-    seconds: Seconds = Field(default=10.0, description="Seconds of scoring in a round; what is left then is counted.")
-    candidates: int = Field(
-        default=100,
-        ge=0,
-        le=10_000,
-        description="Candidates that a round takes from low scores, from what stands out, and from feedback, each.",
-    )
-    metrics_port: int = Field(default=9466, ge=0, le=65535, description="Port of /metrics of `python -m evals online`.")
-
-
-class DeploySettings(BaseModel):
-    """How code is deployed here, for `octant rollback --code`. See `runbook/rollback.md`."""
-
-    target: Literal["", "compose", "kubernetes", "process"] = Field(default="", description="What runs the code; empty: none.")
-    code: str = Field(default="", description="This code as deployed: an image by digest. Empty: the git commit, or the version.")
-    compose_file: Path = Field(default=Path("docker-compose.yml"), description="For compose: the file.")
-    services: tuple[str, ...] = Field(default=("service", "worker", "evals"), description="For compose: services of our image.")
-    namespace: str = Field(default="default", description="For kubernetes: the namespace.")
-    deployments: tuple[str, ...] = Field(default=("octant",), description="For kubernetes: deployments of our image.")
-    folder: Path = Field(default=Path(".octant/code"), description="For process: the folder with the link `current`.")
-    patience: Seconds = Field(default=300.0, description="Seconds that a rollback of code may take.")
+Stage = Literal["development", "staging", "production"]
+MOST_DAYS = 36_500
+AS_JSON = {"tuple_type", "frozen_set_type", "dict_type", "model_type", "model_attributes_type"}
+NOT_OURS = {"octant_image", "octant_runner", "octant_evals_database_url", "octant_evals_api_key"}  # of compose and commands
 
 
 class _Settings(BaseSettings):
@@ -179,7 +65,7 @@ class _Settings(BaseSettings):
         env_prefix="OCTANT_", env_nested_delimiter="__", env_file=".env", extra="ignore", frozen=True
     )
 
-    environment: Environment = Field(
+    environment: Stage = Field(
         default="development", description="Staging and production refuse default secrets, production every example value."
     )
     host: str = Field(default="127.0.0.1", description="Address the public API listens on.")
@@ -221,7 +107,7 @@ class _Settings(BaseSettings):
     prompts_dir: Path = Field(default=PACKAGE / "features", description="Root of <feature>/prompts/<name>/<version>.toml.")
     rotation_file: Path = Field(default=Path("runbook/oncall/rotation.yaml"), description="The on-call rotation.")
     rehearsals_file: Path = Field(default=Path("runbook/rehearsals.jsonl"), description="The log of rehearsals.")
-    runbook_url: str = Field(
+    runbook_url: WebAddress = Field(
         default="https://example.invalid/octant/runbook/", description="Where the runbook is read; alerts link to its pages."
     )
     kill_file: Path = Field(default=Path("stop"), description="While this file exists, every call is refused.")
@@ -255,15 +141,17 @@ class _Settings(BaseSettings):
         default=frozenset(), description="Hosts that links in answers may point to, besides those of the installed products."
     )
 
-    records_keep: int = Field(default=30, ge=1, description="Days that records of calls are kept, besides today.")
-    oncall_keep: int = Field(default=400, ge=1, description="Days that pages and incidents are kept after their end.")
+    records_keep: int = Field(default=30, ge=1, le=MOST_DAYS, description="Days that records of calls are kept, besides today.")
+    oncall_keep: int = Field(
+        default=400, ge=1, le=MOST_DAYS, description="Days that pages and incidents are kept after their end."
+    )
     records_spill_max_bytes: int = Field(
         default=1 << 30, ge=0, description="Disk that records may take while Postgres is away; 0 keeps them in memory."
     )
     records_ner: bool = Field(
         default=False, description="Take names and addresses out of records too, by a slow model: needs the extra `ner`."
     )
-    otlp_endpoint: str = Field(default="", description="OTLP over HTTP endpoint for traces; empty exports none.")
+    otlp_endpoint: WebAddress = Field(default="", description="OTLP over HTTP endpoint for traces; empty exports none.")
     otlp_sample: float = Field(default=1.0, ge=0, le=1, description="Share of traces exported; those with an error always are.")
     otlp_content: bool = Field(default=False, description="Put requests and replies on spans, redacted.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level logged.")
@@ -293,11 +181,39 @@ class _Settings(BaseSettings):
         found: VendorSettings = getattr(self, kind)
         return found
 
-    @field_validator("kill_file", mode="before")
     @classmethod
-    def _empty_is_the_default(cls, value: object) -> object:
-        """An empty name would be the state directory itself, which always exists."""
-        return value or "stop"
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The library's sources in its order; those of variables tidied."""
+        file = dotenv_settings.env_file if isinstance(dotenv_settings, DotEnvSettingsSource) else None
+        return init_settings, Environment(settings_cls), DotEnv(settings_cls, env_file=file), file_secret_settings
+
+    @field_validator("kill_file", mode="after")
+    @classmethod
+    def _is_a_file(cls, value: Path) -> Path:
+        """Without a name it would be the state directory itself, which always exists."""
+        return value if value.name else Path("stop")
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_of_postgres(cls, value: str) -> str:
+        return postgres_address(value)
+
+    @field_validator("valkey_url")
+    @classmethod
+    def _is_of_valkey(cls, value: str) -> str:
+        return valkey_address(value)
+
+    @field_validator("demo_daily_cap", "default_user_daily_cap")
+    @classmethod
+    def _is_dollars(cls, value: str) -> str:
+        return dollars(value)
 
     @field_validator("stopped")
     @classmethod
@@ -355,7 +271,7 @@ class _Settings(BaseSettings):
 
 def _vendor_field(adapter: Adapter) -> tuple[type[VendorSettings], VendorSettings]:
     """The field of an adapter's own vendor: its address is the vendor's, unless it is set."""
-    model = create_model(f"{adapter.kind.title()}Settings", __base__=VendorSettings, base_url=(str, adapter.base_url))
+    model = create_model(f"{adapter.kind.title()}Settings", __base__=VendorSettings, base_url=(WebAddress, adapter.base_url))
     return model, model(base_url=adapter.base_url)
 
 
@@ -370,12 +286,32 @@ else:
 
 def load(**overrides: Any) -> Settings:  # noqa: ANN401 - field values of any type, validated by pydantic
     """Read the settings. Raises Misconfigured with one line per bad value, never showing a secret."""
+    folder = os.environ.get("OCTANT_SECRETS_DIR") or None
+    if folder and not Path(folder).is_dir():
+        raise Misconfigured(f"OCTANT_SECRETS_DIR: there is no folder {folder}.")
     try:
-        settings = Settings(_secrets_dir=os.environ.get("OCTANT_SECRETS_DIR"), **overrides)  # type: ignore[call-arg]
+        settings = Settings(_secrets_dir=folder, **overrides)  # type: ignore[call-arg]
     except ValidationError as error:
-        lines = [f"OCTANT_{'__'.join(str(p) for p in e['loc']).upper() or '*'}: {e['msg']}" for e in error.errors()]
+        lines = [f"OCTANT_{'__'.join(str(p) for p in e['loc']).upper() or '*'}: {_complaint(e)}" for e in error.errors()]
         raise Misconfigured("Settings are not usable:\n  " + "\n  ".join(lines)) from None
+    except SettingsError as error:
+        raise Misconfigured(f"Settings are not usable: {error}.") from None
+    except UnicodeDecodeError:
+        raise Misconfigured("Settings are not usable: the file .env is not written in UTF-8.") from None
     return _with_vendor_keys(settings)
+
+
+def _complaint(error: Mapping[str, Any]) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f'{message}, written as JSON: ["one", "two"] or {{"name": "value"}}' if error["type"] in AS_JSON else message
+
+
+def unknown_variables() -> list[str]:
+    """Variables of the environment and of .env that look like settings and are none: a typing error changes nothing, silently."""
+    names = {*os.environ, *(name.upper() for name in DotEnv(Settings).env_vars)}
+    ours = {name for name in names if name.upper().startswith(PREFIX.upper())}
+    known, groups = known_names(Settings) | NOT_OURS, f"{PREFIX}providers__"
+    return sorted(name for name in ours if name.lower() not in known and not name.lower().startswith(groups))
 
 
 def _with_vendor_keys(settings: Settings) -> Settings:

@@ -34,6 +34,7 @@ from sqlalchemy.pool import NullPool
 from app import __version__
 from app.budget.budget import BudgetPolicy
 from app.domain.money import from_dollars
+from app.domain.postgres_session import ENCODING, SESSION
 from app.features import recall
 from app.features.installed import installed
 from app.gateway.providers.adapters import ADAPTERS
@@ -103,7 +104,7 @@ class PostgresWatch:
             async with asyncio.timeout(CONNECT_SECONDS):
                 connection = await BoundedConnection.connect(*args, **kwargs)
                 await connection.set_autocommit(True)
-                await connection.execute(f"SET statement_timeout = {STATEMENT_SECONDS * 1000:.0f}")
+                await connection.execute(f"SET statement_timeout = {STATEMENT_SECONDS * 1000:.0f}; {SESSION}")
                 await connection.set_autocommit(False)
         except TimeoutError:
             self.suspect()
@@ -191,7 +192,7 @@ def build_engine(settings: Settings, *, pooled: bool = True) -> AsyncEngine:
         {"pool_size": 5, "max_overflow": 5, "pool_timeout": POOL_SECONDS} if pooled else {"poolclass": NullPool}
     )
     watch = PostgresWatch()
-    connect_args = {"async_creator_fn": watch.connect, **_KEEPALIVE}
+    connect_args = {"async_creator_fn": watch.connect, **_KEEPALIVE, **ENCODING}
     engine = create_async_engine(settings.database_url, hide_parameters=True, connect_args=connect_args, **pool)
 
     def check(connection: Any, record: Any, _: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event

@@ -27,6 +27,7 @@ from app.domain.calls import Attempt
 from app.domain.periodic import Periodic, end, spawn
 from app.domain.quick import replace
 from app.domain.records import CallRecord
+from app.domain.store_errors import why
 from app.domain.turns import Turns
 from app.security.redaction.redactor import Redactor
 
@@ -160,7 +161,7 @@ class Recorder:
                 except AWAY as error:
                     self._away_until = time.monotonic() + self._delay
                     self._delay = min(self._delay * 2, RETRY_MOST)
-                    log.warning("records not written, will retry", extra={"error_type": type(error).__name__})
+                    log.warning("records not written, will retry", extra=why(error))
                 else:
                     self._delay = RETRY_FIRST
                     return

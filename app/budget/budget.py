@@ -38,6 +38,7 @@ from app.domain.errors import DependencyUnavailable, OctantError
 from app.domain.money import ZERO, MicroUSD
 from app.domain.periodic import Periodic, end, spawn
 from app.domain.quick import replace
+from app.domain.store_errors import why
 
 RETRY_FIRST, RETRY_MOST = 0.1, 5.0
 MOST_AT_ONCE = 200
@@ -269,7 +270,7 @@ class Budget:
             try:
                 await self._take_from_valkey(hold, amount, limited=limited)
             except (RedisError, OSError) as error:
-                log.warning("budget store does not answer", extra={"error_type": type(error).__name__})
+                log.warning("budget store does not answer", extra=why(error))
                 # One connection that failed is no outage: where a new one is answered, the take is repeated, and counts once.
                 if await self._watch.failed() and not last and isinstance(error, _UNHEARD):
                     continue

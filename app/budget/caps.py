@@ -17,6 +17,7 @@ from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable
 from app.domain.money import MicroUSD
 from app.domain.periodic import Periodic
+from app.domain.store_errors import why
 from app.security.remembered import Remembered
 
 READ_EVERY = 2.0
@@ -53,7 +54,7 @@ class UserCaps:
         try:
             await self.read()
         except (SQLAlchemyError, OSError) as error:
-            log.warning("users' caps not read at the start", extra={"error_type": type(error).__name__})
+            log.warning("users' caps not read at the start", extra=why(error))
             self._recall()
         self._reading.start()
 

@@ -12,12 +12,13 @@ def check(
     ] = False,
 ) -> None:
     """Check settings, rotation and the files that alerts are sent with. Exit code 1 lists every problem."""
-    from app.settings import load
+    from app.settings import load, unknown_variables
     from app.stack.preflight import problems
 
     settings = load()
     strict = production or settings.environment == "production"
-    found = problems(settings, datetime.now(UTC), production=strict)
+    found = [f"{name} is no setting, and changes nothing: `.env.example` lists all." for name in unknown_variables()]
+    found += problems(settings, datetime.now(UTC), production=strict)
     for problem in found:
         print(problem)
     if found:

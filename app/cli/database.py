@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 async def database() -> "AsyncGenerator[tuple[AsyncEngine, Settings], None]":
     """Yield engine and settings. Raises Misconfigured where Postgres is not set, does not answer or is not migrated."""
     from psycopg import Error as PostgresError
+    from psycopg.errors import UndefinedColumn, UndefinedTable
     from sqlalchemy.exc import DBAPIError, ProgrammingError
 
     from app.cli.stores import settings_with_stores
@@ -26,6 +27,8 @@ async def database() -> "AsyncGenerator[tuple[AsyncEngine, Settings], None]":
     try:
         yield engine, settings
     except ProgrammingError as error:
+        if not isinstance(error.orig, (UndefinedTable, UndefinedColumn)):
+            raise Misconfigured(away(POSTGRES, error)) from error
         raise Misconfigured(f"The database has no such table: run `octant migrate`. ({reason(error)})") from error
     except (DBAPIError, PostgresError) as error:
         raise Misconfigured(away(POSTGRES, error)) from error

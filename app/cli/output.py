@@ -43,9 +43,21 @@ class _Output:
         return getattr(self._stream, name)
 
 
+def _opened() -> None:
+    """Open what a supervisor has closed: else the next connection gets its number, and what is written there."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - it lives as long as the process
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115 - the same
+
+
 @contextmanager
 def standard_output() -> Generator[None, None, None]:
     """Exit quietly as soon as the reader of standard output is gone, at the latest at the end of the block."""
+    _opened()
     before, sys.stdout = sys.stdout, cast("TextIO", _Output(sys.stdout))
     try:
         yield

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.audited import changes
+from app.domain.hosts import authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +98,7 @@ def _on_its_own(workers: int) -> "Rehearsal":
             settings = stack.enter_context(rehearsal.owned(folder, workers=workers))
         except Misconfigured as error:
             return rehearsal.not_judged(str(error), environment="its own")
-        address = f"http://{settings.host}:{settings.port}"
+        address = f"http://{authority(settings.host, settings.port)}"
         return asyncio.run(
             rehearsal.rehearse(
                 settings, url=address, workers=workers, environment="its own", tell=_show,
@@ -114,7 +115,7 @@ def _here(url: str) -> "Rehearsal":
     settings = load()
     rehearsal.refuse_production(settings)
     settings.require_stores()
-    address = url or f"http://{settings.host}:{settings.port}"
+    address = url or f"http://{authority(settings.host, settings.port)}"
 
     async def run() -> "Rehearsal":
         from app.stores import build_engine

@@ -12,6 +12,8 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from app.domain.store_errors import why
+
 STOP_SECONDS = 5.0
 CANCEL_EVERY = 0.5  # long enough for the code that answers a cancellation: a second one interrupts it
 
@@ -90,7 +92,7 @@ class Periodic:
             except self._survives as error:
                 self._on_failure()
                 if self._complaint:
-                    log.warning(self._complaint, extra={"task": self._name, "error_type": type(error).__name__})
+                    log.warning(self._complaint, extra={"task": self._name, **why(error)})
             await self._sleep()
 
     async def _sleep(self) -> None:

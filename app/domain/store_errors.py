@@ -1,8 +1,11 @@
 """A store's error as one sentence for the operator: which store, why, and where to look."""
 
+from app.domain.errors import DependencyUnavailable
+
 VALKEY, POSTGRES = ("Valkey", "OCTANT_VALKEY_URL"), ("Postgres", "OCTANT_DATABASE_URL")
 OF_PACKAGE = {"redis": VALKEY, "sqlalchemy": POSTGRES}
 AWAY = ("OperationalError", "InterfaceError")  # of Postgres: any other error is a fault of ours, and keeps its traceback
+QUOTING = ("DataError", "IntegrityError", "StatementError")  # their words quote values
 
 
 def of_store(error: BaseException) -> str | None:
@@ -16,7 +19,27 @@ def of_store(error: BaseException) -> str | None:
 def away(store: tuple[str, str], error: BaseException) -> str:
     """The sentence on an error of a store, which is given by its name and the setting with its address."""
     name, setting = store
-    return f"{name} does not answer; look at {setting}. ({reason(error)})"
+    return f"{name} {'refuses this' if _answered(error) else 'does not answer'}; look at {setting}. ({reason(error)})"
+
+
+def why(error: BaseException) -> dict[str, str]:
+    """Fields of a log line: the error's type, and a store's own reason, without which an operator can only guess."""
+    fields = {"error_type": type(error).__name__}
+    package = type(error).__module__.partition(".")[0]
+    if package in {*OF_PACKAGE, "psycopg"} and type(error).__name__ not in QUOTING:
+        fields["reason"] = reason(error)
+    elif isinstance(error, DependencyUnavailable):
+        fields["reason"] = error.message
+    elif isinstance(error, OSError) and error.strerror:
+        fields["reason"] = error.strerror
+    return fields
+
+
+def _answered(error: BaseException) -> bool:
+    """Whether the store is there and said no: a read-only server, a full one, a right that is missing."""
+    sqlstate = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
+    of_valkey = any(kind.__name__ == "ResponseError" for kind in type(error).__mro__)
+    return of_valkey or (bool(sqlstate) and not sqlstate.startswith(("08", "57P")))
 
 
 def reason(error: BaseException) -> str:

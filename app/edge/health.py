@@ -1,7 +1,7 @@
 """Health: is the process alive, are its own dependencies there, which version is it.
 
 ``/readyz`` never asks a model provider, because the service must survive a provider's outage. It answers 503 if calls do not
-work, and 200 if they do. The 200 says ``degraded`` while only calls with known keys work.
+work, and 200 if they do. The 200 says ``degraded`` while only calls with known keys work, or while Valkey may drop counters.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from app.domain.store_errors import why
 from app.edge.parts import Health, parts_of
 
 CHECK_TIMEOUT = 2.0
@@ -31,7 +32,7 @@ async def live() -> JSONResponse:
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"description": "Not ready; `checks` says what fails."}})
 async def ready(request: Request) -> JSONResponse:
-    """Whether calls work: budget, live release, keys; a 503 names the failed parts."""
+    """Whether calls work: budget, live release, keys, stops; a 503 names the failed parts."""
     checks = parts_of(request).checks
     states = dict(zip(checks, await asyncio.gather(*(_state(name, request) for name in checks)), strict=True))
     status = max(states.values(), key=_WORSE.index)
@@ -58,5 +59,5 @@ async def _state(name: str, request: Request) -> Health:
         async with asyncio.timeout(CHECK_TIMEOUT):
             return await parts_of(request).checks[name]()
     except Exception as error:  # noqa: BLE001 - whatever fails, the part is away; the answer and the log say which
-        log.warning("readiness check failed", extra={"check": name, "error_type": type(error).__name__})
+        log.warning("readiness check failed", extra={"check": name, **why(error)})
         return "failing"

@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable, IdempotencyKeyInUse, IdempotencyKeyReused
 from app.domain.periodic import Periodic, end
+from app.domain.store_errors import why
 from app.idempotency.tables import idempotency_keys as keys
 
 STATEMENT_SECONDS = 3.0  # a Postgres that takes longer is as good as away
@@ -141,7 +142,7 @@ class Idempotency:
         except DataError:
             raise  # the store is there: a value cannot be held
         except (SQLAlchemyError, OSError) as error:
-            log.warning("idempotency store failed", extra={"purpose": "claim", "error_type": type(error).__name__})
+            log.warning("idempotency store failed", extra={"purpose": "claim", **why(error)})
             message = "The store of idempotency keys does not answer, so this cannot be promised to be done once."
             raise DependencyUnavailable(message, retry_after=5.0) from error
         if isinstance(found, Reservation):
@@ -333,7 +334,7 @@ class Idempotency:
             async with asyncio.timeout(STATEMENT_SECONDS), self._engine.connect() as connection:
                 return (await connection.execute(statement)).rowcount
         except (SQLAlchemyError, OSError) as error:
-            log.warning("idempotency store failed", extra={"purpose": purpose, "error_type": type(error).__name__})
+            log.warning("idempotency store failed", extra={"purpose": purpose, **why(error)})
             return None
 
 

@@ -9,16 +9,19 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import InsufficientPrivilege, InvalidSchemaName, LockNotAvailable, ReadOnlySqlTransaction
 from sqlalchemy import create_engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from app.domain.errors import Misconfigured
-from app.domain.store_errors import POSTGRES, away
+from app.domain.postgres_session import ENCODING
+from app.domain.store_errors import POSTGRES, away, reason
 from app.features.installed import installed
 
 HERE = Path(__file__).resolve().parent
+PATIENCE = 600.0  # seconds to wait for another process that migrates
+_REFUSED = (InsufficientPrivilege, InvalidSchemaName, ReadOnlySqlTransaction)
 
 
 def config(database_url: str) -> Config:
@@ -35,23 +38,33 @@ def config(database_url: str) -> Config:
 def upgrade(database_url: str, revision: str = "heads") -> None:
     """Bring the schema to ``revision``. Safe to run from several processes at once: they take turns.
 
-    Raises Misconfigured where Postgres does not answer, where another transaction keeps a lock that a migration needs, and where
-    newer code migrated the database.
+    Raises Misconfigured where Postgres does not answer, where another transaction keeps a lock that a migration needs, where the
+    role may not change the schema, and where newer code migrated the database.
     """
     try:
-        _refuse_unknown(database_url)
+        present = current(database_url)
+        _refuse_unknown(present)
+        if revision == "heads" and present == newest():
+            return  # without a turn: a pooler by transactions may leave the lock of a process that has ended
         command.upgrade(config(database_url), revision)
-    except OperationalError as error:
+    except DBAPIError as error:
+        if isinstance(error.orig, _REFUSED):
+            raise Misconfigured(
+                "The schema cannot be changed here: migrate as the owner of its tables, with CREATE on the schema, on a primary."
+                f" ({reason(error)})"
+            ) from error
         if isinstance(error.orig, LockNotAvailable):
             message = "Another transaction keeps a table of the migration locked: run `octant migrate` again when it has ended."
             raise Misconfigured(message) from error
+        if not isinstance(error, OperationalError):
+            raise
         raise Misconfigured(away(POSTGRES, error)) from error
 
 
-def _refuse_unknown(database_url: str) -> None:
+def _refuse_unknown(present: tuple[str, ...]) -> None:
     """Raise Misconfigured for a schema that this code has no migrations for."""
-    known = {script.revision for script in ScriptDirectory.from_config(config(database_url)).walk_revisions()}
-    if unknown := sorted(set(current(database_url)) - known):
+    known = {script.revision for script in ScriptDirectory.from_config(config("")).walk_revisions()}
+    if unknown := sorted(set(present) - known):
         raise Misconfigured(
             f"The database has the schema {', '.join(unknown)}, which this code does not know: newer code migrated it,"
             " or code with another product (`docs/your-own-feature.md`, section 7)."
@@ -66,7 +79,7 @@ def downgrade(database_url: str, revision: str = "base") -> None:
 
 def current(database_url: str) -> tuple[str, ...]:
     """The revisions that the database has, none for an empty one."""
-    engine = create_engine(database_url, poolclass=NullPool, connect_args={"connect_timeout": 5})
+    engine = create_engine(database_url, poolclass=NullPool, connect_args={"connect_timeout": 5, **ENCODING})
     try:
         with engine.connect() as connection:
             return tuple(sorted(MigrationContext.configure(connection).get_current_heads()))

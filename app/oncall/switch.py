@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.domain.errors import DependencyUnavailable, NotFound, Stopped
 from app.domain.periodic import Periodic
 from app.domain.routes import Target
+from app.domain.store_errors import why
 from app.oncall.scopes import LONGEST_NAME, SCOPES, SELF_TEST, Subject, check_name
 from app.oncall.stops import Entry, PostgresStops, ValkeyStops, merged, newer, next_version, now
 
@@ -100,6 +101,11 @@ class KillSwitch:
         if self._postgres:
             self._of_postgres = Periodic("kill switch: Postgres", self._follow_postgres, every=2 * poll, at_once=False)
             self._loops.append(self._of_postgres)
+
+    @property
+    def known(self) -> bool:
+        """Whether the state was ever read in full: until then every call is refused."""
+        return self._known
 
     @property
     def away(self) -> frozenset[str]:
@@ -292,7 +298,7 @@ class KillSwitch:
             yield
         except Away as error:
             if store not in self._away and self._logs:
-                about = {"store": store, "error_type": type(error).__name__}
+                about = {"store": store, **why(error)}
                 log.warning("kill switch not readable, last known state holds", extra=about)
             self._away.add(store)
         else:

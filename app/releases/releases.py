@@ -25,6 +25,7 @@ from app.domain.errors import DependencyUnavailable, Misconfigured
 from app.domain.periodic import Periodic
 from app.domain.records import CallRecord
 from app.domain.routes import Pin
+from app.domain.store_errors import why
 from app.releases import files, reports
 from app.releases.code import Code
 from app.releases.control import CHANNEL
@@ -88,7 +89,7 @@ class Releases(ShadowControl):
         try:
             live = await self._live()
         except (SQLAlchemyError, OSError) as error:
-            log.warning("live release not readable at the start", extra={"error_type": type(error).__name__})
+            log.warning("live release not readable at the start", extra=why(error))
             live = self._recalled()
         else:
             if live is None:
@@ -178,7 +179,7 @@ class Releases(ShadowControl):
         try:
             live = await self._live()
         except (SQLAlchemyError, OSError) as error:
-            log.warning("live release not readable, serving what was live", extra={"error_type": type(error).__name__})
+            log.warning("live release not readable, serving what was live", extra=why(error))
             return
         if live:
             self._remember_live(live)

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
+from app.domain.hosts import authority
 from app.settings import EvalsSettings, Settings, load
 from app.stack import embedded, interrupts, programme, setup, traffic, vendors, welcome
 from app.stack.embedded import embedded_postgres, embedded_valkey
@@ -49,7 +50,7 @@ class Running:
     @property
     def url(self) -> str:
         """The service's address."""
-        return f"http://{self.settings.host}:{self.settings.port}"
+        return f"http://{authority(self.settings.host, self.settings.port)}"
 
 
 class _Progress:
@@ -230,7 +231,7 @@ def everything(
         wait_for(service.log, service, start_seconds)  # it has imported everything, and listens at once
         ports.let_go(running.port, running.metrics_port, running.admin_port)
         service.tell(json.dumps(env))
-        traffic.wait_until_ready(f"http://{running.host}:{running.port}", service, start_seconds)
+        traffic.wait_until_ready(f"http://{authority(running.host, running.port)}", service, start_seconds)
         ports.let_go(running.worker_metrics_port)
         command = [sys.executable, "-m", "app.stack.work"]
         workers = [stack.enter_context(child("worker", command, folder, stop_seconds=patience))] if jobs else []

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from app import __version__
 from app.domain.errors import Misconfigured
+from app.domain.hosts import authority
 from app.settings import PACKAGE, Settings
 from app.stack import runner, traffic
 from app.stack.embedded import free_port
@@ -40,7 +41,7 @@ def running(settings: Settings, folder: Path) -> Generator[str, None, None]:
         OCTANT_DEPLOY__TARGET="process", OCTANT_DEPLOY__FOLDER=str(folder), OCTANT_PORT=str(free_port()), OCTANT_ADMIN_PORT="0",
         OCTANT_METRICS_PORT=str(free_port()), OCTANT_GRACEFUL_TIMEOUT=str(GRACEFUL),
     )  # fmt: skip
-    url = f"http://{settings.host}:{os.environ['OCTANT_PORT']}"
+    url = f"http://{authority(settings.host, os.environ['OCTANT_PORT'])}"
     with child("runner", [sys.executable, "-m", "app.cli", "run"], folder, stop_seconds=stop_seconds(GRACEFUL) + 5) as process:
         _wait(folder, process, number=1)
         traffic.wait_until_ready(url, process, START_SECONDS)

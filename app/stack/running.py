@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import psutil
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
+from app.domain.hosts import authority
 from app.settings import Settings
 
 NOTE, SIMULATOR = "running.json", "simulator.json"
@@ -67,7 +68,7 @@ def note_of(settings: Settings, env: Mapping[str, str], simulated: Sequence[str]
     return Demo(
         pid=os.getpid(),
         started=psutil.Process().create_time(),
-        url=f"http://{settings.host}:{settings.port}",
+        url=f"http://{authority(settings.host, settings.port)}",
         env={**env, **paths},
         simulated=tuple(simulated),
         control=int(json.loads(ports.read_text())["control"]) if simulated else None,

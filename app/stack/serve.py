@@ -6,6 +6,7 @@ worker's lifespan opens its own parts. The parent serves `/metrics`, summed over
 
 import gc
 import json
+import logging
 import math
 import os
 import shutil
@@ -15,7 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.settings import Settings, load
+from app.domain.errors import Misconfigured
+from app.domain.hosts import authority
+from app.settings import Settings, load, unknown_variables
 from app.stack import handover
 from app.stack.ports import require_free
 from app.stack.preflight import refuse_example_values
@@ -34,13 +37,14 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
     """
     known, runner = load(), handover.of_runner()
     refuse_example_values(known)
+    if known.port and known.port == known.metrics_port:
+        raise Misconfigured("OCTANT_METRICS_PORT must be another port than OCTANT_PORT.")
     os.umask(OTHERS)
     if settings_of is load and not runner:  # before anything of a service that runs there is touched
         require_free([(known.host, known.port), (known.admin_host, known.admin_port), (known.host, known.metrics_port)])
     # A folder of its own for each service: replicas may share the state, and existing files are those of an earlier run.
     folder = known.state_dir / METRICS_FOLDER / f"{socket.gethostname()}-{known.port}{runner.suffix}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    _make_anew(folder, known.state_dir)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # read by prometheus_client when it is first imported, below
     # Everything loaded now lives as long as the process: collecting it is wasted, and would unshare it from forked workers.
     gc.disable()
@@ -56,11 +60,22 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
     redactor = Redactor(settings.secret)
     logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
     logs.take_over_last_words()
+    if unknown := unknown_variables():
+        logging.getLogger(__name__).warning("variables that are no settings", extra={"names": unknown})
     metrics = Metrics()
     application = create_app(settings, metrics)
     gc.freeze()
     gc.enable()
     _server(settings, folder, application, lambda reason: metrics.connections_cut.inc(reason=reason)).run()
+
+
+def _make_anew(folder: Path, state: Path) -> None:
+    """Make an empty folder in the state's. Raises Misconfigured where that does not work."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise Misconfigured(f"OCTANT_STATE_DIR: {state.resolve()} cannot be written to ({error.strerror}).") from error
 
 
 def settings_from_stdin() -> Settings:
@@ -83,9 +98,9 @@ def _server(  # gunicorn has no types
     http = settings.http
     patience = Patience(http.header_timeout, http.body_timeout, 2 * http.max_header_bytes + http.max_url_bytes, on_cut)
     runner = handover.of_runner()
-    binds = runner.binds or [f"{settings.host}:{settings.port}"]
+    binds = runner.binds or [authority(settings.host, settings.port)]
     if settings.admin_port and not runner:
-        binds.append(f"{settings.admin_host}:{settings.admin_port}")
+        binds.append(authority(settings.admin_host, settings.admin_port))
 
     class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         def load_config(self) -> None:
@@ -93,6 +108,7 @@ def _server(  # gunicorn has no types
                 "when_ready": lambda _: runner.once_free(
                     lambda: exposition.serve(settings.host, settings.metrics_port, metrics_folder)
                 ),
+                "pre_fork": lambda _arbiter, _worker: metrics_folder.mkdir(parents=True, exist_ok=True),
                 "child_exit": lambda _, worker: exposition.forget(worker.pid, metrics_folder),
             }
             values = {

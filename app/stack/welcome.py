@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from app.domain.hosts import authority
 from app.settings import Settings
 
 README_PORT = 8080  # in its requests
@@ -12,12 +13,12 @@ README_PORT = 8080  # in its requests
 
 def introduction(settings: Settings, key: str, *, simulated: bool) -> str:
     """The service's address, one line that makes README's requests and commands work unchanged, and first commands."""
-    url = f"http://{settings.host}:{settings.port}"
+    url, metrics = (f"http://{authority(settings.host, port)}" for port in (settings.port, settings.metrics_port))
     other_port = (
         "" if settings.port == README_PORT else f"\nREADME's requests name port {README_PORT}: here it is {settings.port}."
     )
     lines = [
-        f"\nOctant answers at {url} (its API: {url}/docs), metrics at http://{settings.host}:{settings.metrics_port}/metrics{other_port}",
+        f"\nOctant answers at {url} (its API: {url}/docs), metrics at {metrics}/metrics{other_port}",
         "\nIn another terminal, in this folder:\n",
         f"export KEY={key}{_path()}",
         f"octant budget show {settings.demo_tenant}",

@@ -1,6 +1,8 @@
 """`/metrics` on a listener of its own, summed over all worker processes. Run by the process that supervises them."""
 
+import logging
 import os
+import struct
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,9 +15,12 @@ from prometheus_client.registry import Collector
 
 from app.telemetry.metrics import Later
 
+log = logging.getLogger(__name__)
+
 # A worker that is forked while a thread of its parent imports a module inherits that module's lock as held, for ever: the worker
 # stops at the first line that needs the module. So nothing is forked while a thread of this module works.
 _NO_FORK = Lock()
+_UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, struct.error)
 WRITTEN_AFTER = Later.SECONDS + 0.05  # seconds; the rest is for a loop that is late
 
 
@@ -31,6 +36,30 @@ class _NotWhileForking(Collector):
             return list(self._collector.collect())
 
 
+class _Readable(Collector):
+    """The sum over the workers' files. One that cannot be read, as after a full disk, costs its own numbers and no others."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._whole = MultiProcessCollector(None, path=str(directory))  # type: ignore[no-untyped-call]
+
+    def collect(self) -> Iterable[Metric]:
+        try:
+            return list(self._whole.collect())  # type: ignore[no-untyped-call]
+        except _UNREADABLE:
+            files = {str(path): _is_readable(path) for path in self._directory.glob("*.db")}
+            log.warning("files of metrics not readable", extra={"files": [Path(f).name for f, fits in files.items() if not fits]})
+            return list(self._whole.merge([f for f, fits in files.items() if fits]))  # type: ignore[no-untyped-call]
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        MultiProcessCollector.merge([str(path)])  # type: ignore[no-untyped-call]
+    except _UNREADABLE:
+        return False
+    return True
+
+
 def serve(host: str, port: int, directory: Path) -> tuple[WSGIServer, Thread]:
     """Serve what the workers wrote into ``directory`` (their PROMETHEUS_MULTIPROC_DIR). Returns server and thread.
 
@@ -38,8 +67,7 @@ def serve(host: str, port: int, directory: Path) -> tuple[WSGIServer, Thread]:
     """
     registry = CollectorRegistry()
     with _NO_FORK:
-        collector = MultiProcessCollector(None, path=str(directory))  # type: ignore[no-untyped-call]
-        registry.register(_NotWhileForking(collector))
+        registry.register(_NotWhileForking(_Readable(directory)))
         return start_http_server(port, addr=host, registry=registry)
 
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from app.domain.periodic import Periodic
+from app.domain.store_errors import why
 
 EVERY = 15.0
 SAMPLE_SECONDS = 10.0
@@ -39,4 +40,4 @@ class GaugeSampler:
                     await sample()
             except Exception as error:  # noqa: BLE001 - any store may be away in its own way; counted, and alerted on
                 self._on_failure(name)
-                log.warning("gauge not sampled, the last value stays", extra={"gauge": name, "error_type": type(error).__name__})
+                log.warning("gauge not sampled, the last value stays", extra={"gauge": name, **why(error)})

@@ -15,6 +15,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any
 
 from app.domain.json_text import spaced
+from app.telemetry import log_output
 
 _OWN_FIELDS = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {
     "message",
@@ -32,8 +33,11 @@ _ours: list[logging.Handler] = []  # the root's handlers as `configure` set them
 
 
 def configure(level: str, *, redact: Callable[[str], str]) -> None:
-    """Send all logging through one redacting JSON formatter. ``redact`` sees every string value, exception text included."""
-    handler = logging.StreamHandler(sys.stdout)
+    """Send all logging through one redacting JSON formatter, to standard output that keeps nothing waiting.
+
+    ``redact`` sees every string value, exception text included.
+    """
+    handler = logging.StreamHandler(log_output.standard_output())
     handler.setFormatter(JsonLines(redact))
     root = logging.getLogger()
     root.handlers = _ours[:] = [handler]

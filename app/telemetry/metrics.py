@@ -16,8 +16,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 from app.domain.calls import Attempt
 from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.records import REFUSALS
+from app.telemetry import shared_values
 from app.telemetry.catalogue import CATALOGUE, OTHER, Declared, Label
 
+shared_values.install()
 _PROCESS = [os.getpid()]
 os.register_at_fork(after_in_child=lambda: _PROCESS.__setitem__(0, os.getpid()))
 if getattr(values.ValueClass, "_multiprocess", False):  # by itself the library makes a system call for each count

@@ -369,8 +369,8 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         await open_handoffs(stack, settings, engine, clean, send=paging.announce)
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
-            checks=health_checks(engine, valkey, keys, releases, budget) | paging.checks(), release=lambda: releases.known,
-            replayed=Replays(recorder, tracing).record, switch=switch,
+            checks=health_checks(engine, valkey, keys, releases, budget, switch) | paging.checks(),
+            release=lambda: releases.known, replayed=Replays(recorder, tracing).record, switch=switch,
         )  # fmt: skip
         features = FeatureParts(
             gateway=gateway, engine=engine, guard=guard, kept=KeptTexts(redactor, guard.links), redactor=redactor,

@@ -1,6 +1,7 @@
 """Watchers of the parts: health checks, gauges, and the end of calls that a stop ends."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -24,7 +26,7 @@ from app.gateway.recovery.breaker import STATES, State
 from app.jobs.jobs import Jobs
 from app.oncall import self_test
 from app.oncall.incidents.handoff import Handoffs, Send
-from app.oncall.switch import with_message
+from app.oncall.switch import KillSwitch, with_message
 from app.releases import canary_state, rehearsals
 from app.releases.canaries import CAUSES
 from app.releases.effective import WRONG
@@ -38,6 +40,9 @@ from app.telemetry.loop_lag import LoopLag
 from app.telemetry.metrics import Metrics
 
 POSTGRES_CHECK_SECONDS = 1.0
+KEEPS_ALL = "noeviction"
+
+log = logging.getLogger(__name__)
 
 
 async def open_sampled_gauges(
@@ -178,8 +183,13 @@ def show_state(metrics: Metrics, target: Target, state: State) -> None:
     metrics.breaker_state.set(STATES.index(state), provider=target.provider, model=target.model)
 
 
-def health_checks(engine: AsyncEngine, valkey: Redis, keys: KeyRing, releases: Releases, budget: Budget) -> dict[str, Check]:
-    """Whether calls work. With Postgres away, calls of known keys still do: degraded, and ready."""
+def health_checks(
+    engine: AsyncEngine, valkey: Redis, keys: KeyRing, releases: Releases, budget: Budget, switch: KillSwitch
+) -> dict[str, Check]:
+    """Whether calls work. With Postgres away, calls of known keys still do: degraded, and ready.
+
+    Degraded is also a Valkey that may drop counters of money to make room.
+    """
 
     async def postgres() -> Health:
         try:
@@ -191,7 +201,7 @@ def health_checks(engine: AsyncEngine, valkey: Redis, keys: KeyRing, releases: R
 
     async def valkey_answers() -> Health:
         await valkey.ping()
-        return "ok"
+        return "degraded" if await may_evict(valkey) else "ok"
 
     async def money_can_be_held() -> Health:
         await budget.check()
@@ -200,4 +210,23 @@ def health_checks(engine: AsyncEngine, valkey: Redis, keys: KeyRing, releases: R
     async def release() -> Health:
         return "ok" if releases.known else "failing"
 
-    return {"postgres": postgres, "valkey": valkey_answers, "budget": money_can_be_held, "release": release}
+    async def stops() -> Health:
+        return "ok" if switch.known else "failing"
+
+    checks = {"postgres": postgres, "valkey": valkey_answers, "budget": money_can_be_held, "release": release}
+    return {**checks, "stops": stops}
+
+
+async def may_evict(valkey: Redis) -> bool:
+    """Whether Valkey drops keys once it is full, as hosted ones do by default. False where it does not say. Raises RedisError.
+
+    A counter that was dropped is raised to the ledger's sum within a minute (`app.budget.reconcile`); until then a cap is open.
+    """
+    try:
+        memory = await valkey.info("memory")
+    except NoPermissionError:
+        return False
+    evicts = memory.get("maxmemory_policy", KEEPS_ALL) != KEEPS_ALL and bool(memory.get("maxmemory"))
+    if evicts:
+        log.warning("Valkey may drop counters when it is full: set maxmemory-policy noeviction")
+    return evicts

@@ -186,3 +186,18 @@ async def test_valkey_connections_dropped_in_silence_cost_one_timeout_together(
         assert await ping() == "TimeoutError"
         assert Counter(await asyncio.gather(*(ping() for _ in range(40)))) == {"True": 40}
         await client.aclose()
+
+
+@pytest.mark.parametrize("default", ["DateStyle = 'German'", "client_encoding = 'LATIN1'", "TimeZone = 'America/St_Johns'"])
+async def test_defaults_of_the_database_change_nothing_here(own_url: str, default: str) -> None:
+    """Psycopg reads timestamps in ISO's form alone: with any other, each call would end in a 500."""
+    with psycopg.connect(own_url.replace("+psycopg", ""), autocommit=True) as server:
+        server.execute(f"ALTER DATABASE octant SET {default}")
+        try:
+            engine = build_engine(Settings(database_url=own_url))
+            at = await one(engine, "SELECT timestamptz '2026-03-29 01:30:00+00'")
+            assert str(at) == "2026-03-29 01:30:00+00:00"
+            assert await one(engine, "SELECT 'Größe 日本'") == "Größe 日本"
+            await engine.dispose()
+        finally:
+            server.execute(f"ALTER DATABASE octant RESET {default.partition(' ')[0]}")

@@ -284,5 +284,11 @@ async def test_health_answers_three_separate_questions(http: aiohttp.ClientSessi
     simulator.put_faults({"kind": "refuse"})
     async with http.get("/livez") as live, http.get("/readyz") as ready, http.get("/version") as version:
         assert (live.status, ready.status) == (200, 200)
-        assert (await ready.json())["checks"] == {"postgres": "ok", "valkey": "ok", "budget": "ok", "release": "ok"}
+        assert (await ready.json())["checks"] == {
+            "postgres": "ok",
+            "valkey": "ok",
+            "budget": "ok",
+            "release": "ok",
+            "stops": "ok",
+        }
         assert (await version.json())["release"] == LIVE_RELEASE

@@ -1,14 +1,14 @@
 """The settings of paging, as ``OCTANT_PAGING__…``; `app.settings` reads them with all others."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr
 
+from app.domain.setting_types import Seconds, SecondsOrNone, WebAddress
 from app.oncall.paging.message import Name
 from app.security.keys.provider_keys import KeyPlace
 
-Seconds = Annotated[float, Field(gt=0)]
 KEYS = (
     "alertmanager_token",
     "pagerduty_routing_key",
@@ -30,27 +30,27 @@ class PagingSettings(BaseModel):
     )
     fallback_after: Seconds = Field(default=60.0, description="Seconds that a receiver has to take a page until then.")
     alertmanager_token: SecretStr = Field(default=SecretStr(""), description="What Alertmanager must send as its bearer token.")
-    pagerduty_url: str = Field(default="https://events.pagerduty.com/v2/enqueue", description="PagerDuty's Events API v2.")
+    pagerduty_url: WebAddress = Field(default="https://events.pagerduty.com/v2/enqueue", description="PagerDuty's Events API v2.")
     pagerduty_routing_key: SecretStr = Field(default=SecretStr(""), description="Integration key of a service there.")
     pagerduty_webhook_secret: SecretStr = Field(
         default=SecretStr(""), description="Signing secret of a V3 webhook subscription there: its acknowledgements count here."
     )
-    incident_io_url: str = Field(
+    incident_io_url: WebAddress = Field(
         default="", description="An HTTP alert source: https://api.incident.io/v2/alert_events/http/ and its id."
     )
     incident_io_token: SecretStr = Field(default=SecretStr(""), description="Its token.")
-    webhook_url: str = Field(default="", description="Where pages are posted, signed.")
+    webhook_url: WebAddress = Field(default="", description="Where pages are posted, signed.")
     apprise_urls: SecretStr = Field(default=SecretStr(""), description="Addresses of apprise, comma-separated. Needs its extra.")
     ack_expires: Seconds = Field(default=1800.0, description="Seconds after which an acknowledged page goes out again.")
-    reopen_within: float = Field(
-        default=300.0, ge=0, description="Seconds after its end in which an alert that fires again reopens its page."
+    reopen_within: SecondsOrNone = Field(
+        default=300.0, description="Seconds after its end in which an alert that fires again reopens its page."
     )
-    incident_window: float = Field(
-        default=3600.0, ge=0, description="Seconds after an incident's newest page in which a page can join it; 0: none joins."
+    incident_window: SecondsOrNone = Field(
+        default=3600.0, description="Seconds after an incident's newest page in which a page can join it; 0: none joins."
     )
     maintenance_longest: Seconds = Field(default=28_800.0, description="Seconds that a maintenance window may last.")
-    watchdog_after: float = Field(
-        default=600.0, ge=0, description="Seconds without the watchdog alert after which a page is opened; 0 opens none."
+    watchdog_after: SecondsOrNone = Field(
+        default=600.0, description="Seconds without the watchdog alert after which a page is opened; 0 opens none."
     )
     heartbeat_url: SecretStr = Field(
         default=SecretStr(""), description="An outside checker, requested while pages get out; empty for none."

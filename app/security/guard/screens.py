@@ -59,6 +59,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}[ :]?){10,}")
 _SPELLED = re.compile(r"\b(?:\w[ .*_-]){5,}\w\b")
 _LEET = str.maketrans("013457@$!|", "oieastasil")
+codecs.lookup("rot13")  # its module is a file: read by the first request, it could fail for want of a descriptor
 _LEET_LIKE = re.compile(r"[a-zA-Z][013457@$!|]|[013457@$!|][a-zA-Z]")
 
 

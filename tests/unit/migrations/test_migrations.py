@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, inspect, make_url, text
 from sqlalchemy.pool import NullPool
 
 from app import migrations
+from app.domain.errors import Misconfigured
 from app.features.installed import installed
 from app.migrations.metadata import METADATA
 
@@ -85,3 +86,30 @@ def _upgrade_as_another_process(url: str) -> None:
 
     code = "import sys; from app.migrations import upgrade; upgrade(sys.argv[1])"
     subprocess.run([sys.executable, "-c", code, url], check=True, timeout=120)
+
+
+def test_a_role_that_may_not_change_the_schema_is_said_so(empty_database: str) -> None:
+    server = create_engine(empty_database, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with server.connect() as connection:
+        connection.execute(text("CREATE ROLE reader LOGIN"))
+        try:
+            with pytest.raises(Misconfigured, match=r"migrate as the owner of its tables.*permission denied for schema public"):
+                migrations.upgrade(make_url(empty_database).set(username="reader").render_as_string(hide_password=False))
+        finally:
+            connection.execute(text("DROP ROLE reader"))
+
+
+def test_a_migration_that_hangs_elsewhere_is_waited_for_with_a_limit(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another container that migrates is no error; one that never ends must not keep this one silent for ever."""
+    monkeypatch.setattr(migrations, "PATIENCE", 1.0)
+    with create_engine(empty_database, poolclass=NullPool).connect() as other:
+        other.execute(text(f"SELECT pg_advisory_lock({0x0C7A47})"))
+        with pytest.raises(Misconfigured, match=r"for 1 seconds, or hangs: look for its session in pg_stat_activity"):
+            migrations.upgrade(empty_database)
+        assert "Another process migrates this database" in caplog.text
+        other.execute(text("SELECT pg_advisory_unlock_all()"))
+        migrations.upgrade(empty_database)
+        other.execute(text(f"SELECT pg_advisory_lock({0x0C7A47})"))
+        migrations.upgrade(empty_database)  # there is nothing to do, so nothing to wait for

@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
+
+from app.telemetry import exposition
 
 FORKS_WHILE_IT_COLLECTS = """
 import os, signal, sys, threading, urllib.request
@@ -42,3 +45,28 @@ def test_a_worker_forked_during_a_scrape_inherits_no_held_lock(tmp_path: Path) -
         [sys.executable, "-c", FORKS_WHILE_IT_COLLECTS, str(tmp_path)], check=False, capture_output=True, text=True, timeout=120
     )
     assert ran.stdout == "worker 0\n", ran.stderr
+
+
+COUNTS = """
+from prometheus_client import Counter
+Counter("octant_shown", "A count.").inc(3)
+"""
+
+
+def test_a_file_that_cannot_be_read_costs_its_own_numbers_alone(tmp_path: Path) -> None:
+    """A disk that was full leaves empty files and halves of some: `/metrics` must go on."""
+    env = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PATH": ""}
+    subprocess.run([sys.executable, "-c", COUNTS], check=True, env=env, timeout=60)
+    (whole,) = tmp_path.glob("counter_*.db")
+    (tmp_path / "counter_1.db").write_bytes(b"")
+    (tmp_path / "gauge_livesum_2.db").write_bytes(b"\xff" * 100)
+    (tmp_path / "histogram_3.db").write_bytes(whole.read_bytes()[:20])
+    (tmp_path / "counter_4.db").write_bytes(whole.read_bytes().replace(b"{", b"\xff"))
+    server, thread = exposition.serve("127.0.0.1", 0, tmp_path)
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=30) as answer:
+            assert "octant_shown_total 3.0" in answer.read().decode()
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

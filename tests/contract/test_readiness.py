@@ -1,0 +1,66 @@
+"""`/readyz` says whether calls work: with its checks on real stores."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from unittest.mock import MagicMock
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from app.domain.errors import DependencyUnavailable
+from app.edge.parts import Check
+from app.oncall.switch import KillSwitch
+from app.settings import Settings
+from app.stack.embedded import embedded_valkey
+from app.stores import build_valkey
+from app.wiring.watching import health_checks
+
+AWAY = "postgresql+psycopg://absent@127.0.0.1:1/none"
+OTHER = MagicMock()  # parts that the checks of this file do not look at
+
+
+@pytest_asyncio.fixture
+async def empty_valkey() -> AsyncIterator[Redis]:
+    with embedded_valkey(None) as url:
+        client = build_valkey(Settings(valkey_url=url))
+        yield client
+        await client.aclose()
+
+
+def checks_of(engine: AsyncEngine, valkey: Redis, switch: KillSwitch) -> dict[str, Check]:
+    return health_checks(engine, valkey, OTHER, OTHER, OTHER, switch)
+
+
+async def test_a_worker_that_has_read_no_stops_yet_is_not_ready(empty_valkey: Redis, engine: AsyncEngine) -> None:
+    """An empty Valkey knows nothing, and Postgres was away at the start: every call is refused."""
+    away = create_async_engine(AWAY, poolclass=NullPool)
+    switch = KillSwitch(empty_valkey, away, file=None)
+    await switch.start()
+    with pytest.raises(DependencyUnavailable):
+        switch.check(tenant="acme")
+    assert await checks_of(away, empty_valkey, switch)["stops"]() == "failing"
+    await switch.aclose()
+    switch = KillSwitch(empty_valkey, engine, file=None)
+    await switch.start()
+    assert await checks_of(engine, empty_valkey, switch)["stops"]() == "ok"
+    await switch.aclose()
+
+
+@pytest.mark.parametrize(("policy", "limit", "found"), [
+    ("allkeys-lru", "1gb", "degraded"),
+    ("volatile-lru", "1gb", "degraded"),  # the default of hosted ones
+    ("volatile-lru", "0", "ok"),
+    ("noeviction", "1gb", "ok"),
+])  # fmt: skip
+async def test_a_valkey_that_may_drop_counters_degrades(
+    empty_valkey: Redis, engine: AsyncEngine, policy: str, limit: str, found: str
+) -> None:
+    await empty_valkey.config_set("maxmemory-policy", policy)
+    await empty_valkey.config_set("maxmemory", limit)
+    check = checks_of(engine, empty_valkey, KillSwitch(empty_valkey, file=None))["valkey"]
+    assert await check() == found
+    await empty_valkey.acl_setuser("default", categories=["-@dangerous"])  # it may not ask
+    assert await asyncio.wait_for(check(), 10.0) == "ok"

@@ -1,0 +1,71 @@
+"""Counting in files on a disk that is full: no worker ends by it, and what was counted shows once there is room."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import values
+from prometheus_client.mmap_dict import MmapedDict
+
+from app.telemetry import shared_values
+from app.telemetry.shared_values import Reserved, Unshared
+
+shared_values.install()
+LIBRARY: Any = values  # without types
+READ: Any = MmapedDict.read_all_values_from_file
+
+
+class Disk:
+    """Blocks that `posix_fallocate` finds; beyond them it fails as on a full disk."""
+
+    def __init__(self) -> None:
+        self.blocks = 0
+
+    def reserve(self, number: int, offset: int, size: int) -> None:
+        if size > self.blocks:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        os.ftruncate(number, max(size, os.fstat(number).st_size))
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    disk = Disk()
+    monkeypatch.setattr("os.posix_fallocate", disk.reserve)
+    return disk
+
+
+def test_a_file_without_blocks_is_not_mapped(tmp_path: Path, disk: Disk) -> None:
+    """The library maps holes: a write to one ends the process where the disk is full."""
+    found = LIBRARY.MmapedDict(str(tmp_path / "counter_1.db"))
+    assert isinstance(found, Unshared)
+    found.write_value("a", 2.0, 0.0)
+    assert found.read_value("a") == (2.0, 0.0)
+    assert isinstance(LIBRARY.MmapedDict(str(tmp_path / "gone" / "counter_1.db")), Unshared)
+
+
+def test_values_beyond_the_room_wait_in_the_process(tmp_path: Path, disk: Disk) -> None:
+    disk.blocks = shared_values.SIZE
+    path = tmp_path / "counter_1.db"
+    found: Any = LIBRARY.MmapedDict(str(path))
+    assert Reserved in type(found).__mro__
+    names = [f"{number}{'x' * 1000}" for number in range(100)]
+    for name in names:
+        found.write_value(name, 1.0, 0.0)
+    assert {found.read_value(name)[0] for name in names} == {1.0}
+    shown = {key for key, *_ in READ(str(path))}
+    assert 50 < len(shown) < 70
+    disk.blocks *= 4
+    for name in names:
+        found.write_value(name, 3.0, 0.0)
+    assert {(key, value) for key, value, *_ in READ(str(path))} == {(name, 3.0) for name in names}
+    found.close()
+
+
+def test_blocks_are_there_before_the_file_is_mapped(tmp_path: Path) -> None:
+    if not hasattr(os, "posix_fallocate"):
+        pytest.skip("this system reserves no blocks")
+    path = tmp_path / "counter_1.db"
+    LIBRARY.MmapedDict(str(path)).close()
+    assert path.stat().st_blocks * 512 >= shared_values.SIZE

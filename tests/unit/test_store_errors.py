@@ -1,0 +1,45 @@
+"""Words on a store's error: for an operator's terminal, and for a line in the logs."""
+
+import psycopg
+import pytest
+from redis.exceptions import ConnectionError as ValkeyConnectionError
+from redis.exceptions import ReadOnlyError
+from sqlalchemy.exc import DataError, OperationalError
+
+from app.domain.errors import DependencyUnavailable
+from app.domain.store_errors import of_store, why
+
+
+def of_postgres(error: psycopg.Error) -> OperationalError:
+    return OperationalError("SELECT", None, error)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (of_postgres(psycopg.OperationalError("refused")), "Postgres does not answer; look at OCTANT_DATABASE_URL. (refused)"),
+        (
+            of_postgres(psycopg.errors.QueryCanceled("too slow")),
+            "Postgres refuses this; look at OCTANT_DATABASE_URL. (too slow)",
+        ),
+        (of_postgres(psycopg.errors.AdminShutdown("bye")), "Postgres does not answer; look at OCTANT_DATABASE_URL. (bye)"),
+        (ValkeyConnectionError("no such host"), "Valkey does not answer; look at OCTANT_VALKEY_URL. (no such host)"),
+        (ReadOnlyError("a replica"), "Valkey refuses this; look at OCTANT_VALKEY_URL. (a replica)"),
+    ],
+)
+def test_a_store_that_answers_no_is_not_said_to_be_away(error: Exception, said: str) -> None:
+    assert of_store(error) == said
+
+
+def test_a_log_line_has_the_reason_of_a_store_and_no_value_that_it_quotes() -> None:
+    assert why(ValkeyConnectionError("CERTIFICATE_VERIFY_FAILED\nmore")) == {
+        "error_type": "ConnectionError",
+        "reason": "CERTIFICATE_VERIFY_FAILED",
+    }
+    assert (
+        why(psycopg.errors.ReadOnlySqlTransaction("read-only"))["reason"] == "read-only"
+    )  # of a copy, which SQLAlchemy does not see
+    assert why(DependencyUnavailable("Not read yet."))["reason"] == "Not read yet."
+    assert why(PermissionError(13, "Permission denied", "/secret"))["reason"] == "Permission denied"
+    assert why(DataError("INSERT", None, psycopg.DataError("invalid: 'Ada'"))) == {"error_type": "DataError"}
+    assert why(ValueError("Ada")) == {"error_type": "ValueError"}
