@@ -190,6 +190,7 @@ def health_checks(
 
     Degraded is also a Valkey that may drop counters of money to make room.
     """
+    evicts = False
 
     async def postgres() -> Health:
         try:
@@ -200,8 +201,12 @@ def health_checks(
         return "ok"
 
     async def valkey_answers() -> Health:
+        nonlocal evicts
         await valkey.ping()
-        return "degraded" if await may_evict(valkey) else "ok"
+        before, evicts = evicts, await may_evict(valkey)
+        if evicts and not before:  # said once: the answer is read every second, for as long as it is so
+            log.warning("Valkey may drop counters when it is full: set maxmemory-policy noeviction")
+        return "degraded" if evicts else "ok"
 
     async def money_can_be_held() -> Health:
         await budget.check()
@@ -226,7 +231,4 @@ async def may_evict(valkey: Redis) -> bool:
         memory = await valkey.info("memory")
     except NoPermissionError:
         return False
-    evicts = memory.get("maxmemory_policy", KEEPS_ALL) != KEEPS_ALL and bool(memory.get("maxmemory"))
-    if evicts:
-        log.warning("Valkey may drop counters when it is full: set maxmemory-policy noeviction")
-    return evicts
+    return memory.get("maxmemory_policy", KEEPS_ALL) != KEEPS_ALL and bool(memory.get("maxmemory"))
