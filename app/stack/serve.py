@@ -37,10 +37,11 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
     """
     known, runner = load(), handover.of_runner()
     refuse_example_values(known)
-    if known.port and known.port == known.metrics_port:
+    own_ports = settings_of is load and not runner  # a demo and a runner choose them
+    if own_ports and known.port and known.port == known.metrics_port:
         raise Misconfigured("OCTANT_METRICS_PORT must be another port than OCTANT_PORT.")
     os.umask(OTHERS)
-    if settings_of is load and not runner:  # before anything of a service that runs there is touched
+    if own_ports:  # before anything of a service that runs there is touched
         require_free([(known.host, known.port), (known.admin_host, known.admin_port), (known.host, known.metrics_port)])
     # A folder of its own for each service: replicas may share the state, and existing files are those of an earlier run.
     folder = known.state_dir / METRICS_FOLDER / f"{socket.gethostname()}-{known.port}{runner.suffix}"
