@@ -12,6 +12,7 @@ from aiohttp import ClientSession
 from client import eventually, get, post
 from commands import run
 from conftest import Simulator
+from products import needs_example
 
 PROMPT = "extract/facts"
 MESSAGE = "Hello, I am Ada Byron of Engine Works. Please send a quote. ada@engine.example"
@@ -88,11 +89,19 @@ WRONG: list[tuple[dict[str, Any], int, str, str]] = [
     ({"prompt": {"id": ["a"], **VARIABLES}}, 400, "prompt.id", "prompt.id"),
     ({"model": "smart", "prompt": {"id": PROMPT, **VARIABLES}}, 400, "model", "prompt's id"),
     ({"model": "smart", "prompt": VARIABLES}, 400, "prompt.id", "alias"),
-    ({"model": "support/answer", "prompt": VARIABLES}, 404, "model", "/v1/models"),
-    ({"model": "support/answer", "messages": [{"role": "user", "content": "a"}]}, 404, "model", "/v1/models"),
     ({"model": "extract/fact", "prompt": VARIABLES}, 404, "model", "extract/fact"),
     ({"prompt": {"id": PROMPT, **VARIABLES}, "tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "tools", "none"),
 ]
+
+
+@needs_example
+@pytest.mark.parametrize(
+    "fields", [{"prompt": VARIABLES}, {"messages": [{"role": "user", "content": "a"}]}], ids=lambda f: next(iter(f))
+)
+async def test_a_prompt_that_is_not_callable_is_not_found(http: ClientSession, fields: dict[str, Any]) -> None:
+    answer = await post(http, "/v1/chat/completions", {"model": "support/answer", "messages": [], **fields})
+    assert (answer.status, answer.body["error"]["param"]) == (404, "model")
+    assert "/v1/models" in answer.body["error"]["message"]
 
 
 @pytest.mark.parametrize(("fields", "status", "param", "word"), WRONG, ids=[f"{n}-{w[2]}" for n, w in enumerate(WRONG)])

@@ -8,6 +8,7 @@ import aiohttp
 import pytest_asyncio
 from client import eventually, post
 from conftest import RELEASES, ROOT, octant
+from products import needs_example
 from signed_in import Person, signed_in
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -44,6 +45,7 @@ async def stored(stack_env: dict[str, str]) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
+@needs_example
 async def test_a_stop_is_asked_for_in_numbers_done_shown_and_taken_back(operator: Person, viewer: Person) -> None:
     asked = await operator.get("/console/do/kill-tool?name=request_refund")
     assert "keeps the tool request_refund from running for 1 prompt" in asked.words
@@ -89,6 +91,7 @@ async def test_viewers_see_releases_and_change_nothing(viewer: Person) -> None:
         assert (await viewer.submit(f"/console/do/{name}", {"reason": "x", "release": "1-start", "key": "x"})).status == 403
 
 
+@needs_example
 async def test_two_releases_stand_side_by_side_with_what_they_change_and_cost(operator: Person) -> None:
     live = re.search(r'href="/console/releases/([\w.-]+)">', (await operator.get("/console/releases")).text)
     assert live
@@ -114,6 +117,7 @@ async def test_rehearsals_that_came_with_the_code_are_marked_on_both_pages(opera
     assert ELSEWHERE in (await operator.get("/console/readiness")).words
 
 
+@needs_example
 async def test_a_release_that_lacks_eval_results_is_activated_by_no_click_without_force(operator: Person) -> None:
     page = await operator.get("/console/releases/2026-11-01")
     assert "The eval gate refuses it" in page.words
