@@ -22,8 +22,8 @@ MOST_FOLDERS, MOST_LINES = 3, 2
 NAME = "meridian"  # longer than ours: lines grow
 
 # Tests of everything that iterates over the products or reads their files, and one of each kind of proof. The rest knows no
-# product: it can break by an import alone, which collecting every test finds. `FORK_TESTS=all` runs every test; two cases of
-# tests/flow/test_prompts.py need the example.
+# product: it can break by an import alone, which collecting every test finds. `FORK_TESTS=all` runs every test; the few
+# that need the example are skipped there (`products.needs_example`).
 GENERIC = (
     "tests/architecture",
     "tests/contract/test_erasure.py",

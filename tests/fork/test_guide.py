@@ -11,10 +11,13 @@ import pytest
 from conftest import ROOT
 from fork.tree import WHO, committed, copied, environment
 
+from kit.fork import EXAMPLE
+
 pytestmark = [pytest.mark.fork, pytest.mark.timeout(1800)]
 
 GUIDE = (ROOT / "docs" / "your-own-feature.md").read_text()
-SECTIONS = [section for section in GUIDE.split("\n## ") if re.match(r"\d", section)]
+IS_FORK = not (ROOT / EXAMPLE[0]).is_dir()  # a fork is made once: there, the section that makes it has been followed
+SECTIONS = [s for s in GUIDE.split("\n## ") if re.match(r"\d", s) and not (IS_FORK and "make fork NAME" in s)]
 
 
 def commands(section: str) -> list[str]:
@@ -27,11 +30,11 @@ def test_every_command_of_the_guide_works(tmp_path: Path) -> None:
     committed(tree)
     (tree / ".venv").symlink_to(ROOT / ".venv")
     said = {command: run(tree, section, command) for section in SECTIONS for command in commands(section)}
-    assert len(said) > 15
+    assert len(said) > 12
     assert "/v1/clauses" in said["make demo ARGS=--once"], "the demo shows the new product"
     assert not (tree / "app" / "features" / "support").exists()
     assert (tree / "app" / "features" / "clauses").exists()
-    assert 'name = "meridian"' in (tree / "pyproject.toml").read_text()
+    assert IS_FORK or 'name = "meridian"' in (tree / "pyproject.toml").read_text()
 
 
 def run(tree: Path, section: str, command: str) -> str:
