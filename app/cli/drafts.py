@@ -3,21 +3,21 @@
 import asyncio
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from app.cli.releases import ReleaseId, app, live_release, opened
 
-if TYPE_CHECKING:
-    pass
+NEWEST = "newest"  # of those that can be live here; asks no store
+COPIED = f"Release to copy, or {NEWEST}: of those that can be live here. The live one if left out."
 
 
 @app.command("new")
 def new(
     release_id: ReleaseId,
     note: Annotated[str, typer.Option(help="What it changes, in a sentence.")],
-    source: Annotated[str | None, typer.Option("--from", metavar="ID", help="Release to copy; the live one if left out.")] = None,
+    source: Annotated[str | None, typer.Option("--from", metavar="ID", help=COPIED)] = None,
 ) -> None:
     """Write the manifest of a new release, as a copy to edit. Then: `octant release pin`, `diff`, `verify`."""
     asyncio.run(_new(release_id, note, source))
@@ -53,8 +53,14 @@ async def _text(source: str | None) -> str:
     """The text of a release's file, or of the live release."""
     from app.domain.errors import Misconfigured, NotFound
     from app.settings import load
+    from app.stack.fitting import fitting
     from app.stores import places
 
+    if source == NEWEST:
+        found = fitting(load().releases_dir)
+        if not found:
+            raise NotFound("No release can be live with the products that are installed: name one to copy with --from.")
+        source = found[-1]
     if source:
         path = places(load()).manifest_path(source)
         if not path.is_file():
