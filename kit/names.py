@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 from kit.refused import Refused
 
-SHORTEST, LONGEST = 2, 12
+SHORTEST, LONGEST = 3, 12  # a shorter one begins other names, such as ab those of abs
 _WORD = re.compile(r"[a-z][a-z0-9]*\Z")
 
 
