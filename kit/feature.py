@@ -5,12 +5,12 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+from kit.fork import PRODUCTS
 from kit.names import checked
 from kit.refused import Refused
 
 SMALL = "extract"
 COPIED = ("app/features/{}", "evals/suites/{}", "tests/{}")
-PRODUCTS = "app/features/installed.py"
 BOOK, PAGE = "runbook/README.md", "runbook/{}.md"
 ROW_BEFORE = "| money spent faster than usual |"  # of the runbook's table of symptoms: the row of a product comes before
 

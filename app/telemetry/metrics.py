@@ -111,6 +111,10 @@ class Later:
         self.levels[gauge] = float(level)
         self.counts.pop(gauge, None)
 
+    def observe(self, histogram: Histogram, value: float) -> None:
+        """Keep an observation."""
+        self.observed.setdefault(histogram, []).append(value + 0.0)  # the sum raises TypeError where there is no number
+
     def _may_write(self) -> bool:
         return self._loop is None or self._thread == get_ident() or self._loop.is_closed()
 
@@ -177,13 +181,10 @@ class Instrument:
         child = self._as_called.get((*labels, *labels.values())) or self._child(labels)
         if self._histogram:
             raise Undeclared(f"{self._declared.name} is a histogram: observe() it")
-        later = self._later
-        if not later.collects():
-            child.inc(amount)  # type: ignore[union-attr] # no histogram
-        elif type(child) is Counter and amount >= 0:  # nearly every count
-            later.counts[child] = later.counts.get(child, 0.0) + amount
+        if self._later.collects():
+            self._later.inc(child, amount)  # type: ignore[arg-type] # no histogram
         else:
-            later.inc(child, amount)  # type: ignore[arg-type] # no histogram
+            child.inc(amount)  # type: ignore[union-attr] # no histogram
 
     def set(self, value: float, **labels: str) -> None:
         """Set a gauge."""
@@ -200,9 +201,8 @@ class Instrument:
         child = self._as_called.get((*labels, *labels.values())) or self._child(labels)
         if type(child) is not Histogram:
             raise Undeclared(f"{self._declared.name} is not a histogram")
-        later = self._later
-        if later.collects():
-            later.observed.setdefault(child, []).append(value + 0.0)  # it raises TypeError where there is no number
+        if self._later.collects():
+            self._later.observe(child, value)
         else:
             child.observe(value)
 

@@ -40,6 +40,9 @@ class _Growing:
 
     def grow(self, text: str) -> str:
         """Take more text; returns what is whole."""
+        if text and not self.half and text.isascii():  # nearly every text
+            self.pieces.append(text)
+            return text
         text, self.half = self.half + text, ""
         if text and "\ud800" <= text[-1] <= "\udbff":
             text, self.half = text[:-1], text[-1]
@@ -72,10 +75,7 @@ class Assembly:
     def text(self, key: Hashable, text: str) -> Delta:
         """More text."""
         index, part = self._place(key, "text")
-        if part.half or not text.isascii():
-            return TextDelta(index, part.grow(text))
-        part.pieces.append(text)
-        return TextDelta(index, text)
+        return TextDelta(index, part.grow(text))
 
     def refusal(self, key: Hashable, text: str) -> None:
         """More of the model's words for why it does not answer. They leave with the whole reply."""

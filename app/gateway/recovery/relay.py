@@ -110,10 +110,6 @@ async def _kept(opened: Opened, state: CallState, circuits: Circuits) -> AsyncGe
         try:
             yield _counted(opened.attempt, opened.first)
             async for arrived in opened.chunks:
-                if type(arrived) is TextDelta:  # nearly every chunk
-                    opened.attempt.chunk(arrived.text)
-                    yield arrived
-                    continue
                 chunk = _counted(opened.attempt, arrived)
                 if isinstance(chunk, Done):
                     circuits.succeeded(opened.target)

@@ -135,8 +135,7 @@ class Document:
                 raise TooSlow
 
     def _leaf(self, text: str, label: bytes, *, secret: bool = False) -> None:
-        if len(self._leaves) >= self._next_look:
-            self._look()
+        self._look()
         if not text:
             self._leaves.append((self._length, self._length))
             return
