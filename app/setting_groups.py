@@ -7,16 +7,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from app.domain.json_text import DEEPEST
-from app.domain.money import from_dollars
 from app.domain.origins import origins_of
-from app.domain.setting_types import Seconds, SecondsOrNone, WebAddress
+from app.domain.setting_types import Dollars, Seconds, SecondsOrNone, WebAddress
 from app.gateway.providers.adapters import ADAPTERS
-
-
-def dollars(value: str) -> str:
-    """An amount as it was. Raises ValueError for what is none."""
-    from_dollars(value)
-    return value
 
 
 class ProviderSettings(BaseModel):
@@ -62,8 +55,8 @@ class RecoverySettings(BaseModel):
 class BudgetSettings(BaseModel):
     """The cap over everything, the allowance while Valkey is away, and alerts before caps are used up."""
 
-    global_daily_cap: str = Field(default="1000.00", description="Dollars a UTC day over all tenants.")
-    outage_allowance: str = Field(
+    global_daily_cap: Dollars = Field(default="1000.00", description="Dollars a UTC day over all tenants.")
+    outage_allowance: Dollars = Field(
         default="0", description="Dollars each worker process may spend, until it restarts, while Valkey is away; 0 refuses."
     )
     alert_shares: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
@@ -71,11 +64,6 @@ class BudgetSettings(BaseModel):
     )
     alert_webhook_url: WebAddress = Field(default="", description="Where budget alerts are posted, signed; empty posts none.")
     alertmanager_url: WebAddress = Field(default="", description="Alertmanager's address, as http://host:9093; empty sends none.")
-
-    @field_validator("global_daily_cap", "outage_allowance")
-    @classmethod
-    def _is_dollars(cls, value: str) -> str:
-        return dollars(value)
 
     @field_validator("alert_shares")
     @classmethod

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from app.domain.addresses import postgres_address, valkey_address
 from app.domain.errors import InvalidRequest, Misconfigured
-from app.domain.setting_types import Seconds, WebAddress
+from app.domain.setting_types import Dollars, PostgresAddress, Seconds, ValkeyAddress, WebAddress
 from app.gateway.providers.adapters import ADAPTERS, Adapter
 from app.oncall.paging.settings import PagingSettings
 from app.oncall.scopes import parse as parse_stops
@@ -30,7 +29,6 @@ from app.setting_groups import (
     ProviderSettings,
     RecoverySettings,
     VendorSettings,
-    dollars,
 )
 from app.setting_sources import PREFIX, DotEnv, Environment, known_names
 
@@ -79,8 +77,10 @@ class _Settings(BaseSettings):
         default=65.0, description="Seconds that calls under way may take to end when a process stops."
     )
 
-    database_url: str = Field(default="", description="PostgreSQL, as postgresql+psycopg://user:password@host/database.")
-    valkey_url: str = Field(default="", description="Valkey or Redis, as redis://host:port/0.")
+    database_url: PostgresAddress = Field(
+        default="", description="PostgreSQL, as postgresql+psycopg://user:password@host/database."
+    )
+    valkey_url: ValkeyAddress = Field(default="", description="Valkey or Redis, as redis://host:port/0.")
     secret_key: SecretStr = Field(
         default=SecretStr(DEVELOPMENT_SECRET), description="Keys API-key hashes and redaction tokens. 32+ characters."
     )
@@ -135,8 +135,8 @@ class _Settings(BaseSettings):
         description="Hosts that webhooks may go to although not public, over plain http, at any port, or through HTTPS_PROXY.",
     )
     demo_tenant: str = Field(default="acme", description="Tenant that `octant demo` sets up, with the products' sample data.")
-    demo_daily_cap: str = Field(default="25.00", description="Dollars that it may spend a day.")
-    default_user_daily_cap: str = Field(default="5.00", description="Dollars a user may spend a day, unless set otherwise.")
+    demo_daily_cap: Dollars = Field(default="25.00", description="Dollars that it may spend a day.")
+    default_user_daily_cap: Dollars = Field(default="5.00", description="Dollars a user may spend a day, unless set otherwise.")
     allowed_link_hosts: frozenset[str] = Field(
         default=frozenset(), description="Hosts that links in answers may point to, besides those of the installed products."
     )
@@ -199,21 +199,6 @@ class _Settings(BaseSettings):
     def _is_a_file(cls, value: Path) -> Path:
         """Without a name it would be the state directory itself, which always exists."""
         return value if value.name else Path("stop")
-
-    @field_validator("database_url")
-    @classmethod
-    def _is_of_postgres(cls, value: str) -> str:
-        return postgres_address(value)
-
-    @field_validator("valkey_url")
-    @classmethod
-    def _is_of_valkey(cls, value: str) -> str:
-        return valkey_address(value)
-
-    @field_validator("demo_daily_cap", "default_user_daily_cap")
-    @classmethod
-    def _is_dollars(cls, value: str) -> str:
-        return dollars(value)
 
     @field_validator("stopped")
     @classmethod

@@ -58,13 +58,13 @@ async def _status(range_: "Range") -> bool:
     unknown = [_unknown(found) for found in (seen, now, stops, alerts) if isinstance(found, BaseException)]
     for sentence in dict.fromkeys(unknown):
         typer.echo(f"octant: {sentence}", err=True)
-    stopped = [] if isinstance(stops, BaseException) else [f"{stop.scope} {stop.name}".strip() for stop in stops]
+    stopped = [] if isinstance(stops, BaseException) else [stop.words for stop in stops]
     state = None if isinstance(now, BaseException) else now
     kind = "bad" if stopped else "none"
     if isinstance(seen, BaseException):
         print(f"An operator has stopped {' and '.join(stopped)}." if stopped else "How calls went is unknown.")
     else:
-        strips = strips_of(seen, range_, {circuit.target.provider for circuit in state.circuits} if state else set())
+        strips = strips_of(seen, range_, state.resting if state else ())
         full = {} if isinstance(alerts, BaseException) else tenants_at_their_cap(alerts[0], max(policy.shares, default=100))
         kind, words = answer(seen, strips, range_, stopped, full)
         print(words)
@@ -90,7 +90,7 @@ def _of_calls(seen: "Overview", range_: "Range") -> "Iterator[tuple[str, str]]":
     from app.console.health import kinds_of, refusals
 
     total, (request, call) = seen.total, kinds_of(seen.total)
-    rate = formats.rate(total.requests / max(1.0, (range_.until - range_.since).total_seconds()))
+    rate = formats.rate(range_.a_second(total.requests))
     yield "Requests", f"{rate}; {formats.number(total.requests, 'request')}, {formats.number(total.calls, 'call')}"
     failed = formats.share(total.failed / total.calls) if total.calls else formats.NONE
     yield "Calls failed", "; ".join(filter(None, (f"{failed}, {formats.count(total.failed)}", refusals(seen))))

@@ -36,6 +36,11 @@ class Now:
     circuits: Sequence[Shared]
     money: Everything
 
+    @property
+    def resting(self) -> frozenset[str]:
+        """The providers with an open circuit."""
+        return frozenset(circuit.target.provider for circuit in self.circuits)
+
 
 async def now_of(valkey: Redis, cap: MicroUSD) -> Now:
     """Read it. ``cap``: the global one of a day. Raises the errors of Valkey's client."""

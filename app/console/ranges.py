@@ -46,6 +46,10 @@ class Range:
             return f"in the last {PRESETS[self.preset][1]}"
         return f"from {moment(self.since)} to {moment(self.until)}"
 
+    def a_second(self, count: int) -> float:
+        """The rate of what happened ``count`` times in it."""
+        return count / max(1.0, (self.until - self.since).total_seconds())
+
     @property
     def width(self) -> timedelta:
         """A bucket for about eighty points."""

@@ -40,6 +40,11 @@ log = logging.getLogger(__name__)
 Away = (RedisError, SQLAlchemyError, OSError, ValueError)  # a TimeoutError is an OSError; ValueError: not an entry of ours
 
 
+def words_of(scope: str, name: str) -> str:
+    """How a sentence names what is stopped."""
+    return "everything" if scope == "all" else f"{scope} {name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Stop:
     """One thing that is stopped: ``scope`` and ``name`` (empty for everything), by whom, why, since when, and the message."""
@@ -51,6 +56,11 @@ class Stop:
     at: str
     in_flight: bool = False
     message: str = ""
+
+    @property
+    def words(self) -> str:
+        """``scope name``, or the word for everything."""
+        return words_of(self.scope, self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +126,7 @@ class KillSwitch:
     def stopped_words(self) -> tuple[str, ...]:
         """What is stopped now, as `kind name`. From memory."""
         subjects = {*self._stopped, *([("all", "")] if self._file_exists else [])} - {SELF_TEST}
-        return tuple("everything" if scope == "all" else f"{scope} {name}" for scope, name in sorted(subjects))
+        return tuple(words_of(scope, name) for scope, name in sorted(subjects))
 
     async def start(self) -> None:
         """Read the state once, then keep reading."""

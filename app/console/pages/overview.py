@@ -62,7 +62,7 @@ async def _values(console: Console, range_: Range) -> dict[str, Any]:
 def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence[str], full: Mapping[str, int]) -> dict[str, Any]:
     total, series = seen.total, seen.series
     times = [bucket.at for bucket in series if bucket.at]
-    strips = strips_of(seen, range_, {circuit.target.provider for circuit in now.circuits} if now else set())
+    strips = strips_of(seen, range_, now.resting if now else ())
     kind, words = answer(seen, strips, range_, stopped, full)
     marks = [(at, action) for at, action, _ in seen.marks]
     per_second = 1 / range_.width.total_seconds()
@@ -72,7 +72,7 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
         "burn": burn(now.money, total.cost, range_) if now else None,
         "refusals": refusals(seen), "kind": kind, "words": words, "strips": strips,
         "slow": any(strip.word == SLOW for strip in strips), "total": total, "costs": cost_steps(seen.costs),
-        "rate": total.requests / max(1.0, (range_.until - range_.since).total_seconds()),
+        "rate": range_.a_second(total.requests),
         "rates": [bucket.requests * per_second for bucket in series],
         "failures": [bucket.failed for bucket in series],
         "latencies": [bucket.request_latency[1] if bucket.request_latency else 0 for bucket in series],

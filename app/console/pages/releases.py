@@ -194,7 +194,7 @@ def answer(state: State, stopped: Sequence[Stop], now: datetime) -> tuple[str, s
         words += f" {canary_words(state.canary)}"
         kind = "warn" if kind == "good" and state.canary[2][-1].stop >= state.canary[2][-1].promote > 0 else kind
     if stopped:
-        named = ["everything" if stop.scope == "all" else f"{stop.scope} {stop.name}" for stop in stopped[:3]]
+        named = [stop.words for stop in stopped[:3]]
         more = f" and {len(stopped) - 3} more" if len(stopped) > 3 else ""
         return "bad", f"Stopped: {', '.join(named)}{more}. {words}"
     return kind, words

@@ -154,6 +154,12 @@ def test_without_its_stores_the_status_says_which_is_away_and_fails(stack_env: d
     assert "How calls went is unknown." in without_postgres.stdout
 
 
+def test_the_status_names_a_stop_of_everything_as_the_page_does(stack_env: dict[str, str]) -> None:
+    stopped = run({**stack_env, "OCTANT_STOPPED": "all"}, "status")
+    assert stopped.returncode == 1
+    assert stopped.stdout.startswith("An operator has stopped everything.")
+
+
 async def test_an_operator_acknowledges_and_resolves_a_page(operator: Person, page: str) -> None:
     shown = await operator.get("/console/oncall")
     assert "waits for an answer" in shown.words or "wait for an answer" in shown.words
