@@ -292,6 +292,8 @@ class _Body:
     def close(self) -> None:
         if self._watcher:
             self._watcher.cancel()
+        if (gone := self._scope.get(GONE)) is not None:
+            gone.clear()  # the scope would hold this body, and this body the scope: a cycle, which waits for the collector
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

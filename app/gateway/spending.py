@@ -103,6 +103,7 @@ class Spending:
                 failure = error
                 raise
             finally:
+                progress.task = None  # a stream's task holds it as a part of its result: a cycle, which waits for the collector
                 if self.running.get(target) is progress:  # else `close` has counted it
                     del self.running[target]
                     if not self.running:  # time that two attempts shared was waited once

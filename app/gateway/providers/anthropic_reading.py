@@ -141,7 +141,7 @@ class Reading:
         self._usage = Reported()
         self._counted = False  # the output's figure came with the stop reason or later, and no output after it
         self.complete = False
-        self._same = SameShape(self._more_text)
+        self._same = SameShape()
         self._same_block = 0  # the vendor's index of the block in that shape
 
     def whole(self, content: bytes, request_id: str | None) -> Reply:
@@ -170,7 +170,7 @@ class Reading:
         if (text := self._more_text(document)) is None:
             return document
         index: int = document["index"]
-        if self._same.learn(data, text):
+        if self._same.learn(data, text, self._more_text):
             self._same_block = index
         return index, text
 

@@ -168,7 +168,7 @@ class Reading:
         self._summed = False  # the usage came in a chunk of its own, and no output after it
         self._bare = False  # output came without a finish reason: this server does not send one with every chunk
         self._went_on = False  # output came after a finish reason: some servers send one with every chunk
-        self._same = SameShape(self._more_text)
+        self._same = SameShape()
 
     @property
     def complete(self) -> bool:
@@ -211,7 +211,7 @@ class Reading:
         document = loads(data)
         if (text := self._more_text(document)) is None:
             return document
-        self._same.learn(data, text)
+        self._same.learn(data, text, self._more_text)
         return text
 
     def deltas(self, event: object) -> list[Delta]:

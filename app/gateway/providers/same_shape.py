@@ -15,9 +15,8 @@ MOST_TRIES = 3  # some servers put something new into each chunk, such as OpenAI
 class SameShape:
     """The shape of one stream's chunks of text."""
 
-    def __init__(self, text_of: Callable[[object], str | None]) -> None:
-        """``text_of`` gives the text of a document that holds nothing else; None for any other."""
-        self._text_of = text_of
+    def __init__(self) -> None:
+        """No shape is known."""
         self._before = self._after = ""
         self._tries = MOST_TRIES
 
@@ -29,17 +28,18 @@ class SameShape:
         text = data[len(before) : -len(after)]
         return text if text and _plain(text) else None
 
-    def learn(self, data: str, text: str) -> bool:
+    def learn(self, data: str, text: str, text_of: Callable[[object], str | None]) -> bool:
         """Take the shape of ``data``, which holds ``text`` and nothing else. Once it has changed often, it is left.
 
-        Returns whether this is the known shape now.
+        ``text_of`` gives the text of a document that holds nothing else; None for any other. Returns whether this is the known
+        shape now.
         """
         if self._tries == 0 or not _plain(text):
             return False
         self._tries -= 1
         before, found, after = data.rpartition(f'"{text}"')
         mark = next(mark for mark in MARKS if mark != text)
-        if not found or self._text_of(loads(f'{before}"{mark}"{after}')) != mark:  # those words stand elsewhere too
+        if not found or text_of(loads(f'{before}"{mark}"{after}')) != mark:  # those words stand elsewhere too
             return False
         self._before, self._after = f'{before}"', f'"{after}'
         return True

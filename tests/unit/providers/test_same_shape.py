@@ -88,9 +88,9 @@ def test_a_server_whose_chunks_all_differ_costs_few_tries() -> None:
         looked.append(document)
         return document["text"] if isinstance(document, dict) else None
 
-    same = SameShape(text_of)
+    same = SameShape()
     for number in range(20):
         data = json.dumps({"text": "word", "new": number})
         assert same.text(data) is None
-        same.learn(data, "word")
+        same.learn(data, "word", text_of)
     assert len(looked) == MOST_TRIES
