@@ -1,4 +1,4 @@
-"""Scripts to Valkey on one connection: each leaves at once, and answers come in the order of the scripts.
+"""Scripts to Valkey on one connection: those of one turn of the loop leave together, and answers come in the scripts' order.
 
 The client's own pool sends one command at a time on each connection, with a task, four locks and three timers: many times the
 cost of a script. Each script stays atomic by itself. A connection that breaks fails the scripts on their way, and the next one
@@ -125,6 +125,7 @@ class _Line:
         self._loop = asyncio.get_running_loop()
         # The client's own way to send makes two tasks and a timer for each script.
         self._writer: asyncio.StreamWriter = connection._writer  # type: ignore[assignment] # noqa: SLF001 - it is connected
+        self._unsent: list[bytes] = []
         self._expected: deque[tuple[asyncio.Future[Any], float]] = deque()  # with the time at which it is late
         self._timer: asyncio.TimerHandle | None = None
         self._failure: Exception = ValkeyConnectionError("The connection was closed.")
@@ -147,12 +148,19 @@ class _Line:
         self._expected.extend((answer, late) for answer in answers)
         if self._timer is None and late < math.inf:
             self._timer = self._loop.call_at(late, self._look)
+        if not self._unsent:
+            self._loop.call_soon(self._write)
+        self._unsent.append(packed)
+        return answers
+
+    def _write(self) -> None:
+        """Write what came in this turn of the loop at once: each write is a call of the system that wakes the server."""
+        packed, self._unsent = b"".join(self._unsent), []
         try:
             self._writer.write(packed)
         except (OSError, RuntimeError) as error:  # it is closed, and the reading task does not know yet
             self._failure = ValkeyConnectionError(str(error))
             self._break()
-        return answers
 
     async def aclose(self) -> None:
         """Close it; what is on its way fails."""

@@ -41,9 +41,9 @@ class InFlight:
         """The number of tasks under way."""
         return len(self._runs)
 
-    def track(self, subject: object = None) -> AbstractContextManager[None]:
-        """Register the current task until the end of the block; within it, what it works on."""
-        return _Tracking(self._runs, subject)
+    def track(self, subject: object = None, *, task: Task | None = None) -> AbstractContextManager[None]:
+        """Register the current task, given where it is known, until the end of the block; within it, what it works on."""
+        return _Tracking(self._runs, subject, task)
 
     def end(self, make: Callable[[], OctantError], matches: Callable[[object], bool] = lambda _: True) -> int:
         """End every task whose subject ``matches``, each with an error from ``make``. Returns their number."""
@@ -57,13 +57,13 @@ class InFlight:
 class _Tracking:
     """See `InFlight.track`. A class, since each request enters two of them: a generator costs three times as much."""
 
-    __slots__ = ("_mine", "_run", "_runs", "_subject")
+    __slots__ = ("_mine", "_run", "_runs", "_subject", "_task")
 
-    def __init__(self, runs: set[_Run], subject: object) -> None:
-        self._runs, self._subject = runs, subject
+    def __init__(self, runs: set[_Run], subject: object, task: Task | None) -> None:
+        self._runs, self._subject, self._task = runs, subject, task
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        task = self._task or asyncio.current_task()
         if task is None:
             raise RuntimeError("only a task can be in flight")
         run = _RUNS.get(task)

@@ -137,6 +137,8 @@ async def holder(request: Request) -> Identity:
 async def holder_of(request: Request, token: str) -> Identity:
     """As `holder`, of a key that came in another way."""
     parts = parts_of(request)
+    if (fresh := parts.keys.fresh(token)) is not None:
+        return fresh
     known = parts.keys.knows(token)
     wait = 0.0 if known else parts.failed_logins.wait(parts.failed_logins.address_of(request))
     try:

@@ -5,8 +5,8 @@ Plain ASGI: this runs for every request, and each layer of wrapping costs tens o
 
 import asyncio
 import logging
+import os
 import re
-import secrets
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -104,7 +104,7 @@ class EdgeMiddleware:
         """
         sent = _header(scope, b"x-request-id")
         harmless = sent and REQUEST_ID.match(sent) and (UUID.match(sent) or self._redact(sent) == sent)
-        return sent if sent and harmless else f"req_{secrets.token_hex(16)}"
+        return sent if sent and harmless else f"req_{os.urandom(16).hex()}"
 
     async def _serve(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
         body = _Body(scope, receive, self._max_body_bytes, exchange)
@@ -115,7 +115,7 @@ class EdgeMiddleware:
             if (headers := self._cors.preflight(scope) or at_root(scope)) is not None:
                 await exchange.answer(HTTPStatus.OK if scope["method"] == "HEAD" else HTTPStatus.NO_CONTENT, headers, b"")
                 return
-            with self._running.track():
+            with self._running.track(task=exchange.task):
                 await self._app_until_ended(scope, body, exchange)
         except asyncio.CancelledError:
             if not body.client_gone():
@@ -166,6 +166,7 @@ class _Exchange:
         self._admin = admin
         self._cors = cors
         self._started = time.perf_counter()
+        self.task = asyncio.current_task()
 
     def send(self, message: Message) -> Awaitable[None]:
         """Not a coroutine of its own: a stream sends each event here."""
@@ -257,7 +258,7 @@ class _Body:
         self._encoding = ",".join(encoding for encoding in encodings if encoding not in IDENTITY)
         self._decompressor: Decompressor | None = None
         self._gone = False
-        self._task = asyncio.current_task()
+        self._task = exchange.task
         self._watched = False
         self._watcher: asyncio.Task[None] | None = None  # where the server does not report a lost client by itself
 

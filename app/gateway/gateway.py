@@ -6,7 +6,7 @@ nothing else. A question without evidence (`record_no_evidence`) is screened and
 
 import asyncio
 import logging
-import secrets
+import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -150,7 +150,7 @@ class Gateway:
             call=call, prices=pin.prices, span=span, budget=self._rooms.budget, metrics=self._rooms.metrics, started=started
         )  # fmt: skip
         return CallState(
-            call=call, call_id=f"call_{secrets.token_hex(16)}", pin=pin, request=request, span=span,
+            call=call, call_id=f"call_{os.urandom(16).hex()}", pin=pin, request=request, span=span,
             metrics=self._rooms.metrics, at=at, started=started, spending=spending,
             degraded=[f"without_{name}" for name in call.without],
         )  # fmt: skip

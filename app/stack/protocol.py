@@ -61,6 +61,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """The time for the first headers begins."""
         super().connection_made(transport)
+        self.transport = cast("asyncio.Transport", _Joining(transport, self.loop))
         self._made = self.loop.time()
         self._arm("slow_head")
 
@@ -196,6 +197,44 @@ class Protocol(HttpToolsProtocol):
             gone: list[Callable[[], None]] = cast("dict[str, Any]", cycle.scope)[GONE]
             while gone:
                 gone.pop()()
+
+
+class _Joining:
+    """A transport that sends an answer's head together with the first of its body, where that comes in the same turn of the loop.
+
+    uvicorn writes them apart: two calls of the system, two packets, and a client that is woken twice.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._head = b""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a transport has
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.writelines((head, data))
+        elif data.startswith(b"HTTP/"):
+            self._head = data
+            self._loop.call_soon(self._flush)
+        else:
+            self._transport.write(data)
+
+    def write_eof(self) -> None:
+        self._flush()
+        self._transport.write_eof()
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
 
 
 def with_patience(patience: Patience) -> type[asyncio.Protocol]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, count
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from app.security.redaction.automata import compiled_table
 from app.security.redaction.detectors import Kind, in_table
@@ -28,7 +28,7 @@ FAILED = WITHHELD
 LONGEST = 8_000_000  # bytes; a request body is at most half of it
 NAMES_PATIENCE = 20.0  # seconds of CPU where names are sought too: some tens of KB that were not seen before
 PATIENCE = 0.1  # seconds of CPU, about half a megabyte of prose. The rest is withheld
-READING, SEARCHING = 0.4, 0.8  # shares of the time that is left: replacing what was found takes little
+READ_BY, SEARCHED_BY = 0.4, 0.8  # shares of that time: replacing what was found takes little
 LONGEST_CANDIDATE = 16_384  # bytes; the check of a longer one would take too long, so all of it is replaced
 CHECK_EVERY = 64  # replacements between two readings of the clock
 WORDS_BEFORE = 128  # bytes before a candidate that may name its kind, or another one
@@ -42,6 +42,20 @@ _NAMES = re.compile(rb"[ \t]?[:=]")
 
 
 T = TypeVar("T")
+
+
+class Limits(NamedTuple):
+    """The CPU time of this thread by which each part of the work has ended. Reading that clock is a system call: once a text."""
+
+    read: float
+    searched: float
+    replaced: float
+
+    @classmethod
+    def of(cls, seconds: float) -> "Limits":
+        """Those of a text that may take so many seconds from now."""
+        now = time.thread_time()
+        return cls(now + READ_BY * seconds, now + SEARCHED_BY * seconds, now + seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +113,20 @@ class Redactor:
 
         A JSON document stays one (`structure`), unless it is so deep that it cannot be read: then it is taken as text.
         """
-        return self._closed(lambda until: self._redact(text, tenant, until))
+        return self._closed(lambda limits: self._redact(text, tenant, limits))
 
     def redact_text(self, text: str, *, tenant: str) -> str:
         """The same for a piece of a text: never taken for a document."""
-        return self._closed(lambda until: self._redact_text(text, tenant, until))
+        return self._closed(lambda limits: self._redact_text(text, tenant, limits))
 
     def redact_json(self, value: Any, *, tenant: str) -> Any:  # noqa: ANN401 - any JSON value
         """The same for a JSON value: strings, numbers, and telling keys. Its shape stays."""
         if isinstance(value, str):
             return self.redact(value, tenant=tenant)
 
-        def redacted(until: float) -> Any:  # noqa: ANN401 - any JSON value
+        def redacted(limits: Limits) -> Any:  # noqa: ANN401 - any JSON value
             text = json.dumps(value, ensure_ascii=False, default=str)
-            redacted_text = self._redact(text, tenant, until)
+            redacted_text = self._redact(text, tenant, limits)
             return value if redacted_text == text else json.loads(redacted_text)
 
         return self._closed(redacted)
@@ -120,7 +134,7 @@ class Redactor:
     def findings(self, text: str, *, tenant: str) -> list[Finding]:
         """The findings in ``text``, taken as plain text, for measuring and trying out patterns. Raises `RedactionStalled`."""
         original = text.encode("utf-8", "surrogatepass")
-        found = self._find(original, tenant, self._until())
+        found = self._find(original, tenant, self._limits().replaced)
 
         def characters(end: int) -> int:
             return len(original[:end].decode("utf-8", "surrogatepass"))
@@ -144,40 +158,40 @@ class Redactor:
         self.failures += 1
         self._on_failure()
 
-    def _until(self) -> float:
-        return time.thread_time() + (NAMES_PATIENCE if self._names else PATIENCE)
+    def _limits(self) -> Limits:
+        return Limits.of(NAMES_PATIENCE if self._names else PATIENCE)
 
-    def _closed(self, redacted: Callable[[float], T]) -> T | str:
+    def _closed(self, redacted: Callable[[Limits], T]) -> T | str:
         """The result of ``redacted`` within its time; after any failure, no unredacted text passes."""
         try:
-            return redacted(self._until())
+            return redacted(self._limits())
         except Exception:  # noqa: BLE001 - counted, for a log line would come back here
             self.count_failure()
             return FAILED
 
-    def _redact(self, text: str, tenant: str, until: float) -> str:
+    def _redact(self, text: str, tenant: str, limits: Limits) -> str:
         if len(text) <= LONGEST and looks_like_json(text):
             try:
-                document = Document(text, until=_part(READING, until))
+                document = Document(text, until=limits.read)
             except (ValueError, RecursionError):  # cut off, or made to be too deep
-                return self._redact_text(text, tenant, until)
-            found, end = self._search(document.flat, tenant, _part(SEARCHING, until))
+                return self._redact_text(text, tenant, limits)
+            found, end = self._search(document.flat, tenant, limits.searched)
             found = with_secrets(document.secrets, found)
             whole = document.whole and end == len(document.flat)
             if not whole:
                 self.count_failure()
             elif not any(name for _, _, name in found):
                 return text
-            return document.replaced(found, lambda leaf, inside: self._replace(leaf, inside, tenant, until), end)
-        return self._redact_text(text, tenant, until)
+            return document.replaced(found, lambda leaf, inside: self._replace(leaf, inside, tenant, limits.replaced), end)
+        return self._redact_text(text, tenant, limits)
 
-    def _redact_text(self, text: str, tenant: str, until: float) -> str:
+    def _redact_text(self, text: str, tenant: str, limits: Limits) -> str:
         original = text.encode("utf-8", "surrogatepass")
-        found, end = self._search(original, tenant, _part(SEARCHING, until))
+        found, end = self._search(original, tenant, limits.searched)
         if end < len(original):
             self.count_failure()
-            return self._replace(original[:end], found, tenant, until) + FAILED
-        return self._replace(original, found, tenant, until) if found else text
+            return self._replace(original[:end], found, tenant, limits.replaced) + FAILED
+        return self._replace(original, found, tenant, limits.replaced) if found else text
 
     def _search(self, text: bytes, tenant: str, until: float) -> tuple[list[Found], int]:
         """The findings, and up to which byte the text was searched in time; text behind that must not pass.
@@ -333,12 +347,6 @@ class Redactor:
 def _in_time(until: float) -> None:
     if time.thread_time() > until:
         raise RedactionStalled
-
-
-def _part(share: float, until: float) -> float:
-    """The end of a share of the time that is left until ``until``: what comes after needs its time too."""
-    now = time.thread_time()
-    return now + share * (until - now)
 
 
 def _free_parts(taken: bytearray, start: int, end: int, name: str) -> Iterator[Found]:

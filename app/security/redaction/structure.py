@@ -58,7 +58,7 @@ class Document:
         """``until``: the CPU time of this thread at which laying out ends; `TooSlow` is raised where it has not begun by then."""
         self._until = until
         self.whole = True
-        self._next_look = 0
+        self._next_look = CHECK_EVERY
         self._lines: list[bytes] = []
         self._length = 0
         self._leaves: list[tuple[int, int]] = []
