@@ -83,20 +83,24 @@ class Protocol(HttpToolsProtocol):
         super().shutdown()
 
     def data_received(self, data: bytes) -> None:
-        """Read on, and count the bytes of an unfinished head."""
+        """Read on, and count the bytes of an unfinished head. What came whole needs no timer, as nearly every request."""
         if self._deaf:
             return
-        if self._timer is None and self._in_head:  # also line breaks between requests, which end uvicorn's keep-alive time
-            self._arm("slow_head")
         self._head_bytes += len(data)
         super().data_received(data)
         if self._in_head and self._head_bytes > self.patience.head_bytes and not self.transport.is_closing():
             self._cut("large_head", HeadersTooLarge(f"The headers are over {self.patience.head_bytes:,} bytes."))
+        elif self._timer is None and not self._deaf:
+            if not self._in_head:
+                self._arm("slow_body")
+            elif self._head_bytes:  # also line breaks between requests, which end uvicorn's keep-alive time
+                self._arm("slow_head")
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
         super().on_message_begin()
         self._in_head = True
+        self._head_bytes = self._head_bytes or 1  # it came behind another request
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header. Trailers, which come after a body, are dropped: nothing reads them, and nothing would bound them."""
@@ -115,7 +119,6 @@ class Protocol(HttpToolsProtocol):
         self._in_head = False
         self._open = [*(cycle for cycle in self._open if not cycle.response_complete), self.cycle]
         self._disarm()
-        self._arm("slow_body")
 
     def on_message_complete(self) -> None:
         """The request is complete; the next request's head follows."""

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from client import eventually
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -48,6 +49,29 @@ async def test_a_key_proves_its_tenant_its_scopes_and_no_user(keys: KeyRing, adm
     assert identity.tenant == tenant
     assert (identity.user, identity.scopes) == ("", frozenset({"call", "admin"}))
     assert token.startswith(f"oct_{identity.key_id}_")
+
+
+async def test_only_a_key_that_was_found_good_a_moment_ago_is_fresh(
+    engine: AsyncEngine, admin: KeyAdministration, tenant: Tenant
+) -> None:
+    keys = KeyRing(engine, secret=SECRET, ttl=3.0)
+    token = await admin.create_key(tenant.id, name="first")
+    assert keys.fresh(token) is None
+    identity = await keys.authenticate(token)
+    assert keys.fresh(token) == identity
+    assert keys.fresh(write(token.split("_")[1], "x" * 43)) is None
+    with pytest.raises(Unauthenticated):
+        await keys.authenticate("no key")
+    assert keys.fresh("no key") is None
+    expiring = await admin.create_key(tenant.id, name="brief", expires_at=datetime.now(UTC) + timedelta(seconds=3))
+    lasting = KeyRing(engine, secret=SECRET, ttl=3600)
+    await lasting.authenticate(expiring)
+    assert lasting.fresh(expiring)
+
+    async def old_and_expired() -> bool:
+        return keys.fresh(token) is None and lasting.fresh(expiring) is None
+
+    await eventually(old_and_expired)
 
 
 async def test_a_bound_key_proves_its_user(keys: KeyRing, admin: KeyAdministration, tenant: Tenant) -> None:

@@ -153,14 +153,19 @@ class Circuits:
         return max(0.0, min(rests)) if rests else None
 
     async def admit(self, target: Target, seconds: float) -> bool:
-        """Whether a call may try this target now; half-open, whether it is the probe. ``seconds``: its longest time."""
+        """Whether a call may try this target now; half-open, whether it is the probe. ``seconds``: its longest time.
+
+        Raises TimeoutError where the other replicas are not heard by then.
+        """
         circuit, now = self.known.get(target), self.clock()
         if circuit is None or not circuit.trips:
             return True
         if now < max(circuit.until, circuit.claimed_until):
             return False
         circuit.claimed_until = now + seconds  # before asking: another call of this worker must not ask too
-        if self.sharing is None or await self.sharing.claim(target, seconds):
+        async with asyncio.timeout(seconds):
+            claimed = self.sharing is None or await self.sharing.claim(target, seconds)
+        if claimed:
             log.info("circuit half-open, probing", extra=_named(target))
             return True
         circuit.claimed_until = now + ASK_AGAIN  # another replica probes; soon we know what it found

@@ -22,6 +22,7 @@ from app.gateway.recovery.breaker import Circuits
 
 T = TypeVar("T")
 
+MARGIN = 0.05  # seconds: the attempt's own timeout ends it, named and priced; this is for what outlives it
 GONE_SECONDS = 1.0  # a cancelled attempt only closes its connection and counts its money
 
 
@@ -103,14 +104,18 @@ class Race(Generic[T]):
 
     async def until_over(self) -> Won[T] | None:
         """Wait for a success. None: all failed. Raises BudgetExceeded, Stopped, or TimeoutError with no time left."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self.state.remaining() + MARGIN
         while self._running:
-            if won := await self._step(None):
+            if (left := end - loop.time()) <= 0:
+                raise TimeoutError
+            if won := await self._step(left):
                 return won
         if refusal := self._refusal or self._stopped:
             raise refusal
         return None
 
-    async def _step(self, seconds: float | None, *others: asyncio.Future[None]) -> Won[T] | None:
+    async def _step(self, seconds: float, *others: asyncio.Future[None]) -> Won[T] | None:
         """Wait until something ends, ``seconds`` at most, and judge what ended."""
         waited: list[asyncio.Future[Any]] = [*self._running.values(), *others]
         await one_of(waited, seconds)

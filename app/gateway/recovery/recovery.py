@@ -58,7 +58,6 @@ T = TypeVar("T", Reply, Opened)
 
 # Codes of the header octant-degraded.
 PARSED, REPAIRED, NARROWED = "parsed", "repaired", "narrowed"
-MARGIN = 0.05  # seconds: the attempt's own timeout ends it, named and priced; this is for what outlives it
 COUNT_SECONDS = 3.0  # for a vendor's count of tokens: ours is good enough, and there at once
 
 
@@ -205,7 +204,7 @@ class Recovery:
         resting: list[Target] = []
         race = Race[T](state, self.circuits, _let_go, lambda target: self._overtaken(state, target))
         try:
-            async with asyncio.timeout(state.remaining() + MARGIN), race:
+            async with race:
                 won = await self._run(race, state, once, chosen, resting)
         except TimeoutError as error:
             raise DeadlineExceeded(f"No answer within {state.call.deadline.total:g} seconds.", retry_after=1.0) from error

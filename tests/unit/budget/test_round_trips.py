@@ -125,13 +125,15 @@ def run(argument: object) -> Run:
     return Run(cast("AsyncScript", Script()), ["k"], [argument])
 
 
-async def test_scripts_leave_at_once_on_one_connection_and_have_their_own_answers(trips: RoundTrips, server: Server) -> None:
+async def test_scripts_of_one_turn_leave_together_and_have_their_own_answers(trips: RoundTrips, server: Server) -> None:
     with server.held():
         calls = [asyncio.create_task(trips.run(run(number))) for number in (1, 2)]
         calls.append(asyncio.create_task(trips.all([run(3), run(4)])))
         await server.reached(4)
-    assert await asyncio.gather(*calls) == ["1", "2", ["3", "4"]]
-    assert server.trips == [["1"], ["2"], ["3", "4"]]
+        calls.append(asyncio.create_task(trips.run(run(5))))  # while they are under way
+        await server.reached(5)
+    assert await asyncio.gather(*calls) == ["1", "2", ["3", "4"], "5"]
+    assert server.trips == [["1", "2", "3", "4"], ["5"]]
     assert len(server.connections) == 1
 
 

@@ -43,6 +43,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Keys:
     """Accepts every key, always as the same caller."""
 
+    def fresh(self, _: str) -> None:
+        return None
+
     def knows(self, _: str) -> bool:
         return True
 
