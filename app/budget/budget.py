@@ -219,12 +219,20 @@ class Budget:
 
     async def sweep(self) -> int:
         """Settle at worst case every lease that outlived its call. Returns how many."""
-        swept = 0
-        for shard in range(SHARDS):
-            keys = [epoch_key(shard), leases_key(shard), key(shard, "ledger")]
-            swept += int(await self._sweep(keys=keys, args=[lease_prefix(shard), REMEMBERED_EXPIRED]))
-        if swept:
+        answers = await self._trips.all(
+            [
+                Run(
+                    self._sweep,
+                    [epoch_key(shard), leases_key(shard), key(shard, "ledger")],
+                    [lease_prefix(shard), REMEMBERED_EXPIRED],
+                )
+                for shard in range(SHARDS)
+            ]
+        )
+        if swept := sum(int(answer) for answer in answers if not isinstance(answer, Exception)):
             log.warning("expired leases settled at worst case", extra={"leases": swept})
+        for failure in (answer for answer in answers if isinstance(answer, Exception)):
+            raise failure
         return swept
 
     async def watch_epochs(self) -> None:
