@@ -11,6 +11,7 @@ from app.domain.messages import (
     Native,
     OutputSchema,
     Part,
+    Refusal,
     Sampling,
     StopReason,
     Text,
@@ -212,6 +213,14 @@ class Reply:
         return "".join(p.text for p in self.parts if isinstance(p, Text))
 
     @property
+    def size(self) -> int:
+        """Characters of text, reasoning and arguments: what checks of an answer take their time for."""
+        if len(self.parts) == 1 and type(only := self.parts[0]) is Text:
+            return len(only.text)
+        texts = (p.text for p in self.parts if isinstance(p, Text | Thinking | Refusal | Native))
+        return sum(map(len, texts)) + sum(len(use.arguments) for use in self.tool_uses)
+
+    @property
     def tool_uses(self) -> tuple[ToolUse, ...]:
         """The tool calls, in order."""
         return tuple(p for p in self.parts if isinstance(p, ToolUse))
@@ -285,6 +294,17 @@ class Done:
     """The end of a stream that ended well: the whole reply, usage included. A stream without it was cut."""
 
     reply: Reply
+
+
+def size_of(chunk: "Chunk") -> int:
+    """Characters of a chunk, as `Reply.size`."""
+    match chunk:
+        case TextDelta(text=text) | ThinkingDelta(text=text) | ToolUseDelta(arguments=text):
+            return len(text)
+        case Done(reply=reply):
+            return reply.size
+        case _:
+            return 0
 
 
 Delta = TextDelta | ThinkingDelta | ToolUseStart | ToolUseDelta | CitationDelta | NativeDelta

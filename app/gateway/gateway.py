@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,12 +16,13 @@ from functools import partial
 
 from app.budget.budget import Budget, Hold
 from app.domain import in_flight
-from app.domain.calls import Answer, Call, Chunk, Done, Identity, Receipt
+from app.domain.calls import Answer, Call, Chunk, Done, Identity, Receipt, TextDelta, size_of
 from app.domain.errors import BudgetExceeded, ContentRefused, OctantError, Stopped
 from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR, ZERO, to_dollars
 from app.domain.records import CANCELLED, NO_EVIDENCE, TOKENS_COUNTED, CallRecord
 from app.domain.routes import Pin
+from app.domain.waiting import LARGE, aside
 from app.gateway import admission
 from app.gateway.call_record import record_of
 from app.gateway.call_state import CallState
@@ -91,7 +92,8 @@ class Gateway:
             if call.embed:
                 return Answer(state.reply, state.receipt())  # vectors: no text that the guard could check
             with self._watched(state) as outgoing:
-                delivered = outgoing.reply(state.reply)
+                reply = state.reply
+                delivered = await aside(reply.size, lambda: outgoing.reply(reply))
         return Answer(delivered, state.receipt())
 
     @asynccontextmanager
@@ -280,9 +282,13 @@ class Gateway:
         try:
             with self._watched(state) as outgoing:
                 async for chunk in chunks:
-                    if isinstance(chunk, Done):
-                        state.reply = chunk.reply
-                    for delivered in outgoing.chunk(chunk):
+                    if type(chunk) is TextDelta and len(chunk.text) <= LARGE:  # nearly every chunk
+                        passed = outgoing.chunk(chunk)
+                    else:
+                        if isinstance(chunk, Done):
+                            state.reply = chunk.reply
+                        passed = await aside(size_of(chunk), partial(_passed, outgoing, chunk))
+                    for delivered in passed:
                         yield delivered
         except OctantError as error:
             state.outcome, state.error = error.code, error.message
@@ -334,3 +340,7 @@ class Gateway:
                 "overhead_ms": round(overhead_ms, 2),
             },
         )
+
+
+def _passed(outgoing: Outgoing, chunk: Chunk) -> Iterable[Chunk]:
+    return list(outgoing.chunk(chunk))

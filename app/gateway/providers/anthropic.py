@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
+from functools import partial
 from typing import Any
 
 from app.domain.calls import Chunk, Done, Reply
@@ -13,6 +14,7 @@ from app.domain.errors import (
     ProviderRateLimited,
     ProviderRejected,
 )
+from app.domain.waiting import aside
 from app.gateway.providers import anthropic_wire, dialect
 from app.gateway.providers.anthropic_events import documents
 from app.gateway.providers.anthropic_models import BINDING_BETA
@@ -29,7 +31,7 @@ from app.gateway.providers.errors import (
     machine_words,
     with_retry_after,
 )
-from app.gateway.providers.http import NO_HEADERS, OK, Events, Http, StatusError
+from app.gateway.providers.http import LARGE, NO_HEADERS, OK, Events, Http, StatusError
 from app.gateway.providers.refusals import refusal
 from app.gateway.providers.timeouts import AttemptTimeouts, in_time
 
@@ -100,7 +102,8 @@ class AnthropicProvider:
         try:
             with limits.waiting():
                 response = await self._http.post(PATH, body, _headers(request, body), connect=request.timeouts.connect)
-            return reading.whole(response.content, response.headers.get(REQUEST_ID))
+            read = partial(reading.whole, response.content, response.headers.get(REQUEST_ID))
+            return await aside(len(response.content), read, large=LARGE)
         except FAILURES as error:
             failure = _translate(error, blame)
             if reading.usage().total:

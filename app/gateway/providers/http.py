@@ -6,6 +6,7 @@ recovery retries. Redirects are not followed, because they would carry the key t
 """
 
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from io import BytesIO
@@ -18,14 +19,17 @@ import aiohttp
 from app import __version__
 from app.domain.json_text import finite
 from app.domain.proxies import proxy_of
+from app.domain.waiting import Turn
 from app.gateway.providers.errors import NotConnected, ProtocolError
 from app.gateway.providers.sse import BOM, Decoder, Event
 
 MOST_CONNECTIONS = 1_000
-MOST_ANSWER = 128 * 2**20  # bytes: beyond 2,048 vectors of 3,072 numbers as text
+MOST_REPLY = 32 * 2**20  # bytes: a chat's whole answer, with twenty log probabilities for each of 16,000 tokens
 MOST_ERROR = 2**20
 MOST_HEADER = 2**16  # aiohttp's own limit of 8 KiB is less than some proxies' security policies and traces
 LARGE = 2**20
+EVENTS_A_LOOK = 16
+WAITED = 0.0002  # seconds; a read of what is there already takes some microseconds
 KEPT = 4.0  # seconds that a connection may wait for its next request; uvicorn (vLLM, SGLang) and Node close theirs after five
 OK = range(200, 300)
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -67,6 +71,7 @@ class Events:
         self._ready: list[Event] = []
         self._at = 0
         self._held = b""  # read, and not decoded yet
+        self._turn = Turn()
         self.headers: Mapping[str, str] = response.headers
 
     def __aiter__(self) -> AsyncIterator[Event]:
@@ -76,7 +81,12 @@ class Events:
     async def __anext__(self) -> Event:
         """The next event. Raises ProtocolError, ValueError and aiohttp's errors."""
         while self._at == len(self._ready):
+            if self._turn.over():
+                await self._turn.end()
+            asked = time.perf_counter()
             piece = self._held or await self._response.content.readany()
+            if time.perf_counter() - asked > WAITED:
+                self._turn.begin()
             self._held = b""
             if not piece and self._response.content.at_eof():
                 last = self._decoder.end()
@@ -86,6 +96,8 @@ class Events:
             else:
                 self._ready, self._at = self._decoder.feed(piece), 0
         self._at += 1
+        if self._at % EVENTS_A_LOOK == 0 and self._turn.over():
+            await self._turn.end()
         return self._ready[self._at - 1]
 
     async def starts_as_json(self) -> bool:
@@ -103,7 +115,7 @@ class Events:
 
     async def whole(self) -> bytes:
         """All of the answer, where it is no stream."""
-        return self._held + await _read(self._response, MOST_ANSWER)
+        return self._held + await _read(self._response, MOST_REPLY)
 
     async def rest(self) -> None:
         """Read and drop the rest, so that the connection can be used again."""
@@ -130,13 +142,15 @@ class Http:
         """Send this key from the next request on. Without one a word is sent: local servers take any, and refuse none."""
         self._headers["authorization"] = f"Bearer {key or 'none'}"
 
-    async def post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], *, connect: float) -> Whole:
-        """Send and wait for the whole answer. ``connect``: seconds to connect or to wait for a free connection.
+    async def post(
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], *, connect: float, most: int = MOST_REPLY
+    ) -> Whole:
+        """Send and wait for the whole answer, of ``most`` bytes. ``connect``: seconds to connect or to wait for a connection.
 
         Raises StatusError, ProtocolError for an answer that is too large, and aiohttp's errors.
         """
         async with await self._send(path, body, headers, connect) as response:
-            return Whole(await _read(response, MOST_ANSWER), response.headers)
+            return Whole(await _read(response, most), response.headers)
 
     async def open(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], *, connect: float) -> Events:
         """Send and wait for the head of a streamed answer. Raises as `post`. Close what it returns."""
@@ -191,13 +205,15 @@ def encoded(body: Mapping[str, Any]) -> bytes:
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
     """The body, decompressed. Raises ProtocolError beyond ``most`` bytes."""
-    pieces, size = [], 0
+    pieces, size, turn = [], 0, Turn()
     while piece := await response.content.readany():
         pieces.append(piece)
         size += len(piece)
         if size > most:
             response.close()
             raise ProtocolError("The answer is too large.")
+        if turn.over():
+            await turn.end()
     return b"".join(pieces)
 
 

@@ -7,6 +7,7 @@ from functools import partial
 
 from app.domain.calls import Chunk, Done, Reply
 from app.domain.errors import ProviderError
+from app.domain.waiting import aside
 from app.gateway.providers import dialect, openai_embeddings, openai_wire
 from app.gateway.providers.base import NOTHING, ModelRequest, says_text_alone
 from app.gateway.providers.errors import (
@@ -20,7 +21,7 @@ from app.gateway.providers.errors import (
     machine_words,
     with_retry_after,
 )
-from app.gateway.providers.http import NO_HEADERS, Http, StatusError, Whole
+from app.gateway.providers.http import LARGE, NO_HEADERS, Http, StatusError, Whole
 from app.gateway.providers.openai_events import documents
 from app.gateway.providers.openai_reading import Reading
 from app.gateway.providers.refusals import refusal
@@ -74,7 +75,8 @@ class OpenAIProvider:
         try:
             with limits.waiting():
                 response = await self._http.post(PATH, body, request.headers, connect=request.timeouts.connect)
-            return reading.whole(response.content, response.headers.get(REQUEST_ID))
+            read = partial(reading.whole, response.content, response.headers.get(REQUEST_ID))
+            return await aside(len(response.content), read, large=LARGE)
         except FAILURES as error:
             failure = _translate(error, blame)
             if reading.usage().total:
@@ -90,7 +92,7 @@ class OpenAIProvider:
                 response = await self._vectors(request)
             content, answer_id = response.content, response.headers.get(REQUEST_ID)
             read = partial(openai_embeddings.read, content, request, self.name, answer_id)
-            return await asyncio.to_thread(read) if len(content) > openai_embeddings.LARGE else read()
+            return await aside(len(content), read, large=openai_embeddings.LARGE)
         except FAILURES as error:
             failure = _translate(error, blame)
             failure.usage = openai_embeddings.usage(content) if content else None  # a useless answer is billed too
@@ -101,14 +103,22 @@ class OpenAIProvider:
         numbers, connect = self._numbers, request.timeouts.connect
         try:
             return await self._http.post(
-                EMBEDDINGS_PATH, openai_embeddings.body(request, numbers=numbers), request.headers, connect=connect
+                EMBEDDINGS_PATH,
+                openai_embeddings.body(request, numbers=numbers),
+                request.headers,
+                connect=connect,
+                most=openai_embeddings.MOST,
             )
         except StatusError as error:
             if numbers or error.status not in REFUSALS or not openai_embeddings.refuses_base64(error.body):
                 raise
         self._numbers = True
         return await self._http.post(
-            EMBEDDINGS_PATH, openai_embeddings.body(request, numbers=True), request.headers, connect=connect
+            EMBEDDINGS_PATH,
+            openai_embeddings.body(request, numbers=True),
+            request.headers,
+            connect=connect,
+            most=openai_embeddings.MOST,
         )
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:

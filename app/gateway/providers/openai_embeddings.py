@@ -20,6 +20,7 @@ from app.gateway.providers.errors import ProtocolError
 from app.gateway.providers.reported import UNUSABLE, Count, Optional
 
 LONGEST_ERROR = 4_000
+MOST = 128 * 2**20  # bytes: beyond 2,048 vectors of 3,072 numbers as text
 LARGE = 256 * 1024  # bytes of an answer that is read in a thread
 
 

@@ -14,6 +14,7 @@ from app.domain.errors import (
     FixRequest,
     Ours,
     ProviderError,
+    ProviderGarbled,
     ProviderOutputInvalid,
     ProvidersUnavailable,
     ProviderTimeout,
@@ -28,6 +29,7 @@ from app.gateway.recovery.final_error import final_error
 from app.gateway.recovery.output import OutputCheck, violations
 
 CONTINUED = "continued"
+MOST_STREAMED = 16 * 2**20  # bytes of text, reasoning and arguments: twenty times the longest answer of any model
 
 
 @dataclass(slots=True)
@@ -108,9 +110,9 @@ async def _kept(opened: Opened, state: CallState, circuits: Circuits) -> AsyncGe
     """One attempt's chunks, counted as they come. Raises ProviderError where they break or the whole is not valid."""
     async with opened.stack:
         try:
-            yield _counted(opened.attempt, opened.first)
+            yield _counted(opened, opened.first)
             async for arrived in opened.chunks:
-                chunk = _counted(opened.attempt, arrived)
+                chunk = _counted(opened, arrived)
                 if isinstance(chunk, Done):
                     circuits.succeeded(opened.target)
                     _check(chunk.reply, state, opened.target)
@@ -160,11 +162,15 @@ def _check(reply: Reply, state: CallState, target: Target) -> None:
         raise OutputCheck(reply, found).error(target)
 
 
-def _counted(attempt: AttemptInProgress, chunk: Chunk) -> Chunk:
-    """Count a chunk, and return it as the caller may see it."""
+def _counted(opened: Opened, chunk: Chunk) -> Chunk:
+    """Count a chunk, and return it as the caller may see it. Raises ProviderGarbled where the stream seems to have no end."""
+    attempt = opened.attempt
     match chunk:
         case TextDelta(text=text) | ThinkingDelta(text=text) | ToolUseDelta(arguments=text):
             attempt.chunk(text)
+            if attempt.received > MOST_STREAMED:
+                message = "The text of the stream is too large for an answer."
+                raise ProviderGarbled(message, provider=opened.target.provider, model=opened.target.model)
         case Done(reply=reply):
             return Done(attempt.end(reply))
         case _:
