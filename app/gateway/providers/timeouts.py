@@ -33,14 +33,15 @@ class AttemptTimeouts:
         self._started = self._last_token = self._loop.time()
         self._any_token = False
         self._timer: asyncio.TimerHandle | None = None
-        self._due = 0.0  # when the timer goes off: uvloop's has no time where that has passed before it is set
         self._task: asyncio.Task[object] | None = None  # the one that waits
-        self._until, self._cancelling, self._expired = 0.0, 0, False
-        self._phase: TimeoutPhase = "total"
+        self._cancelling = 0
+        self._expired: TimeoutPhase | None = None
 
     def token(self) -> None:
         """Output arrived: from now on the idle timeout counts."""
-        self._any_token = True
+        if not self._any_token:
+            self._any_token = True
+            self.close()  # that timeout may be shorter than the one that is set
         self._last_token = self._loop.time()
 
     def waiting(self) -> "AttemptTimeouts":
@@ -51,15 +52,13 @@ class AttemptTimeouts:
         return self
 
     def __enter__(self) -> None:
-        """Begin to wait. A timer that goes off sooner stays: it looks then how long there is left."""
+        """Begin to wait. A timer that is set stays: the end only moves on, and it looks then how long there is left."""
         task = asyncio.current_task(self._loop)
         if task is None:
             raise RuntimeError("only a task can wait")
-        self._until, self._phase = self._nearest()
         self._task, self._cancelling = task, task.cancelling()
-        if self._timer is None or self._due > self._until:
-            self.close()
-            self._set_timer()
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._nearest()[0], self._look)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
         """Wait no longer. The timer of a stream stays for its next wait: to set one for each event would cost more."""
@@ -67,9 +66,9 @@ class AttemptTimeouts:
         if not self._streamed:
             self.close()
         if self._expired and task is not None:
-            self._expired = False
+            phase, self._expired = self._expired, None
             if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-                raise timed_out(self._phase, provider=self._provider, model=self._model) from None
+                raise timed_out(phase, provider=self._provider, model=self._model) from None
 
     def close(self) -> None:
         """Set no timer any more."""
@@ -81,15 +80,12 @@ class AttemptTimeouts:
         self._timer = None
         if self._task is None:
             return
-        if self._loop.time() < self._until:
-            self._set_timer()
+        until, phase = self._nearest()
+        if self._loop.time() < until:
+            self._timer = self._loop.call_at(until, self._look)
             return
-        self._expired = True
+        self._expired = phase
         self._task.cancel()
-
-    def _set_timer(self) -> None:
-        self._due = self._until
-        self._timer = self._loop.call_at(self._until, self._look)
 
     def resumed(self) -> None:
         """The consumer is back for more: the time it took is not the provider's silence."""
