@@ -51,6 +51,7 @@
     │   ├── ProviderOverloaded             503, 529
     │   ├── ProviderFailed                 500, 502, 504
     │   ├── ProviderUnreachable            refused, reset, DNS
+    │   ├── OutOfSockets                   this machine has none left: no provider's fault
     │   └── ProviderGarbled                not the protocol: truncated JSON, wrong content type, cut stream
     ├── ProviderDenied                 our key or our quota: try the next target, inform the operator
     ├── ProviderOutputInvalid      paid for, well-formed on the wire, but not valid under the call's schema
@@ -66,6 +67,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from app.domain.calls import RateState, Receipt
+from app.domain.provider_errors import OutOfSockets as OutOfSockets
 from app.domain.provider_errors import ProviderDenied as ProviderDenied
 from app.domain.provider_errors import ProviderError as ProviderError
 from app.domain.provider_errors import ProviderFailed as ProviderFailed

@@ -69,6 +69,12 @@ class ProviderUnreachable(Retryable):
     code = "provider_unreachable"
 
 
+class OutOfSockets(Retryable):
+    """Our machine had no file descriptor, port or memory left for a connection: the provider has no part in it."""
+
+    code = "out_of_sockets"
+
+
 class ProviderGarbled(Retryable):
     """The answer does not follow the protocol: truncated JSON, wrong content type, a stream cut before its end."""
 
@@ -103,8 +109,9 @@ class ProviderRejected(ProviderError):
     own_form: bool = False
 
 
-# Outcomes of attempts that count against their provider. Not among them: a request that the target does not take, and attempts
-# that were `cancelled`, because another model had answered first, the caller left, or an operator stopped the provider.
+# Outcomes of attempts that count against their provider. Not among them: a request that the target does not take, a machine of
+# ours that is out of sockets, and attempts that were `cancelled`: another model answered first, the caller left, or an operator
+# stopped the provider.
 FAULTS = frozenset(
     fault.code
     for fault in (

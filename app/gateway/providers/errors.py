@@ -4,6 +4,7 @@ No vendor text is passed on: error messages of vendors quote keys ("Incorrect AP
 machine words (type, code, parameter path) are, and only if they look like such.
 """
 
+import errno
 import re
 import ssl
 import time
@@ -14,6 +15,7 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 
 from app.domain.errors import (
+    OutOfSockets,
     ProviderDenied,
     ProviderError,
     ProviderFailed,
@@ -162,10 +164,11 @@ def from_transport(error: BaseException, blame: Blame) -> ProviderError:
     """Translate a failure of the transport, or of reading the answer."""
     if isinstance(error, ProtocolError):
         return blame.error(ProviderGarbled, str(error))
-    if isinstance(error, NotConnected):
-        return blame.error(ProviderUnreachable, str(error))
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return blame.error(ProviderUnreachable, _of_certificate(error.certificate_error))
+    if isinstance(error, OSError) and error.errno in OF_THIS_MACHINE:
+        return blame.error(OutOfSockets, f"This machine has no socket left to connect with ({errno.errorcode[error.errno]}).")
+    if isinstance(error, NotConnected | aiohttp.ClientConnectorCertificateError):
+        why = str(error) if isinstance(error, NotConnected) else _of_certificate(error.certificate_error)
+        return blame.error(ProviderUnreachable, why)
     for kind, verdict, message in _TRANSPORT:
         if isinstance(error, kind):
             if verdict is ProviderTimeout:
@@ -184,6 +187,7 @@ def _of_certificate(error: BaseException) -> str:
     return f"Its certificate is not valid here: {why}.{' SSL_CERT_FILE names the authorities that are.' if untrusted else ''}"
 
 
+OF_THIS_MACHINE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 BROKEN = "The connection broke after the request was sent."
 
 # In order: the first row that the error is an instance of.

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, get_args
 
-from app.domain.errors import ProviderError, ProviderRejected, ProviderTimeout
+from app.domain.errors import OutOfSockets, ProviderError, ProviderRejected, ProviderTimeout
 from app.domain.routes import Target
 from app.gateway.recovery.policy import BreakerPolicy
 
@@ -187,6 +187,8 @@ class Circuits:
         """Count how a watched block ended; ``pressed``: the caller's deadline left less time than the route allows."""
         if isinstance(error, ProviderRejected):
             self.succeeded(target)
+        elif isinstance(error, OutOfSockets):
+            self.abandoned(target)
         elif isinstance(error, ProviderTimeout) and pressed:
             self.silent(target, given, usual=usual)
         elif isinstance(error, ProviderError):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.domain.errors import ProviderFailed, ProviderRejected
+from app.domain.errors import OutOfSockets, ProviderFailed, ProviderRejected
 from app.domain.routes import Target
 from app.gateway.recovery.breaker import ASK_AGAIN, Circuit, Circuits
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
@@ -148,10 +148,11 @@ def test_a_refused_request_is_not_the_providers_failure(
     assert circuits.state(A) == state
 
 
-def test_an_error_that_the_provider_did_not_cause_counts_for_nothing(circuits: Circuits) -> None:
+@pytest.mark.parametrize("error", [KeyError(), OutOfSockets("none left", provider="a", model="m")], ids=["defect", "sockets"])
+def test_an_error_that_the_provider_did_not_cause_counts_for_nothing(circuits: Circuits, error: Exception) -> None:
     for _ in range(5):
-        with pytest.raises(KeyError), circuits.watch(A, given=60, wanted=45):
-            raise KeyError
+        with pytest.raises(type(error)), circuits.watch(A, given=60, wanted=45):
+            raise error
     assert circuits.state(A) == "closed"
 
 

@@ -1,9 +1,12 @@
 """Connections that never stand, over real TLS and through a real proxy (R1): nothing was sent, and the error says why."""
 
 import asyncio
+import os
+import resource
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from app.domain.errors import Misconfigured, ProviderDenied, ProviderError, ProviderTimeout, ProviderUnreachable
+from app.domain.errors import Misconfigured, OutOfSockets, ProviderDenied, ProviderError, ProviderTimeout, ProviderUnreachable
 from app.domain.messages import Message, Sampling, Text
 from app.domain.proxies import proxy_of
 from app.gateway.providers.anthropic import AnthropicProvider
@@ -114,6 +117,31 @@ async def failure(url: str, *, stream: bool = False, vendor: str = "openai") -> 
     finally:
         await provider.aclose()
     raise AssertionError("it answered")
+
+
+@contextmanager
+def without_descriptors() -> Iterator[None]:
+    """Every descriptor that this process may have is taken."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as taken:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(int(fd.name) for fd in Path("/proc/self/fd").iterdir()) + 1, hard))
+        taken.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        with suppress(OSError):
+            while True:
+                taken.enter_context(Path(os.devnull).open())
+        yield
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the descriptors of a process are counted in /proc")
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_machine_that_is_out_of_descriptors_blames_no_provider(host: str, stream: bool) -> None:
+    async with serving(silent) as port:
+        with without_descriptors():
+            error = await failure(f"http://{host}:{port}/v1", stream=stream)
+    assert isinstance(error, OutOfSockets)
+    assert str(error) == "This machine has no socket left to connect with (EMFILE)."
+    assert not error.perhaps_paid
 
 
 @pytest.mark.parametrize("vendor", ["openai", "anthropic"])
