@@ -40,6 +40,7 @@ from app.telemetry.loop_lag import LoopLag
 from app.telemetry.metrics import Metrics
 
 POSTGRES_CHECK_SECONDS = 1.0
+TAKES_NO_WRITES = text("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'")
 KEEPS_ALL = "noeviction"
 
 log = logging.getLogger(__name__)
@@ -188,17 +189,21 @@ def health_checks(
 ) -> dict[str, Check]:
     """Whether calls work. With Postgres away, calls of known keys still do: degraded, and ready.
 
-    Degraded is also a Valkey that may drop counters of money to make room.
+    Degraded is also a Postgres that takes no writes (a standby, a primary that was demoted, a disk that a host has closed), and a
+    Valkey that may drop counters of money to make room.
     """
-    evicts = False
+    evicts = read_only = False
 
     async def postgres() -> Health:
+        nonlocal read_only
         try:
             async with asyncio.timeout(POSTGRES_CHECK_SECONDS), engine.connect() as connection:
-                await connection.execute(text("SELECT 1"))
+                before, read_only = read_only, bool((await connection.execute(TAKES_NO_WRITES)).scalar_one())
         except (SQLAlchemyError, OSError):
             return "degraded" if keys.knows_some else "failing"
-        return "ok"
+        if read_only and not before:
+            log.warning("Postgres takes no writes: records wait, and operators' changes are refused")
+        return "degraded" if read_only else "ok"
 
     async def valkey_answers() -> Health:
         nonlocal evicts

@@ -6,7 +6,9 @@ from unittest.mock import MagicMock
 
 import pytest
 import pytest_asyncio
+from conftest import own_database
 from redis.asyncio import Redis
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -47,6 +49,24 @@ async def test_a_worker_that_has_read_no_stops_yet_is_not_ready(empty_valkey: Re
     await switch.start()
     assert await checks_of(engine, empty_valkey, switch)["stops"]() == "ok"
     await switch.aclose()
+
+
+async def test_a_postgres_that_takes_no_writes_degrades_and_says_so_once(
+    empty_valkey: Redis, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A standby, or a primary that was demoted: each look-up works."""
+    with own_database(database_url, "readonly") as url:
+        engine = create_async_engine(url, poolclass=NullPool)
+        check = checks_of(engine, empty_valkey, KillSwitch(empty_valkey, file=None))["postgres"]
+        assert await check() == "ok"
+        for word, found in (("on", "degraded"), ("off", "ok"), ("on", "degraded")):
+            async with engine.begin() as connection:
+                await connection.execute(text("SET transaction_read_only = off"))
+                await connection.execute(text(f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only = {word}"))
+            caplog.clear()
+            assert [await check(), await check()] == [found, found]
+            assert [r.message.split(":")[0] for r in caplog.records] == ["Postgres takes no writes"] * (word == "on")
+        await engine.dispose()
 
 
 @pytest.mark.parametrize(("policy", "limit", "found"), [
