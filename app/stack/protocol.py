@@ -22,7 +22,7 @@ from app.edge.middleware import GONE
 # Host = uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2)
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-fvV:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?")
 
-LINGER_SECONDS = 1.0
+LINGER_SECONDS, LONGEST_LINGER = 1.0, 10.0  # without a byte of what a refused client still sends; and in all
 FRESH_SECONDS = 5.0  # from a connection to its first request, if its worker stops in between
 log = logging.getLogger(__name__)
 
@@ -55,13 +55,14 @@ class Protocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._deaf = False
+        self._heard = 0.0
         self._made = 0.0
         self._open: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """The time for the first headers begins."""
         super().connection_made(transport)
-        self.transport = cast("asyncio.Transport", _Joining(transport, self.loop))
+        self.transport = cast("asyncio.Transport", _Joining(transport, self.loop, self._lingers))
         self._made = self.loop.time()
         self._arm("slow_head")
 
@@ -85,6 +86,7 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read on, and count the bytes of an unfinished head. What came whole needs no timer, as nearly every request."""
         if self._deaf:
+            self._heard = self.loop.time()
             return
         self._head_bytes += len(data)
         super().data_received(data)
@@ -186,12 +188,35 @@ class Protocol(HttpToolsProtocol):
         path = "" if self._in_head else self.cycle.scope["path"]
         return dialect_of(path, {name for name, _ in self.headers or ()}, shared=not path)
 
+    def timeout_keep_alive_handler(self) -> None:
+        """No further request came. One that is refused, and still comes, has a limit of its own."""
+        if not self._deaf:
+            super().timeout_keep_alive_handler()
+
+    def _lingers(self) -> bool:
+        """Whether a connection that is to be closed has a client that still sends a body. It is closed later, then."""
+        if self._deaf or self._in_head or self.transport.is_closing():
+            return False
+        self._close_later()
+        return True
+
     def _close_later(self) -> None:
-        """Close once the client has, or soon: closed with bytes unread, TCP resets, and the answer is lost (RFC 9112, 9.6)."""
+        """Close once the client has, or has stopped sending: closed with bytes unread, TCP resets, and the answer is lost.
+
+        As RFC 9112, 9.6 asks. Clients that send a whole body before they read, as Python's urllib does, would see no refusal.
+        """
         self._deaf = True
         self._hang_up()
         self.transport.write_eof()
-        self.loop.call_later(LINGER_SECONDS, self.transport.close)
+        self._heard = self.loop.time()
+        self.loop.call_later(LINGER_SECONDS, self._look_whether_it_stopped, self._heard + LONGEST_LINGER)
+
+    def _look_whether_it_stopped(self, latest: float) -> None:
+        now = self.loop.time()
+        if now - self._heard < LINGER_SECONDS and now < latest:
+            self.loop.call_later(LINGER_SECONDS, self._look_whether_it_stopped, latest)
+        else:
+            self.transport.close()
 
     def _hang_up(self) -> None:
         for cycle in self._open:
@@ -208,9 +233,11 @@ class _Joining:
     uvicorn writes them apart: two calls of the system, two packets, and a client that is woken twice.
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, lingers: Callable[[], bool]) -> None:
+        """``lingers`` is asked before the connection closes: whether that is done later, by itself."""
         self._transport = transport
         self._loop = loop
+        self._lingers = lingers
         self._head = b""
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a transport has
@@ -232,7 +259,8 @@ class _Joining:
 
     def close(self) -> None:
         self._flush()
-        self._transport.close()
+        if not self._lingers():
+            self._transport.close()
 
     def _flush(self) -> None:
         if self._head:

@@ -146,6 +146,26 @@ async def test_a_client_that_goes_on_sending_after_it_was_refused_is_cut_off(ser
     assert seconds < BODY_SECONDS + 5
 
 
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+@pytest.mark.parametrize(("key", "refused"), [(True, b"413 "), (False, b"401 ")], ids=["too-large", "no-key"])
+async def test_a_client_that_sends_all_of_its_body_before_it_reads_sees_its_refusal(
+    service: Service, connection: str, key: bool, refused: bytes
+) -> None:
+    """As urllib, with ``connection: close``. A connection that closes with bytes unread is reset, and the answer is lost."""
+    size = 16 * 2**20
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: {connection}\r\ncontent-length: {size}\r\n"
+    named = f"authorization: Bearer {service.key}\r\n" if key else ""
+
+    def sent() -> bytes:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=60) as client:
+            client.sendall(f"{head}{named}content-type: application/json\r\n\r\n".encode())
+            for _ in range(size // 2**16):
+                client.sendall(b"x" * 2**16)
+            return client.recv(2**16)
+
+    assert (await asyncio.to_thread(sent)).startswith(b"HTTP/1.1 " + refused)
+
+
 async def test_idle_connections_are_closed_and_keep_no_caller_waiting(
     service: Service, http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:

@@ -32,7 +32,7 @@ class Transport:
 
 def joining() -> tuple[_Joining, Transport]:
     transport = Transport()
-    return _Joining(cast("asyncio.Transport", transport), asyncio.get_running_loop()), transport
+    return _Joining(cast("asyncio.Transport", transport), asyncio.get_running_loop(), lambda: False), transport
 
 
 async def test_head_and_body_are_one_write() -> None:
