@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.domain.errors import HeadersTooLarge, InvalidRequest, OctantError, RequestTooSlow
@@ -22,6 +23,7 @@ from app.edge.middleware import GONE
 # Host = uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2)
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-fvV:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?")
 
+_OF_UPGRADES = frozenset({b"connection", b"upgrade", b"http2-settings"})
 LINGER_SECONDS, LONGEST_LINGER = 1.0, 10.0  # without a byte of what a refused client still sends; and in all
 FRESH_SECONDS = 5.0  # from a connection to its first request, if its worker stops in between
 log = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ class Protocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._deaf = False
         self._heard = 0.0
+        self._declining = False
         self._made = 0.0
         self._open: list[RequestResponseCycle] = []
 
@@ -89,7 +92,8 @@ class Protocol(HttpToolsProtocol):
             self._heard = self.loop.time()
             return
         self._head_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._feed(data)
         if self._in_head and self._head_bytes > self.patience.head_bytes and not self.transport.is_closing():
             self._cut("large_head", HeadersTooLarge(f"The headers are over {self.patience.head_bytes:,} bytes."))
         elif self._timer is None and not self._deaf:
@@ -97,6 +101,31 @@ class Protocol(HttpToolsProtocol):
                 self._arm("slow_body")
             elif self._head_bytes:  # also line breaks between requests, which end uvicorn's keep-alive time
                 self._arm("slow_head")
+
+    def _feed(self, data: bytes) -> None:
+        """As uvicorn's, but for a request that asks for another protocol: it is served in this one.
+
+        Java's own client asks for HTTP/2 with its first request. The parser ends there, and drops the body.
+        """
+        while data:
+            try:
+                self.parser.feed_data(data)
+                data = b""
+            except HttpParserUpgrade as upgrade:
+                data = self._declined() + data[upgrade.args[0] :] if self._declining else b""
+            except HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+                data = b""
+
+    def _declined(self) -> bytes:
+        """The head of the request without its wish, for a new parser (RFC 9110, 7.8: a server may ignore it)."""
+        kept = [(name, value) for name, value in self.headers if name not in _OF_UPGRADES]
+        wishes = [token.strip() for name, value in self.headers if name == b"connection" for token in value.split(b",")]
+        kept += [(b"connection", token) for token in wishes if token.lower() not in _OF_UPGRADES]
+        line = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        self.parser, self._declining = HttpRequestParser(self), False
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's first one
+        return b"\r\n".join([line, *(b"%b: %b" % header for header in kept), b"", b""])
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
@@ -111,6 +140,9 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The time for the body begins. Raises ValueError, which the parser reports, without one good Host (RFC 9112, 3.2)."""
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._declining = True
+            return
         hosts = [value for name, value in self.headers if name == b"host"]
         fewest = 0 if self.parser.get_http_version() == "1.0" else 1
         if not fewest <= len(hosts) <= 1 or not all(_HOST.fullmatch(host) for host in hosts):
@@ -124,6 +156,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is complete; the next request's head follows."""
+        if self._declining:
+            return
         self._disarm()
         self._in_head = True
         self._head_bytes = 0

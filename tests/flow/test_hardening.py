@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -164,6 +165,37 @@ async def test_a_client_that_sends_all_of_its_body_before_it_reads_sees_its_refu
             return client.recv(2**16)
 
     assert (await asyncio.to_thread(sent)).startswith(b"HTTP/1.1 " + refused)
+
+
+HTTP_2 = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
+WEBSOCKET = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+)
+
+
+@pytest.mark.parametrize("wish", [HTTP_2, WEBSOCKET], ids=["http-2", "websocket"])
+@pytest.mark.parametrize("form", ["whole", "in pieces", "chunked", "pipelined"])
+async def test_a_request_that_asks_for_another_protocol_is_answered_in_this_one(service: Service, wish: str, form: str) -> None:
+    """Java's own HTTP client asks for HTTP/2 with each first request; its body must not be lost (RFC 9110, 7.8)."""
+    body = json.dumps(CHAT).encode()
+    length = "Transfer-Encoding: chunked" if form == "chunked" else f"Content-Length: {len(body)}"
+    lines = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-API-Key: {service.key}\r\nX-Request-ID: asks-for-more\r\n"
+    head = f"{lines}{length}\r\n{wish}\r\n".encode()
+    sent = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if form == "chunked" else body
+    pieces = [head[:40], head[40:], sent[:10], sent[10:]] if form == "in pieces" else [head + sent]
+    reader, writer = await connected(service)
+    for piece in pieces * (2 if form == "pipelined" else 1):
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(0.05)
+    for _ in range(2 if form == "pipelined" else 1):
+        answered = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
+        assert answered.startswith(b"HTTP/1.1 200 "), answered
+        assert b"x-request-id: asks-for-more" in answered
+        found = re.search(rb"content-length: (\d+)", answered)
+        assert found
+        assert json.loads(await reader.readexactly(int(found[1])))["object"] == "chat.completion"
+    writer.close()
 
 
 async def test_idle_connections_are_closed_and_keep_no_caller_waiting(
