@@ -29,9 +29,10 @@ from app.console import formats
 from app.console.assets import asset
 from app.console.known import LastKnown
 from app.console.moments import moments
-from app.console.navigation import PAGES, Page, places
+from app.console.navigation import PAGES, Page
 from app.console.oidc.begun import Seal
 from app.console.parts import ConsoleParts
+from app.console.places import places
 from app.console.ranges import DEFAULT, EVENTS, PRESETS, Range, range_of
 from app.console.sessions import Session, Sessions
 from app.domain.errors import DependencyUnavailable, Forbidden, InvalidRequest, OctantError

@@ -32,6 +32,7 @@ from app.console.pages import (
     release_diff,
     releases,
     runbook,
+    search,
     security,
     trace,
 )
@@ -42,6 +43,7 @@ __all__ = ["Console", "routers"]
 PAGES: tuple[Callable[[Console], APIRouter], ...] = (
     overview.router,
     calls.router,
+    search.router,
     trace.router,
     budgets.router,
     budget_tenant.router,

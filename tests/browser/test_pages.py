@@ -43,7 +43,7 @@ MOST_SHIFT = 0.02  # of web.dev's measure of cumulative layout shift, by which 0
 BEHIND = (
     "/console/budgets/acme", "/console/budgets/acme/user?id=ada", "/console/evals/production", "/console/evals/candidates",
     f"/console/releases/{LIVE_RELEASE}", f"/console/releases/2026-11-24/diff?to={LIVE_RELEASE}", "/console/tour",
-    "/console/runbook/provider-outage", "/console/runbook?q=openai+is+down",
+    "/console/runbook/provider-outage", "/console/runbook?q=openai+is+down", "/console/search?q=latency",
     "/console/do/kill-tenant?name=acme", "/console/do/drill-gameday?scenario=provider-outage",
     *(f"/console/security?tab={name}" for name in ("flags", "keys", "log", "sessions")),
 )  # fmt: skip
@@ -304,6 +304,9 @@ def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, s
         "rollback": "/console/do/rollback", "cost": "/console/budgets", "tour": "/console/tour",
         "stop provider anthropic": "/console/do/kill-provider?name=anthropic", "pager": "/console/oncall",
         "429 throttled": "/console/runbook/rate-limits", "redis down": "/console/runbook/valkey-away",
+        "how do you roll back": "/console/releases**", "who is on call": "/console/oncall", "outage": "/console/gameday",
+        "prompt injection": "/console/security**", "rogue user": "/console/budgets**", "latency": "/console#latency",
+        "evals": "/console/evals", "is there a runbook": "/console/runbook",
     }  # fmt: skip
     with opened(browser, service_url, key) as (_, page):
         for words, path in wanted.items():
@@ -325,6 +328,13 @@ def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, s
             "Search “cap acme”",
             "Budgets",
         ]
+        page.goto("/console/calls")
+        page.keyboard.press("/")
+        page.keyboard.type("latency")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/console/search?q=latency")
+        page.keyboard.press("Enter")  # the first place has the focus
+        page.wait_for_url("**/console#latency")
 
 
 def to(page: Page, words: str) -> None:

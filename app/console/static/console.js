@@ -187,22 +187,25 @@ function prepare(root) {
 
 // Keys and palette.
 const palette = $("#palette"), paletteText = $("#palette-text"), paletteList = $("#palette-list");
-const pages = $$("nav.side a").map((a) => ({ title: a.firstChild.textContent, about: a.dataset.about, words: a.dataset.words, href: a.getAttribute("href") }));
-const actions = pages.length ? JSON.parse(paletteList.dataset.places) : [];
+const places = paletteList ? JSON.parse(paletteList.dataset.places || "[]") : [];
 const has = (text, words) => words.every((word) => text.toLowerCase().includes(word));
+const phrases = (place) => `${place.title},${place.words}`.toLowerCase().split(",").map((phrase) => phrase.trim());
 function go(item) { // to a place; the theme is switched where one is
   if (item.dataset.name !== "theme") { location.href = item.dataset.href; return; }
   palette.close(); switchTheme();
 }
 function fillPalette() {
   const wanted = paletteText.value.trim().toLowerCase(), words = wanted.split(/\s+/);
-  const rank = (place) => [place.title, `${place.title} ${place.words}`, `${place.title} ${place.about} ${place.words}`].findIndex((text) => has(text, words));
-  const late = ([, place]) => Number(place.searched || false); // the runbook's pages come after the console's own
-  const found = (wanted ? [...actions, ...pages] : [...pages, ...actions.filter((place) => !place.searched)]).map((place) => [rank(place), place]).filter(([at]) => at >= 0).sort((a, b) => late(a) - late(b) || a[0] - b[0]).map(([, place]) => place);
+  const whole = (place) => phrases(place).some((phrase) => phrase === wanted || (phrase.includes(" ") && wanted.includes(phrase)));
+  const rank = (place) => (wanted && whole(place) ? 0 : [place.title, `${place.title} ${place.words}`, `${place.title} ${place.about} ${place.words}`].findIndex((text) => has(text, words)) + 1 || 9);
+  const late = ([, place]) => Number(place.late); // the runbook's pages come after the console's own
+  const acts = (place) => place.href.startsWith("/console/do/");
+  const all = wanted ? places : [...places.filter((place) => !place.searched && !acts(place)), ...places.filter(acts)];
+  const found = all.map((place) => [rank(place), place]).filter(([at]) => at < 9).sort((a, b) => late(a) - late(b) || a[0] - b[0]).map(([, place]) => place);
   if (wanted) found.push({ title: `Search “${paletteText.value.trim()}”`, about: "", href: `/console/search?q=${encodeURIComponent(paletteText.value.trim())}` });
   if (found.length === 1 && words.length > 1) { // no place has every word, such as "cap acme": below the search, those that have one
     const some = (place) => words.filter((word) => word.length > 2 && has(`${place.title} ${place.words}`, [word])).length;
-    found.push(...[...actions, ...pages].filter(some).sort((a, b) => late([0, a]) - late([0, b]) || some(b) - some(a)).slice(0, 8));
+    found.push(...places.filter(some).sort((a, b) => late([0, a]) - late([0, b]) || some(b) - some(a)).slice(0, 8));
   }
   paletteList.replaceChildren(...found.map((place, index) => {
     const item = document.createElement("li");
@@ -242,7 +245,7 @@ function switchTheme() {
 }
 let waiting = 0;
 addEventListener("keydown", (event) => {
-  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k" && pages.length) { event.preventDefault(); openPalette(); return; }
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k" && places.length) { event.preventDefault(); openPalette(); return; }
   if (event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
   if (/^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) { if (event.key === "Escape") event.target.blur(); return; }
   if (Date.now() - waiting < 1500) { waiting = 0; const link = $(`nav.side a[data-key="${CSS.escape(event.key)}"]`); if (link) { event.preventDefault(); link.click(); return; } }

@@ -312,6 +312,30 @@ async def test_one_search_box_finds_a_call_by_any_of_its_ids(http: aiohttp.Clien
     assert f"octant trace {trace}" in shown.words
 
 
+async def test_the_search_box_offers_the_consoles_own_places_beside_the_calls_and_the_runbook(
+    http: aiohttp.ClientSession, operator: Person
+) -> None:
+    await post(
+        http, "/v1/chat/completions", {"model": "fast", "messages": [{"role": "user", "content": "a rollback of latency"}]}
+    )
+
+    async def offered(words: str) -> list[str]:
+        page = await operator.get(f"/console/search?q={words}")
+        assert page.status == 200, page.headers.get("location")
+        return [unescape(href) for href in re.findall(r'<tr data-row[^>]*><td><a href="([^"]+)"', page.text)]
+
+    async def of_calls() -> bool:
+        return "/console/calls?text=latency&range=30d&runbook=latency" in await offered("latency")
+
+    await eventually(of_calls)
+    assert await offered("latency") == [
+        "/console#latency", "/console/calls?text=latency&range=30d&runbook=latency", "/console/runbook?q=latency",
+    ]  # fmt: skip
+    assert (await offered("rollback"))[0].startswith("/console/releases")
+    alone = await operator.get("/console/search?q=rogue+user")
+    assert (alone.status, alone.headers["location"]) == (303, "/console/budgets#worst-case"), "the one place is opened"
+
+
 async def test_a_trace_is_found_while_its_call_is_under_way(
     http: aiohttp.ClientSession, operator: Person, simulator: Simulator
 ) -> None:
