@@ -50,12 +50,15 @@ PARTS = (
     _part(ONCALL, "#pages", "Pages and their acknowledgement", "acknowledge, open pages, escalation, time to acknowledge"),
     _part(ONCALL, "#calendar", "Calendar of shifts", "calendar, shifts, next on call, handover, rotation, schedule"),
     _part(
-        SECURITY, "#attacks", "Attacks held off",
+        SECURITY, "#attacks", "Prompt injection: attacks held off",
         "prompt injection, injection, jailbreak, attacks, attack, red team, injection gate",
     ),
     _part(SECURITY, "#threats", "Threats and their tests", "threat model, threats, owasp, controls, proofs"),
     _part(SECURITY, "?tab=flags", "Flags of the guard", "prompt injection, guard, guardrail, flags, flagged, moderation"),
-    _part(SECURITY, "?tab=keys", "API keys and their ages", "api keys, keys, key age, unused keys, revoke, leaked key"),
+    _part(
+        SECURITY, "?tab=keys", "API keys and their ages",
+        "api keys, keys, how old are the keys, key age, unused keys, revoke, leaked key",
+    ),
     _part(
         SECURITY, "?tab=keys#provider-keys", "Our keys at providers",
         "provider keys, provider key, vendor key, secrets, rotate, rotation of keys, keys",

@@ -45,7 +45,8 @@ BEHIND = (
     f"/console/releases/{LIVE_RELEASE}", f"/console/releases/2026-11-24/diff?to={LIVE_RELEASE}", "/console/tour",
     "/console/runbook/provider-outage", "/console/runbook?q=openai+is+down", "/console/search?q=latency",
     "/console/do/kill-tenant?name=acme", "/console/do/drill-gameday?scenario=provider-outage",
-    *(f"/console/security?tab={name}" for name in ("flags", "keys", "log", "sessions")),
+    *(f"/console/security?tab={name}" for name in ("flags", "keys", "log", "sessions", "packages")),
+    "/console/security?risk=LLM01",
 )  # fmt: skip
 SHIFTS = """
 window.shifts = 0; window.shifted = [];

@@ -218,6 +218,22 @@ async def test_a_key_is_revoked_and_the_log_names_it(operator: Person, stack_env
     assert "leaked" in log.words
 
 
+async def test_each_tab_of_security_has_its_own_sentence_and_threats_are_filtered_in_the_address(operator: Person) -> None:
+    said = {}
+    for tab in ("threats", "flags", "keys", "log", "sessions", "packages"):
+        page = await operator.get(f"/console/security?tab={tab}")
+        said[tab] = (re.findall(r'<p class="answer \w+">([^<]+)</p>', page.text) or [page.text])[0]
+    assert len(set(said.values())) == len(said), said
+    assert re.match(r"\d+ API keys? works?; the oldest is ", unescape(said["keys"])), said["keys"]
+    whole = await operator.get("/console/security")
+    one = await operator.get("/console/security?risk=LLM01&of=support&text=refund")
+    matched = re.search(r"(\d+) of (\d+) threats match: ", one.words)
+    assert matched, one.words
+    assert int(matched[1]) == len(re.findall(r'<tr id="threat-', one.text)) > 0
+    assert int(matched[2]) == len(re.findall(r'<tr id="threat-', whole.text))
+    assert "No threat of" in (await operator.get("/console/security?text=zxqv")).words
+
+
 async def test_a_session_of_the_console_is_ended_from_the_list(
     operator: Person, service_url: str, stack_env: dict[str, str]
 ) -> None:
