@@ -35,13 +35,17 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class ProviderKey:
-    """One of our keys at a provider. ``age``: None for a variable."""
+    """One of our keys at a provider. ``age``: None for a variable, which carries no date.
+
+    ``at_least``: the time since its first call on record; None where there is none, or the age is known.
+    """
 
     status: KeyStatus
     kind: str
     word: str
     age: timedelta | None
     use: Use | None
+    at_least: timedelta | None = None
 
 
 def key_of(info: KeyInfo, now: datetime) -> Key:
@@ -70,18 +74,26 @@ def chosen(keys: Sequence[Key], choice: str) -> list[Key]:
     ]
 
 
-def provider_key(status: KeyStatus, uses: Mapping[tuple[str, str], Use], now: datetime) -> ProviderKey:
-    """A key with its state: denied is worse than old, and a denial counts until the provider accepts the key again."""
+def provider_key(
+    status: KeyStatus, uses: Mapping[tuple[str, str], Use], now: datetime, first: Mapping[tuple[str, str], datetime] = {}
+) -> ProviderKey:
+    """A key with its state: denied is worse than old, and a denial counts until the provider accepts the key again.
+
+    ``first``: the first call on record with each key.
+    """
     age = timedelta(seconds=status.age) if status.age is not None else None
     if status.fingerprint is None:
         return ProviderKey(status, "none", "no key", None, None)
-    use = uses.get((status.provider, status.fingerprint))
+    use, begun = uses.get((status.provider, status.fingerprint)), first.get((status.provider, status.fingerprint))
+    at_least = now - begun if begun and age is None else None
     never = datetime.min.replace(tzinfo=UTC)
     if use and use.denied_at and use.denied_at > (use.accepted_at or never) and now - use.denied_at < timedelta(days=7):
-        return ProviderKey(status, "bad", "denied", age, use)
-    if age and age > OLD:
-        return ProviderKey(status, "warn", "old", age, use)
-    return ProviderKey(status, "good" if use and use.accepted_at else "none", "accepted" if use else "not used", age, use)
+        kind, word = "bad", "denied"
+    elif (age or at_least or timedelta()) > OLD:
+        kind, word = "warn", "old"
+    else:
+        kind, word = "good" if use and use.accepted_at else "none", "accepted" if use else "not used"
+    return ProviderKey(status, kind, word, age, use, at_least)
 
 
 def answer(keys: Sequence[Key] | None, ours: Sequence[ProviderKey]) -> tuple[str, str]:
@@ -111,8 +123,10 @@ def _of_providers(ours: Sequence[ProviderKey]) -> tuple[str, bool]:
     parts.append(f"{' and '.join(denied)} denied it when it was last used" if denied else "none was denied")
     if ages:
         parts.append(f"the oldest file is {formats.span(_minutes(max(ages)))} old")
-    if len(ages) < len(set_):
-        parts.append(f"the age of {len(set_) - len(ages)} is not known")
+    if undated := [key for key in set_ if key.age is None]:
+        used = max((key.at_least for key in undated if key.at_least), default=None)
+        since = f", in use here for at least {formats.span(_minutes(used))}" if used else ""
+        parts.append(f"{len(undated)} from a variable without a date{since}")
     return f"{', '.join(parts[:2])}{''.join(f'; {part}' for part in parts[2:])}.", bool(denied)
 
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from app.audit.action_search import ActionFilter, FoundActions, find_actions
 from app.audit.flags import Flagged, flags
-from app.audit.provider_use import Use, last_uses
+from app.audit.provider_use import Use, first_uses, last_uses
 from app.console import charts, formats, security_threats
 from app.console.console import ROUTES, SAID, VIEWING, Console, link
 from app.console.navigation import SECURITY
@@ -54,6 +54,7 @@ class Stored:
 def router(console: Console) -> APIRouter:
     """The routes."""
     made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
+    first: dict[tuple[str, str], datetime] = {}  # the first use of a key on record: never later than what was read once
 
     @made.get("/security")
     async def page(request: Request) -> Response:
@@ -66,7 +67,7 @@ def router(console: Console) -> APIRouter:
         now, stored = datetime.now(UTC), known.value
         rows = threats.read()
         matching = [row for row in rows if wanted.has(row)]
-        ours, problem = _provider_keys(console, stored, now)
+        ours, problem = _provider_keys(console, stored, now, await _first(console, stored, first))
         keys = [key_of(info, now) for info in stored.keys] if stored else []
         packages = installed.packages()
         held = await console.known.read("attacks", attacks(sources_of(console, {})))
@@ -131,13 +132,25 @@ def _sessions(console: Console, stored: Stored | None) -> Sequence[tuple[Listed,
     return sorted(((one, state(one)) for one in stored.sessions), key=lambda pair: pair[1] != "open") if stored else []
 
 
-def _provider_keys(console: Console, stored: Stored | None, now: datetime) -> tuple[Sequence[ProviderKey], str]:
+async def _first(
+    console: Console, stored: Stored | None, first: dict[tuple[str, str], datetime]
+) -> Mapping[tuple[str, str], datetime]:
+    """The first use of each key that was used in the last days; ``first`` keeps the answers."""
+    if missing := [key for key in (stored.uses if stored else {}) if key not in first]:
+        found = await console.known.read("first uses", first_uses(console.parts.engine, {print_ for _, print_ in missing}))
+        first.update(found.value or {})
+    return first
+
+
+def _provider_keys(
+    console: Console, stored: Stored | None, now: datetime, first: Mapping[tuple[str, str], datetime]
+) -> tuple[Sequence[ProviderKey], str]:
     """Our keys at providers, by fingerprint, and why they cannot be read."""
     try:
         found = console.parts.provider_keys()
     except (Misconfigured, OSError) as error:
         return (), str(error)
-    return [provider_key(status, stored.uses if stored else {}, now) for status in found], ""
+    return [provider_key(status, stored.uses if stored else {}, now, first) for status in found], ""
 
 
 def answer(

@@ -218,6 +218,18 @@ async def test_a_key_is_revoked_and_the_log_names_it(operator: Person, stack_env
     assert "leaked" in log.words
 
 
+async def test_a_providers_key_from_a_variable_is_as_old_as_its_first_call(
+    operator: Person, http: aiohttp.ClientSession, stack_env: dict[str, str]
+) -> None:
+    await post(http, "/v1/chat/completions", {"model": "fast", "messages": [{"role": "user", "content": "hi"}]})
+
+    async def shown() -> bool:
+        return "in use here for at least" in (await operator.get("/console/security?tab=keys")).words
+
+    await eventually(shown)
+    assert "age unknown, at least" in octant(stack_env, "provider-key", "status")
+
+
 async def test_each_tab_of_security_has_its_own_sentence_and_threats_are_filtered_in_the_address(operator: Person) -> None:
     said = {}
     for tab in ("threats", "flags", "keys", "log", "sessions", "packages"):

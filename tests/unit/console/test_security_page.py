@@ -253,3 +253,18 @@ def test_each_tab_answers_with_its_own_sentence() -> None:
     assert security.packages_answer([installed.Package("a", "1", "2")])[0] == "bad"
     for away in (security.flags_answer(None, range_), security.log_answer(None, range_, NOW)):
         assert away[0] == "warn"
+
+
+def test_a_key_without_a_date_is_as_old_as_its_first_call_on_record_at_least() -> None:
+    def shown(first: timedelta | None, age: float | None = None) -> security_keys.ProviderKey:
+        known = {("openai", "f00d"): NOW - first} if first else {}
+        used = {("openai", "f00d"): Use(NOW, None)}
+        return security_keys.provider_key(KeyStatus("openai", "OCTANT_OPENAI__API_KEY", age, "f00d"), used, NOW, known)
+
+    assert (shown(None).at_least, shown(None).word) == (None, "accepted")
+    assert (shown(timedelta(days=3)).at_least, shown(timedelta(days=3)).word) == (timedelta(days=3), "accepted")
+    assert shown(timedelta(days=91)).word == "old"
+    assert (shown(timedelta(days=91), 60.0).at_least, shown(timedelta(days=91), 60.0).word) == (None, "accepted")
+    said = security_keys.answer([security_keys.key_of(key(timedelta(days=1)), NOW)], [shown(timedelta(days=3))])
+    assert said[1].endswith("none was denied; 1 from a variable without a date, in use here for at least 3 d.")
+    assert said[0] == "warn"
