@@ -31,6 +31,7 @@ from app.console.pages import (
     readiness,
     release_diff,
     releases,
+    requests,
     runbook,
     search,
     security,
@@ -43,6 +44,7 @@ __all__ = ["Console", "routers"]
 PAGES: tuple[Callable[[Console], APIRouter], ...] = (
     overview.router,
     calls.router,
+    requests.router,
     search.router,
     trace.router,
     budgets.router,

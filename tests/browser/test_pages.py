@@ -46,7 +46,7 @@ BEHIND = (
     "/console/runbook/provider-outage", "/console/runbook?q=openai+is+down", "/console/search?q=latency",
     "/console/do/kill-tenant?name=acme", "/console/do/drill-gameday?scenario=provider-outage",
     *(f"/console/security?tab={name}" for name in ("flags", "keys", "log", "sessions", "packages")),
-    "/console/security?risk=LLM01",
+    "/console/security?risk=LLM01", "/console/requests",
 )  # fmt: skip
 SHIFTS = """
 window.shifts = 0; window.shifted = [];
