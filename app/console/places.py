@@ -44,10 +44,10 @@ PARTS = (
     _part(EVALS, "/production", "Score in production", "production score, live score, drift, sampled, quality in production"),
     _part(EVALS, "#runs", "Runs of the evals", "eval runs, eval history, trend"),
     _part(
-        RELEASES, "#rehearsals", "Rollback: the last one and its seconds",
+        RELEASES, "#rollback", "Rollback: the last one and its seconds",
         "rollback, roll back, how do you roll back, revert, undo, bad release, seconds, rehearsal",
     ),
-    _part(RELEASES, "#stops", "Kill switch and stops", "kill switch, stopped, emergency stop, resume"),
+    _part(RELEASES, "?tab=stops#stops", "Kill switch and stops", "kill switch, stopped, emergency stop, resume"),
     _part(ONCALL, "#pages", "Pages and their acknowledgement", "acknowledge, open pages, escalation, time to acknowledge"),
     _part(ONCALL, "#calendar", "Calendar of shifts", "calendar, shifts, next on call, handover, rotation, schedule"),
     _part(

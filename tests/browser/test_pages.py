@@ -46,7 +46,9 @@ BEHIND = (
     "/console/runbook/provider-outage", "/console/runbook?q=openai+is+down", "/console/search?q=latency",
     "/console/do/kill-tenant?name=acme", "/console/do/drill-gameday?scenario=provider-outage",
     *(f"/console/security?tab={name}" for name in ("flags", "keys", "log", "sessions", "packages")),
-    "/console/security?risk=LLM01", "/console/requests",
+    "/console/security?risk=LLM01",
+    *(f"/console/releases?tab={name}" for name in ("history", "canary", "all", "stops")),
+    "/console/requests",
 )  # fmt: skip
 SHIFTS = """
 window.shifts = 0; window.shifted = [];
@@ -537,7 +539,7 @@ def test_a_canary_is_started_widened_ended_and_promoted(
             if number:
                 page.goto("/console/do/release-promote")
                 refused(page, "without evidence")
-            page.goto("/console/releases")
+            page.goto("/console/releases?tab=canary")
             assert "50 %" in page.locator(".figure", has_text="Canary").inner_text()
             page.locator(f"a[href$='/do/{then}']").first.click()
             confirm(page, f"enough of {number}")
@@ -617,13 +619,13 @@ def test_a_page_is_acknowledged_and_resolved_on_a_phone(
 def test_each_part_is_stopped_from_the_page_and_resumed(browser: Browser, service_url: str, key: str) -> None:
     with opened(browser, service_url, key, "phone", bypass_csp=True) as (_, page):
         for scope in ("prompt", "feature", "tool", "model", "tenant"):
-            page.goto("/console/releases")
+            page.goto("/console/releases?tab=stops")
             page.get_by_role("button", name="Choose what to stop").click()
             field = page.locator(f"[form=kill-{scope}][name=name]")
             name = field.input_value()
             page.locator(f"#kill-{scope} button").click()
             confirm(page, f"a {scope}")
-            page.goto("/console/releases")
+            page.goto("/console/releases?tab=stops")
             page.locator("tr", has_text=f"{scope} {name}").locator("a[href*='/do/resume']").click()
             confirm(page, f"{scope} again")
             assert page.locator("a[href*='/do/resume']").count() == 0
