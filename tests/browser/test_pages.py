@@ -19,6 +19,7 @@ from sqlalchemy import create_engine, delete, insert, select, text
 from tools import tool
 
 from app.audit.scores import eval_candidates
+from app.console import formats
 from app.console.navigation import PAGES
 from app.console.readiness.answers import Answer, Evidence
 from app.console.readiness.document import BROWSERS, document, print_pdf
@@ -418,6 +419,26 @@ def test_a_chart_names_its_newest_values_while_nothing_is_pointed_at(browser: Br
         page.wait_for_function(f"(before) => ({read})().join() !== before", arg=",".join(newest))
         page.mouse.move(1, 1)
         page.wait_for_function(f"(before) => ({read})().join() === before", arg=",".join(newest))
+
+
+def test_charts_write_money_as_pages_do_and_name_the_days_of_an_axis(browser: Browser, service_url: str, key: str) -> None:
+    sums = (0, 1, 51, 1_800, 5_230, 10_000, 100_000, 161_900, 999_999, 12_300_000, 999_999_999, 1_234_000_000, 12_340_000_000)
+    at = datetime(2026, 11, 27, 18, 30, tzinfo=UTC).timestamp()  # midnight in Kolkata, the browser's zone
+    with opened(browser, service_url, key) as (_, page):
+        page.goto("/console")
+        shown = page.evaluate("sums => sums.map((one) => money(one / 1e6))", sums)
+        assert shown == [formats.usd(micros) for micros in sums]
+
+        def axis(hours: int, ticks: int) -> list[str]:
+            places = [at + 3600 * hours * n for n in range(ticks)]
+            words: list[str] = page.evaluate(
+                "([ticks, step]) => onAxis(ticks, step, [ticks[0], ticks.at(-1)])", [places, 3600 * hours]
+            )
+            return words
+
+        assert axis(12, 4) == ["00:00\n28 Nov", "12:00", "00:00\n29 Nov", "12:00"]
+        assert axis(24, 2) == ["28 Nov", "29 Nov"]
+        assert axis(1, 3) == ["00:00", "01:00", "02:00"], "within a day the day is not said"
 
 
 @pytest.mark.usefixtures("traffic")
