@@ -111,10 +111,10 @@ async def test_a_request_is_all_its_calls_and_the_tools_between_them(engine: Asy
         assert (await total_of(engine, wanted)).calls == step.calls, step.words
     steps = {step.words: (step.requests, step.calls) for step in cost_steps(seen.costs)}
     assert steps == {
-        "under $0.0000100": (2, 2),
-        "$0.0000100 to $0.0000200": (0, 0),
-        "$0.0000200 to $0.0000500": (0, 1),
-        "$0.0000500 to $0.000100": (1, 1),
+        "under $0.00001": (2, 2),
+        "$0.00001 to $0.00002": (0, 0),
+        "$0.00002 to $0.00005": (0, 1),
+        "$0.00005 to $0.0001": (1, 1),
     }
 
 
