@@ -67,7 +67,7 @@ GAMEDAY = Page(
     "Game days",
     "y",
     "Rehearsed faults and how they went",
-    "outage, provider outage, what happens in an outage, drill, rehearsal, chaos, exercise, fault",
+    "outage, provider outage, what happens in an outage, half an hour, drill, rehearsal, chaos, exercise, fault",
 )
 
 PAGES = (OVERVIEW, CALLS, BUDGETS, EVALS, RELEASES, ONCALL, SECURITY, RUNBOOK, READINESS, GAMEDAY)

@@ -85,14 +85,15 @@ def router(console: Console) -> APIRouter:
     @made.get("/releases")
     async def page(request: Request) -> Response:
         """The page."""
-        count = _count(request.query_params.get("history", ""))
+        count, tab = _count(request.query_params.get("history", "")), _tab(request)
         known = await console.known.read(("releases", count), _state(console, count))
         stops = await console.known.read("stops", console.parts.switch.status())
         return console.page(
-            request, "releases.html", RELEASES, known=known, stops=stops, kinds=await _kinds(console), fixed=stop_actions.FIXED,
-            rehearsed=await _rehearsed(console), count=count, more=count < MOST_HISTORY, effects=_effects(console, stops),
-            tabs=TABS, tab=(tab := _tab(request)), back=await _way_back(console) if tab == "rollback" else None,
-            states=SHORT, marks=KINDS_OF_STATE, **_shown(known, stops),
+            request, "releases.html", RELEASES, known=known, stops=stops, tabs=TABS, tab=tab, fixed=stop_actions.FIXED,
+            kinds=await _kinds(console) if tab == "stops" else (), effects=_effects(console, stops),
+            back=await _way_back(console) if tab == "rollback" else None,
+            rehearsed=await _rehearsed(console) if tab == "rollback" else ((), ""),
+            count=count, more=count < MOST_HISTORY, states=SHORT, marks=KINDS_OF_STATE, **_shown(known, stops),
         )  # fmt: skip
 
     @made.get("/live/releases")

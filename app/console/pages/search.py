@@ -14,10 +14,11 @@ from app.audit.call_filter import CallFilter
 from app.audit.query import find_calls, traces_of
 from app.console import formats
 from app.console.console import ROUTES, VIEWING, Console, link
+from app.console.known import Known
 from app.console.places import Place, fitting, is_question
 from app.console.ranges import PRESETS
 from app.console.running import running_with
-from app.domain.errors import InvalidRequest
+from app.domain.errors import DependencyUnavailable, InvalidRequest
 from app.domain.provider_errors import codes_of
 from app.oncall.runbook.pages import read
 from app.oncall.runbook.search import SURE, find
@@ -34,11 +35,11 @@ def router(console: Console) -> APIRouter:
     async def search(request: Request, q: str = "") -> Response:
         """One thing that fits is opened; of several there is a list, the console's own places first."""
         words = q.strip()[:LONGEST]
-        found = await found_for(console, words)
-        if len(found) == 1:
+        found, known = await found_for(console, words)
+        if len(found) == 1 and not known.away:
             return RedirectResponse(found[0].href, 303)
         return console.page(
-            request, "search.html", None, title=f"Search: {words}", wanted=words, found=found, words=answer(words, found),
+            request, "search.html", None, title=f"Search: {words}", found=found, known=known, words=answer(words, found),
             command=f"octant runbook {shlex.quote(words)}",
             calls_command=f"octant calls --since 30d --text {shlex.quote(words)}",
         )  # fmt: skip
@@ -46,18 +47,22 @@ def router(console: Console) -> APIRouter:
     return made
 
 
-async def found_for(console: Console, words: str) -> list[Place]:
-    """The places for these words, best first: the console's own, then the records, then the runbook. Always one at least.
+async def found_for(console: Console, words: str) -> tuple[list[Place], Known[Place]]:
+    """The places for these words, best first: the console's own, then the records, then the runbook; and how the records are.
 
-    A whole question, such as “who is on call”, leads to its place alone, as such words stand in many a text.
+    A whole question, such as “who is on call”, leads to its place alone, as such words stand in many a text. Raises
+    DependencyUnavailable where the records do not answer and nothing else fits.
     """
     offered = fitting(words)
     if is_question(words):
-        return offered[:1]
-    way = await way_of(console, words)
-    guide = await _guide(console, words) if offered else []
-    found = [*offered, *([way] if way.title or not offered else []), *guide]
-    return list({place.href: place for place in reversed(found)}.values())[::-1]
+        return offered[:1], Known(offered[0], datetime.now(UTC))
+    known = await console.known.read(("search", words), way_of(console, words))
+    way = known.value
+    guide = await _guide(console, words) if offered or known.away else []
+    found = [*offered, *([way] if way and (way.title or not offered) else []), *guide]
+    if not found:
+        raise DependencyUnavailable(f"{known.away}, so no call is searched for; no page of the console or the runbook fits.")
+    return list({place.href: place for place in reversed(found)}.values())[::-1], known
 
 
 async def way_of(console: Console, words: str) -> Place:

@@ -18,6 +18,8 @@ ASKED = {
     "prompt injection": "/console/security#attacks",
     "keys": "/console/security?tab=keys",
     "outage": "/console/gameday",
+    "what happens when a provider is down for half an hour at peak": "/console/gameday",
+    "provider down": "/console#providers",
     "runbook": "/console/runbook",
     "is there a runbook": "/console/runbook",
     "rogue user": "/console/budgets#worst-case",
