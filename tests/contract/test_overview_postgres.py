@@ -261,6 +261,8 @@ async def test_a_storm_of_refusals_is_named_and_makes_no_figure_look_better(engi
     seen = await overview(engine, range_.since, range_.until, MINUTE)
     assert replace(seen.total, refused=0) == before.total, "what was refused is in no other figure"
     assert (seen.total.refused, seen.costs) == (30, before.costs)
+    listed, total = await find_requests(engine, Wanted(since=range_.since, until=range_.until))
+    assert len(listed) == total.requests == seen.total.requests == 1, "nor in the list of requests"
     kind, words = answer(seen, strips_of(seen, range_, ()), range_, ())
     refusals = "96.8 % of all calls were refused: 30 refused by a cap."
     assert (kind, words) == ("warn", f"{refusals} Of the others 100 % of 1 call {range_.words} were answered.")

@@ -42,6 +42,10 @@ def test_words_that_no_place_has_lead_to_none(typed: str) -> None:
     assert fitting(typed) == []
 
 
+def test_a_whole_phrase_leads_to_no_place_that_only_shares_a_word_with_it() -> None:
+    assert [place.href for place in fitting("on call")] == ["/console/oncall"], "the page Calls has the one word"
+
+
 def test_a_whole_question_is_no_search_in_texts() -> None:
     assert is_question("Who is on call?")
     assert not is_question("on call")
