@@ -1,7 +1,7 @@
 """`octant provider-key …`: our own keys at the providers, which are never shown."""
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import typer
@@ -23,30 +23,31 @@ def status() -> None:
     from app.settings import load
     from app.stores import provider_keys_of
 
-    uses = asyncio.run(_uses())
+    uses, first = asyncio.run(_uses())
     settings = load()  # after the stores: a demo that is found brings its settings
     for key in provider_keys_of(settings).status():
         if key.fingerprint is None:
             file = settings.key_file(key.provider) or "a file in OCTANT_SECRETS_DIR"
             print(f"{key.provider:12} no key: set {key.source}, or put it into {file}")
             continue
-        age = f"{_age(key.age)} old" if key.age is not None else "age unknown"
+        age = f"{_age(key.age)} old" if key.age is not None else _at_least(first.get((key.provider, key.fingerprint)))
         use = uses.get((key.provider, key.fingerprint)) if uses is not None else None
         print(f"{key.provider:12} {key.fingerprint}  {key.source}  {age}  {_last_use(use, known=uses is not None)}")
 
 
-async def _uses() -> "dict[tuple[str, str], Use] | None":
-    """Read last uses from the records; None, with a message, where they cannot be read."""
-    from app.audit.provider_use import last_uses
+async def _uses() -> "tuple[dict[tuple[str, str], Use] | None, dict[tuple[str, str], datetime]]":
+    """Read last and first uses from the records; None, with a message, where they cannot be read."""
+    from app.audit.provider_use import first_uses, last_uses
     from app.cli.database import database
     from app.domain.errors import Misconfigured
 
     try:
         async with database() as (engine, _):
-            return await last_uses(engine)
+            uses = await last_uses(engine)
+            return uses, await first_uses(engine, {print_ for _, print_ in uses})
     except Misconfigured as error:
         typer.echo(f"When they were last used could not be read: {error}", err=True)
-        return None
+        return None, {}
 
 
 def _last_use(use: "Use | None", *, known: bool) -> str:
@@ -57,6 +58,11 @@ def _last_use(use: "Use | None", *, known: bool) -> str:
 
 def _at(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S}" if at else "never in 7 days"
+
+
+def _at_least(first: datetime | None) -> str:
+    """The age of a variable, which carries no date: it is as old as its first call on record, or older."""
+    return f"age unknown, at least {_age((datetime.now(UTC) - first).total_seconds())}" if first else "age unknown"
 
 
 def _age(seconds: float) -> str:

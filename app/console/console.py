@@ -29,9 +29,10 @@ from app.console import formats
 from app.console.assets import asset
 from app.console.known import LastKnown
 from app.console.moments import moments
-from app.console.navigation import PAGES, Page, places
+from app.console.navigation import PAGES, Page
 from app.console.oidc.begun import Seal
 from app.console.parts import ConsoleParts
+from app.console.places import Place, places
 from app.console.ranges import DEFAULT, EVENTS, PRESETS, Range, range_of
 from app.console.sessions import Session, Sessions
 from app.domain.errors import DependencyUnavailable, Forbidden, InvalidRequest, OctantError
@@ -76,7 +77,7 @@ class Console:
         """Write a page. ``values`` are the template's own."""
         session: Session | None = request.scope.get(SESSION)
         shared = {
-            "places": list(map(asdict, places(self.parts.providers, may_act=session.may_act))) if session else [],
+            "places": [_filled(place) for place in places(self.parts.providers, may_act=session.may_act)] if session else [],
             "page": page, "pages": PAGES, "title": title or (page.title if page else "Octant"), "session": session,
             "request": request,
             "environment": self.parts.environment, "version": __version__, "now": datetime.now(UTC),
@@ -232,6 +233,11 @@ def _form_of(request: Request) -> str:
     return way if way and safe_way(way) == way != _here(request) else ""
 
 
+def _filled(place: Place) -> dict[str, Any]:
+    """A place for the palette, which is in every page: without what is empty."""
+    return {name: value for name, value in asdict(place).items() if value}
+
+
 SAID = ("done", "undo", "undo_at", "signed")
 """The parts of an address that say what came of an action."""
 
@@ -268,7 +274,8 @@ def templates() -> Environment:
     )
     made.filters |= {
         "count": formats.count, "number": formats.number, "rate": formats.rate, "ms": formats.ms, "usd": formats.usd,
-        "share": formats.share, "size": formats.size, "estimated": formats.estimated, "browser": formats.browser,
+        "charted": formats.charted, "share": formats.share, "size": formats.size, "estimated": formats.estimated,
+        "browser": formats.browser,
         "at_most": formats.at_most, "span": formats.span, "seconds": formats.seconds, "moment": formats.moment,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
         "words": _words, "path": _path, "input_of": input_of,

@@ -94,16 +94,29 @@ def as_much(ratio: float) -> str:
 
 
 def usd(micros: float | None) -> str:
-    """Micro-dollars as ``$0.00523``, ``$12.30`` or ``$1.23k``."""
+    """Micro-dollars as ``$0.00523``, ``$0.10``, ``$12.30``, ``$1,234`` or ``$12.3k``: three digits, and cents at least.
+
+    Every sum of money on a page is written by this rule, on charts by the same in the script (`money`).
+    """
     if micros is None:
         return NONE
-    dollars = abs(micros) / MICROS_PER_DOLLAR
+    dollars = float(f"{abs(micros) / MICROS_PER_DOLLAR:.6g}")
     sign = "-" if micros < 0 else ""
-    if 1 <= dollars < 1000:
-        return f"{sign}${dollars:,.2f}"
-    if dollars >= 1000:
-        return f"{sign}${count(dollars) if dollars >= 10_000 else f'{dollars:,.0f}'}"
-    return f"{sign}${digits(dollars)}"
+    if dollars >= 10_000:
+        return f"{sign}${count(dollars)}"
+    if dollars >= 999.995:
+        return f"{sign}${dollars:,.0f}"
+    if dollars >= 0.995:
+        return f"{sign}${dollars:.2f}"
+    whole, _, cents = digits(dollars).partition(".")
+    return f"{sign}${whole}.{cents.rstrip('0'):0<2}" if dollars else "$0"
+
+
+def charted(value: float | None, unit: str) -> str:
+    """A value of a chart in the table below it, without its unit where the head of the column names that."""
+    if value is None:
+        return NONE
+    return usd(value * MICROS_PER_DOLLAR) if unit == "$" else digits(value)
 
 
 def share(value: float | None) -> str:

@@ -14,7 +14,7 @@ from app.console.console import Console, link
 from app.console.running import number_running
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, Misconfigured
-from app.domain.money import from_dollars
+from app.domain.money import MICROS_PER_DOLLAR, from_dollars
 from app.releases.canaries import Canary
 from app.releases.compared import Compared, compare
 from app.releases.eval_gate import COMMAND
@@ -245,11 +245,12 @@ async def _ask_canary(console: Console, values: Values, *, force: bool) -> Asked
         if lacking
         else ""
     )
+    cap = formats.usd(CANARY_DOLLARS * MICROS_PER_DOLLAR)
     instead = f", now {formats.share(running[0].share)} do" if running else f"; the others stay on {live}"
     return Asked(
         title=f"Give {wanted} to {formats.share(share)} of the users" + (" without eval results" if force else ""),
         effect=f"{formats.share(share)} of the users get {wanted} within 5 s{instead}. {change}{gate} The service ends it by"
-        f" itself on evidence that it is worse, or when its calls cost ${CANARY_DOLLARS}; an operator decides within"
+        f" itself on evidence that it is worse, or when its calls cost {cap}; an operator decides within"
         f" {CANARY_DAYS} days.",
         command=f"octant release canary {shlex.quote(wanted)} --share {share * 100:.4g}%{WHY}{' --force' if force else ''}",
         undo=f"octant release abort{WHY}", undo_at="/console/do/release-abort",

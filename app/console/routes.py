@@ -31,7 +31,9 @@ from app.console.pages import (
     readiness,
     release_diff,
     releases,
+    requests,
     runbook,
+    search,
     security,
     trace,
 )
@@ -42,6 +44,8 @@ __all__ = ["Console", "routers"]
 PAGES: tuple[Callable[[Console], APIRouter], ...] = (
     overview.router,
     calls.router,
+    requests.router,
+    search.router,
     trace.router,
     budgets.router,
     budget_tenant.router,

@@ -78,7 +78,7 @@ STOPS = (
     Stop(
         "Rollback",
         "/console/releases",
-        "The live release and its history. “Roll back” shows its effect first; every worker follows within five seconds.",
+        "The way back with its rehearsed seconds. “Roll back” shows its effect first; every worker follows within five seconds.",
         "Go back to the release before; `octant release activate` puts the newest live again.",
         'octant rollback --reason "the tour"',
         ("/console/do/rollback", "Roll back…"),

@@ -19,6 +19,7 @@ from sqlalchemy import create_engine, delete, insert, select, text
 from tools import tool
 
 from app.audit.scores import eval_candidates
+from app.console import formats
 from app.console.navigation import PAGES
 from app.console.readiness.answers import Answer, Evidence
 from app.console.readiness.document import BROWSERS, document, print_pdf
@@ -43,9 +44,12 @@ MOST_SHIFT = 0.02  # of web.dev's measure of cumulative layout shift, by which 0
 BEHIND = (
     "/console/budgets/acme", "/console/budgets/acme/user?id=ada", "/console/evals/production", "/console/evals/candidates",
     f"/console/releases/{LIVE_RELEASE}", f"/console/releases/2026-11-24/diff?to={LIVE_RELEASE}", "/console/tour",
-    "/console/runbook/provider-outage", "/console/runbook?q=openai+is+down",
+    "/console/runbook/provider-outage", "/console/runbook?q=openai+is+down", "/console/search?q=latency",
     "/console/do/kill-tenant?name=acme", "/console/do/drill-gameday?scenario=provider-outage",
-    *(f"/console/security?tab={name}" for name in ("flags", "keys", "log", "sessions")),
+    *(f"/console/security?tab={name}" for name in ("flags", "keys", "log", "sessions", "packages")),
+    "/console/security?risk=LLM01",
+    *(f"/console/releases?tab={name}" for name in ("history", "canary", "all", "stops")),
+    "/console/requests",
 )  # fmt: skip
 SHIFTS = """
 window.shifts = 0; window.shifted = [];
@@ -304,6 +308,9 @@ def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, s
         "rollback": "/console/do/rollback", "cost": "/console/budgets", "tour": "/console/tour",
         "stop provider anthropic": "/console/do/kill-provider?name=anthropic", "pager": "/console/oncall",
         "429 throttled": "/console/runbook/rate-limits", "redis down": "/console/runbook/valkey-away",
+        "how do you roll back": "/console/releases**", "who is on call": "/console/oncall", "outage": "/console/gameday",
+        "prompt injection": "/console/security**", "rogue user": "/console/budgets**", "latency": "/console#latency",
+        "evals": "/console/evals", "is there a runbook": "/console/runbook",
     }  # fmt: skip
     with opened(browser, service_url, key) as (_, page):
         for words, path in wanted.items():
@@ -325,6 +332,13 @@ def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, s
             "Search “cap acme”",
             "Budgets",
         ]
+        page.goto("/console/calls")
+        page.keyboard.press("/")
+        page.keyboard.type("latency")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/console/search?q=latency")
+        page.keyboard.press("Enter")  # the first place has the focus
+        page.wait_for_url("**/console#latency")
 
 
 def to(page: Page, words: str) -> None:
@@ -405,6 +419,26 @@ def test_a_chart_names_its_newest_values_while_nothing_is_pointed_at(browser: Br
         page.wait_for_function(f"(before) => ({read})().join() !== before", arg=",".join(newest))
         page.mouse.move(1, 1)
         page.wait_for_function(f"(before) => ({read})().join() === before", arg=",".join(newest))
+
+
+def test_charts_write_money_as_pages_do_and_name_the_days_of_an_axis(browser: Browser, service_url: str, key: str) -> None:
+    sums = (0, 1, 51, 1_800, 5_230, 10_000, 100_000, 161_900, 999_999, 12_300_000, 999_999_999, 1_234_000_000, 12_340_000_000)
+    at = datetime(2026, 11, 27, 18, 30, tzinfo=UTC).timestamp()  # midnight in Kolkata, the browser's zone
+    with opened(browser, service_url, key) as (_, page):
+        page.goto("/console")
+        shown = page.evaluate("sums => sums.map((one) => money(one / 1e6))", sums)
+        assert shown == [formats.usd(micros) for micros in sums]
+
+        def axis(hours: int, ticks: int) -> list[str]:
+            places = [at + 3600 * hours * n for n in range(ticks)]
+            words: list[str] = page.evaluate(
+                "([ticks, step]) => onAxis(ticks, step, [ticks[0], ticks.at(-1)])", [places, 3600 * hours]
+            )
+            return words
+
+        assert axis(12, 4) == ["00:00\n28 Nov", "12:00", "00:00\n29 Nov", "12:00"]
+        assert axis(24, 2) == ["28 Nov", "29 Nov"]
+        assert axis(1, 3) == ["00:00", "01:00", "02:00"], "within a day the day is not said"
 
 
 @pytest.mark.usefixtures("traffic")
@@ -526,7 +560,7 @@ def test_a_canary_is_started_widened_ended_and_promoted(
             if number:
                 page.goto("/console/do/release-promote")
                 refused(page, "without evidence")
-            page.goto("/console/releases")
+            page.goto("/console/releases?tab=canary")
             assert "50 %" in page.locator(".figure", has_text="Canary").inner_text()
             page.locator(f"a[href$='/do/{then}']").first.click()
             confirm(page, f"enough of {number}")
@@ -606,13 +640,13 @@ def test_a_page_is_acknowledged_and_resolved_on_a_phone(
 def test_each_part_is_stopped_from_the_page_and_resumed(browser: Browser, service_url: str, key: str) -> None:
     with opened(browser, service_url, key, "phone", bypass_csp=True) as (_, page):
         for scope in ("prompt", "feature", "tool", "model", "tenant"):
-            page.goto("/console/releases")
+            page.goto("/console/releases?tab=stops")
             page.get_by_role("button", name="Choose what to stop").click()
             field = page.locator(f"[form=kill-{scope}][name=name]")
             name = field.input_value()
             page.locator(f"#kill-{scope} button").click()
             confirm(page, f"a {scope}")
-            page.goto("/console/releases")
+            page.goto("/console/releases?tab=stops")
             page.locator("tr", has_text=f"{scope} {name}").locator("a[href*='/do/resume']").click()
             confirm(page, f"{scope} again")
             assert page.locator("a[href*='/do/resume']").count() == 0

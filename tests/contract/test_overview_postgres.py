@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.call_filter import CallFilter, bounds_of
 from app.audit.figures import estimated_since
-from app.audit.overview import overview
+from app.audit.overview import EDGES, overview
 from app.audit.query import find_calls, total_of
+from app.audit.requests import MOST, Wanted, find_requests
 from app.audit.rows import Writer
 from app.console.health import answer, kinds_of, strips_of, tenants_at_their_cap
 from app.console.pages.overview import cost_steps
@@ -110,10 +111,10 @@ async def test_a_request_is_all_its_calls_and_the_tools_between_them(engine: Asy
         assert (await total_of(engine, wanted)).calls == step.calls, step.words
     steps = {step.words: (step.requests, step.calls) for step in cost_steps(seen.costs)}
     assert steps == {
-        "under $0.0000100": (2, 2),
-        "$0.0000100 to $0.0000200": (0, 0),
-        "$0.0000200 to $0.0000500": (0, 1),
-        "$0.0000500 to $0.000100": (1, 1),
+        "under $0.00001": (2, 2),
+        "$0.00001 to $0.00002": (0, 0),
+        "$0.00002 to $0.00005": (0, 1),
+        "$0.00005 to $0.0001": (1, 1),
     }
 
 
@@ -260,6 +261,8 @@ async def test_a_storm_of_refusals_is_named_and_makes_no_figure_look_better(engi
     seen = await overview(engine, range_.since, range_.until, MINUTE)
     assert replace(seen.total, refused=0) == before.total, "what was refused is in no other figure"
     assert (seen.total.refused, seen.costs) == (30, before.costs)
+    listed, total = await find_requests(engine, Wanted(since=range_.since, until=range_.until))
+    assert len(listed) == total.requests == seen.total.requests == 1, "nor in the list of requests"
     kind, words = answer(seen, strips_of(seen, range_, ()), range_, ())
     refusals = "96.8 % of all calls were refused: 30 refused by a cap."
     assert (kind, words) == ("warn", f"{refusals} Of the others 100 % of 1 call {range_.words} were answered.")
@@ -287,3 +290,21 @@ async def test_the_overviews_number_of_calls_leads_to_as_many(recorded: AsyncEng
     wanted = CallFilter(tenant="overview", since=BEGAN, until=BEGAN + 5 * MINUTE)
     assert (await total_of(recorded, replace(wanted, needed_model=True, refused=False))).calls == shown
     assert [row["id"] for row in await find_calls(recorded, replace(wanted, needed_model=False))] == ["o-none"]
+
+
+async def test_the_overviews_figures_of_requests_lead_to_a_list_with_the_same_sums(recorded: AsyncEngine) -> None:
+    seen = await overview(recorded, BEGAN, BEGAN + 5 * MINUTE, MINUTE)
+    shown = seen.total
+    rows, total = await find_requests(recorded, Wanted(since=BEGAN, until=BEGAN + 5 * MINUTE, sort="took_ms"))
+    assert shown.request_latency
+    assert (total.requests, total.calls, total.cost) == (shown.requests, shown.calls, shown.request_cost)
+    assert total.took_ms == pytest.approx(shown.request_latency[:2])
+    assert len(rows) == total.requests
+    assert sum(row["cost"] for row in rows) == total.cost
+    assert [row["took_ms"] for row in rows] == sorted((row["took_ms"] for row in rows), reverse=True)
+    for least, _, requests in seen.costs:
+        most = next((edge for edge in EDGES if edge > least), None)
+        step = Wanted(since=BEGAN, until=BEGAN + 5 * MINUTE, least=least, most=most - 1 if most else MOST, limit=1)
+        assert (await find_requests(recorded, step))[1].requests == requests
+    second = await find_requests(recorded, Wanted(since=BEGAN, until=BEGAN + 5 * MINUTE, sort="took_ms", limit=1, skip=1))
+    assert second == (rows[1:2], total)

@@ -210,12 +210,13 @@ async def test_every_page_of_the_console_shows_what_it_knew_while_a_store_is_fro
     key = octant(env, "key", "create", "acme", "--name", f"console {store}", "--scope", "admin", "--quiet").strip()
     assert (await post(http))[0] == 200
     async with signed_in(own_service, key) as operator:
-        for path in (one.path for one in PAGES):
+        paths = [*(one.path for one in PAGES), "/console/requests", "/console/search?q=latency"]
+        for path in paths:
             assert (await operator.get(path)).status == 200, path
         assert "Shown as it was" not in (await operator.get(page)).words
         with frozen(getattr(stores, store)):
-            shown = {one.path: await operator.get(one.path) for one in PAGES}
-        assert {path: answer.status for path, answer in shown.items()} == {one.path: 200 for one in PAGES}
+            shown = {path: await operator.get(path) for path in paths}
+        assert {path: answer.status for path, answer in shown.items()} == dict.fromkeys(paths, 200)
         assert "Shown as it was" in shown[page].words
         away = "Postgres" if store == "postgres_note" else "Valkey"
         assert f"{away} does not answer" in shown[page].words

@@ -1,34 +1,28 @@
 """Calls: every filter of `octant calls` in the address, rows and their total from the same conditions, and a live tail."""
 
-import asyncio
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, get_args
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from app.audit.call_filter import SORTS, CallFilter, Searched, bounds_of, searched
-from app.audit.query import Total, cursor_of, find_calls, total_of, traces_of
+from app.audit.query import Total, cursor_of, find_calls, total_of
 from app.audit.searching import one_moment
 from app.console import formats, live
 from app.console.console import ROUTES, SAID, VIEWING, Console, link
 from app.console.known import Known
-from app.console.navigation import CALLS, PAGES, Page
-from app.console.ranges import PRESETS, Range
-from app.console.running import running, running_with
+from app.console.navigation import CALLS
+from app.console.pages.search import LONGEST, searched_for
+from app.console.ranges import Range
+from app.console.running import running
 from app.domain.errors import InvalidRequest
-from app.domain.provider_errors import codes_of
-from app.oncall.runbook.pages import read
-from app.oncall.runbook.search import SURE, find, in_one_piece, tokens
 
 PAGE = 50
-OF_ANSWERS = ("chatcmpl-", "msg_", "resp_")
 FIRST = ("text", "tenant", "user", "outcome", "provider", "model", "feature", "release")  # the rest is folded
-LONGEST = 1000
 CHOICES = {
     "failed": ("failed", "answered"), "refused": ("by a cap, a rate limit or a stop", "not refused"),
     "needed_model": ("yes", "no: replayed, or without evidence"), "stream": ("streams", "whole answers"),
@@ -115,101 +109,7 @@ def router(console: Console) -> APIRouter:
 
         return live.stream(request, console, write)
 
-    @made.get("/search")
-    async def search(q: str = "") -> Response:
-        """One box: an id opens its trace, a symptom its page of the runbook, other words search the texts."""
-        return RedirectResponse(await way_of(console, q.strip()[:LONGEST]), 303)
-
     return made
-
-
-async def way_of(console: Console, words: str) -> str:
-    """Where a search leads. The id of several requests leads to the list of their calls, newest first.
-
-    What bears the words as its name comes first: an id, a release, a user, a tenant, an outcome, and for several words a page, as
-    “who is on call” stands in many a text. Then comes the text of a call. Other words lead to the place in the runbook that
-    surely fits, or to the page that they name.
-    """
-    if not words:
-        return "/console/calls"
-    if way := await _named(console, words) if _may_be_id(words) else _page_of(words):
-        return way
-    by_text = link("/console/calls", {"text": words, "range": "30d", "runbook": words})
-    since = datetime.now(UTC) - PRESETS["30d"][0]
-    try:
-        if await find_calls(console.parts.engine, CallFilter(text=words, since=since, limit=1)):
-            return by_text
-    except InvalidRequest:
-        return by_text  # the page says why
-    found = await asyncio.to_thread(lambda: find(read(), words, console.parts.providers))
-    if found and found[0][0] >= SURE:
-        return link("/console/runbook", {"q": words})
-    return _page_of(words) or by_text
-
-
-async def _named(console: Console, words: str) -> str:
-    """The way to what bears this name; empty where nothing does."""
-    engine = console.parts.engine
-    ids = _ids(words)
-    for name, value in ids:
-        found = await find_calls(engine, _one(name, value))
-        if found and name == "request_id" and len(await traces_of(engine, value, 2)) > 1:
-            return link("/console/calls", {name: value, "range": "30d"})
-        if found:
-            return f"/console/traces/{found[0]['trace_id']}" + (f"?call={value}" if name == "id" else "")
-    if any(one.id == words for one in await console.parts.releases.listed()):
-        return f"/console/releases/{words}"
-    if words.lower() in console.parts.providers:
-        return link("/console/calls", {"tried": words.lower(), "range": "24h"})
-    for name in ("user", "tenant", "outcome", "model", *(["attempt"] if words in codes_of() else [])):
-        within = "24h" if name == "attempt" else "30d"  # attempts have no index of their own
-        since = datetime.now(UTC) - PRESETS[within][0] if name == "attempt" else None
-        if await find_calls(engine, replace(_one(name, words), since=since)):
-            return link("/console/calls", {name: words, "range": within})
-    going = await running_with(console, [value for _, value in ids])
-    return f"/console/traces/{going[0].trace_id}" if going else ""
-
-
-def _ids(words: str) -> list[tuple[str, str]]:
-    """The ids that words may be, by field. The id of an answer, which clients log, is that of its request under another name."""
-    rest = next((words.removeprefix(prefix) for prefix in OF_ANSWERS if words.startswith(prefix)), "")
-    answers = [("request_id", f"req_{rest}"), ("request_id", rest)] if rest else []
-    return [("id", words), ("request_id", words), ("trace_id", words), *answers]
-
-
-def named_by(words: str) -> Page | None:
-    """The page of the console that all these words name, such as “who is on call”."""
-    whole = in_one_piece(words)
-    if said := next((page for page in PAGES if whole.count(" ") > 2 and whole in in_one_piece(page.words)), None):
-        return said
-    wanted = set(tokens(words))
-    return next((page for page in PAGES if wanted and wanted <= set(tokens(f"{page.title} {page.words}"))), None)
-
-
-def _page_of(words: str) -> str:
-    return page.path if (page := named_by(words)) else ""
-
-
-def searched_for(words: str) -> str:
-    """Say where the search box looked for these words in vain."""
-    ids = (
-        "the ids of requests, traces and calls, releases, users, tenants and error codes, each as it is written, and "
-        if _may_be_id(words)
-        else ""
-    )
-    return (
-        f"No request, trace or error has “{words}”. Searched: {ids}the words of requests, answers and errors of the last 30 d,"
-        " redacted as they are stored. A name or an address that was redacted is not found; a call appears within two seconds."
-    )
-
-
-def _may_be_id(words: str) -> bool:
-    return " " not in words and '"' not in words
-
-
-def _one(name: str, words: str) -> CallFilter:
-    values: dict[str, Any] = {name: words}
-    return CallFilter(**values, limit=1)
 
 
 def filter_of(query: dict[str, str], range_: Range) -> CallFilter:

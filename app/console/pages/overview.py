@@ -100,6 +100,7 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
             unit="%", marks=marks,
         ),
         "calls_link": link("/console/calls", range_.query, needed_model="true", refused="false"),
+        "requests_link": link("/console/requests", range_.query),
         "failed_link": link("/console/calls", range_.query, failed="true", refused="false"),
         "refused_link": link("/console/calls", range_.query, refused="true"),
     }  # fmt: skip

@@ -16,6 +16,9 @@ from app.console.evidence_chart import drawn
 from app.console.known import Known
 from app.console.navigation import RELEASES
 from app.console.pages.readiness import sources_of
+from app.console.readiness import rollback
+from app.console.readiness.answers import KINDS as KINDS_OF_STATE
+from app.console.readiness.answers import SHORT, Answer
 from app.console.readiness.sources import Found as Rehearsed
 from app.console.release_actions import refusals
 from app.domain.errors import Misconfigured
@@ -32,6 +35,9 @@ from app.releases.reports import Report
 from app.releases.shadow_control import Beside
 from app.releases.shadows import Shadow
 
+TABS = {
+    "rollback": "Rollback", "history": "History", "canary": "Canary and shadow", "all": "All releases", "stops": "Kill switch",
+}  # fmt: skip
 HISTORY = 25
 MOST_HISTORY = 1000
 MOST_REHEARSALS = 12
@@ -79,13 +85,15 @@ def router(console: Console) -> APIRouter:
     @made.get("/releases")
     async def page(request: Request) -> Response:
         """The page."""
-        count = _count(request.query_params.get("history", ""))
+        count, tab = _count(request.query_params.get("history", "")), _tab(request)
         known = await console.known.read(("releases", count), _state(console, count))
         stops = await console.known.read("stops", console.parts.switch.status())
         return console.page(
-            request, "releases.html", RELEASES, known=known, stops=stops, kinds=await _kinds(console), fixed=stop_actions.FIXED,
-            rehearsed=await _rehearsed(console), count=count, more=count < MOST_HISTORY, effects=_effects(console, stops),
-            **_shown(known, stops),
+            request, "releases.html", RELEASES, known=known, stops=stops, tabs=TABS, tab=tab, fixed=stop_actions.FIXED,
+            kinds=await _kinds(console) if tab == "stops" else (), effects=_effects(console, stops),
+            back=await _way_back(console) if tab == "rollback" else None,
+            rehearsed=await _rehearsed(console) if tab == "rollback" else ((), ""),
+            count=count, more=count < MOST_HISTORY, states=SHORT, marks=KINDS_OF_STATE, **_shown(known, stops),
         )  # fmt: skip
 
     @made.get("/live/releases")
@@ -96,7 +104,15 @@ def router(console: Console) -> APIRouter:
             known = await console.known.read(("releases", HISTORY), _state(console, HISTORY))
             stops = await console.known.read("stops", console.parts.switch.status())
             session = request.scope["octant.console.session"]
-            return console.fragment("parts/releases.html", known=known, stops=stops, session=session, **_shown(known, stops))
+            return console.fragment(
+                "parts/releases.html",
+                known=known,
+                stops=stops,
+                session=session,
+                tabs=TABS,
+                tab=_tab(request),
+                **_shown(known, stops),
+            )
 
         return live.stream(request, console, write)
 
@@ -111,6 +127,16 @@ def router(console: Console) -> APIRouter:
         )  # fmt: skip
 
     return made
+
+
+def _tab(request: Request) -> str:
+    wanted = request.query_params.get("tab", "")
+    return wanted if wanted in TABS else "rollback"
+
+
+async def _way_back(console: Console) -> Known[Answer]:
+    """How the service rolls back, as the readiness review answers it: the last real one, and the seconds of the rehearsed."""
+    return await console.known.read("rollback", rollback.answer(sources_of(console, {})))
 
 
 def _count(text: str) -> int:

@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -12,22 +12,23 @@ from starlette.responses import Response
 
 from app.audit.action_search import ActionFilter, FoundActions, find_actions
 from app.audit.flags import Flagged, flags
-from app.audit.provider_use import Use, last_uses
-from app.console import charts, formats
+from app.audit.provider_use import Use, first_uses, last_uses
+from app.console import charts, formats, security_threats
 from app.console.console import ROUTES, SAID, VIEWING, Console, link
 from app.console.navigation import SECURITY
 from app.console.pages.readiness import sources_of
 from app.console.ranges import Range
 from app.console.readiness.answers import KINDS, SHORT
 from app.console.readiness.security import Attacks, attacks
+from app.console.security_keys import CHOICES, OLD, Key, ProviderKey, chosen, key_of, provider_key
+from app.console.security_keys import answer as keys_answer
+from app.console.security_threats import counts_of, proven
 from app.console.sessions import Listed
 from app.domain.errors import Misconfigured
 from app.security import installed, threats
 from app.security.keys.administration import KeyInfo
-from app.security.keys.provider_keys import KeyStatus
 from app.security.threats import Threat
 
-OLD = timedelta(days=90)  # an alert fires then, too (deploy/slo/alerts.toml)
 PAGE = 50
 LONGEST = 200
 SERIES = 4  # flags with a line of their own; the rest is one
@@ -39,27 +40,6 @@ FIELDS = ("actor", "action", "subject", "reason")
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """An API key as the list shows it."""
-
-    info: KeyInfo
-    kind: str
-    word: str
-    age: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderKey:
-    """One of our keys at a provider. ``age``: None for a variable."""
-
-    status: KeyStatus
-    kind: str
-    word: str
-    age: timedelta | None
-    use: Use | None
-
-
-@dataclass(frozen=True, slots=True)
 class Stored:
     """All that the page shows from Postgres."""
 
@@ -68,11 +48,13 @@ class Stored:
     sessions: Sequence[Listed]
     flagged: Sequence[Flagged]
     found: FoundActions
+    refused: int = 0
 
 
 def router(console: Console) -> APIRouter:
     """The routes."""
     made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
+    first: dict[tuple[str, str], datetime] = {}  # the first use of a key on record: never later than what was read once
 
     @made.get("/security")
     async def page(request: Request) -> Response:
@@ -81,26 +63,35 @@ def router(console: Console) -> APIRouter:
         range_ = await console.range(query, "7d")
         known = await console.known.read(("security", *sorted(query.items())), _stored(console, range_, query))
         chain = await console.known.read("chain", console.parts.actions.verify()) if query.get("check") else None
-        rows, tab = threats.read(), query.get("tab", "")
-        now = datetime.now(UTC)
-        stored = known.value
-        provider_keys, problem = _provider_keys(console, stored, now)
+        tab, wanted, choice = query.get("tab", ""), security_threats.filter_of(query), query.get("keys", "")
+        now, stored = datetime.now(UTC), known.value
+        rows = threats.read()
+        matching = [row for row in rows if wanted.has(row)]
+        ours, problem = _provider_keys(console, stored, now, await _first(console, stored, first))
         keys = [key_of(info, now) for info in stored.keys] if stored else []
-        live = [key for key in keys if key.word in ("live", "old")]
         packages = installed.packages()
         held = await console.known.read("attacks", attacks(sources_of(console, {})))
-        kind, words = answer(rows, stored, live, provider_keys, range_, held.value)
+        tab = tab if tab in TABS else "threats"
+        sessions = _sessions(console, stored)
+        said = {
+            "threats": lambda: answer(rows, stored, chosen(keys, ""), ours, range_, held.value),
+            "flags": lambda: flags_answer(stored, range_), "keys": lambda: keys_answer(keys if stored else None, ours),
+            "log": lambda: log_answer(stored, range_, now), "sessions": lambda: sessions_answer(stored, sessions, now),
+            "packages": lambda: packages_answer(packages),
+        }  # fmt: skip
+        kind, words = said[tab]()
         shown = {name: value for name, value in query.items() if value and name not in ("before", "check", *SAID)}
         return console.page(
             request, "security.html", SECURITY, range=range_, known=known, stored=stored, kind=kind, words=words,
-            keys=[key for key in keys if key in live or query.get("keys") == "all"], live=live, gone=len(keys) - len(live),
-            provider_keys=provider_keys, provider_problem=problem, packages=packages, threat_counts=threat_counts(rows),
+            keys=chosen(keys, choice), live=chosen(keys, ""), choice=choice if choice in CHOICES else "",
+            key_choices=[(name, len(chosen(keys, name)), text) for name, text in CHOICES.items()],
+            provider_keys=ours, provider_problem=problem, packages=packages, threat_counts=counts_of(rows),
             differing=[package for package in packages if package.differs], chain=chain, shown=shown,
-            more=_more(stored), sessions=_sessions(console, stored), flags=flags_of(stored, range_),
-            fields=[(name, query.get(name, "")) for name in FIELDS], failed=query.get("failed", ""),
-            tabs=TABS, tab=tab if tab in TABS else "threats", only=query.get("threats", ""),
-            rows=[row for row in rows if row.state == "missing" or query.get("threats") != "missing"],
-            held=held.value, held_away=held, states=SHORT, kinds=KINDS, oldest=max((key.age for key in live), default=None),
+            more=_more(stored), sessions=sessions, flags=flags_of(stored, range_),
+            fields=[(name, query.get(name, "")) for name in FIELDS], failed=query.get("failed", ""), tabs=TABS, tab=tab,
+            wanted=wanted, threat_choices=security_threats.choices(rows), threat_state=security_threats.state_of, rows=matching,
+            matched=security_threats.matched(matching, len(rows)),
+            held=held.value, held_away=held, states=SHORT, kinds=KINDS,
         )  # fmt: skip
 
     return made
@@ -108,10 +99,12 @@ def router(console: Console) -> APIRouter:
 
 async def _stored(console: Console, range_: Range, query: Mapping[str, str]) -> Stored:
     engine = console.parts.engine
+    wanted = filter_of(query, range_)
+    refused = await find_actions(engine, replace(wanted, failed=True, before=None, limit=1))
     return Stored(
         keys=await console.parts.keys.list_keys(), uses=await last_uses(engine), sessions=await console.sessions.list(),
         flagged=await flags(engine, range_.since, range_.until, range_.width),
-        found=await find_actions(engine, filter_of(query, range_)),
+        found=await find_actions(engine, wanted), refused=0 if wanted.failed is False else refused.total,
     )  # fmt: skip
 
 
@@ -139,47 +132,25 @@ def _sessions(console: Console, stored: Stored | None) -> Sequence[tuple[Listed,
     return sorted(((one, state(one)) for one in stored.sessions), key=lambda pair: pair[1] != "open") if stored else []
 
 
-def key_of(info: KeyInfo, now: datetime) -> Key:
-    """A key with its state and age."""
-    age = now - info.created_at
-    if info.revoked_at:
-        return Key(info, "none", "revoked", age)
-    if info.expires_at and info.expires_at <= now:
-        return Key(info, "none", "expired", age)
-    return Key(info, "warn", "old", age) if age > OLD else Key(info, "good", "live", age)
+async def _first(
+    console: Console, stored: Stored | None, first: dict[tuple[str, str], datetime]
+) -> Mapping[tuple[str, str], datetime]:
+    """The first use of each key that was used in the last days; ``first`` keeps the answers."""
+    if missing := [key for key in (stored.uses if stored else {}) if key not in first]:
+        found = await console.known.read("first uses", first_uses(console.parts.engine, {print_ for _, print_ in missing}))
+        first.update(found.value or {})
+    return first
 
 
-def _provider_keys(console: Console, stored: Stored | None, now: datetime) -> tuple[Sequence[ProviderKey], str]:
+def _provider_keys(
+    console: Console, stored: Stored | None, now: datetime, first: Mapping[tuple[str, str], datetime]
+) -> tuple[Sequence[ProviderKey], str]:
     """Our keys at providers, by fingerprint, and why they cannot be read."""
     try:
         found = console.parts.provider_keys()
     except (Misconfigured, OSError) as error:
         return (), str(error)
-    return [provider_key(status, stored.uses if stored else {}, now) for status in found], ""
-
-
-def provider_key(status: KeyStatus, uses: Mapping[tuple[str, str], Use], now: datetime) -> ProviderKey:
-    """A key with its state: denied is worse than old, and a denial counts until the provider accepts the key again."""
-    age = timedelta(seconds=status.age) if status.age is not None else None
-    if status.fingerprint is None:
-        return ProviderKey(status, "none", "no key", None, None)
-    use = uses.get((status.provider, status.fingerprint))
-    never = datetime.min.replace(tzinfo=UTC)
-    if use and use.denied_at and use.denied_at > (use.accepted_at or never) and now - use.denied_at < timedelta(days=7):
-        return ProviderKey(status, "bad", "denied", age, use)
-    if age and age > OLD:
-        return ProviderKey(status, "warn", "old", age, use)
-    return ProviderKey(status, "good" if use and use.accepted_at else "none", "accepted" if use else "not used", age, use)
-
-
-def threat_counts(rows: Sequence[Threat]) -> Mapping[str, int]:
-    """Threats, their proofs, how many of either are missing, and how many proofs passed or failed when they last ran here."""
-    proofs = [proof for row in rows for proof in row.proofs]
-    return {
-        "threats": len(rows), "proofs": len(proofs), "missing": sum(proof.state == "missing" for proof in proofs),
-        "open": sum(row.state == "missing" for row in rows), "unknown": sum(proof.state == "not here" for proof in proofs),
-        "failed": sum(len(row.failed) for row in rows), "passed": sum(len(row.passed) for row in rows),
-    }  # fmt: skip
+    return [provider_key(status, stored.uses if stored else {}, now, first) for status in found], ""
 
 
 def answer(
@@ -191,7 +162,7 @@ def answer(
     held: Attacks | None,
 ) -> tuple[str, str]:
     """How it stands, in sentences of the data: threats, attacks as the readiness review counts them, keys."""
-    counts = threat_counts(rows)
+    counts = counts_of(rows)
     denied = [key.status.provider for key in ours if key.word == "denied"]
     usable: Sequence[Key | ProviderKey] = [*live, *ours]
     old = [key for key in usable if key.word == "old"]
@@ -208,26 +179,58 @@ def answer(
     attacked = f"{attacked[0].upper()}{attacked[1:]} "
     bad = counts["open"] or counts["failed"] or denied or (held and held.kind == "bad")
     warn = old or not rows or not stored or held is None or held.kind == "warn"
-    return "bad" if bad else "warn" if warn else "good", attacked + _proven(counts) + rest
+    return "bad" if bad else "warn" if warn else "good", attacked + proven(counts) + rest
 
 
-def _proven(counts: Mapping[str, int]) -> str:
-    """How the threats stand, in a sentence, by `threat_counts`."""
-    threats_, tests = counts["threats"], formats.number(counts["proofs"], "test")
-    if not threats_:
-        return "This installation carries no threat model; the repository does."
-    if counts["open"]:
-        return f"{formats.number(counts['open'], 'threat')} of {threats_} lack a control or a test that they name."
-    if counts["failed"]:
-        failed = f"{counts['failed']} of the {tests}"
-        return f"Each of {threats_} threats has its control and its tests, but {failed} failed when they last ran here."
-    if counts["unknown"]:
-        return f"Each of {threats_} threats has its control here; their {counts['proofs']} tests are not in this image."
-    whole = f"Each of {threats_} threats has its control and the tests it names"
-    if counts["passed"] == counts["proofs"]:
-        return f"{whole}; {tests} passed when they last ran here."
-    here = f", and {counts['passed']} passed here" if counts["passed"] else ", not this page"
-    return f"{whole}: {tests} that CI runs{here}."
+def flags_answer(stored: Stored | None, range_: Range) -> tuple[str, str]:
+    """The guard's flags in a sentence: how many, the most frequent, and how the calls ended."""
+    if stored is None:
+        return "warn", "The guard's flags are not known right now."
+    found = flags_of(stored, range_)
+    if found is None:
+        return "good", f"The guard has flagged no call {range_.words}."
+    refused = sum(one.calls for one in stored.flagged if one.outcome != "ok")
+    ended = f"{formats.count(found['total'] - refused)} on calls that were answered, {formats.count(refused)} on others"
+    return "warn", f"{found['sentence'].removesuffix('.')}; {ended}."
+
+
+def log_answer(stored: Stored | None, range_: Range, now: datetime) -> tuple[str, str]:
+    """The operators' log in a sentence: how many actions match, how many failed, and the newest."""
+    if stored is None:
+        return "warn", "The operators' log is not known right now."
+    total, newest = stored.found.total, next(iter(stored.found.rows), None)
+    if newest is None:
+        return "none", f"No action of an operator matches {range_.words}."
+    failed = f"{formats.count(stored.refused)} of them refused or failed" if stored.refused else "none was refused or failed"
+    ago = formats.span(now - newest.at)
+    last = f"The first in this list is {newest.action} by {newest.actor}, {ago} ago."
+    return "none", f"{formats.number(total, 'line matches', 'lines match')} {range_.words}; {failed}. {last}"
+
+
+def sessions_answer(stored: Stored | None, sessions: Sequence[tuple[Listed, str]], now: datetime) -> tuple[str, str]:
+    """The sessions in a sentence: how many are open, how many may act, and the longest."""
+    if stored is None:
+        return "warn", "The sessions are not known right now."
+    held = [one for one, state in sessions if state == "open"]
+    may_act = sum(one.holder.role == "operator" for one in held)
+    longest = max((now - one.began_at for one in held), default=None)
+    words = f"{formats.number(len(held), 'session is', 'sessions are')} open; {formats.number(may_act, 'may', 'may')} act"
+    rest = f"; the longest began {formats.span(longest)} ago" if longest else ""
+    return "none", f"{words}{rest}. {formats.number(len(sessions) - len(held), 'other has', 'others have')} ended."
+
+
+def packages_answer(packages: Sequence[installed.Package]) -> tuple[str, str]:
+    """The packages in a sentence: how many run as locked, and those that differ."""
+    differing = [package.name for package in packages if package.differs]
+    if not packages:
+        return "none", "This installation carries no lock of its packages."
+    if differing:
+        return (
+            "bad",
+            f"{formats.number(len(differing), 'package differs', 'packages differ')} from the lock: {', '.join(differing)}.",
+        )
+    run = sum(bool(package.installed) for package in packages)
+    return "good", f"{formats.number(run, 'package')} of the lock run here, each in the version whose hash was reviewed."
 
 
 def flags_of(stored: Stored | None, range_: Range) -> dict[str, Any] | None:

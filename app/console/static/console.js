@@ -84,20 +84,40 @@ function follow(part) {
 // Charts.
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const shown = (value) => (value == null ? "–" : Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3))));
+function money(dollars) { // by the rule of formats.py, of the size that a chart has
+  const size = Math.abs(dollars), sign = dollars < 0 ? "-" : "";
+  if (size < 5e-10) return "$0";
+  for (const [step, unit] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) if (size >= 10000 && size >= step) return `${sign}$${(size / step).toPrecision(3)}${unit}`;
+  if (size >= 999.995) return `${sign}$${Math.round(size).toLocaleString("en")}`;
+  if (size >= 0.995) return `${sign}$${size.toFixed(2)}`;
+  const [whole, cents = ""] = Number(size.toPrecision(3)).toFixed(2 - Math.floor(Math.log10(Number(size.toPrecision(3))))).split(".");
+  return `${sign}$${whole}.${cents.replace(/0+$/, "").padEnd(2, "0")}`;
+}
 function measured(value, unit) {
   if (value == null) return "–";
-  if (unit === "$") return `$${shown(value)}`;
+  if (unit === "$") return money(value);
   if (unit === "s" && value && Math.abs(value) < 1) return `${shown(1000 * value)} ms`; // as beside the chart
   const one = value === 1 && unit.length > 2 ? unit.replace(/s$/, "") : unit; // 1 call
   return `${shown(value)}${one ? " " + one : ""}`;
 }
+const dayOf = () => new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: zone });
+function onAxis(ticks, step, ends) { // words of the ticks of a time axis: days, or times, with the day wherever a new one begins
+  const hour = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: zone }), second = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: zone }), day = dayOf();
+  const days = ticks.map((tick) => day.format(tick * 1000));
+  if (step >= 86400) return days;
+  return ticks.map((tick, at) => {
+    const time = (step < 60 ? second : hour).format(tick * 1000);
+    return severalDays(ends) && days[at] !== days[at - 1] ? `${time}\n${days[at]}` : time;
+  });
+}
+function severalDays([first, last]) { return dayOf().format(first * 1000) !== dayOf().format(last * 1000); }
 const plots = new Map();
 function draw(element) {
   if (!window.uPlot) return;
   const spec = JSON.parse(element.dataset.chart);
   const line = token("--line"), soft = token("--soft"), ground = getComputedStyle(element.closest(".chart")).backgroundColor;
   const colours = ["--s1", "--s2", "--s3", "--s4", "--s5"].map(token);
-  const hour = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: zone }), second = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: zone }), day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: zone });
+  const second = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: zone });
   const axis = { stroke: soft, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "11px Inter, sans-serif" };
   const bars = spec.kind === "bars";
   const series = spec.series.map((one, index) => {
@@ -142,14 +162,15 @@ function draw(element) {
   }] } };
   plots.get(element)?.destroy();
   element.replaceChildren();
+  const ends = [x[0], x.at(-1)], several = severalDays(ends);
   const last = (has) => spec.x.findLastIndex((_, i) => spec.series.some((one) => has(one.values[i])));
   const filled = last((value) => value), newest = filled >= 0 ? filled : last((value) => value != null); // the step under way may be empty yet
   const rest = (u) => { if (u.cursor.idx == null && newest >= 0) u.setLegend({ idx: newest }); }; // while nothing is pointed at
   const options = {
     width: element.clientWidth, height: element.clientHeight - (element.closest(".compact") && innerWidth >= 1100 ? 24 : 44), // of its legend: one line or two
     padding: [rows ? 13 * rows + 4 : null, null, null, null], cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
-    scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : (x.at(-1) - x[0] < 100000 ? second : full).format(v * 1000)) }, ...series],
-    axes: [{ ...axis, size: 26, values: (_, ticks, __, ___, step) => ticks.map((t) => (step >= 86400 ? day : step < 60 ? second : hour).format(t * 1000)) }, { ...axis, space: 24, size: spec.unit === "$" ? 64 : 48, values: (_, ticks) => ticks.map((t) => (spec.unit.length < 3 && t ? measured(t, spec.unit) : shown(t))) }], plugins: [marks],
+    scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : (several ? full : second).format(v * 1000)) }, ...series],
+    axes: [{ ...axis, size: several ? 40 : 26, values: (_, ticks, __, ___, step) => onAxis(ticks, step, ends) }, { ...axis, space: 24, size: spec.unit === "$" ? 64 : 48, values: (_, ticks) => ticks.map((t) => (spec.unit.length < 3 && t ? measured(t, spec.unit) : shown(t))) }], plugins: [marks],
     hooks: { ready: [rest], setCursor: [rest], setSelect: [(u) => {
       if (u.select.width < 8) return;
       const way = new URL(location.href);
@@ -187,26 +208,29 @@ function prepare(root) {
 
 // Keys and palette.
 const palette = $("#palette"), paletteText = $("#palette-text"), paletteList = $("#palette-list");
-const pages = $$("nav.side a").map((a) => ({ title: a.firstChild.textContent, about: a.dataset.about, words: a.dataset.words, href: a.getAttribute("href") }));
-const actions = pages.length ? JSON.parse(paletteList.dataset.places) : [];
+const places = paletteList ? JSON.parse(paletteList.dataset.places || "[]") : [];
 const has = (text, words) => words.every((word) => text.toLowerCase().includes(word));
+const phrases = (place) => `${place.title},${place.words}`.toLowerCase().split(",").map((phrase) => phrase.trim());
 function go(item) { // to a place; the theme is switched where one is
   if (item.dataset.name !== "theme") { location.href = item.dataset.href; return; }
   palette.close(); switchTheme();
 }
 function fillPalette() {
   const wanted = paletteText.value.trim().toLowerCase(), words = wanted.split(/\s+/);
-  const rank = (place) => [place.title, `${place.title} ${place.words}`, `${place.title} ${place.about} ${place.words}`].findIndex((text) => has(text, words));
-  const late = ([, place]) => Number(place.searched || false); // the runbook's pages come after the console's own
-  const found = (wanted ? [...actions, ...pages] : [...pages, ...actions.filter((place) => !place.searched)]).map((place) => [rank(place), place]).filter(([at]) => at >= 0).sort((a, b) => late(a) - late(b) || a[0] - b[0]).map(([, place]) => place);
+  const whole = (place) => phrases(place).some((phrase) => phrase === wanted || (phrase.includes(" ") && wanted.includes(phrase)));
+  const rank = (place) => (wanted && whole(place) ? 0 : [place.title, `${place.title} ${place.words}`, `${place.title} ${place.about} ${place.words}`].findIndex((text) => has(text, words)) + 1 || 9);
+  const late = ([, place]) => Number(place.late || false); // the runbook's pages come after the console's own
+  const acts = (place) => (place.href || "").startsWith("/console/do/");
+  const all = wanted ? places : [...places.filter((place) => !place.searched && !acts(place)), ...places.filter(acts)];
+  const found = all.map((place) => [rank(place), place]).filter(([at]) => at < 9).sort((a, b) => late(a) - late(b) || a[0] - b[0]).map(([, place]) => place);
   if (wanted) found.push({ title: `Search “${paletteText.value.trim()}”`, about: "", href: `/console/search?q=${encodeURIComponent(paletteText.value.trim())}` });
   if (found.length === 1 && words.length > 1) { // no place has every word, such as "cap acme": below the search, those that have one
     const some = (place) => words.filter((word) => word.length > 2 && has(`${place.title} ${place.words}`, [word])).length;
-    found.push(...[...actions, ...pages].filter(some).sort((a, b) => late([0, a]) - late([0, b]) || some(b) - some(a)).slice(0, 8));
+    found.push(...places.filter(some).sort((a, b) => late([0, a]) - late([0, b]) || some(b) - some(a)).slice(0, 8));
   }
   paletteList.replaceChildren(...found.map((place, index) => {
     const item = document.createElement("li");
-    item.id = `palette-${index}`; item.setAttribute("role", "option"); item.setAttribute("aria-selected", String(index === 0)); item.dataset.href = place.href; item.dataset.name = place.name || "";
+    item.id = `palette-${index}`; item.setAttribute("role", "option"); item.setAttribute("aria-selected", String(index === 0)); item.dataset.href = place.href || ""; item.dataset.name = place.name || "";
     const about = document.createElement("span"); about.textContent = place.about; item.append(place.title, about);
     item.addEventListener("click", () => go(item));
     return item;
@@ -242,7 +266,7 @@ function switchTheme() {
 }
 let waiting = 0;
 addEventListener("keydown", (event) => {
-  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k" && pages.length) { event.preventDefault(); openPalette(); return; }
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k" && places.length) { event.preventDefault(); openPalette(); return; }
   if (event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
   if (/^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) { if (event.key === "Escape") event.target.blur(); return; }
   if (Date.now() - waiting < 1500) { waiting = 0; const link = $(`nav.side a[data-key="${CSS.escape(event.key)}"]`); if (link) { event.preventDefault(); link.click(); return; } }

@@ -5,6 +5,7 @@ import json
 import re
 import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from urllib.parse import parse_qsl, urlencode
 
@@ -310,6 +311,51 @@ async def test_one_search_box_finds_a_call_by_any_of_its_ids(http: aiohttp.Clien
     shown = await operator.get(f"/console/traces/{trace}")
     assert "One call of acme, answered by" in shown.words
     assert f"octant trace {trace}" in shown.words
+
+
+async def test_the_search_box_offers_the_consoles_own_places_beside_the_calls_and_the_runbook(
+    http: aiohttp.ClientSession, operator: Person
+) -> None:
+    await post(
+        http, "/v1/chat/completions", {"model": "fast", "messages": [{"role": "user", "content": "a rollback of latency"}]}
+    )
+
+    async def offered(words: str) -> list[str]:
+        page = await operator.get(f"/console/search?q={words}")
+        assert page.status == 200, page.headers.get("location")
+        return [unescape(href) for href in re.findall(r'<tr data-row[^>]*><td><a href="([^"]+)"', page.text)]
+
+    async def of_calls() -> bool:
+        return "/console/calls?text=latency&range=30d&runbook=latency" in await offered("latency")
+
+    await eventually(of_calls)
+    assert await offered("latency") == [
+        "/console#latency", "/console/calls?text=latency&range=30d&runbook=latency", "/console/runbook?q=latency",
+    ]  # fmt: skip
+    assert (await offered("rollback"))[0].startswith("/console/releases")
+    alone = await operator.get("/console/search?q=rogue+user")
+    assert (alone.status, alone.headers["location"]) == (303, "/console/budgets#worst-case"), "the one place is opened"
+
+
+async def test_the_overviews_number_of_requests_leads_to_a_list_of_as_many(http: aiohttp.ClientSession, operator: Person) -> None:
+    since = datetime.now(UTC) - timedelta(hours=1)
+    await post(http, "/v1/chat/completions", {"model": "fast", "messages": [{"role": "user", "content": "hi"}]})
+
+    async def there() -> bool:
+        return " made " in (await operator.get("/console/requests?range=15m")).words
+
+    await eventually(there)
+    until = datetime.now(UTC) + timedelta(seconds=2)
+    query = urlencode({"since": f"{since:%Y-%m-%dT%H:%M:%SZ}", "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"})
+    first = await operator.get(f"/console?{query}")
+    figures = re.search(r"([\d,]+) requests? with ([\d,]+) calls?", first.words)
+    way = re.search(r'<dt>Requests</dt>\s*<dd><a href="([^"]+)"', first.text)
+    assert figures
+    assert way
+    shown = await operator.get(unescape(way[1]))
+    assert re.search(rf"{figures[1]} requests? .* made {figures[2]} calls? of a model", shown.words), shown.words
+    assert "octant calls" in shown.words
+    assert (await operator.get("/console/requests?sort=nonsense&skip=x&min_cost=lots")).status == 200
 
 
 async def test_a_trace_is_found_while_its_call_is_under_way(

@@ -63,7 +63,7 @@ async def test_a_stop_is_asked_for_in_numbers_done_shown_and_taken_back(operator
     assert taken_back.status == 303
 
     async def resumed() -> bool:
-        return "Nothing is stopped." in (await viewer.get("/console/releases")).words
+        return "Nothing is stopped." in (await viewer.get("/console/releases?tab=stops")).words
 
     await eventually(resumed)
     log = await viewer.get("/console/security?tab=log&range=1h&check=1&subject=request_refund")
@@ -104,6 +104,21 @@ async def test_two_releases_stand_side_by_side_with_what_they_change_and_cost(op
     assert "pin the same" in same.words
     assert (await operator.get("/console/releases/..%2f..%2fetc/diff?to=x")).status == 404
     assert (await operator.get("/console/releases/no-such")).status == 404
+
+
+async def test_the_page_of_releases_begins_with_the_way_back_and_its_seconds(operator: Person) -> None:
+    page = await operator.get("/console/releases")
+    back = page.words.partition("All releases Kill switch")[2]
+    assert re.search(r"^ Roll back .*\d m?s from the start of the command until the last worker answers", back), back[:300]
+    assert 'octant rollback --reason "…"' in unescape(page.text)
+    assert 'href="/console/do/rollback"' in page.text
+    heads = {"history": "Workers", "canary": "Canary", "all": "All releases", "stops": "Stopped by the kill switch"}
+    for tab, head in heads.items():
+        shown = await operator.get(f"/console/releases?tab={tab}")
+        first = re.search(r"<h2[^>]*>([^<]+)</h2>", shown.text)
+        assert first
+        assert first[1] == head
+    assert (await operator.get("/console/releases?tab=nonsense")).words.count("until the last worker answers") > 0
 
 
 async def test_rehearsals_that_came_with_the_code_are_marked_on_both_pages(operator: Person) -> None:
@@ -216,6 +231,34 @@ async def test_a_key_is_revoked_and_the_log_names_it(operator: Person, stack_env
     assert key not in page.text
     log = await operator.get(f"/console/security?tab=log&action=key+revoke&subject={number}")
     assert "leaked" in log.words
+
+
+async def test_a_providers_key_from_a_variable_is_as_old_as_its_first_call(
+    operator: Person, http: aiohttp.ClientSession, stack_env: dict[str, str]
+) -> None:
+    await post(http, "/v1/chat/completions", {"model": "fast", "messages": [{"role": "user", "content": "hi"}]})
+
+    async def shown() -> bool:
+        return "in use here for at least" in (await operator.get("/console/security?tab=keys")).words
+
+    await eventually(shown)
+    assert "age unknown, at least" in octant(stack_env, "provider-key", "status")
+
+
+async def test_each_tab_of_security_has_its_own_sentence_and_threats_are_filtered_in_the_address(operator: Person) -> None:
+    said = {}
+    for tab in ("threats", "flags", "keys", "log", "sessions", "packages"):
+        page = await operator.get(f"/console/security?tab={tab}")
+        said[tab] = (re.findall(r'<p class="answer \w+">([^<]+)</p>', page.text) or [page.text])[0]
+    assert len(set(said.values())) == len(said), said
+    assert re.match(r"\d+ API keys? works?; the oldest is ", unescape(said["keys"])), said["keys"]
+    whole = await operator.get("/console/security")
+    one = await operator.get("/console/security?risk=LLM01&of=support&text=refund")
+    matched = re.search(r"(\d+) of (\d+) threats match: ", one.words)
+    assert matched, one.words
+    assert int(matched[1]) == len(re.findall(r'<tr id="threat-', one.text)) > 0
+    assert int(matched[2]) == len(re.findall(r'<tr id="threat-', whole.text))
+    assert "No threat of" in (await operator.get("/console/security?text=zxqv")).words
 
 
 async def test_a_session_of_the_console_is_ended_from_the_list(

@@ -39,13 +39,13 @@ def test_an_answers_price_stands_beside_that_of_before_the_fault() -> None:
     money = {"before": {"answered": 10, "cost": 2_000}, "fault": {"answered": 4, "cost": 32_000, "bound": 30_000}}
     assert (
         played(money=money).price
-        == "$0.000200 before the fault, 40 times as much in it; $0.0300 of the fault's $0.0320 is an upper bound"
+        == "$0.0002 before the fault, 40 times as much in it; $0.03 of the fault's $0.032 is an upper bound"
     )
     assert (
         played(money={**money, "fault": {"answered": 4, "cost": 1_000}}).price
-        == "$0.000200 before the fault, 1.2 times as much in it"
+        == "$0.0002 before the fault, 1.2 times as much in it"
     )
-    assert played(money=dict.fromkeys(("before", "fault"), money["before"])).price == "$0.000200 before the fault, as much in it"
+    assert played(money=dict.fromkeys(("before", "fault"), money["before"])).price == "$0.0002 before the fault, as much in it"
     assert not played(money={**money, "fault": {"cost": 9}}).price, "no answer has no price"
     assert not played().price, "a report of an earlier version"
 

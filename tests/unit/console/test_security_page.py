@@ -10,7 +10,9 @@ from conftest import ROOT
 from outcomes import Outcomes
 
 from app.audit.action_search import FoundActions
+from app.audit.flags import Flagged
 from app.audit.provider_use import Use
+from app.console import security_keys, security_threats
 from app.console.pages import security
 from app.console.ranges import range_of
 from app.console.readiness.answers import Evidence, State
@@ -163,10 +165,10 @@ def key(age: timedelta, **more: object) -> KeyInfo:
 
 
 def test_a_key_is_old_when_the_alert_says_so_and_a_dead_one_is_not() -> None:
-    assert security.key_of(key(timedelta(days=89)), NOW).word == "live"
-    assert security.key_of(key(timedelta(days=91)), NOW).word == "old"
-    assert security.key_of(key(timedelta(days=91), expires_at=NOW), NOW).word == "expired"
-    assert security.key_of(key(timedelta(days=91), revoked_at=NOW), NOW).word == "revoked"
+    assert security_keys.key_of(key(timedelta(days=89)), NOW).word == "live"
+    assert security_keys.key_of(key(timedelta(days=91)), NOW).word == "old"
+    assert security_keys.key_of(key(timedelta(days=91), expires_at=NOW), NOW).word == "expired"
+    assert security_keys.key_of(key(timedelta(days=91), revoked_at=NOW), NOW).word == "revoked"
 
 
 def test_a_provider_key_is_denied_until_it_is_accepted_again() -> None:
@@ -174,12 +176,12 @@ def test_a_provider_key_is_denied_until_it_is_accepted_again() -> None:
     earlier, later = NOW - timedelta(hours=2), NOW - timedelta(hours=1)
 
     def word(accepted: datetime | None, denied: datetime | None) -> str:
-        return security.provider_key(status, {("openai", "f00d"): Use(accepted, denied)}, NOW).word
+        return security_keys.provider_key(status, {("openai", "f00d"): Use(accepted, denied)}, NOW).word
 
     assert word(earlier, later) == "denied"
     assert word(None, later) == "denied"
     assert word(later, earlier) == "accepted"
-    assert security.provider_key(status, {("openai", "other"): Use(None, later)}, NOW).word == "not used"
+    assert security_keys.provider_key(status, {("openai", "other"): Use(None, later)}, NOW).word == "not used"
 
 
 def test_a_filter_takes_texts_as_they_are_and_passes_over_what_is_no_number() -> None:
@@ -195,3 +197,74 @@ def test_packages_are_compared_with_what_is_installed(tmp_path: Path) -> None:
     lock.write_text("jinja2==0.0.1 \\\n    --hash=sha256:00\nno-such-package==1 ; python_version < '4'\n")
     found = installed.packages(lock)
     assert [(p.name, p.locked, p.differs) for p in found] == [("jinja2", "0.0.1", True), ("no-such-package", "1", False)]
+
+
+def test_threats_are_filtered_by_state_risk_product_and_words_and_the_sentence_counts_those(tmp_path: Path) -> None:
+    root, ran = repository(tmp_path), Outcomes()
+    second = ROW.format(8).replace("A thief", "A liar").replace("LLM02", "LLM01, LLM06").replace("test_it_holds", "test_gone")
+    (root / "threat_model.md").write_text(HEAD + ROW.format(7) + second)
+    ran.note(report(NAMED, "passed"))
+    ran.write(root)
+    rows = threats.read(root)
+
+    def found(**query: str) -> list[int]:
+        wanted = security_threats.filter_of(query)
+        return [row.number for row in rows if wanted.has(row)]
+
+    assert found() == [8, 7]
+    assert found(threats="missing") == [8]
+    assert found(threats="passed") == [7]
+    assert found(threats="nonsense", risk="LLM99", of="service") == [8, 7]
+    assert found(risk="LLM06") == found(text="LIAR lock") == [8]
+    assert found(of="support") == found(text="liar thief") == []
+    assert security_threats.matched(rows, 2).startswith("2 threats: 1 without a control or a test that it names, 1 with only")
+    one = "1 of 2 threats match: 1 with only tests that passed when they last ran here. 1 of 1 test passed here, none failed."
+    assert security_threats.matched([rows[1]], 2) == one
+    assert security_threats.matched([], 2) == "No threat of 2 matches."
+    assert {name: dict(options) for name, _, options in security_threats.choices(rows)}["risk"]["LLM01"].endswith("(1)")
+
+
+def test_the_tab_of_keys_says_how_many_work_the_oldest_the_unused_and_what_the_providers_said() -> None:
+    keys = [
+        security_keys.key_of(key(timedelta(days=91), last_used_at=NOW - timedelta(days=1)), NOW),
+        security_keys.key_of(key(timedelta(days=40)), NOW),
+        security_keys.key_of(key(timedelta(days=2), revoked_at=NOW), NOW),
+    ]
+    sizes = {choice: len(security_keys.chosen(keys, choice)) for choice in security_keys.CHOICES}
+    assert sizes == {"": 2, "unused": 1, "idle": 1, "old": 1, "gone": 1, "all": 3}
+    ours = [security_keys.provider_key(KeyStatus("openai", "file", 60.0, "f00d"), {("openai", "f00d"): Use(None, NOW)}, NOW)]
+    kind, words = security_keys.answer(keys, ours)
+    assert kind == "bad"
+    assert words.startswith(
+        "2 API keys work; the oldest is 91 d old, 1 over 90 days: rotate; 1 was never used. 1 key at providers"
+    )
+    assert "openai denied it when it was last used; the oldest file is 1 min old." in words
+    assert security_keys.answer(None, [])[0] == "warn"
+
+
+def test_each_tab_answers_with_its_own_sentence() -> None:
+    range_, empty = range_of({}), security.Stored((), {}, (), (), FoundActions((), 0))
+    assert security.flags_answer(empty, range_) == ("good", "The guard has flagged no call in the last 1 h.")
+    one = Flagged(range_.since, "injection", "chat", "ok", 3)
+    flagged = security.Stored((), {}, (), (one,), FoundActions((), 0))
+    assert security.flags_answer(flagged, range_)[1].endswith("; 3 on calls that were answered, 0 on others.")
+    assert security.log_answer(empty, range_, NOW)[1].startswith("No action of an operator matches")
+    assert security.sessions_answer(empty, (), NOW)[1] == "0 sessions are open; 0 may act. 0 others have ended."
+    assert security.packages_answer([installed.Package("a", "1", "2")])[0] == "bad"
+    for away in (security.flags_answer(None, range_), security.log_answer(None, range_, NOW)):
+        assert away[0] == "warn"
+
+
+def test_a_key_without_a_date_is_as_old_as_its_first_call_on_record_at_least() -> None:
+    def shown(first: timedelta | None, age: float | None = None) -> security_keys.ProviderKey:
+        known = {("openai", "f00d"): NOW - first} if first else {}
+        used = {("openai", "f00d"): Use(NOW, None)}
+        return security_keys.provider_key(KeyStatus("openai", "OCTANT_OPENAI__API_KEY", age, "f00d"), used, NOW, known)
+
+    assert (shown(None).at_least, shown(None).word) == (None, "accepted")
+    assert (shown(timedelta(days=3)).at_least, shown(timedelta(days=3)).word) == (timedelta(days=3), "accepted")
+    assert shown(timedelta(days=91)).word == "old"
+    assert (shown(timedelta(days=91), 60.0).at_least, shown(timedelta(days=91), 60.0).word) == (None, "accepted")
+    said = security_keys.answer([security_keys.key_of(key(timedelta(days=1)), NOW)], [shown(timedelta(days=3))])
+    assert said[1].endswith("none was denied; 1 from a variable without a date, in use here for at least 3 d.")
+    assert said[0] == "warn"

@@ -1,0 +1,74 @@
+"""Requests of callers with all their calls: the list behind the overview's figures of requests."""
+
+from collections.abc import Mapping
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.audit.requests import MOST, SORTS, Total, Wanted, find_requests
+from app.console import formats
+from app.console.console import ROUTES, SAID, VIEWING, Console, link
+from app.console.navigation import CALLS
+from app.console.ranges import Range
+from app.domain.money import MICROS_PER_DOLLAR
+
+PAGE = 50
+DEEPEST = 10_000
+
+
+def router(console: Console) -> APIRouter:
+    """The routes."""
+    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
+
+    @made.get("/requests")
+    async def page(request: Request) -> Response:
+        """The page."""
+        query = dict(request.query_params)
+        range_ = await console.range(query)
+        wanted = wanted_of(query, range_)
+        known = await console.known.read(("requests", *sorted(query.items())), find_requests(console.parts.engine, wanted))
+        rows, total = known.value or ((), None)
+        after = wanted.skip + len(rows)
+        calls = link("/console/calls", range_.query, needed_model="true", refused="false")
+        sort = "" if wanted.sort == "at" else f" --sort {'latency_ms' if wanted.sort == 'took_ms' else wanted.sort}"
+        return console.page(
+            request, "requests.html", CALLS, title="Requests", range=range_, known=known, rows=rows, total=total, wanted=wanted,
+            shown={name: value for name, value in query.items() if value and name not in ("skip", *SAID)},
+            more=after if total and after < min(total.requests, DEEPEST) else None, calls_link=calls,
+            kind="none" if not total or not total.requests else "warn" if total.failed else "good", words=answer(total, range_),
+            command=f"octant calls {range_.options} --needed-model --not-refused{sort}",
+        )  # fmt: skip
+
+    return made
+
+
+def wanted_of(query: Mapping[str, str], range_: Range) -> Wanted:
+    """The search in an address; a value that is none is passed over."""
+    sort, skip = query.get("sort", ""), query.get("skip", "")
+    return Wanted(
+        since=range_.since, until=range_.until, sort=sort if sort in SORTS else "at",  # type: ignore[arg-type]
+        least=_micros(query.get("min_cost", ""), 0), most=_micros(query.get("max_cost", ""), MOST), limit=PAGE,
+        skip=min(int(skip), DEEPEST) if skip.isascii() and skip.isdigit() and len(skip) < 9 else 0,
+    )  # fmt: skip
+
+
+def _micros(dollars: str, otherwise: int) -> int:
+    try:
+        value = round(float(dollars) * MICROS_PER_DOLLAR)
+    except (ValueError, OverflowError):
+        return otherwise
+    return min(max(value, 0), MOST)
+
+
+def answer(total: Total | None, range_: Range) -> str:
+    """The requests in a sentence: their number, that of their calls, how long they took and what they cost."""
+    if total is None:
+        return "Nothing is known of these requests."
+    if not total.requests:
+        return f"No request {range_.words} needed a model."
+    made = f"{formats.number(total.requests, 'request')} {range_.words} made {formats.number(total.calls, 'call')} of a model"
+    failed = f"{formats.count(total.failed)} with a failed call" if total.failed else "none with a failed call"
+    half, most = total.took_ms or (None, None)
+    took = f"Half took at most {formats.ms(half)}, 95 % at most {formats.ms(most)}"
+    return f"{made}, {failed}. {took}; together they cost {formats.usd(total.cost)}."

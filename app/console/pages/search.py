@@ -1,0 +1,152 @@
+"""The search box: an id opens its trace, a symptom its runbook page; words lead to the console's own places and to calls."""
+
+import asyncio
+import shlex
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.audit.call_filter import CallFilter
+from app.audit.query import find_calls, traces_of
+from app.console import formats
+from app.console.console import ROUTES, VIEWING, Console, link
+from app.console.known import Known
+from app.console.places import Place, fitting, is_question
+from app.console.ranges import PRESETS
+from app.console.running import running_with
+from app.domain.errors import DependencyUnavailable, InvalidRequest
+from app.domain.provider_errors import codes_of
+from app.oncall.runbook.pages import read
+from app.oncall.runbook.search import SURE, find
+
+OF_ANSWERS = ("chatcmpl-", "msg_", "resp_")
+LONGEST = 1000
+
+
+def router(console: Console) -> APIRouter:
+    """The routes."""
+    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
+
+    @made.get("/search")
+    async def search(request: Request, q: str = "") -> Response:
+        """One thing that fits is opened; of several there is a list, the console's own places first."""
+        words = q.strip()[:LONGEST]
+        found, known = await found_for(console, words)
+        if len(found) == 1 and not known.away:
+            return RedirectResponse(found[0].href, 303)
+        return console.page(
+            request, "search.html", None, title=f"Search: {words}", found=found, known=known, words=answer(words, found),
+            command=f"octant runbook {shlex.quote(words)}",
+            calls_command=f"octant calls --since 30d --text {shlex.quote(words)}",
+        )  # fmt: skip
+
+    return made
+
+
+async def found_for(console: Console, words: str) -> tuple[list[Place], Known[Place]]:
+    """The places for these words, best first: the console's own, then the records, then the runbook; and how the records are.
+
+    A whole question, such as “who is on call”, leads to its place alone, as such words stand in many a text. Raises
+    DependencyUnavailable where the records do not answer and nothing else fits.
+    """
+    offered = fitting(words)
+    if is_question(words):
+        return offered[:1], Known(offered[0], datetime.now(UTC))
+    known = await console.known.read(("search", words), way_of(console, words))
+    way = known.value
+    guide = await _guide(console, words) if offered or known.away else []
+    found = [*offered, *([way] if way and (way.title or not offered) else []), *guide]
+    if not found:
+        raise DependencyUnavailable(f"{known.away}, so no call is searched for; no page of the console or the runbook fits.")
+    return list({place.href: place for place in reversed(found)}.values())[::-1], known
+
+
+async def way_of(console: Console, words: str) -> Place:
+    """Where the records and the runbook lead. Without a title: nothing was found, and the list of calls says where it looked.
+
+    What bears the words as its name comes first: an id, a release, a user, a tenant, an outcome. Then comes the text of a call.
+    Other words lead to the place in the runbook that surely fits. The id of several requests leads to the list of their calls.
+    """
+    if not words:
+        return Place("Calls", "", "", "/console/calls")
+    if _may_be_id(words) and (way := await _named(console, words)):
+        return Place(f"“{words}” by its name", "In the records", "", way)
+    by_text = link("/console/calls", {"text": words, "range": "30d", "runbook": words})
+    by_words = Place(f"Calls with “{words}” in their texts", "In Calls", "", by_text)
+    since = datetime.now(UTC) - PRESETS["30d"][0]
+    try:
+        if await find_calls(console.parts.engine, CallFilter(text=words, since=since, limit=1)):
+            return by_words
+    except InvalidRequest:
+        return replace(by_words, title="")  # the page says why
+    guide = await _guide(console, words)
+    return guide[0] if guide else replace(by_words, title="")
+
+
+async def _guide(console: Console, words: str) -> list[Place]:
+    """The runbook, where a page of it surely fits."""
+    found = await asyncio.to_thread(lambda: find(read(), words, console.parts.providers))
+    if not found or found[0][0] < SURE:
+        return []
+    return [Place(found[0][1].title, "In Runbook", "", link("/console/runbook", {"q": words}))]
+
+
+def answer(words: str, found: list[Place]) -> str:
+    """How many places fit, in a sentence."""
+    return f"{formats.number(len(found), 'place fits', 'places fit')} “{words}”. The first is {found[0].title}."
+
+
+async def _named(console: Console, words: str) -> str:
+    """The way to what bears this name; empty where nothing does."""
+    engine = console.parts.engine
+    ids = _ids(words)
+    for name, value in ids:
+        found = await find_calls(engine, _one(name, value))
+        if found and name == "request_id" and len(await traces_of(engine, value, 2)) > 1:
+            return link("/console/calls", {name: value, "range": "30d"})
+        if found:
+            return f"/console/traces/{found[0]['trace_id']}" + (f"?call={value}" if name == "id" else "")
+    if any(one.id == words for one in await console.parts.releases.listed()):
+        return f"/console/releases/{words}"
+    if words.lower() in console.parts.providers:
+        return link("/console/calls", {"tried": words.lower(), "range": "24h"})
+    for name in ("user", "tenant", "outcome", "model", *(["attempt"] if words in codes_of() else [])):
+        within = "24h" if name == "attempt" else "30d"  # attempts have no index of their own
+        since = datetime.now(UTC) - PRESETS[within][0] if name == "attempt" else None
+        if await find_calls(engine, replace(_one(name, words), since=since)):
+            return link("/console/calls", {name: words, "range": within})
+    going = await running_with(console, [value for _, value in ids])
+    return f"/console/traces/{going[0].trace_id}" if going else ""
+
+
+def _ids(words: str) -> list[tuple[str, str]]:
+    """The ids that words may be, by field. The id of an answer, which clients log, is that of its request under another name."""
+    rest = next((words.removeprefix(prefix) for prefix in OF_ANSWERS if words.startswith(prefix)), "")
+    answers = [("request_id", f"req_{rest}"), ("request_id", rest)] if rest else []
+    return [("id", words), ("request_id", words), ("trace_id", words), *answers]
+
+
+def searched_for(words: str) -> str:
+    """Say where the search box looked for these words in vain."""
+    ids = (
+        "the ids of requests, traces and calls, releases, users, tenants and error codes, each as it is written, and "
+        if _may_be_id(words)
+        else ""
+    )
+    return (
+        f"No request, trace or error has “{words}”. Searched: {ids}the words of requests, answers and errors of the last 30 d,"
+        " redacted as they are stored. A name or an address that was redacted is not found; a call appears within two seconds."
+    )
+
+
+def _may_be_id(words: str) -> bool:
+    return " " not in words and '"' not in words
+
+
+def _one(name: str, words: str) -> CallFilter:
+    values: dict[str, Any] = {name: words}
+    return CallFilter(**values, limit=1)

@@ -1,0 +1,144 @@
+"""Places and actions that the palette and the search box offer: pages, their parts, the runbook's incidents, actions."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from app.console.navigation import BUDGETS, EVALS, ONCALL, OVERVIEW, PAGES, RELEASES, SECURITY, Page
+from app.oncall.runbook.pages import read
+from app.oncall.runbook.search import in_one_piece, tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place to go to, or an action. ``words``: the phrases by which people look for it, with commas between.
+
+    An empty ``href``: the browser does it, by ``name``. ``searched``: it is offered only for words that are typed.
+    ``late``: it comes after the console's own.
+    """
+
+    title: str
+    about: str
+    words: str
+    href: str = ""
+    name: str = ""
+    searched: bool = False
+    late: bool = False
+
+
+def _part(page: Page, at: str, title: str, words: str) -> Place:
+    """A part of a page. ``at``: what follows the page's address."""
+    return Place(title, f"In {page.title}", words, page.path + at, searched=True)
+
+
+PARTS = (
+    _part(OVERVIEW, "#latency", "Latency", "latency, slow, response time, p50, p95, p99, percentile, how fast"),
+    _part(OVERVIEW, "#by-outcome", "Calls by outcome", "error rate, errors, failures, success rate, dashboard, dashboards"),
+    _part(OVERVIEW, "#providers", "Providers now", "provider down, provider is down, resting, circuit, fallback, vendor, uptime"),
+    _part(OVERVIEW, "#cost", "Cost of a request", "cost of a request, cost per call, price of an answer"),
+    _part(OVERVIEW, "/requests", "Requests of callers", "requests, slowest requests, number of requests, traffic"),
+    _part(
+        BUDGETS, "#worst-case", "Worst case of one user and of all",
+        "rogue user, rogue, runaway, abuse, abusive user, worst case, exposure, most that one user can spend",
+    ),
+    _part(EVALS, "/production", "Score in production", "production score, live score, drift, sampled, quality in production"),
+    _part(EVALS, "#runs", "Runs of the evals", "eval runs, eval history, trend"),
+    _part(
+        RELEASES, "#rollback", "Rollback: the last one and its seconds",
+        "rollback, roll back, how do you roll back, revert, undo, bad release, seconds, rehearsal",
+    ),
+    _part(RELEASES, "?tab=stops#stops", "Kill switch and stops", "kill switch, stopped, emergency stop, resume"),
+    _part(ONCALL, "#pages", "Pages and their acknowledgement", "acknowledge, open pages, escalation, time to acknowledge"),
+    _part(ONCALL, "#calendar", "Calendar of shifts", "calendar, shifts, next on call, handover, rotation, schedule"),
+    _part(
+        SECURITY, "#attacks", "Prompt injection: attacks held off",
+        "prompt injection, injection, jailbreak, attacks, attack, red team, injection gate",
+    ),
+    _part(SECURITY, "#threats", "Threats and their tests", "threat model, threats, owasp, controls, proofs"),
+    _part(SECURITY, "?tab=flags", "Flags of the guard", "prompt injection, guard, guardrail, flags, flagged, moderation"),
+    _part(
+        SECURITY, "?tab=keys", "API keys and their ages",
+        "api keys, keys, how old are the keys, key age, unused keys, revoke, leaked key",
+    ),
+    _part(
+        SECURITY, "?tab=keys#provider-keys", "Our keys at providers",
+        "provider keys, provider key, vendor key, secrets, rotate, rotation of keys, keys",
+    ),
+    _part(SECURITY, "?tab=log", "Operators' log", "audit log, who did it, audit trail, operators log, actions"),
+    _part(SECURITY, "?tab=sessions", "Sessions of the console", "sessions, signed in, sign-ins, logins"),
+    _part(SECURITY, "?tab=packages", "Installed packages", "packages, supply chain, dependencies, lock, vulnerabilities, cve"),
+)  # fmt: skip
+TOUR = Place("Tour", "Eight stops in five minutes", "demo, guide, walk, introduction, start", "/console/tour")
+
+
+@cache
+def _incidents() -> tuple[Place, ...]:
+    """The runbook's pages of incidents, by the words of their symptoms; read once, as a deployment brings new ones."""
+    return tuple(
+        Place(
+            page.title,
+            "Runbook",
+            page.sections[0].words,
+            f"/console/runbook/{page.name.removesuffix('.md')}",
+            searched=True,
+            late=True,
+        )
+        for page in read()
+        if page.is_incident
+    )
+
+
+def own() -> Iterator[Place]:
+    """The console's own places: its pages first, then their parts. Both the palette and the search box offer them."""
+    yield from (Place(page.title, page.about, page.words, page.path) for page in PAGES)
+    yield from PARTS
+
+
+def places(providers: Sequence[str], *, may_act: bool) -> list[Place]:
+    """All that the palette offers; the actions for those who may act. Each asks once more before it happens."""
+    rest = [*own(), TOUR, Place("Switch the theme", "Light or dark", "dark, light, mode, colours, appearance", name="theme")]
+    return [*(_actions(providers) if may_act else ()), *rest, *_incidents()]
+
+
+def _actions(providers: Sequence[str]) -> list[Place]:
+    return [
+        Place("Roll back…", "Make the release before live again", "rollback, revert, undo, bad release", "/console/do/rollback"),
+        Place("Stop everything…", "The kill switch of all calls", "kill all, emergency, halt", "/console/do/kill-all"),
+        *(
+            Place(f"Stop provider {name}…", "The others answer", "kill, disable", f"/console/do/kill-provider?name={name}")
+            for name in providers
+        ),
+        Place("Send a test page…", "It calls the person on duty", "try paging, phone rings", "/console/do/oncall-page"),
+        Place("Play an outage…", "A game day on a service of its own", "drill, rehearse, provider outage, chaos",
+              "/console/do/drill-gameday?scenario=provider-outage"),
+    ]  # fmt: skip
+
+
+def fitting(typed: str) -> list[Place]:
+    """The console's own places that the words name, best first: by a whole phrase of theirs, or else by each word."""
+    said, wanted = in_one_piece(typed), set(tokens(typed))
+    ranked = [(_rank(place, said, wanted), place) for place in own()]
+    best = min((rank for rank, _ in ranked), default=NOT)
+    return [place for rank, place in sorted(ranked, key=lambda one: one[0]) if rank < NOT and (best > 0 or rank == 0)]
+
+
+def is_question(typed: str) -> bool:
+    """Whether the words are a whole phrase of three words or more, such as “who is on call”: it is no search in texts."""
+    said = in_one_piece(typed)
+    return said.count(" ") > LONG and any(said == phrase for place in own() for phrase in _phrases(place))
+
+
+NOT = 3
+LONG = 3  # blanks in two words; three have four
+
+
+def _rank(place: Place, said: str, wanted: set[str]) -> int:
+    if any(phrase == said or (phrase.count(" ") >= LONG and phrase in said) for phrase in _phrases(place)):
+        return 0
+    if wanted and wanted <= set(tokens(place.title)):
+        return 1
+    return 2 if wanted and wanted <= set(tokens(f"{place.title} {place.words}")) else NOT
+
+
+def _phrases(place: Place) -> Iterator[str]:
+    return map(in_one_piece, (place.title, *place.words.split(",")))

@@ -1,0 +1,67 @@
+"""Words of a buyer and of an operator lead to the page, and the part of it, that answers (X1)."""
+
+import re
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from app.console.console import templates
+from app.console.navigation import PAGES
+from app.console.pages import releases
+from app.console.pages.security import TABS
+from app.console.places import PARTS, fitting, is_question, places
+
+ASKED = {
+    "rollback": "/console/releases#rollback",
+    "how do you roll back": "/console/releases#rollback",
+    "who is on call": "/console/oncall",
+    "prompt injection": "/console/security#attacks",
+    "keys": "/console/security?tab=keys",
+    "outage": "/console/gameday",
+    "what happens when a provider is down for half an hour at peak": "/console/gameday",
+    "provider down": "/console#providers",
+    "runbook": "/console/runbook",
+    "is there a runbook": "/console/runbook",
+    "rogue user": "/console/budgets#worst-case",
+    "evals": "/console/evals",
+    "prove quality": "/console/evals",
+    "dashboards": "/console",
+    "latency": "/console#latency",
+    "Latencies?": "/console#latency",
+}
+
+
+@pytest.mark.parametrize(("typed", "href"), ASKED.items())
+def test_words_lead_first_to_the_place_that_answers_them(typed: str, href: str) -> None:
+    assert fitting(typed)[0].href == href
+    assert href in {place.href for place in places((), may_act=False)}, "the palette offers it, too"
+
+
+@pytest.mark.parametrize("typed", ["", "a", "zxqv", "provider times out", "acme", "rogue zxqv"])
+def test_words_that_no_place_has_lead_to_none(typed: str) -> None:
+    assert fitting(typed) == []
+
+
+def test_a_whole_phrase_leads_to_no_place_that_only_shares_a_word_with_it() -> None:
+    assert [place.href for place in fitting("on call")] == ["/console/oncall"], "the page Calls has the one word"
+
+
+def test_a_whole_question_is_no_search_in_texts() -> None:
+    assert is_question("Who is on call?")
+    assert not is_question("on call")
+    assert not is_question("who is on call and why")
+
+
+@pytest.mark.parametrize("place", PARTS, ids=lambda place: place.href)
+def test_a_part_is_on_the_page_that_it_names(place: object) -> None:
+    way = urlsplit(place.href)  # type: ignore[attr-defined]
+    text = " ".join(_source(name) for name in templates().list_templates(extensions=["html"]))
+    assert any(way.path == page.path or way.path.startswith(f"{page.path}/") for page in PAGES)
+    assert not way.fragment or re.search(rf'id="{way.fragment}"|"{way.fragment}"\) }}}}', text), "no such part"
+    assert dict(parse_qsl(way.query)).get("tab", "threats") in {*TABS, *releases.TABS}
+
+
+def _source(name: str) -> str:
+    loader = templates().loader
+    assert loader is not None
+    return loader.get_source(templates(), name)[0]
