@@ -74,6 +74,7 @@ class Protocol(HttpToolsProtocol):
         self._disarm()
         self._hang_up()
         super().connection_lost(exc)
+        cast("_Joining", self.transport).lost()
 
     def shutdown(self) -> None:
         """End with the answer under way, if there is one.
@@ -296,10 +297,18 @@ class _Joining:
         if not self._lingers():
             self._transport.close()
 
+    def lost(self) -> None:
+        """The connection is gone: hold its protocol, which holds this, no longer."""
+        self._lingers = _never
+
     def _flush(self) -> None:
         if self._head:
             head, self._head = self._head, b""
             self._transport.write(head)
+
+
+def _never() -> bool:
+    return False
 
 
 def with_patience(patience: Patience) -> type[asyncio.Protocol]:
