@@ -80,6 +80,7 @@ class HttpSettings(BaseModel):
     max_json_depth: int = Field(default=64, ge=8, le=DEEPEST, description="Arrays and objects within each other.")
     header_timeout: Seconds = Field(default=10.0, description="Seconds for a request's headers to come.")
     body_timeout: Seconds = Field(default=60.0, description="Seconds for its body.")
+    answer_timeout: Seconds = Field(default=60.0, description="Seconds in which a client must take some of an answer.")
     trusted_proxies: str = Field(
         default="127.0.0.1,::1",
         description="Addresses and networks whose X-Forwarded-For is believed, comma-separated; * for every peer.",

@@ -28,7 +28,7 @@ LINGER_SECONDS, LONGEST_LINGER = 1.0, 10.0  # without a byte of what a refused c
 FRESH_SECONDS = 5.0  # from a connection to its first request, if its worker stops in between
 log = logging.getLogger(__name__)
 
-Why = Literal["slow_head", "slow_body", "large_head", "malformed"]
+Why = Literal["slow_head", "slow_body", "slow_reader", "large_head", "malformed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,13 @@ class Patience:
     """How long a client may take.
 
     Seconds from a request's first byte (or the connection's begin) to the end of its headers, and from there to the end of its
-    body; bytes of an unfinished head. ``on_cut`` is called with the reason of a cut.
+    body; seconds in which it must take some of an answer that waits; bytes of an unfinished head. ``on_cut`` is called with the
+    reason of a cut.
     """
 
     head_seconds: float
     body_seconds: float
+    answer_seconds: float
     head_bytes: int
     on_cut: Callable[[Why], None]
 
@@ -59,6 +61,8 @@ class Protocol(HttpToolsProtocol):
         self._deaf = False
         self._heard = 0.0
         self._declining = False
+        self._untaken = 0  # bytes of an answer that wait for the client
+        self._reading: asyncio.TimerHandle | None = None
         self._made = 0.0
         self._open: list[RequestResponseCycle] = []
 
@@ -72,6 +76,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End every request of the connection. uvicorn reports a lost client to the newest request alone."""
         self._disarm()
+        self._take_notice(reading=True)
         self._hang_up()
         super().connection_lost(exc)
         cast("_Joining", self.transport).lost()
@@ -164,6 +169,32 @@ class Protocol(HttpToolsProtocol):
         self._head_bytes = 0
         super().on_message_complete()
 
+    def pause_writing(self) -> None:
+        """The client takes no more. An answer that is never read holds its call's money and its provider's connection."""
+        super().pause_writing()
+        self._take_notice(reading=False)
+
+    def resume_writing(self) -> None:
+        """It has gone on."""
+        super().resume_writing()
+        self._take_notice(reading=True)
+
+    def _take_notice(self, *, reading: bool) -> None:
+        if self._reading:
+            self._reading.cancel()
+            self._reading = None
+        if not reading:
+            self._untaken = self.transport.get_write_buffer_size()
+            self._reading = self.loop.call_later(self.patience.answer_seconds, self._look_whether_it_reads)
+
+    def _look_whether_it_reads(self) -> None:
+        if self.transport.get_write_buffer_size() < self._untaken:
+            self._take_notice(reading=False)
+            return
+        self.patience.on_cut("slow_reader")
+        log.info("connection cut", extra={"why": "slow_reader"})
+        self.transport.abort()
+
     def send_400_response(self, msg: str) -> None:
         """Refuse input that is not HTTP, in our own envelope."""
         self._cut("malformed", InvalidRequest(msg))
@@ -231,6 +262,8 @@ class Protocol(HttpToolsProtocol):
     def _lingers(self) -> bool:
         """Whether a connection that is to be closed has a client that still sends a body. It is closed later, then."""
         if self._deaf or self._in_head or self.transport.is_closing():
+            if self.transport.get_write_buffer_size() and self._reading is None:
+                self._take_notice(reading=False)  # closing waits for what is not taken yet
             return False
         self._close_later()
         return True

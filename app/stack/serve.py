@@ -97,7 +97,8 @@ def _server(  # gunicorn has no types
     from app.telemetry import exposition
 
     http = settings.http
-    patience = Patience(http.header_timeout, http.body_timeout, 2 * http.max_header_bytes + http.max_url_bytes, on_cut)
+    head_bytes = 2 * http.max_header_bytes + http.max_url_bytes
+    patience = Patience(http.header_timeout, http.body_timeout, http.answer_timeout, head_bytes, on_cut)
     runner = handover.of_runner()
     binds = runner.binds or [authority(settings.host, settings.port)]
     if settings.admin_port and not runner:

@@ -99,7 +99,7 @@ EDGE: tuple[Declared, ...] = (
     Declared(
         "connections_cut", "octant_connections_cut_total", "counter", "count",
         "Connections closed on clients that were too slow or sent too much.",
-        (_of("reason", "slow_head", "slow_body", "large_head", "malformed"),),
+        (_of("reason", "slow_head", "slow_body", "slow_reader", "large_head", "malformed"),),
     ),
 )  # fmt: skip
 

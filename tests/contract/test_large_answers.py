@@ -1,15 +1,19 @@
 """An answer of megabytes costs the worker's other callers nothing (V3): each is answered while it is read and checked."""
 
 import asyncio
+import contextlib
 import http.server
 import json
+import re
+import socket
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import NamedTuple
 
 import aiohttp
 import pytest
 import pytest_asyncio
-from client import post_text, session
+from client import eventually, post_text, session
 from conftest import running_service
 
 from app.stack.embedded import free_port
@@ -53,6 +57,14 @@ def _events(text: str) -> Iterator[bytes]:
     yield b"data: " + json.dumps(last).encode() + b"\n\ndata: [DONE]\n\n"
 
 
+class Large(NamedTuple):
+    """The service under test: its address, its port, and its metrics."""
+
+    url: str
+    port: int
+    metrics: str
+
+
 @pytest.fixture(scope="module")
 def large() -> Iterator[tuple[str, threading.Event]]:
     """The server's address, and the event that it sets when it has sent everything."""
@@ -69,7 +81,7 @@ def large() -> Iterator[tuple[str, threading.Event]]:
 @pytest.fixture(scope="module")
 def service(
     stack_env: Mapping[str, str], large: tuple[str, threading.Event], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+) -> Iterator[Large]:
     """A service with one worker, whose OpenAI is that server."""
     env = {
         **stack_env,
@@ -77,14 +89,15 @@ def service(
         "OCTANT_METRICS_PORT": str(free_port()),
         "OCTANT_WORKERS": "1",
         "OCTANT_OPENAI__BASE_URL": large[0],
+        "OCTANT_HTTP__ANSWER_TIMEOUT": "4",
     }
     with running_service(env, tmp_path_factory.mktemp("large") / "service.log") as url:
-        yield url
+        yield Large(url, int(env["OCTANT_PORT"]), f"http://127.0.0.1:{env['OCTANT_METRICS_PORT']}/metrics")
 
 
 @pytest_asyncio.fixture
-async def caller(service: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
-    async with session(service, api_key, read_bufsize=2**24) as http:
+async def caller(service: Large, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
+    async with session(service.url, api_key, read_bufsize=2**24) as http:
         yield http
 
 
@@ -123,6 +136,34 @@ async def test_twenty_megabytes_in_one_piece_are_still_an_answer(caller: aiohttp
     status, body = await post_text(caller, "/v1/chat/completions", request("endless", stream=False))
     assert status == 200
     assert len(json.loads(body)["choices"][0]["message"]["content"]) > ENDLESS
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_a_client_that_does_not_read_its_answer_is_cut_off(
+    caller: aiohttp.ClientSession, service: Large, api_key: str, stream: bool
+) -> None:
+    """Else it would hold its call's money, its provider's connection and the answer for ever (S8)."""
+
+    async def cut() -> int:
+        async with caller.get(service.metrics) as answer:
+            found = re.search(r'octant_connections_cut_total\{reason="slow_reader"\} (\d+)', await answer.text())
+        return int(found[1]) if found else 0
+
+    before, body = await cut(), json.dumps(request("endless", stream=stream)).encode()
+    with socket.create_connection(("127.0.0.1", service.port)) as client:
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {api_key}\r\n"
+        client.sendall(f"{head}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+
+        async def one_more() -> bool:
+            return await cut() > before
+
+        await eventually(one_more)
+        received = b""
+        with contextlib.suppress(ConnectionError):
+            while piece := client.recv(2**20):
+                received += piece
+    assert b"[DONE]" not in received
+    assert len(received) < ENDLESS
 
 
 def _said(body: str) -> Iterator[str]:
