@@ -177,7 +177,7 @@ WEBSOCKET = (
 @pytest.mark.parametrize("form", ["whole", "in pieces", "chunked", "pipelined"])
 async def test_a_request_that_asks_for_another_protocol_is_answered_in_this_one(service: Service, wish: str, form: str) -> None:
     """Java's own HTTP client asks for HTTP/2 with each first request; its body must not be lost (RFC 9110, 7.8)."""
-    body = json.dumps(CHAT).encode()
+    body = json.dumps({**CHAT, "model": "smart"}).encode()  # Anthropic's: OpenAI's usual time stays unknown to later tests
     length = "Transfer-Encoding: chunked" if form == "chunked" else f"Content-Length: {len(body)}"
     lines = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-API-Key: {service.key}\r\nX-Request-ID: asks-for-more\r\n"
     head = f"{lines}{length}\r\n{wish}\r\n".encode()
