@@ -119,7 +119,7 @@ def main() -> None:
     verdict = judge(phases, both)
     print(f"\nVerdict: {verdict}.")
     if arguments.log:
-        _log(phases, verdict)
+        _log(phases, verdict, arguments.scale)
     sys.exit(verdict.exit_code)
 
 
@@ -198,14 +198,22 @@ def _times(phase: Phase) -> str:
     return f"{dollars(phase.during) / before:.2f}" if before else "-"
 
 
-def _log(phases: Mapping[str, Phase], verdict: Verdict) -> None:
+def result(share: float, callers: int, p99: float, faces: Sequence[str], scale: float) -> str:
+    """The words of the log of rehearsals: how many callers, and for how long, if not for the whole half hour."""
+    real = f"{REAL_MINUTES:g} minutes"
+    lasted = real if scale == 1 else f"{REAL_MINUTES * 60 / scale:.3g} s that stand for {real}"
+    return f"{share:.2f} % of {callers:,} callers answered in {lasted} ({', '.join(faces)}), p99 {p99:.0f} ms"
+
+
+def _log(phases: Mapping[str, Phase], verdict: Verdict, scale: float) -> None:
     """Append the rehearsal and its result to the log, unless it was not judged: then nothing was rehearsed."""
     path = load().rehearsals_file
     if verdict == Verdict.NOT_JUDGED:
         print(f"Not appended to {path}: a rehearsal that is not judged is none.")
         return
     worst = min(phases.values(), key=lambda p: answered(p.during))
-    note = f"{answered(worst.during):.2f} % answered, p99 {max(quantile(p.during, 0.99) for p in phases.values()):.0f} ms"
+    p99 = max(quantile(p.during, 0.99) for p in phases.values())
+    note = result(answered(worst.during), sum(len(p.during) for p in phases.values()), p99, [*phases], scale)
     rehearsals.append(path, Rehearsal(at=datetime.now(UTC), what=rehearsals.OUTAGE, kept=verdict == Verdict.KEPT, note=note))
     print(f"Appended to {path}.")
 

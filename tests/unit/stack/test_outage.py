@@ -4,7 +4,7 @@ import pytest
 
 from app.stack.baseline import Verdict
 from benchmarks.callers import Seen
-from benchmarks.outage import Phase, judge
+from benchmarks.outage import Phase, judge, result
 
 KEPT, NOT_KEPT, NOT_JUDGED = Verdict.KEPT, Verdict.NOT_KEPT, Verdict.NOT_JUDGED
 
@@ -44,3 +44,8 @@ def test_on_a_machine_that_is_too_busy_nothing_is_judged() -> None:
     slow = Phase([seen(seconds=1.5)] * 20, [seen("deadline_exceeded")] * 20)
     assert judge({}, slow) == NOT_JUDGED
     assert judge({"hanging": slow}, Phase(WELL, TIMEOUTS)) == NOT_JUDGED
+
+
+def test_the_log_says_whether_the_half_hour_was_a_whole_one() -> None:
+    assert result(100.0, 45000, 579.4, ["hanging"], 1) == "100.00 % of 45,000 callers answered in 30 minutes (hanging), p99 579 ms"
+    assert "in 7.5 s that stand for 30 minutes (refusing, 5xx)" in result(99.95, 700, 900.0, ["refusing", "5xx"], 240)
