@@ -47,5 +47,6 @@ def test_on_a_machine_that_is_too_busy_nothing_is_judged() -> None:
 
 
 def test_the_log_says_whether_the_half_hour_was_a_whole_one() -> None:
-    assert result(100.0, 45000, 579.4, ["hanging"], 1) == "100.00 % of 45,000 callers answered in 30 minutes (hanging), p99 579 ms"
+    whole = result(100.0, 45000, 579.4, ["hanging"], 1)
+    assert whole == "100.00 % of 45,000 callers answered in 30 minutes (hanging), p99 579 ms"
     assert "in 7.5 s that stand for 30 minutes (refusing, 5xx)" in result(99.95, 700, 900.0, ["refusing", "5xx"], 240)
