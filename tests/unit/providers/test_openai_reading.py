@@ -442,6 +442,47 @@ def test_a_chunk_with_all_of_the_message_beside_its_delta_is_read_once() -> None
     assert streamed(*both).text == "ab"
 
 
+USED: Json = {"usage": {"prompt_tokens": 12, "completion_tokens": 3}}
+HELLO: Json = {"content": "Hello"}
+SAID = [chunk(role="assistant", content="Hel"), chunk(content="lo")]
+REASONED = [chunk(reasoning_content="two and "), chunk(reasoning_content="two"), chunk(content="4")]
+CALLED = [chunk(tool_calls=[call(0, "c1", "f", ""), call(1, "c2", *G)]), chunk(tool_calls=[call(0, arguments=F[1])])]
+ANONYMOUS = [chunk(tool_calls=[call(None, None, *F)])]
+SUMMARIES: dict[str, tuple[list[Json], Json, tuple[object, ...]]] = {
+    "the text": (SAID, HELLO, (Text("Hello"),)),
+    "the text, after a finish reason": ([*SAID, chunk("stop")], HELLO, (Text("Hello"),)),
+    "the text in parts": (SAID, {"content": [{"type": "text", "text": "Hello"}]}, (Text("Hello"),)),
+    "more than was streamed": (SAID, {"content": "Hello!"}, (Text("Hello!"),)),
+    "the text, trimmed": ([chunk(content="\n"), *SAID], HELLO, (Text("\nHello"),)),
+    "reasoning and text": (REASONED, {"reasoning_content": "two and two", "content": "4"}, THOUGHT),
+    "the text alone, after reasoning": (REASONED, {"content": "4"}, THOUGHT),
+    "a refusal": ([chunk(refusal="No.")], {"refusal": "No."}, (Refusal("No."),)),
+    "calls": (CALLED, {"tool_calls": [call(0, "c1", *F), call(1, "c2", *G)]}, (ToolUse("c1", *F), ToolUse("c2", *G))),
+    "only a role before it": ([chunk(role="assistant", content="")], HELLO, (Text("Hello"),)),
+}
+
+
+@pytest.mark.parametrize(("chunks", "message", "parts"), SUMMARIES.values(), ids=SUMMARIES)
+def test_a_whole_message_at_the_end_of_a_stream_adds_only_what_is_new(
+    chunks: list[Json], message: Json, parts: tuple[object, ...]
+) -> None:
+    """As MiniMax ends its streams: with a completion, whose usage is the only one."""
+    last = {"object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}], **USED}
+    reply = streamed(*chunks, last, ends=None)
+    assert reply.parts == parts
+    assert (reply.usage.input, reply.usage.output, reply.usage.estimated) == (12, 3, False)
+
+
+def test_a_call_without_an_id_is_not_called_again_by_the_message_at_the_end() -> None:
+    last = {"choices": [{"message": {"tool_calls": [call(None, None, *F)]}, "finish_reason": "tool_calls"}]}
+    assert calls(streamed(*ANONYMOUS, last, ends=None)) == [F]
+
+
+def test_a_stream_of_messages_in_the_place_of_deltas_is_one_text() -> None:
+    messages = [{"choices": [{"message": {"content": text}, "finish_reason": None}]} for text in ("Hel", "lo")]
+    assert streamed(*messages).text == "Hello"
+
+
 DETAILS = "completion_tokens_details"
 USAGES: list[tuple[Json, tuple[int, int, int, bool]]] = [
     ({"usage": {"prompt_tokens": 12, "completion_tokens": 3}}, (12, 0, 3, False)),
