@@ -81,11 +81,12 @@ class Part(BaseModel):
     text: Loose = ""
     refusal: Loose = ""
     thinking: Loose = ""
+    summary: Loose = ""
 
     @property
     def thought(self) -> str:
-        """Its text, where that is reasoning."""
-        return self.thinking or (self.text if self.type in _THOUGHT else "")
+        """Its text, where that is reasoning: Databricks sends a summary of it."""
+        return self.thinking or self.summary or (self.text if self.type in _THOUGHT else "")
 
 
 class Message(BaseModel):

@@ -381,6 +381,15 @@ CONTENTS: dict[str, tuple[Json, tuple[object, ...]]] = {
         {"content": [{"type": "thinking", "thinking": "two and two"}, {"type": "text", "text": "4"}]},
         THOUGHT,
     ),
+    "a summary in the content": (
+        {
+            "content": [
+                {"type": "reasoning", "summary": [{"type": "summary_text", "text": "two and two", "signature": "x"}]},
+                {"type": "text", "text": "4"},
+            ]
+        },
+        THOUGHT,
+    ),
     "a part of an unknown type": ({"content": [{"type": "reference", "reference_ids": [1]}, {"text": "4"}]}, (Text("4"),)),
     "nulls": ({"content": "4", "refusal": None, "tool_calls": None, "reasoning": None, "function_call": None}, (Text("4"),)),
     "no tool calls": ({"content": "4", "tool_calls": []}, (Text("4"),)),
@@ -507,6 +516,13 @@ USAGES: list[tuple[Json, tuple[int, int, int, bool]]] = [
         {"usage": {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 99, "prompt_cache_hit_tokens": 80}},
         (0, 0, 7, False),
     ),
+    ({"usage": {"input_tokens": 12, "output_tokens": 3, "total_tokens": 15}}, (12, 0, 3, False)),
+    ({"usage": {"prompt_tokens": None, "completion_tokens": None, "input_tokens": 12, "output_tokens": 3}}, (12, 0, 3, False)),
+    ({"usage": {"prompt_tokens": 0, "completion_tokens": 0, "input_tokens": 12, "output_tokens": 3}}, (12, 0, 3, False)),
+    ({"usage": {"prompt_tokens": 12, "completion_tokens": 3, "input_tokens": 0, "output_tokens": 0}}, (12, 0, 3, False)),
+    ({"usage": {"prompt_tokens": 12, "completion_tokens": 3, "input_tokens": 9, "output_tokens": 9}}, (12, 0, 3, False)),
+    ({"usage": {"input_tokens": 12, "output_tokens": 3, "input_tokens_details": {"cached_tokens": 4}}}, (8, 4, 3, False)),
+    ({"usage": {"input_tokens": -1, "output_tokens": 3}}, (0, 0, 3, False)),
     ({"x_groq": {"usage": {"prompt_tokens": 12, "completion_tokens": 3}}}, (12, 0, 3, False)),
 ]
 
@@ -519,6 +535,11 @@ def test_usage_is_read_in_every_form(fields: Json, expected: tuple[int, int, int
     within = [{**choice, **fields} for choice in chunk("stop")["choices"]]
     if "usage" in fields:
         assert streamed(chunk(content="x"), {"choices": within}, ends=None).usage.output == expected[2]
+
+
+def test_reasoning_under_the_other_name_of_its_group_is_counted() -> None:
+    usage = {"input_tokens": 12, "output_tokens": 9, "output_tokens_details": {"reasoning_tokens": 6}}
+    assert whole({"content": "x"}, usage=usage).usage.reasoning == 6
 
 
 def test_a_prefix_that_is_written_and_read_at_once_is_billed_as_both() -> None:
