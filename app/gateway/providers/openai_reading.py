@@ -4,7 +4,6 @@ A dozen servers speak this protocol with accents, so unknown fields and values a
 be read makes the whole garbled (pydantic's ValidationError, a ValueError).
 """
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +19,7 @@ from app.gateway.providers.errors import ProtocolError, ReportedError, error_wit
 from app.gateway.providers.openai_calls import Fragment, ToolCalls
 from app.gateway.providers.openai_events import body_documents
 from app.gateway.providers.openai_finish import stop_of
+from app.gateway.providers.openai_logprobs import token_of
 from app.gateway.providers.openai_shapes import Choice, Completion, Message
 from app.gateway.providers.openai_usage import REPORTED, Reported
 from app.gateway.providers.reported import UNUSABLE, grown
@@ -212,7 +212,7 @@ class Reading:
         self._counted, self._summed = self._counted and not self.grew, self._summed and not self.grew
         if "logprobs" in self._request.requested and not again:
             for name in ("content", "refusal"):
-                tokens = [_encodable(token) for token in choice.logprobs.get(name) or () if isinstance(token, dict)]
+                tokens = [token_of(token) for token in choice.logprobs.get(name) or () if isinstance(token, dict)]
                 if tokens:
                     self._logprobs.setdefault(name, []).extend(tokens)
         self._native = choice.native_finish_reason or self._native
@@ -277,13 +277,6 @@ class Reading:
         if called:
             return "tool_use"  # a call forced by name finishes with `stop`, and so do all of some servers
         return "stop_sequence" if self._stopped_at and self._stopped_at in self._request.sampling.stop else stop
-
-
-def _encodable(token: dict[str, Any]) -> dict[str, Any]:
-    """A token's log probability without halves of surrogate pairs."""
-    text = json.dumps(token, ensure_ascii=False)
-    clean = encodable(text)
-    return token if clean == text else dict(json.loads(clean))
 
 
 def _fragments(message: Message) -> Iterator[Fragment]:

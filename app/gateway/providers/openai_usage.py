@@ -15,7 +15,6 @@ from pydantic import BaseModel, TypeAdapter, model_validator
 from app.domain.calls import Usage
 from app.gateway.providers.reported import UNUSABLE, Count, Optional
 
-
 # Our names, by those of the Responses API.
 _OTHER_NAMES = {
     "input_tokens": "prompt_tokens",

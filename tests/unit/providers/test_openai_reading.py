@@ -1,6 +1,7 @@
 """The accents of servers that speak OpenAI's chat completions: each is read as the answer that it means."""
 
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -668,3 +669,20 @@ def test_log_probabilities_come_in_order_and_only_on_request() -> None:
             read.deltas(event)
         found = read.reply(None).logprobs or {}
         assert [token["token"] for token in found.get("content", [])] == expected
+
+
+def test_a_log_probability_that_is_no_number_is_that_of_an_unlikely_token() -> None:
+    """OpenAI writes -9999.0 for one. Servers in Python write -Infinity, which is no JSON, others null."""
+    tokens = [
+        {"token": "a", "logprob": -math.inf, "bytes": None, "top_logprobs": [{"token": "b", "logprob": math.nan}, None]},
+        {"token": "b", "logprob": None, "top_logprobs": None},
+        {"token": "c"},
+        {"token": "d", "logprob": -0.5, "top_logprobs": [{"token": "d", "logprob": 0}]},
+    ]
+    message = {"message": {"content": "abcd"}, "finish_reason": "stop", "logprobs": {"content": tokens}}
+    read = reading(requested=frozenset({"logprobs"}))
+    found = (read.whole(json.dumps({"choices": [message]}).encode(), None).logprobs or {})["content"]
+    assert [token["logprob"] for token in found] == [-9999.0, -9999.0, -9999.0, -0.5]
+    assert [token["top_logprobs"] for token in found] == [
+        [{"token": "b", "logprob": -9999.0}], [], [], [{"token": "d", "logprob": 0}]
+    ]  # fmt: skip
