@@ -89,14 +89,15 @@ class Reading:
         if self._one_text(document):
             return self.reply(request_id)
         completion = self._read(document)
-        choice = completion.choices[0] if completion.choices else None
+        choices = completion.choices or []
+        own = [choice for choice in choices if choice.index in (None, choices[0].index)]  # Copilot's, of a text and calls
         # A body that came whole was not cut: without a reason it ended as it should. Its usage counts even if it cannot be read.
-        self._finish = choice.finish_reason or choice.camel_finish_reason if choice else None
-        self._finish = self._finish or "stop"
+        self._finish = next((choice.finish_reason or choice.camel_finish_reason for choice in own), None) or "stop"
         self._note(completion)
-        if choice is None or (choice.message is None and choice.delta is None):
+        if all(choice.message is None and choice.delta is None for choice in own):
             raise ProtocolError("An answer without a choice.")
-        self._take(choice)
+        for choice in own:
+            self._take(choice)
         self._note(completion)
         self.close()
         return self.reply(request_id)

@@ -223,6 +223,21 @@ def test_the_thought_signature_of_a_call_is_read(extra: object, signature: str |
     assert [use.signature for use in read.reply(None).tool_uses] == [signature, None]
 
 
+@pytest.mark.parametrize("index", [None, 0])
+def test_an_answer_in_several_choices_is_one_answer(index: int | None) -> None:
+    """As Copilot's API sends Claude's: the text and each call in a choice of its own. Several answers are never asked for."""
+    messages = [
+        {"content": "I look."},
+        {"content": None, "tool_calls": [call(None, "c1", *F)]},
+        {"tool_calls": [call(None, "c2", *G)]},
+    ]
+    choices = [{"index": index, "message": message, "finish_reason": "tool_calls"} for message in messages]
+    other = {"index": 7, "message": {"content": "of another answer"}, "finish_reason": "length"}
+    reply = reading().whole(json.dumps({"choices": [*choices, other]}).encode(), None)
+    assert reply.parts == (Text("I look."), ToolUse("c1", *F), ToolUse("c2", *G))
+    assert reply.stop == "tool_use"
+
+
 def test_a_call_in_the_old_form_is_read_from_a_stream() -> None:
     chunks = [{"name": "f", "arguments": ""}, {"arguments": '{"a"'}, {"arguments": ":1}"}]
     assert calls(streamed(*(chunk(function_call=c) for c in chunks), ends="function_call")) == [F]
