@@ -37,7 +37,7 @@ def whole(finish: str | None, **message: object) -> bytes:
 
 
 HIDDEN: Json = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 115}  # 100 tokens of reasoning, nowhere else
-STATUS = {"whole: no credit": 400}
+STATUS = {"whole: no credit": 400, "whole: no such model": 400}
 LABELS = {"called JSON": "application/json", "whole: called a stream": "text/event-stream"}
 ENDED = ({"choices": [], "usage": USAGE},)
 ANSWERS: dict[str, bytes] = {
@@ -63,6 +63,25 @@ ANSWERS: dict[str, bytes] = {
     "whole: called a stream": whole("stop", content="hello") + b"data: [DONE]\n\n",
     "hidden reasoning": stream(chunk(content="hello"), chunk("stop"), {"choices": [], "usage": HIDDEN}),
     "whole: hidden reasoning": whole("stop", content="hello").replace(json.dumps(USAGE).encode(), json.dumps(HIDDEN).encode()),
+    "the message at the end": stream(
+        chunk(content="hel"),
+        chunk(content="lo"),
+        {"choices": [{"index": 0, "message": {"content": "hello"}, "finish_reason": "stop"}], "usage": USAGE},
+    ),
+    "whole: counts of other names": whole("stop", content="hello")
+    .replace(b"prompt_", b"input_")
+    .replace(b"completion_", b"output_"),
+    "whole: two choices": json.dumps(
+        {
+            "choices": [
+                {"message": {"content": "I look."}, "finish_reason": "tool_calls"},
+                {"message": {"tool_calls": [call("c1", "f", '{"a":1}', None)]}, "finish_reason": "tool_calls"},
+            ],
+            "usage": USAGE,
+        }
+    ).encode(),
+    "whole: no such model": json.dumps({"error": {"message": "Model Not Exist", "type": "invalid_request_error"}}).encode(),
+    "error beside the data": b'error: {"code": 400, "message": "exceeds the available context size"}\n\ndata: [DONE]\n\n',
     "whole: no credit": json.dumps({"error": {"message": "Your credit balance is too low.", "type": "x"}}).encode(),
     "whole: busy": json.dumps({"status": "449", "msg": "You exceeded your current rate limit", "body": None}).encode(),
     "aborted": stream(chunk(content="half an ans"), chunk("abort"), *ENDED),
@@ -129,7 +148,7 @@ async def answered(client: openai.AsyncOpenAI, name: str) -> ChatCompletion:
         return await stream.get_final_completion()
 
 
-@pytest.mark.parametrize("name", ["one index for two calls", "no ids", "whole: arguments as an object"])
+@pytest.mark.parametrize("name", ["one index for two calls", "no ids", "whole: arguments as an object", "whole: two choices"])
 async def test_calls_reach_the_sdk_whole(client: openai.AsyncOpenAI, name: str) -> None:
     choice = (await answered(client, name)).choices[0]
     calls = [(c.function.name, json.loads(c.function.arguments)) for c in choice.message.tool_calls or () if c.type == "function"]
@@ -151,6 +170,8 @@ async def test_calls_reach_the_sdk_whole(client: openai.AsyncOpenAI, name: str) 
         ("called JSON", "hello"),
         ("whole: called a stream", "hello"),
         ("whole: half a character", "x \ufffd"),
+        ("the message at the end", "hello"),
+        ("whole: counts of other names", "hello"),
     ],
 )
 async def test_a_good_answer_is_never_garbled(client: openai.AsyncOpenAI, name: str, text: str) -> None:
@@ -176,7 +197,7 @@ async def test_reasoning_that_only_the_total_holds_is_reported_as_output(client:
     assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (12, 103, 115)
 
 
-@pytest.mark.parametrize(("name", "attempts"), [("whole: no credit", "2"), ("whole: busy", "3")])
+@pytest.mark.parametrize(("name", "attempts"), [("whole: no credit", "2"), ("whole: busy", "3"), ("whole: no such model", "2")])
 async def test_trouble_of_our_account_is_no_fault_of_the_caller(client: openai.AsyncOpenAI, name: str, attempts: str) -> None:
     """The next model answers; only a limit is tried again."""
     about: Any = {"model": "fast", "messages": [{"role": "user", "content": name}]}
@@ -184,6 +205,12 @@ async def test_trouble_of_our_account_is_no_fault_of_the_caller(client: openai.A
     assert raw.headers["octant-provider"] == "anthropic"
     assert raw.headers["octant-attempts"] == attempts
     assert "credit" not in str(raw.headers)
+
+
+async def test_a_refusal_beside_the_data_of_a_stream_is_not_tried_again(client: openai.AsyncOpenAI) -> None:
+    about: Any = {"model": "fast", "messages": [{"role": "user", "content": "error beside the data"}], "stream": True}
+    raw = await client.chat.completions.with_raw_response.create(**about)
+    assert (raw.headers["octant-provider"], raw.headers["octant-attempts"]) == ("anthropic", "2")
 
 
 async def test_half_an_answer_is_never_passed_on_as_whole(client: openai.AsyncOpenAI) -> None:

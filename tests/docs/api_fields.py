@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 UNIONS = (typing.Union, types.UnionType)
 WRAPPERS = (typing_extensions.Required, typing_extensions.NotRequired, typing.Annotated)
-KINDS = ("role", "type")  # the fields that tell the members of a union apart
+KINDS = ("type", "role")  # the fields that tell the members of a union apart
 
 
 @dataclass(slots=True)

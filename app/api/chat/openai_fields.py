@@ -8,97 +8,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from app.api.chat.openai_part_fields import (
+    AssistantPart,
+    CacheControl,
+    OfMessage,
+    ResultPart,
+    TextPart,
+    UserPart,
+)
 from app.api.chat.parsing import Many, Wire
 
 Json = dict[str, Any]
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-
-
-class CacheControl(Wire):
-    """Anthropic's cache mark, as clients of several vendors put it into OpenAI's parts."""
-
-    type: Literal["ephemeral"]
-    ttl: Literal["5m", "1h"] | None = None
-
-
-class CacheBreakpoint(Wire):
-    """OpenAI's explicit cache mark."""
-
-    mode: Literal["explicit"] | None = None
-    ttl: Literal["30m", "12h"] | None = None
-
-
-class Marked(Wire):
-    """Something that may end a prefix worth caching."""
-
-    cache_control: CacheControl | None = None
-    prompt_cache_breakpoint: CacheBreakpoint | None = None
-
-
-class TextPart(Marked):
-    """A part of text. Hugging Face's client has one form for parts of text and images, with null for what a part is not."""
-
-    type: Literal["text"]
-    text: str
-    image_url: None = None
-
-
-class RefusalPart(Wire):
-    """An assistant's refusal."""
-
-    type: Literal["refusal"]
-    refusal: str
-
-
-class ImageUrl(Wire):
-    """An image's address, or a data URL that holds it and names its type, as VS Code and Strands do once more."""
-
-    url: str
-    detail: Literal["auto", "low", "high", "original"] | None = None
-    media_type: str | None = None
-    format: str | None = None
-
-
-class ImagePart(Marked):
-    """A part that is an image."""
-
-    type: Literal["image_url"]
-    image_url: ImageUrl
-    text: None = None
-
-
-class File(Wire):
-    """A document: in the request itself, or uploaded before."""
-
-    file_data: str | None = None
-    file_id: str | None = None
-    filename: str | None = None
-
-
-class FilePart(Marked):
-    """A part that is a document."""
-
-    type: Literal["file"]
-    file: File
-
-
-class Audio(Wire):
-    """A recording in base64."""
-
-    data: str
-    format: Literal["wav", "mp3"]
-
-
-class AudioPart(Marked):
-    """A part that is a recording."""
-
-    type: Literal["input_audio"]
-    input_audio: Audio
-
-
-UserPart = Annotated[TextPart | ImagePart | FilePart | AudioPart, Field(discriminator="type")]
-ResultPart = Annotated[TextPart | ImagePart | FilePart, Field(discriminator="type")]
-AssistantPart = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
 
 
 class Said(Wire):
@@ -140,11 +61,12 @@ class UserMessage(NotAssistant):
 
 
 class FunctionCall(Wire):
-    """A function and its arguments as JSON text. ``parsed_arguments``: of an SDK's object."""
+    """A function and its arguments as JSON text. ``parsed_arguments``: of an SDK's object, ``description`` of Hugging Face's."""
 
     name: str
     arguments: str
     parsed_arguments: Any = None
+    description: str | None = None
 
 
 class CustomCall(Wire):
@@ -173,8 +95,8 @@ class AudioReference(Wire):
     id: str
 
 
-class AssistantMessage(Said):
-    """An earlier message of the assistant. What an SDK's object or an open-model server adds is taken and left out."""
+class AssistantMessage(Said, OfMessage):
+    """An earlier message of the assistant."""
 
     role: Literal["assistant"]
     content: str | Many[AssistantPart] | None = None
@@ -183,16 +105,6 @@ class AssistantMessage(Said):
     audio: AudioReference | None = None
     function_call: FunctionCall | None = None
     tool_call_id: None = None
-    annotations: Any = None
-    parsed: Any = None
-    reasoning: Any = None
-    reasoning_content: Any = None
-    reasoning_details: Any = None
-    thinking_blocks: Any = None
-    provider_specific_fields: Any = None
-    images: Any = None
-    cot_id: Any = None
-    cot_summary: Any = None
 
 
 class ToolMessage(NotAssistant):

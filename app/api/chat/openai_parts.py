@@ -3,7 +3,7 @@
 import base64
 import binascii
 
-from app.api.chat.openai_fields import (
+from app.api.chat.openai_part_fields import (
     CacheBreakpoint,
     CacheControl,
     File,

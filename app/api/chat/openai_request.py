@@ -12,20 +12,18 @@ from app.api.chat.openai_fields import (
     AllowedChoice,
     AnyMessage,
     AssistantMessage,
-    CacheControl,
     ChatCompletionRequest,
     CustomTool,
     FunctionMessage,
     FunctionTool,
     NamedCustom,
     NamedFunction,
-    RefusalPart,
     ResponseFormat,
     SystemMessage,
-    TextPart,
     ToolMessage,
     UserMessage,
 )
+from app.api.chat.openai_part_fields import CacheControl, OfMessage, RefusalPart, RestOfMessage, TextPart
 from app.api.chat.openai_parts import mark_of, part_of, ttl_of, unsupported
 from app.api.chat.parsing import parse
 from app.domain.calls import Call
@@ -68,12 +66,12 @@ PASSED = CACHING | {"messages[].name", "messages[].tool_calls[].extra_content"}
 HARMLESS = frozenset(
     {
         *("store", "metadata", "prediction", "stream_options.include_obfuscation"),
-        *("messages[].annotations", "messages[].parsed", "messages[].images", "messages[].provider_specific_fields"),
-        *("messages[].reasoning", "messages[].reasoning_content", "messages[].reasoning_details", "messages[].thinking_blocks"),
+        *(f"messages[].{name}" for name in OfMessage.model_fields),
+        *(f"messages[].content[].{name}" for name in RestOfMessage.model_fields),
         "messages[].tool_calls[].index",
         *("messages[].tool_calls[].provider_specific_fields", "messages[].tool_calls[].function.parsed_arguments"),
         "messages[].function_call.parsed_arguments",
-        *("messages[].cot_id", "messages[].cot_summary"),
+        *("messages[].tool_calls[].function.description", "messages[].function_call.description"),
         *("messages[].content[].image_url.media_type", "messages[].content[].image_url.format"),
         *(f"tools[].function.{name}" for name in ("requires_confirmation", "external_execution", "approval_type")),
     }

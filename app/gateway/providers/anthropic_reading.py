@@ -133,6 +133,7 @@ class Reading:
         self._own: dict[_Key, _Own] = {}
         self._inputs: dict[_Key, str] = {}  # that came with the start of a call, and count if no other arguments follow
         self._open: dict[_Key, None] = {}
+        self._ids: set[str] = set()  # of calls
         self._citations: dict[int, list[Mapping[str, Any]]] = {}  # by our own
         self._id: Any = None
         self._model: str | None = None
@@ -297,7 +298,8 @@ class Reading:
                     raise ProtocolError("A tool call without a name.")
                 if block.input:
                     self._inputs[key] = block.input if isinstance(block.input, str) else json.dumps(block.input)
-                id_ = block.id or f"toolu_{secrets.token_hex(12)}"
+                id_ = block.id if block.id and block.id not in self._ids else f"toolu_{secrets.token_hex(12)}"
+                self._ids.add(id_)
                 return [self._assembly.tool(key, id_, self._names.get(block.name, block.name))]
         place = self._assembly.text(key, "").index
         self._own[key] = _Own(place, block.model_dump(exclude_unset=True))

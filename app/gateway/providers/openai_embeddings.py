@@ -103,11 +103,13 @@ def _counted(usage: _Usage | None) -> Usage:
 
 
 def _in_order(items: list[_Embedding]) -> list[_Embedding]:
-    """By ``index``, in whatever order they came; as they came where no server numbers them."""
-    numbers = [item.index for item in items]
-    if all(number is None for number in numbers):
+    """By ``index``, in whatever order they came; as they came where no server numbers them.
+
+    Beside others, one without a number is the first: Gemini leaves out what is zero.
+    """
+    if all(item.index is None for item in items):
         return items
-    placed = {item.index: item for item in items}
+    placed = {item.index or 0: item for item in items}
     if placed.keys() != set(range(len(items))):
         raise ProtocolError("Vectors whose numbers are missing, double or out of range.")
     return [placed[number] for number in range(len(items))]

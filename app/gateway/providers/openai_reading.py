@@ -4,25 +4,25 @@ A dozen servers speak this protocol with accents, so unknown fields and values a
 be read makes the whole garbled (pydantic's ValidationError, a ValueError).
 """
 
-import json
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from app.domain.calls import Delta, Reply, Usage
 from app.domain.json_text import loads
 from app.domain.messages import Part, Refusal, StopReason, ToolUse
-from app.domain.signatures import signature_in
 from app.gateway.providers import dialect
 from app.gateway.providers.assembly import Assembly, encodable
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import ProtocolError, ReportedError, error_within
 from app.gateway.providers.openai_calls import Fragment, ToolCalls
 from app.gateway.providers.openai_events import body_documents
-from app.gateway.providers.openai_finish import finish_of, stop_of
+from app.gateway.providers.openai_finish import stop_of
+from app.gateway.providers.openai_logprobs import token_of
+from app.gateway.providers.openai_shapes import Choice, Completion, Message
 from app.gateway.providers.openai_usage import REPORTED, Reported
-from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
+from app.gateway.providers.reported import UNUSABLE, grown
 from app.gateway.providers.same_shape import SameShape
 from app.gateway.providers.sse import is_stream
 
@@ -37,112 +37,8 @@ _OF_DELTA = frozenset({"role", "content", "refusal"})
 _OF_WHOLE = frozenset({"index", "message", "logprobs", "finish_reason"})
 _OF_MESSAGE = frozenset({"role", "content", "refusal", "annotations"})
 _PLAIN_ENDS = ("stop", "length")
-_THOUGHT = ("thinking", "reasoning")  # types of a content part
 
-
-def _texts(value: object) -> str:
-    """The text of a string, of a part, or of a list of both."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping):
-        return _texts(next((value[name] for name in ("text", "summary", "thinking", "value") if value.get(name)), ""))
-    return "".join(map(_texts, value)) if isinstance(value, list) else ""
-
-
-def _objects(value: object) -> object:
-    """A list without its nulls; one object for a list of one; None for what is empty, whatever its type."""
-    if not value:
-        return None
-    if isinstance(value, Mapping):
-        return [value]
-    return [item for item in value if item is not None] if isinstance(value, list) else value
-
-
-def _parts(value: object) -> object:
-    """Content as a list of parts, as Mistral's reasoning models send it."""
-    if isinstance(value, str) and value:
-        return [{"type": "text", "text": value}]
-    found = _objects(value)
-    if isinstance(found, list):
-        return [{"type": "text", "text": part} if isinstance(part, str) else part for part in found]
-    return found
-
-
-def _json_text(value: object) -> object:
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-Word = Annotated[str, BeforeValidator(lambda value: encodable(value) if isinstance(value, str) else "")]
-Loose = Annotated[str, BeforeValidator(_texts)]
-Object = BeforeValidator(lambda value: value if isinstance(value, Mapping) else {})
-Objects = BeforeValidator(_objects)
-
-
-class _Function(BaseModel):
-    name: Word = ""
-    arguments: Annotated[str | None, BeforeValidator(_json_text)] = None
-
-
-class _ToolCall(BaseModel):
-    index: Count = None
-    id: Word = ""
-    function: Annotated[_Function, Object] = _Function()
-    extra_content: Annotated[str | None, BeforeValidator(signature_in)] = None
-
-
-class _Part(BaseModel):
-    type: Word = ""
-    text: Loose = ""
-    refusal: Loose = ""
-    thinking: Loose = ""
-
-
-class _Message(BaseModel):
-    """A whole message, or its growth. Reasoning has a name of each open-model server; routers send several with one text."""
-
-    content: Annotated[list[_Part] | None, BeforeValidator(_parts)] = None
-    refusal: Loose = ""
-    reasoning_content: Loose = ""
-    reasoning: Loose = ""
-    reasoning_text: Loose = ""
-    reasoning_details: Loose = ""
-    tool_calls: Annotated[list[_ToolCall] | None, Objects] = None
-    function_call: Annotated[_Function | None, Optional] = None
-
-
-class _Choice(BaseModel):
-    """``stop_reason`` (vLLM) and ``matched_stop`` (SGLang): the stop sequence. ``usage``: Moonshot reports it here.
-
-    ``finishReason``: Gemini's name, beside one that is null.
-    """
-
-    index: Count = None
-    message: _Message | None = None
-    delta: _Message | None = None
-    finish_reason: Annotated[str | None, BeforeValidator(finish_of)] = None
-    camel_finish_reason: Annotated[str | None, BeforeValidator(finish_of), Field(validation_alias="finishReason")] = None
-    native_finish_reason: Annotated[str | None, BeforeValidator(finish_of)] = None
-    stop_reason: Word = ""
-    matched_stop: Word = ""
-    logprobs: Annotated[dict[str, Any], Object] = {}
-    usage: Annotated[Reported | None, Optional] = None
-    error: Any = None
-
-
-class _Groq(BaseModel):
-    usage: Annotated[Reported | None, Optional] = None
-
-
-class _Completion(BaseModel):
-    choices: Annotated[list[_Choice] | None, Objects] = None
-    model: Word = ""
-    usage: Annotated[Reported | None, Optional] = None
-    x_groq: Annotated[_Groq | None, Optional] = None
-    object: Word = ""
-    error: Any = None
-
-
-_COMPLETION = TypeAdapter(_Completion)
+_COMPLETION = TypeAdapter(Completion)
 _NO_USAGE = Reported()
 
 
@@ -167,6 +63,7 @@ class Reading:
         self.grew = False  # whether the last chunk held output
         self._summed = False  # the usage came in a chunk of its own, and no output after it
         self._bare = False  # output came without a finish reason: this server does not send one with every chunk
+        self._in_deltas = False  # output came in deltas: a whole message after it repeats them
         self._went_on = False  # output came after a finish reason: some servers send one with every chunk
         self._same = SameShape()
 
@@ -192,14 +89,15 @@ class Reading:
         if self._one_text(document):
             return self.reply(request_id)
         completion = self._read(document)
-        choice = completion.choices[0] if completion.choices else None
+        choices = completion.choices or []
+        own = [choice for choice in choices if choice.index in (None, choices[0].index)]  # Copilot's, of a text and calls
         # A body that came whole was not cut: without a reason it ended as it should. Its usage counts even if it cannot be read.
-        self._finish = choice.finish_reason or choice.camel_finish_reason if choice else None
-        self._finish = self._finish or "stop"
+        self._finish = next((choice.finish_reason or choice.camel_finish_reason for choice in own), None) or "stop"
         self._note(completion)
-        if choice is None or (choice.message is None and choice.delta is None):
+        if all(choice.message is None and choice.delta is None for choice in own):
             raise ProtocolError("An answer without a choice.")
-        self._take(choice)
+        for choice in own:
+            self._take(choice)
         self._note(completion)
         self.close()
         return self.reply(request_id)
@@ -217,7 +115,7 @@ class Reading:
     def deltas(self, event: object) -> list[Delta]:
         """Read one chunk of a stream: its document, or its text where it holds nothing else."""
         if (text := event if type(event) is str else self._more_text(event)) is not None:
-            self.grew, self._counted, self._summed, self._bare = True, False, False, True
+            self.grew, self._counted, self._summed, self._bare, self._in_deltas = True, False, False, True, True
             self._went_on = self._finish is not None
             return [self._assembly.text("text", text)]
         self._same.forget()
@@ -291,7 +189,7 @@ class Reading:
         """As reported so far. Zero: not known. ``estimated`` unless the output's figure is the final one."""
         return self._usage.usage(final=self._counted)
 
-    def _read(self, value: object) -> _Completion:
+    def _read(self, value: object) -> Completion:
         """Raises ReportedError where it is an error: a 200 body, a chunk in the middle, or in a list of one (Gemini)."""
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
@@ -302,16 +200,20 @@ class Reading:
             raise ReportedError(error)
         return completion
 
-    def _take(self, choice: _Choice) -> list[Delta]:
+    def _take(self, choice: Choice) -> list[Delta]:
         whole = choice.delta is None and choice.message is not None  # in place of a stream; some servers send both
-        message = choice.delta or choice.message or _Message()
+        message = choice.delta or choice.message or Message()
+        again = whole and self._in_deltas
+        if again:
+            message = message.beyond(self._assembly.parts())
         found = self._grown(message)
         self.grew = self.grew or bool(found) or self._refusal(message)
+        self._in_deltas = self._in_deltas or (self.grew and not whole)
         self._went_on = self._went_on or (self.grew and self._finish is not None)
         self._counted, self._summed = self._counted and not self.grew, self._summed and not self.grew
-        if "logprobs" in self._request.requested:
+        if "logprobs" in self._request.requested and not again:
             for name in ("content", "refusal"):
-                tokens = [_encodable(token) for token in choice.logprobs.get(name) or () if isinstance(token, dict)]
+                tokens = [token_of(token) for token in choice.logprobs.get(name) or () if isinstance(token, dict)]
                 if tokens:
                     self._logprobs.setdefault(name, []).extend(tokens)
         self._native = choice.native_finish_reason or self._native
@@ -333,7 +235,7 @@ class Reading:
         """The deltas that end the parts, once the stream is at its end."""
         return [*self._calls.close(), *self._assembly.close_all()]
 
-    def _note(self, completion: _Completion) -> None:
+    def _note(self, completion: Completion) -> None:
         self._model = completion.model or self._model
         within = [choice.usage for choice in completion.choices or ()]
         groq = completion.x_groq.usage if completion.x_groq else None
@@ -345,24 +247,22 @@ class Reading:
             self._summed = self._summed or not completion.choices or of_all
             self._counted = self._counted or self._finish is not None
 
-    def _grown(self, message: _Message) -> list[Delta]:
+    def _grown(self, message: Message) -> list[Delta]:
         found: list[Delta] = []
-        names = (message.reasoning_content, message.reasoning, message.reasoning_text, message.reasoning_details)
-        if reasoning := next(filter(None, names), ""):
-            found.append(self._assembly.thinking("thinking", reasoning))
+        if message.reasoned:
+            found.append(self._assembly.thinking("thinking", message.reasoned))
         for part in message.content or ():
-            if thought := part.thinking or (part.type in _THOUGHT and part.text):
-                found.append(self._assembly.thinking("thinking", thought))
+            if part.thought:
+                found.append(self._assembly.thinking("thinking", part.thought))
             elif part.text:
                 found.append(self._assembly.text("text", part.text))
         return found + self._calls.feed(list(_fragments(message)))
 
-    def _refusal(self, message: _Message) -> bool:
+    def _refusal(self, message: Message) -> bool:
         """Take a refusal's text. Returns whether there was any."""
-        said = message.refusal + "".join(part.refusal for part in message.content or ())
-        if said:
-            self._assembly.refusal("refusal", said)
-        return bool(said)
+        if message.refused:
+            self._assembly.refusal("refusal", message.refused)
+        return bool(message.refused)
 
     def _stop(self, finish: str, parts: tuple[Part, ...]) -> StopReason:
         stop = stop_of(finish, self._native)
@@ -380,14 +280,7 @@ class Reading:
         return "stop_sequence" if self._stopped_at and self._stopped_at in self._request.sampling.stop else stop
 
 
-def _encodable(token: dict[str, Any]) -> dict[str, Any]:
-    """A token's log probability without halves of surrogate pairs."""
-    text = json.dumps(token, ensure_ascii=False)
-    clean = encodable(text)
-    return token if clean == text else dict(json.loads(clean))
-
-
-def _fragments(message: _Message) -> Iterator[Fragment]:
+def _fragments(message: Message) -> Iterator[Fragment]:
     for call in message.tool_calls or ():
         index = None if call.index == UNUSABLE else call.index
         if call.id or call.function.name or call.function.arguments:

@@ -3,14 +3,25 @@
 OpenAI counts reasoning in ``completion_tokens``. xAI and Gemini count it beside them: only the total has it, and it is billed as
 output. So output is what the total holds beyond the prompt, where that is more. Gemini behind OpenRouter writes a prefix to the
 cache and reads it in one request, and bills both: then the shares overlap, and are more than the prompt together.
+
+Some servers give the counts the names that the Responses API has (mlx-vlm): they are read where the protocol's own say nothing.
 """
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, model_validator
 
 from app.domain.calls import Usage
 from app.gateway.providers.reported import UNUSABLE, Count, Optional
+
+# Our names, by those of the Responses API.
+_OTHER_NAMES = {
+    "input_tokens": "prompt_tokens",
+    "output_tokens": "completion_tokens",
+    "input_tokens_details": "prompt_tokens_details",
+    "output_tokens_details": "completion_tokens_details",
+}
 
 
 class _InputDetails(BaseModel):
@@ -31,6 +42,14 @@ class Reported(BaseModel):
     prompt_cache_hit_tokens: Count = None
     prompt_tokens_details: Annotated[_InputDetails | None, Optional] = None
     completion_tokens_details: Annotated[_OutputDetails | None, Optional] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_other_names(cls, value: Any) -> Any:  # noqa: ANN401 - any JSON
+        if not isinstance(value, Mapping) or value.get("prompt_tokens") or value.get("completion_tokens"):
+            return value
+        other = {own: value[name] for name, own in _OTHER_NAMES.items() if value.get(name)}
+        return {**value, **other} if other else value
 
     @property
     def output(self) -> int | None:

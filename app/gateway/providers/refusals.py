@@ -5,7 +5,7 @@ words are searched, never passed on, because vendors quote prompts in them. Five
 prompt that is too long, two numbers.
 
 Sources are the servers' own code and public reports: OpenAI, Azure OpenAI, Anthropic, Amazon Bedrock, Gemini, Mistral, Groq, xAI,
-DeepSeek, DashScope, Moonshot, OpenRouter, vLLM, SGLang, TGI, llama.cpp, Ollama.
+DeepSeek, DashScope, Moonshot, Z.ai, Cohere, NVIDIA, OpenRouter, LiteLLM, vLLM, SGLang, TGI, llama.cpp, Ollama.
 """
 
 import json
@@ -41,6 +41,7 @@ _CONTEXT = re.compile(
     r"|maximum number of tokens allowed|exceeds the maximum number of (?:input )?tokens|tokens exceed the configured limit"
     r"|reduce the length of the (?:messages|prompt|input)|range of input length should be|exceed max message tokens"
     r"|`inputs` tokens \+ `max_new_tokens`|too large for model with \d+"
+    r"|exceeded model token limit|too many tokens: total number"  # Moonshot, Cohere
 )
 _POLICY = re.compile(
     r"content (?:filter|management polic|filtering polic|polic)|usage polic|violat\w+ (?:our|the) polic|content exists risk"
@@ -73,6 +74,7 @@ _DENIED_CODES = frozenset(
         "api_key_invalid",
         "model_decommissioned",
         "model_not_supported",
+        "unknown_model",
         "invalid_model",
         "organization_restricted",
         "authentication_error",
@@ -84,6 +86,9 @@ _DENIED = re.compile(
     r"|overdue (?:account|payment)|organization has been (?:disabled|restricted)|account (?:is|has been) (?:suspended|disabled)"
     r"|(?:incorrect|invalid|expired) api key|api key (?:is )?(?:not valid|invalid|expired)|user location is not supported"
     r"|is not a valid model id|model .{1,100} has been decommissioned|no models? (?:is )?loaded"
+    r"|model(?:code:)?\s+(?:does )?not exist|模型不存在|\bunknown model\b|invalid model name passed"  # DeepSeek, Z.ai, LiteLLM
+    r"|model identifier is invalid|with on-demand throughput isn.t supported|model\s+does not support the\s+api"  # Bedrock
+    r"|enable billing on your project|degraded function cannot be invoked"  # Gemini, NVIDIA
 )
 # Vendors quote what they refuse. A caller must not be able to write that our key is invalid, and so have a model passed over.
 _QUOTATION = re.compile(r"""(?<!\w)'[^'\n]*'(?!\w)|"[^"\n]*"|`[^`\n]*`""")
@@ -100,7 +105,10 @@ _LIMIT_CODES = frozenset(
         "too_many_requests",
     ]
 )
-_LIMITS = re.compile(r"tokens per (?:minute|day)|too many (?:tokens|requests), please wait|rate limit (?:reached|exceeded)")
+_LIMITS = re.compile(
+    r"tokens per (?:minute|day)|too many (?:tokens|requests), please wait|rate limit (?:reached|exceeded)"
+    r"|high-frequency .{0,30}requests"
+)
 _OVER = re.compile(r"exceed|greater than|larger than|longer than|too long")
 _LIMITED = re.compile(r"rate.?limit|too many requests|throttl|concurrency|resource_exhausted|^(?:tokens|requests)$", re.MULTILINE)
 _BUSY = re.compile(r"overload|capacity|server is busy|unavailable")
@@ -112,6 +120,8 @@ _LENGTHS = (
     re.compile(r"request \((?P<used>\d+) tokens\) exceeds the available context size \((?P<limit>\d+) tokens\)"),  # llama.cpp
     re.compile(r"input token count \(?(?P<used>\d+)\)? exceeds the maximum number of tokens allowed \(?(?P<limit>\d+)"),  # Gemini
     re.compile(r"input \((?P<used>\d+) tokens\) is longer than the model's context length \((?P<limit>\d+) tokens\)"),  # SGLang
+    re.compile(r"token limit: (?P<limit>\d+) \(requested: (?P<used>\d+)\)"),  # Moonshot
+    re.compile(r"total number of tokens .{0,40}?cannot exceed (?P<limit>\d+) - received (?P<used>\d+)"),  # Cohere
     re.compile(r"prompt contains (?P<used>\d+) tokens.{0,60}?(?P<limit>\d+) maximum context", re.DOTALL),  # Mistral
 )
 

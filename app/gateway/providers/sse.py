@@ -3,14 +3,19 @@
 A byte order mark, any of the three line ends, comments, fields without a value and a last event without its blank line are read.
 Pieces may end anywhere, in the middle of a character too. Bytes that are no UTF-8 become U+FFFD: half a character from a server
 that streams tokens is no reason to lose the answer.
+
+Two lines that the standard passes over are read as error events, because the answer ends with them: the field `error` of
+llama.cpp before its build of autumn 2025, and an error's JSON without a field, as servers write it that pass on another's body.
 """
 
+import re
 from dataclasses import dataclass
 
 from app.gateway.providers.errors import ProtocolError
 
 BOM = b"\xef\xbb\xbf"
 MOST_EVENT = 32 * 2**20  # bytes
+_ERROR = re.compile(rb'\s*\{\s*"error"\s*:')
 
 
 @dataclass(slots=True)
@@ -78,6 +83,9 @@ class Decoder:
                 self._data.append(value.removeprefix(b" "))
             elif field == b"event":
                 self._name = value.removeprefix(b" ").decode(errors="replace")
+            elif (field == b"error" and value.lstrip().startswith(b"{")) or _ERROR.match(line):
+                self._name = "error"
+                self._data.append(value if field == b"error" else line)
         return found
 
 

@@ -20,6 +20,15 @@ Json = dict[str, Any]
 WHO = Identity(Tenant("t", "T", ZERO, ZERO), "k", "")
 HI: Json = {"role": "user", "content": "hi"}
 HELLO = Message("user", (Text("hi"),))
+OF_MESSAGE: Any = {
+    "role": "assistant",
+    "refusal": None,
+    "annotations": [],
+    "audio": None,
+    "function_call": None,
+    "tool_calls": [],
+    "reasoning_content": "2+2",
+}
 TOOL: Json = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 TOOLS = [TOOL, {"type": "function", "function": {"name": "g"}}]
 EPHEMERAL = {"type": "ephemeral"}
@@ -114,6 +123,25 @@ HISTORY: dict[str, tuple[list[Json], tuple[Message, ...]]] = {
             },
         ],
         (HELLO, Message("assistant", (ToolUse("c", "f", "{}"),))),
+    ),
+    "calls of Hugging Face's client": (
+        [
+            HI,
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{}", "description": None}}],
+            },
+        ],
+        (HELLO, Message("assistant", (ToolUse("c", "f", "{}"),))),
+    ),
+    "the rest of a message in its parts": (
+        [
+            HI,
+            {"role": "assistant", "content": [{"type": "text", "text": "4", **OF_MESSAGE}]},
+            {"role": "assistant", "content": [{**OF_MESSAGE, "type": "refusal", "refusal": "No.", "content": None}]},
+        ],
+        (HELLO, Message("assistant", (Text("4"), Refusal("No.")))),
     ),
     "null for what other roles have": (
         [

@@ -251,6 +251,16 @@ def test_a_call_that_never_comes_is_not_waited_for() -> None:
     assert whole(stop_reason="tool_use", content=[]).stop == "tool_use"
 
 
+def test_two_calls_never_have_one_id() -> None:
+    """A result names its call by the id, and the vendor refuses a conversation in which two calls have one."""
+    calls = [{**CALL, "input": {"a": n}} for n in (1, 2)]
+    in_blocks = [event for index, use in enumerate(calls) for event in block(index, use)]
+    for reply in (whole(content=calls, stop_reason="tool_use"), streamed(*in_blocks)[1]):
+        assert [use.arguments for use in reply.tool_uses] == ['{"a": 1}', '{"a": 2}']
+        assert reply.tool_uses[0].id == "t"
+        assert reply.tool_uses[1].id.startswith("toolu_")
+
+
 def test_a_call_without_an_id_gets_one() -> None:
     nameless = {**CALL, "id": None, "input": {"a": 1}}
     for reply in (whole(content=[nameless]), streamed(*block(0, nameless))[1]):

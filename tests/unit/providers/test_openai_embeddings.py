@@ -55,6 +55,8 @@ GOOD = {
     "out of order": (item(packed(B), index=1), item(packed(A), index=0)),
     "without an index": (item(A), item(B)),
     "with a null index": (item(A, index=None), item(B, index=None)),
+    "no index for the first, as Gemini leaves out a zero": (item(A), item(B, index=1)),
+    "no index for the first, out of order": (item(B, index=1), item(A)),
     "an index as text": (item(B, index="1"), item(A, index="0")),
     "one of each kind": (item(packed(A), index=0), item(B, index=1)),
 }
@@ -97,6 +99,7 @@ BAD = {
     "one index twice": (item(A, index=0), item(B, index=0)),
     "an index out of range": (item(A, index=0), item(B, index=2)),
     "an index of one alone": (item(A, index=0), item(B)),
+    "no index but for the first": (item(A, index=1), item(B, index=1)),
     "a shorter vector": (item(A, index=0), item([1.0, 2.0], index=1)),
     "a longer vector": (item(A, index=0), item([*B, 1.0], index=1)),
     "an empty vector": (item(A, index=0), item([], index=1)),

@@ -438,6 +438,37 @@ async def test_an_error_that_is_called_a_stream_is_the_error_that_it_names(
         await _all(provider, request())
 
 
+UNFRAMED = {
+    "the field that llama.cpp had": b"error: %s\n\ndata: [DONE]\n\n",
+    "no field at all": b"%s\n",
+    "no field, between events": b": ping\n\n%s\n\ndata: [DONE]\n\n",
+}
+
+
+@pytest.mark.parametrize("before", [b"", b'data: {"choices": [{"delta": {"role": "assistant"}}]}\n\n'], ids=["first", "later"])
+@pytest.mark.parametrize("form", UNFRAMED.values(), ids=UNFRAMED)
+async def test_an_error_outside_of_the_data_of_a_stream_is_the_error_that_it_names(
+    upstream: Upstream, provider: OpenAIProvider, form: bytes, before: bytes
+) -> None:
+    """Both SDKs pass over such lines: the answer seems to be cut, is asked for again, and counts at its upper bound."""
+    error = {"code": 400, "message": "the request exceeds the available context size.", "type": "invalid_request_error"}
+    said = error if form.startswith(b"error") else {"error": error}
+    upstream.handler = raw(before + form % json.dumps(said).encode(), content_type="text/event-stream")
+    with pytest.raises(errors.ProviderRejected) as caught:
+        await _all(provider, request())
+    assert caught.value.reason == "context_length"
+
+
+@pytest.mark.parametrize("line", [b"error: no JSON", b'"error": 5', b"error"])
+async def test_other_lines_outside_of_the_data_of_a_stream_say_nothing(
+    upstream: Upstream, provider: OpenAIProvider, line: bytes
+) -> None:
+    upstream.handler = raw(line + b"\n\n" + STREAM, content_type="text/event-stream")
+    last = (await _all(provider, request()))[-1]
+    assert isinstance(last, Done)
+    assert last.reply.text == "hello"
+
+
 @pytest.mark.parametrize(("sent", "text"), [(b"\xe2\x82", "\ufffd"), (b"\xff", "\ufffd"), (b"\t", "\t"), (b"\xc2\x85", "\x85")])
 async def test_bytes_that_json_does_not_know_cost_no_answer(
     upstream: Upstream, provider: OpenAIProvider, sent: bytes, text: str

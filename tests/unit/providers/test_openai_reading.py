@@ -1,6 +1,7 @@
 """The accents of servers that speak OpenAI's chat completions: each is read as the answer that it means."""
 
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -222,6 +223,21 @@ def test_the_thought_signature_of_a_call_is_read(extra: object, signature: str |
     assert [use.signature for use in read.reply(None).tool_uses] == [signature, None]
 
 
+@pytest.mark.parametrize("index", [None, 0])
+def test_an_answer_in_several_choices_is_one_answer(index: int | None) -> None:
+    """As Copilot's API sends Claude's: the text and each call in a choice of its own. Several answers are never asked for."""
+    messages = [
+        {"content": "I look."},
+        {"content": None, "tool_calls": [call(None, "c1", *F)]},
+        {"tool_calls": [call(None, "c2", *G)]},
+    ]
+    choices = [{"index": index, "message": message, "finish_reason": "tool_calls"} for message in messages]
+    other = {"index": 7, "message": {"content": "of another answer"}, "finish_reason": "length"}
+    reply = reading().whole(json.dumps({"choices": [*choices, other]}).encode(), None)
+    assert reply.parts == (Text("I look."), ToolUse("c1", *F), ToolUse("c2", *G))
+    assert reply.stop == "tool_use"
+
+
 def test_a_call_in_the_old_form_is_read_from_a_stream() -> None:
     chunks = [{"name": "f", "arguments": ""}, {"arguments": '{"a"'}, {"arguments": ":1}"}]
     assert calls(streamed(*(chunk(function_call=c) for c in chunks), ends="function_call")) == [F]
@@ -381,6 +397,15 @@ CONTENTS: dict[str, tuple[Json, tuple[object, ...]]] = {
         {"content": [{"type": "thinking", "thinking": "two and two"}, {"type": "text", "text": "4"}]},
         THOUGHT,
     ),
+    "a summary in the content": (
+        {
+            "content": [
+                {"type": "reasoning", "summary": [{"type": "summary_text", "text": "two and two", "signature": "x"}]},
+                {"type": "text", "text": "4"},
+            ]
+        },
+        THOUGHT,
+    ),
     "a part of an unknown type": ({"content": [{"type": "reference", "reference_ids": [1]}, {"text": "4"}]}, (Text("4"),)),
     "nulls": ({"content": "4", "refusal": None, "tool_calls": None, "reasoning": None, "function_call": None}, (Text("4"),)),
     "no tool calls": ({"content": "4", "tool_calls": []}, (Text("4"),)),
@@ -442,6 +467,47 @@ def test_a_chunk_with_all_of_the_message_beside_its_delta_is_read_once() -> None
     assert streamed(*both).text == "ab"
 
 
+USED: Json = {"usage": {"prompt_tokens": 12, "completion_tokens": 3}}
+HELLO: Json = {"content": "Hello"}
+SAID = [chunk(role="assistant", content="Hel"), chunk(content="lo")]
+REASONED = [chunk(reasoning_content="two and "), chunk(reasoning_content="two"), chunk(content="4")]
+CALLED = [chunk(tool_calls=[call(0, "c1", "f", ""), call(1, "c2", *G)]), chunk(tool_calls=[call(0, arguments=F[1])])]
+ANONYMOUS = [chunk(tool_calls=[call(None, None, *F)])]
+SUMMARIES: dict[str, tuple[list[Json], Json, tuple[object, ...]]] = {
+    "the text": (SAID, HELLO, (Text("Hello"),)),
+    "the text, after a finish reason": ([*SAID, chunk("stop")], HELLO, (Text("Hello"),)),
+    "the text in parts": (SAID, {"content": [{"type": "text", "text": "Hello"}]}, (Text("Hello"),)),
+    "more than was streamed": (SAID, {"content": "Hello!"}, (Text("Hello!"),)),
+    "the text, trimmed": ([chunk(content="\n"), *SAID], HELLO, (Text("\nHello"),)),
+    "reasoning and text": (REASONED, {"reasoning_content": "two and two", "content": "4"}, THOUGHT),
+    "the text alone, after reasoning": (REASONED, {"content": "4"}, THOUGHT),
+    "a refusal": ([chunk(refusal="No.")], {"refusal": "No."}, (Refusal("No."),)),
+    "calls": (CALLED, {"tool_calls": [call(0, "c1", *F), call(1, "c2", *G)]}, (ToolUse("c1", *F), ToolUse("c2", *G))),
+    "only a role before it": ([chunk(role="assistant", content="")], HELLO, (Text("Hello"),)),
+}
+
+
+@pytest.mark.parametrize(("chunks", "message", "parts"), SUMMARIES.values(), ids=SUMMARIES)
+def test_a_whole_message_at_the_end_of_a_stream_adds_only_what_is_new(
+    chunks: list[Json], message: Json, parts: tuple[object, ...]
+) -> None:
+    """As MiniMax ends its streams: with a completion, whose usage is the only one."""
+    last = {"object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}], **USED}
+    reply = streamed(*chunks, last, ends=None)
+    assert reply.parts == parts
+    assert (reply.usage.input, reply.usage.output, reply.usage.estimated) == (12, 3, False)
+
+
+def test_a_call_without_an_id_is_not_called_again_by_the_message_at_the_end() -> None:
+    last = {"choices": [{"message": {"tool_calls": [call(None, None, *F)]}, "finish_reason": "tool_calls"}]}
+    assert calls(streamed(*ANONYMOUS, last, ends=None)) == [F]
+
+
+def test_a_stream_of_messages_in_the_place_of_deltas_is_one_text() -> None:
+    messages = [{"choices": [{"message": {"content": text}, "finish_reason": None}]} for text in ("Hel", "lo")]
+    assert streamed(*messages).text == "Hello"
+
+
 DETAILS = "completion_tokens_details"
 USAGES: list[tuple[Json, tuple[int, int, int, bool]]] = [
     ({"usage": {"prompt_tokens": 12, "completion_tokens": 3}}, (12, 0, 3, False)),
@@ -466,6 +532,13 @@ USAGES: list[tuple[Json, tuple[int, int, int, bool]]] = [
         {"usage": {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 99, "prompt_cache_hit_tokens": 80}},
         (0, 0, 7, False),
     ),
+    ({"usage": {"input_tokens": 12, "output_tokens": 3, "total_tokens": 15}}, (12, 0, 3, False)),
+    ({"usage": {"prompt_tokens": None, "completion_tokens": None, "input_tokens": 12, "output_tokens": 3}}, (12, 0, 3, False)),
+    ({"usage": {"prompt_tokens": 0, "completion_tokens": 0, "input_tokens": 12, "output_tokens": 3}}, (12, 0, 3, False)),
+    ({"usage": {"prompt_tokens": 12, "completion_tokens": 3, "input_tokens": 0, "output_tokens": 0}}, (12, 0, 3, False)),
+    ({"usage": {"prompt_tokens": 12, "completion_tokens": 3, "input_tokens": 9, "output_tokens": 9}}, (12, 0, 3, False)),
+    ({"usage": {"input_tokens": 12, "output_tokens": 3, "input_tokens_details": {"cached_tokens": 4}}}, (8, 4, 3, False)),
+    ({"usage": {"input_tokens": -1, "output_tokens": 3}}, (0, 0, 3, False)),
     ({"x_groq": {"usage": {"prompt_tokens": 12, "completion_tokens": 3}}}, (12, 0, 3, False)),
 ]
 
@@ -478,6 +551,11 @@ def test_usage_is_read_in_every_form(fields: Json, expected: tuple[int, int, int
     within = [{**choice, **fields} for choice in chunk("stop")["choices"]]
     if "usage" in fields:
         assert streamed(chunk(content="x"), {"choices": within}, ends=None).usage.output == expected[2]
+
+
+def test_reasoning_under_the_other_name_of_its_group_is_counted() -> None:
+    usage = {"input_tokens": 12, "output_tokens": 9, "output_tokens_details": {"reasoning_tokens": 6}}
+    assert whole({"content": "x"}, usage=usage).usage.reasoning == 6
 
 
 def test_a_prefix_that_is_written_and_read_at_once_is_billed_as_both() -> None:
@@ -606,3 +684,20 @@ def test_log_probabilities_come_in_order_and_only_on_request() -> None:
             read.deltas(event)
         found = read.reply(None).logprobs or {}
         assert [token["token"] for token in found.get("content", [])] == expected
+
+
+def test_a_log_probability_that_is_no_number_is_that_of_an_unlikely_token() -> None:
+    """OpenAI writes -9999.0 for one. Servers in Python write -Infinity, which is no JSON, others null."""
+    tokens = [
+        {"token": "a", "logprob": -math.inf, "bytes": None, "top_logprobs": [{"token": "b", "logprob": math.nan}, None]},
+        {"token": "b", "logprob": None, "top_logprobs": None},
+        {"token": "c"},
+        {"token": "d", "logprob": -0.5, "top_logprobs": [{"token": "d", "logprob": 0}]},
+    ]
+    message = {"message": {"content": "abcd"}, "finish_reason": "stop", "logprobs": {"content": tokens}}
+    read = reading(requested=frozenset({"logprobs"}))
+    found = (read.whole(json.dumps({"choices": [message]}).encode(), None).logprobs or {})["content"]
+    assert [token["logprob"] for token in found] == [-9999.0, -9999.0, -9999.0, -0.5]
+    assert [token["top_logprobs"] for token in found] == [
+        [{"token": "b", "logprob": -9999.0}], [], [], [{"token": "d", "logprob": 0}]
+    ]  # fmt: skip

@@ -37,6 +37,10 @@ LONG = [
     (400, {"message": "Trying to keep the first 9000 tokens when context overflows. The context length is only 4096 tokens."}),
     (200, {"message": "The number of tokens to keep from the initial prompt is greater than the context length."}),
     (500, {"code": 500, "message": "Context size has been exceeded.", "type": "server_error"}),
+    (400, {"message": "Invalid request: Your request exceeded model token limit: 262144 (requested: 269030)",
+           "type": "invalid_request_error"}),
+    (422, {"message": "too many tokens: total number of tokens (prompt and prediction) cannot exceed 2048 - received 6354. "
+                      "Try using a shorter prompt or a smaller max_tokens value."}),
     (400, {"message": "Provider returned error", "code": 400,
            "metadata": {"raw": '{"error": {"message": "This endpoint\'s maximum context length is 32768 tokens."}}'}}),
 ]  # fmt: skip
@@ -78,6 +82,7 @@ INVALID = [
     (422, {"detail": [{"type": "extra_forbidden", "msg": "Extra inputs are not permitted",
                        "input": "a story about a content policy and the maximum context length"}]}),
     (400, {"message": "Invalid value: 'incorrect api key'. Supported values are: 'low' and 'high'."}),  # quoted from the request
+    (400, {"message": "Invalid value: 'unknown model'. Supported values are: 'a model that does not exist' and 'x'."}),
     (400, {"message": 'Unknown tool "your account is suspended", or `insufficient balance`.'}),
     (400, None),
     (400, ""),
@@ -97,6 +102,20 @@ DENIED = [
     (400, {"object": "error", "message": "Invalid model: foo", "type": "invalid_model", "code": "1500"}),
     (400, {"error": {"message": "Not supported by any provider you have enabled.", "code": "model_not_supported"}}),
     (400, {"error": {"message": "No models loaded. Please load a model.", "type": "invalid_request_error"}}),
+    (400, {"error": {"message": "Model Not Exist", "type": "invalid_request_error", "code": "invalid_request_error"}}),
+    (400, {"code": 20012, "message": "Model does not exist. Please check it carefully.", "data": None}),
+    (400, {"error": {"message": "/chat/completions: Invalid model name passed in model=x. Call `/v1/models` to view models."}}),
+    (400, {"error": {"code": "1211", "message": "Unknown Model, please check the model code."}}),
+    (400, {"type": "error", "error": {"type": "invalid_request_error", "code": "1211", "message": "[1211][模型不存在]"}}),
+    (400, {"error": {"code": "1214", "message": "[1214][modelCode: does not exist]"}}),
+    (400, {"error": {"code": "unknown_model", "message": "Unknown model: x"}}),
+    (400, {"message": "The provided model identifier is invalid."}),
+    (400, {"message": "Invocation of model ID x with on-demand throughput isn\u2019t supported."}),
+    (400, {"error": {"code": "validation_error", "type": "invalid_request_error", "param": None,
+                     "message": "The model 'x' does not support the '/v1/chat/completions' API"}}),
+    (400, [{"error": {"code": 400, "status": "FAILED_PRECONDITION", "message": "Gemini API free tier is not available in your "
+                      "country. Please enable billing on your project in Google AI Studio."}}]),
+    (400, {"status": 400, "title": "Bad Request", "detail": "Function id '3b97': DEGRADED function cannot be invoked"}),
     (429, {"error": {"message": "You exceeded your current quota.", "type": "insufficient_quota", "code": None}}),
     (429, {"error": {"message": "Your account is suspended", "type": "exceeded_current_quota_error"}}),
     (429, {"error": {"http_code": "429", "message": "insufficient balance (1008)", "type": "insufficient_balance_error"}}),
@@ -118,6 +137,7 @@ LIMITED = [
                      "type": "tokens", "code": "rate_limit_exceeded"}}),
     (400, {"error": {"message": "Too many tokens, please wait before trying again.", "code": "ThrottlingException"}}),
     (400, {"message": "Too many requests, please wait before trying again."}),
+    (400, {"error": {"message": "Detected high-frequency non-compliant requests from you.", "type": "invalid_request_error"}}),
     (500, {"error": {"message": "An error occurred (ThrottlingException)", "type": "ThrottlingException"}}),
 ]  # fmt: skip
 
@@ -190,6 +210,8 @@ def test_what_is_no_refusal_of_the_request_is_not_taken_for_one(status: int, bod
         ({"message": "prompt is too long: 205284 tokens > 200000 maximum"}, (205284, 200000)),
         ({"message": "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens."}, (9000, 8192)),
         ({"message": "Prompt contains 40000 tokens, too large for model with 32768 maximum context length"}, (40000, 32768)),
+        ({"message": "Your request exceeded model token limit: 262144 (requested: 269030)"}, (269030, 262144)),
+        ({"message": "too many tokens: total number of tokens cannot exceed 2048 - received 6354."}, (6354, 2048)),
         ({"message": "prompt is too long: 5 tokens > 200000 maximum"}, None),
         ({"message": f"prompt is too long: {'9' * 400} tokens > 1 maximum"}, None),
         ({"message": "prompt is too long"}, None),
