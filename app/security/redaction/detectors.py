@@ -158,8 +158,11 @@ GOODS = (
     r"pakket|encomenda|nota|fatura|envio|rastreio|zamówieni[ea]|faktur[ay]|przesyłk[ai]|paczk[ai]|artykuł|order|faktura|"
     r"beställning|ordre|"
     r"objednávk[ay]|faktur[ay]|tilaus|lasku|sipariş|fatura|commande)s?"
-    r"|注文|請求書|商品|追跡|伝票|订单|訂單|发票|快递|주문|송장|ऑर्डर|बिल|заказ[а]?|счёт|συμβόλαιο|παραγγελία)"
-    r"(?:番号|号|號|编号|번호| नंबर)?(?:[ _-](?:number|no|nr|id|code|nummer|num|n[.º°]|numero|número|numer|di|de|der|du|"
+    r"|注文|請求書|商品|追跡|伝票|订单|訂單|发票|發票|快递|快遞|序列|주문|송장|ऑर्डर|बिल|заказ[а]?|счёт|счета|накладн[а-я]{2,3}|замовлення|"
+    r"поръчка|наруџбин[ае]|συμβόλαιο|παραγγελία[ς]?|طلب|الطلب|فاتورة|الفاتورة|شحنة|سفارش|הזמנה|משלוח|คำสั่งซื้อ|พัสดุ|đơn hàng|pesanan|"
+    r"অর্ডার|ஆர்டர்|ఆర్డర్|ಆರ್ಡರ್|ഓർഡർ|ઓર્ડર|ਆਰਡਰ|შეკვეთის|պատվեր[ա-և]{0,3}|sifarişin?|buyurtma|захиалгын|тапсырыс)"
+    r"(?:番号|号|號|编号|編號|号码|號碼|번호| नंबर| नम्बर| নম্বর| எண்| నంబర్| ಸಂಖ್ಯೆ| നമ്പർ| નંબર| ਨੰਬਰ| ნომერი| [հհ]ամար[ա-և]{0,3}|"
+    r" номер[аіъ]?)?(?:[ _-](?:number|no|nr|id|code|nummer|num|n[.º°]|numero|número|numer|di|de|der|du|"
     r"del|nº))*\.? ?[:#]? ?$"
 )
 SOFTWARE = (
@@ -252,17 +255,19 @@ _PRICES = re.compile(r"[0-9]{1,3}[.,][0-9]{2}(?: [0-9]{1,3}[.,][0-9]{2})+")
 
 
 def trunk_phones(candidate: str) -> Iterator[Span]:
-    """National numbers, 9 to 12 digits with their leading zero; several may follow one another. A date is none."""
+    """National numbers, 9 to 13 digits with their leading zero; several may follow one another. A date is none."""
     start, end, total = -1, 0, 0
+    left = len(digits_of(candidate))
     for first, last in [*_groups(candidate), (len(candidate), len(candidate))]:
         begins = candidate[first : first + 1] == "0"
-        if start >= 0 and (total + last - first > 12 or (begins and total >= 9) or first == last):
+        another = begins and total >= 9 and left >= 9  # 0558 614 49 05 is one number
+        if start >= 0 and (total + last - first > 13 or another or first == last):
             if total >= 9 and not (_DATE.match(candidate[start:end]) or _PRICES.fullmatch(candidate[start:end])):
                 yield start, end
             start = -1
         if start < 0 and begins:
             start, total = first - (candidate[first - 1 : first] == "("), 0
-        total, end = total + last - first, last
+        total, end, left = total + last - first, last, left - (last - first)
 
 
 def labelled_phone(candidate: str) -> bool:

@@ -27,17 +27,19 @@ from app.security.redaction.detectors import (
     spoken_phone,
     trunk_phones,
 )
+from app.security.redaction.fields import FIELDS
 from app.security.redaction.identity_numbers import DOCUMENTS, FILLERS, SEPARATOR
 from app.security.redaction.labelled_numbers import LABELLED
 from app.security.redaction.written_secrets import WRITTEN_SECRETS
 
 # Letters as ranges, because \p{L} makes automata so large that RE2 runs out of memory and falls back to a slow matcher.
 _LETTER = r"A-Za-z\x{C0}-\x{24F}\x{370}-\x{1FFF}\x{3040}-\x{D7FF}"
-_GAP = r"[ .\-/\x{A0}\x{2010}-\x{2013}]"
+_GAP = r"[ .\-/\x{A0}\x{2010}-\x{2015}\x{30FC}]"  # Japanese keyboards write the sign for a long vowel
 _WORD = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 _PHONE_AFTER = _WORD + "-.#/+"
 _EXTENSION = r"(?: ?(?:x|ext\.?) ?[0-9]{1,6})?"
-_LOCAL = rf"(?:\+|\()?\(?[0-9](?:[ .()\-/]{{0,3}}[0-9]){{5,16}}{_EXTENSION}"
+_ABROAD = rf"[1-9][0-9]{{0,2}}(?:{_GAP}{{0,2}}\(?[0-9]+\)?)+{_EXTENSION}"
+_LOCAL = rf"(?:\+|\()?\(?[0-9](?:[ .()\-/\x{{2010}}-\x{{2015}}\x{{30FC}}]{{0,3}}[0-9]){{5,16}}{_EXTENSION}"
 # Earlier rows win where findings overlap.
 ENTITY_TYPES: tuple[Kind, ...] = (
     # Tokens of an earlier redaction stay, so that redacting twice is redacting once.
@@ -72,7 +74,7 @@ ENTITY_TYPES: tuple[Kind, ...] = (
     ),
     Kind(
         "phone",
-        r"((?:\+{1,2}|\b00)[1-9][0-9]{0,2}(?:" + _GAP + r"{0,2}\(?[0-9]+\)?)+" + _EXTENSION + ")",
+        rf"(\+{{1,2}}{_ABROAD}|\b00{_ABROAD}\b)",  # a hexadecimal number may begin with 00 and go on in letters
         international_phone,
         not_after=_PHONE_AFTER,
         unless=GOODS,
@@ -124,5 +126,6 @@ ENTITY_TYPES: tuple[Kind, ...] = (
     ),
     Kind("phone", r"(?i)(?:\bwa\.me/|[?&]phone=)\+?([0-9]{8,15})\b"),
     *LABELLED,
+    *FIELDS,
     *ADDRESSES,
 )

@@ -97,7 +97,13 @@ DOCUMENTS: tuple[Kind, ...] = (
         not_before="-",
     ),
     Kind("national-id", rf"\b([A-Z]{{1,6}} {_ID_REST})\b", only_if(identifier), unless=GOODS, after=labels.AFTER_IDENTITY),
-    Kind("national-id", rf"(?i)\b([A-Z]{{0,6}}{_ID_REST})\b", only_if(identifier), unless=GOODS, after=labels.AFTER_IDENTITY),
+    Kind(
+        "national-id",
+        rf"(?i)\b([A-Z]{{0,6}}{_ID_REST}(?:\([0-9A]\)|\b))",  # Hong Kong's check in brackets
+        only_if(identifier),
+        unless=GOODS,
+        after=labels.AFTER_IDENTITY,
+    ),
     Kind(
         "passport",
         rf"{labels.PASSPORT_BEFORE}((?i:[A-Z]{{0,3}}[0-9](?: ?[0-9]|[A-Z]){{4,9}}))\b",

@@ -6,7 +6,7 @@ list would be complete.
 """
 
 _WORD = r"[^\s0-9,;:=#()<>{}\[\]\"]+"
-_COPULA = r"(?:は|が|の|番号|号码|號碼|号|是|为|為|번호|는|은|이|가|नंबर|संख्या|क्रमांक|है|पर|「|:|[ \t])"
+_COPULA = r"(?:は|が|の|番号|号码|號碼|号|是|为|為|係|번호|는|은|이|가|नंबर|संख्या|क्रमांक|है|पर|「|:|[ \t])"
 
 
 def between(most: int) -> str:
@@ -30,24 +30,28 @@ CARD_ELSEWHERE = r"карт[аыу]|κάρτας?|カード|信用卡|银行卡|
 PHONE = (  # things to call
     r"phones?|telephones?|ph|mob|tel|tél|mobiles?|cell|cell ?phones?|whatsapp|fax|faxnummer|sms|hotline|landline|desk|"
     r"direct line|"
-    r"telefon(?:nummer|nr|em|ie|u|en|ul|um|om|szám|szama|számom)?|telefonisch|handy(?:nummer|nr)?|"
+    r"telefon(?:[a-z\x{DF}-\x{17F}]{0,3}|s?n[uo]mm?er(?:et)?|nr|numret|inumber|szám[a-z]{0,3}|szama|isch)|handy(?:nummer|nr)?|"
     r"mobil(?:nummer|nr|e|telefon|en|szám|numret)?|festnetz(?:nummer)?|rufnummer|durchwahl|telefax|"
     r"téléphone|portable|fixe|teléfono|móvil|celular|telefono|cellulare|fisso|recapito|telefone|telemóvel|fone|zap|"
     r"telefoon(?:nummer)?|mobiel(?:e)?|gsm|tlf|tfn|tlfnr|telefonnumret|telefonnummeret|puhelin(?:numero|numeroni)?|"
     r"kännykkä|gsm-numero|"
-    r"telefonu|telefonie|komórk[aię]|komórkowy|telefonní|mobilní|telefónne|telefonszámom|telefonnal|telefonul|telefonum|"
-    r"telefonu[mn]|cep|"
-    r"telepon|hp|nomor|điện thoại|contact (?:number|no|details|phone)|call ?back|numer kontaktowy|"
+    r"komórk[aię]|komórkowy|mobilní|telefónne|cep|mobitel[a-z]{0,3}|telèfon|mòbil|móbil|tālru[nņ][a-zī]{1,4}|"
+    r"nömrəm|raqamim|símanúmer(?:ið)?|farsími(?:nn)?|selfoon(?:nommer)?|(?:uimhir )?(?:fóin|ghutháin)|"
+    r"ffôn|symudol|(?:nambari ya )?simu|[iu]?yocingo|selpon|telepono|fóònù|ekwentị|wayar|"
+    r"telepon|hp|nomor saya|điện thoại|contact (?:number|no|details|phone)|call ?back|numer kontaktowy|"
     r"(?:my|mon|mi|mio|meu|mijn|meine|mein|mój|moje|min|mit|mitt|můj|minun|meu|nossa?|notre|our|your|his|her|their) "
     r"(?:new |direct |work |home |privat[ea]? )?(?:number|numéro|número|numero|nummer|numer|číslo|nr)"
 )
 PHONE_ELSEWHERE = (
     r"[\x{260E}\x{1F4DE}\x{1F4F1}]|телефон[а-яіїє]{0,4}|моб(?:ильн[а-я]{2,3}|\.)|тел\.?|τηλέφων[οόά]|τηλ\.?|κινητό|電話|"
     r"携帯|連絡先|ファックス|电话|"
-    r"手机|手機|联系方式|聯絡|号码|號碼|"
-    r"전화|휴대폰|휴대전화|핸드폰|연락처|फ\x{93C}?ोन|\x{95E}ोन|मोबाइल|दूरभाष|संपर्क|नंबर|व्हाट्सएप|هاتف|جوال|موبايل|تلفن|"
-    r"موبایل|رقم|טלפון|נייד|פלאפון|"
-    r"โทรศัพท์|โทร|มือถือ|เบอร์"
+    r"手机|手機|联系方式|聯絡|"
+    r"전화|휴대폰|휴대전화|핸드폰|연락처|फ\x{93C}?ोन|\x{95E}ोन|मोबा[इई]ल|दूरभाष|संपर्क|(?:मेरा|"
+    r"मेरे) नंबर|व्हाट्सएप|هاتف|جوال|موبايل|محمول|تلفن|"
+    r"موبایل|تلفون|رقمي|فون|טלפון|נייד|פלאפון|โทรศัพท์|โทร|มือถือ|เบอร์|ໂທ|ມືຖື|ទូរស័ព្ទ|ဖုန်း|ስልክ|"
+    r"தொலைபேசி|கைபேசி|மொபைல்|ఫోన్|ఫోను|మొబైల్|ಫೋನ್|ಮೊಬೈಲ್|ದೂರವಾಣಿ|ഫോൺ|മൊബൈൽ|ફોન|મોબાઇલ|મોબાઈલ|ਫ\x{A3C}?ੋਨ|\x{A5E}ੋਨ|ਮੋਬਾਈਲ|ଫୋନ|"
+    r"ফোন|মোবাইল|দূরভাষ|දුරකථන|ජංගම|ტელეფონ[ა-ჰ]{0,5}|მობილურ[ა-ჰ]{0,4}|հեռախոս[ա-և]{0,8}|բջջային|"
+    r"тэлефон[а-яіў]{0,4}|утас[а-я]{0,5}|мобилен"
 )
 CALL = (  # what is done with them
     r"call|calls|called|ring|dial|text|texts|sms|messages?|reach|reached|reachable|contact|phone|answering|registered|"
@@ -82,14 +86,22 @@ BORN = (
     r"dátum narodenia|narodený|narodená|születési (?:dátum(?:om)?|idő|idej[ea])|született|születtem|data nașterii|"
     r"născut[ă]?|datum rođenja|rođen[a]?|"
     r"doğum tarihi(?:m|niz)?|doğum günü(?:m)?|doğumlu|tanggal lahir|lahir|ngày sinh|sinh ngày|fødd|fæðingardagur|"
-    r"gimimo data|sünniaeg"
+    r"gimimo data|gimęs|gimusi|sünniaeg|sündinud|syntymäaikan[a-zä]{1,2}|syntymäpäivä|dzimšanas(?: datums)?|dzimis|dzimusi|"
+    r"datëlindja|lindur|ipinanganak(?: noong)?|(?:petsa ng )?kapanganakan|[a-z]{2,3}lizaliwa|tarehe ya kuzaliwa|gebore|"
+    r"doğum tarixi|anadan olub|tug['\x{2018}\x{2019}\x{2BB}]?ilgan|dáta breithe|rugadh|dyddiad geni|ganwyd|naixement|"
+    r"vaig néixer|nascut|nacín|nacemento|"
+    r"jaioteguna|jaio(?:tze)?|gebuerts?datum|gebuer|twelid|imwieled|naskiĝ(?:dato|is|tago)|rojen[a]?|(?:datum )?rojstva"
 )
 BORN_ELSEWHERE = (
     r"дата рождения|д\.р\.|дата народження|родил(?:ся|ась)|народи(?:вся|лася)|г\.р\.|дата на раждане|роден[а]?|"
     r"ημερομηνία γέννησης|ημ\. γέννησης|γεννήθηκα|生年月日|誕生日|生まれ|"
     r"出生日期|生日|出生于|出生於|生于|생년월일|생일|출생|जन्म ?(?:की )?(?:तिथि|तारीख|दिनांक|दिन)|जन्मतिथि|जन्मदिन|जन्म|"
     r"تاريخ (?:ال)?ميلاد|تاریخ تولد|ولدت|מולד|תאריך לידה|נולדתי|"
-    r"วันเดือนปีเกิด|วันเกิด|เกิดวันที่"
+    r"วันเดือนปีเกิด|วันเกิด|เกิดวันที่|ວັນ(?:ເດືອນປີ)?ເກີດ|កំណើត|မွေးသက္ကရာဇ်|မွေးနေ့|የትውልድ ቀን|"
+    r"பிறந்த(?: ?தேதி| ?நாள்)?|పుట్టిన(?: ?తేదీ)?|జన్మదిన|ಹುಟ್ಟಿದ(?: ?ದಿನಾಂಕ)?|"
+    r"ಜನ್ಮ(?: ?ದಿನಾಂಕ)?|ജനന(?:ത്തീയതി| ?തീയതി)?|જન્મ(?: ?તારીખ)?|ਜਨਮ(?: ?ਮਿਤੀ)?|"
+    r"জন্ম ?(?:তারিখ)?|උපන්(?: ?දින[ය]?)?|დაბადებ(?:ის თარიღი|ულ[ა-ჰ]{0,3})|დავიბადე|ծննդյան(?: ամսաթիվ[ա-և]?)?|ծնվել|ծնված|"
+    r"туған(?: күн[а-яіңғүұқөһә]{0,4})?|төрсөн|нараджэння|нарадзіў?ла?ся|рођен[ао]?|датум рођења|раѓање|پیدائش|متولد"
 )
 BORN_BEHIND = (  # the word after the day
     r"(?:(?: ?(?:in|à|en|a|te|w|i) [A-Z\x{C0}-\x{17F}][^\s,.;]{1,24})? (?:geboren|geb\.|née?\b|nacid[oa]\b|nat[oa]\b|"
@@ -101,11 +113,12 @@ BORN_BEHIND = (  # the word after the day
 _MONTH = r"[^\s0-9.,:;=#()<>/@\"-]{3,15}"
 WRITTEN_DAY = (
     r"[0-9]{1,2} ?[./\x{2013}-] ?[0-9]{1,2} ?[./\x{2013}-] ?(?:[0-9]{4}|[0-9]{2})\b|"
-    r"[0-9]{4} ?[./\x{2013}-] ?[0-9]{1,2} ?[./\x{2013}-] ?[0-9]{1,2}\b|"
+    r"[0-9]{4} ?[./\x{2013}-] ?[0-9]{1,2} ?[./\x{2013}-] ?[0-9]{1,2}(?:T[0-9:.]+(?:Z|[+-][0-9:]{4,6})?|\b)|"
     rf"[0-9]{{1,2}}(?:st|nd|rd|th|er|º|ª|°|\.)?,?(?: (?:of|de|di|del))?[ -]{_MONTH}\.?(?: (?:de|del))?,?(?: [0-9]{{4}}|"
-    rf"-[0-9]{{2,4}})\b|"
+    rf"-[0-9]{{2,4}}| [0-9]{{2}})\b|"
     rf"{_MONTH}\.? [0-9]{{1,2}}(?:st|nd|rd|th)?,? [0-9]{{4}}\b|[0-9]{{4}}(?:[., -]){{1,2}}{_MONTH} [0-9]{{1,2}}\b|"
-    r"(?:(?:明治|大正|昭和|平成|令和)(?:元|[0-9]{1,2})|[0-9]{2,4}) ?(?:年|년) ?[0-9]{1,2} ?(?:月|월) ?[0-9]{1,2} ?(?:日|일)?"
+    r"(?:(?:明治|大正|昭和|平成|令和|民國|民国)(?:元|[0-9]{1,2})|[0-9]{2,4}) ?(?:年|"
+    r"년) ?[0-9]{1,2} ?(?:月|월) ?[0-9]{1,2} ?(?:日|일)?"
 )
 DAY = rf"{WRITTEN_DAY}|(?:19|20)[0-9]{{6}}\b|[0-9]{{6}}\b"
 
@@ -135,17 +148,23 @@ IDENTITY = (
     r"személyi igazolvány|adóazonosító(?: jel)?|taj[- ]szám|cod numeric personal|matični broj|(?:tc|"
     r"t\.c\.) ?(?:kimlik)?(?: no| numarası| numaram)?|kimlik (?:no|numarası|numaram)|"
     r"aadhaa?r(?: card)?|pan card|resident registration|my ?number|nomor ktp|no\. ktp|số căn cước|teudat zehut|"
-    r"emirates id|iqama"
+    r"emirates id|iqama|taj(?:[- ]?szám[a-z]{0,3})?|id-?nommer|identiteitsnommer|kad pengenalan|no\.? kp|kitambulisho|"
+    r"matricule|enotna matična številka(?: občana)?|cnic|jshshir|pinfl|númer[oa]s? de (?:afiliación|la seguridad social)|"
+    r"tarjeta sanitaria|cartão (?:do )?sus|health card|(?:health )?insurance (?:policy )?(?:number|no|id)|policy (?:number|no)|"
+    r"número de póliza|apólice n[ºo°]?|numéro de police|polisnummer|(?:nr|"
+    r"numer) polisy|polizza n[.°]?|versicherungsschein-?(?:nr|nummer)|"
+    r"nambari ya kitambulisho|shaxsiy raqam|my id (?:number|no)"
 )
 IDENTITY_SHORT = (
     r"SSN|NINO|NIN|DNI|NIF|NIE|BSN|PESEL|NIP|CPF|RG|CNPJ|CURP|RFC|CUIL|CUIT|RUT|SIN|TFN|ABN|ITIN|PPSN?|NRIC|FIN|HKID|CNP|"
     r"EGN|OIB|JMBG|EMŠO|AMKA|AFM|TCKN|"
-    r"NUSS|NISS|NIR|AHV|AVS|SVNR|SV-Nr|CPR|NIK|KTP|CCCD|CMND|PAN|CF|NHI|IRD|IČO|SNILS|INN"
+    r"NSS|NID|UAN|NIT|RUC|RIF|VKN|NPWP|NUIT|CNS|SUS|RČ|FİN|NUSS|NISS|NIR|AHV|AVS|SVNR|SV-Nr|CPR|NIK|KTP|CCCD|CMND|PAN|CF|NHI|IRD|IČO|SNILS|INN"
 )
 IDENTITY_ELSEWHERE = (
     r"マイナンバー|個人番号|免許証番号|在留カード|आधार|पैन कार्ड|पैन|身份证|身分證|身份證|居民身份|주민(?:등록)?번호|"
     r"외국인등록번호|СНИЛС|ИНН|РНОКПП|ЕГН|ΑΜΚΑ|ΑΦΜ|תעודת זהות|ת\.ז\.?|"
-    r"رقم الهوية|الهوية الوطنية|کد ملی|เลขบัตรประชาชน|เลขประจำตัวประชาชน"
+    r"هوية|هویت|الرقم (?:القومي|الوطني)|الإقامة|کد ملی|شناختی کارڈ|เลขบัตรประชาชน|เลขประจำตัวประชาชน|תעודת ה?זהות|מספר זהות|"
+    r"পরিচয়পত্র|এনআইডি|ஆதார்|ఆధార్|ಆಧಾರ್|ആധാർ|આધાર|ਆਧਾਰ|नागरिकता|හැඳුනුම්පත්|პირადი ნომერი|ЖСН|ИИН|регистрийн дугаар|ЈМБГ|ЕМБГ|АМКА"
 )
 PASSPORT = (
     r"passports?|passeport|pasaporte|reisepass|passaporto|passaporte|paspoort|paszport(?:u)?|pass(?:nummer|nr)|passi|pasu|"
