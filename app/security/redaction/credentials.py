@@ -8,9 +8,10 @@ a word for a state ("required"). Behind names that have other senses too (token,
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 
 from app.security.redaction.detectors import Kind, Span, only_if, whole
-from app.security.redaction.issuers import SHAPES
+from app.security.redaction.issuers import SHAPES, SHORT_PREFIXES
 
 # Names that mean a secret and nothing else, wherever they end: DB_PASSWORD, client-secret.
 _STRONG = (
@@ -241,6 +242,13 @@ def user_and_password(candidate: str) -> Iterator[Span]:
         yield 0, len(candidate)
 
 
+def random(candidate: str) -> bool:
+    """Capitals, small letters and digits in turn, as a key has them: a name of a test, a host or a file has words."""
+    kinds = ["A" if c.isupper() else "a" if c.islower() else "1" for c in candidate if c.isalnum()]
+    turns = sum(one != other for one, other in pairwise(kinds))
+    return kinds.count("A") >= 3 and kinds.count("a") >= 3 and kinds.count("1") >= 2 and turns >= 0.4 * len(kinds)
+
+
 CREDENTIALS: tuple[Kind, ...] = (
     Kind(
         "private-key",
@@ -261,6 +269,7 @@ CREDENTIALS: tuple[Kind, ...] = (
     ),
     # One row for each: joined, they make an automaton that RE2 cannot keep in memory, and searching is a hundred times as slow.
     *(Kind("credential", rf"\b(?:{shape})") for shape in SHAPES),
+    Kind("credential", rf"\b(?:{SHORT_PREFIXES})", only_if(random), not_after="-_/."),
     Kind(
         "credential",
         r"(?i)\b(?:proxy-)?authorization[\"']?[ \t]*[:=][ \t]*[\"']?"

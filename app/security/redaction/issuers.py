@@ -64,4 +64,22 @@ SHAPES = (
     # Shops and social networks
     r"shp(?:at|ca|pa|ss|ua|tka)_[A-Za-z0-9]{32,}|EAA[A-Za-z0-9]{30,}|[0-9]{14,17}\|[A-Za-z0-9_-]{26,}|A{21,}[A-Za-z0-9]{5,}[%=][A-Za-z0-9%=+]{30,}|IG[A-Z]{2,4}[A-Za-z0-9_-]{50,}",
     r"AGE-SECRET-KEY-1[A-Z0-9]{50,}|s-s4t2(?:ud|af)-[0-9A-Fa-f]{64}|sm_(?:pat|aat|sat)_[A-Za-z0-9]{16,}",
+    # Since 2024: model vendors and those who watch them
+    r"pylf_v[0-9]_[a-z]{2,8}_[A-Za-z0-9]{20,}|wandb_v[0-9]_[A-Za-z0-9_]{40,}|llx-[A-Za-z0-9]{40,}|esecret_[A-Za-z0-9]{20,}|sk_car_[A-Za-z0-9]{20,}",
+    r"AQ\.Ab8[A-Za-z0-9_-]{40,}|crsr_[0-9a-f]{40,}|dtn_[0-9a-f]{60,}|key_[0-9a-f]{64}\b|bb_(?:live|test)_[A-Za-z0-9_-]{20,}|bt-st-[A-Za-z0-9]{40,}",
+    # Databases, registries, CI
+    rf"CCDB1_[A-Za-z0-9]{{20,}}_[A-Za-z0-9]{{30,}}|aivenv1_[A-Za-z0-9+/=_-]{{40,}}|xa[ap]t-{_UUID}|chpt_[0-9a-f]{{12,}}|p\.eyJ[A-Za-z0-9_-]{{20,}}\.[A-Za-z0-9_-]{{20,}}",
+    r"sktsec_[A-Za-z0-9_-]{20,}|snyk_[us]at\.[A-Za-z0-9]{8}\.[A-Za-z0-9._-]{20,}|packagist_[a-z]{3}_[0-9a-f]{60,}|depot_[a-z]{3,8}_[0-9a-f]{40,}",
+    rf"st\.[0-9a-f]{{20,}}\.[0-9a-f]{{30,}}\.[0-9a-f]{{30,}}|0\.{_UUID}\.[A-Za-z0-9]{{28,}}:[A-Za-z0-9+/=]{{22,}}|(?:prod|dev|preview):[a-z0-9-]{{3,40}}\|[A-Za-z0-9+/=]{{40,}}",
+    # Sales, mail, messages
+    r"polar_[a-z]{2,3}_[A-Za-z0-9]{30,}|pdl_(?:(?:live|sdbx)_apikey|ntfset)_[A-Za-z0-9_+/]{20,}|os_v2_(?:app|org)_[a-z0-9]{60,}|xsmtpsib-[0-9A-Fa-f]{40,}-[A-Za-z0-9]{10,}",
+    r"tkn\.v1_[A-Za-z0-9+/=]{30,}|pk_[0-9]{6,12}_[A-Z0-9]{32}\b|1000\.[0-9a-f]{32}\.[0-9a-f]{32}\b|00D[A-Za-z0-9]{12,15}![A-Za-z0-9._]{60,}",
+    r"secret-token:[A-Za-z0-9._~%+=/:-]{8,}",  # RFC 8959
+    r"nsec1[ac-hj-np-z02-9]{58}\b|6P[A-Za-km-z1-9]{56}\b|VF\.DM\.[0-9a-f]{24}\.[A-Za-z0-9]{16,}",
+)
+# Issuers whose beginning other words have too: `credentials.random` decides by the rest.
+SHORT_PREFIXES = (
+    r"(?:pa|ak|as|app|dataset|m0|tly|secret(?:-(?:live|test))?)-[A-Za-z0-9_-]{20,}=?|"
+    r"(?:up|svix|gal|mint|mxb|pat|ak|cr|jsr[pd]|dd[opw]|sm|sk|essu|secret|live|test|AVNS)_[A-Za-z0-9_.-]{20,}|"
+    r"(?:KEY0|BSA|cio|fnA)[A-Za-z0-9_-]{25,}|[0-9]{1,7}\|[A-Za-z0-9]{40,48}\b"
 )

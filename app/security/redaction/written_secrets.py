@@ -32,6 +32,14 @@ _ISSUERS = (
 _NOT_SECRET = re.compile(
     r"(?:PUBLIC|PUBLISHABLE|CACHE|PRIMARY|FOREIGN|SORT|PARTITION|IDEMPOTENCY|ROUTING|OBJECT|HASH|INDEX|DEDUP)_KEY"
 )
+# What a name before such a key says of it: it finds a row, a file, a text or a place, or everybody may have it.
+_OTHER_KEYS = (
+    r"(?i)(?:public|publishable|cache|primary|foreign|sort|partition|idempotency|routing|object|hash|index|dedup[a-z]*|s3|row|"
+    r"range|lock|shard|group|list|item|job|task|event|trace|request|correlation|message|translation|i18n|lang|react|unique|"
+    r"order|session|"
+    r"storage|blob|file|content|registry|config|map|dict|metric|label|natural|surrogate|host|ssh|pub)"
+    r"[_-]?key[\"']?\]?[ \t]*(?:[:?]{0,3}=|=>|:)[ \t]*$"
+)
 _PARTS = re.compile(r"([A-Z0-9_]*)[\"']?\]?[ ]*[:=,]=?>?[ ]*(.*)", re.DOTALL)
 
 
@@ -70,6 +78,22 @@ def opaque(candidate: str) -> Iterator[Span]:
         yield start, end
 
 
+_CHECKSUM = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
+
+
+def key_of_something(candidate: str) -> Iterator[Span]:
+    """Twenty characters at least; no checksum and no UUID, which name a row or a file under such a name."""
+    for start, end in opaque(candidate):
+        if end - start >= 20 and not _CHECKSUM.fullmatch(candidate[start:end]) and not set(candidate[start:end]) & set("/:"):
+            yield start, end
+
+
+def key_in_a_sentence(candidate: str) -> Iterator[Span]:
+    """The same length; an address on a chain is public."""
+    if not candidate.startswith(("0x", "0X")):
+        yield from opaque(candidate.rstrip("."))
+
+
 def key_of_environment(candidate: str) -> Iterator[Span]:
     """The value in ``PAYMENTS_KEY=…``, in capitals; caches and tables have keys too, and those are named for it."""
     parts = _PARTS.fullmatch(candidate)
@@ -98,6 +122,20 @@ WRITTEN_SECRETS: tuple[Kind, ...] = (
         opaque,
     ),
     Kind("credential", rf"(\b[A-Z][A-Z0-9_]*_(?:KEY|SALT)[\"']?\]?[ ]*(?:=>?|:|,)[ ]*{_VALUE})", key_of_environment),
+    # A key by the name of what it opens: telnyx_key = …, mapsKey: …; `_OTHER_KEYS` opens nothing
+    Kind(
+        "credential",
+        rf"(?:[A-Za-z0-9][_-](?i:key)|[a-z0-9]Key)[\"']?\]?[ \t]*(?:[:?]{{0,3}}=|=>|:)[ \t]*({_VALUE})",
+        key_of_something,
+        unless=_OTHER_KEYS,
+    ),
+    # A word for it and a blank, as logs write: "invalid token 3f2a…"
+    Kind(
+        "credential",
+        r"(?i)\b(?:(?:api|access|secret|auth|bearer|refresh|private|licen[cs]e)[ _-]?(?:key|token)|token|secret)[ ]"
+        r"[\"'`(]?([A-Za-z0-9_.~+/=-]{20,})",
+        key_in_a_sentence,
+    ),
     # let password: String = "…", const password: &str = "…", var password string = "…"
     Kind(
         "credential",
@@ -144,7 +182,10 @@ WRITTEN_SECRETS: tuple[Kind, ...] = (
     _option(r"\bhttps?[ ]+(?:[^\n|;]*? )?(?:-a|--auth)[ ]+[^\s:]{1,64}:"),
     _option(r"(?i)(?::thin:|\bsqlplus[ ]+)[^\s/@:]{1,40}/", r"[^\s@/]{3,}@"),
     # Passwords' hashes, of crypt(3), of LDAP and of PHC's form
-    Kind("credential", r"(\$(?:1|2[abxy]?|5|6|7|y|apr1|argon2(?:id|i|d)|scrypt|pbkdf2[a-z0-9-]*)\$[./A-Za-z0-9$=,+_-]{20,})"),
+    Kind(
+        "credential",
+        r"(\$(?:1|2[abxy]?|5|6|7|8|9|y|krb5(?:asrep|tgs|pa)|apr1|argon2(?:id|i|d)|scrypt|pbkdf2[a-z0-9-]*)\$[./A-Za-z0-9$=,+_@:*-]{20,})",
+    ),
     Kind("credential", r"\{(?:S?SHA(?:256|384|512)?|S?MD5)\}[A-Za-z0-9+/]{20,}={0,2}"),
     # Codes for one use, cards' and wallets'
     Kind(
