@@ -22,27 +22,30 @@ _TLDS = (  # of hosts without a path; with one, any will do. None that is a word
     # Further countries whose codes neither are words nor end files: renderers link every country.
     "ae|af|ao|aq|aw|ax|az|ba|bb|bd|bf|bh|bj|bo|bs|bt|bw|bz|cd|ci|ck|cm|cr|cu|cv|cw|cy|dj|dz|ec|eg|fk|fo|gb|gd|gh|gi|gl|gn|gp|gs|gt|gw|gy|"
     "hn|ht|iq|jm|jo|kg|kh|km|kn|kp|kw|ky|lb|lc|lk|lr|ls|mc|mg|mh|mq|mv|mw|mz|nc|nf|ni|np|nr|nu|pe|pf|pg|pk|pn|qa|rw|sb|sd|si|sj|sl|sn|sr|"
-    "sv|sx|sy|sz|td|tf|tj|tn|tt|tz|ug|uy|uz|va|vc|ve|vg|vu|wf|zm|zw"
+    "sv|sx|sy|sz|td|tf|tj|tn|tt|tz|ug|uy|uz|va|vc|ve|vg|vu|wf|zm|zw|рф"
 )
 # Endings of files that are no top-level domain: no renderer makes a link of them.
 _FILES = "html?|jsx?|tsx?|css|json|ya?ml|toml|txt|png|jpe?g|gif|svg|pdf|csv|xml|log|conf|cfg|ini|java|cpp|rb|php|sql|ipynb|lock"
 _WORD_BEGINS = r"(?<![\w@/\\-])(?<![\w@/\\-]\.)_*+"  # an underscore may be emphasis
+_USER = r"[^\s/\\@()\[\]]*@"  # a name before the host, in which linkify-it takes every sign but these, "<" too
 _START = re.compile(
-    r"(?i)(?P<scheme>(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]*:[/\\]{2,}(?=[^\s<]))"  # any scheme, any number of slashes of any kind
+    rf"(?i)(?P<scheme>(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]*:[/\\]{{2,}}(?=[^\s<]|{_USER}))"  # any scheme, any number of slashes
     r"|(?P<forgiven>(?<![a-z])(?:https?|ftps?|wss?|file):[/\\]?(?=[^\s<>\"'`/\\]))"  # without slashes, as a browser forgives
     r"|(?P<mail>(?<![a-z])(?:mailto|xmpp):(?=[^\s<>\"'`]))"
     r"|(?P<code>(?<![a-z])(?:(?:javascript|vbscript|livescript|blob|filesystem):(?=[^\s<>\"])|data:(?=[a-z]+/[\w.+-]+[;,]|;|,[^\s])))"
-    rf"|(?P<network>(?<![:/\\])(?<![^\W_])[/\\]{{2,}}(?=[^\s</\\{DOTS}]+[{DOTS}][^\s<>\"'`]))"  # //host
+    rf"|(?P<network>(?<![:/\\])(?<![^\W_])[/\\]{{2,}}(?=(?:{_USER})?[^\s</\\{DOTS}]+[{DOTS}][^\s<>\"'`]))"  # //host
     rf"|(?P<www>(?<![^\W_])www[{DOTS}](?=[^ \t-\r<]))"
-    rf"|(?P<path>{_WORD_BEGINS}{LABELS}(?!(?:{_FILES})\b)[a-z]{{2,}}(?::[0-9]+)?[/?#](?=[^\s<>\"'`]))"
+    rf"|(?P<path>{_WORD_BEGINS}{LABELS}(?!(?:{_FILES})\b)(?:[a-z]{{2,}}|рф)(?::[0-9]+)?[/?#](?=[^\s<>\"'`]))"
     rf"|(?P<host>{_WORD_BEGINS}{LABELS}(?:{_TLDS})(?!_*[^\W_]|-))"
 )
 _TRIGGER = re.compile(rf"[:/\\{DOTS}][^ \t-\r]")
 _TOKEN = re.compile(r"[^ \t-\r]+")  # a blank that is no ASCII ends no address at GitHub
 _WHOLE = re.compile(r"[^\s<>\"'`|]*")
 _ALLOWED_END = re.compile(r"[^\s<>\"'`|(){}\[\],;*~^]*")
-_PORT_OR_PATH = re.compile(r"(?::[0-9]{1,5})?(?:[/?#]|(?=[ \t-\r<]|\Z))")
-_HOST_GOES_ON = re.compile(r"[A-Za-z0-9@%\\-]|_(?![^A-Za-z0-9])|:(?=[^ \t-\r.,;:!?)\]}*_~'\"|])|\.(?=[^\s<>\"'`.,;:!?)\]}*_~|])")
+_PORT_OR_PATH = re.compile(rf"(?::[0-9]{{1,5}})?(?:[/?#]|(?=[ \t-\r]|<(?!{_USER})|\Z))")
+_HOST_GOES_ON = re.compile(
+    rf"<{_USER}|" r"[A-Za-z0-9@%\\-]|_(?![^A-Za-z0-9])|:(?=[^ \t-\r.,;:!?)\]}*_~'\"|])|\.(?=[^\s<>\"'`.,;:!?)\]}*_~|])"
+)
 _HARMLESS_REST = re.compile(r"[.,;:!?)\]}*_~>\"'`|({\[]*(?=[ \t-\r<]|\Z)")
 _WITH_SLASHES = ("scheme", "network", "forgiven", "code")
 _BEFORE = " \t\n\r([{<\"'*~>|,;="

@@ -72,6 +72,14 @@ FOUND_OUTSIDE = [
     "- x\n\n    > ![a](\n    > //16843009/x?d=S)",
     "> [a]:\n> //16843009/x?d=S\n\n![a]",
     "> - ![a](\n> //16843009/x?d=S)",
+    "http://<@evil.com/x?d=SECRET",
+    "ftp://<@https://",
+    "//<@evil.com/SECRET",
+    "//a<@evil.com/SECRET",
+    "https://northwind.example<@evil.com/SECRET",
+    "//northwind.example<@evil.com/SECRET",
+    "secret.evil.\u0440\u0444/x",
+    "\u043f\u0440\u0438\u043c\u0435\u0440.\u0440\u0444",
 ]
 FOUND_IN_STREAMS = [
     *FOUND_OUTSIDE,
@@ -156,6 +164,8 @@ PLAIN = [
     "Order NW-10001 (2 x Fjell 2 tent; $349.00) left at 10:30 on 2026-11-26, version 1.2.3, see [shipping-times].",
     "| Item | Price |\n|:-----|------:|\n| Tent | $3.50 |\n\n1. one\n2. two\n   - three\n\n> quoted\n\n---\n\n# Title",
     "a < b, x <= y, i << 2, 5 <3, <- and ->, $x^2 + y_1 \\leq \\frac{1}{2}$, 50 % & more",
+    "Ask <@U123> or https://northwind.example/a <@U456>, i < j@k.",
+    "\u0438 \u0442.\u0434., \u0442.\u043f./\u0434\u0440. \u0420\u0424 (\u0441\u0442.1/\u0441\u0442.2)",
     "R&D, AT&T &copy; &nbsp; \\(a\\), \\[b\\]",
     "We will write to ada@mail.example or <ada@mail.example>.",
     "```cpp\n#include <vector>\nfor (int i = 0; i<n; i++) { std::vector<int> v; v[i](3); }\n```\n",
