@@ -10,11 +10,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from itertools import islice
+from urllib.parse import unquote
 
 import re2
 
 from app.security.guard import classifier
 from app.security.guard.links import INVISIBLE as INVISIBLE_LETTERS
+from app.security.guard.overrides import ABROAD, folded
 
 MOST_READ = 16_000  # characters of one text: its beginning and its end
 _ESCAPED = re.sub(
@@ -31,7 +33,8 @@ _SPEAKS_TO_A_MODEL = (
     r"|(?:respond|reply|answer) (?:with|only)"
 )
 _FAKE_ROLE = re2.compile(
-    r"(?im)<\|?(?:im_start|system|assistant)\|?>|<<sys>>|\[/?inst\]"
+    r"(?im)<\|?(?:im_start|system|assistant)\|?>|<<sys>>|\[/?inst\]|<(?:start|end)_of_turn>"
+    r"|<[|\x{FF5C}](?:im_start|im_end|system|assistant|user|(?:start|end)_header_id|eot_id|endoftext)[|\x{FF5C}]>"
     r"|^\s*(?:#{1,3}\s*)?\[?(?:system|assistant)\s*(?:prompt|message|override|instruction)?s?\]?\s*:[^\n]{0,80}?"
     rf"\b(?:{_SPEAKS_TO_A_MODEL})"
 )
@@ -92,6 +95,8 @@ def _unfenced(text: str) -> tuple[str, list[str]]:
 def _read(text: str) -> frozenset[str]:
     text = _FLAG_EMOJI.sub("", text)
     found = {name for name, pattern in PATTERNS.items() if pattern.search(text)}
+    if ABROAD.search(text):
+        found.add("override-instructions")
     if any(_is_attack(hidden) for hidden in _decoded(text)):
         found.add(ENCODED)
     if classifier.looks_like_attack(text):
@@ -114,6 +119,10 @@ def _decoded(text: str) -> Iterator[str]:
         yield spelled
     if _LEET_LIKE.search(text):
         yield from _if_overriding(text.translate(_LEET))
+    if not text.isascii():
+        yield from _if_overriding(folded(text))
+    if "%" in text:
+        yield from _if_overriding(unquote(text))
     yield from _if_overriding(codecs.decode(text, "rot13"))
     yield from _if_overriding(text[::-1])
 

@@ -1,0 +1,74 @@
+r"""Sentences that tell a model to drop its instructions, in the languages of customers, and letters that stand for others.
+
+Each pattern asks for a verb, a noun of a model's world and a word for "all" or "earlier": "ignore my previous message" and "the
+previous instructions are missing" are a customer's in every language. Verbs of forgetting are left out: "do not forget all the
+instructions" has the same words. RE2's ``\b`` and ``\w`` know ASCII alone.
+"""
+
+import unicodedata
+
+import re2
+
+_W = r"[^.!?。！？।\n]"  # within a sentence
+_ROMANCE_NOUN = (
+    r"(?:instru[a-zçțõã]*|istruzion[ei]|consignes?|reglas?|regras?|regole|règles?|directives?|"
+    r"directrices|diretrizes|indicaciones)"
+)
+_PATTERNS = (
+    # Romance: the adjective follows
+    (
+        r"(?:\bignor(?:a|e|ez|en|ate|ați|ă|ar)?|\bdesconsider[ae])"
+        rf"{_W}{{0,12}}(?:(?:tod[ao]s|toutes|tutt[ei]|toate|totes){_W}{{1,8}}{_ROMANCE_NOUN}|"
+        rf"{_ROMANCE_NOUN}{_W}{{1,12}}(?:anterior|anterioare|previ[ao]s|précédent|precedent|antérieur|ci-dessus))"
+    ),
+    # Germanic
+    (
+        r"\b(?:ignoriere?n?|missachten?|negeer|ignorera|ignorer|ignorér)"
+        r"(?: (?:sie|bitte|jetzt|nun|einfach|nu|alsjeblieft|nå|venligst))*"
+        r" (?:alle[rn]?|alla|vorherigen?|bisherigen?|obigen?|vorangegangenen|vorige|eerdere|tidigare|tidligere|forrige)"
+        r"(?: [^\s.!?]+){0,2} (?:anweisung|instruktion|instructie|regel|vorgabe|systemprompt|anvisning|instruks)"
+    ),
+    # Slavic
+    (
+        r"(?:игнорируй|ігноруй|игнорирай|zignoruj|ignoruj|ignoriraj)"
+        rf"{_W}{{0,15}}(?:все|всі|усі|wszystkie|všechny|všetky|sve|vse|всички|предыдущ|попередн|poprzedni|předchoz|prethodn|предишн)"
+        rf"{_W}{{0,25}}(?:инструкц|указани|правил|інструкці|вказівк|instrukcj|poleceni|zasad|pokyn|instrukce|uput|navodil)"
+    ),
+    # Greek, Hungarian, Finnish, Estonian, Turkish
+    rf"(?:αγνόησε|αγνοήστε){_W}{{0,12}}(?:όλες|όλους|προηγούμεν){_W}{{0,25}}(?:οδηγίες|εντολές|κανόνες)",
+    rf"figyelmen kívül{_W}{{0,15}}(?:összes|korábbi|előző|eddigi){_W}{{0,20}}(?:utasítás|szabály)",
+    (
+        rf"(?:jätä|ohita|ignoreeri){_W}{{0,8}}(?:kaikki|aiemmat|edelliset|kõiki|eelnevaid){_W}{{0,20}}"
+        r"(?:ohjeet|säännöt|määräykset|juhiseid|reegleid)"
+    ),
+    rf"(?:önceki|tüm|yukarıdaki){_W}{{0,15}}(?:talimat|komut|kural|yönerge){_W}{{0,12}}(?:yok say|görmezden gel|dikkate alma)",
+    # East Asia
+    rf"(?:忽略|无视|無視|忽視){_W}{{0,8}}(?:之前|先前|以上|上面|所有|全部|前面){_W}{{0,8}}(?:指令|指示|规则|規則|提示词|提示詞)",
+    rf"(?:これまで|以前|上記|今まで|すべて|全て|前){_W}{{0,8}}(?:指示|命令|ルール|プロンプト|規則){_W}{{0,8}}無視",
+    rf"(?:이전|모든|위의|앞의){_W}{{0,10}}(?:지시|명령|규칙|프롬프트|지침){_W}{{0,8}}무시",
+    # Arabic, Persian, Hebrew
+    rf"(?:تجاهل|أهمل){_W}{{0,8}}(?:جميع|كل|كافة)?{_W}{{0,3}}(?:التعليمات|الأوامر|القواعد|التوجيهات){_W}{{0,4}}(?:السابقة|أعلاه)",
+    rf"(?:دستورات|دستورهای|دستورالعمل|قوانین){_W}{{0,12}}(?:قبلی|پیشین|بالا){_W}{{0,8}}نادیده",
+    rf"התעלמ?[םיו]?{_W}{{0,6}}(?:כל|מכל|מ)?{_W}{{0,3}}(?:ההוראות|ההנחיות|הכללים){_W}{{0,3}}(?:הקודמות|הקודמים|לעיל)",
+    # India, South-East Asia, Africa
+    rf"(?:पिछले|सभी|पूर्व){_W}{{0,12}}(?:निर्देश|आदेशों|नियम){_W}{{0,12}}(?:अनदेखा|अनदेखी|नज़रअंदाज़)",
+    rf"(?:পূর্ববর্তী|আগের|সকল|সব){_W}{{0,12}}(?:নির্দেশ|নিয়ম){_W}{{0,10}}উপেক্ষা",
+    rf"(?:ข้าม|เพิกเฉย|ละเว้น){_W}{{0,8}}คำสั่ง(?:ก่อนหน้า|ทั้งหมด|เดิม)",
+    rf"(?:bỏ qua|phớt lờ){_W}{{0,12}}(?:hướng dẫn|chỉ dẫn|chỉ thị|quy tắc){_W}{{0,6}}(?:trước|ở trên)",
+    rf"abaikan{_W}{{0,12}}(?:instruksi|perintah|arahan|aturan){_W}{{0,6}}(?:sebelum|di atas)",
+    rf"puuza{_W}{{0,4}}(?:maagizo|maelekezo){_W}{{0,6}}(?:yote|awali)",
+)
+ABROAD = re2.compile(f"(?i){'|'.join(_PATTERNS)}")
+
+# Letters of other scripts, and small capitals, that look like a Latin one (Unicode's table of confusables).
+_LOOKALIKES = str.maketrans(
+    "аеорсухікмтвнгѕјԁһӏԛԝѵɡαοενικρτυχβηᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ",
+    "aeopcyxikmtbhrsjdhlqwvgaoevikptuxbnabcdefghijklmnoprstuvwyz",
+)
+
+
+def folded(text: str) -> str:
+    """The text in plain Latin letters: compatibility forms, accents, strokes through letters, and letters that look alike."""
+    apart = unicodedata.normalize("NFKD", text)
+    bare = "".join(c for c in apart if not unicodedata.combining(c) and unicodedata.category(c) != "Cf")
+    return bare.lower().translate(_LOOKALIKES)
