@@ -8,13 +8,14 @@ recovery retries. Redirects are not followed, because they would carry the key t
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from io import BytesIO
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
 from app import __version__
 from app.domain.json_text import finite
@@ -27,6 +28,7 @@ MOST_CONNECTIONS = 1_000
 MOST_REPLY = 32 * 2**20  # bytes: a chat's whole answer, with twenty log probabilities for each of 16,000 tokens
 MOST_ERROR = 2**20
 MOST_HEADER = 2**16  # aiohttp's own limit of 8 KiB is less than some proxies' security policies and traces
+MOST_INTERIM = 100  # answers of the kind of 100 and 103 before the real one
 LARGE = 2**20
 EVENTS_A_LOOK = 16
 WAITED = 0.0002  # seconds; a read of what is there already takes some microseconds
@@ -165,7 +167,7 @@ class Http:
         self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], connect: float
     ) -> aiohttp.ClientResponse:
         if self._session is None:
-            connector = _Tunnelling if self._proxy else aiohttp.TCPConnector
+            connector = _Tunnelling if self._proxy else _Connector
             self._session = aiohttp.ClientSession(
                 connector=connector(limit=MOST_CONNECTIONS, keepalive_timeout=KEPT),
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -226,7 +228,36 @@ def parsed(text: str) -> object:
         return text
 
 
-class _Tunnelling(aiohttp.TCPConnector):
+class _Connection(ResponseHandler):
+    """A connection that reads no interim answers, and breaks off behind the hundredth.
+
+    aiohttp queues them all and reads them without letting others run: a server that sends nothing else stops every call.
+    """
+
+    _interim = 0
+
+    def feed_data(self, data: Any, size: int = 0) -> None:  # noqa: ANN401 - as aiohttp's
+        """Take the head of an answer."""
+        if not 100 <= data[0].code <= 199 or data[0].code == 101:  # 101 is an answer: other protocols follow
+            self._interim = 0
+            super().feed_data(data, size)
+            return
+        self._interim += 1
+        if self._interim == MOST_INTERIM:
+            self.set_exception(aiohttp.ServerDisconnectedError("Only interim answers came."))
+            self.close()
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Connects to a provider."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - as aiohttp's
+        """``options``: the connector's."""
+        super().__init__(**options)
+        self._factory = partial(_Connection, loop=self._loop)  # type: ignore[assignment] # partial is invariant
+
+
+class _Tunnelling(_Connector):
     """Connects through a proxy. What fails before the tunnel stands has sent nothing to the provider: it is no broken answer."""
 
     async def connect(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as aiohttp's

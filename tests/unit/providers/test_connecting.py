@@ -229,3 +229,32 @@ def test_a_proxy_that_is_not_of_http_stops_the_start(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("all_proxy", "socks5h://127.0.0.1:1080")
     with pytest.raises(Misconfigured, match=r"Set HTTPS_PROXY to http://HOST:PORT, or NO_PROXY to api\.example\."):
         OpenAIProvider("openai", base_url="https://api.example/v1", api_key="k")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"])
+async def test_a_server_that_sends_only_interim_answers_is_cut_off_at_once(stream: bool, interim: bytes) -> None:
+    """Read one after the other, they would stop every other call of the worker."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        while True:
+            writer.write(interim * 100)
+            await writer.drain()
+
+    async with serving(serve) as port, asyncio.timeout(10):
+        error = await failure(f"http://127.0.0.1:{port}/v1", stream=stream)
+    assert isinstance(error, ProviderUnreachable)
+    assert error.perhaps_paid
+
+
+async def test_an_answer_behind_interim_ones_is_read() -> None:
+    body = b'{"choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}'
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+    interim = b"HTTP/1.1 100 Continue\r\n\r\n" + b"HTTP/1.1 102 Processing\r\n\r\n" * 20
+    async with serving(answering(interim + head + body)) as port:
+        provider = OpenAIProvider("upstream", base_url=f"http://127.0.0.1:{port}/v1", api_key="k")
+        try:
+            assert (await provider.complete(REQUEST)).parts == (Text("hi"),)
+        finally:
+            await provider.aclose()
