@@ -53,10 +53,16 @@ _ABROAD = (
     r"パスワード|暗証番号|パスフレーズ|合言葉|密码|密碼|口令|비밀번호|암호|पासवर्ड|कूटशब्द|पिन कोड|पिन नंबर|পাসওয়ার্ড|"
     r"கடவுச்சொல்|รหัสผ่าน|mật khẩu|kata sandi|"
     r"código de acceso|código secreto|código pin|codice segreto|codice pin|geheimcode|geheimnummer|geheime code|"
-    r"zugangscode|zugangsdaten|schlüsselwort|pin-?code|pincode|pin number|pin-nummer|pin ist|pin is"
+    r"zugangscode|zugangsdaten|schlüsselwort|pin-?code|pincode|pin number|pin-nummer|pin ist|pin is|"
+    r"einmal-?(?:code|passwort|kennwort|pin)|code à usage unique|código de un solo uso|одноразовый (?:код|пароль)|"
+    r"jednorazow[aey] (?:kod|hasło)|"
+    r"lykilorð|\bparol|fjalëkalim[a-z]{0,2}|nenosiri|wagwoord|contrasinal|pasahitz[a-z]{1,2}|cyfrinair|focal faire|pasfhocal|"
+    r"passwuert|pasvorto|лозинк[еу]|құпия ?сөз|сырсөз|нууц үг|գաղտնաբառ|პაროლი|የይለፍ ቃል|"
+    r"ਪਾਸਵਰਡ|પાસવર્ડ|పాస్‌?వర్డ్|ಪಾಸ್‌?ವರ್ಡ್|പാസ്‌?വേഡ്|පාස්‌?වර්ඩ්|गुप्त ?कोड|गोप्य ?शब्द|চাবিশব্দ|"
+    r"စကားဝှက်|ពាក្យសម្ងាត់|ລະຫັດຜ່ານ|پاس ?ورڈ|security answer|secret answer|sicherheitsantwort|réponse secrète|respuesta secreta"
 )
 _UNSPACED = "認証コード|验证码|驗證碼|인증번호|パスワード|暗証番号|パスフレーズ|密码|密碼|口令|비밀번호|암호"
-_IS = r"[ \t]+(?:is|ist|lautet|est|es|è|é|to|jest|är|er|on|je|war|was)[ \t]|は|が|है|는|은|是"
+_IS = r"[ \t]+(?:is|ist|lautet|est|es|è|é|to|jest|är|er|on|je|là|adalah|war|was)[ \t]|は|が|है|는|은|是"
 _QUOTED = r"\"[^\"\n\\]+\"|'[^'\n\\]+'"
 _BARE = r"[\"']?[^\s\"',;<>\\]+"  # a quote that nothing closes too: the text was cut off
 _ENDS = r"(?:[\s.,;!?\"'<>&\\)]|$)"  # behind words, so that none of them is the next name

@@ -2,8 +2,8 @@ r"""Types of personal data and secrets: a table, each row a pattern and, where t
 
 Patterns are RE2 (linear time, no look-around), so a check also sees the characters around its candidate. They run on text in
 which JSON's escapes for line ends and quotes are blanked (`redaction._shadow`): a number after ``\\n`` starts a word there.
-No match goes over the end of a line, but from a label that ends it (``Phone:``) and within a private key: `streams` relies on
-that. To add a kind, add a row and its cases, those that must stay included, to ``tests/personal_data.py``.
+No match goes over the end of a line, but from a label or a setting's name that ends it and within a private key: `streams`
+relies on that. To add a kind, add a row and its cases, those that must stay included, to ``tests/personal_data.py``.
 """
 
 from app.security.redaction import labels

@@ -118,6 +118,14 @@ LABELLED: tuple[Kind, ...] = (
         r"id number|social security|aadhaar|steuer-?id))",
         labelled,
     ),
+    Kind(
+        "driver-license", r"(?i:\bpatente)[ :]{1,3}(U1[A-Z0-9]{7,8}|[A-Z]{2}[0-9]{7}[A-Z])\b"
+    ),  # Italy's; "patente" has other senses
+    # Words with other senses too, such as a circuit board's: only before the shapes of South America and California
+    Kind(
+        "plate",
+        r"(?i:\b(?:placa|patente|plate))[ :]{1,3}([A-Z]{3}[0-9][A-Z][0-9]{2}|[A-Z]{4}[ -]?[0-9]{2}|[0-9][A-Z]{3}[0-9]{3})\b",
+    ),
     Kind("plate", rf"(?i:{_PLATE})\.?(?i:{_FILLERS}){_JOINT}{_PLATE_VALUE}", plate),
     Kind("bank-account", rf"(?i:{_BANK})\.?(?i:{_FILLERS}){_JOINT}([0-9](?:[ .-]?[0-9]|[A-Z]){{5,33}})", account),
 )

@@ -1,6 +1,7 @@
 """Where a text can be cut so that no finding lies on both sides: `entity_types` promises that none goes over the end of a line.
 
-Two may: a label that ends its line (``Phone:``) with what follows, and a private key.
+Three may: a label that ends its line (``Phone:``) or the name of a setting (``- name: DB_PASSWORD``) with what follows, and a
+private key.
 """
 
 import re
@@ -13,6 +14,10 @@ from app.security.redaction.structure import Found
 SLICE = 16 * 1024  # bytes that are searched before the clock is read again
 GAP = 256  # bytes on each side of an end that is no seam
 _LABEL_ENDS = (":", "=", "#", "?")
+# A setting's name alone on its line, whose value is on the next: - name: DB_PASSWORD
+_NAME_ENDS = re.compile(
+    r"(?:\bname[\"']?[ \t]*[:=][ \t]*[\"']?[\w.-]{1,80}[\"']?,?|\bvariable[ \t]+\"[\w.-]{1,80}\"[ \t]*\{)\Z", re.IGNORECASE
+)
 _TELLING = b"0123456789@:"
 MOST_LINES = 500  # that end in labels or within keys, one before the other: then a seam is no longer looked for
 LONGEST_VALUE = 4 * 1024  # bytes of a value that are followed from an end that is no seam
@@ -36,7 +41,7 @@ def seam_in(text: str) -> int:
         words_end = _end_of_words(text, seam)
         if opened >= 0 and closed > seam:
             end = opened  # inside of a key
-        elif _spelled(text[text.rfind("\n", 0, words_end) + 1 : words_end]).endswith(_LABEL_ENDS):
+        elif _goes_on(_spelled(text[text.rfind("\n", 0, words_end) + 1 : words_end])):
             end = words_end
         else:
             return seam
@@ -52,6 +57,11 @@ def _end_of_words(text: str, end: int) -> int:
         if words or not begin:
             return begin + words
         size *= 4
+
+
+def _goes_on(line: str) -> bool:
+    """Return whether a line ends in a label or a name, whose value may be on the next."""
+    return line.endswith(_LABEL_ENDS) or bool(_NAME_ENDS.search(line[-120:]))
 
 
 def _spelled(line: str) -> str:

@@ -1,6 +1,6 @@
 """Redacts a text that arrives in pieces. A piece leaves once all that could belong to a finding in it is there.
 
-`entity_types` promises that no match goes over the end of a line, but from a label that ends it (``Phone:``) or a question, and
+`entity_types` promises that no match goes over the end of a line, but from a label or a name that ends it, or a question, and
 within a private key. So whole lines leave as they are complete, and the result is, for every way of cutting, that of
 `Redactor.redact` on the whole. Tables of numbers are the exception: groups that the whole text shows to be cells are taken for
 cards here.

@@ -104,6 +104,14 @@ def key_of_environment(candidate: str) -> Iterator[Span]:
                 yield at + start, at + end
 
 
+def assigned_below(candidate: str) -> Iterator[Span]:
+    """A value on the line under its name: three characters at least, and no reference or state."""
+    start, end = _bare(candidate)
+    value = candidate[start:end]
+    if len(value) >= 3 and value[0] not in "${<" and value.lower() not in {"null", "none", "true", "false", "string"}:
+        yield start, end
+
+
 def unquoted(candidate: str) -> Iterator[Span]:
     """A value of a command's option without its quotes; three characters at least, and no reference."""
     start, end = _bare(candidate)
@@ -165,6 +173,14 @@ WRITTEN_SECRETS: tuple[Kind, ...] = (
         r"(?im)^[ \t]*(?:passw(?:or)?d|passwort|пароль|senha|contraseña|mot de passe)[ \t]*:[ \t\r]*\n[ \t]*([^\s<>]+)[ \t\r]*$",
         mixed,
     ),
+    # - name: DB_PASSWORD ⏎ value: …, and variable "api_key" { ⏎ default = …: `slices` keeps both lines together
+    Kind(
+        "credential",
+        r"(?i)(?:\bname[\"']?[ \t]*[:=][ \t]*[\"']?"
+        r"|\bvariable[ \t]+\")[a-z0-9_.-]*(?:passw(?:or)?d|passphrase|secret|token|_key|_pwd|_pass)"
+        rf"[\"']?,?(?:[ \t]*\{{)?[ \t\r]*\n[ \t]*[\"']?(?:value|default)[\"']?[ \t]*[:=][ \t]*({_VALUE})",
+        assigned_below,
+    ),
     # Files of settings whose names and values have a blank between, and devices
     Kind("credential", rf"(?m)^[ \t]*(?:password|requirepass|masterauth|AUTH)[ \t]+({_VALUE})[ \t\r]*$", mixed),
     _option(r"\blogin[ \t]+[^\s]{1,64}[ \t]+password[ \t]+"),
@@ -194,6 +210,18 @@ WRITTEN_SECRETS: tuple[Kind, ...] = (
         r"código|codice|pin|password)",
         whole,
     ),
+    Kind(
+        "credential",
+        r"(?i)\b(?:your|votre|ton|tu|su|ihr|dein|il tuo|seu|twój|je|uw|din|ваш)(?: (?:verification|login|access|security))?"
+        r" (?:code|código|codice|kod|код|kode)(?: (?:is|est|es|ist|lautet|è|é|to|er|är))?:?[ ](?:G-)?([0-9]{4,8})\b",
+        whole,
+    ),
+    Kind(
+        "credential",
+        r"(?i)\b(?:code|код|codigo|código): ?([0-9]{4,8})(?:[ ]?[.,;]? (?:для входа|para entrar|to (?:log|sign) in))",
+        whole,
+    ),
+    Kind("credential", r"(?i)\bprivate[ _-]?key[^\n]{0,12}?[ :=\"'](0x[0-9a-f]{64})\b", whole),
     Kind(
         "credential", r"(?i)\b(?:cvv2?|cvc2?)[\"']?(?: code| number)?[ ]?(?:[:=#]|is|ist|est|es|)[ ]?[\"']?([0-9]{3,4})\b", whole
     ),

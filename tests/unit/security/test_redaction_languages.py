@@ -62,6 +62,7 @@ GOES = [
     "my ID-nommer is «8003125009087»",
     "ותעודת הזהות שלי «039337423»",
     "والهوية «١٠٥٨٥٢٩٩٤٠»",
+    "placa «ABC1D23»; patente «BBCL34»; plate «7ABC123»; patente «U1A234567B»",
     # Insurance
     "health insurance number «123456789», policy number «12345678»",
     "Mi NSS es «12345678903»",
@@ -91,6 +92,7 @@ STAYS = [
     "Born to Run (1975); rojena ideja 2026",
     "ЖСН және ИИН туралы заң 2013 ж. 21 мамыр № 94-V",
     "trace_id=c0d563012284a5820fe12ab0b31f365a span_id=00625781fdf0ead9",
+    "placa RTX4090, placa de vídeo e placa-mãe B550; la patente 2024; name plate 12345",
     "Policy number one: be kind. Insurance costs 1,234,567 dollars a year in 2026",
     "§ 433 Abs. 1 BGB; BGH, Urt. v. 12.03.2020 – VIII ZR 123/19, NJW 2020, 1234",
     "Федеральный закон от 27.07.2006 № 152-ФЗ, ст. 9, ч. 4",

@@ -9,6 +9,7 @@ import re
 import pytest
 
 from app.security.redaction.redactor import Redactor
+from app.security.redaction.streams import StreamRedactor
 
 TOKEN = re.compile(r"<([a-z-]+):[0-9a-f]{8}>")
 REDACTOR = Redactor(b"a key for the tests of written secrets")
@@ -142,6 +143,28 @@ WRITTEN = [
     "Ihr Bestätigungscode lautet «482913»",
     "G-«482913» is your verification code",
     "CVC: «123»",
+    "Einmalcode: «482913»",
+    "Tu código es «482913»",
+    "lykilorð: «{p}»",
+    "fjalëkalimi: «{p}»",
+    "nenosiri: «{p}»",
+    "wagwoord: «{p}»",
+    "cyfrinair: «{p}»",
+    "pasahitza: «{p}»",
+    "құпия сөз: «{p}»",
+    "нууц үг: «{p}»",
+    "პაროლი: «{p}»",
+    "የይለፍ ቃል: «{p}»",
+    "પાસવર્ડ: «{p}»",
+    "ਪਾਸਵਰਡ: «{p}»",
+    "ពាក្យសម្ងាត់: «{p}»",
+    "စကားဝှက်: «{p}»",
+    "mật khẩu là «{p}»",
+    "security answer: «Rover»",
+    "private key «0x{h}{h}»",
+    '- name: DB_PASSWORD\n  value: "«{p}»"',
+    "- name: API_TOKEN\n  value: «{p}»\n- name: PORT",
+    'variable "api_key" {{\n  default = "«{p}»"',
     "recovery phrase: «" + "legal winner thank year wave sausage " * 1 + "worth useful legal winner thank yellow»",
 ]
 PERSONAL = [
@@ -190,6 +213,12 @@ STAYS = [
     "password - at least 12 characters",
     "apt install passwd libpam-0g",
     "CACHE_KEY=" + run(26),
+    "- name: DB_PASSWORD\n  valueFrom:\n    secretKeyRef:\n      name: db",
+    "- name: SECRET_NAME\n  value: ${NAME}",
+    "- name: PORT\n  value: 8080",
+    'variable "password" {\n  default = null',
+    "your discount code 2024 and code 200 of HTTP",
+    "parole: je pense, donc je suis",
     "cache_key=" + run(26),
     "sortKey: " + run(26),
     "content_hash_key = " + run(40, HEX),
@@ -251,3 +280,14 @@ def test_a_persons_number_goes_behind_its_name_in_many_languages(kind: str, line
 @pytest.mark.parametrize("line", STAYS)
 def test_what_only_resembles_a_secret_or_a_number_stays(line: str) -> None:
     assert REDACTOR.redact(line, tenant="acme") == line
+
+
+@pytest.mark.parametrize("size", [1, 5, 20])
+def test_a_value_under_its_name_goes_from_a_stream_too(size: int) -> None:
+    text = 'env:\n- name: DB_PASSWORD\n  value: "Kx7mQ2vLp"\n- name: PORT\n  value: 8080\n'
+    text += 'variable "api_key" {\n  default = "Kx7mQ2vLp"\n}\n'
+    stream = StreamRedactor(REDACTOR, tenant="acme")
+    redacted = "".join(stream.feed(text[at : at + size]) for at in range(0, len(text), size)) + stream.close()
+    assert redacted == REDACTOR.redact(text, tenant="acme")
+    assert "Kx7mQ2vLp" not in redacted
+    assert "8080" in redacted
