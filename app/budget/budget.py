@@ -103,7 +103,7 @@ class Budget:
         self._on_settle_failure = on_settle_failure
         self._name_of = name_of
         self._now = now
-        self._pending, self._unsettled = Backlog[Hold](), list[Hold]()
+        self._pending, self._unsettled = Backlog[Hold](), list[Hold]()  # these are on their way, or settled
         self._live: dict[str, Hold] = {}
         self._settled: deque[tuple[float, list[Hold]]] = deque()
         self._epochs: dict[int, str] = {}
@@ -137,10 +137,7 @@ class Budget:
         self._epoch_watch.start()
 
     async def aclose(self, grace: float = 5.0) -> None:
-        """Settle pending holds, for ``grace`` seconds at most.
-
-        The journal keeps the prices of the rest for the next worker of this machine; without one, sweepers settle at worst case.
-        """
+        """Settle pending holds, for ``grace`` seconds at most; the journal has the prices of the rest for the next worker."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._pending.join()
@@ -149,8 +146,7 @@ class Budget:
         await asyncio.gather(end(*tasks, within=grace), self._sweeping.stop(), self._epoch_watch.stop())
         await self._trips.aclose()
         if self._journal:
-            self._journal.settled([*self._unsettled, *self._pending.take(len(self._pending))])
-            self._journal.close()
+            self._journal.close([*self._unsettled, *self._pending.take(len(self._pending))])
 
     async def hold(
         self, identity: Identity, amount: MicroUSD, *, lease_id: str, seconds: float, feature: str = "", tokens: int = 0,
@@ -379,7 +375,6 @@ class Budget:
                 failure = next((type(r).__name__ for r in results if isinstance(r, Exception)), "counters lost")
             except (RedisError, OSError) as error:
                 failure = type(error).__name__
-            self._unsettled = batch
             if batch:
                 self._on_settle_failure()
                 log.warning("settle failed, will retry", extra={"error_type": failure, "leases": len(batch), "retry_s": delay})

@@ -78,8 +78,12 @@ class Journal:
         if lines:
             self._write(b"".join(lines))
 
-    def close(self) -> None:
-        """Close the file, and remove it if it lists no hold and no recent settlement."""
+    def close(self, unsettled: Sequence[Hold] = ()) -> None:
+        """Close the file, and remove it if it lists no hold and no recent settlement.
+
+        ``unsettled``: calls that are over, and that Valkey has not heard of. The next worker of this machine settles them.
+        """
+        self.settled(unsettled)
         if self._file:
             self._file.close()
         if self._path and not self._open and not self._recent():
