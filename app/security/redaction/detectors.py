@@ -150,7 +150,7 @@ def labelled_card(candidate: str) -> Iterator[Span]:
 GOODS = (
     r"(?i)(?:\b(?:order|article|artikel|item|product|tracking|parcel|shipment|ticket|invoice|sku|ean|upc|gtin|isbn|asin|"
     r"ref|reference|serial|"
-    r"batch|lot|case|transaction|booking|account|customer|"
+    r"batch|lot|case|p\.?\s?iva|partita iva|vat|ust-?id|siret|siren|transaction|booking|account|customer|"
     r"bestellung|bestellnummer|auftrag|auftragsnummer|rechnung|rechnungsnummer|sendung|sendungsnummer|paket|kundennummer|"
     r"artikelnummer|"
     r"commande|colis|facture|suivi|pedido|factura|envío|artículo|seguimiento|ordine|fattura|spedizione|articolo|"

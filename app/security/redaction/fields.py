@@ -24,7 +24,7 @@ _PHONE = (
 )
 _MOBILE = r"mobile|handy|celular|cellulare|móvil|portable|puhelin"  # devices too, of which statistics tell
 _BORN = (
-    rf"date{_J}of{_J}birth|birth{_J}(?:date|day)|\bdob|_dob|geburts(?:datum|tag)|fecha{_J}(?:de{_J})?nac(?:imiento)?|"
+    rf"date{_J}of{_J}birth|birth{_J}(?:date|day)|\bbday|\bdob|_dob|geburts(?:datum|tag)|fecha{_J}(?:de{_J})?nac(?:imiento)?|"
     rf"data{_J}(?:de{_J})?nasc(?:imento)?|date{_J}(?:de{_J})?naissance|data{_J}(?:di{_J})?nascita|data{_J}urodzenia|"
     rf"geboortedatum|födelsedatum|fødselsdato|syntymäaika|dogum{_J}tarihi|tanggal{_J}lahir|ngay{_J}sinh"
 )

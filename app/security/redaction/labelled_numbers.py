@@ -57,9 +57,9 @@ _PLATE_VALUE = (
     r"[A-ZА-Я0-9-]*[0-9][A-ZА-Я0-9-]*(?:[ -](?:[A-Z]{1,4}|[0-9]{1,4})\b){0,2})"
 )
 _BANK = (
-    r"\bbank (?:account|acct)|\ba/c|\brouting|\baba|\bsort ?code|\bbsb|\bkonto(?:nummer|-?nr)|\bkto\.?-?nr|\bblz|"
+    r"\bbank (?:account|acct)|\ba/c|\brouting|\baba|\bsort ?code|\bbsb|\b(?:bank)?konto(?:nummer|[ -]?nr)?|\bkto\.?-?nr|\bblz|"
     r"\bbankleitzahl|\brib|"
-    r"\bclabe|\bcbu|\bcvu|\bcompte bancaire|\bnuméro de compte|\bcuenta bancaria|\bnúmero de cuenta|"
+    r"\bclabe|\bcbu|\bcvu|\bcompte bancaire|\b(?:numéro|n[°o]\.?) de compte|\bcuenta bancaria|\bnúmero de cuenta|"
     r"\bconta (?:bancária|corrente)|"
     r"\bconto corrente|\brekening(?:nummer)?|\b(?:numer|nr) konta|\bbankovní účet|\bčíslo účtu|\bszámlaszám|"
     r"\btilinumero|\bbankgiro|"

@@ -43,7 +43,7 @@ PHONE = (  # things to call
     r"(?:new |direct |work |home |privat[ea]? )?(?:number|numéro|número|numero|nummer|numer|číslo|nr)"
 )
 PHONE_ELSEWHERE = (
-    r"[\x{260E}\x{1F4DE}\x{1F4F1}]|телефон[а-яіїє]{0,4}|моб(?:ильн[а-я]{2,3}|\.)|тел\.?|τηλέφων[οόά]|τηλ\.?|κινητό|電話|"
+    r"[\x{260E}\x{1F4DE}\x{1F4F1}]|телефон[а-яіїє]{0,4}|моб(?:ильн[а-я]{2,3}|\.)|тел\.?|факс[а-я]{0,2}|τηλέφων[οόά]|τηλ\.?|κινητό|電話|"
     r"携帯|連絡先|ファックス|电话|"
     r"手机|手機|联系方式|聯絡|"
     r"전화|휴대폰|휴대전화|핸드폰|연락처|फ\x{93C}?ोन|\x{95E}ोन|मोबा[इई]ल|दूरभाष|संपर्क|(?:मेरा|"
@@ -74,7 +74,7 @@ CALLED = (  # behind a number
 )
 
 BORN = (
-    r"date[ _]?of[ _]?birth|dateofbirth|birth[ _-]?date|birthdate|birthday|d\.?o\.?b|born|geburtsdatum|geburtstag|"
+    r"date[ _]?of[ _]?birth|dateofbirth|birth[ _-]?date|birthdate|birthday|bday|d\.?o\.?b|born|geburtsdatum|geburtstag|"
     r"geburtsdat|geb\.?-?datum|geboren|geb|"
     r"date de (?:ma |sa )?naissance|date naiss|née?(?: \(e\))?|née?s|fecha de (?:mi |su )?nac(?:imiento)?|f\. ?nac|fecha nac|"
     r"nacimiento|nací|nacid[oa]|nació|"
@@ -170,9 +170,13 @@ PASSPORT = (
     r"passports?|passeport|pasaporte|reisepass|passaporto|passaporte|paspoort|paszport(?:u)?|pass(?:nummer|nr)|passi|pasu|"
     r"pașaport(?:ul)?|útlevél(?:szám)?|pasaport"
 )
-PASSPORT_ELSEWHERE = r"паспорт[а]?|旅券|パスポート|护照|護照|여권|पासपोर्ट|جواز(?: السفر)?|διαβατήριο|דרכון"
+PASSPORT_ELSEWHERE = (
+    r"паспорт[а]?|旅券|パスポート|护照|護照|여권|पासपोर्ट|جواز(?: السفر)?|"
+    r"پاسپور[ٹت]|گذرنامه|পাসপোর্ট|கடவுச்சீட்டு|పాస్‌?పోర్ట్|ಪಾಸ್‌?ಪೋರ್ಟ್|പാസ്‌?പോർട്ട്|"
+    r"પાસપોર્ટ|პასპორტ[ა-ჰ]{0,3}|անձնագ[ա-և]{1,4}|төлқұжат|διαβατήριο|דרכון"
+)
 AFTER_IDENTITY = (
-    rf"(?:{behind(IDENTITY, IDENTITY_ELSEWHERE, 2)}|\b(?:{IDENTITY_SHORT})\b{between(2)}|"
+    rf"(?:{behind(IDENTITY, IDENTITY_ELSEWHERE, 2)}|\b(?:{IDENTITY_SHORT})\b\.?{between(2)}|"
     rf"(?i:\b(?:{IDENTITY_SHORT})[ ]?[:=][ ]?)|"
     rf"(?i:\b(?:ssn|nino|dni|nif|bsn|pesel|cpf|curp|rfc|aadhaa?r|itin|tfn|abn|ppsn?|nric|hkid|cnp|egn|oib|cuit|cuil|tckn|"
     rf"amka){between(1)}))$"

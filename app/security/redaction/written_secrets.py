@@ -223,7 +223,10 @@ WRITTEN_SECRETS: tuple[Kind, ...] = (
     ),
     Kind("credential", r"(?i)\bprivate[ _-]?key[^\n]{0,12}?[ :=\"'](0x[0-9a-f]{64})\b", whole),
     Kind(
-        "credential", r"(?i)\b(?:cvv2?|cvc2?)[\"']?(?: code| number)?[ ]?(?:[:=#]|is|ist|est|es|)[ ]?[\"']?([0-9]{3,4})\b", whole
+        "credential",
+        r"(?i)\b(?:cvv2?|cvc2?|(?:karten)?prüf(?:ziffer|nummer)|cryptogramme(?: visuel)?)"
+        r"[\"']?(?: code| number)?[ ]?(?:[:=#]|is|ist|est|es|)[ ]?[\"']?([0-9]{3,4})\b",
+        whole,
     ),
     Kind("credential", r"\bPIN ([0-9]{4})\b", whole),
     Kind(
