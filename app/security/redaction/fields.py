@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from app.security.redaction import labels
 from app.security.redaction.detectors import Kind, Span, digits_of, labelled_card, labelled_phone, only_if
-from app.security.redaction.labelled_numbers import labelled, plate
+from app.security.redaction.labelled_numbers import labelled
 
 _J = r"[ _.-]?"  # between the parts of a name; none where a capital begins the next part
 _ENDS = rf"(?:{_J}(?:number|num|no|nr|nummer|numero|número|numéro|code|value))?[0-9]?"
@@ -43,13 +43,14 @@ _PLATE = (
     rf"kennzeichen|kenteken|\bvin|_vin"
 )
 _BANK = (
-    rf"bank{_J}(?:account|acct)|(?:account|acct)[_-]?(?:number|no)|routing{_J}(?:number|no)|sort{_J}code|kontonummer|\bblz|"
+    rf"bank{_J}(?:account|acct)|(?:account|acct){_J}(?:number|no)|routing{_J}(?:number|no)|sort{_J}code|kontonummer|\bblz|"
     rf"\bbsb|\bclabe|\biban"
 )
 _CARD = rf"card{_J}(?:number|num|no)|(?:credit|debit){_J}card|\bcc{_J}(?:number|num)"
 
 _LOCAL = r"\+?\(?[0-9](?:[ .()/\x{2010}-\x{2013}-]{0,3}[0-9]){5,16}(?: ?(?:x|ext\.?) ?[0-9]{1,6})?"
-_CODE = r"[A-Z0-9]{1,24}(?:[./-][A-Z0-9]{1,16}| [0-9][0-9A-Z]{0,9}){0,6}"
+_CODE = r"[A-Z]{2} ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-Z]\b|[A-Z0-9]{1,24}(?:[./-][A-Z0-9]{1,16}| [0-9][0-9A-Z]{0,9}){0,6}"
+_SIGN = r"[^\s\"'`<>,;|&{}()=:\[\]]"  # plates have letters of many scripts, and some only digits
 _ACCOUNT = r"[A-Z]{0,4}[0-9](?:[ .-]?[0-9]){5,33}"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -63,6 +64,13 @@ def in_a_register(candidate: str) -> Iterator[Span]:
 def mobile(candidate: str) -> bool:
     """Behind a word for a device: with a sign or a zero of a number to call, as counts have fewer digits and begin otherwise."""
     return labelled_phone(candidate) and (candidate[0] in "+(0" or len(digits_of(candidate)) >= 10)
+
+
+def plate(candidate: str) -> bool:
+    """Four signs at least, two of them digits, and no word in small letters such as a type of a column."""
+    signs = [c for c in candidate if c.isalnum()]
+    digits = sum(map(str.isdigit, signs))
+    return 4 <= len(signs) <= 17 and digits >= 2 and (candidate == candidate.upper() or 2 * digits >= len(signs))
 
 
 def account(candidate: str) -> bool:
@@ -82,7 +90,7 @@ FIELDS: tuple[Kind, ...] = (
     _field("national-id", _IDENTITY, _CODE, in_a_register),
     _field("passport", _PASSPORT, _CODE, in_a_register),
     _field("driver-license", _DRIVER, _CODE, in_a_register),
-    _field("plate", _PLATE, r"[A-Z0-9ÄÖÜ]{1,17}(?:[ -][A-Z0-9]{1,6}){0,3}", plate),
+    _field("plate", _PLATE, rf"{_SIGN}{{1,17}}(?: {_SIGN}{{1,6}}){{0,3}}", only_if(plate)),
     _field("bank-account", _BANK, _ACCOUNT, only_if(account)),
     _field("card", _CARD, r"[0-9](?:[ .-]?[0-9]){11,18}", labelled_card),
 )

@@ -53,6 +53,7 @@ STAYS = [
     "order_number=1234567890 invoice_no: 2026112345 tracking_number: 9400100000000000000000",
     "driver_license_required: true; driver: 535.183.01",
     "order_id;total\n1234567890;129.00",
+    "license_plate varchar(17), plate_number: int64, vin: string",
 ]
 
 
@@ -61,6 +62,25 @@ STAYS = [
 def test_a_value_goes_behind_the_name_of_its_field(kind: str, value: str, name: str, written: str) -> None:
     text = written.format(name, value)
     assert TOKEN.sub(r"<\1>", REDACTOR.redact(text, tenant="acme")) == written.format(name, f"<{kind}>")
+
+
+@pytest.mark.parametrize(
+    "value", ["14C\u2022710", "42-36671", "\u062f \u062d \u0628 \u0666\u0661\u0667\u0666", "497-46-507", "B-AB 1234"]
+)
+def test_plates_have_letters_of_many_scripts_or_none(value: str) -> None:
+    redacted = REDACTOR.redact(f"license_plate={value}, seen", tenant="acme")
+    assert TOKEN.sub(r"<\1>", redacted) == "license_plate=<plate>, seen"
+
+
+def test_letters_around_a_number_belong_to_it() -> None:
+    redacted = REDACTOR.redact("national_id: ZZ 91 39 09 T; next", tenant="acme")
+    assert TOKEN.sub(r"<\1>", redacted) == "national_id: <national-id>; next"
+
+
+@pytest.mark.parametrize("name", ["account_number", "steuer_id", "insurance_number", "mrn", "phone1", "date_naissance"])
+def test_a_documents_keys_name_fields_too(name: str) -> None:
+    value = "1980-03-12" if name.startswith("date") else "2025550143"
+    assert value not in REDACTOR.redact(json.dumps({"customer": {name: value}}), tenant="acme")
 
 
 def test_an_element_of_xml_is_a_field() -> None:
