@@ -50,8 +50,9 @@ def count(value: float | None) -> str:
         return NONE
     if abs(value) < 10_000:
         return f"{value:,.0f}" if value == int(value) else digits(value)
-    step, unit = next((s, u) for s, u in _STEPS if abs(value) >= s)
-    return f"{digits(value / step)}{unit}"
+    rounded = float(f"{value:.3g}")  # 999,950 is one million
+    step, unit = next((s, u) for s, u in _STEPS if abs(rounded) >= s)
+    return f"{digits(rounded / step)}{unit}"
 
 
 def ms(milliseconds: float | None) -> str:
@@ -100,14 +101,13 @@ def usd(micros: float | None) -> str:
     """
     if micros is None:
         return NONE
-    dollars = float(f"{abs(micros) / MICROS_PER_DOLLAR:.6g}")
-    sign = "-" if micros < 0 else ""
-    if dollars >= 10_000:
+    dollars, sign = abs(micros) / MICROS_PER_DOLLAR, "-" if micros < 0 else ""
+    if dollars >= 9_999.5:
         return f"{sign}${count(dollars)}"
     if dollars >= 999.995:
         return f"{sign}${dollars:,.0f}"
     if dollars >= 0.995:
-        return f"{sign}${dollars:.2f}"
+        return f"{sign}${dollars + 1e-9:.2f}"  # half a cent is rounded up, as it is read
     whole, _, cents = digits(dollars).partition(".")
     return f"{sign}${whole}.{cents.rstrip('0'):0<2}" if dollars else "$0"
 

@@ -43,7 +43,7 @@ class LastKnown:
         self._kept: dict[Any, tuple[Any, datetime, float]] = {}
 
     async def read(self, wanted: Any, reading: Awaitable[T], *, wait: float = WAIT) -> Known[T]:  # noqa: ANN401 - a key
-        """Wait for ``reading``; where its store does not answer, what it answered before."""
+        """Wait for ``reading``; where its store does not answer, what it answered before. Of ``wanted`` None, nothing is kept."""
         try:
             async with asyncio.timeout(wait):
                 value = await reading
@@ -55,6 +55,8 @@ class LastKnown:
             if time.monotonic() - since > KEPT.total_seconds():
                 value = None
             return Known(value, at, _reason(error))
+        if wanted is None:
+            return Known(value, datetime.now(UTC))
         self._kept.pop(wanted, None)
         while len(self._kept) >= MOST:
             self._kept.pop(next(iter(self._kept)))

@@ -92,7 +92,7 @@ def provider_key(
     elif (age or at_least or timedelta()) > OLD:
         kind, word = "warn", "old"
     else:
-        kind, word = "good" if use and use.accepted_at else "none", "accepted" if use else "not used"
+        kind, word = "good" if use and use.accepted_at else "none", "accepted" if use and use.accepted_at else "not used"
     return ProviderKey(status, kind, word, age, use, at_least)
 
 

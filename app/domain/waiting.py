@@ -1,13 +1,17 @@
 """Waiting for what others wait for too, at a third of the cost of asyncio's own ways; and work that others must not wait for."""
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 LARGE = 64 * 1024  # characters: the slowest check of so much takes some 15 ms
 TURN_SECONDS = 0.005
+GONE_SECONDS = 1.0
+_ASIDE = ThreadPoolExecutor(2, "aside")  # few: they share one interpreter, and hold up no one who waits for a name or a file
 
 
 async def one_of(waited: Sequence[asyncio.Future[Any]], seconds: float | None = None) -> None:
@@ -37,9 +41,17 @@ async def one_of(waited: Sequence[asyncio.Future[Any]], seconds: float | None = 
 async def aside(size: int, work: Callable[[], T], *, large: int = LARGE) -> T:
     """Do work on a text: on a large one in a thread, where it holds up other calls for the interpreter's 5 ms at a time.
 
-    A caller that is cancelled does not end the thread's work.
+    A single call into C, such as the reading of JSON, still holds them up until its end. The work of a caller that is cancelled
+    goes on; it is waited for, so that what it notes is not noted behind its caller's back.
     """
-    return await asyncio.to_thread(work) if size > large else work()
+    if size <= large:
+        return work()
+    running = asyncio.get_running_loop().run_in_executor(_ASIDE, contextvars.copy_context().run, work)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running], timeout=GONE_SECONDS)
+        raise
 
 
 class Turn:

@@ -6,10 +6,14 @@ reach uvicorn's workers. Waiting costs no thread here, but descriptors and memor
 """
 
 import asyncio
+import fcntl
 import logging
 import re
+import termios
 import uuid
+from array import array
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -78,8 +82,8 @@ class Protocol(HttpToolsProtocol):
         self._disarm()
         self._take_notice(reading=True)
         self._hang_up()
-        super().connection_lost(exc)
         cast("_Joining", self.transport).lost()
+        super().connection_lost(exc)
 
     def shutdown(self) -> None:
         """End with the answer under way, if there is one.
@@ -107,6 +111,9 @@ class Protocol(HttpToolsProtocol):
                 self._arm("slow_body")
             elif self._head_bytes:  # also line breaks between requests, which end uvicorn's keep-alive time
                 self._arm("slow_head")
+            elif bool(self.cycle) and not self._answering and self.timeout_keep_alive_task is None:
+                # The end of a body that was refused before it came: what was read has ended uvicorn's own timer.
+                self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def _feed(self, data: bytes) -> None:
         """As uvicorn's, but for a request that asks for another protocol: it is served in this one.
@@ -184,11 +191,18 @@ class Protocol(HttpToolsProtocol):
             self._reading.cancel()
             self._reading = None
         if not reading:
-            self._untaken = self.transport.get_write_buffer_size()
+            self._untaken = self._waiting_for_the_client()
             self._reading = self.loop.call_later(self.patience.answer_seconds, self._look_whether_it_reads)
 
+    def _waiting_for_the_client(self) -> int:
+        """Bytes, those in the system's buffer too: it may hold megabytes, and takes more only once many of them are gone."""
+        kernel = array("i", [0])
+        with suppress(OSError, AttributeError):
+            fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, kernel)
+        return self.transport.get_write_buffer_size() + kernel[0]
+
     def _look_whether_it_reads(self) -> None:
-        if self.transport.get_write_buffer_size() < self._untaken:
+        if self._waiting_for_the_client() < self._untaken:
             self._take_notice(reading=False)
             return
         self.patience.on_cut("slow_reader")
@@ -274,6 +288,7 @@ class Protocol(HttpToolsProtocol):
         As RFC 9112, 9.6 asks. Clients that send a whole body before they read, as Python's urllib does, would see no refusal.
         """
         self._deaf = True
+        self.pipeline.clear()
         self._hang_up()
         self.transport.write_eof()
         self._heard = self.loop.time()
@@ -307,11 +322,14 @@ class _Joining:
         self._loop = loop
         self._lingers = lingers
         self._head = b""
+        self._ended = False
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a transport has
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
+        if self._ended:
+            return
         if self._head:
             head, self._head = self._head, b""
             self._transport.writelines((head, data))
@@ -323,6 +341,7 @@ class _Joining:
 
     def write_eof(self) -> None:
         self._flush()
+        self._ended = True
         self._transport.write_eof()
 
     def close(self) -> None:

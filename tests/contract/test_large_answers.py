@@ -158,6 +158,8 @@ async def test_a_client_that_does_not_read_its_answer_is_cut_off(
             return await cut() > before
 
         await eventually(one_more)
+        await asyncio.sleep(0.5)
+        assert await cut() == before + 1
         received = b""
         with contextlib.suppress(ConnectionError):
             while piece := client.recv(2**20):

@@ -56,7 +56,7 @@ async def found_for(console: Console, words: str) -> tuple[list[Place], Known[Pl
     offered = fitting(words)
     if is_question(words):
         return offered[:1], Known(offered[0], datetime.now(UTC))
-    known = await console.known.read(("search", words), way_of(console, words))
+    known = await console.known.read(None, way_of(console, words))
     way = known.value
     guide = await _guide(console, words) if offered or known.away else []
     found = [*offered, *([way] if way and (way.title or not offered) else []), *guide]

@@ -64,14 +64,15 @@ def router(console: Console) -> APIRouter:
         known = await console.known.read(("security", *sorted(query.items())), _stored(console, range_, query))
         chain = await console.known.read("chain", console.parts.actions.verify()) if query.get("check") else None
         tab, wanted, choice = query.get("tab", ""), security_threats.filter_of(query), query.get("keys", "")
+        tab = tab if tab in TABS else "threats"
         now, stored = datetime.now(UTC), known.value
         rows = threats.read()
         matching = [row for row in rows if wanted.has(row)]
-        ours, problem = _provider_keys(console, stored, now, await _first(console, stored, first))
+        used = await _first(console, stored, first) if tab == "keys" else first  # it may read every record that is kept
+        ours, problem = _provider_keys(console, stored, now, used)
         keys = [key_of(info, now) for info in stored.keys] if stored else []
         packages = installed.packages()
         held = await console.known.read("attacks", attacks(sources_of(console, {})))
-        tab = tab if tab in TABS else "threats"
         sessions = _sessions(console, stored)
         said = {
             "threats": lambda: answer(rows, stored, chosen(keys, ""), ours, range_, held.value),

@@ -87,9 +87,10 @@ const shown = (value) => (value == null ? "–" : Math.abs(value) >= 100 ? Math.
 function money(dollars) { // by the rule of formats.py, of the size that a chart has
   const size = Math.abs(dollars), sign = dollars < 0 ? "-" : "";
   if (size < 5e-10) return "$0";
-  for (const [step, unit] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) if (size >= 10000 && size >= step) return `${sign}$${(size / step).toPrecision(3)}${unit}`;
+  const rounded = Number(size.toPrecision(3));
+  for (const [step, unit] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) if (size >= 9999.5 && rounded >= step) return `${sign}$${(rounded / step).toPrecision(3)}${unit}`;
   if (size >= 999.995) return `${sign}$${Math.round(size).toLocaleString("en")}`;
-  if (size >= 0.995) return `${sign}$${size.toFixed(2)}`;
+  if (size >= 0.995) return `${sign}$${(size + 1e-9).toFixed(2)}`;
   const [whole, cents = ""] = Number(size.toPrecision(3)).toFixed(2 - Math.floor(Math.log10(Number(size.toPrecision(3))))).split(".");
   return `${sign}$${whole}.${cents.replace(/0+$/, "").padEnd(2, "0")}`;
 }

@@ -164,7 +164,7 @@ def from_transport(error: BaseException, blame: Blame) -> ProviderError:
     """Translate a failure of the transport, or of reading the answer."""
     if isinstance(error, ProtocolError):
         return blame.error(ProviderGarbled, str(error))
-    if isinstance(error, OSError) and error.errno in OF_THIS_MACHINE:
+    if isinstance(error, aiohttp.ClientConnectorError) and error.errno in OF_THIS_MACHINE:  # of connecting: nothing was sent
         return blame.error(OutOfSockets, f"This machine has no socket left to connect with ({errno.errorcode[error.errno]}).")
     if isinstance(error, NotConnected | aiohttp.ClientConnectorCertificateError):
         why = str(error) if isinstance(error, NotConnected) else _of_certificate(error.certificate_error)
@@ -187,7 +187,7 @@ def _of_certificate(error: BaseException) -> str:
     return f"Its certificate is not valid here: {why}.{' SSL_CERT_FILE names the authorities that are.' if untrusted else ''}"
 
 
-OF_THIS_MACHINE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+OF_THIS_MACHINE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 BROKEN = "The connection broke after the request was sent."
 
 # In order: the first row that the error is an instance of.

@@ -15,6 +15,7 @@ Nothing here waits for anything but a probe's claim.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -155,7 +156,7 @@ class Circuits:
     async def admit(self, target: Target, seconds: float) -> bool:
         """Whether a call may try this target now; half-open, whether it is the probe. ``seconds``: its longest time.
 
-        Raises TimeoutError where the other replicas are not heard by then.
+        Where the other replicas are not heard by then, it may not.
         """
         circuit, now = self.known.get(target), self.clock()
         if circuit is None or not circuit.trips:
@@ -163,8 +164,11 @@ class Circuits:
         if now < max(circuit.until, circuit.claimed_until):
             return False
         circuit.claimed_until = now + seconds  # before asking: another call of this worker must not ask too
-        async with asyncio.timeout(seconds):
-            claimed = self.sharing is None or await self.sharing.claim(target, seconds)
+        claimed = self.sharing is None
+        if self.sharing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    claimed = await self.sharing.claim(target, seconds)
         if claimed:
             log.info("circuit half-open, probing", extra=_named(target))
             return True

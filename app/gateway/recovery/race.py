@@ -10,6 +10,7 @@ A failure needs no head start: the next target is tried at once. Every attempt i
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -67,7 +68,12 @@ class Race(Generic[T]):
             taken = kind is None
         finally:
             if self._won and not taken:
-                await self.discard(self._won.result)
+                await self._let_go(self._won.result)
+
+    async def _let_go(self, result: T) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GONE_SECONDS):
+                await self.discard(result)
 
     async def _end(self) -> None:
         tasks = list(self._running.values())
@@ -78,7 +84,7 @@ class Race(Generic[T]):
         await asyncio.wait(tasks, timeout=GONE_SECONDS)
         for task in tasks:
             if task.done() and not task.cancelled() and task.exception() is None:
-                await self.discard(task.result())
+                await self._let_go(task.result())
 
     def start(self, target: Target, attempts: Coroutine[Any, Any, T]) -> None:
         """Let a target run."""
@@ -107,10 +113,11 @@ class Race(Generic[T]):
         loop = asyncio.get_running_loop()
         end = loop.time() + self.state.remaining() + MARGIN
         while self._running:
-            if (left := end - loop.time()) <= 0:
-                raise TimeoutError
-            if won := await self._step(left):
+            left = end - loop.time()
+            if won := await self._step(max(0.0, left)):  # what is there counts, however late we look
                 return won
+            if left <= 0 and self._running:
+                raise TimeoutError
         if refusal := self._refusal or self._stopped:
             raise refusal
         return None
@@ -151,7 +158,7 @@ class Race(Generic[T]):
         """The first in the route's order wins where two succeed at the same moment."""
         if before is None:
             return Won(target, result)
-        await self.discard(result)
+        await self._let_go(result)
         return before
 
     def _overtake(self, winner: Target) -> None:

@@ -44,6 +44,7 @@ class Outgoing:
     _code: CodeSpans = field(default_factory=CodeSpans)
     _text_at: int = 0
     _reasoning: list[ThinkingDelta] = field(default_factory=list)
+    _thinking: int = 0  # characters of it
     _thought: str = ""
     _joined: LeakWatch | None = None  # over reasoning and the answer after it: half of a secret may be in each
 
@@ -53,6 +54,11 @@ class Outgoing:
         wanted = known or (self.system if self._on(SYSTEM_PROMPT) else "")
         self._watch = LeakWatch(secrets_of(known, self.system if self._on(SYSTEM_PROMPT) else "") if wanted else Secrets())
         self._passes = not self._watch.secrets.sought and self.actions.get(FOREIGN_LINK) != "block"
+
+    @property
+    def held(self) -> int:
+        """Characters that wait: the next chunk may be the one that has them checked."""
+        return len(self._waiting) + self._thinking
 
     def chunk(self, chunk: Chunk) -> Iterable[Chunk]:
         """The next chunk of a stream; gives those that may go out now. Raises AnswerWithheld."""
@@ -142,10 +148,11 @@ class Outgoing:
         if self._reasoning and self._reasoning[0].index != delta.index:
             yield from self._all_reasoning()
         self._reasoning.append(delta)
+        self._thinking += len(delta.text)
 
     def _all_reasoning(self) -> Iterator[Chunk]:
         """The part that was held back of reasoning that is whole now."""
-        held, self._reasoning = self._reasoning, []
+        held, self._reasoning, self._thinking = self._reasoning, [], 0
         if self._may_be_thought(Thinking("".join(delta.text for delta in held))):
             yield from held
 

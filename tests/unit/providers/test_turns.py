@@ -104,6 +104,24 @@ async def test_an_answer_beyond_all_measure_is_garbled_and_its_connection_closed
     assert cast("Any", cut).closed
 
 
+async def test_work_that_its_caller_leaves_is_over_before_the_caller_is() -> None:
+    """What a check finds is noted where the call ends: not behind its back."""
+    begun, go_on, found = threading.Event(), threading.Event(), []
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(10)
+        found.append("a leak")
+
+    task = asyncio.create_task(aside(LARGE + 1, work))
+    assert await asyncio.to_thread(begun.wait, 10)
+    task.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert found == ["a leak"]
+
+
 async def test_work_on_a_large_text_is_done_in_a_thread_and_on_a_small_one_here() -> None:
     here = threading.get_ident()
     assert await aside(LARGE, threading.get_ident) == here

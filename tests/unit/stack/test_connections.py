@@ -1,0 +1,88 @@
+"""No connection is without a limit of time, and a client that reads slowly is not one that has stopped."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from app.stack.protocol import Patience, with_patience
+
+KEEP_ALIVE = 1
+ANSWER_SECONDS = 1.0
+LARGE = 24 * 2**20
+PATIENT = 30.0  # seconds; a connection without a limit stays for ever
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's
+    """Answer at once, without reading the body; `/large` with megabytes."""
+    body = b"x" * LARGE if scope["path"] == "/large" else b"no"
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": 200, "headers": [length]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture
+def cuts() -> list[str]:
+    return []
+
+
+@pytest_asyncio.fixture
+async def port(cuts: list[str]) -> AsyncIterator[int]:
+    config = Config(application, timeout_keep_alive=KEEP_ALIVE, access_log=False, log_config=None)
+    config.load()
+    made: Any = with_patience(Patience(30.0, 30.0, ANSWER_SECONDS, 2**16, cuts.append))
+    server = await asyncio.get_running_loop().create_server(
+        lambda: made(config=config, server_state=ServerState(), app_state={}), "127.0.0.1", 0
+    )
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+
+
+async def test_a_refused_body_that_ends_leaves_its_connection_a_limit(port: int) -> None:
+    """The answer ends uvicorn's wait for a body, and the body's end its wait for the next request."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nab")
+    assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\nno"), PATIENT)).startswith(b"HTTP/1.1 200 ")
+    writer.write(b"cd")
+    await writer.drain()
+    assert await asyncio.wait_for(reader.read(), PATIENT) == b""
+    writer.close()
+
+
+async def asked(port: int) -> socket.socket:
+    """A client with a small buffer that has asked for megabytes."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
+    client.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(client, ("127.0.0.1", port))
+    await loop.sock_sendall(client, b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n")
+    return client
+
+
+async def test_a_client_that_takes_a_little_now_and_then_gets_all_of_its_answer(port: int, cuts: list[str]) -> None:
+    client, loop, taken = await asked(port), asyncio.get_running_loop(), 0
+    until = loop.time() + 4 * ANSWER_SECONDS
+    while taken < LARGE:
+        piece = await asyncio.wait_for(loop.sock_recv(client, 2**14 if loop.time() < until else 2**20), PATIENT)
+        assert piece, f"cut after {taken} bytes: {cuts}"
+        taken += len(piece)
+        if loop.time() < until:
+            await asyncio.sleep(0.1)
+    assert cuts == []
+    client.close()
+
+
+async def test_a_client_that_takes_nothing_is_cut_off_once(port: int, cuts: list[str]) -> None:
+    client = await asked(port)
+    async with asyncio.timeout(PATIENT):
+        while not cuts:  # noqa: ASYNC110 - a list
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(1.5 * ANSWER_SECONDS)
+    assert cuts == ["slow_reader"]
+    client.close()
