@@ -14,7 +14,7 @@ MICRO = 1e-6
 class Costs:
     """CPU in microseconds, sizes in bytes, as measured: docs/performance.md, docs/records.md."""
 
-    request: float = 1_250
+    request: float = 690
     event: float = 200  # of a stream, beyond its request
     valkey_call: float = 150  # two scripts
     postgres_call: float = 2_400  # half of it splits texts into words for the index

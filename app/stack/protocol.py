@@ -65,6 +65,7 @@ class Protocol(HttpToolsProtocol):
         self._deaf = False
         self._heard = 0.0
         self._declining = False
+        self._wishes: list[tuple[bytes, bytes]] = []
         self._untaken = 0  # bytes of an answer that wait for the client
         self._reading: asyncio.TimerHandle | None = None
         self._made = 0.0
@@ -135,6 +136,7 @@ class Protocol(HttpToolsProtocol):
         kept = [(name, value) for name, value in self.headers if name not in _OF_UPGRADES]
         wishes = [token.strip() for name, value in self.headers if name == b"connection" for token in value.split(b",")]
         kept += [(b"connection", token) for token in wishes if token.lower() not in _OF_UPGRADES]
+        self._wishes = [(name, value) for name, value in self.headers if name == b"upgrade"]
         line = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         self.parser, self._declining = HttpRequestParser(self), False
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's first one
@@ -156,6 +158,8 @@ class Protocol(HttpToolsProtocol):
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             self._declining = True
             return
+        self.headers += self._wishes  # the application may answer what was wished for: Codex goes on by HTTP after a 426
+        self._wishes = []
         hosts = [value for name, value in self.headers if name == b"host"]
         fewest = 0 if self.parser.get_http_version() == "1.0" else 1
         if not fewest <= len(hosts) <= 1 or not all(_HOST.fullmatch(host) for host in hosts):

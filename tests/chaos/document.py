@@ -39,6 +39,8 @@ on, and its cost is settled when Valkey is back.
   `invalid_request`; `translation_refused` (502) if no model of the vendor in whose form the request came is among them
   (docs/decisions/0029). If another model failed or rests, the error says to wait.
 - Only output schemas and strict tools are checked. Output that `max_tokens` has cut ends with `length` and is paid once.
+- A whole answer may have 32 MiB, and the text of a stream 16 MiB: what is larger counts as garbled. Large answers are checked in
+  a thread, and a stream that is faster than we are gives way every 5 ms, so that other calls are answered meanwhile.
 - If a provider requests a wait of more than two seconds, the next one is tried at once.
 - `providers_unavailable` and `providers_rate_limited` carry `Retry-After`. A feature may declare a static answer for that
   case, as `/v1/support/answer` does: status 200, `octant-degraded: last_resort`.
