@@ -282,13 +282,12 @@ class Gateway:
         try:
             with self._watched(state) as outgoing:
                 async for chunk in chunks:
-                    size = size_of(chunk) + outgoing.held
-                    if type(chunk) is TextDelta and size <= LARGE:  # nearly every chunk
+                    if type(chunk) is TextDelta and len(chunk.text) + outgoing.held <= LARGE:  # nearly every chunk
                         passed = outgoing.chunk(chunk)
                     else:
                         if isinstance(chunk, Done):
                             state.reply = chunk.reply
-                        passed = await aside(size, partial(_passed, outgoing, chunk))
+                        passed = await aside(size_of(chunk) + outgoing.held, partial(_passed, outgoing, chunk))
                     for delivered in passed:
                         yield delivered
         except OctantError as error:

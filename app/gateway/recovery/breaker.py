@@ -15,7 +15,6 @@ Nothing here waits for anything but a probe's claim.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import deque
@@ -108,7 +107,7 @@ class Sharing(Protocol):
         ...
 
     async def claim(self, target: Target, seconds: float) -> bool:
-        """Claim the one probe, for ``seconds`` at most. True also where the others cannot be reached."""
+        """Claim the one probe, for ``seconds`` at most. True also where the others cannot be reached by then."""
         ...
 
 
@@ -154,22 +153,14 @@ class Circuits:
         return max(0.0, min(rests)) if rests else None
 
     async def admit(self, target: Target, seconds: float) -> bool:
-        """Whether a call may try this target now; half-open, whether it is the probe. ``seconds``: its longest time.
-
-        Where the other replicas are not heard by then, it may not.
-        """
+        """Whether a call may try this target now; half-open, whether it is the probe. ``seconds``: its longest time."""
         circuit, now = self.known.get(target), self.clock()
         if circuit is None or not circuit.trips:
             return True
         if now < max(circuit.until, circuit.claimed_until):
             return False
         circuit.claimed_until = now + seconds  # before asking: another call of this worker must not ask too
-        claimed = self.sharing is None
-        if self.sharing:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    claimed = await self.sharing.claim(target, seconds)
-        if claimed:
+        if self.sharing is None or await self.sharing.claim(target, seconds):
             log.info("circuit half-open, probing", extra=_named(target))
             return True
         circuit.claimed_until = now + ASK_AGAIN  # another replica probes; soon we know what it found

@@ -83,7 +83,7 @@ class SharedCircuits:
     async def claim(self, target: Target, seconds: float) -> bool:
         """See `breaker.Sharing`."""
         try:
-            async with asyncio.timeout(CLAIM_SECONDS):
+            async with asyncio.timeout(min(CLAIM_SECONDS, seconds)):
                 return bool(await self._claim(keys=[KEY], args=[_field(target), str(round(seconds * 1000))]))
         except (RedisError, OSError):
             return True
