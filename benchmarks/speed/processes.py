@@ -37,8 +37,8 @@ class Server:
 
     def cpu(self) -> float:
         """The CPU seconds of the whole process tree so far. Children that have ended are counted by their parent."""
-        times = [process.cpu_times() for process in self._tree()]
-        return sum(t.user + t.system for t in times) + times[0].children_user + times[0].children_system
+        ended = self.process.cpu_times()
+        return sum(map(_cpu, self._tree())) + ended.children_user + ended.children_system
 
     def memory(self) -> float:
         """The memory of the whole tree, MB; pages that its processes share count once (PSS, on Linux)."""
@@ -70,6 +70,14 @@ class Contestant:
     headers: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     stream: bytes | None = None
+
+
+def _cpu(process: psutil.Process) -> float:
+    """The CPU seconds of a process. On Linux by its own clock (clock_getcpuclockid), for psutil's has ticks of 10 ms."""
+    if PINNED:
+        return time.clock_gettime((~process.pid << 3) | 2)
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 @contextmanager

@@ -83,7 +83,7 @@ class AnthropicProvider:
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         body = anthropic_wire.counting(request)
         try:
-            with limits.waiting():
+            with limits:
                 response = await self._http.post(COUNT_PATH, body, _headers(request, body), connect=request.timeouts.connect)
             return anthropic_wire.counted(response.content)
         except FAILURES as error:
@@ -100,7 +100,7 @@ class AnthropicProvider:
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         body = anthropic_wire.body(request, stream=False)
         try:
-            with limits.waiting():
+            with limits:
                 response = await self._http.post(PATH, body, _headers(request, body), connect=request.timeouts.connect)
             read = partial(reading.whole, response.content, response.headers.get(REQUEST_ID))
             return await aside(len(response.content), read, large=LARGE)
@@ -120,7 +120,7 @@ class AnthropicProvider:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(limits.close)
             try:
-                with limits.waiting():
+                with limits:
                     events = await self._http.open(PATH, body, _headers(request, body), connect=request.timeouts.connect)
                 answered = True
                 stack.callback(events.close)
@@ -128,7 +128,7 @@ class AnthropicProvider:
                 until: float | None = None  # set once the stop reason has come
                 while not reading.complete:
                     try:
-                        with limits.waiting():
+                        with limits:
                             event = await in_time(found_documents, until)
                     except FOREIGN:
                         if not reading.stopped:
@@ -141,9 +141,8 @@ class AnthropicProvider:
                         begun = True
                         request.on_input(reading.usage())
                     for delta in deltas:
-                        limits.token()
                         yield delta
-                        limits.resumed()
+                        limits.token()
                     if reading.stopped and until is None:
                         until = asyncio.get_running_loop().time() + LAST_WORDS
                 for delta in reading.close():

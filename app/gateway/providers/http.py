@@ -83,12 +83,9 @@ class Events:
     async def __anext__(self) -> Event:
         """The next event. Raises ProtocolError, ValueError and aiohttp's errors."""
         while self._at == len(self._ready):
-            if self._turn.over():
-                await self._turn.end()
             asked = time.perf_counter()
             piece = self._held or await self._response.content.readany()
-            if time.perf_counter() - asked > WAITED:
-                self._turn.begin()
+            waited = time.perf_counter() - asked > WAITED
             self._held = b""
             if not piece and self._response.content.at_eof():
                 last = self._decoder.end()
@@ -97,6 +94,10 @@ class Events:
                 self._ready, self._at = last, 0
             else:
                 self._ready, self._at = self._decoder.feed(piece), 0
+            if waited:
+                self._turn.begin()
+            elif self._turn.over():
+                await self._turn.end()
         self._at += 1
         if self._at % EVENTS_A_LOOK == 0 and self._turn.over():
             await self._turn.end()

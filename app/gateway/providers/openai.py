@@ -73,7 +73,7 @@ class OpenAIProvider:
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         body = openai_wire.body(request, legacy_max_tokens=self._legacy_max_tokens, stream=False)
         try:
-            with limits.waiting():
+            with limits:
                 response = await self._http.post(PATH, body, request.headers, connect=request.timeouts.connect)
             read = partial(reading.whole, response.content, response.headers.get(REQUEST_ID))
             return await aside(len(response.content), read, large=LARGE)
@@ -88,7 +88,7 @@ class OpenAIProvider:
         blame, content = Blame(self.name, request.model, own_form=request.form == "openai"), b""
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         try:
-            with limits.waiting():
+            with limits:
                 response = await self._vectors(request)
             content, answer_id = response.content, response.headers.get(REQUEST_ID)
             read = partial(openai_embeddings.read, content, request, self.name, answer_id)
@@ -131,7 +131,7 @@ class OpenAIProvider:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(limits.close)
             try:
-                with limits.waiting():
+                with limits:
                     events = await self._http.open(PATH, body, request.headers, connect=request.timeouts.connect)
                 answered = True
                 stack.callback(events.close)
@@ -141,7 +141,7 @@ class OpenAIProvider:
                 until: float | None = None  # set once the finish reason has come
                 while True:
                     try:
-                        with limits.waiting():
+                        with limits:
                             event = await in_time(found_documents, until)
                     except FOREIGN:
                         if not reading.complete:
@@ -150,11 +150,10 @@ class OpenAIProvider:
                     if event is None:
                         break
                     found = reading.deltas(event)
-                    if reading.grew or found:
-                        limits.token()
                     for delta in found:
                         yield delta
-                        limits.resumed()
+                    if reading.grew or found:
+                        limits.token()
                     until = _patience(reading, until) if reading.complete else None
                 for delta in reading.close():
                     yield delta

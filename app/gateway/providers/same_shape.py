@@ -26,7 +26,7 @@ class SameShape:
         if not before or not data.startswith(before) or not data.endswith(after):
             return None
         text = data[len(before) : -len(after)]
-        return text if text and _plain(text) else None
+        return text if text and text.isprintable() and '"' not in text and "\\" not in text else None  # `_plain`, once a chunk
 
     def learn(self, data: str, text: str, text_of: Callable[[object], str | None]) -> bool:
         """Take the shape of ``data``, which holds ``text`` and nothing else. Once it has changed often, it is left.

@@ -21,7 +21,11 @@ from app.gateway.providers.base import Timeouts
 
 
 class AttemptTimeouts:
-    """One attempt's clock. Made when the attempt starts; it starts the count."""
+    """One attempt's clock. Made when the attempt starts; it starts the count.
+
+    ``with`` it: wait for the provider, not longer than the nearest timeout allows. Raises ProviderTimeout. Entered for each wait,
+    never held across a ``yield`` to the consumer: the timeout cancels the task that entered it.
+    """
 
     def __init__(self, timeouts: Timeouts, *, provider: str, model: str, streamed: bool) -> None:
         """``provider`` and ``model`` are named in the error."""
@@ -38,18 +42,11 @@ class AttemptTimeouts:
         self._expired: TimeoutPhase | None = None
 
     def token(self) -> None:
-        """Output arrived: from now on the idle timeout counts."""
+        """Output came, and the consumer has taken it (no silence of the provider): from now on the idle timeout counts."""
         if not self._any_token:
             self._any_token = True
             self.close()  # that timeout may be shorter than the one that is set
         self._last_token = self._loop.time()
-
-    def waiting(self) -> "AttemptTimeouts":
-        """Wait for the provider, not longer than the nearest timeout allows: ``with``. Raises ProviderTimeout.
-
-        Entered for each wait, never held across a ``yield`` to the consumer: the timeout cancels the task that entered it.
-        """
-        return self
 
     def __enter__(self) -> None:
         """Begin to wait. A timer that is set stays: the end only moves on, and it looks then how long there is left."""
@@ -86,11 +83,6 @@ class AttemptTimeouts:
             return
         self._expired = phase
         self._task.cancel()
-
-    def resumed(self) -> None:
-        """The consumer is back for more: the time it took is not the provider's silence."""
-        if self._any_token:
-            self._last_token = self._loop.time()
 
     def _nearest(self) -> tuple[float, TimeoutPhase]:
         timeouts, begun = self._timeouts, self._streamed and self._any_token

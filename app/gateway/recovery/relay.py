@@ -6,7 +6,7 @@ been seen, another model goes on after what was said; the caller sees one stream
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, Usage
 from app.domain.errors import (
@@ -43,44 +43,33 @@ class Opened:
     stack: AsyncExitStack
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Delivered:
-    """The text delivered so far. ``index``: the part that text goes to."""
+    """A text that was delivered. ``index``: the part that text goes to."""
 
-    pieces: list[str] = field(default_factory=list)
-    index: int = 0
-    only_text: bool = True
-
-    def note(self, chunk: Chunk) -> None:
-        match chunk:
-            case TextDelta(index=index, text=text):
-                self.pieces.append(text)
-                self.index = index
-            case Done():
-                pass
-            case _:
-                self.only_text = False
-
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces)
+    text: str
+    index: int
 
 
 async def relay(
     opened: Opened, state: CallState, circuits: Circuits, go_on: Callable[[str], Awaitable[Opened]]
 ) -> AsyncGenerator[Chunk, None]:
     """Pass the chunks on. ``go_on`` opens a stream that continues a text. Raises ProvidersUnavailable or OutputInvalid."""
-    delivered = _Delivered()
+    index, only_text = 0, True
     try:
         async with aclosing(_kept(opened, state, circuits)) as chunks:
             async for chunk in chunks:
-                delivered.note(chunk)
+                if type(chunk) is TextDelta:
+                    index = chunk.index
+                elif type(chunk) is not Done:
+                    only_text = False
                 yield chunk
     except ProviderOutputInvalid as error:
         raise final_error([error]) from error
     except ProviderError as error:
         before = state.spending.attempts[-1].usage  # the broken one's: it has just ended
-        continued = await _continuation(error, delivered, state, go_on)
+        delivered = _Delivered("".join(opened.attempt.pieces), index)
+        continued = await _continuation(error, delivered if only_text else None, state, go_on)
     else:
         return
     async with aclosing(_continued(continued, delivered, before, state, circuits)) as chunks:
@@ -89,14 +78,17 @@ async def relay(
 
 
 async def _continuation(
-    error: ProviderError, delivered: _Delivered, state: CallState, go_on: Callable[[str], Awaitable[Opened]]
+    error: ProviderError, delivered: _Delivered | None, state: CallState, go_on: Callable[[str], Awaitable[Opened]]
 ) -> Opened:
-    """Open the stream that goes on, where route and delivery allow it. Raises ProvidersUnavailable or DeadlineExceeded."""
+    """Open the stream that goes on, where the route allows it. Raises ProvidersUnavailable or DeadlineExceeded.
+
+    ``delivered``: the text so far; None where more than text was delivered, which no other model can go on with.
+    """
     if state.remaining() <= 0:
         message = f"The answer was not complete within {state.longest.total:g} seconds."
         raise DeadlineExceeded(message, retry_after=1.0) from error
     broken = ProvidersUnavailable("The model provider broke off in the middle of its answer.", retry_after=1.0)
-    if not (state.pin.route.continue_streams and delivered.only_text and state.request.output is None):
+    if not (state.pin.route.continue_streams and delivered and state.request.output is None):
         raise broken from error
     try:
         continued = await go_on(delivered.text)
@@ -167,10 +159,10 @@ def _counted(opened: Opened, chunk: Chunk) -> Chunk:
     attempt = opened.attempt
     match chunk:
         case TextDelta(text=text) | ThinkingDelta(text=text) | ToolUseDelta(arguments=text):
-            attempt.chunk(text)
             if attempt.received > MOST_STREAMED:
                 message = "The text of the stream is too large for an answer."
                 raise ProviderGarbled(message, provider=opened.target.provider, model=opened.target.model)
+            attempt.chunk(text)
         case Done(reply=reply):
             return Done(attempt.end(reply))
         case _:

@@ -19,7 +19,7 @@ def limits(*, streamed: bool, **seconds: float) -> AttemptTimeouts:
 
 
 async def wait(attempt: AttemptTimeouts, seconds: float = LONG) -> None:
-    with attempt.waiting():
+    with attempt:
         await asyncio.sleep(seconds)
 
 
@@ -80,7 +80,7 @@ def test_a_limit_that_has_passed_before_its_wait_is_a_timeout_on_the_services_lo
 
     async def waits() -> None:
         attempt = limits(streamed=True, first_token=0.0)
-        with attempt.waiting():
+        with attempt:
             pass  # what was waited for is there already
         await wait(attempt)
 
@@ -94,7 +94,7 @@ async def test_a_consumer_that_takes_its_time_is_not_cancelled() -> None:
     attempt.token()
     await wait(attempt, 0.0)
     await asyncio.sleep(3 * SHORT)
-    attempt.resumed()
+    attempt.token()
     await wait(attempt, 0.0)
     attempt.close()
 
