@@ -6,14 +6,10 @@ reach uvicorn's workers. Waiting costs no thread here, but descriptors and memor
 """
 
 import asyncio
-import fcntl
 import logging
 import re
-import termios
 import uuid
-from array import array
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -23,12 +19,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from app.domain.errors import HeadersTooLarge, InvalidRequest, OctantError, RequestTooSlow
 from app.edge.errors import Dialect, dialect_of, render
 from app.edge.middleware import GONE
+from app.stack.answering import Joining, Linger, Taking
 
 # Host = uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2)
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-fvV:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?")
 
 _OF_UPGRADES = frozenset({b"connection", b"upgrade", b"http2-settings"})
-LINGER_SECONDS, LONGEST_LINGER = 1.0, 10.0  # without a byte of what a refused client still sends; and in all
 FRESH_SECONDS = 5.0  # from a connection to its first request, if its worker stops in between
 log = logging.getLogger(__name__)
 
@@ -62,28 +58,28 @@ class Protocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._in_head = True
         self._head_bytes = 0
-        self._deaf = False
-        self._heard = 0.0
+        self._deaf = False  # nothing more is read
+        self._linger: Linger | None = None
         self._declining = False
         self._wishes: list[tuple[bytes, bytes]] = []
-        self._untaken = 0  # bytes of an answer that wait for the client
-        self._reading: asyncio.TimerHandle | None = None
+        self._taking: Taking | None = None
         self._made = 0.0
         self._open: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """The time for the first headers begins."""
         super().connection_made(transport)
-        self.transport = cast("asyncio.Transport", _Joining(transport, self.loop, self._lingers))
+        self.transport = cast("asyncio.Transport", Joining(transport, self.loop, self._end))
+        self._wire = transport
         self._made = self.loop.time()
         self._arm("slow_head")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End every request of the connection. uvicorn reports a lost client to the newest request alone."""
         self._disarm()
-        self._take_notice(reading=True)
+        self._taken()
         self._hang_up()
-        cast("_Joining", self.transport).lost()
+        cast("Joining", self.transport).lost()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -100,7 +96,8 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read on, and count the bytes of an unfinished head. What came whole needs no timer, as nearly every request."""
         if self._deaf:
-            self._heard = self.loop.time()
+            if self._linger:
+                self._linger.heard()
             return
         self._head_bytes += len(data)
         self._unset_keepalive_if_required()
@@ -181,37 +178,28 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def pause_writing(self) -> None:
-        """The client takes no more. An answer that is never read holds its call's money and its provider's connection."""
+        """The client takes no more of an answer."""
         super().pause_writing()
-        self._take_notice(reading=False)
+        self._wait_for_the_client()
 
     def resume_writing(self) -> None:
         """It has gone on."""
         super().resume_writing()
-        self._take_notice(reading=True)
+        self._taken()
 
-    def _take_notice(self, *, reading: bool) -> None:
-        if self._reading:
-            self._reading.cancel()
-            self._reading = None
-        if not reading:
-            self._untaken = self._waiting_for_the_client()
-            self._reading = self.loop.call_later(self.patience.answer_seconds, self._look_whether_it_reads)
+    def _wait_for_the_client(self) -> None:
+        if self._taking is None:
+            self._taking = Taking(self._wire, self.loop, self.patience.answer_seconds, self._abort)
 
-    def _waiting_for_the_client(self) -> int:
-        """Bytes, those in the system's buffer too: it may hold megabytes, and takes more only once many of them are gone."""
-        kernel = array("i", [0])
-        with suppress(OSError, AttributeError):
-            fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, kernel)
-        return self.transport.get_write_buffer_size() + kernel[0]
+    def _taken(self) -> None:
+        if self._taking:
+            self._taking.end()
+            self._taking = None
 
-    def _look_whether_it_reads(self) -> None:
-        if self._waiting_for_the_client() < self._untaken:
-            self._take_notice(reading=False)
-            return
+    def _abort(self) -> None:
         self.patience.on_cut("slow_reader")
         log.info("connection cut", extra={"why": "slow_reader"})
-        self.transport.abort()
+        self._wire.abort()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse input that is not HTTP, in our own envelope."""
@@ -277,33 +265,20 @@ class Protocol(HttpToolsProtocol):
         if not self._deaf:
             super().timeout_keep_alive_handler()
 
-    def _lingers(self) -> bool:
-        """Whether a connection that is to be closed has a client that still sends a body. It is closed later, then."""
-        if self._deaf or self._in_head or self.transport.is_closing():
-            if self.transport.get_write_buffer_size() and self._reading is None:
-                self._take_notice(reading=False)  # closing waits for what is not taken yet
-            return False
-        self._close_later()
-        return True
+    def _end(self) -> None:
+        """Close, once all of the answer is taken; where the client still sends a body, once it has stopped."""
+        if not (self._deaf or self._in_head or self._wire.is_closing()):
+            self._close_later()
+            return
+        if self._wire.get_write_buffer_size():
+            self._wait_for_the_client()
+        self._wire.close()
 
     def _close_later(self) -> None:
-        """Close once the client has, or has stopped sending: closed with bytes unread, TCP resets, and the answer is lost.
-
-        As RFC 9112, 9.6 asks. Clients that send a whole body before they read, as Python's urllib does, would see no refusal.
-        """
         self._deaf = True
         self.pipeline.clear()
         self._hang_up()
-        self.transport.write_eof()
-        self._heard = self.loop.time()
-        self.loop.call_later(LINGER_SECONDS, self._look_whether_it_stopped, self._heard + LONGEST_LINGER)
-
-    def _look_whether_it_stopped(self, latest: float) -> None:
-        now = self.loop.time()
-        if now - self._heard < LINGER_SECONDS and now < latest:
-            self.loop.call_later(LINGER_SECONDS, self._look_whether_it_stopped, latest)
-        else:
-            self.transport.close()
+        self._linger = Linger(self.transport, self.loop)
 
     def _hang_up(self) -> None:
         for cycle in self._open:
@@ -312,59 +287,6 @@ class Protocol(HttpToolsProtocol):
             gone: list[Callable[[], None]] = cast("dict[str, Any]", cycle.scope)[GONE]
             while gone:
                 gone.pop()()
-
-
-class _Joining:
-    """A transport that sends an answer's head together with the first of its body, where that comes in the same turn of the loop.
-
-    uvicorn writes them apart: two calls of the system, two packets, and a client that is woken twice.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, lingers: Callable[[], bool]) -> None:
-        """``lingers`` is asked before the connection closes: whether that is done later, by itself."""
-        self._transport = transport
-        self._loop = loop
-        self._lingers = lingers
-        self._head = b""
-        self._ended = False
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a transport has
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        if self._ended:
-            return
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.writelines((head, data))
-        elif data.startswith(b"HTTP/"):
-            self._head = data
-            self._loop.call_soon(self._flush)
-        else:
-            self._transport.write(data)
-
-    def write_eof(self) -> None:
-        self._flush()
-        self._ended = True
-        self._transport.write_eof()
-
-    def close(self) -> None:
-        self._flush()
-        if not self._lingers():
-            self._transport.close()
-
-    def lost(self) -> None:
-        """The connection is gone: hold its protocol, which holds this, no longer."""
-        self._lingers = _never
-
-    def _flush(self) -> None:
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.write(head)
-
-
-def _never() -> bool:
-    return False
 
 
 def with_patience(patience: Patience) -> type[asyncio.Protocol]:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, cast
 
-from app.stack.protocol import _Joining
+from app.stack.answering import Joining
 
 HEAD, BODY = b"HTTP/1.1 200 OK\r\n\r\n", b"{}"
 
@@ -30,9 +30,9 @@ class Transport:
         return b"CLOSED" in self.written
 
 
-def joining() -> tuple[_Joining, Transport]:
+def joining() -> tuple[Joining, Transport]:
     transport = Transport()
-    return _Joining(cast("asyncio.Transport", transport), asyncio.get_running_loop(), lambda: False), transport
+    return Joining(cast("asyncio.Transport", transport), asyncio.get_running_loop(), transport.close), transport
 
 
 async def test_head_and_body_are_one_write() -> None:
