@@ -24,7 +24,7 @@ Replica = Callable[[], Awaitable[Circuits]]
 
 async def replica(valkey: Redis, stack: AsyncExitStack, poll: float = POLL) -> Circuits:
     circuits = Circuits(POLICY)
-    shared = SharedCircuits(valkey, poll=poll)
+    shared = SharedCircuits(valkey, poll=poll, claim_seconds=30.0)  # however busy the machine
     shared.start(circuits)
     stack.push_async_callback(shared.aclose)
     return circuits

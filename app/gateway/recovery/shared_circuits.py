@@ -45,14 +45,25 @@ class Shared:
 class SharedCircuits:
     """See the module. `breaker.Sharing` for the circuits it is started with."""
 
-    def __init__(self, valkey: Redis, *, on_state: Callable[[Target, State], None] = lambda *_: None, poll: float = POLL) -> None:
-        """``on_state`` gets the state of each known circuit, once a poll. ``poll`` in seconds."""
+    def __init__(
+        self,
+        valkey: Redis,
+        *,
+        on_state: Callable[[Target, State], None] = lambda *_: None,
+        poll: float = POLL,
+        claim_seconds: float = CLAIM_SECONDS,
+    ) -> None:
+        """``on_state`` gets the state of each known circuit, once a poll. ``poll`` in seconds.
+
+        A claim that has no answer after ``claim_seconds`` counts as granted: a probe too many does less harm than none.
+        """
         folder = Path(__file__).parent
         self._valkey = valkey
         self._open = valkey.register_script((folder / "open.lua").read_text())
         self._claim = valkey.register_script((folder / "claim.lua").read_text())
         self._on_state = on_state
         self._poll = poll
+        self._claim_seconds = claim_seconds
         self._by = f"{socket.gethostname()}:{os.getpid()}"
         self._unwritten: dict[Target, Circuit | None] = {}  # None: closed
         self._written: set[Target] = set()
@@ -83,7 +94,7 @@ class SharedCircuits:
     async def claim(self, target: Target, seconds: float) -> bool:
         """See `breaker.Sharing`."""
         try:
-            async with asyncio.timeout(min(CLAIM_SECONDS, seconds)):
+            async with asyncio.timeout(min(self._claim_seconds, seconds)):
                 return bool(await self._claim(keys=[KEY], args=[_field(target), str(round(seconds * 1000))]))
         except (RedisError, OSError):
             return True
