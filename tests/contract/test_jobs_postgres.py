@@ -203,11 +203,11 @@ async def test_a_sender_that_stood_still_plans_nothing_that_another_has_delivere
 async def test_receivers_that_hang_keep_no_webhook_of_another_tenant_waiting(room: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three of one tenant are due first; each keeps its sender until the timeout."""
     monkeypatch.setattr(signing, "SECONDS", 60.0)
-    told = asyncio.Event()
+    delivered = asyncio.Event()
 
     async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if b"/hangs" not in await reader.readuntil(b"\r\n\r\n"):
-            told.set()
+            delivered.set()
             writer.write(b"HTTP/1.1 204 Thanks\r\n\r\n")
         await reader.read()  # until the other side leaves
         writer.close()
@@ -222,7 +222,7 @@ async def test_receivers_that_hang_keep_no_webhook_of_another_tenant_waiting(roo
     sender = webhooks.Webhooks(room, master=b"m", allowed_hosts=hosts, render=lambda _: b"{}", on_outcome=outcomes.append)
     await sender.start()
     async with asyncio.timeout(30):
-        await told.wait()
+        await delivered.wait()
     assert "failed" not in outcomes  # it waited for no timeout
     await sender.aclose()
     receiver.close()
