@@ -372,12 +372,12 @@ class Budget:
                 results = await self._settle_all(batch)
                 self._note_settled([hold for hold, result in zip(batch, results, strict=True) if result in (0, 1)])
                 batch = [hold for hold, result in zip(batch, results, strict=True) if result not in (0, 1)]
-                failure = next((type(r).__name__ for r in results if isinstance(r, Exception)), "counters lost")
+                failure = next((why(r) for r in results if isinstance(r, Exception)), {"reason": "counters lost"})
             except (RedisError, OSError) as error:
-                failure = type(error).__name__
+                failure = why(error)
             if batch:
                 self._on_settle_failure()
-                log.warning("settle failed, will retry", extra={"error_type": failure, "leases": len(batch), "retry_s": delay})
+                log.warning("settle failed, will retry", extra={**failure, "leases": len(batch), "retry_s": delay})
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RETRY_MOST)
 

@@ -27,6 +27,7 @@ from yarl import URL
 
 from app.domain.errors import InvalidRequest, Misconfigured
 from app.domain.proxies import proxy_of
+from app.domain.store_errors import why
 
 SECONDS = 10.0
 PORTS = frozenset({443, 8443})  # any other port needs a host that the operator lists
@@ -168,7 +169,7 @@ async def deliver(http: Sessions, url: str, body: bytes, *, secret: str, message
         async with http.request("POST", url, data=body, headers=headers) as answer:
             return 200 <= answer.status < 300
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError, InvalidRequest, Misconfigured) as error:
-        log.warning("webhook not delivered", extra={"webhook": message_id, "error_type": type(error).__name__})
+        log.warning("webhook not delivered", extra={"webhook": message_id, **why(error)})
         return False
 
 
