@@ -166,14 +166,14 @@ async def test_names_that_never_resolve_leave_the_loops_own_threads_free(monkeyp
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", hangs)
-    looking = [asyncio.create_task(PublicOnly().resolve(f"{n}.hangs.example", 443)) for n in range(30)]
+    resolving = [asyncio.create_task(PublicOnly().resolve(f"{n}.hangs.example", 443)) for n in range(30)]
     try:
         await asyncio.sleep(0.1)
         async with asyncio.timeout(20):
             assert await asyncio.to_thread(lambda: "done") == "done"
     finally:
         answered.set()
-        await asyncio.gather(*looking)
+        await asyncio.gather(*resolving)
 
 
 class Rebinding(AbstractResolver):
