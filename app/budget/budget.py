@@ -242,6 +242,8 @@ class Budget:
                 pipeline.get(epoch_key(shard))
             epochs = await pipeline.execute()
         same = all(epoch and epoch == self._epochs.get(shard) for shard, epoch in enumerate(epochs))
+        while same and self._settled and self._settled[0][0] < time.monotonic() - RESENT_SECONDS:
+            self._settled.popleft()  # Valkey was there, so the ledger has had the time
         orphans = await asyncio.to_thread(self._journal.orphans) if self._journal and not same else []
         for shard, epoch in enumerate(epochs):
             left = [orphan for orphan in orphans if orphan.shard == shard]
@@ -386,15 +388,12 @@ class Budget:
         return await self._trips.all([Run(self._settle, h.settle_keys(), h.settle_arguments(self.policy.shares)) for h in batch])
 
     def _note_settled(self, holds: list[Hold]) -> None:
-        now = time.monotonic()
         if self._journal:
             self._journal.settled(holds)
         for hold in holds:
             hold.forget_entry()
         if paid := [hold for hold in holds if hold.spent]:
-            self._settled.append((now, paid))
-        while self._settled and self._settled[0][0] < now - RESENT_SECONDS:
-            self._settled.popleft()
+            self._settled.append((time.monotonic(), paid))
 
 
 __all__ = ["Budget", "BudgetPolicy", "Hold"]
