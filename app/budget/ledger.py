@@ -84,8 +84,9 @@ class Ledger:
             try:
                 while (count := await self._carry(shard)) == BATCH:
                     carried += count
-            except (DataError, IntegrityError) as error:  # must not happen; the other shards go on, and the log names this one
-                log.error("ledger entries refused by Postgres", extra={"shard": shard, "error_type": type(error).__name__})  # noqa: TRY400 - the error's text quotes them
+            # Must not happen; the other shards go on, and the log names this one. An entry may also be of a newer version.
+            except (DataError, IntegrityError, KeyError, ValueError) as error:
+                log.error("ledger entries cannot be carried", extra={"shard": shard, "error_type": type(error).__name__})  # noqa: TRY400 - the error's text quotes them
                 continue
             carried += count
         return carried
