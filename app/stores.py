@@ -57,8 +57,12 @@ PING_SECONDS = 1.0  # a connection that was idle answers within this, or another
 SILENCE_SECONDS = 1.5  # after this much silence a new connection finds out whether Postgres answers at all
 PROBE_SECONDS, PROBE_EVERY = 1.0, 0.5
 STATEMENT_SECONDS = 10.0  # Postgres itself ends a statement then, unless its transaction sets another limit
+LOCK_SECONDS = 2.0  # and then a wait for a lock: a table that a migration has locked must not take up the pool
 LONGEST_SECONDS = 90.0  # the end of every wait on Postgres
-READ_ONLY = "25006"  # SQLSTATE: a replica, or a primary that was demoted
+# SQLSTATEs that psycopg does not count as the server's: a replica or a primary that was demoted; limits of the server on idle and
+# on long transactions, which end the session.
+ENDED = frozenset({"25006", "25P03", "25P04"})
+NOT_ALLOWED = "42501"  # the role has lost a right
 
 RELEASE_SECONDS = 24 * 3600.0  # a machine that was off for longer may have missed a rollback
 
@@ -70,6 +74,8 @@ VALKEY_CONNECTIONS = 64  # a burst waits for one of these; it does not open a th
 # The kernel ends a connection whose other side vanished: after 5 s idle, and 5 s of bytes without acknowledgement.
 _KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 5000}
 _VALKEY_KEEPALIVE = {socket.TCP_KEEPIDLE: 5, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT: 3, socket.TCP_USER_TIMEOUT: 5000}
+
+LIMITS = f"SET statement_timeout = {STATEMENT_SECONDS * 1000:.0f}; SET lock_timeout = {LOCK_SECONDS * 1000:.0f}; "
 
 RV = TypeVar("RV")
 
@@ -104,7 +110,7 @@ class PostgresWatch:
             async with asyncio.timeout(CONNECT_SECONDS):
                 connection = await BoundedConnection.connect(*args, **kwargs)
                 await connection.set_autocommit(True)
-                await connection.execute(f"SET statement_timeout = {STATEMENT_SECONDS * 1000:.0f}; {SESSION}")
+                await connection.execute(LIMITS + SESSION)
                 await connection.set_autocommit(False)
         except TimeoutError:
             self.suspect()
@@ -217,10 +223,11 @@ def _silent() -> psycopg.OperationalError:
 
 
 def _as_away(context: ExceptionContext) -> OperationalError | None:
-    """A read-only server counts as away, with all connections of the pool."""
-    if getattr(context.original_exception, "sqlstate", None) != READ_ONLY:
+    """A server that ends sessions or takes no writes counts as away, with all connections of the pool; so does a lost right."""
+    sqlstate = getattr(context.original_exception, "sqlstate", None)
+    if sqlstate not in {*ENDED, NOT_ALLOWED}:
         return None
-    context.is_disconnect = True
+    context.is_disconnect = sqlstate != NOT_ALLOWED
     return OperationalError(context.statement, None, context.original_exception, hide_parameters=True)
 
 

@@ -168,7 +168,7 @@ class Recorder:
             try:
                 size = await self._spill_whole(batch)
             except OSError as error:
-                log.warning("records not spilled, will retry", extra={"error_type": type(error).__name__})
+                log.warning("records not spilled, will retry", extra=why(error))
                 await asyncio.sleep(min(self._delay, 1.0))
             else:
                 self._on_spill(len(batch), size)

@@ -23,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.domain import locked_files
 from app.domain.records import CallRecord
+from app.domain.store_errors import why
 
 SUFFIX = ".jsonl"
 FILE_BYTES = 16 << 20
@@ -70,7 +71,7 @@ class Spill:
                 os.ftruncate(file.fileno(), before)
                 file.close()
             except OSError as error:  # a torn line at the end is passed over when it is read
-                log.warning("spill file not cut back", extra={"error_type": type(error).__name__})
+                log.warning("spill file not cut back", extra=why(error))
             raise
         if before + len(data) > FILE_BYTES:
             self._let_go()

@@ -23,6 +23,7 @@ from app.budget.drift import Drift, drifts
 from app.budget.tables import alerts
 from app.domain.money import to_dollars
 from app.domain.periodic import Periodic
+from app.domain.store_errors import why
 from app.security import webhooks
 
 DELIVER_EVERY, REPEAT_EVERY, DRIFT_EVERY = 2.0, 60.0, 300.0
@@ -117,7 +118,7 @@ class Alerts:
             async with http.post(url, json=[_for_alertmanager(row, self._receivers.runbook_url) for row in rows]) as answer:
                 return len(rows) if answer.status == 200 else 0
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            log.warning("Alertmanager took no alerts", extra={"error_type": type(error).__name__})
+            log.warning("Alertmanager took no alerts", extra=why(error))
             return 0
 
     async def note_drift(self) -> int:

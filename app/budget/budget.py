@@ -242,6 +242,8 @@ class Budget:
                 pipeline.get(epoch_key(shard))
             epochs = await pipeline.execute()
         same = all(epoch and epoch == self._epochs.get(shard) for shard, epoch in enumerate(epochs))
+        while same and self._settled and self._settled[0][0] < time.monotonic() - RESENT_SECONDS:
+            self._settled.popleft()  # Valkey was there, so the ledger has had the time
         orphans = await asyncio.to_thread(self._journal.orphans) if self._journal and not same else []
         for shard, epoch in enumerate(epochs):
             left = [orphan for orphan in orphans if orphan.shard == shard]
@@ -372,12 +374,12 @@ class Budget:
                 results = await self._settle_all(batch)
                 self._note_settled([hold for hold, result in zip(batch, results, strict=True) if result in (0, 1)])
                 batch = [hold for hold, result in zip(batch, results, strict=True) if result not in (0, 1)]
-                failure = next((type(r).__name__ for r in results if isinstance(r, Exception)), "counters lost")
+                failure = next((why(r) for r in results if isinstance(r, Exception)), {"reason": "counters lost"})
             except (RedisError, OSError) as error:
-                failure = type(error).__name__
+                failure = why(error)
             if batch:
                 self._on_settle_failure()
-                log.warning("settle failed, will retry", extra={"error_type": failure, "leases": len(batch), "retry_s": delay})
+                log.warning("settle failed, will retry", extra={**failure, "leases": len(batch), "retry_s": delay})
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RETRY_MOST)
 
@@ -386,15 +388,12 @@ class Budget:
         return await self._trips.all([Run(self._settle, h.settle_keys(), h.settle_arguments(self.policy.shares)) for h in batch])
 
     def _note_settled(self, holds: list[Hold]) -> None:
-        now = time.monotonic()
         if self._journal:
             self._journal.settled(holds)
         for hold in holds:
             hold.forget_entry()
         if paid := [hold for hold in holds if hold.spent]:
-            self._settled.append((now, paid))
-        while self._settled and self._settled[0][0] < now - RESENT_SECONDS:
-            self._settled.popleft()
+            self._settled.append((time.monotonic(), paid))
 
 
 __all__ = ["Budget", "BudgetPolicy", "Hold"]

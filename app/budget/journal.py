@@ -22,6 +22,7 @@ from app.budget.hold import LEASE_MARGIN, REMEMBERED, Hold
 from app.budget.scopes import DAY_SECONDS, key
 from app.domain import locked_files
 from app.domain.json_text import compact
+from app.domain.store_errors import why
 
 FOLDER = "holds"
 SUFFIX = ".holds"
@@ -121,7 +122,7 @@ class Journal:
             else:
                 self._room = -1  # a torn line: begin a new file
         except OSError as error:
-            log.warning("holds are not written down", extra={"error_type": type(error).__name__})
+            log.warning("holds are not written down", extra=why(error))
             self._room, self._quiet_until = -1, time.monotonic() + TRY_AGAIN  # then a new file holds all that counts
 
     def _begin(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import func, select, text, tuple_
+from sqlalchemy import and_, func, select, text, tuple_
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -31,6 +31,7 @@ DRAIN_EVERY = 0.25
 BATCH = 500
 LOCK = 0x0C7A  # the first half of an advisory lock; the second is the shard
 REMEMBERED = timedelta(minutes=10)
+LONGEST_WINDOW = timedelta(days=32)  # a month, in any time zone
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +84,9 @@ class Ledger:
             try:
                 while (count := await self._carry(shard)) == BATCH:
                     carried += count
-            except (DataError, IntegrityError) as error:  # must not happen; the other shards go on, and the log names this one
-                log.error("ledger entries refused by Postgres", extra={"shard": shard, "error_type": type(error).__name__})  # noqa: TRY400 - the error's text quotes them
+            # Must not happen; the other shards go on, and the log names this one. An entry may also be of a newer version.
+            except (DataError, IntegrityError, KeyError, ValueError) as error:
+                log.error("ledger entries cannot be carried", extra={"shard": shard, "error_type": type(error).__name__})  # noqa: TRY400 - the error's text quotes them
                 continue
             carried += count
         return carried
@@ -122,10 +124,15 @@ class Ledger:
         return found
 
     async def recent(self, shard: int) -> list[tuple[str, str, int]]:
-        """``(lease, kind, amount)`` of the last minutes, an expired lease with its correction. Raises DependencyUnavailable."""
+        """``(lease, kind, amount)`` of the last minutes, an expired lease with its correction. Raises DependencyUnavailable.
+
+        The last before the newest entry: an outage, in which nothing is written, may have lasted longer.
+        """
         c = ledger.c
+        latest = and_(c.shard == shard, c.at >= func.now() - LONGEST_WINDOW)
+        newest = select(func.max(c.written_at)).where(latest).scalar_subquery()
         whole = select(c.lease, func.sum(c.amount).label("amount"), func.max(c.kind).label("kind"), func.count().label("entries"))
-        wanted = whole.where(c.shard == shard, c.written_at >= datetime.now(UTC) - REMEMBERED).group_by(c.lease)
+        wanted = whole.where(latest, c.written_at >= newest - REMEMBERED).group_by(c.lease)
         async with _reading(self._engine) as connection:
             rows = (await connection.execute(wanted)).all()
         return [(row.lease, row.kind if row.entries == 1 else "corrected", int(row.amount)) for row in rows]

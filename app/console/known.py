@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
 
 from app.domain.errors import DependencyUnavailable
+from app.domain.store_errors import why
 
 WAIT = 6.0  # seconds for all that a page reads; a search gives up after five
 MOST = 200
@@ -50,7 +51,7 @@ class LastKnown:
         except DataError:
             raise  # the store is there: a value cannot be held
         except (SQLAlchemyError, RedisError, OSError, TimeoutError, DependencyUnavailable) as error:
-            log.warning("a page's data cannot be read", extra={"error_type": type(error).__name__})
+            log.warning("a page's data cannot be read", extra=why(error))
             value, at, since = self._kept.get(wanted, (None, datetime.now(UTC), time.monotonic()))
             if time.monotonic() - since > KEPT.total_seconds():
                 value = None

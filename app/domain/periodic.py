@@ -15,6 +15,7 @@ from typing import Any
 from app.domain.store_errors import why
 
 STOP_SECONDS = 5.0
+BUG_PAUSE = 5.0
 CANCEL_EVERY = 0.5  # long enough for the code that answers a cancellation: a second one interrupts it
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,8 @@ class Periodic:
 
         The first round runs ``at_once``, or after the first pause. A round that raises one of ``survives`` is a failure: it is
         passed to ``on_failure``, logged with ``complaint`` unless that is empty, and the next round tries again. Any other error
-        is a bug: it ends the loop and is logged.
+        is a bug: a failure too, logged with its traceback, and the next round tries again after `BUG_PAUSE` at the earliest.
+        Otherwise one value that no one expected would end the kill switch or the ledger of every worker until its restart.
         """
         self._name = name
         self._body = body
@@ -93,6 +95,10 @@ class Periodic:
                 self._on_failure()
                 if self._complaint:
                     log.warning(self._complaint, extra={"task": self._name, **why(error)})
+            except Exception:
+                self._on_failure()
+                log.exception("background task failed by a bug, will retry", extra={"task": self._name})
+                self.retry_in(max(self._every, BUG_PAUSE))
             await self._sleep()
 
     async def _sleep(self) -> None:

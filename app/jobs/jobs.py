@@ -244,11 +244,14 @@ class Jobs:
         async with self._transaction() as connection:
             return (await connection.execute(delete(jobs).where(jobs.c.id.in_(old)))).rowcount
 
-    async def take_webhook(self, pause: timedelta) -> Job | None:
-        """Take one job whose webhook is due; it is due again after ``pause``, unless `plan_webhook` plans otherwise."""
+    async def take_webhook(self, pause: timedelta, *, but_of: Collection[str] = ()) -> Job | None:
+        """Take one job whose webhook is due; it is due again after ``pause``, unless `plan_webhook` plans otherwise.
+
+        ``but_of``: tenants that are passed over.
+        """
         due = (
             select(jobs.c.id)
-            .where(jobs.c.webhook_due_at <= func.now())
+            .where(jobs.c.webhook_due_at <= func.now(), jobs.c.tenant.not_in(but_of))
             .order_by(jobs.c.webhook_due_at)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -267,7 +270,8 @@ class Jobs:
     async def plan_webhook(self, job: Job, seconds: float | None, *, again: bool = False) -> None:
         """Send it again after ``seconds``; None: delivered or abandoned, so only the address's origin is kept.
 
-        ``again``: this time does not count.
+        ``again``: this time does not count. Nothing is written if it was taken again since: a sender that stood still must not
+        plan what another one has delivered.
         """
         values: dict[str, Any] = {"webhook_due_at": None, "webhook_url": origin_of(job.webhook_url or "")}
         if seconds is not None:
@@ -275,7 +279,8 @@ class Jobs:
         if again:
             values |= {"webhook_attempts": job.webhook_attempts - 1}
         async with self._transaction() as connection:
-            await connection.execute(update(jobs).where(jobs.c.id == job.id).values(values))
+            mine = and_(jobs.c.id == job.id, jobs.c.webhook_attempts == job.webhook_attempts)
+            await connection.execute(update(jobs).where(mine).values(values))
 
     async def _end(self, job: Job, values: Mapping[str, Any]) -> bool:
         mine = and_(jobs.c.id == job.id, jobs.c.attempts == job.attempts, jobs.c.state == "running")

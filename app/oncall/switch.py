@@ -338,7 +338,7 @@ class KillSwitch:
             exists = self._file.exists()
             ends = exists and IN_FLIGHT in self._file.read_text(errors="replace")
         except OSError as error:
-            log.warning("kill file not readable, last known state holds", extra={"error_type": type(error).__name__})
+            log.warning("kill file not readable, last known state holds", extra=why(error))
             return
         if exists != self._file_exists:
             log.warning("kill file appeared" if exists else "kill file removed", extra={"file": str(self._file)})

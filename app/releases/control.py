@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.domain.calls import Usage
 from app.domain.errors import Misconfigured
 from app.domain.money import MicroUSD
+from app.domain.store_errors import why
 from app.releases import canaries, eval_results, files, history, reports
 from app.releases.canaries import Canary, Judgement
 from app.releases.difference import Traffic
@@ -262,7 +263,7 @@ class ReleaseControl:
         try:
             await self._valkey.publish(CHANNEL, release_id)
         except (RedisError, OSError) as error:
-            log.warning("not announced, workers see it at their next look", extra={"error_type": type(error).__name__})
+            log.warning("not announced, workers see it at their next look", extra=why(error))
 
     async def try_out(
         self,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.domain.routes import PriceTable
+from app.domain.store_errors import why
 
 State = Literal["in_effect", "not_yet", "superseded"]
 WRONG: tuple[State, ...] = ("not_yet", "superseded")
@@ -41,7 +42,7 @@ def _tables(directory: Path) -> Iterator[tuple[date, str]]:
         try:
             table = tomllib.loads(path.read_text())
         except (OSError, ValueError) as error:
-            log.warning("price table not readable", extra={"file": path.name, "error_type": type(error).__name__})
+            log.warning("price table not readable", extra={"file": path.name, **why(error)})
             continue
         effective, version = table.get("effective"), table.get("version")
         if type(effective) is date and isinstance(version, str):

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from app.domain.store_errors import why
+
 FOLDER = "remembered"
 LOCK_SECONDS = 1.0
 REWRITE_EVERY = 60.0  # seconds: what did not change is confirmed this often
@@ -69,7 +71,7 @@ class Remembered:
                 file.write(self._sign(body) + b"\n" + body)
             new.replace(self._path)
         except OSError as error:
-            log.warning("not remembered", extra={"file": self._path.name, "error_type": type(error).__name__})
+            log.warning("not remembered", extra={"file": self._path.name, **why(error)})
         else:
             self._written = now, text
 

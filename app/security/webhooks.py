@@ -5,6 +5,7 @@ The caller chooses the address, so an attacker may. Three checks prevent that, e
 the very address that is about to be connected to. Redirects are not followed. Hosts that the operator lists may be anything.
 """
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -14,8 +15,10 @@ import re
 import socket
 import time
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -24,6 +27,7 @@ from yarl import URL
 
 from app.domain.errors import InvalidRequest, Misconfigured
 from app.domain.proxies import proxy_of
+from app.domain.store_errors import why
 
 SECONDS = 10.0
 PORTS = frozenset({443, 8443})  # any other port needs a host that the operator lists
@@ -63,6 +67,7 @@ _NOT_SERVERS = tuple(
         "ff00::/8",
     )
 )
+_NAMES = ThreadPoolExecutor(32, "names")  # the system may ask for half a minute, three times as long as a delivery waits
 _ISATAP = (0x00005EFE, 0x02005EFE)  # an interface identifier that holds an IPv4 address (RFC 5214)
 
 log = logging.getLogger(__name__)
@@ -164,28 +169,32 @@ async def deliver(http: Sessions, url: str, body: bytes, *, secret: str, message
         async with http.request("POST", url, data=body, headers=headers) as answer:
             return 200 <= answer.status < 300
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError, InvalidRequest, Misconfigured) as error:
-        log.warning("webhook not delivered", extra={"webhook": message_id, "error_type": type(error).__name__})
+        log.warning("webhook not delivered", extra={"webhook": message_id, **why(error)})
         return False
 
 
 class PublicOnly(AbstractResolver):
-    """Resolves names to public addresses only."""
+    """Resolves names to public addresses only, in threads of its own.
 
-    def __init__(self) -> None:
-        """Names are looked up as the system does."""
-        self._resolver = aiohttp.ThreadedResolver()
+    A caller chooses the name, so it may be one whose server never answers, which keeps a thread for as long as the system asks.
+    The event loop's own few threads have files to write meanwhile.
+    """
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
         """Resolve. Raises OSError where an address is not public."""
-        found = await self._resolver.resolve(host, port, family)
-        if not all(is_public(result["host"]) for result in found):
+        look_up = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        found = await asyncio.get_running_loop().run_in_executor(_NAMES, look_up)
+        if not all(is_public(str(peer[0])) for *_, peer in found):
             message = "the host has an address that is not public"
             raise OSError(message)
-        return found
+        numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        return [
+            ResolveResult(hostname=host, host=str(peer[0]), port=port, family=kind, proto=protocol, flags=numeric)
+            for kind, _, protocol, _, peer in found
+        ]
 
     async def close(self) -> None:
-        """Close."""
-        await self._resolver.close()
+        """Do nothing: a look-up that was given up ends by itself."""
 
 
 def public_socket(address: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:

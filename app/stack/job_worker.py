@@ -32,6 +32,7 @@ from app.jobs.webhooks import Webhooks
 from app.oncall.switch import KillSwitch
 from app.security.redaction.redactor import Redactor
 from app.settings import Settings, load
+from app.stack.descriptors import raise_limit
 from app.stack.isolation import in_a_process_of_its_own, until_orphaned, watch_ourselves
 from app.stack.perform import Answer, perform
 from app.stack.ports import require_free
@@ -330,6 +331,7 @@ def run(job_id: str = "", attempt: str = "") -> None:
 
     settings = load()
     os.umask(OTHERS)
+    raise_limit()
     settings.require_stores()
     refuse_example_values(settings)
     if not job_id:

@@ -20,6 +20,7 @@ from app.domain.errors import HeadersTooLarge, InvalidRequest, OctantError, Requ
 from app.edge.errors import Dialect, dialect_of, render
 from app.edge.middleware import GONE
 from app.stack.answering import Joining, Linger, Taking
+from app.stack.descriptors import Descriptors
 
 # Host = uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2)
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-fvV:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?")
@@ -37,7 +38,7 @@ class Patience:
 
     Seconds from a request's first byte (or the connection's begin) to the end of its headers, and from there to the end of its
     body; seconds in which it must take some of an answer that waits; bytes of an unfinished head. ``on_cut`` is called with the
-    reason of a cut.
+    reason of a cut; ``descriptors`` gets the number of each new connection's.
     """
 
     head_seconds: float
@@ -45,6 +46,7 @@ class Patience:
     answer_seconds: float
     head_bytes: int
     on_cut: Callable[[Why], None]
+    descriptors: Descriptors
 
 
 class Protocol(HttpToolsProtocol):
@@ -72,6 +74,7 @@ class Protocol(HttpToolsProtocol):
         self.transport = cast("asyncio.Transport", Joining(transport, self.loop, self._end))
         self._wire = transport
         self._made = self.loop.time()
+        self.patience.descriptors.note(transport.get_extra_info("socket").fileno())
         self._arm("slow_head")
 
     def connection_lost(self, exc: Exception | None) -> None:

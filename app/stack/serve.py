@@ -20,6 +20,7 @@ from app.domain.errors import Misconfigured
 from app.domain.hosts import authority
 from app.settings import Settings, load, unknown_variables
 from app.stack import handover
+from app.stack.descriptors import Descriptors, raise_limit
 from app.stack.ports import require_free
 from app.stack.preflight import refuse_example_values
 from app.stack.private import OTHERS
@@ -98,7 +99,8 @@ def _server(  # gunicorn has no types
 
     http = settings.http
     head_bytes = 2 * http.max_header_bytes + http.max_url_bytes
-    patience = Patience(http.header_timeout, http.body_timeout, http.answer_timeout, head_bytes, on_cut)
+    few = Descriptors(raise_limit())
+    patience = Patience(http.header_timeout, http.body_timeout, http.answer_timeout, head_bytes, on_cut, few)
     runner = handover.of_runner()
     binds = runner.binds or [authority(settings.host, settings.port)]
     if settings.admin_port and not runner:

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 from app.domain.calls import Attempt
 from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.records import REFUSALS
+from app.domain.store_errors import why
 from app.telemetry import shared_values
 from app.telemetry.catalogue import CATALOGUE, OTHER, Declared, Label
 
@@ -124,7 +125,7 @@ def _written(write: Callable[[T], None], found: T) -> None:
     try:
         write(found)
     except (ValueError, TypeError, RuntimeError, OSError) as error:
-        log.warning("counts lost", extra={"error_type": type(error).__name__})
+        log.warning("counts lost", extra=why(error))
 
 
 def _observe(histogram: Histogram, found: Sequence[float]) -> None:

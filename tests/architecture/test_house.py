@@ -1,6 +1,7 @@
 """The code follows its own rules."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -53,6 +54,22 @@ def test_connections_to_the_stores_are_built_in_one_place() -> None:
         or (isinstance(node, ast.Attribute) and node.attr == "connect" and ast.unparse(node.value) in {"psycopg", "redis"})
     }
     assert around == {"stores.py", "migrations/__init__.py", "migrations/env.py", "stack/embedded.py"}
+
+
+def test_a_log_line_on_a_store_or_a_file_that_fails_gives_the_reason() -> None:
+    """An operator reads "OSError" and cannot tell a full disk from a missing right: `app.domain.store_errors.why` can."""
+    failing = {"OSError", "RedisError", "SQLAlchemyError"}
+    bare = {
+        f"{path.relative_to(APP)}:{fields.lineno}"
+        for path in modules()
+        for handler in ast.walk(ast.parse(path.read_text()))
+        if isinstance(handler, ast.ExceptHandler)
+        and handler.type
+        and failing & set(re.findall(r"\w+", ast.unparse(handler.type)))
+        for fields in ast.walk(handler)
+        if isinstance(fields, ast.Dict) and "'error_type': type(" in ast.unparse(fields)
+    }
+    assert bare == set()
 
 
 def _is_called(name: ast.Name, path: Path) -> bool:

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,7 +19,9 @@ from redis.exceptions import ConnectionError as ValkeyConnectionError
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.budget import budget as budget_module
 from app.budget import journal as journal_module
+from app.budget import ledger as ledger_module
 from app.budget.budget import Budget
 from app.budget.grants import Grants
 from app.budget.hold import epoch_key
@@ -113,6 +116,57 @@ async def test_lost_counters_come_back_from_the_ledger_and_from_calls_in_flight(
     assert await user_day(budget, who) == (78, 0)
     await Ledger(engine, own).drain()
     assert await in_ledger(engine, who) == 78
+
+
+async def spent_and_written(budget: Budget, who: Identity, amount: int, ledger: Ledger) -> None:
+    hold = await budget.hold(who, MicroUSD(100), lease_id=uuid4().hex, seconds=10)
+    hold.spend(MicroUSD(amount))
+    budget.settle(hold)
+    await budget.flush()
+    await ledger.drain()
+
+
+async def test_an_idle_worker_sends_nothing_again_that_was_settled_long_ago(
+    make: Made, engine: AsyncEngine, own: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C3. The rebuilt store remembers the ledger's newest entries: an older one that is sent again would count twice."""
+    monkeypatch.setattr(budget_module, "RESENT_SECONDS", 0.0)
+    monkeypatch.setattr(ledger_module, "REMEMBERED", timedelta(0))
+    idle, busy, who, ledger = make(), make(), identity(), Ledger(engine, own)
+    await idle.start()
+    await opened(idle)
+    await opened(busy)
+    await spent_and_written(idle, who, 60, ledger)
+    await idle.watch_epochs()
+    await busy.start()
+    await spent_and_written(busy, who, 7, ledger)
+    await busy.aclose()
+    await own.flushall()
+    await idle.watch_epochs()
+    await opened(idle)
+    await idle.watch_epochs()
+    await idle.flush()
+    assert await user_day(idle, who) == (67, 0)
+    await idle.aclose()
+
+
+async def test_what_was_settled_before_a_long_outage_counts_once_after_a_loss(
+    make: Made, engine: AsyncEngine, own: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C3. The worker cannot know that the ledger has its last entries; the ledger's are old by then, and its newest."""
+    monkeypatch.setattr(ledger_module, "REMEMBERED", timedelta(seconds=1))
+    budget, who = make(), identity()
+    await budget.start()
+    await opened(budget)
+    await spent_and_written(budget, who, 60, Ledger(engine, own))
+    await asyncio.sleep(2)
+    await own.flushall()
+    await budget.watch_epochs()
+    await opened(budget)
+    await budget.watch_epochs()
+    await budget.flush()
+    assert await user_day(budget, who) == (60, 0)
+    await budget.aclose()
 
 
 async def test_callers_that_leave_do_not_stop_the_rebuilding_of_lost_counters(

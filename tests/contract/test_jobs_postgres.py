@@ -16,6 +16,7 @@ from app.domain.money import MicroUSD
 from app.jobs import webhooks
 from app.jobs.jobs import GRACE, Done, Job, Jobs
 from app.jobs.tables import jobs as table
+from app.security import webhooks as signing
 
 DONE = Done("succeeded", 200, {"octant-model": "m"}, b'{"answer": 1}')
 
@@ -186,6 +187,45 @@ async def test_a_webhook_is_taken_by_one_sender_and_is_due_again_unless_it_was_s
     assert again.webhook_attempts == 2
     await room.plan_webhook(again, None)
     assert await room.take_webhook(timedelta(seconds=20)) is None
+
+
+async def test_a_sender_that_stood_still_plans_nothing_that_another_has_delivered(room: Jobs) -> None:
+    """It would be sent again, and to what is left of its address: the origin."""
+    await room.finish(await begun(room, identity(), webhook_url="https://example.com/hook?secret=1"), DONE)
+    still, next_one = [await room.take_webhook(timedelta(seconds=0)) for _ in range(2)]
+    assert still
+    assert next_one
+    await room.plan_webhook(next_one, None)
+    await room.plan_webhook(still, 0)
+    assert await room.take_webhook(timedelta(seconds=20)) is None
+
+
+async def test_receivers_that_hang_keep_no_webhook_of_another_tenant_waiting(room: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of one tenant are due first; each keeps its sender until the timeout."""
+    monkeypatch.setattr(signing, "SECONDS", 60.0)
+    delivered = asyncio.Event()
+
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if b"/hangs" not in await reader.readuntil(b"\r\n\r\n"):
+            delivered.set()
+            writer.write(b"HTTP/1.1 204 Thanks\r\n\r\n")
+        await reader.read()  # until the other side leaves
+        writer.close()
+
+    receiver = await asyncio.start_server(receive, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}"
+    silent = identity()
+    for who, path in [*[(silent, "hangs")] * 3, (identity(), "answers")]:
+        await room.finish(await begun(room, who, webhook_url=f"{address}/{path}"), DONE)
+    outcomes: list[str] = []
+    hosts = frozenset({"127.0.0.1"})
+    sender = webhooks.Webhooks(room, master=b"m", allowed_hosts=hosts, render=lambda _: b"{}", on_outcome=outcomes.append)
+    await sender.start()
+    async with asyncio.timeout(30):
+        await delivered.wait()
+    assert "failed" not in outcomes  # it waited for no timeout
+    await sender.aclose()
+    receiver.close()
 
 
 async def test_old_results_are_forgotten_and_what_is_not_done_never_is(room: Jobs, engine: AsyncEngine) -> None:

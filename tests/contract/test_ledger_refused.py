@@ -1,4 +1,4 @@
-"""An entry that Postgres refuses holds up no other entry (C3)."""
+"""An entry that cannot be carried to Postgres holds up no other shard (C3)."""
 
 from uuid import uuid4
 
@@ -35,3 +35,20 @@ async def test_the_other_shards_are_carried_over(valkey: Redis, engine: AsyncEng
         assert await valkey.xlen(stream) >= 1, "it is not lost either"
     finally:
         await valkey.delete(stream)  # of these tests alone: a shard that stands still would hold up the others
+
+
+async def test_an_entry_of_a_newer_version_ends_no_carrying(valkey: Redis, engine: AsyncEngine) -> None:
+    """After a rollback: an older worker does not know all that a newer one wrote."""
+    first, second = in_shards()
+    stream, budget = key(shard_of(first.tenant.id), "ledger"), make_budget(valkey, engine)
+    await opened(budget)
+    await valkey.xadd(stream, {"kind": "unheard of"})
+    hold = await budget.hold(second, MicroUSD(7), lease_id=uuid4().hex, seconds=10, feature="chat")
+    hold.spend(MicroUSD(7))
+    budget.settle(hold)
+    await settled(budget)
+    try:
+        await Ledger(engine, valkey).drain()
+        assert await in_ledger(engine, second) == 7
+    finally:
+        await valkey.delete(stream)

@@ -153,6 +153,38 @@ async def test_a_postgres_that_takes_no_writes_is_away_and_not_a_defect(own: Asy
         assert connection.invalidated
 
 
+@pytest.mark.parametrize("limit", ["idle_in_transaction_session_timeout", "transaction_timeout"])
+async def test_a_session_that_the_server_ends_is_an_outage_and_not_a_defect(own: AsyncEngine, limit: str) -> None:
+    """Hosts set such limits for everyone; psycopg counts these errors as the client's own."""
+    async with own.connect() as connection:
+        await connection.execute(text(f"SET LOCAL {limit} = '50ms'"))
+        await asyncio.sleep(0.5)
+        with pytest.raises(OperationalError):
+            await connection.execute(text("SELECT 1"))
+        assert connection.invalidated
+    assert await outcome(own) == "1"
+
+
+async def test_a_role_that_lost_a_right_is_an_outage_and_not_a_defect(own: AsyncEngine) -> None:
+    async with own.connect() as connection:
+        for statement in ("CREATE ROLE stranger", "CREATE TABLE ours (x int)", "SET LOCAL ROLE stranger"):
+            await connection.execute(text(statement))
+        with pytest.raises(OperationalError, match="permission denied for table ours"):
+            await connection.execute(text("SELECT x FROM ours"))
+
+
+async def test_a_locked_table_takes_up_no_connection_for_long_and_the_error_says_why(own: AsyncEngine, own_url: str) -> None:
+    """A migration, an index that is built, a forgotten session: requests for other tables need the pool."""
+    with psycopg.connect(own_url.replace("+psycopg", "")) as other:
+        other.execute("CREATE TABLE held (x int)")
+        other.commit()
+        other.execute("LOCK TABLE held")
+        with pytest.raises(OperationalError, match="lock timeout"):
+            await one(own, "SELECT count(*) FROM held")
+        other.rollback()
+    assert await outcome(own, "SELECT count(*) FROM held") == "0"
+
+
 async def test_after_a_restart_of_valkey_no_pooled_connection_costs_a_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -95,15 +96,21 @@ async def test_a_named_failure_is_counted_and_logged_and_the_loop_goes_on(caplog
     assert (logged[0].error_type, logged[0].task) == ("ConnectionError", "failing")  # type: ignore[attr-defined]
 
 
-async def test_an_error_that_is_not_named_ends_the_loop_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    loop = Periodic("buggy", Rounds(fails=KeyError), every=0.001, survives=(OSError,))
+async def test_an_error_that_is_not_named_is_logged_and_the_loop_goes_on_after_a_pause(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(periodic, "BUG_PAUSE", 0.05)
+    failures, rounds = list[int](), Rounds(fails=KeyError)
+    loop = Periodic("buggy", rounds, every=0.001, survives=(OSError,), on_failure=lambda: failures.append(1))
+    began = time.monotonic()
     async with started(loop) as task:
-        await asyncio.wait([task], timeout=SOON)
-        assert isinstance(task.exception(), KeyError)
-    await loop.stop()
-    (logged,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert logged.message == "background task ended by an error"
-    assert logged.exc_info is not None
+        await rounds.until(3)
+        assert not task.done()
+    assert time.monotonic() - began >= 2 * 0.05
+    assert len(failures) >= 2
+    logged = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert {record.message for record in logged} == {"background task failed by a bug, will retry"}
+    assert all(record.exc_info for record in logged)
 
 
 async def test_a_stop_while_the_loop_sleeps_ends_it_without_another_round() -> None:

@@ -21,6 +21,7 @@ from app.console.oidc.shared import Shared
 from app.console.oidc.tokens import REFUSED, Claimed, UnknownKey, keys_of, person_of, verified
 from app.domain.errors import DependencyUnavailable, Misconfigured, Unauthenticated
 from app.domain.proxies import proxy_of
+from app.domain.store_errors import why
 from app.security.oidc_settings import OidcSettings, is_safe
 
 BACK = "/console/sign-in/oidc/back"
@@ -130,7 +131,7 @@ class OpenIdProvider:
             ):
                 body = await _limited_body(answer)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, Misconfigured) as error:
-            log.warning("the provider of sign-ins does not answer", extra={"error_type": type(error).__name__})
+            log.warning("the provider of sign-ins does not answer", extra=why(error))
             raise _away("does not answer") from error
         found = _object(body)
         if method == "POST" and answer.status == 400 and found.get("error") == "invalid_grant":

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from app.domain.periodic import Periodic
 from app.domain.routes import Target
+from app.domain.store_errors import why
 from app.gateway.recovery.breaker import Circuit, Circuits, State
 
 KEY = "octant:circuits"
@@ -107,9 +108,9 @@ class SharedCircuits:
         try:
             await self._write_changes()
             await self._read_changes(circuits)
-            self._note(away=False)
+            self._note(None)
         except (RedisError, OSError) as error:
-            self._note(away=True, error=error)
+            self._note(error)
         for target in circuits.known:
             self._on_state(target, circuits.state(target))
 
@@ -145,12 +146,12 @@ class SharedCircuits:
             self._written.discard(target)
             circuits.close(target)
 
-    def _note(self, *, away: bool, error: BaseException | None = None) -> None:
-        if away and not self._away:
-            log.warning("circuits are not shared: Valkey is away", extra={"error_type": type(error).__name__})
-        elif self._away and not away:
+    def _note(self, error: BaseException | None) -> None:
+        if error and not self._away:
+            log.warning("circuits are not shared: Valkey is away", extra=why(error))
+        elif self._away and not error:
             log.warning("circuits are shared again")
-        self._away = away
+        self._away = error is not None
 
 
 async def read(valkey: Redis) -> list[Shared]:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.errors import InvalidRequest, Misconfigured
+from app.domain.store_errors import why
 from app.oncall.paging.alarms import Alarm
 from app.oncall.paging.pages import Pages
 from app.oncall.paging.tables import paging_marks
@@ -153,5 +154,5 @@ class Heartbeat:
             async with self._http.request(self._method, url) as answer:
                 return "sent" if 200 <= answer.status < 300 else "failed"
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, InvalidRequest, Misconfigured) as error:
-            log.warning("heartbeat failed", extra={"error_type": type(error).__name__})
+            log.warning("heartbeat failed", extra=why(error))
             return "failed"

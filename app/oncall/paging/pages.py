@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.errors import InvalidRequest, NotFound, OctantError
+from app.domain.store_errors import why
 from app.oncall.paging import changes, outbox
 from app.oncall.paging.alarms import Alarm
 from app.oncall.paging.changes import ACKNOWLEDGED, RESOLVED, TRIGGERED
@@ -205,7 +206,7 @@ class Pages:
                     window=timedelta(seconds=self._policy.incident_window),
                 )
         except (SQLAlchemyError, OctantError) as error:
-            log.warning("no incident for a page", extra={"error_type": type(error).__name__})
+            log.warning("no incident for a page", extra=why(error))
             return None
 
     async def _repeat(self, connection: AsyncConnection, row: Row[Any], alarm: Alarm, now: datetime) -> str:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.domain.errors import DependencyUnavailable
 from app.domain.periodic import Periodic
+from app.domain.store_errors import why
 from app.oncall.paging.alarms import Alarm
 from app.oncall.paging.answers import UNKNOWN, Answer, Answers
 from app.oncall.paging.deadman import Heartbeat, Watchdog
@@ -77,7 +78,7 @@ class Paging:
                 return "watchdog"
             event = await self.parts.pages.take(alarm)
         except (SQLAlchemyError, OSError) as error:
-            log.warning("Postgres takes no page", extra={"error_type": type(error).__name__, "alert": alarm.alert})
+            log.warning("Postgres takes no page", extra={**why(error), "alert": alarm.alert})
             return await self._spool(alarm)
         self._timers.wake()
         self._sending.wake()

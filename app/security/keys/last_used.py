@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.periodic import Periodic
+from app.domain.store_errors import why
 
 WRITE_EVERY = 5.0
 PRECISION = 60.0  # seconds
@@ -64,7 +65,7 @@ class LastUsed:
                 await connection.execute(_WRITE, values)
         except (SQLAlchemyError, OSError) as error:
             self._noted = {**noted, **self._noted}
-            log.warning("last use of API keys not written", extra={"error_type": type(error).__name__})
+            log.warning("last use of API keys not written", extra=why(error))
 
     async def _write_and_forget(self) -> None:
         await self.write()

@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.errors import InvalidRequest, NotFound
 from app.domain.periodic import Periodic
+from app.domain.store_errors import why
 from app.security.redaction.redactor import RedactionStalled
 from app.security.tables import redaction_patterns, tenants
 
@@ -115,7 +116,7 @@ class TenantPatterns:
         try:
             await self.refresh()
         except (SQLAlchemyError, OSError) as error:
-            log.warning("redaction patterns unknown, texts are replaced whole", extra={"error_type": type(error).__name__})
+            log.warning("redaction patterns unknown, texts are replaced whole", extra=why(error))
         self._refreshing.start()
         self._forgetting.start()
 

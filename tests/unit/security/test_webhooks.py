@@ -1,11 +1,13 @@
 """The allowed addresses of webhooks, and their signatures."""
 
+import asyncio
 import base64
 import contextlib
 import hashlib
 import hmac
 import ipaddress
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -153,6 +155,25 @@ async def test_a_name_that_resolves_to_an_inner_address_is_refused_when_connecti
     """It may have resolved to another one when it was submitted."""
     with pytest.raises(OSError, match="not public"):
         await PublicOnly().resolve("localhost", 80)
+
+
+async def test_names_that_never_resolve_leave_the_loops_own_threads_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller chooses names; the threads of the loop write files."""
+    answered = threading.Event()
+
+    def hangs(*_: object, **__: object) -> list[object]:
+        answered.wait(60)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+    resolving = [asyncio.create_task(PublicOnly().resolve(f"{n}.hangs.example", 443)) for n in range(30)]
+    try:
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(20):
+            assert await asyncio.to_thread(lambda: "done") == "done"
+    finally:
+        answered.set()
+        await asyncio.gather(*resolving)
 
 
 class Rebinding(AbstractResolver):

@@ -10,6 +10,7 @@ import pytest_asyncio
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from app.stack.descriptors import Descriptors
 from app.stack.protocol import Patience, with_patience
 
 KEEP_ALIVE = 1
@@ -35,7 +36,7 @@ def cuts() -> list[str]:
 async def port(cuts: list[str]) -> AsyncIterator[int]:
     config = Config(application, timeout_keep_alive=KEEP_ALIVE, access_log=False, log_config=None)
     config.load()
-    made: Any = with_patience(Patience(30.0, 30.0, ANSWER_SECONDS, 2**16, cuts.append))
+    made: Any = with_patience(Patience(30.0, 30.0, ANSWER_SECONDS, 2**16, cuts.append, Descriptors(1)))
     server = await asyncio.get_running_loop().create_server(
         lambda: made(config=config, server_state=ServerState(), app_state={}), "127.0.0.1", 0
     )
@@ -52,6 +53,14 @@ async def test_a_refused_body_that_ends_leaves_its_connection_a_limit(port: int)
     await writer.drain()
     assert await asyncio.wait_for(reader.read(), PATIENT) == b""
     writer.close()
+
+
+async def test_a_connection_on_one_of_the_last_descriptors_is_logged(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    """The fixture's limit is one. Once there is none, the system closes new connections without a word."""
+    (await asyncio.open_connection("127.0.0.1", port))[1].close()
+    async with asyncio.timeout(PATIENT):
+        while "few descriptors are left" not in caplog.text:  # noqa: ASYNC110 - a log sends no event
+            await asyncio.sleep(0.01)
 
 
 async def asked(port: int) -> socket.socket:
