@@ -167,6 +167,8 @@ class Protocol(HttpToolsProtocol):
             raise ValueError(message)
         cast("dict[str, Any]", self.scope)[GONE] = []
         super().on_headers_complete()  # it may raise as well: then this is a head still, and is refused as one
+        if self.parser.get_http_version() == "1.0":
+            self.cycle.__class__ = _UntilClosed
         self._in_head = False
         self._open = [*(cycle for cycle in self._open if not cycle.response_complete), self.cycle]
         self._disarm()
@@ -312,6 +314,24 @@ class Protocol(HttpToolsProtocol):
             gone: list[Callable[[], None]] = cast("dict[str, Any]", cycle.scope)[GONE]
             while gone:
                 gone.pop()()
+
+
+class _UntilClosed(RequestResponseCycle):
+    """An answer to a client of HTTP/1.0: one without a length ends with the connection, as chunks are HTTP/1.1's (RFC 9112, 6.1).
+
+    uvicorn sends chunks to everyone. A client of HTTP/1.0 takes their sizes for text.
+    """
+
+    _endless = False
+
+    async def send(self, message: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        """As uvicorn's, to which each piece is the rest of a length."""
+        if message["type"] == "http.response.start":
+            self._endless = not any(name.lower() == b"content-length" for name, _ in message.get("headers", ()))
+            self.chunked_encoding = False if self._endless else None
+        elif message["type"] == "http.response.body" and self._endless:
+            self.expected_content_length += len(message.get("body", b""))
+        await super().send(message)
 
 
 class _Joining:
