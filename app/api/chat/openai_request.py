@@ -199,13 +199,11 @@ def _message(message: AnyMessage, where: str, legacy_id: str) -> Message:
 
 
 def _tool_result(message: ToolMessage, where: str) -> ToolResult:
-    """Its text in one piece, then its images and documents. A mark on a part is one on the whole."""
-    said = message.content or ()
+    """Its parts as they came: texts of a tool are lines of their own. A mark on a part is one on the whole."""
+    said = message.content or ""
     parts = [Text(said)] if isinstance(said, str) else [part_of(p, f"{where}.content[{at}]") for at, p in enumerate(said)]
     cache = ttl_of(message.mark) or next((part.cache for part in reversed(parts) if part.cache), None)
-    text = Text("".join(part.text for part in parts if isinstance(part, Text)))
-    shown = (replace(part, cache=None) for part in parts if not isinstance(part, Text))
-    return ToolResult(message.tool_call_id, (text, *shown), cache=cache)
+    return ToolResult(message.tool_call_id, tuple(replace(part, cache=None) for part in parts), cache=cache)
 
 
 def _assistant(message: AssistantMessage, where: str, legacy_id: str) -> Message:
@@ -244,17 +242,7 @@ def _legacy_ids(messages: Sequence[AnyMessage]) -> Mapping[int, str]:
 
 
 def _texts(content: str | Sequence[TextPart] | None) -> list[Text]:
-    """Text, in one piece up to each cache mark."""
-    if isinstance(content, str):
-        return [Text(content)]
-    texts: list[Text] = []
-    for part in content or ():
-        mark = mark_of(part)
-        if texts and texts[-1].cache is None:
-            texts[-1] = Text(texts[-1].text + part.text, mark)
-        else:
-            texts.append(Text(part.text, mark))
-    return texts
+    return [Text(content)] if isinstance(content, str) else [Text(part.text, mark_of(part)) for part in content or ()]
 
 
 def _marked_last(parts: Sequence[Part], mark: CacheControl | None) -> tuple[Part, ...]:
@@ -270,15 +258,22 @@ def _replace_cache(part: Part, mark: CacheControl) -> Part:
 
 
 def _merged(messages: list[Message]) -> tuple[Message, ...]:
-    """Neighbouring turns of one role become one: several tool results answer one assistant turn together."""
+    """Neighbouring turns of one role become one: several tool results answer one assistant turn together.
+
+    Two answers of text, one after the other, stay two: their texts would run into each other.
+    """
     merged: list[Message] = []
     for message in messages:
         before: tuple[Role, str | None] | None = (merged[-1].role, merged[-1].name) if merged else None
-        if before == (message.role, message.name):
+        if before == (message.role, message.name) and not (message.role == "assistant" and _said_apart(merged[-1], message)):
             merged[-1] = Message(message.role, (*merged[-1].parts, *message.parts), message.name)
         else:
             merged.append(message)
     return tuple(merged)
+
+
+def _said_apart(before: Message, after: Message) -> bool:
+    return isinstance(before.parts[-1], Text) and isinstance(after.parts[0], Text)
 
 
 NOTHING: Mapping[str, Any] = {"type": "object", "properties": {}}

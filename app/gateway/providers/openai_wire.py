@@ -6,6 +6,7 @@ on a tool's result becomes text. `openai_models` has what single models want bes
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 from app.domain.messages import (
@@ -123,7 +124,7 @@ def _assistant(parts: tuple[Part, ...], model: str, *, plain: bool) -> Json:
         }
         for use, signature in zip(uses, openai_models.signatures(model, uses), strict=True)
     ]
-    text = "".join(p.text for p in parts if isinstance(p, Text))
+    text = _text(parts)
     refusal = "".join(p.text for p in parts if isinstance(p, Refusal))
     if plain:
         text, refusal = text or refusal, ""
@@ -135,6 +136,14 @@ def _assistant(parts: tuple[Part, ...], model: str, *, plain: bool) -> Json:
     if calls:
         wire["tool_calls"] = calls
     return wire
+
+
+def _text(parts: tuple[Part, ...]) -> str:
+    """The text of an answer. Neighbouring texts are pieces of one, as cited ones; a call or a thought parts two paragraphs."""
+    runs = (
+        "".join(p.text for p in run if isinstance(p, Text)) for said, run in groupby(parts, lambda p: isinstance(p, Text)) if said
+    )
+    return "\n\n".join(filter(None, runs))
 
 
 def _tool_result(result: ToolResult) -> Json:
