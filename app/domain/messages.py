@@ -4,7 +4,7 @@ Adapters in `gateway/providers` translate these types to each vendor; endpoints 
 requests into these types. Everything is immutable, so a retry or a fallback sends exactly what the first attempt sent.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -141,6 +141,11 @@ class Message:
     role: Role
     parts: tuple[Part, ...]
     name: str | None = None
+
+
+def said_apart(role: Role, before: Sequence[Part], after: Sequence[Part]) -> bool:
+    """Whether two neighbouring turns are answers of text that stay two: as one turn, their texts would run into each other."""
+    return role == "assistant" and bool(before and after) and isinstance(before[-1], Text) and isinstance(after[0], Text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ from app.domain.messages import (
     ToolSpec,
     ToolUse,
     Vendor,
+    said_apart,
 )
 from app.domain.signatures import signature_in
 from app.edge import prompts
@@ -258,22 +259,15 @@ def _replace_cache(part: Part, mark: CacheControl) -> Part:
 
 
 def _merged(messages: list[Message]) -> tuple[Message, ...]:
-    """Neighbouring turns of one role become one: several tool results answer one assistant turn together.
-
-    Two answers of text, one after the other, stay two: their texts would run into each other.
-    """
+    """Neighbouring turns of one role become one: several tool results answer one assistant turn together."""
     merged: list[Message] = []
     for message in messages:
         before: tuple[Role, str | None] | None = (merged[-1].role, merged[-1].name) if merged else None
-        if before == (message.role, message.name) and not (message.role == "assistant" and _said_apart(merged[-1], message)):
+        if before == (message.role, message.name) and not said_apart(message.role, merged[-1].parts, message.parts):
             merged[-1] = Message(message.role, (*merged[-1].parts, *message.parts), message.name)
         else:
             merged.append(message)
     return tuple(merged)
-
-
-def _said_apart(before: Message, after: Message) -> bool:
-    return isinstance(before.parts[-1], Text) and isinstance(after.parts[0], Text)
 
 
 NOTHING: Mapping[str, Any] = {"type": "object", "properties": {}}

@@ -176,6 +176,12 @@ def test_a_value_that_asks_for_nothing_is_taken(fields: Json) -> None:
     assert all(not tool.options for tool in call.tools)
 
 
+def test_two_tools_of_one_name_are_refused_in_the_vendor_s_words() -> None:
+    """Servers of MCP that are joined bring them. No model could say which one it calls."""
+    with pytest.raises(InvalidRequest, match=r"^tools: Tool names must be unique\.$"):
+        call_of(tools=[TOOL, {**TOOL, "description": "another"}])
+
+
 @pytest.mark.parametrize(
     ("tools", "choice"), [([TOOL], {"type": "tool", "name": "no_such"}), ([], {"type": "any"}), (None, {"type": "any"})]
 )
