@@ -6,6 +6,7 @@ requests into these types. Everything is immutable, so a retry or a fallback sen
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Literal
 
 from app.domain.quick import quick
@@ -146,6 +147,16 @@ class Message:
 def said_apart(role: Role, before: Sequence[Part], after: Sequence[Part]) -> bool:
     """Whether two neighbouring turns are answers of text that stay two: as one turn, their texts would run into each other."""
     return role == "assistant" and bool(before and after) and isinstance(before[-1], Text) and isinstance(after[0], Text)
+
+
+def paragraphs(parts: Sequence[Part]) -> str:
+    """The text of an answer. Neighbouring texts are pieces of one, as cited ones; a call or a thought parts two paragraphs."""
+    runs = ("".join(p.text for p in run if isinstance(p, Text)) for said, run in groupby(parts, _is_text) if said)
+    return "\n\n".join(filter(None, runs))
+
+
+def _is_text(part: Part) -> bool:
+    return isinstance(part, Text)
 
 
 @dataclass(frozen=True, slots=True)

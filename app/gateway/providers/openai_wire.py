@@ -6,7 +6,6 @@ on a tool's result becomes text. `openai_models` has what single models want bes
 """
 
 from collections.abc import Iterator, Mapping
-from itertools import groupby
 from typing import Any
 
 from app.domain.messages import (
@@ -22,6 +21,7 @@ from app.domain.messages import (
     ToolSpec,
     ToolUse,
     Vendor,
+    paragraphs,
 )
 from app.domain.signatures import as_extra_content
 from app.gateway.providers import dialect, openai_models
@@ -124,7 +124,7 @@ def _assistant(parts: tuple[Part, ...], model: str, *, plain: bool) -> Json:
         }
         for use, signature in zip(uses, openai_models.signatures(model, uses), strict=True)
     ]
-    text = _text(parts)
+    text = paragraphs(parts)
     refusal = "".join(p.text for p in parts if isinstance(p, Refusal))
     if plain:
         text, refusal = text or refusal, ""
@@ -136,14 +136,6 @@ def _assistant(parts: tuple[Part, ...], model: str, *, plain: bool) -> Json:
     if calls:
         wire["tool_calls"] = calls
     return wire
-
-
-def _text(parts: tuple[Part, ...]) -> str:
-    """The text of an answer. Neighbouring texts are pieces of one, as cited ones; a call or a thought parts two paragraphs."""
-    runs = (
-        "".join(p.text for p in run if isinstance(p, Text)) for said, run in groupby(parts, lambda p: isinstance(p, Text)) if said
-    )
-    return "\n\n".join(filter(None, runs))
 
 
 def _tool_result(result: ToolResult) -> Json:
