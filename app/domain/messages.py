@@ -144,9 +144,10 @@ class Message:
     name: str | None = None
 
 
-def said_apart(role: Role, before: Sequence[Part], after: Sequence[Part]) -> bool:
-    """Whether two neighbouring turns are answers of text that stay two: as one turn, their texts would run into each other."""
-    return role == "assistant" and bool(before and after) and isinstance(before[-1], Text) and isinstance(after[0], Text)
+def one_turn(role: Role, before: Sequence[Part], after: Sequence[Part]) -> tuple[Part, ...]:
+    """Two neighbouring turns of one role as one: some models' templates demand it. Two answers of text are its paragraphs."""
+    apart = role == "assistant" and bool(before and after) and _is_text(before[-1]) and _is_text(after[0])
+    return (*before, *([Text("\n\n")] if apart else []), *after)
 
 
 def paragraphs(parts: Sequence[Part]) -> str:

@@ -43,7 +43,7 @@ from app.domain.messages import (
     ToolSpec,
     ToolUse,
     Vendor,
-    said_apart,
+    one_turn,
 )
 from app.domain.signatures import signature_in
 from app.edge import prompts
@@ -263,8 +263,8 @@ def _merged(messages: list[Message]) -> tuple[Message, ...]:
     merged: list[Message] = []
     for message in messages:
         before: tuple[Role, str | None] | None = (merged[-1].role, merged[-1].name) if merged else None
-        if before == (message.role, message.name) and not said_apart(message.role, merged[-1].parts, message.parts):
-            merged[-1] = Message(message.role, (*merged[-1].parts, *message.parts), message.name)
+        if before == (message.role, message.name):
+            merged[-1] = Message(message.role, one_turn(message.role, merged[-1].parts, message.parts), message.name)
         else:
             merged.append(message)
     return tuple(merged)

@@ -27,7 +27,7 @@ from app.domain.messages import (
     Thinking,
     ToolResult,
     ToolUse,
-    said_apart,
+    one_turn,
 )
 
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -217,8 +217,8 @@ def conversation(given: str | Sequence[Json], *, this_turn: bool = False) -> tup
         if value.get("type") == "additional_tools" or (value.get("type") in SEARCHES and value.get("execution") != "client"):
             continue  # the vendor's own search ended with tools that are offered anyway
         role, parts = _item(value, f"input[{index}]")
-        if turns and turns[-1][0] == role and not said_apart(role, turns[-1][1], parts):
-            turns[-1][1].extend(parts)
+        if turns and turns[-1][0] == role:
+            turns[-1] = role, [*one_turn(role, turns[-1][1], parts)]
         else:
             turns.append((role, parts))
     if not turns:

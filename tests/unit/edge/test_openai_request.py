@@ -225,7 +225,7 @@ HISTORY: dict[str, tuple[list[Json], tuple[Message, ...]]] = {
     ),
     "two answers, one after the other": (
         [HI, {"role": "assistant", "content": "One."}, {"role": "assistant", "content": "Two."}],
-        (HELLO, Message("assistant", (Text("One."),)), Message("assistant", (Text("Two."),))),
+        (HELLO, Message("assistant", (Text("One."), Text("\n\n"), Text("Two.")))),
     ),
     "an answer, and its calls in messages of their own": (
         [HI, {"role": "assistant", "content": "I look."}, {"role": "assistant", "tool_calls": [CALL]}],

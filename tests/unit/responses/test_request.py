@@ -146,7 +146,7 @@ def said(*parts: Any) -> Message:  # noqa: ANN401 - any part
         ),
         (
             [{"role": "assistant", "content": "I look.", "phase": "commentary"}, {"role": "assistant", "content": "Done."}],
-            [said(Text("I look.")), said(Text("Done."))],
+            [said(Text("I look."), Text("\n\n"), Text("Done."))],
         ),
         (
             [{"role": "assistant", "content": "I look."}, CALL, {"role": "assistant", "content": "Done."}],
