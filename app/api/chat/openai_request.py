@@ -35,7 +35,6 @@ from app.domain.messages import (
     OutputSchema,
     Part,
     Refusal,
-    Role,
     Sampling,
     Text,
     ToolChoice,
@@ -43,7 +42,7 @@ from app.domain.messages import (
     ToolSpec,
     ToolUse,
     Vendor,
-    one_turn,
+    merged,
 )
 from app.domain.signatures import signature_in
 from app.edge import prompts
@@ -169,9 +168,9 @@ def _conversation(request: ChatCompletionRequest) -> tuple[tuple[Text, ...], tup
     ]
     first = next((at for at, turn in enumerate(turns) if turn.role != "system"), None)
     if first is None:
-        return (), _merged(turns)
+        return (), merged(turns)
     system = (part for turn in turns[:first] for part in turn.parts if isinstance(part, Text) and part.text)
-    return tuple(system), _merged(turns[first:])
+    return tuple(system), merged(turns[first:])
 
 
 def _turns(messages: Sequence[AnyMessage], at: int, message: AnyMessage, legacy_id: str) -> Iterator[Message]:
@@ -256,18 +255,6 @@ def _marked_last(parts: Sequence[Part], mark: CacheControl | None) -> tuple[Part
 
 def _replace_cache(part: Part, mark: CacheControl) -> Part:
     return replace(part, cache=ttl_of(mark)) if isinstance(part, Text | Image | Document | ToolUse) else part
-
-
-def _merged(messages: list[Message]) -> tuple[Message, ...]:
-    """Neighbouring turns of one role become one: several tool results answer one assistant turn together."""
-    merged: list[Message] = []
-    for message in messages:
-        before: tuple[Role, str | None] | None = (merged[-1].role, merged[-1].name) if merged else None
-        if before == (message.role, message.name):
-            merged[-1] = Message(message.role, one_turn(message.role, merged[-1].parts, message.parts), message.name)
-        else:
-            merged.append(message)
-    return tuple(merged)
 
 
 NOTHING: Mapping[str, Any] = {"type": "object", "properties": {}}
