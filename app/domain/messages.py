@@ -4,8 +4,9 @@ Adapters in `gateway/providers` translate these types to each vendor; endpoints 
 requests into these types. Everything is immutable, so a retry or a fallback sends exactly what the first attempt sent.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Literal
 
 from app.domain.quick import quick
@@ -141,6 +142,37 @@ class Message:
     role: Role
     parts: tuple[Part, ...]
     name: str | None = None
+
+
+def merged(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """Neighbouring turns of one role become one, as Anthropic joins them: several tool results answer one turn together.
+
+    Some models' templates demand it. Two answers of text are paragraphs: they would run into each other.
+    """
+    turns: list[tuple[Role, str | None, list[Part]]] = []
+    for message in messages:
+        if turns and turns[-1][:2] == (message.role, message.name):
+            extend(message.role, turns[-1][2], message.parts)
+        else:
+            turns.append((message.role, message.name, [*message.parts]))
+    return tuple(Message(role, tuple(parts), name) for role, name, parts in turns)
+
+
+def extend(role: Role, turn: list[Part], parts: Sequence[Part]) -> None:
+    """Add to a turn what its role says next."""
+    if role == "assistant" and turn and parts and _is_text(turn[-1]) and _is_text(parts[0]):
+        turn.append(Text("\n\n"))
+    turn += parts
+
+
+def paragraphs(parts: Sequence[Part]) -> str:
+    """The text of an answer. Neighbouring texts are pieces of one, as cited ones; a call or a thought parts two paragraphs."""
+    runs = ("".join(p.text for p in run if isinstance(p, Text)) for said, run in groupby(parts, _is_text) if said)
+    return "\n\n".join(filter(None, runs))
+
+
+def _is_text(part: Part) -> bool:
+    return isinstance(part, Text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from app.domain.calls import Reply, Usage
 
-RejectionReason = Literal["invalid", "context_length", "content_policy", "too_large", "unpaired_tools"]
+RejectionReason = Literal["invalid", "context_length", "content_policy", "too_large", "unreadable_media", "unpaired_tools"]
 TimeoutPhase = Literal["connect", "first_token", "idle", "total"]
 
 

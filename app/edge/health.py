@@ -22,14 +22,12 @@ router = APIRouter(tags=["health"])
 log = logging.getLogger(__name__)
 
 
-@router.head("/livez", include_in_schema=False)
 @router.get("/livez")
 async def live() -> JSONResponse:
     """The process answers."""
     return JSONResponse({"status": "ok"})
 
 
-@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"description": "Not ready; `checks` says what fails."}})
 async def ready(request: Request) -> JSONResponse:
     """Whether calls work: budget, live release, keys, stops; a 503 names the failed parts."""
@@ -39,7 +37,6 @@ async def ready(request: Request) -> JSONResponse:
     return JSONResponse({"status": status, "checks": states}, 503 if status == "failing" else 200)
 
 
-@router.head("/version", include_in_schema=False)
 @router.get("/version")
 async def version(request: Request) -> JSONResponse:
     """Code version and live release."""

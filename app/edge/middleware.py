@@ -27,6 +27,7 @@ from app.edge.encodings import IDENTITY, Decompressor
 from app.edge.errors import AlarmTest, dialect_for, render
 from app.edge.identity import IDENTIFIED
 from app.edge.limits import RequestLimits
+from app.edge.methods import allowed, at_root, method_of_route
 from app.edge.misplaced import misplaced
 from app.edge.target import check_target
 from app.telemetry import logs
@@ -113,9 +114,10 @@ class EdgeMiddleware:
             check_target(scope)
             self._admin.check(scope)
             if (headers := self._cors.preflight(scope) or at_root(scope)) is not None:
-                await exchange.answer(HTTPStatus.OK if scope["method"] == "HEAD" else HTTPStatus.NO_CONTENT, headers, b"")
+                await exchange.answer(HTTPStatus.OK if exchange.method == "HEAD" else HTTPStatus.NO_CONTENT, headers, b"")
                 return
             with self._running.track(task=exchange.task):
+                scope["method"] = method_of_route(scope)
                 await self._app_until_ended(scope, body, exchange)
         except asyncio.CancelledError:
             if not body.client_gone():
@@ -161,6 +163,7 @@ class _Exchange:
         self.trace_id = ""
         self.status = 0
         self.complete = False
+        self.method = scope["method"]
         self._scope = scope
         self._send = send
         self._admin = admin
@@ -173,6 +176,7 @@ class _Exchange:
         self.complete = message["type"] == "http.response.body" and not message.get("more_body", False)
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self._scope["method"] = self.method  # the server leaves out the body of an answer to HEAD
             names = {name for name, _ in message["headers"]}
             request_id, trace_id = self.request_id.encode(), self.trace_id.encode()
             ids = ((b"x-request-id", request_id), (b"request-id", request_id), (b"octant-trace-id", trace_id))
@@ -192,26 +196,20 @@ class _Exchange:
             log.warning("error after the answer began", extra={"code": error.code})
             return
         status, headers, body = render(error, dialect_for(self._scope), self.request_id)
+        if isinstance(error, MethodNotAllowed):
+            headers["allow"] = allowed(self._scope)
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         raw.append((b"content-length", str(len(body)).encode()))
         await self.answer(status, raw, body)
 
     def log(self) -> None:
         fields: dict[str, Any] = {
-            "method": self._scope["method"],
+            "method": self.method,
             "path": _path_template(self._scope),
             "status": self.status or LEFT,
             "duration_ms": round((time.perf_counter() - self._started) * 1000, 2),
         }
         logs.info(log, "request", fields)
-
-
-def at_root(scope: Scope) -> list[tuple[bytes, bytes]] | None:
-    """The headers that answer a client which looks whether there is a service, before its first call; None for any other request.
-
-    No route: where `/` has no page, a route for these methods alone would make a GET 405 instead of 404.
-    """
-    return [(b"allow", b"GET, HEAD, OPTIONS")] if scope["path"] == "/" and scope["method"] in ("HEAD", "OPTIONS") else None
 
 
 def from_http(error: HTTPException, path: str = "") -> OctantError:

@@ -1,4 +1,4 @@
-"""The way out of a connection: heads that leave with their bodies, clients that take nothing, and ends that lose no answer."""
+"""The way out of a connection: heads that leave with their bodies, clients that take nothing, ends that lose no answer, HTTP/1.0."""
 
 import asyncio
 import fcntl
@@ -7,6 +7,8 @@ from array import array
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 LINGER_SECONDS, LONGEST_LINGER = 1.0, 10.0  # without a byte of what a refused client still sends; and in all
 
@@ -126,3 +128,21 @@ class Linger:
             self._loop.call_later(LINGER_SECONDS, self._look)
         else:
             self._transport.close()
+
+
+class UntilClosed(RequestResponseCycle):
+    """An answer to a client of HTTP/1.0: one without a length ends with the connection, as chunks are HTTP/1.1's (RFC 9112, 6.1).
+
+    uvicorn sends chunks to everyone. A client of HTTP/1.0 takes their sizes for text.
+    """
+
+    _endless = False
+
+    async def send(self, message: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        """As uvicorn's, to which each piece is the rest of a length."""
+        if message["type"] == "http.response.start":
+            self._endless = not any(name.lower() == b"content-length" for name, _ in message.get("headers", ()))
+            self.chunked_encoding = False if self._endless else None
+        elif message["type"] == "http.response.body" and self._endless:
+            self.expected_content_length += len(message.get("body", b""))
+        await super().send(message)

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from app.domain.errors import HeadersTooLarge, InvalidRequest, OctantError, RequestTooSlow
 from app.edge.errors import Dialect, dialect_of, render
 from app.edge.middleware import GONE
-from app.stack.answering import Joining, Linger, Taking
+from app.stack.answering import Joining, Linger, Taking, UntilClosed
 from app.stack.descriptors import Descriptors
 
 # Host = uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2)
@@ -167,6 +167,8 @@ class Protocol(HttpToolsProtocol):
             raise ValueError(message)
         cast("dict[str, Any]", self.scope)[GONE] = []
         super().on_headers_complete()  # it may raise as well: then this is a head still, and is refused as one
+        if self.parser.get_http_version() == "1.0":
+            self.cycle.__class__ = UntilClosed
         self._in_head = False
         self._open = [*(cycle for cycle in self._open if not cycle.response_complete), self.cycle]
         self._disarm()

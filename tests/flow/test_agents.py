@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import socket
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -145,6 +146,41 @@ def test_head_and_options_need_no_key_and_have_no_body(env: dict[str, str], path
     answer = exchanged(env, f"OPTIONS {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 204 ")
     assert b"allow: GET, HEAD, OPTIONS" in answer
+
+
+def test_options_of_the_server_as_a_whole_is_answered(env: dict[str, str]) -> None:
+    """HAProxy's manual checks a server so."""
+    answer = exchanged(env, b"OPTIONS * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 204 ")
+    assert b"allow: GET, HEAD, OPTIONS" in answer
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/smart", "/v1/calls", "/v1/nothing", "/docs", "/console"])
+def test_head_is_answered_as_get_is_without_a_body(env: dict[str, str], path: str) -> None:
+    request = f"{path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {env['KEY']}\r\nconnection: close\r\n\r\n"
+    got, head = (exchanged(env, f"{method} {request}".encode()) for method in ("GET", "HEAD"))
+    assert head.endswith(b"\r\n\r\n")
+    status, length = (re.search(pattern, got) for pattern in (rb"HTTP/1.1 \d+", rb"content-length: \d+"))
+    assert status
+    assert status[0] in head
+    assert length is None or length[0] in head
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "methods"),
+    [
+        ("DELETE", "/v1/messages", "POST"),
+        ("GET", "/v1/responses", "POST"),
+        ("HEAD", "/v1/responses", "POST"),
+        ("PUT", "/v1/models", "GET, HEAD"),
+        ("POST", "/livez", "GET, HEAD, OPTIONS"),
+    ],
+)
+async def test_a_405_names_the_methods_of_its_path(
+    bare: aiohttp.ClientSession, env: dict[str, str], method: str, path: str, methods: str
+) -> None:
+    status, headers, _ = await sent(bare, method, path, authorization=f"Bearer {env['KEY']}")
+    assert (status, headers["allow"]) == (405, methods)
 
 
 async def test_a_listed_page_may_ask_and_read_without_cookies(bare: aiohttp.ClientSession, env: dict[str, str]) -> None:

@@ -20,7 +20,7 @@ from app.api.chat.anthropic_user import user_of
 from app.api.chat.parsing import parse
 from app.domain.calls import Call
 from app.domain.errors import InvalidRequest
-from app.domain.messages import Message, OutputSchema, Sampling, Text, ToolChoice, Vendor
+from app.domain.messages import Message, OutputSchema, Sampling, Text, ToolChoice, Vendor, merged
 from app.edge import prompts
 from app.edge.requests import CallContext
 from app.edge.tool_choice import offered
@@ -99,7 +99,7 @@ def read(
         prompt_version=named.version,
         deadline=context.deadline,
         system=texts_of(request.system, "system"),
-        messages=tuple(_messages(request.messages)),
+        messages=merged(_messages(request.messages)),
         tools=tools,
         tool_choice=offered(_tool_choice(request.tool_choice), tools),
         output=_output(request),

@@ -18,6 +18,8 @@ RUN_BY_CALLER = ("bash_", "text_editor_", "memory_", "computer_2")
 def tools_of(request: MessagesRequest) -> tuple[ToolSpec, ...]:
     """The tools that are offered now. Raises InvalidRequest or UnsupportedParameter."""
     tools = tuple(_tool(tool, f"tools[{at}]") for at, tool in enumerate(request.tools or ()))
+    if len({tool.name for tool in tools}) < len(tools):
+        raise InvalidRequest("tools: Tool names must be unique.", param="tools")  # the vendor's words
     changes = tuple(_changes(request.messages))
     if not changes:
         return tools

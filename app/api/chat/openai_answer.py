@@ -12,7 +12,7 @@ from typing import Any
 
 from app.domain.calls import Delta, Receipt, Reply, TextDelta, ToolUseDelta, ToolUseStart, Usage
 from app.domain.errors import OctantError
-from app.domain.messages import Refusal, StopReason, ToolUse
+from app.domain.messages import Refusal, StopReason, ToolUse, paragraphs
 from app.domain.signatures import as_extra_content
 from app.edge import errors
 from app.edge.answers import less, summary
@@ -39,7 +39,7 @@ def completion(
     refusal = _refusal(reply)
     message: dict[str, Any] = {
         "role": "assistant",
-        "content": reply.text or (None if calls or refusal else ""),
+        "content": paragraphs(reply.parts) or (None if calls or refusal else ""),
         "refusal": refusal,
         "annotations": [],
     }
@@ -66,6 +66,7 @@ class ChunkWriter:
         self._include_usage = include_usage
         self._legacy = legacy
         self._tools: dict[int, int] = {}  # by the part's index; the client counts calls alone, from zero
+        self._text_at, self._apart = -1, False  # the part of the latest text, and whether something came after it
         before, _, after = self._chunk({"content": _NO_TEXT}).rpartition(json.dumps(_NO_TEXT).encode())
         self._around_text = before, after  # nearly every chunk is text: all else of it is written once
 
@@ -76,7 +77,9 @@ class ChunkWriter:
     def write(self, chunk: Delta) -> bytes:
         """One of our chunks as theirs; empty where theirs has no such thing (reasoning is not shown)."""
         match chunk:
-            case TextDelta(text=text):
+            case TextDelta(index=index, text=text):
+                if index != self._text_at:
+                    text = self._next_text(index, text)
                 before, after = self._around_text
                 return before + encode_basestring(text).encode() + after
             case ToolUseStart(index=index, id=identity, name=name, signature=signature):
@@ -84,11 +87,19 @@ class ChunkWriter:
                 return self._call(index, {"name": name, "arguments": ""}, about)
             case ToolUseDelta(index=index, arguments=arguments):
                 return self._call(index, {"arguments": arguments}, {})
+        self._apart = True
         return b""
+
+    def _next_text(self, index: int, text: str) -> str:
+        """The begin of another text: a paragraph of its own behind a call or a thought, as in a whole answer (`paragraphs`)."""
+        apart = self._apart and self._text_at >= 0
+        self._text_at, self._apart = index, False
+        return "\n\n" + text if apart else text
 
     def _call(self, index: int, function: dict[str, Any], more: dict[str, Any]) -> bytes:
         """A piece of a tool call. The old form has place for one call."""
         number = self._tools.setdefault(index, len(self._tools))
+        self._apart = True
         if not self._legacy:
             return self._chunk({"tool_calls": [{"index": number, **more, "function": function}]})
         return self._chunk({"function_call": function}) if number == 0 else b""

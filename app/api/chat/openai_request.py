@@ -35,7 +35,6 @@ from app.domain.messages import (
     OutputSchema,
     Part,
     Refusal,
-    Role,
     Sampling,
     Text,
     ToolChoice,
@@ -43,6 +42,7 @@ from app.domain.messages import (
     ToolSpec,
     ToolUse,
     Vendor,
+    merged,
 )
 from app.domain.signatures import signature_in
 from app.edge import prompts
@@ -168,9 +168,9 @@ def _conversation(request: ChatCompletionRequest) -> tuple[tuple[Text, ...], tup
     ]
     first = next((at for at, turn in enumerate(turns) if turn.role != "system"), None)
     if first is None:
-        return (), _merged(turns)
+        return (), merged(turns)
     system = (part for turn in turns[:first] for part in turn.parts if isinstance(part, Text) and part.text)
-    return tuple(system), _merged(turns[first:])
+    return tuple(system), merged(turns[first:])
 
 
 def _turns(messages: Sequence[AnyMessage], at: int, message: AnyMessage, legacy_id: str) -> Iterator[Message]:
@@ -199,13 +199,11 @@ def _message(message: AnyMessage, where: str, legacy_id: str) -> Message:
 
 
 def _tool_result(message: ToolMessage, where: str) -> ToolResult:
-    """Its text in one piece, then its images and documents. A mark on a part is one on the whole."""
-    said = message.content or ()
+    """Its parts as they came: texts of a tool are lines of their own. A mark on a part is one on the whole."""
+    said = message.content or ""
     parts = [Text(said)] if isinstance(said, str) else [part_of(p, f"{where}.content[{at}]") for at, p in enumerate(said)]
     cache = ttl_of(message.mark) or next((part.cache for part in reversed(parts) if part.cache), None)
-    text = Text("".join(part.text for part in parts if isinstance(part, Text)))
-    shown = (replace(part, cache=None) for part in parts if not isinstance(part, Text))
-    return ToolResult(message.tool_call_id, (text, *shown), cache=cache)
+    return ToolResult(message.tool_call_id, tuple(replace(part, cache=None) for part in parts), cache=cache)
 
 
 def _assistant(message: AssistantMessage, where: str, legacy_id: str) -> Message:
@@ -244,17 +242,7 @@ def _legacy_ids(messages: Sequence[AnyMessage]) -> Mapping[int, str]:
 
 
 def _texts(content: str | Sequence[TextPart] | None) -> list[Text]:
-    """Text, in one piece up to each cache mark."""
-    if isinstance(content, str):
-        return [Text(content)]
-    texts: list[Text] = []
-    for part in content or ():
-        mark = mark_of(part)
-        if texts and texts[-1].cache is None:
-            texts[-1] = Text(texts[-1].text + part.text, mark)
-        else:
-            texts.append(Text(part.text, mark))
-    return texts
+    return [Text(content)] if isinstance(content, str) else [Text(part.text, mark_of(part)) for part in content or ()]
 
 
 def _marked_last(parts: Sequence[Part], mark: CacheControl | None) -> tuple[Part, ...]:
@@ -267,18 +255,6 @@ def _marked_last(parts: Sequence[Part], mark: CacheControl | None) -> tuple[Part
 
 def _replace_cache(part: Part, mark: CacheControl) -> Part:
     return replace(part, cache=ttl_of(mark)) if isinstance(part, Text | Image | Document | ToolUse) else part
-
-
-def _merged(messages: list[Message]) -> tuple[Message, ...]:
-    """Neighbouring turns of one role become one: several tool results answer one assistant turn together."""
-    merged: list[Message] = []
-    for message in messages:
-        before: tuple[Role, str | None] | None = (merged[-1].role, merged[-1].name) if merged else None
-        if before == (message.role, message.name):
-            merged[-1] = Message(message.role, (*merged[-1].parts, *message.parts), message.name)
-        else:
-            merged.append(message)
-    return tuple(merged)
 
 
 NOTHING: Mapping[str, Any] = {"type": "object", "properties": {}}

@@ -27,6 +27,7 @@ from app.domain.messages import (
     Thinking,
     ToolResult,
     ToolUse,
+    extend,
 )
 
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -217,7 +218,7 @@ def conversation(given: str | Sequence[Json], *, this_turn: bool = False) -> tup
             continue  # the vendor's own search ended with tools that are offered anyway
         role, parts = _item(value, f"input[{index}]")
         if turns and turns[-1][0] == role:
-            turns[-1][1].extend(parts)
+            extend(role, turns[-1][1], parts)
         else:
             turns.append((role, parts))
     if not turns:

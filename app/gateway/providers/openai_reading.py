@@ -202,7 +202,7 @@ class Reading:
 
     def _take(self, choice: Choice) -> list[Delta]:
         whole = choice.delta is None and choice.message is not None  # in place of a stream; some servers send both
-        message = choice.delta or choice.message or Message()
+        message = choice.delta or choice.message or choice.completed
         again = whole and self._in_deltas
         if again:
             message = message.beyond(self._assembly.parts())
@@ -220,6 +220,7 @@ class Reading:
         self._stopped_at = choice.stop_reason or choice.matched_stop or self._stopped_at
         if finish := choice.finish_reason or choice.camel_finish_reason or ("stop" if whole else None):
             self._finish = finish
+            self._counted = self._counted or self._summed  # some servers report the usage before the reason
         self._bare = self._bare or (self.grew and not finish)
         return found
 

@@ -138,12 +138,13 @@ def _rest(text: str, said: Sequence[Said], kind: type[Text | Thinking | Refusal]
 class Choice(BaseModel):
     """``stop_reason`` (vLLM) and ``matched_stop`` (SGLang): the stop sequence. ``usage``: Moonshot reports it here.
 
-    ``finishReason``: Gemini's name, beside one that is null.
+    ``finishReason``: Gemini's name, beside one that is null. ``text``: where a server answers as to the API before chats.
     """
 
     index: Count = None
     message: Message | None = None
     delta: Message | None = None
+    text: Loose = ""
     finish_reason: Annotated[str | None, BeforeValidator(finish_of)] = None
     camel_finish_reason: Annotated[str | None, BeforeValidator(finish_of), Field(validation_alias="finishReason")] = None
     native_finish_reason: Annotated[str | None, BeforeValidator(finish_of)] = None
@@ -152,6 +153,11 @@ class Choice(BaseModel):
     logprobs: Annotated[dict[str, Any], Object] = {}
     usage: Annotated[Reported | None, Optional] = None
     error: Any = None
+
+    @property
+    def completed(self) -> Message:
+        """The message of a choice that has none, neither whole nor in pieces."""
+        return Message(content=[Part(type="text", text=self.text)])
 
 
 class Groq(BaseModel):

@@ -21,6 +21,7 @@ from app.domain.messages import (
     ToolSpec,
     ToolUse,
     Vendor,
+    paragraphs,
 )
 from app.domain.signatures import as_extra_content
 from app.gateway.providers import dialect, openai_models
@@ -123,7 +124,7 @@ def _assistant(parts: tuple[Part, ...], model: str, *, plain: bool) -> Json:
         }
         for use, signature in zip(uses, openai_models.signatures(model, uses), strict=True)
     ]
-    text = "".join(p.text for p in parts if isinstance(p, Text))
+    text = paragraphs(parts)
     refusal = "".join(p.text for p in parts if isinstance(p, Refusal))
     if plain:
         text, refusal = text or refusal, ""

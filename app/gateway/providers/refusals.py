@@ -1,7 +1,7 @@
 """What a vendor says in an error's body: why it refused a request, and whether it is our account that it refuses. Pure.
 
 A dozen servers speak each protocol, and each words its refusals in its own way: in a code, in a type, or in a sentence only. The
-words are searched, never passed on, because vendors quote prompts in them. Five reasons of our own leave this module and, for a
+words are searched, never passed on, because vendors quote prompts in them. Six reasons of our own leave this module and, for a
 prompt that is too long, two numbers.
 
 Sources are the servers' own code and public reports: OpenAI, Azure OpenAI, Anthropic, Amazon Bedrock, Gemini, Mistral, Groq, xAI,
@@ -30,7 +30,26 @@ CODES: dict[str, RejectionReason] = {
     "invalid_prompt": "content_policy",  # OpenAI, for a prompt that its usage policy flags
     "data_inspection_failed": "content_policy",  # DashScope
     "datainspectionfailed": "content_policy",
+    "image_content_policy_violation": "content_policy",  # OpenAI
     "request_too_large": "too_large",  # Anthropic
+    **dict.fromkeys(
+        [  # OpenAI
+            "empty_image_file",
+            "failed_to_download_image",
+            "image_file_not_found",
+            "image_file_too_large",
+            "image_parse_error",
+            "image_too_large",
+            "image_too_small",
+            "invalid_base64_image",
+            "invalid_image",
+            "invalid_image_format",
+            "invalid_image_mode",
+            "invalid_image_url",
+            "unsupported_image_media_type",
+        ],
+        "unreadable_media",
+    ),
 }
 
 # Sentences, in lower case. They are searched only where the status says that the request was refused.
@@ -49,6 +68,14 @@ _POLICY = re.compile(
 )
 _LARGE = re.compile(
     r"exceeds the maximum (?:allowed )?(?:size|number of bytes)|payload too large|entity too large|request too large"
+)
+# Of an image or a document that is damaged, not what it says, too large or not to be fetched: Anthropic, OpenAI, Gemini, vLLM.
+_MEDIA = re.compile(
+    r"could not process (?:the )?(?:image|pdf|document|file)|unable to process input image|uploaded an unsupported image"
+    r"|invalid image data|not represent a valid image|image does not match the provided media type|(?:image|pdf) cannot be empty"
+    r"|image exceeds \d+ mb|image dimensions exceed|maximum of \d+ pdf pages"
+    r"|pdf specified (?:was not valid|is password protected)|cannot identify image file"
+    r"|(?:failed|unable) to (?:load|decode) (?:the )?image|(?:failed to|error while|timeout while|unable to) download"
 )
 # Of calls without results and results without calls: OpenAI, Anthropic, Mistral, Gemini.
 _UNPAIRED = re.compile(
@@ -199,7 +226,7 @@ def _by_words(status: int, codes: list[str], words: str) -> RejectionReason | No
         elif status == 413 or _LARGE.search(words):
             found = "too_large"
         elif status != 200:
-            found = "unpaired_tools" if _UNPAIRED.search(words) else "invalid"
+            found = "unreadable_media" if _MEDIA.search(words) else "unpaired_tools" if _UNPAIRED.search(words) else "invalid"
     return found
 
 

@@ -50,7 +50,8 @@ def final_error(
 def _refused(rejections: Sequence[ProviderRejected]) -> OctantError:
     """The caller's error where every target refused: the first reason that a program can act on, in our own words.
 
-    Clients match on some of them: "prompt is too long" and "maximum context length" make coding agents shorten their history.
+    Clients match on some of them: "prompt is too long" and "maximum context length" make coding agents shorten their history,
+    "could not process image" take the image out of it. An image is sent as it came, so no translation of ours is at fault.
     """
     by_reason = {rejection.reason: rejection for rejection in reversed(rejections)}
     if too_long := by_reason.get("context_length"):
@@ -68,7 +69,9 @@ def _refused(rejections: Sequence[ProviderRejected]) -> OctantError:
         error = ContentFiltered("The request was refused by the model provider's content filtering policy.")
         error.__cause__ = filtered
         return error
-    if any(rejection.own_form for rejection in rejections):
+    if "unreadable_media" in by_reason:
+        error = InvalidRequest(_UNREADABLE)
+    elif any(rejection.own_form for rejection in rejections):
         error = InvalidRequest(_UNPAIRED if "unpaired_tools" in by_reason else _INVALID)
     else:
         error = TranslationRefused("Every model refused the request in the form in which this service sent it.")
@@ -78,4 +81,5 @@ def _refused(rejections: Sequence[ProviderRejected]) -> OctantError:
 
 _TOO_LONG = "This model's maximum context length is exceeded, and that of every other model of the route."
 _INVALID = "The model provider refused the request as invalid."
+_UNREADABLE = "Could not process image or document of the request: damaged, too large, of another type, or not to be fetched."
 _UNPAIRED = f"{_INVALID} Each tool call needs a result directly after its message, and each result a call before it."

@@ -111,7 +111,20 @@ def test_instructions_for_one_turn_go_when_the_next_user_speaks() -> None:
         "system",
         "assistant",
     ]
-    assert [m.role for m in call_of(HI, brief, HI).messages] == ["user", "user"]
+    assert call_of(HI, brief, HI).messages == (Message("user", (Text("hi"), Text("hi"))),)
+
+
+def test_neighbouring_turns_of_one_role_are_one_as_at_the_vendor() -> None:
+    """So a tool's result follows its call at models of the other vendor too, whatever the user said before it."""
+    use, result = (
+        {"type": "tool_use", "id": "t", "name": "f", "input": {}},
+        {"type": "tool_result", "tool_use_id": "t", "content": "r"},
+    )
+    call = call_of(HI, {"role": "assistant", "content": [use]}, HI, {"role": "user", "content": [result]})
+    assert [message.role for message in call.messages] == ["user", "assistant", "user"]
+    assert call.messages[2].parts == (Text("hi"), ToolResult("t", (Text("r"),)))
+    answers = [{"role": "assistant", "content": text} for text in ("One.", "Two.")]
+    assert call_of(HI, *answers).messages[1].parts == (Text("One."), Text("\n\n"), Text("Two."))
 
 
 @pytest.mark.parametrize(
@@ -176,6 +189,12 @@ def test_a_value_that_asks_for_nothing_is_taken(fields: Json) -> None:
     assert all(not tool.options for tool in call.tools)
 
 
+def test_two_tools_of_one_name_are_refused_in_the_vendor_s_words() -> None:
+    """Servers of MCP that are joined bring them. No model could say which one it calls."""
+    with pytest.raises(InvalidRequest, match=r"^tools: Tool names must be unique\.$"):
+        call_of(tools=[TOOL, {**TOOL, "description": "another"}])
+
+
 @pytest.mark.parametrize(
     ("tools", "choice"), [([TOOL], {"type": "tool", "name": "no_such"}), ([], {"type": "any"}), (None, {"type": "any"})]
 )
@@ -233,7 +252,7 @@ def test_the_effort_of_the_last_system_message_that_sets_one_counts() -> None:
     ]
     call = call_of(messages=said, output_config={"effort": "medium"})
     assert call.sampling.extra == {"effort": "max"}
-    assert [message.role for message in call.messages] == ["user", "system", "system", "user"]
+    assert [message.role for message in call.messages] == ["user", "system", "user"]
     with pytest.raises(InvalidRequest) as refused:
         call_of(messages=[{**HI, "output_config": {"effort": "low"}}])
     assert refused.value.param == "messages[0].output_config"
@@ -298,7 +317,7 @@ def test_the_older_name_of_structured_output_is_read() -> None:
 
 def test_the_vendors_limits_are_ours() -> None:
     """A history of thousands of turns, and a tool of each of many servers, is read."""
-    assert len(call_of(*[HI] * 5000).messages) == 5000
+    assert len(call_of(*[HI, {**HI, "role": "assistant"}] * 2500).messages) == 5000
     assert len(call_of(tools=[{**TOOL, "name": f"f{n}"} for n in range(300)]).tools) == 300
 
 

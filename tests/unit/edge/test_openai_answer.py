@@ -57,6 +57,21 @@ def test_content_is_null_only_beside_a_call_or_a_refusal(parts: tuple[Part, ...]
     assert whole(reply(*parts))["message"]["content"] == content
 
 
+def test_texts_around_a_call_or_a_thought_are_paragraphs_whole_and_in_a_stream() -> None:
+    """As Claude answers; an answer with citations comes in pieces of one text."""
+    call, thought = ToolUse("c", "f", "{}"), Thinking("hm", "s")
+    for between, deltas in ((call, [ToolUseStart(1, "c", "f")]), (thought, [ThinkingDelta(1, "hm")])):
+        whole_answer = reply(Text("One."), between, Text("Two."))
+        chunks = streamed(whole_answer, TextDelta(0, "One."), *deltas, TextDelta(2, "Tw"), TextDelta(2, "o."))
+        assert whole(whole_answer)["message"]["content"] == "One.\n\nTwo."
+        assert "".join(chunk["delta"].get("content") or "" for chunk in chunks) == "One.\n\nTwo."
+    cited = reply(thought, Text("It is "), Text("blue."))
+    chunks = streamed(cited, ThinkingDelta(0, "hm"), TextDelta(1, "It is "), TextDelta(2, "blue."))
+    assert whole(cited)["message"]["content"] == "".join(c["delta"].get("content") or "" for c in chunks) == "It is blue."
+    chunks = streamed(cited, TextDelta(1, "It is "), ThinkingDelta(0, "hm"), TextDelta(1, "blue."))
+    assert "".join(chunk["delta"].get("content") or "" for chunk in chunks) == "It is blue."
+
+
 def test_a_models_refusal_is_its_own_field_and_ends_with_stop() -> None:
     refused = reply(Refusal("I cannot do that."), stop="refusal")
     message = whole(refused)

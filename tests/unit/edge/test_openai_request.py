@@ -84,6 +84,7 @@ def test_a_value_that_asks_for_nothing_is_taken(fields: Json) -> None:
     assert call.tool_choice.mode in ("auto", "none")
 
 
+CALL: Json = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 HISTORY: dict[str, tuple[list[Json], tuple[Message, ...]]] = {
     "an empty answer": ([HI, {"role": "assistant", "content": ""}, HI], (HELLO, Message("assistant", (Text(""),)), HELLO)),
     "an answer of null": ([HI, {"role": "assistant", "content": None}, HI], (HELLO, Message("assistant", (Text(""),)), HELLO)),
@@ -162,19 +163,19 @@ HISTORY: dict[str, tuple[list[Json], tuple[Message, ...]]] = {
         ],
         (Message("user", (Text("hi"), Image(url="https://x/y.png"))),),
     ),
-    "an image as a tool's result": (
+    "an image between a tool's texts": (
         [
             {
                 "role": "tool",
                 "tool_call_id": "c",
                 "content": [
-                    {"type": "text", "text": "a "},
+                    {"type": "text", "text": "a"},
                     {"type": "image_url", "image_url": {"url": "https://x/y.png"}, "cache_control": EPHEMERAL},
                     {"type": "text", "text": "map"},
                 ],
             }
         ],
-        (Message("user", (ToolResult("c", (Text("a map"), Image(url="https://x/y.png")), cache="5m"),)),),
+        (Message("user", (ToolResult("c", (Text("a"), Image(url="https://x/y.png"), Text("map")), cache="5m"),)),),
     ),
     "an editor's own fields": (
         [
@@ -216,7 +217,19 @@ HISTORY: dict[str, tuple[list[Json], tuple[Message, ...]]] = {
     ),
     "a tool's result in parts": (
         [HI, {"role": "tool", "tool_call_id": "c", "content": [{"type": "text", "text": "4"}, {"type": "text", "text": "2"}]}],
-        (Message("user", (Text("hi"), ToolResult("c", (Text("42"),)))),),
+        (Message("user", (Text("hi"), ToolResult("c", (Text("4"), Text("2"))))),),
+    ),
+    "a tool's result without parts": (
+        [HI, {"role": "tool", "tool_call_id": "c", "content": []}],
+        (Message("user", (Text("hi"), ToolResult("c", (Text(""),)))),),
+    ),
+    "two answers, one after the other": (
+        [HI, {"role": "assistant", "content": "One."}, {"role": "assistant", "content": "Two."}],
+        (HELLO, Message("assistant", (Text("One."), Text("\n\n"), Text("Two.")))),
+    ),
+    "an answer, and its calls in messages of their own": (
+        [HI, {"role": "assistant", "content": "I look."}, {"role": "assistant", "tool_calls": [CALL]}],
+        (HELLO, Message("assistant", (Text("I look."), ToolUse("c", "f", "{}")))),
     ),
     "a function's call and result": (
         [
@@ -288,7 +301,7 @@ def test_cache_marks_are_taken_wherever_clients_put_them() -> None:
         {"role": "user", "content": "c", "cache_control": hour},
         tools=[{**TOOL, "cache_control": hour}, {"type": "function", "function": {"name": "g", "cache_control": EPHEMERAL}}],
     )
-    assert call.system == (Text("a", "1h"), Text("aa", "5m"))
+    assert call.system == (Text("a", "1h"), Text("a"), Text("a", "5m"))
     assert call.messages[0].parts == (Text("a", "5m"), Image(url="https://x.example/a.png", cache="1h"))
     assert call.messages[1].parts == (Text("b", "5m"),)
     assert call.messages[2].parts == (ToolResult("c", (Text("a"),), cache="5m"), Text("c", "1h"))

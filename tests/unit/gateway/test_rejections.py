@@ -38,7 +38,9 @@ def refused(reason: str = "invalid", *, own: bool = False, **fields: object) -> 
     return made
 
 
-@pytest.mark.parametrize("reason", ["invalid", "context_length", "content_policy", "too_large", "unpaired_tools"])
+@pytest.mark.parametrize(
+    "reason", ["invalid", "context_length", "content_policy", "too_large", "unreadable_media", "unpaired_tools"]
+)
 async def test_a_refused_request_is_not_retried_and_the_next_model_answers_free_of_charge(reason: str) -> None:
     a, b, state = Scripted("a", refused(reason)), Scripted("b", "backup"), call_state()
     assert (await recovery(a, b).complete(state)).text == "backup"
@@ -204,3 +206,12 @@ async def test_calls_without_results_are_named_where_the_caller_wrote_them(own: 
     with pytest.raises(InvalidRequest if own else TranslationRefused) as found:
         await recovery(a, b).complete(call_state())
     assert ("Each tool call needs a result" in found.value.message) is own
+
+
+@pytest.mark.parametrize("reasons", [("unreadable_media", "unreadable_media"), ("unreadable_media", "invalid")])
+async def test_an_image_that_no_model_can_read_is_named_whatever_the_caller_s_form(reasons: tuple[str, str]) -> None:
+    """Coding agents match on the vendor's words, and take the image out of their history."""
+    with pytest.raises(InvalidRequest, match="Could not process image"):
+        await recovery(*(Scripted(name, refused(reason)) for name, reason in zip("ab", reasons, strict=True))).complete(
+            call_state()
+        )

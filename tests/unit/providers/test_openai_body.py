@@ -48,6 +48,19 @@ def content(part: Part) -> Any:  # noqa: ANN401 - any JSON
     return body(Message("user", (Text("see"), part)))["messages"][0]["content"][1]
 
 
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ((Text("The sky is "), Text("blue"), Text(".")), "The sky is blue."),  # as an answer with citations comes
+        ((Text("I look."), ToolUse("c1", "f", "{}"), Text("And wait.")), "I look.\n\nAnd wait."),
+        ((Text("First."), Thinking("hm", signature="s"), Text("Then.")), "First.\n\nThen."),
+        ((ToolUse("c1", "f", "{}"),), None),
+    ],
+)
+def test_texts_of_an_answer_with_something_between_them_are_paragraphs(parts: tuple[Part, ...], said: str | None) -> None:
+    assert body(HI, Message("assistant", parts))["messages"][1]["content"] == said
+
+
 def test_a_tool_loop_becomes_openai_messages() -> None:
     conversation = (
         Message("user", (Text("look"), Image(data="AAAA", media_type="image/png"))),

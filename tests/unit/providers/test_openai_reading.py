@@ -603,6 +603,26 @@ def test_usage_in_a_chunk_without_choices_is_read() -> None:
     assert (read.reply(None).usage.input, read.reply(None).usage.output) == (12, 3)
 
 
+@pytest.mark.parametrize(
+    ("last", "estimated"),
+    [(chunk("stop"), False), (chunk("stop", content=""), False), (chunk("stop", content="more"), True)],
+    ids=["a bare reason", "an empty text", "more of the text"],
+)
+def test_usage_before_the_finish_reason_counts_unless_output_follows(last: Json, *, estimated: bool) -> None:
+    """C2. What is only estimated is billed at its upper bound."""
+    read = reading()
+    for event in (chunk(content="x"), SUMMED, last):
+        read.deltas(event)
+    assert (read.usage().output, read.usage().estimated) == ((0, True) if estimated else (5, False))
+
+
+def test_the_text_of_a_choice_without_a_message_is_the_answer() -> None:
+    """As servers send it that answer chats as the API before them."""
+    assert streamed(*({"choices": [{"index": 0, "text": text, "finish_reason": None}]} for text in ("a", "b"))).text == "ab"
+    both = {"choices": [{"index": 0, "text": "a", "delta": {"content": "a"}, "finish_reason": None}]}
+    assert streamed(both).text == "a"
+
+
 ERRORS = [
     {"error": {"message": "x", "code": 502}},
     [{"error": {"message": "x", "code": 502}}],

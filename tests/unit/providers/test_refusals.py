@@ -75,7 +75,31 @@ UNPAIRED = [
     (400, {"type": "error", "error": {"message": "messages.0: unexpected `tool_use_id` found in `tool_result` blocks"}}),
     (400, {"object": "error", "message": "Not the same number of function calls and responses", "code": "3230"}),
 ]  # fmt: skip
+MEDIA = [
+    (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "Could not process image"}}),
+    (400, {"type": "error", "error": {"message": "messages.118.content.4.image.source.base64: image cannot be empty"}}),
+    (400, {"type": "error", "error": {"message": "messages.0.content.1.image.source.base64: image exceeds 5 MB maximum: 1 > 0"}}),
+    (
+        400,
+        {"type": "error", "error": {"message": "messages.0.content.0: Image does not match the provided media type image/jpeg"}},
+    ),
+    (
+        400,
+        {"type": "error", "error": {"message": "messages.0.content.0.pdf.source.base64.data: The PDF specified was not valid."}},
+    ),
+    (400, {"type": "error", "error": {"message": "Unable to download the file. Please verify the URL and try again."}}),
+    (
+        400,
+        {"message": "You uploaded an unsupported image. Please make sure your image is valid.", "code": "sanitizer_server_error"},
+    ),
+    (400, {"message": "…", "type": "invalid_request_error", "param": None, "code": "invalid_image_format"}),
+    (400, {"message": "Failed to download image from https://x.example/a.png.", "code": "invalid_image_url"}),
+    (400, [{"error": {"code": 400, "message": "Unable to process input image.", "status": "INVALID_ARGUMENT"}}]),
+    (400, {"object": "error", "message": "cannot identify image file <_io.BytesIO object at 0x7f>", "code": 400}),
+    (400, {"error": {"code": 400, "message": "Failed to load image or audio file", "type": "invalid_request_error"}}),
+]
 INVALID = [
+    (400, {"message": "Invalid content type. image_url is only supported by certain models."}),
     (400, {"message": "Invalid schema for function 'f': object schema missing properties."}),
     (400, {"message": "Invalid 'tools[0].function.name': string too long.", "code": "string_above_max_length"}),
     (400, {"type": "error", "error": {"message": "messages.1: text content blocks must be non-empty"}}),
@@ -151,7 +175,7 @@ def test_a_limit_of_our_rate_is_one_whatever_its_status(status: int, body: objec
     assert type(openai._translate(ReportedError(body), Blame("p", "m"))) is ProviderRateLimited
 
 
-@pytest.mark.parametrize(("status", "body"), [*LONG, *POLICY, *LARGE, *UNPAIRED, *INVALID])
+@pytest.mark.parametrize(("status", "body"), [*LONG, *POLICY, *LARGE, *MEDIA, *UNPAIRED, *INVALID])
 def test_a_refusal_of_the_request_is_no_limit_of_our_rate(status: int, body: object) -> None:
     error = openai._translate(StatusError(status, {}, body), Blame("p", "m"))
     assert not isinstance(error, ProviderRateLimited)
@@ -165,7 +189,7 @@ def test_output_that_a_server_refuses_is_the_model_s_fault(code: str) -> None:
         assert type(openai._translate(error, Blame("p", "m"))) is ProviderGarbled
 
 
-@pytest.mark.parametrize(("status", "body"), [*LONG, *POLICY, *LARGE, *UNPAIRED, *INVALID])
+@pytest.mark.parametrize(("status", "body"), [*LONG, *POLICY, *LARGE, *MEDIA, *UNPAIRED, *INVALID])
 def test_a_refusal_of_the_request_is_no_matter_of_our_account(status: int, body: object) -> None:
     del status
     assert not denies(body)
@@ -178,6 +202,7 @@ def test_a_refusal_of_the_request_is_no_matter_of_our_account(status: int, body:
         *((status, body, "context_length") for status, body in LONG),
         *((status, body, "content_policy") for status, body in POLICY),
         *((status, body, "too_large") for status, body in LARGE),
+        *((status, body, "unreadable_media") for status, body in MEDIA),
         *((status, body, "unpaired_tools") for status, body in UNPAIRED),
         *((status, body, "invalid") for status, body in INVALID),
     ],

@@ -145,6 +145,14 @@ def said(*parts: Any) -> Message:  # noqa: ANN401 - any part
             ],
         ),
         (
+            [{"role": "assistant", "content": "I look.", "phase": "commentary"}, {"role": "assistant", "content": "Done."}],
+            [said(Text("I look."), Text("\n\n"), Text("Done."))],
+        ),
+        (
+            [{"role": "assistant", "content": "I look."}, CALL, {"role": "assistant", "content": "Done."}],
+            [said(Text("I look."), ToolUse("c1", "f", '{"a": "b"}'), Text("Done."))],
+        ),
+        (
             [{"role": "user", "content": "q"}, {"role": "developer", "content": "Be brief."}],
             [user(Text("q")), Message("system", (Text("Be brief."),))],
         ),

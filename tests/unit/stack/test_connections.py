@@ -1,4 +1,4 @@
-"""No connection is without a limit of time, and a client that reads slowly is not one that has stopped."""
+"""Connections have limits of time, a slow reader is not one that has stopped, and a client of HTTP/1.0 gets no chunks."""
 
 import asyncio
 import socket
@@ -20,7 +20,13 @@ PATIENT = 30.0  # seconds; a connection without a limit stays for ever
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's
-    """Answer at once, without reading the body; `/large` with megabytes."""
+    """Answer at once, without reading the body; `/large` with megabytes, `/stream` in pieces."""
+    if scope["path"] == "/stream":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for piece in (b"data: 1\n\n", b"data: 2\n\n"):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        return
     body = b"x" * LARGE if scope["path"] == "/large" else b"no"
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": 200, "headers": [length]})
@@ -95,3 +101,26 @@ async def test_a_client_that_takes_nothing_is_cut_off_once(port: int, cuts: list
     await asyncio.sleep(1.5 * ANSWER_SECONDS)
     assert cuts == ["slow_reader"]
     client.close()
+
+
+async def answer_to(port: int, request: bytes) -> tuple[bytes, bytes]:
+    """The head and the body that come until the connection closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    head, _, body = (await asyncio.wait_for(reader.read(), PATIENT)).partition(b"\r\n\r\n")
+    writer.close()
+    return head, body
+
+
+@pytest.mark.parametrize(("path", "body"), [("/stream", b"data: 1\n\ndata: 2\n\n"), ("/", b"no")])
+async def test_a_client_of_http_1_0_gets_its_answer_without_chunks(port: int, path: str, body: bytes) -> None:
+    """Its answer ends with the connection, which its wish to keep does not change."""
+    for wish in ("", "connection: keep-alive\r\n"):
+        head, got = await answer_to(port, f"POST {path} HTTP/1.0\r\n{wish}content-length: 0\r\n\r\n".encode())
+        assert (got, b"transfer-encoding" in head, b"connection: close" in head) == (body, False, True)
+
+
+async def test_a_client_of_http_1_1_gets_a_stream_in_chunks(port: int) -> None:
+    head, got = await answer_to(port, b"GET /stream HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    assert b"transfer-encoding: chunked" in head
+    assert got.endswith(b"\r\n0\r\n\r\n")
