@@ -134,7 +134,7 @@ def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None, reh
         traffic.introduce(running.url)
     if setup.CONSOLE in keys and not once:
         _say(f"\nThe console: {running.url}/console\nSign in with:  {keys[setup.CONSOLE]}")
-        _say(f"A tour through eight questions, five minutes: {running.url}/console/tour")
+        _say(f"Eight questions of a buyer, answered in five minutes: {running.url}/console/readiness")
     if once and not _dead(running.parts):
         return 0 if as_expected else UNEXPECTED
     # Real models cost money for every call: only simulated ones are called steadily.
