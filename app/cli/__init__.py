@@ -39,6 +39,7 @@ from app.cli.redaction import app as redaction
 from app.cli.rehearse import app as rehearse
 from app.cli.releases import app as release
 from app.cli.releases import rollback
+from app.cli.requests import requests
 from app.cli.runbook import runbook
 from app.cli.seed import seed
 from app.cli.simulate import app as simulate
@@ -55,7 +56,7 @@ from app.features.installed import installed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
 for command in (
-    *(demo, serve, run, worker, check, setup, migrate, seed, reset, rollback, resume, trace, erase, export, runbook),
+    *(demo, serve, run, worker, check, setup, migrate, seed, reset, rollback, resume, requests, trace, erase, export, runbook),
     *(readiness, capacity, status),
 ):
     app.command()(command)

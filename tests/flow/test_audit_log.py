@@ -29,7 +29,7 @@ READS = {
     "oncall handover", "oncall ics", "oncall maintenance list", "oncall next", "oncall now", "oncall page list",
     "oncall page show", "oncall report", "provider-key status", "providers", "readiness", "redaction list", "redaction test",
     "rehearse verify", "release code", "release compare", "release diff", "release hashes", "release history",
-    "release list", "release profile", "release rehearsals", "release status", "release verify", "release why",
+    "release list", "release profile", "release rehearsals", "release status", "release verify", "release why", "requests",
     "simulate list", "status", "tenant list", "trace",
 }  # fmt: skip
 RUNS = {"demo", "run", "serve", "worker"}  # they serve
