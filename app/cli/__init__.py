@@ -47,6 +47,7 @@ from app.cli.stack import demo, migrate, reset, serve, setup, worker
 from app.cli.status import status
 from app.cli.switch import app as kill
 from app.cli.switch import resume
+from app.cli.threats import threats
 from app.cli.trace import trace
 from app.cli.webhooks import app as webhook
 from app.domain.errors import Misconfigured, OctantError
@@ -56,7 +57,25 @@ from app.features.installed import installed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
 for command in (
-    *(demo, serve, run, worker, check, setup, migrate, seed, reset, rollback, resume, requests, trace, erase, export, runbook),
+    *(
+        demo,
+        serve,
+        run,
+        worker,
+        check,
+        setup,
+        migrate,
+        seed,
+        reset,
+        rollback,
+        resume,
+        requests,
+        threats,
+        trace,
+        erase,
+        export,
+        runbook,
+    ),
     *(readiness, capacity, status),
 ):
     app.command()(command)

@@ -30,7 +30,7 @@ READS = {
     "oncall page show", "oncall report", "provider-key status", "providers", "readiness", "redaction list", "redaction test",
     "rehearse verify", "release code", "release compare", "release diff", "release hashes", "release history",
     "release list", "release profile", "release rehearsals", "release status", "release verify", "release why", "requests",
-    "simulate list", "status", "tenant list", "trace",
+    "simulate list", "status", "tenant list", "threats", "trace",
 }  # fmt: skip
 RUNS = {"demo", "run", "serve", "worker"}  # they serve
 LOCAL = {
