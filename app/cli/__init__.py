@@ -57,26 +57,8 @@ from app.features.installed import installed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
 for command in (
-    *(
-        demo,
-        serve,
-        run,
-        worker,
-        check,
-        setup,
-        migrate,
-        seed,
-        reset,
-        rollback,
-        resume,
-        requests,
-        threats,
-        trace,
-        erase,
-        export,
-        runbook,
-    ),
-    *(readiness, capacity, status),
+    *(demo, serve, run, worker, check, setup, migrate, seed, reset, rollback, resume),
+    *(requests, threats, trace, erase, export, runbook, readiness, capacity, status),
 ):
     app.command()(command)
 app.add_typer(drill, name="drill")

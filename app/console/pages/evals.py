@@ -220,7 +220,7 @@ def _refused(filed: Sequence[Filed]) -> str:
     newest = max(one.release for one in refused)
     missed = sum(len(one.below) for one in refused if one.release == newest)
     points = [change * 100 for one in refused if one.release == newest if (change := card(one, filed).overall.change) is not None]
-    lower = f", at {min(points):+.1f} points," if points else ""
+    lower = f", {-min(points):.1f} points lower," if points and min(points) < 0 else ""
     return f" The gate refuses {newest}, which{lower} misses {formats.number(missed, 'threshold')}."
 
 

@@ -81,7 +81,7 @@ def test_the_answer_names_the_newest_release_that_the_gate_refuses(tmp_path: Pat
     found, _ = filed(tmp_path)
     live = [card(one, found) for one in found if one.release == "2"]
     missed = sum(len(one.below) for one in found)
-    assert f" The gate refuses 1, which, at -50.0 points, misses {missed} thresholds." in answer("2", live, None, NOW, found)[1]
+    assert f" The gate refuses 1, which, 50.0 points lower, misses {missed} thresholds." in answer("2", live, None, NOW, found)[1]
     assert "refuses" not in answer("2", live, None, NOW, [one for one in found if one.release == "2"])[1]
 
 
