@@ -134,7 +134,7 @@ def wanted(at: Demo, *, every: bool) -> list[Picture]:
     game = max((Path(at.env["OCTANT_STATE_DIR"]) / "gameday").glob("*.json")).stem
     if every:
         paths = {page.name or "overview": page.path for page in PAGES}
-        paths |= {"trace": TRACE, "tour": "/console/tour", "game": f"/console/gameday/{game}", "ask": "/console/do/rollback",
+        paths |= {"trace": TRACE, "game": f"/console/gameday/{game}", "ask": "/console/do/rollback",
                   "tenant": "/console/budgets/acme", "candidates": "/console/evals/candidates"}  # fmt: skip
         return [
             Picture(f"{name}-{theme}-{size[0]}", path, size, theme, whole=True)

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.budget.drift import Drift, drifts
 from app.budget.tables import alerts
-from app.domain.money import to_dollars
+from app.domain.figures import usd
 from app.domain.periodic import Periodic
 from app.domain.store_errors import why
 from app.security import webhooks
@@ -184,7 +184,7 @@ def _for_alertmanager(row: Row[Any], runbook_url: str) -> dict[str, Any]:
         "window": row.window,
         **({"feature": row.subject} if drift else {"tenant": row.tenant}),
     }
-    summary = row.note or f"{row.share} % of the {row.scope} cap of ${to_dollars(row.limit)} is spent."
+    summary = row.note or f"{row.share} % of the {row.scope} cap of {usd(row.limit)} is spent."
     page = "cost-spike.md#the-cost-of-a-features-calls-changed" if drift else "cost-spike.md#confirm"
     annotations = {"summary": summary, "runbook_url": runbook_url + page, "alert": str(row.id)}
     return {

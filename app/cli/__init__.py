@@ -39,6 +39,7 @@ from app.cli.redaction import app as redaction
 from app.cli.rehearse import app as rehearse
 from app.cli.releases import app as release
 from app.cli.releases import rollback
+from app.cli.requests import requests
 from app.cli.runbook import runbook
 from app.cli.seed import seed
 from app.cli.simulate import app as simulate
@@ -46,6 +47,7 @@ from app.cli.stack import demo, migrate, reset, serve, setup, worker
 from app.cli.status import status
 from app.cli.switch import app as kill
 from app.cli.switch import resume
+from app.cli.threats import threats
 from app.cli.trace import trace
 from app.cli.webhooks import app as webhook
 from app.domain.errors import Misconfigured, OctantError
@@ -55,8 +57,8 @@ from app.features.installed import installed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
 for command in (
-    *(demo, serve, run, worker, check, setup, migrate, seed, reset, rollback, resume, trace, erase, export, runbook),
-    *(readiness, capacity, status),
+    *(demo, serve, run, worker, check, setup, migrate, seed, reset, rollback, resume),
+    *(requests, threats, trace, erase, export, runbook, readiness, capacity, status),
 ):
     app.command()(command)
 app.add_typer(drill, name="drill")

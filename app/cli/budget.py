@@ -148,18 +148,18 @@ async def _show(tenant_id: str, user: str) -> None:
         for scope, spent, held in await rooms.budget.counted(Identity(tenant=tenant, key_id="", user=user)):
             print(_line(scope.name, spent, held, scope.limit, f"until {scope.resets_at:%Y-%m-%d %H:%M} UTC"))
         if tenant.request_cap is not None:
-            print(f"{'request':13} cap ${_dollars(tenant.request_cap)}")
+            print(f"{'request':46} cap {_usd(tenant.request_cap):>9}")
         for name, limit in zip(("requests", "tokens", "at once"), _limits(tenant.limits), strict=True):
             if limit is not None:
                 print(f"{name:13} {limit:,}{'' if name == 'at once' else ' per minute'}")
         spent, held, granted = await rooms.budget.counted_globally()
-        print(_line("everything", spent, held, rooms.budget.policy.global_daily_cap, f"${_dollars(granted)} given out"))
+        print(_line("everything", spent, held, rooms.budget.policy.global_daily_cap, f"{_usd(granted)} given out"))
 
 
 def _line(name: str, spent: int, held: int, limit: int | None, more: str) -> str:
     share = f"({100 * (spent + held) / limit:.1f} %)" if limit else ""
-    cap = "none" if limit is None else f"${_dollars(limit)}"
-    return f"{name:13} spent ${_dollars(spent)}  held ${_dollars(held)}  cap {cap}  {share:9} {more}".rstrip()
+    cap = "none" if limit is None else _usd(limit)
+    return f"{name:13} spent {_usd(spent):>9}  held {_usd(held):>9}  cap {cap:>9}  {share:9} {more}".rstrip()
 
 
 async def _set(
@@ -182,7 +182,7 @@ async def _top(tenant: str, days: float, count: int) -> None:
         since = datetime.now(UTC) - timedelta(days=days)
         found = await ledger.top(tenant=tenant or None, since=since, count=count)
     for who, amount, calls in found:
-        print(f"{who:40} ${_dollars(amount):>14}  {calls:>9,} calls")
+        print(f"{who:40} {_usd(amount):>9}  {calls:>9,} calls")
     if not found:
         print("No tenant or user spent anything.")
 
@@ -199,14 +199,14 @@ async def _worst_case(tenant_id: str) -> None:
     for tenant in tenants:
         case = worst.of(tenant, policy, highest[tenant.id], workers=rooms.settings.workers)
         print(f"{tenant.id}")
-        print(f"  one user, a day             ${_dollars(case.user)}  {case.why_user}")
-        print(f"  one user, a night           ${_dollars(case.user_night)}  it has a part of two days")
-        print(f"  one user, a month           ${_dollars(case.user_month)}")
-        print(f"  any holder of its key, a day ${_dollars(case.tenant)}  {case.why_tenant}")
-        print(f"  the same, a month           ${_dollars(case.tenant_month)}")
-        print(f"  one call                    {'no cap of its own' if case.call is None else '$' + _dollars(case.call)}")
+        print(f"  one user, a day              {_usd(case.user):>9}  {case.why_user}")
+        print(f"  one user, a night            {_usd(case.user_night):>9}  it has a part of two days")
+        print(f"  one user, a month            {_usd(case.user_month):>9}")
+        print(f"  any holder of its key, a day {_usd(case.tenant):>9}  {case.why_tenant}")
+        print(f"  the same, a month            {_usd(case.tenant_month):>9}")
+        print(f"  one call                     {'no cap of its own' if case.call is None else f'{_usd(case.call):>9}'}")
     day, month = worst.of_everyone(policy, workers=rooms.settings.workers)
-    print(f"All tenants together: ${_dollars(day)} a day, ${_dollars(month)} a month")
+    print(f"All tenants together: {_usd(day)} a day, {_usd(month)} a month")
     print(f"Any 24 hours touch two calendar days, so at most twice that. {worst.OUTAGE[bool(policy.outage_allowance)]}")
     print("\nEnforced by\n" + "\n".join(f"  {place}" for place in worst.ENFORCED_BY))
     print("Proven by\n" + "\n".join(f"  {test}" for test in worst.PROVEN_BY))
@@ -215,13 +215,14 @@ async def _worst_case(tenant_id: str) -> None:
 async def _reconcile(*, fix: bool, lower: bool) -> bool:
     from app.budget import reconcile as room
     from app.budget.ledger import Ledger
+    from app.domain.money import to_dollars
 
     async with _rooms() as rooms:
         ledger = Ledger(rooms.engine, rooms.valkey)
         await ledger.drain()
         found = await room.differences(rooms.valkey, ledger)
-        for difference in found:
-            print(f"{difference.key}  counter ${_dollars(difference.counter)}  ledger ${_dollars(difference.ledger)}")
+        for difference in found:  # to the last digit: a difference of one micro-dollar is one
+            print(f"{difference.key}  counter ${to_dollars(difference.counter)}  ledger ${to_dollars(difference.ledger)}")
         mended = await room.mend(rooms.valkey, found, lower=lower) if fix and found else 0
     print(f"{len(found)} counters differ from the ledger, {mended} mended." if found else "Counters and ledger agree.")
     return len(found) > mended
@@ -236,7 +237,7 @@ async def _alerts(count: int) -> None:
         rows = (await connection.execute(select(table).order_by(table.c.id.desc()).limit(count))).all()
     for row in rows:
         state = "resolved" if row.resolved_at else "open    "
-        what = row.note or f"{row.share} % of ${_dollars(row.limit)}"
+        what = row.note or f"{row.share} % of {_usd(row.limit)}"
         print(f"{row.at:%Y-%m-%d %H:%M}  {state}  {row.scope:12} {row.tenant:20} {row.subject:20} {what}")
     if not rows:
         print("No alerts.")
@@ -246,7 +247,7 @@ def _limits(limits: object) -> tuple[int | None, ...]:
     return tuple(getattr(limits, name) for name in ("requests", "tokens", "concurrency"))
 
 
-def _dollars(amount: int) -> str:
-    from app.domain.money import to_dollars
+def _usd(amount: int) -> str:
+    from app.domain.figures import usd
 
-    return to_dollars(amount)
+    return usd(amount)

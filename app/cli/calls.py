@@ -160,18 +160,18 @@ def _table(rows: list[dict[str, Any]], tried: str | None) -> None:
 
 def _spent(row: dict[str, Any]) -> str:
     """What a call or attempt cost, marked where an upper bound is in it (ADR 0016)."""
-    from app.domain.money import to_dollars
+    from app.domain.figures import usd
 
-    return f"{'≤ ' if row['usage_estimated'] else ''}${to_dollars(row['cost'])}"
+    return f"{'≤ ' if row['usage_estimated'] else ''}{usd(row['cost'])}"
 
 
 def _whole(record: dict[str, Any]) -> None:
-    from app.domain.money import to_dollars
+    from app.domain.figures import usd
 
     texts, attempts = ("request", "response"), record["attempts"]
     for name, value in record.items():
         if name not in (*texts, "attempts") and value not in (None, "", []):
-            shown = f"${to_dollars(value)}" if name in ("cost", "held") else f"{value:.1f}" if isinstance(value, float) else value
+            shown = usd(value) if name in ("cost", "held") else f"{value:.1f}" if isinstance(value, float) else value
             print(f"{name:20} {shown}")
     for a in attempts:
         error = f"  {a['error']}" if a["error"] else ""

@@ -98,12 +98,12 @@ async def _why(release_id: str) -> None:
 
 def show_canary(canary: "Canary", judged: "Judgement") -> None:
     """Print a canary, its counts and what follows from them."""
-    from app.domain.money import to_dollars
+    from app.domain.figures import usd
     from app.releases.evidence import tolerable, worse
 
     when = f"{canary.started_at:%Y-%m-%d %H:%M}"
     shares = " -> ".join(f"{share:.4g}" for share in canary.shares)
-    cost = f"${to_dollars(canary.spent)} of ${to_dollars(canary.cap)}"
+    cost = f"{usd(canary.spent)} of {usd(canary.cap)}"
     print(f"canary {canary.release} beside {canary.against}: {canary.state}, started {when} by {canary.by}")
     print(f"  share {shares}; cost {cost}; an operator decides by {canary.deadline:%Y-%m-%d %H:%M}")
     for lack in canary.unproven or ():

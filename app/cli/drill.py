@@ -97,9 +97,10 @@ def _log(done: "Rehearsed", vectors: "Sequence[str]", verdict: "Verdict", text: 
     settings = load()
     through = sum(bool(harm.done) for harm in done.harms)
     tried = sum(harm.tried for harm in done.harms)
-    size = f"one text, {len(vectors)} ways to the model, {len(HARMS)} kinds of harm; the model tried in {tried}"
-    size += f"; {len(done.actions)} actions were done that no customer had confirmed" if done.actions else ""
-    note = f"{through} of {len(done.harms)} attacks got through ({size})" if done.harms else "; ".join(done.sick)
+    size = f"one text, {len(vectors)} ways to the model, {len(HARMS)} kinds of harm"
+    unasked = f"; {len(done.actions)} actions were done that no customer had confirmed" if done.actions else ""
+    counted = f"{through} of {len(done.harms)} attacks got through, though the model obeyed {tried}{unasked}. {size.capitalize()}"
+    note = counted if done.harms else "; ".join(done.sick)
     result = rehearsals.Rehearsal(
         at=datetime.now(UTC), what=rehearsals.ATTACKED, kept=verdict.value == "kept", note=note, verdict=verdict.value,
         environment="its own", steps=tuple(map(_step, sorted(done.harms, key=lambda harm: harm.attack.number))),

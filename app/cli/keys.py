@@ -160,7 +160,7 @@ async def _keys() -> "AsyncGenerator[tuple[KeyAdministration, Settings], None]":
 
 
 async def _create_tenant(tenant_id: str, name: str, daily_cap: str, user_daily_cap: str, *, exist_ok: bool) -> None:
-    from app.domain.money import to_dollars
+    from app.domain.figures import usd
 
     async with _keys() as (keys, settings):
         if exist_ok and any(t.id == tenant_id for t in await keys.list_tenants()):
@@ -168,15 +168,15 @@ async def _create_tenant(tenant_id: str, name: str, daily_cap: str, user_daily_c
             return
         user_cap = user_daily_cap or settings.default_user_daily_cap
         made = await keys.create_tenant(tenant_id, name, _dollars(daily_cap), _dollars(user_cap))
-    print(f"Tenant {made.id}: ${to_dollars(made.daily_cap)} a day, ${to_dollars(made.user_daily_cap)} a user and day.")
+    print(f"Tenant {made.id}: {usd(made.daily_cap)} a day, {usd(made.user_daily_cap)} a user and day.")
 
 
 async def _list_tenants() -> None:
-    from app.domain.money import to_dollars
+    from app.domain.figures import usd
 
     async with _keys() as (keys, _):
         for t in await keys.list_tenants():
-            print(f"{t.id:20} ${to_dollars(t.daily_cap):>14} a day  ${to_dollars(t.user_daily_cap):>14} a user and day  {t.name}")
+            print(f"{t.id:20} {usd(t.daily_cap):>9} a day  {usd(t.user_daily_cap):>9} a user and day  {t.name}")
 
 
 async def _create_key(tenant_id: str, name: str, user: str | None, scopes: tuple[str, ...], expires_at: datetime | None) -> str:

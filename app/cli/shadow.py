@@ -56,9 +56,9 @@ async def _stop(reason: str) -> None:
 
 def show_shadow(shadow: "Shadow", beside: Mapping[str, Any]) -> None:
     """Print a shadow, and its answers beside those of the live release on the same requests."""
-    from app.domain.money import MicroUSD, to_dollars
+    from app.domain.figures import usd
 
-    cost = f"${to_dollars(shadow.spent)} of ${to_dollars(shadow.budget)}"
+    cost = f"{usd(shadow.spent)} of {usd(shadow.budget)}"
     when = f"{shadow.started_at:%Y-%m-%d %H:%M}"
     print(f"shadow {shadow.release} beside {shadow.against}: {shadow.state}, started {when} by {shadow.by}")
     print(f"  share {shadow.share:.4g} of the calls; cost {cost}; it ends at {shadow.until:%Y-%m-%d %H:%M}")
@@ -74,7 +74,7 @@ def show_shadow(shadow: "Shadow", beside: Mapping[str, Any]) -> None:
 
     line("answered, same requests", f"{beside['ok']}/{beside['answers']}", f"{beside['live_ok']}/{beside['answers']}")
     line("median latency, ms", _figure(beside["latency_ms"]), _figure(beside["live_latency_ms"]))
-    line("cost", f"${to_dollars(MicroUSD(int(beside['cost'])))}", f"${to_dollars(MicroUSD(int(beside['live_cost'])))}")
+    line("cost", usd(int(beside["cost"])), usd(int(beside["live_cost"])))
     line("scored as right", f"{beside['passed']}/{beside['scored']}", f"{beside['live_passed']}/{beside['live_scored']}")
 
 

@@ -42,14 +42,14 @@ def trace(
 
 def _draw(found: Sequence[dict[str, Any]]) -> None:
     from app.audit.waterfall import account_of
-    from app.domain.money import to_dollars
+    from app.domain.figures import usd
 
     columns = shutil.get_terminal_size((120, 24)).columns
     bars = bars_of(found)
     for line in waterfall(bars, width=max(NARROW, columns - LABEL - FIGURES)):
         print(line)
     bound = "≤ " if any(row["usage_estimated"] for row in found) else ""
-    print(f"\ntrace {found[0]['trace_id']}  calls {len(found)}  {bound}${to_dollars(sum(row['cost'] for row in found))}")
+    print(f"\ntrace {found[0]['trace_id']}  calls {len(found)}  {bound}{usd(sum(row['cost'] for row in found))}")
     account = account_of(found)
     print(f"{account.took:.1f} ms: {', '.join(f'{name} {length:.1f} ms' for name, length in account.words)}")
     for row in found:

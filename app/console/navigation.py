@@ -60,7 +60,11 @@ RUNBOOK = Page(
     "runbook", "Runbook", "k", "What to do, page by page", "is there a runbook, help, symptom, emergency, alert", first=True
 )
 READINESS = Page(
-    "readiness", "Readiness", "d", "Eight questions, answered with evidence", "review, buyer, evidence, pdf, export, questions"
+    "readiness",
+    "Readiness",
+    "d",
+    "Eight questions, answered with evidence",
+    "review, buyer, evidence, pdf, export, questions, tour, demo, introduction",
 )
 GAMEDAY = Page(
     "gameday",

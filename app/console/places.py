@@ -68,7 +68,6 @@ PARTS = (
     _part(SECURITY, "?tab=sessions", "Sessions of the console", "sessions, signed in, sign-ins, logins"),
     _part(SECURITY, "?tab=packages", "Installed packages", "packages, supply chain, dependencies, lock, vulnerabilities, cve"),
 )  # fmt: skip
-TOUR = Place("Tour", "Eight stops in five minutes", "demo, guide, walk, introduction, start", "/console/tour")
 
 
 @cache
@@ -96,7 +95,7 @@ def own() -> Iterator[Place]:
 
 def places(providers: Sequence[str], *, may_act: bool) -> list[Place]:
     """All that the palette offers; the actions for those who may act. Each asks once more before it happens."""
-    rest = [*own(), TOUR, Place("Switch the theme", "Light or dark", "dark, light, mode, colours, appearance", name="theme")]
+    rest = [*own(), Place("Switch the theme", "Light or dark", "dark, light, mode, colours, appearance", name="theme")]
     return [*(_actions(providers) if may_act else ()), *rest, *_incidents()]
 
 

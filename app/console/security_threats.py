@@ -1,5 +1,6 @@
 """The threats of the Security page: their filter in the address, their states, and how they stand in a sentence."""
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,14 @@ class ThreatFilter:
         """As it stands in an address."""
         named = {"threats": self.state, "risk": self.risk, "of": self.of, "text": self.text}
         return {name: value for name, value in named.items() if value}
+
+    @property
+    def command(self) -> str:
+        """The same threats in a terminal."""
+        options = (("--state", self.state), ("--risk", self.risk), ("--of", self.of))
+        words = [shlex.quote(word) for word in self.text.split()]
+        given = [f"{name} {shlex.quote(value)}" for name, value in options if value]
+        return " ".join(["octant threats", *given, *(["--"] if any(word.startswith("-") for word in words) else []), *words])
 
     def has(self, row: Threat) -> bool:
         """Whether a row matches."""
@@ -101,7 +110,10 @@ def matched(rows: Sequence[Threat], whole: int) -> str:
     }  # fmt: skip
     parts = [f"{found[state]} {words}" for state, words in each.items() if found[state]]
     tests = counts_of(rows)
-    ran = f"{tests['passed']} of {formats.number(tests['proofs'], 'test')} passed here, {tests['failed'] or 'none'} failed"
+    whole_number = formats.number(tests["proofs"], "test")
+    ran = f"{tests['passed']} of {whole_number} passed here, {tests['failed'] or 'none'} failed"
+    if not tests["passed"] and not tests["failed"]:
+        ran = f"None of their {whole_number} was run in this checkout"
     head = formats.number(whole, "threat") if len(rows) == whole else f"{len(rows)} of {formats.number(whole, 'threat')} match"
     return f"{head}: {', '.join(parts)}. {ran}."
 

@@ -1,4 +1,4 @@
-"""The tour: eight stops in five minutes, one for each question of the readiness review. `docs/tour.md` has the same stops."""
+"""The tour: for each question of the readiness review a page to open and a command. `docs/tour.md` has the same."""
 
 from dataclasses import dataclass
 
@@ -8,17 +8,16 @@ from app.console.readiness.review import CHECKS
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One stop. ``path``: the place in the console; ``see``: what is there; ``try_it``: what ``command`` does.
+    """One stop. ``path``: the page that shows the answer; ``try_it``: what ``command`` does.
 
-    ``act``: the page that does the same without a terminal, and the words of its button; empty where there is none.
+    ``more``: a second place, of an action or of a page, and the words of its button; empty where there is none.
     """
 
     axis: str
     path: str
-    see: str
     try_it: str
     command: str
-    act: tuple[str, str] = ("", "")
+    more: tuple[str, str] = ("", "")
 
     @property
     def place(self) -> str:
@@ -30,64 +29,60 @@ class Stop:
         """The buyer's question."""
         return next(question for axis, question, _, _ in CHECKS if axis == self.axis)
 
+    @property
+    def acts(self) -> bool:
+        """Whether the second place is an action, which not everyone may take."""
+        return self.more[0].startswith("/console/do/")
+
 
 STOPS = (
-    Stop(
-        "Evals",
-        "/console/evals",
-        "Each suite's newest run against its pinned baseline, by failure mode, with the cases that flipped.",
-        "Run the gate that every change has to pass.",
-        "make eval",
-    ),
+    Stop("Evals", "/console/evals", "Run the gate that every change has to pass:", "make eval"),
     Stop(
         "Observability",
-        "/console/calls?range=1h",
-        "Every call with its latency, tokens and cost. Open one: its attempts, its redacted prompt and answer, its release.",
-        "Print the same in a terminal.",
+        "/console?range=1h",
+        "Print the newest calls:",
         "octant calls --since 15m --limit 5",
+        ("/console/calls?range=1h", "Open Calls"),
     ),
     Stop(
         "Recovery",
         "/console/gameday",
-        "Each fault that was played, and how soon it was seen, paged, contained and over. On Overview, its strip turns red.",
-        "Play it as a game day, on a service of its own; or take a provider away here, watch the page, and give it back.",
+        "Take a provider away here, and watch Overview:",
         "octant simulate outage anthropic; sleep 60; octant simulate clear",
-        ("/console/do/drill-gameday?scenario=provider-outage", "Play the outage…"),
+        ("/console/do/drill-gameday?scenario=provider-outage", "Play an outage…"),
     ),
     Stop(
         "Cost",
         "/console/budgets",
-        "The caps of each tenant, what is held and spent, and the most that one user can spend in a day.",
-        "Print the worst case with the code that enforces it.",
+        "Print the worst case with the code that enforces it:",
         "octant budget worst-case acme",
+        ("/console/do/drill-gameday?scenario=rogue-user", "Play a rogue user…"),
     ),
     Stop(
         "Security",
         "/console/security",
-        "Each threat with its control and its test, the keys with their ages, and who did what.",
-        "Attack a service whose model obeys every injection.",
+        "Attack a service whose model obeys every injection:",
         "make injection",
+        ("/console/security?tab=keys", "Open its keys"),
     ),
     Stop(
         "On-call",
         "/console/oncall",
-        "The person with the pager, now and next, the calendar, open pages and incidents, and how soon pages were acknowledged.",
-        "Check the rotation for hours without a person.",
+        "Check the rotation for hours without a person:",
         "octant oncall check",
+        ("/console/do/oncall-page", "Send a test page…"),
     ),
     Stop(
         "Rollback",
         "/console/releases",
-        "The way back with its rehearsed seconds. “Roll back” shows its effect first; every worker follows within five seconds.",
-        "Go back to the release before; `octant release activate` puts the newest live again.",
+        "Go back to the release before:",
         'octant rollback --reason "the tour"',
         ("/console/do/rollback", "Roll back…"),
     ),
     Stop(
         "Runbook",
         "/console/runbook?q=answers+are+slow",
-        "A symptom leads to its page, and the page begins with its commands. The tests run them.",
-        "Search for a symptom of your own, with every store away.",
+        "Search for a symptom of your own, with every store away:",
         "octant runbook answers are slow",
     ),
 )

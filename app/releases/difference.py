@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from app.domain.calls import Usage
 from app.domain.errors import Misconfigured, UnknownModel
+from app.domain.figures import usd
 from app.domain.money import to_dollars
 from app.domain.routes import Price, Prompt, Route
 from app.releases.manifest import Release
@@ -101,7 +102,7 @@ def _money(old: Release, new: Release, traffic: Mapping[str, Traffic], cost: Cos
     yield "cost of a thousand calls like last week's, each answered by the route's first model:"
     for name, before, after in comparable:
         change = f"{after / before - 1:+.1%}" if before else "new"
-        yield f"  {name:24} ${to_dollars(before)} -> ${to_dollars(after)}  {change}"
+        yield f"  {name:24} {usd(before)} -> {usd(after)}  {change}"
 
 
 def for_thousand(release: Release, name: str, seen: Traffic, cost: Cost) -> int | None:

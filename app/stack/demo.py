@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from app.domain.hosts import authority
 from app.settings import EvalsSettings, Settings, load
-from app.stack import embedded, interrupts, programme, setup, traffic, vendors, welcome
+from app.stack import embedded, interrupts, programme, setup, steady, traffic, vendors, welcome
 from app.stack.embedded import embedded_postgres, embedded_valkey
 from app.stack.keeper import CLEANING, kept
 from app.stack.port_claims import PortClaims
@@ -66,7 +66,8 @@ class _Progress:
 def run(*, once: bool, quiet: bool = False, notice: Path | None = None, rehearsed: bool = True) -> int:
     """Start everything, send traffic, wait. Returns the exit code: 0 after a stop, 3 when a part died.
 
-    ``once`` stops after the traffic, with exit code 1 if a sample's status is not the expected one. ``quiet`` sends no traffic;
+    ``once`` stops after the traffic, with exit code 1 if a sample's status is not the expected one. ``quiet`` sends no traffic,
+    neither the samples once nor steadily;
     ``notice`` is a file for the service's address, a key and the label, written once the service is ready. ``rehearsed``: the
     first start of a state folder plays its programme, in development, unless it is one of the two before.
     """
@@ -133,14 +134,19 @@ def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None, reh
         traffic.introduce(running.url)
     if setup.CONSOLE in keys and not once:
         _say(f"\nThe console: {running.url}/console\nSign in with:  {keys[setup.CONSOLE]}")
-        _say(f"A tour through eight questions, five minutes: {running.url}/console/tour")
+        _say(f"Eight questions of a buyer, answered in five minutes: {running.url}/console/readiness")
     if once and not _dead(running.parts):
         return 0 if as_expected else UNEXPECTED
+    # Real models cost money for every call: only simulated ones are called steadily.
+    steadily = not (once or quiet) and len(running.note.simulated) == len(vendors.SIMULATED_PATHS)
+    if steadily:
+        _say(f"\nA sample is sent every {steady.EVERY:g} s from now on, so that the console shows what happens to calls.")
     if not once:
         _say("\nRunning. Ctrl-C stops everything.")
     if rehearsals:
         rehearsals.begin(running.settings, running.url)
-    return _watch(running.parts, rehearsals.step if rehearsals else lambda: None)
+    with steady.steady(running.url, keys[running.settings.demo_tenant], _say) if steadily else nullcontext():
+        return _watch(running.parts, rehearsals.step if rehearsals else lambda: None)
 
 
 def _say(line: str) -> None:

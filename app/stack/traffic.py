@@ -67,9 +67,9 @@ def send(url: str, keys: Mapping[str, str], tenant: str) -> bool:
     expected = True
     for sample in samples():
         started = time.monotonic()
-        headers = {"authorization": f"Bearer {keys.get(sample.tenant or tenant, 'oct_00000000_nothing')}"}
+        key = keys.get(sample.tenant or tenant, "oct_00000000_nothing")
         try:
-            status, got, body = _request("POST", url, sample.path, json.dumps(sample.body).encode(), headers)
+            status, got, body = post(url, sample.path, json.dumps(sample.body).encode(), key)
         except (OSError, http.client.HTTPException) as error:
             status, got, body = 0, {}, json.dumps({"error": {"message": f"no answer: {type(error).__name__}"}})
         took = (time.monotonic() - started) * 1000
@@ -78,6 +78,11 @@ def send(url: str, keys: Mapping[str, str], tenant: str) -> bool:
         print(f"{sample.title:24} {status or '-':>6} {took:>6.0f}  {model:20} {cost:>9}  {gist}", flush=True)
         expected &= status == sample.status
     return expected
+
+
+def post(url: str, path: str, body: bytes, key: str) -> tuple[int, dict[str, str], str]:
+    """Send one request. Returns its status, headers in lower case and body. Raises OSError or HTTPException without an answer."""
+    return _request("POST", url, path, body, {"authorization": f"Bearer {key}"})
 
 
 def _request(method: str, url: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, dict[str, str], str]:

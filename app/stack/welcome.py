@@ -24,7 +24,7 @@ def introduction(settings: Settings, key: str, *, simulated: bool) -> str:
         f"octant budget show {settings.demo_tenant}",
     ]
     if simulated:
-        lines.append("octant simulate outage anthropic    # and back: octant simulate clear")
+        lines.append("octant simulate outage anthropic    # watch Overview; and back: octant simulate clear")
     return "\n".join(lines)
 
 

@@ -95,6 +95,15 @@ def test_no_file_and_no_function_outgrows_one_idea() -> None:
     assert (long_files, long_functions) == ([], [])
 
 
+def test_a_sum_of_money_in_a_sentence_has_three_digits() -> None:
+    """Pages, commands and reports follow one rule (`app.domain.figures.usd`); every digit is for programs.
+
+    But for a difference of counters and a canary over its cap: two sums may differ in the last digit alone.
+    """
+    whole = [str(path.relative_to(APP)) for path in modules() if re.search(r"\$\{\w*dollars\(", path.read_text())]
+    assert sorted(whole) == ["cli/budget.py", "releases/canaries.py"]
+
+
 def test_importing_the_application_connects_to_nothing_and_starts_nothing() -> None:
     """Style: no work on import, so a server may import once and fork."""
     script = "import threading, app.main; assert threading.active_count() == 1, threading.enumerate()"

@@ -43,7 +43,7 @@ PATIENCE = 120_000.0  # ms: a machine that others use may take this for a page; 
 MOST_SHIFT = 0.02  # of web.dev's measure of cumulative layout shift, by which 0.1 is "good"
 BEHIND = (
     "/console/budgets/acme", "/console/budgets/acme/user?id=ada", "/console/evals/production", "/console/evals/candidates",
-    f"/console/releases/{LIVE_RELEASE}", f"/console/releases/2026-11-24/diff?to={LIVE_RELEASE}", "/console/tour",
+    f"/console/releases/{LIVE_RELEASE}", f"/console/releases/2026-11-24/diff?to={LIVE_RELEASE}",
     "/console/runbook/provider-outage", "/console/runbook?q=openai+is+down", "/console/search?q=latency",
     "/console/do/kill-tenant?name=acme", "/console/do/drill-gameday?scenario=provider-outage",
     *(f"/console/security?tab={name}" for name in ("flags", "keys", "log", "sessions", "packages")),
@@ -305,7 +305,7 @@ def test_a_call_opens_with_its_title_waterfall_question_and_answer(browser: Brow
 @pytest.mark.usefixtures("traffic")
 def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, service_url: str, key: str) -> None:
     wanted = {
-        "rollback": "/console/do/rollback", "cost": "/console/budgets", "tour": "/console/tour",
+        "rollback": "/console/do/rollback", "cost": "/console/budgets", "tour": "/console/readiness",
         "stop provider anthropic": "/console/do/kill-provider?name=anthropic", "pager": "/console/oncall",
         "429 throttled": "/console/runbook/rate-limits", "redis down": "/console/runbook/valkey-away",
         "how do you roll back": "/console/releases**", "who is on call": "/console/oncall", "outage": "/console/gameday",

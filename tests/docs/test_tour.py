@@ -22,13 +22,12 @@ def test_the_tour_has_a_stop_for_each_question_in_their_order() -> None:
 def test_the_document_has_the_words_and_the_command_of_every_stop() -> None:
     for number, (stop, page) in enumerate(zip(STOPS, PAGES, strict=False), start=1):
         assert page.startswith(f"{number}. {stop.question}\n")
-        assert stop.see in plain(page)
-        assert stop.try_it.removesuffix(".") in plain(page)
+        assert stop.try_it in plain(page)
         assert f"```console\n$ {stop.command}\n```" in page
 
 
 def test_the_button_of_a_stop_names_the_page_that_it_opens() -> None:
-    assert [stop.place for stop in STOPS[:3]] == ["Evals", "Calls", "Game days"]
+    assert [stop.place for stop in STOPS[:3]] == ["Evals", "Overview", "Game days"]
     assert all(stop.place for stop in STOPS)
 
 

@@ -29,8 +29,8 @@ READS = {
     "oncall handover", "oncall ics", "oncall maintenance list", "oncall next", "oncall now", "oncall page list",
     "oncall page show", "oncall report", "provider-key status", "providers", "readiness", "redaction list", "redaction test",
     "rehearse verify", "release code", "release compare", "release diff", "release hashes", "release history",
-    "release list", "release profile", "release rehearsals", "release status", "release verify", "release why",
-    "simulate list", "status", "tenant list", "trace",
+    "release list", "release profile", "release rehearsals", "release status", "release verify", "release why", "requests",
+    "simulate list", "status", "tenant list", "threats", "trace",
 }  # fmt: skip
 RUNS = {"demo", "run", "serve", "worker"}  # they serve
 LOCAL = {

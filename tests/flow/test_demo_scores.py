@@ -76,7 +76,7 @@ def test_a_first_start_scores_its_traffic_and_rehearses_beside_it_and_all_of_it_
     assert re.search(r"Rehearsed a test page: answered by the demo's receiver after \S+ s\.", printed), printed
     assert ("Rehearsed 12 prompt injections: contained: " in printed) == drilled
     shown = demo.run("readiness").stdout.splitlines()
-    attacked = r"0 of 12 attacks got through \(one text, 3 ways to the model, 4 kinds of harm; the model tried in \d+\)"
+    attacked = r"With the service's checks, 0 of 12 attacks got through, though the model obeyed \d+, in a small run on"
     assert bool(re.search(attacked, shown[4])) == drilled, shown
     assert re.search(r"a test page reached the demo's receiver, a machine, which acknowledged it after", shown[5]), shown
     until(lambda: (now := played_now(demo.folder / "state")) and "waiting for steady callers" in {one.words for one in now.lines})

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from app.audit.figures import DAY, HOUR, estimated_since, holds_by_tenant, refused_by_cap
 from app.budget import exposure, standing
-from app.budget.scopes import Scope, scopes_of
+from app.budget.scopes import ANONYMOUS, Scope, scopes_of
 from app.budget.standing import Counted, Everything, Spending
 from app.console import charts, formats, live
 from app.console.console import ROUTES, VIEWING, Console, link
@@ -313,7 +313,8 @@ def chart(found: TopSpending | None, range_: Range) -> dict[str, Any] | None:
     rows = {name: [found.spending.steps.get((at, name), 0) for at in times] for name in drawn}
     others = [sum(a for (moment, name), a in found.spending.steps.items() if moment == at and name not in drawn) for at in times]
     series = [
-        (name, [value / MICROS_PER_DOLLAR for value in values], f"s{n}") for n, (name, values) in enumerate(rows.items(), 1)
+        ("no user" if name == ANONYMOUS else name, [value / MICROS_PER_DOLLAR for value in values], f"s{n}")
+        for n, (name, values) in enumerate(rows.items(), 1)
     ]
     if any(others):
         series.append(("others", [value / MICROS_PER_DOLLAR for value in others], "s5"))

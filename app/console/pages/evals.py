@@ -200,15 +200,16 @@ def answer(
         named = ", ".join(f"{suite}: {name}" for suite, name in below[:3]) + (f" and {len(below) - 3} more" if below[3:] else "")
         missed = f"{formats.number(len(below), 'threshold')} ({named})"
         return "bad", f"Release {chosen} is below {missed}, so the gate refuses it: {each} passed.{production}"
-    lost = sum(len(one.lost) for one in cards)
-    flipped = f" {formats.number(lost, 'case')} that passed on the release before {'fails' if lost == 1 else 'fail'} now."
+    lost, won = sum(len(one.lost) for one in cards), sum(len(one.won) for one in cards)
+    compared = bool(cards) and all(one.before for one in cards)
+    flipped = f" Its change lost {formats.number(lost, 'case')} and won {won}, beside the release before." if compared else ""
     simulated = simulated_in(one.filed.result for one in cards)
     fake = f" {simulated[0].upper()}{simulated[1:]}." if simulated else ""
     kind = "warn" if lost or simulated else "good"
     short = [line for one in cards for line in (one.overall, *one.modes) if line.goal is not None and line.share < line.goal]
-    goal = f" {formats.number(len(short), 'share')} {'is' if len(short) == 1 else 'are'} below the goal." if short else ""
+    goal = f" {formats.number(len(short), 'share')} {'is' if len(short) == 1 else 'are'} below the goal for a vendor's model."
     holds = f"Release {chosen} holds every threshold: {each} cases passed."
-    return kind, f"{holds}{_refused(filed)}{flipped if lost else ''}{goal}{fake}{production}"
+    return kind, f"{holds}{flipped}{_refused(filed)}{fake}{goal if short else ''}{production}"
 
 
 def _refused(filed: Sequence[Filed]) -> str:
@@ -218,7 +219,9 @@ def _refused(filed: Sequence[Filed]) -> str:
         return ""
     newest = max(one.release for one in refused)
     missed = sum(len(one.below) for one in refused if one.release == newest)
-    return f" The gate refuses {newest}, which misses {formats.number(missed, 'threshold')}."
+    points = [change * 100 for one in refused if one.release == newest if (change := card(one, filed).overall.change) is not None]
+    lower = f", {-min(points):.1f} points lower," if points and min(points) < 0 else ""
+    return f" The gate refuses {newest}, which{lower} misses {formats.number(missed, 'threshold')}."
 
 
 def judged(lately: Quality | None) -> bool:

@@ -1,4 +1,4 @@
-"""Readiness: eight questions of a buyer, each answered in a line, evidence folded below; prints on two pages. And the tour."""
+"""Readiness: eight questions of a buyer, each answered in a line, evidence folded; prints on two pages of A4."""
 
 import asyncio
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def router(console: Console) -> APIRouter:
         kind, words = summary(answers)
         return console.page(
             request, "readiness.html", READINESS, answers=answers, kind=kind, words=words, oldest=oldest(answers), counts=_counts,
-            states=SHORT, kinds=KINDS, late=late,
+            states=SHORT, kinds=KINDS, late=late, stops={stop.axis: stop for stop in STOPS},
         )  # fmt: skip
 
     @made.get("/readiness.html")
@@ -44,14 +44,6 @@ def router(console: Console) -> APIRouter:
         written = await asyncio.to_thread(document, answers, environment=console.parts.environment, now=now)
         headers = {"content-disposition": f'attachment; filename="{NAME}-{now:%Y-%m-%d}.html"'}
         return Response(written, media_type="text/html; charset=utf-8", headers=headers)
-
-    @made.get("/tour")
-    async def tour(request: Request) -> Response:
-        """The questions in five minutes, each with its answer of now, its place and something to try."""
-        _, answers = await _answered(console, kept)
-        by_axis = {one.axis: one for one in answers}
-        stops = [(stop, by_axis[stop.axis]) for stop in STOPS]
-        return console.page(request, "tour.html", READINESS, title="Tour", stops=stops)
 
     return made
 

@@ -31,13 +31,12 @@ def router(console: Console) -> APIRouter:
         rows, total = known.value or ((), None)
         after = wanted.skip + len(rows)
         calls = link("/console/calls", range_.query, needed_model="true", refused="false")
-        sort = "" if wanted.sort == "at" else f" --sort {'latency_ms' if wanted.sort == 'took_ms' else wanted.sort}"
         return console.page(
             request, "requests.html", CALLS, title="Requests", range=range_, known=known, rows=rows, total=total, wanted=wanted,
             shown={name: value for name, value in query.items() if value and name not in ("skip", *SAID)},
-            more=after if total and after < min(total.requests, DEEPEST) else None, calls_link=calls,
+            more=_next(range_, after) if total and after < min(total.requests, DEEPEST) else None, calls_link=calls,
             kind="none" if not total or not total.requests else "warn" if total.failed else "good", words=answer(total, range_),
-            command=f"octant calls {range_.options} --needed-model --not-refused{sort}",
+            command=_command(wanted, range_),
         )  # fmt: skip
 
     return made
@@ -51,6 +50,20 @@ def wanted_of(query: Mapping[str, str], range_: Range) -> Wanted:
         least=_micros(query.get("min_cost", ""), 0), most=_micros(query.get("max_cost", ""), MOST), limit=PAGE,
         skip=min(int(skip), DEEPEST) if skip.isascii() and skip.isdigit() and len(skip) < 9 else 0,
     )  # fmt: skip
+
+
+def _next(range_: Range, after: int) -> dict[str, object]:
+    """The next page in an address: of the same two moments, so that what comes meanwhile moves no row to another page."""
+    since, until = (f"{at:%Y-%m-%dT%H:%M:%S.%fZ}" for at in (range_.since, range_.until))
+    return {"range": None, "since": since, "until": until, "skip": after}
+
+
+def _command(wanted: Wanted, range_: Range) -> str:
+    """The same as a command."""
+    sort = "" if wanted.sort == "at" else f" --sort {wanted.sort}"
+    least = f" --at-least {wanted.least / MICROS_PER_DOLLAR:f}" if wanted.least else ""
+    most = f" --at-most {wanted.most / MICROS_PER_DOLLAR:f}" if wanted.most < MOST else ""
+    return f"octant requests {range_.options}{sort}{least}{most}"
 
 
 def _micros(dollars: str, otherwise: int) -> int:

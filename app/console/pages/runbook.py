@@ -136,7 +136,7 @@ def rehearsal(page: Page, today: date) -> tuple[str, str]:
     if page.rehearsed is None:
         return "none", "not rehearsed"
     day, minutes = page.rehearsed
-    return ("good" if day + OLD >= today else "warn"), f"contained in {minutes:g} min, elsewhere"
+    return ("good" if day + OLD >= today else "warn"), f"contained in {minutes:g} min on another machine"
 
 
 def review(page: Page, today: date) -> tuple[str, str]:
@@ -161,7 +161,7 @@ def answer(pages: Sequence[Page], wanted: str, found: Sequence[Found], now: date
     fresh = sum(page.rehearsed is not None and page.rehearsed[0] + OLD >= now.date() for page in incidents)
     words = (
         f"{formats.number(len(incidents), 'incident')} have a page; the commands of {fresh} contained theirs in the last 30 days,"
-        " here or elsewhere."
+        " here or on another machine."
     )
     judgement = judged(list(pages), now)
     if judgement.state == "proved":

@@ -11,8 +11,9 @@ State = Literal["proved", "gaps", "stale", "missing", "failing"]
 ORDER: tuple[State, ...] = ("proved", "gaps", "stale", "missing", "failing")
 WORDS = {"proved": "proved", "gaps": "proved, with gaps", "stale": "stale", "missing": "not proven", "failing": "failing"}
 SHORT = WORDS | {"gaps": "with a gap"}  # of one piece of evidence
+LABELS = {"gaps": "Gap", "stale": "Stale", "missing": "Not proven", "failing": "Failing"}  # before the worst of it
 KINDS = {"proved": "good", "gaps": "warn", "stale": "warn", "missing": "none", "failing": "bad"}
-ELSEWHERE = "rehearsed elsewhere: the result came with the code"
+ELSEWHERE = "rehearsed on another machine: its result came with the code"
 OLD = timedelta(days=30)  # a rehearsal or an eval run proves no more than this
 
 
@@ -57,6 +58,11 @@ class Answer:
         if worst is None or self.state == "proved":
             return ""
         return f"{worst.name}: {worst.value.rstrip('.')}."
+
+    @property
+    def label(self) -> str:
+        """The word before `why`."""
+        return LABELS.get(self.state, "")
 
     @property
     def state_words(self) -> str:

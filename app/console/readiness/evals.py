@@ -29,7 +29,7 @@ async def answer(sources: Sources) -> Answer:
     refusals = refused(proof)
     found += [_refused(name, one) for name, one in refusals]
     if not sources.own_products:
-        value = "none: each product here is an example of this project"
+        value = "none yet, each product here is an example of this project"
         found.append(Evidence(name="Own product", value=value, state="gaps", command="make feature NAME=…"))
     if simulated := simulated_in(results):
         found.append(
@@ -107,15 +107,26 @@ def _words(
     passed, total = sum(score.passed for score in overall), sum(score.total for score in overall)
     kept = sum(map(threshold_count, results))
     return (
-        f"No release goes live below its thresholds: {release} passes {passed:g} of {formats.number(total, 'case')}, and keeps"
-        f" each of {formats.number(kept, 'threshold')}: overall, by failure mode, by measure and by model.{_words_on(refused)}"
+        f"A gate refuses a release that misses a threshold. The live one, {release}, keeps all {kept}, with {passed:g} of"
+        f" {formats.number(total, 'case')} passed.{_words_on(refused)}{_simulated(results)}"
+    )
+
+
+def _simulated(results: Sequence[SuiteResult]) -> str:
+    """Why so few cases pass where no model answered; empty where one did."""
+    return (
+        " The simulator answered by rules, and its thresholds are set to it: a real model's score is not known."
+        if simulated_in(results)
+        else ""
     )
 
 
 def _words_on(refused: Sequence[tuple[str, SuiteResult]]) -> str:
-    """The newest release that the gate refuses, in a sentence; empty without one."""
+    """The newest release that the gate refuses, with its score, in a sentence; empty without one."""
     if not refused:
         return ""
-    release, _ = refused[-1]
-    missed = sum(len(below(one)) for name, one in refused if name == release)
-    return f" It refuses {release}, which misses {formats.number(missed, 'threshold')}."
+    release, one = refused[-1]
+    missed = sum(len(below(result)) for name, result in refused if name == release)
+    overall = one.scores.get(OVERALL)
+    scored = f"{overall.passed:g} of {formats.number(overall.total, 'case')} passed, and " if overall else ""
+    return f" It refused {release}: {scored}{formats.number(missed, 'threshold was', 'thresholds were')} missed."

@@ -29,7 +29,8 @@ async def answer(sources: Sources) -> Answer:
     if total.calls and total.request_latency and total.request_cost_bands:
         words = (
             f"{formats.number(total.requests, 'request')} to models in the last 24 h can be opened one by one: p95 is"
-            f" {formats.ms(total.request_latency[1])}, half cost at most {formats.usd(total.request_cost_bands[0])},"
+            f" {formats.ms(total.request_latency[1])}, half cost at most {formats.usd(total.request_cost_bands[0])}"
+            f" and 95 % at most {formats.usd(total.request_cost_bands[1])};"
             f" {formats.share(total.failed / total.calls)} of their {formats.number(total.calls, 'call')} failed."
         )
     else:

@@ -31,8 +31,8 @@ async def answer(sources: Sources) -> Answer:
         return Answer(axis="Rollback", question=QUESTION, words=words, evidence=found, command=COMMAND)
     found = [*_rehearsal(counted, sources), *played(sources, BAD_RELEASE)]
     value = (
-        f"{formats.number(signed.signed, 'line')} signed with this service's secret, {signed.foreign} with another,"
-        f" {signed.unsigned} unsigned"
+        f"of the log that came with the code, {formats.number(signed.signed, 'line is', 'lines are')} signed with this service's"
+        f" secret, {signed.foreign} with another and {signed.unsigned} not at all"
     )
     held: State = "failing" if signed.problems else "gaps" if signed.unsigned or signed.foreign else "proved"
     found.append(
@@ -92,7 +92,7 @@ def _rehearsal(found: Found, sources: Sources) -> list[Evidence]:
 def _words(found: Found, sources: Sources) -> str:
     newest = found.rehearsal
     back = [step.seconds for step in newest.steps if step.name.startswith("rollback") and "code" not in step.name]
-    ago = formats.span(sources.now - newest.at) + " ago" + ("" if found.own else " elsewhere and not here")
+    ago = formats.span(sources.now - newest.at) + " ago" + ("" if found.own else " on another machine, not here")
     if not newest.judged:
         return f"{NEVER} An attempt {ago} was {newest.result}."
     if not newest.kept:

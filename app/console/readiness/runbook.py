@@ -55,7 +55,7 @@ def judged(
 
 
 def _where(number: int, elsewhere: int) -> str:
-    return f"; {number - elsewhere} of them here, {elsewhere} elsewhere" if elsewhere else ""
+    return f"; {number - elsewhere} of them here, {elsewhere} on another machine" if elsewhere else ""
 
 
 def _rehearsed(incidents: list[Page], now: datetime, elsewhere: int) -> Evidence:

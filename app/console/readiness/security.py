@@ -40,9 +40,9 @@ class Attacks:
         """Both in a sentence."""
         gate = self.evidence[0]
         known = gate.state != "missing"
-        gated = f"At the boundary, {gate.first_sentence}" if known else "The injection gate has left no result here"
-        alone = f"the model alone withstood {self.held:g} of {self.total} attacks of the eval suites"
-        return f"{gated}; {alone if self.total else 'no attack is in the eval suites'}."
+        gated = f"With the service's checks, {gate.first_sentence}" if known else "The injection gate has left no result here"
+        alone = f"The model alone withstood {self.held:g} of {self.total} attacks of the eval suites"
+        return f"{gated}. {alone if self.total else 'No attack is in the eval suites'}."
 
     @property
     def kind(self) -> str:
@@ -89,8 +89,9 @@ def attacks_of(results: Sequence[SuiteResult], gate: Evidence, now: datetime, ru
 async def answer(sources: Sources) -> Answer:
     """Count the attacks that were held off, and read the keys."""
     held, keys = await attacks(sources), await sources.keys.list_keys()
-    found = [*held.evidence, *of_keys(keys, sources.now), of_provider_keys(await asyncio.to_thread(sources.provider_keys))]
-    words = f"{held.words} {_words(keys, sources.now)}"
+    ours = await asyncio.to_thread(sources.provider_keys)
+    found = [*held.evidence, *of_keys(keys, sources.now), of_provider_keys(ours)]
+    words = f"{held.words} {_words(keys, sources.now)} {provider_words(ours)}"
     return Answer(axis="Security", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
 
@@ -104,8 +105,10 @@ async def _gate(sources: Sources) -> tuple[Evidence, Rehearsal | None]:
     for command, run in sorted(runs, key=lambda one: not (one[1] and one[1].own)):
         if run is not None:
             last, small = run.rehearsal, command == DRILL
-            size = f", in a small run on a service of its own. {GATE} attacks with 180 texts of other people" if small else ""
-            value = f"{last.result}{run.mark}{size}"
+            counted, _, more = last.result.partition(". ")
+            size = ", in a small run on a service of its own" if small else ""
+            larger = f"`{GATE}` attacks with 180 texts of other people" if small else ""
+            value = ". ".join(filter(None, (f"{counted}{run.mark}{size}", more, larger)))
             state = of_rehearsal(last, sources.now, whole=run.own and not small)
             one = Evidence(name="Injection gate", value=value, state=state, at=last.at, link=PAGE, command=command)
             found.append((one, last))
@@ -162,7 +165,18 @@ def _words(keys: Sequence[KeyInfo], now: datetime) -> str:
     if not usable:
         return "No key is usable."
     age = formats.span(_minutes(now - min(key.created_at for key in usable)))
-    return f"The oldest of {formats.number(len(usable), 'usable key')} is {age} old."
+    return f"The oldest of {formats.number(len(usable), 'usable API key')} is {age} old; the database has only their hashes."
+
+
+def provider_words(keys: Sequence[KeyStatus]) -> str:
+    """Where our own keys at the providers are, and how old; a variable tells no age."""
+    set_ = [key for key in keys if key.fingerprint]
+    if not set_:
+        return "No provider has a key of ours."
+    ages = [timedelta(seconds=key.age) for key in set_ if key.age is not None]
+    files = f"{len(ages)} in files, the oldest {formats.span(_minutes(max(ages)))} old" if ages else ""
+    variables = f"{len(set_) - len(ages)} in variables, which tell no age" if len(ages) < len(set_) else ""
+    return f"Of our {formats.number(len(set_), 'key')} at providers: {', '.join(filter(None, (files, variables)))}."
 
 
 def _minutes(age: timedelta) -> timedelta:

@@ -15,7 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.errors import Misconfigured
-from app.domain.money import MicroUSD, to_dollars
+from app.domain.figures import usd
+from app.domain.money import MicroUSD
 from app.domain.periodic import Periodic
 from app.oncall.incidents.duty import INSTANT, Duties, FindDuties
 from app.oncall.incidents.handoff_parts import PARTS, Part, utc
@@ -91,7 +92,7 @@ def _burn(found: Handoff) -> str:
     """Money of this UTC day, and where it would end at this pace."""
     passed = (found.at - found.at.replace(hour=0, minute=0, second=0, microsecond=0)) / timedelta(days=1)
     pace = f", {found.spent / passed / found.cap:.0%} of it by midnight at this pace" if passed and found.cap else ""
-    return f"${to_dollars(found.spent)} of ${to_dollars(found.cap)} spent today{pace}"
+    return f"{usd(found.spent)} of {usd(found.cap)} spent today{pace}"
 
 
 def next_change(duties: Duties, at: datetime) -> datetime | None:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.domain.money import MICROS_PER_DOLLAR, MicroUSD, to_dollars
+from app.domain.figures import usd
+from app.domain.money import MICROS_PER_DOLLAR, MicroUSD
 from app.oncall.gamedays import FOLDER
 from app.stack.gameday.play import Outcome
 from app.stack.gameday.scenario import Scenario
@@ -110,7 +111,7 @@ def _money(outcome: Outcome) -> Sequence[str]:
         return []
     prices = [f"${price / MICROS_PER_DOLLAR:.6f}" for price in (before, fault)]
     most = outcome.money["fault"].bound
-    bound = f"; ${to_dollars(MicroUSD(most))} of the fault's money is an upper bound" if most else ""
+    bound = f"; {usd(MicroUSD(most))} of the fault's money is an upper bound" if most else ""
     return [f"- **An answer cost:** {prices[0]} before the fault, {prices[1]} in it{bound}"]
 
 

@@ -17,6 +17,7 @@ from signed_in import Person, signed_in
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from app.console.tour import STOPS
 from app.oncall.paging.tables import pages
 from app.oncall.rota.covers import Cover, Covers
 from app.oncall.rota.reading import load_rotation
@@ -34,7 +35,6 @@ PATHS = (
     "runbook?q=answers+are+slow",
     "runbook/alerts",
     "gameday",
-    "tour",
 )
 
 
@@ -100,6 +100,18 @@ async def test_names_that_are_not_there_are_not_found(operator: Person) -> None:
         f"oncall/incidents/{'9' * 30}",
     ):
         assert (await operator.get(f"/console/{path}")).status == 404, path
+
+
+async def test_each_question_leads_to_its_page_and_only_who_may_act_is_offered_an_action(
+    operator: Person, service_url: str, stack_env: dict[str, str]
+) -> None:
+    async with signed_in(service_url, key(stack_env, "view")) as viewer:
+        offered, read = [(await person.get("/console/readiness")).text for person in (operator, viewer)]
+    for stop in STOPS:
+        assert f'href="{stop.path}"' in offered
+        assert f'href="{stop.path}"' in read
+        if stop.more[0]:
+            assert (f'href="{stop.more[0]}"' in offered, f'href="{stop.more[0]}"' in read) == (True, not stop.acts)
 
 
 async def test_the_page_and_the_command_give_the_same_states(operator: Person, stack_env: dict[str, str], tmp_path: Path) -> None:

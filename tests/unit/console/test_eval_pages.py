@@ -81,7 +81,7 @@ def test_the_answer_names_the_newest_release_that_the_gate_refuses(tmp_path: Pat
     found, _ = filed(tmp_path)
     live = [card(one, found) for one in found if one.release == "2"]
     missed = sum(len(one.below) for one in found)
-    assert f" The gate refuses 1, which misses {missed} thresholds." in answer("2", live, None, NOW, found)[1]
+    assert f" The gate refuses 1, which, 50.0 points lower, misses {missed} thresholds." in answer("2", live, None, NOW, found)[1]
     assert "refuses" not in answer("2", live, None, NOW, [one for one in found if one.release == "2"])[1]
 
 
@@ -89,7 +89,7 @@ def test_the_answer_counts_shares_below_their_goal(tmp_path: Path, monkeypatch: 
     written(tmp_path, "1", passed=9, failed=["a"])
     found, _ = filed(tmp_path)
     monkeypatch.setattr(evals_page, "goals", lambda _: {"overall": 0.95, "wrong_tool": 0.8, "wrong_words": 1.0})
-    assert " 1 share is below the goal." in answer("1", [card(found[0], found)], None, NOW)[1]
+    assert " 1 share is below the goal for a vendor's model." in answer("1", [card(found[0], found)], None, NOW)[1]
     monkeypatch.setattr(evals_page, "goals", lambda _: {})
     assert "goal" not in answer("1", [card(found[0], found)], None, NOW)[1]
 
@@ -113,7 +113,7 @@ def test_a_release_stands_beside_the_one_before_with_its_flips(tmp_path: Path) -
     assert (one.before and one.before.release, one.lost, one.won) == ("1", ["c", "d"], ["a"])
     assert one.overall.change == pytest.approx(-0.1)
     kind, words = answer("2", [one], None, NOW)
-    assert (kind, "2 cases that passed on the release before fail now" in words) == ("warn", True)
+    assert (kind, "Its change lost 2 cases and won 1, beside the release before." in words) == ("warn", True)
     assert card(found[1], found).before is None
     assert card(found[1], found).overall.change is None
 

@@ -156,11 +156,11 @@ def test_a_gap_that_the_answer_does_not_say_is_said_behind_it() -> None:
 def test_attacks_that_were_not_held_off_are_counted_in_words() -> None:
     gate = Evidence(name="Gate", value="none got through")
     assert Attacks(held=40, total=46, evidence=[gate]).words == (
-        "At the boundary, none got through; the model alone withstood 40 of 46 attacks of the eval suites."
+        "With the service's checks, none got through. The model alone withstood 40 of 46 attacks of the eval suites."
     )
-    assert Attacks(held=0, total=0, evidence=[gate]).words.endswith("; no attack is in the eval suites.")
+    assert Attacks(held=0, total=0, evidence=[gate]).words.endswith(" No attack is in the eval suites.")
     none = Evidence(name="Gate", value="x", state="missing")
-    assert Attacks(held=1, total=1, evidence=[none]).words.startswith("The injection gate has left no result here;")
+    assert Attacks(held=1, total=1, evidence=[none]).words.startswith("The injection gate has left no result here.")
 
 
 async def test_a_log_that_cannot_be_read_fails(tmp_path: Path) -> None:
@@ -181,12 +181,15 @@ async def test_an_attack_that_got_through_fails_the_question_of_injections(tmp_p
 @pytest.mark.usefixtures("long_here")
 async def test_a_few_attacks_are_named_as_few_and_fail_where_one_got_through(tmp_path: Path) -> None:
     here = sources(tmp_path)
-    append(here.state_dir / FILE, Rehearsal(at=NOW, what=ATTACKED, kept=True, note="0 of 12 attacks got through", steps=(STEP,)))
+    append(
+        here.state_dir / FILE,
+        Rehearsal(at=NOW, what=ATTACKED, kept=True, note="0 of 12 attacks got through. One text", steps=(STEP,)),
+    )
     small, run = await security._gate(here)
     assert run
     assert [step.note for step in run.steps] == ["held off"]
     assert (small.state, small.value.split(",")[0], small.at) == ("gaps", "0 of 12 attacks got through", NOW)
-    assert "in a small run on a service of its own. make injection ARGS=--log attacks with 180" in small.value
+    assert "in a small run on a service of its own. One text. `make injection ARGS=--log` attacks with 180" in small.value
     append(here.rehearsals_file, Rehearsal(at=NOW, what=INJECTION, kept=True, note="0 of 180 attacks got through"))
     assert (await security._gate(here))[0].state == "proved"
     append(here.state_dir / FILE, Rehearsal(at=NOW, what=ATTACKED, kept=False, note="1 of 12 attacks got through"))
@@ -217,7 +220,7 @@ async def test_a_rehearsal_that_came_with_the_code_is_named_and_proves_nothing_h
     gate, _ = await security._gate(here)
     assert {one.state for one in (back, steps, outage, gate)} == {"proved" if own else "gaps"}
     assert {ELSEWHERE in one.value for one in (back, outage, gate)} == {not own}
-    assert ("elsewhere and not here" in rollback._words(counted, here)) == (not own)
+    assert ("on another machine, not here" in rollback._words(counted, here)) == (not own)
     assert counted.own == own
 
 
@@ -287,7 +290,7 @@ async def test_a_release_that_the_gate_refuses_is_named_with_its_reason(tmp_path
     proof = Proof("b", [scored(3)], (), both)
     releases = SimpleNamespace(live_proof=lambda: asyncio.sleep(0, proof))
     found = await evals.answer(replace(sources(tmp_path), releases=cast(Any, releases)))
-    assert found.words.endswith(" It refuses a, which misses 2 thresholds."), found.words
+    assert found.words.endswith(" It refused a: 1 of 4 cases passed, and 2 thresholds were missed."), found.words
     [one] = [one for one in found.evidence if one.name == "Refused: a"]
     assert one.value == ("support: overall: 25.0% passed, 25.0 points below the threshold of 50%; 1 more threshold missed")
     assert not evals.refused(Proof("a", [scored(1)], (), both)), "the live one is judged by itself"
@@ -312,7 +315,7 @@ async def test_an_outage_of_the_runbook_elsewhere_is_shown_and_leaves_the_questi
     assert ELSEWHERE in of_runbook.value
     played = {"provider-outage": NOW}
     others = sum(page.rehearsed is not None for page in read() if page.is_incident) - 1
-    assert f"1 of them here, {others} elsewhere" in runbook.judged(read(), NOW, began=began, played=played).words
+    assert f"1 of them here, {others} on another machine" in runbook.judged(read(), NOW, began=began, played=played).words
 
 
 def test_a_game_day_without_a_verdict_proves_nothing_and_fails_nothing(tmp_path: Path) -> None:

@@ -88,9 +88,9 @@ async def test_a_log_of_outages_that_cannot_be_read_fails_with_its_words() -> No
 @pytest.mark.parametrize(
     ("signed", "state", "words"),
     [
-        ({}, "proved", "3 lines signed"),
+        ({}, "proved", "3 lines are signed"),
         ({"foreign": 1}, "gaps", "1 with another"),
-        ({"unsigned": 1}, "gaps", "1 unsigned"),
+        ({"unsigned": 1}, "gaps", "1 not at all"),
         ({"problems": ["Line 2: the signature is broken."]}, "failing", "the signature is broken"),
     ],
 )

@@ -1,6 +1,9 @@
 """The security page: proofs of threats that are looked for, keys by age, the filter of the log (S1, X1)."""
 
 import os
+import re
+import shlex
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -8,10 +11,12 @@ from typing import Literal
 import pytest
 from conftest import ROOT
 from outcomes import Outcomes
+from typer.testing import CliRunner
 
 from app.audit.action_search import FoundActions
 from app.audit.flags import Flagged
 from app.audit.provider_use import Use
+from app.cli import app
 from app.console import security_keys, security_threats
 from app.console.pages import security
 from app.console.ranges import range_of
@@ -150,7 +155,7 @@ def test_the_page_is_as_calm_as_the_readiness_review(tmp_path: Path, held: float
     stored = security.Stored((), {}, (), (), FoundActions((), 0))
     shown, words = security.answer(threats.read(repository(tmp_path)), stored, [], [], range_of({}), found)
     assert shown == kind
-    assert f"the model alone withstood {held:g} of 20 attacks of the eval suites" in words
+    assert f"The model alone withstood {held:g} of 20 attacks of the eval suites" in words
 
 
 def test_every_threat_of_this_repository_is_proven() -> None:
@@ -221,6 +226,8 @@ def test_threats_are_filtered_by_state_risk_product_and_words_and_the_sentence_c
     one = "1 of 2 threats match: 1 with only tests that passed when they last ran here. 1 of 1 test passed here, none failed."
     assert security_threats.matched([rows[1]], 2) == one
     assert security_threats.matched([], 2) == "No threat of 2 matches."
+    never = [replace(row, proofs=[replace(proof, run=None) for proof in row.proofs]) for row in rows]
+    assert security_threats.matched(never[1:], 2).endswith(" None of their 1 test was run in this checkout.")
     assert {name: dict(options) for name, _, options in security_threats.choices(rows)}["risk"]["LLM01"].endswith("(1)")
 
 
@@ -268,3 +275,22 @@ def test_a_key_without_a_date_is_as_old_as_its_first_call_on_record_at_least() -
     said = security_keys.answer([security_keys.key_of(key(timedelta(days=1)), NOW)], [shown(timedelta(days=3))])
     assert said[1].endswith("none was denied; 1 from a variable without a date, in use here for at least 3 d.")
     assert said[0] == "warn"
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"risk": "LLM07"}, {"of": "support", "threats": "ci"}, {"text": "injection O'Brien"}, {"text": "--help key"}]
+)
+def test_the_command_lists_the_threats_that_the_page_shows(query: dict[str, str]) -> None:
+    """Whatever was typed: a word is no option of the command."""
+    wanted = security_threats.filter_of(query)
+    rows = threats.read(ROOT)
+    ended = CliRunner().invoke(app, shlex.split(wanted.command)[1:])
+    shown = [row for row in rows if wanted.has(row)]
+    assert ended.exit_code == 0, ended.output
+    assert ended.output.startswith(security_threats.matched(shown, len(rows)))
+    assert [int(number) for number in re.findall(r"(?m)^ *(\d+)  ", ended.output)] == [row.number for row in shown]
+
+
+def test_a_state_that_there_is_not_is_refused_by_its_name() -> None:
+    ended = CliRunner().invoke(app, ["threats", "--state", "green"])
+    assert (ended.exit_code, "missing, failed, passed, ci" in " ".join(ended.output.split())) == (2, True)

@@ -1,0 +1,64 @@
+"""`octant requests`: requests of callers, each with all its calls, as the console's page of requests lists them."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from app.cli.database import database
+from app.cli.times import moment
+
+
+def requests(
+    since: Annotated[str, typer.Option(help="The begin: a time, or an age such as 15m, 1h, 7d.")] = "1h",
+    until: Annotated[str | None, typer.Option(help="The end; now, if none is given.")] = None,
+    sort: Annotated[str, typer.Option(help="at, took_ms or cost: the newest, the slowest or the dearest first.")] = "at",
+    at_least: Annotated[str, typer.Option(help="Dollars that a request cost at least.")] = "0",
+    at_most: Annotated[str | None, typer.Option(help="Dollars that it cost at most.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many.")] = 20,
+) -> None:
+    """List requests with their calls, times and costs, newest first."""
+    from app.audit.requests import MOST, SORTS, Wanted
+    from app.console.ranges import PRESETS, Range
+
+    if sort not in SORTS:
+        raise typer.BadParameter(f"--sort takes {', '.join(SORTS)}")
+    end = moment(until) or datetime.now(UTC)
+    begin = moment(since) or end - timedelta(hours=1)
+    wanted = Wanted(
+        since=begin, until=end, sort=sort, least=_micros(at_least), limit=limit,  # type: ignore[arg-type] # checked above
+        most=MOST if at_most is None else _micros(at_most),
+    )  # fmt: skip
+    asyncio.run(_list(wanted, Range(begin, end, since if until is None and since in PRESETS else "")))
+
+
+def _micros(dollars: str) -> int:
+    from app.domain.money import from_dollars
+
+    try:
+        return from_dollars(dollars)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+async def _list(wanted: Any, range_: Any) -> None:  # noqa: ANN401 - a `Wanted` and a `Range`, imported late
+    from app.audit.requests import find_requests
+    from app.console import formats
+    from app.console.pages.requests import answer
+
+    async with database() as (engine, _):
+        rows, total = await find_requests(engine, wanted)
+    print(answer(total, range_))
+    columns = ("at", "trace", "outcome", "feature", "tenant", "user", "calls", "took", "cost", "release")
+    lines = [
+        (
+            f"{row['at']:%m-%d %H:%M:%S}", row["trace_id"], f"{row['failed']} failed" if row["failed"] else "ok", row["feature"],
+            row["tenant"], row["user"] or "-", str(row["calls"]), formats.ms(row["took_ms"]), formats.usd(row["cost"]),
+            row["release"] or "-",
+        )
+        for row in rows
+    ]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(columns, *lines, strict=True)]
+    for line in (columns, *lines) if lines else ():
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
