@@ -1,4 +1,4 @@
-"""The way out of a connection: heads that leave with their bodies, clients that take nothing, ends that lose no answer, HTTP/1.0."""
+"""The way out of a connection: heads that join their bodies, clients that take nothing, ends that lose no answer, HTTP/1.0."""
 
 import asyncio
 import fcntl
