@@ -24,11 +24,9 @@ async def answer(sources: Sources) -> Answer:
     """Read the log of rehearsals and of game days, and the last day's fallbacks."""
     log, own = await _rehearsed(sources)
     days = played(sources, *SCENARIOS)
-    found = [*log, *days] if own else [*days, *log]
+    found = [*log, *days] if own else [*days, *_length(sources), *log]  # how short it was is said before what ran elsewhere
     if found and (own or found != log):
         words = f"The newest rehearsal: {found[0].value}."
-        if not own:
-            found += _length(sources)
     else:
         words = "No outage was rehearsed here."
         found += await asyncio.to_thread(_of_the_runbook, sources, await sources.began())

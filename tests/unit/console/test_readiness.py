@@ -127,6 +127,19 @@ async def test_a_short_fault_is_no_half_an_hour(
     assert ("lasted 39.6 s" in found.evidence[-1].value) == (state == "gaps")
 
 
+async def test_how_short_a_fault_was_is_said_before_the_half_hour_of_another_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(recovery, "overview", lambda *_: asyncio.sleep(0, SimpleNamespace(total=SimpleNamespace(fallen_back=0))))
+    monkeypatch.setattr(readiness_sources, "first_live", lambda _: asyncio.sleep(0, NOW))
+    a_game_day(tmp_path, "provider-outage", fault_ended=39.6)
+    here = sources(tmp_path)
+    append(here.rehearsals_file, Rehearsal(at=NOW - timedelta(days=1), what=OUTAGE, kept=True, note="99.97 % answered"))
+    found = await recovery.answer(here)
+    assert found.why.startswith("Half an hour at peak: ")
+    assert [one.name for one in found.evidence][-1] == "Rehearsed outage", "with its place of origin, behind"
+
+
 async def test_a_game_day_that_is_being_played_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     now = Playing("provider-outage", NOW, 1, ())
     monkeypatch.setattr("app.console.readiness.played.played_now", lambda _: now)
