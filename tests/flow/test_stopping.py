@@ -189,7 +189,7 @@ def test_a_stop_ends_every_call_with_a_typed_error_and_keeps_records_and_money(
 def held(env: dict[str, str], user: str) -> float:
     """Dollars that the user's calls hold now: others of the tenant may be under way."""
     lines = octant(env, "budget", "show", "acme", "--user", user).splitlines()
-    (found,) = [re.search(r"held \$([0-9.]+)", line) for line in lines if line.startswith("user-day")]
+    (found,) = [re.search(r"held +\$([0-9.]+)", line) for line in lines if line.startswith("user-day")]
     assert found
     return float(found[1])
 
