@@ -6,6 +6,7 @@ names. None of their packages is installed by us: `python -m benchmarks.speed.pe
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from benchmarks.speed.measure import Plan
 from benchmarks.speed.processes import Contestant
 
 PROGRAMS = Path(".octant/peers")
-KEY = "sk-benchmark"
+KEY = f"sk-{secrets.token_urlsafe(32)}"  # LiteLLM starts with no weak one
 LITELLM_CONFIG = """
 model_list:
   - model_name: fast
