@@ -94,7 +94,7 @@ class ActionLog:
         """
         async with self._postgres().begin() as connection:
             if pause:
-                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+                await _alone(connection)
                 newest = await connection.scalar(select(func.max(actions.c.at)).where(actions.c.action == action.action))
                 if newest and action.at - newest < pause:
                     message = f"The last {action.action} was less than {pause.total_seconds():.0f} seconds ago."
@@ -133,7 +133,7 @@ class ActionLog:
         return ChainCheck(number, f"{number}:{mac}", tuple(problems))
 
     async def _chain(self, connection: AsyncConnection, new: Sequence[Action]) -> None:
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+        await _alone(connection)
         last = (
             await connection.execute(select(actions.c.number, actions.c.mac).order_by(actions.c.number.desc()).limit(1))
         ).first()
@@ -252,3 +252,9 @@ def _action(row: Row[Any]) -> Action:
 
 def _moment(at: datetime) -> str:
     return at.astimezone(UTC).isoformat()
+
+
+async def _alone(connection: AsyncConnection) -> None:
+    """Wait for the other writers of the log, for as long as a statement may take: no action is refused behind a slow one."""
+    await connection.execute(text("SET LOCAL lock_timeout = 0"))
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})

@@ -23,6 +23,7 @@ async def note(engine: AsyncEngine, tenant: str, people: Sequence[str], at: date
 
 async def wait_for_writers(connection: AsyncConnection) -> None:
     """Wait until all writers have finished; later ones see what was noted. Holds until the transaction ends."""
+    await connection.execute(text("SET LOCAL lock_timeout = 0"))  # a batch may take as long as a statement may
     await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
 
 

@@ -9,8 +9,6 @@ over-count, but never frees money unseen (C1, C3). Lost counters are rebuilt fro
 import asyncio
 import contextlib
 import logging
-import time
-from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +29,7 @@ from app.budget.refusals import check_request_cap, refusal
 from app.budget.restore import Restorer
 from app.budget.round_trips import RoundTrips, Run
 from app.budget.scopes import SHARDS, Scope, key, scopes_of, windows_of
+from app.budget.settled import Settled
 from app.budget.valkey_watch import Allowance, ValkeyWatch
 from app.domain.backlog import Backlog
 from app.domain.calls import Identity
@@ -43,7 +42,6 @@ from app.domain.store_errors import why
 RETRY_FIRST, RETRY_MOST = 0.1, 5.0
 MOST_AT_ONCE = 200
 EPOCHS_EVERY, SWEEP_EVERY = 1.0, 5.0
-RESENT_SECONDS = 30.0  # settlements this recent are sent again after a loss: the ledger may not have them yet
 TRIES = 12
 CHECK_MS = 5000
 _SURVIVED = (RedisError, OSError, OctantError)  # by background work, which tries again
@@ -105,7 +103,7 @@ class Budget:
         self._now = now
         self._pending, self._unsettled = Backlog[Hold](), list[Hold]()  # these are on their way, or settled
         self._live: dict[str, Hold] = {}
-        self._settled: deque[tuple[float, list[Hold]]] = deque()
+        self._settled = Settled()
         self._epochs: dict[int, str] = {}
         self._settling: asyncio.Task[None] | None = None
         self._restoring, self._lasting = dict[int, asyncio.Task[None]](), set[asyncio.Task[Any]]()
@@ -241,10 +239,9 @@ class Budget:
             for shard in range(SHARDS):
                 pipeline.get(epoch_key(shard))
             epochs = await pipeline.execute()
-        same = all(epoch and epoch == self._epochs.get(shard) for shard, epoch in enumerate(epochs))
-        while same and self._settled and self._settled[0][0] < time.monotonic() - RESENT_SECONDS:
-            self._settled.popleft()  # Valkey was there, so the ledger has had the time
-        orphans = await asyncio.to_thread(self._journal.orphans) if self._journal and not same else []
+        lost = {shard for shard, epoch in enumerate(epochs) if not epoch or epoch != self._epochs.get(shard)}
+        self._settled.forget(lost)
+        orphans = await asyncio.to_thread(self._journal.orphans) if self._journal and lost else []
         for shard, epoch in enumerate(epochs):
             left = [orphan for orphan in orphans if orphan.shard == shard]
             if epoch is None:
@@ -343,7 +340,7 @@ class Budget:
         for hold in [h for h in self._live.values() if h.shard == shard and not h.local]:
             arguments = hold.take_arguments(hold.amount, 0, limited=False, forced=True)
             await self._hold(keys=hold.take_keys(limited=False), args=arguments)
-        for hold in [hold for _, holds in self._settled for hold in holds if hold.shard == shard]:
+        for hold in self._settled.of(shard):
             self._pending.put(hold)
 
     async def _send_orphans(self, orphans: list[Orphan]) -> None:
@@ -393,7 +390,7 @@ class Budget:
         for hold in holds:
             hold.forget_entry()
         if paid := [hold for hold in holds if hold.spent]:
-            self._settled.append((time.monotonic(), paid))
+            self._settled.note(paid)
 
 
 __all__ = ["Budget", "BudgetPolicy", "Hold"]

@@ -7,6 +7,7 @@ and then removes them from the stream. While Postgres is away the stream grows (
 
 import json
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from app.domain.periodic import Periodic
 from app.domain.turns import Turns
 
 DRAIN_EVERY = 0.25
+COMPLAIN_EVERY = 60.0
 BATCH = 500
 LOCK = 0x0C7A  # the first half of an advisory lock; the second is the shard
 REMEMBERED = timedelta(minutes=10)
@@ -60,6 +62,7 @@ class Ledger:
         self._engine = engine
         self._valkey = valkey
         self._on_pending = on_pending
+        self._complained: dict[int, float] = {}  # by shard: when it may be logged again
         self._draining = Periodic(
             "ledger", self.drain, every=DRAIN_EVERY, survives=(RedisError, SQLAlchemyError, OSError), complaint="ledger waits"
         )
@@ -86,10 +89,16 @@ class Ledger:
                     carried += count
             # Must not happen; the other shards go on, and the log names this one. An entry may also be of a newer version.
             except (DataError, IntegrityError, KeyError, ValueError) as error:
-                log.error("ledger entries cannot be carried", extra={"shard": shard, "error_type": type(error).__name__})  # noqa: TRY400 - the error's text quotes them
+                self._complain(shard, error)
                 continue
             carried += count
         return carried
+
+    def _complain(self, shard: int, error: Exception) -> None:
+        """Log it, once a minute for each shard: the entries are there at the next look, too."""
+        if time.monotonic() >= self._complained.get(shard, 0.0):
+            self._complained[shard] = time.monotonic() + COMPLAIN_EVERY
+            log.error("ledger entries cannot be carried", extra={"shard": shard, "error_type": type(error).__name__})
 
     async def sums(self, shard: int, *, upto: tuple[int, int] | None = None, without: Sequence[str] = ()) -> list[Sum]:
         """The value that each counter of a shard should have, for windows that may still run.

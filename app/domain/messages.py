@@ -160,7 +160,7 @@ def merged(messages: Iterable[Message]) -> tuple[Message, ...]:
 
 def extend(role: Role, turn: list[Part], parts: Sequence[Part]) -> None:
     """Add to a turn what its role says next."""
-    if role == "assistant" and turn and parts and _is_text(turn[-1]) and _is_text(parts[0]):
+    if role == "assistant" and turn and parts and _says(turn[-1]) and _says(parts[0]):
         turn.append(Text("\n\n"))
     turn += parts
 
@@ -173,6 +173,10 @@ def paragraphs(parts: Sequence[Part]) -> str:
 
 def _is_text(part: Part) -> bool:
     return isinstance(part, Text)
+
+
+def _says(part: Part) -> bool:
+    return isinstance(part, Text) and bool(part.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,13 +35,15 @@ class Periodic:
         complaint: str = "",
         on_failure: Callable[[], None] = lambda: None,
         jitter: float = 0.0,
+        ends_on_bug: bool = False,
     ) -> None:
         """``every``: seconds between the end of one round and the begin of the next, up to the share ``jitter`` longer.
 
         The first round runs ``at_once``, or after the first pause. A round that raises one of ``survives`` is a failure: it is
         passed to ``on_failure``, logged with ``complaint`` unless that is empty, and the next round tries again. Any other error
-        is a bug: a failure too, logged with its traceback, and the next round tries again after `BUG_PAUSE` at the earliest.
-        Otherwise one value that no one expected would end the kill switch or the ledger of every worker until its restart.
+        is a bug: a failure too, logged with its traceback, and the next round tries again after `BUG_PAUSE`, whatever wakes it.
+        Otherwise one value that no one expected would end the kill switch or the ledger of every worker until its restart. With
+        ``ends_on_bug`` it ends the loop: where the process is to end with it, and another one takes over.
         """
         self._name = name
         self._body = body
@@ -51,6 +53,7 @@ class Periodic:
         self._complaint = complaint
         self._on_failure = on_failure
         self._jitter = jitter
+        self._ends_on_bug = ends_on_bug
         self._next: float | None = None
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -97,9 +100,20 @@ class Periodic:
                     log.warning(self._complaint, extra={"task": self._name, **why(error)})
             except Exception:
                 self._on_failure()
+                if self._ends_on_bug:
+                    raise
                 log.exception("background task failed by a bug, will retry", extra={"task": self._name})
-                self.retry_in(max(self._every, BUG_PAUSE))
+                await self._until_stopped(max(self._every, BUG_PAUSE))
+                continue
             await self._sleep()
+
+    async def _until_stopped(self, seconds: float) -> None:
+        """Wait, whoever wakes it: what fails by a bug may be woken by each call."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self.stopping:
+                    self._woken.clear()
+                    await self._woken.wait()
 
     async def _sleep(self) -> None:
         seconds, self._next = self._next, None

@@ -26,7 +26,8 @@ def why(error: BaseException) -> dict[str, str]:
     """Fields of a log line: the error's type, and a store's own reason, without which an operator can only guess."""
     fields = {"error_type": type(error).__name__}
     package = type(error).__module__.partition(".")[0]
-    if package in {*OF_PACKAGE, "psycopg"} and type(error).__name__ not in QUOTING:
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if package in {*OF_PACKAGE, "psycopg"} and kinds.isdisjoint(QUOTING):
         fields["reason"] = reason(error)
     elif isinstance(error, DependencyUnavailable):
         fields["reason"] = error.message
@@ -43,5 +44,8 @@ def _answered(error: BaseException) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """The driver's first line. It names host, certificate, user or database, and never a password."""
-    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+    """The driver's first line. It names host, certificate, user or database, and never a password.
+
+    Valkey quotes the arguments of a command that it does not know: ours name tenants and users.
+    """
+    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0].partition(", with args")[0]

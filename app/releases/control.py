@@ -85,7 +85,7 @@ class ReleaseControl:
         release = load(release_id, self._places)
         self._check_prices(release)
         async with self._engine.begin() as connection:
-            await connection.execute(select(func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
+            await _alone(connection)
             unproven = await self._gate(connection, release.id, release.text, force=force)
             await self._take_in(connection, release)
             await self._end_canary(connection, by, f"{release.id} was activated: {reason}")
@@ -145,7 +145,7 @@ class ReleaseControl:
         ``again``: a rollback soon after another one is meant. Raises Misconfigured, before anything changes.
         """
         async with self._engine.begin() as connection:
-            await connection.execute(select(func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
+            await _alone(connection)
             past = await history.read(connection)
             if to:
                 history.check_ever_live(past, to)
@@ -286,7 +286,7 @@ class ReleaseControl:
         if not 0 < share < 1:
             raise Misconfigured("A canary's share lies between 0 and 100 %. To give it to everyone, `octant release promote`.")
         async with self._engine.begin() as connection:
-            await connection.execute(select(func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
+            await _alone(connection)
             running = await canaries.running(connection)
             if running and running.release == release_id:
                 if share <= running.share:
@@ -336,7 +336,7 @@ class ReleaseControl:
         """
         _check_reason(reason, force=force)
         async with self._engine.begin() as connection:
-            await connection.execute(select(func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
+            await _alone(connection)
             canary, judged = await self._judged(connection)
             if judged.verdict != "promote" and not force:
                 raise Misconfigured(
@@ -387,3 +387,9 @@ async def _check_spaces(connection: AsyncConnection, release: Release) -> None:
     ever = list((await connection.execute(select(manifests.c.text).where(manifests.c.id != release.id))).scalars())
     if problems := changed_spaces(release.text, ever):
         raise Misconfigured(f"Release {release.id} cannot be live:\n  " + "\n  ".join(problems))
+
+
+async def _alone(connection: AsyncConnection) -> None:
+    """Wait until no other operator changes releases, for as long as a statement may take."""
+    await connection.execute(sql("SET LOCAL lock_timeout = 0"))
+    await connection.execute(select(func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))

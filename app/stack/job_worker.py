@@ -79,7 +79,14 @@ class Runner:
 
     def __post_init__(self) -> None:
         """Prepare the loop that starts jobs; a new job or a free place wakes it."""
-        self.taking = Periodic("taking of jobs", self.take, every=TAKE_EVERY, survives=(OctantError,), complaint="no job taken")
+        self.taking = Periodic(
+            "taking of jobs",
+            self.take,
+            every=TAKE_EVERY,
+            survives=(OctantError,),
+            complaint="no job taken",
+            ends_on_bug=True,
+        )
 
     def loops(self) -> tuple[Periodic, ...]:
         """The loops that go on while jobs run, even when no new jobs are taken."""
@@ -90,6 +97,7 @@ class Runner:
                 every=TAKE_EVERY,
                 survives=(OctantError,),
                 complaint="not notified of jobs, they start up to two seconds later",
+                ends_on_bug=True,
             ),
             Periodic(
                 "leases of jobs",
@@ -98,6 +106,7 @@ class Runner:
                 at_once=False,
                 survives=(OctantError,),
                 complaint="leases not renewed",
+                ends_on_bug=True,  # jobs without a lease are begun by another worker, too, and paid twice
             ),
             Periodic(
                 "sweep of jobs",
@@ -106,6 +115,7 @@ class Runner:
                 at_once=False,
                 survives=(OctantError,),
                 complaint="jobs not swept",
+                ends_on_bug=True,
             ),
         )
 

@@ -19,9 +19,9 @@ from redis.exceptions import ConnectionError as ValkeyConnectionError
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.budget import budget as budget_module
 from app.budget import journal as journal_module
 from app.budget import ledger as ledger_module
+from app.budget import settled
 from app.budget.budget import Budget
 from app.budget.grants import Grants
 from app.budget.hold import epoch_key
@@ -130,7 +130,7 @@ async def test_an_idle_worker_sends_nothing_again_that_was_settled_long_ago(
     make: Made, engine: AsyncEngine, own: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """C3. The rebuilt store remembers the ledger's newest entries: an older one that is sent again would count twice."""
-    monkeypatch.setattr(budget_module, "RESENT_SECONDS", 0.0)
+    monkeypatch.setattr(settled, "RESENT_SECONDS", 0.0)
     monkeypatch.setattr(ledger_module, "REMEMBERED", timedelta(0))
     idle, busy, who, ledger = make(), make(), identity(), Ledger(engine, own)
     await idle.start()

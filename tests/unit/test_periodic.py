@@ -1,6 +1,7 @@
 """Background loops outlive the failures that they name, and end when stopped."""
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -104,13 +105,36 @@ async def test_an_error_that_is_not_named_is_logged_and_the_loop_goes_on_after_a
     loop = Periodic("buggy", rounds, every=0.001, survives=(OSError,), on_failure=lambda: failures.append(1))
     began = time.monotonic()
     async with started(loop) as task:
-        await rounds.until(3)
+        while rounds.begun < 3:
+            loop.wake()  # as each call may
+            await asyncio.sleep(0.001)
         assert not task.done()
     assert time.monotonic() - began >= 2 * 0.05
     assert len(failures) >= 2
     logged = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert {record.message for record in logged} == {"background task failed by a bug, will retry"}
     assert all(record.exc_info for record in logged)
+
+
+async def test_a_bug_ends_a_loop_whose_process_is_to_end_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    rounds = Rounds(fails=KeyError)
+    loop = Periodic("leases", rounds, every=0.001, survives=(OSError,), ends_on_bug=True)
+    async with started(loop) as task:
+        with contextlib.suppress(KeyError):
+            await asyncio.wait_for(task, LONG)
+        assert task.done()
+    assert rounds.begun == 1
+    assert any(record.levelno == logging.ERROR for record in caplog.records)
+
+
+async def test_a_stop_in_the_pause_after_a_bug_is_not_cancelled() -> None:
+    rounds = Rounds(fails=KeyError)
+    loop = Periodic("buggy", rounds, every=0.001)
+    async with started(loop) as task:
+        await rounds.until(1)
+        await loop.stop(grace=LONG)
+        assert task.done()
+        assert not task.cancelled()
 
 
 async def test_a_stop_while_the_loop_sleeps_ends_it_without_another_round() -> None:

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 from redis.exceptions import ConnectionError as ValkeyConnectionError
-from redis.exceptions import ReadOnlyError
+from redis.exceptions import ReadOnlyError, ResponseError
 from sqlalchemy.exc import DataError, OperationalError
 
 from app.domain.errors import DependencyUnavailable
@@ -42,4 +42,8 @@ def test_a_log_line_has_the_reason_of_a_store_and_no_value_that_it_quotes() -> N
     assert why(DependencyUnavailable("Not read yet."))["reason"] == "Not read yet."
     assert why(PermissionError(13, "Permission denied", "/secret"))["reason"] == "Permission denied"
     assert why(DataError("INSERT", None, psycopg.DataError("invalid: 'Ada'"))) == {"error_type": "DataError"}
+    quoted = psycopg.errors.InvalidTextRepresentation("invalid input syntax for type json: 'Ada'")
+    assert why(quoted) == {"error_type": "InvalidTextRepresentation"}
+    unknown = ResponseError("unknown command 'EVALSHA', with args beginning with: 'octant:acme:user:ada'")
+    assert why(unknown)["reason"] == "unknown command 'EVALSHA'"
     assert why(ValueError("Ada")) == {"error_type": "ValueError"}

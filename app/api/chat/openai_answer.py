@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import Any
 
-from app.domain.calls import Delta, Receipt, Reply, TextDelta, ToolUseDelta, ToolUseStart, Usage
+from app.domain.calls import CitationDelta, Delta, Receipt, Reply, TextDelta, ToolUseDelta, ToolUseStart, Usage
 from app.domain.errors import OctantError
 from app.domain.messages import Refusal, StopReason, ToolUse, paragraphs
 from app.domain.signatures import as_extra_content
@@ -78,7 +78,7 @@ class ChunkWriter:
         """One of our chunks as theirs; empty where theirs has no such thing (reasoning is not shown)."""
         match chunk:
             case TextDelta(index=index, text=text):
-                if index != self._text_at:
+                if index != self._text_at and text:
                     text = self._next_text(index, text)
                 before, after = self._around_text
                 return before + encode_basestring(text).encode() + after
@@ -87,6 +87,8 @@ class ChunkWriter:
                 return self._call(index, {"name": name, "arguments": ""}, about)
             case ToolUseDelta(index=index, arguments=arguments):
                 return self._call(index, {"arguments": arguments}, {})
+            case CitationDelta():
+                return b""  # of a text that goes on behind it
         self._apart = True
         return b""
 

@@ -94,7 +94,7 @@ class Reading:
         # A body that came whole was not cut: without a reason it ended as it should. Its usage counts even if it cannot be read.
         self._finish = next((choice.finish_reason or choice.camel_finish_reason for choice in own), None) or "stop"
         self._note(completion)
-        if all(choice.message is None and choice.delta is None for choice in own):
+        if all(choice.message is None and choice.delta is None and not choice.text for choice in own):
             raise ProtocolError("An answer without a choice.")
         for choice in own:
             self._take(choice)

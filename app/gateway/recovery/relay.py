@@ -159,7 +159,7 @@ def _counted(opened: Opened, chunk: Chunk) -> Chunk:
     attempt = opened.attempt
     match chunk:
         case TextDelta(text=text) | ThinkingDelta(text=text) | ToolUseDelta(arguments=text):
-            if attempt.received > MOST_STREAMED:
+            if attempt.received + len(text) > MOST_STREAMED:
                 message = "The text of the stream is too large for an answer."
                 raise ProviderGarbled(message, provider=opened.target.provider, model=opened.target.model)
             attempt.chunk(text)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.api.chat.openai_answer import ChunkWriter, completion
-from app.domain.calls import Delta, Receipt, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart, Usage
+from app.domain.calls import CitationDelta, Delta, Receipt, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart, Usage
 from app.domain.messages import Part, Refusal, StopReason, Text, Thinking, ToolUse
 
 Json = dict[str, Any]
@@ -66,10 +66,13 @@ def test_texts_around_a_call_or_a_thought_are_paragraphs_whole_and_in_a_stream()
         assert whole(whole_answer)["message"]["content"] == "One.\n\nTwo."
         assert "".join(chunk["delta"].get("content") or "" for chunk in chunks) == "One.\n\nTwo."
     cited = reply(thought, Text("It is "), Text("blue."))
-    chunks = streamed(cited, ThinkingDelta(0, "hm"), TextDelta(1, "It is "), TextDelta(2, "blue."))
+    source = CitationDelta(1, {"type": "char_location"})
+    chunks = streamed(cited, ThinkingDelta(0, "hm"), TextDelta(1, "It is "), source, TextDelta(2, "blue."))
     assert whole(cited)["message"]["content"] == "".join(c["delta"].get("content") or "" for c in chunks) == "It is blue."
     chunks = streamed(cited, TextDelta(1, "It is "), ThinkingDelta(0, "hm"), TextDelta(1, "blue."))
     assert "".join(chunk["delta"].get("content") or "" for chunk in chunks) == "It is blue."
+    chunks = streamed(reply(call, Text("hi")), TextDelta(0, ""), ToolUseStart(1, "c", "f"), TextDelta(2, "hi"))
+    assert "".join(chunk["delta"].get("content") or "" for chunk in chunks) == "hi"
 
 
 def test_a_models_refusal_is_its_own_field_and_ends_with_stop() -> None:

@@ -12,7 +12,7 @@ from app.api.chat.openai_fields import ChatCompletionRequest
 from app.api.chat.openai_request import NOTHING, VENDOR
 from app.domain.calls import Call, Deadline, Identity, Tenant
 from app.domain.errors import InvalidRequest, UnsupportedParameter
-from app.domain.messages import Document, Image, Message, Part, Refusal, Text, ToolChoice, ToolResult, ToolUse
+from app.domain.messages import Document, Image, Message, Part, Refusal, Text, ToolChoice, ToolResult, ToolUse, merged
 from app.domain.money import ZERO
 from app.edge.requests import CallContext
 
@@ -563,3 +563,10 @@ def test_the_description_of_a_schema_reaches_the_model() -> None:
     bare = called(response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": None}}).output
     assert bare
     assert bare.schema == {}
+
+
+def test_an_empty_answer_before_another_one_adds_nothing_to_it() -> None:
+    """As agents send one back that said nothing."""
+    turns = [Message("assistant", (Text(""),)), Message("assistant", (Text("b"),)), Message("assistant", (Text("c"),))]
+    (merged_turn,) = merged(turns)
+    assert "".join(part.text for part in merged_turn.parts if isinstance(part, Text)) == "b\n\nc"

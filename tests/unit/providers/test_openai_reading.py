@@ -621,6 +621,11 @@ def test_the_text_of_a_choice_without_a_message_is_the_answer() -> None:
     assert streamed(*({"choices": [{"index": 0, "text": text, "finish_reason": None}]} for text in ("a", "b"))).text == "ab"
     both = {"choices": [{"index": 0, "text": "a", "delta": {"content": "a"}, "finish_reason": None}]}
     assert streamed(both).text == "a"
+    body = {
+        "choices": [{"index": 0, "text": "ab", "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1},
+    }
+    assert reading().whole(json.dumps(body).encode(), None).text == "ab"
 
 
 ERRORS = [
