@@ -41,7 +41,7 @@ class Periodic:
 
         The first round runs ``at_once``, or after the first pause. A round that raises one of ``survives`` is a failure: it is
         passed to ``on_failure``, logged with ``complaint`` unless that is empty, and the next round tries again. Any other error
-        is a bug: a failure too, logged with its traceback, and the next round tries again after `BUG_PAUSE`, whatever wakes it.
+        is a bug: a failure too, logged with its traceback, and the next round tries again after `BUG_PAUSE`, even if it is woken.
         Otherwise one value that no one expected would end the kill switch or the ledger of every worker until its restart. With
         ``ends_on_bug`` it ends the loop: where the process is to end with it, and another one takes over.
         """
@@ -108,7 +108,7 @@ class Periodic:
             await self._sleep()
 
     async def _until_stopped(self, seconds: float) -> None:
-        """Wait, whoever wakes it: what fails by a bug may be woken by each call."""
+        """Wait, also where it is woken: each call may wake what fails by a bug."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not self.stopping:

@@ -172,7 +172,14 @@ class _Exchange:
         self.task = asyncio.current_task()
 
     def send(self, message: Message) -> Awaitable[None]:
-        """Not a coroutine of its own: a stream sends each event here."""
+        """Not a coroutine of its own: a stream sends each event here.
+
+        An answer to HEAD ends with its head (RFC 9110, 9.3.2): to a stream, its client has left.
+        """
+        if self.method == "HEAD" and message.get("more_body", False):
+            if self.complete:
+                raise BrokenPipeError
+            message = {"type": "http.response.body", "body": b""}
         self.complete = message["type"] == "http.response.body" and not message.get("more_body", False)
         if message["type"] == "http.response.start":
             self.status = message["status"]

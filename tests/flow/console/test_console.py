@@ -430,7 +430,18 @@ async def test_a_live_page_sends_its_part_again_and_again(operator: Person, serv
                 parts.append(json.loads(line[6:]))
             if len(parts) == 2:
                 break
-    assert all("Calls by outcome" in part["html"] for part in parts)
+    assert all("First token p50" in part["html"] for part in parts), "with or without a call"
+
+
+async def test_a_look_at_the_head_of_a_live_page_leaves_its_connection_free(operator: Person, service_url: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(service_url.rpartition(":")[2]))
+    cookie = f"cookie: {COOKIE}={operator.token}\r\n"
+    async with asyncio.timeout(60):
+        writer.write(f"HEAD /console/live/overview?range=15m HTTP/1.1\r\nhost: x\r\n{cookie}\r\n".encode())
+        assert b"text/event-stream" in await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 "), "the page would go on for five minutes"
+    writer.close()
 
 
 async def test_a_link_cannot_put_words_into_the_consoles_mouth(operator: Person) -> None:
