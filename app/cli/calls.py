@@ -13,6 +13,7 @@ import typer
 from app.audit.call_filter import SORTS, CallFilter, Searched, bounds_of, searched
 from app.cli.audited import changes
 from app.cli.database import database
+from app.cli.tables import print_table
 from app.cli.times import moment
 
 app = typer.Typer(help="Records of calls: filter them, or show one whole.")
@@ -153,9 +154,7 @@ def _table(rows: list[dict[str, Any]], tried: str | None) -> None:
         )
         for r in rows
     ]  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(columns, *lines, strict=True)]
-    for line in (columns, *lines):
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print_table(columns, lines)
 
 
 def _spent(row: dict[str, Any]) -> str:

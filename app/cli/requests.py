@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.database import database
+from app.cli.tables import print_table
 from app.cli.times import moment
 
 
@@ -59,6 +60,5 @@ async def _list(wanted: Any, range_: Any) -> None:  # noqa: ANN401 - a `Wanted` 
         )
         for row in rows
     ]  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(columns, *lines, strict=True)]
-    for line in (columns, *lines) if lines else ():
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    if lines:
+        print_table(columns, lines)

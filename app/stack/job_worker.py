@@ -52,6 +52,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # twenty attempts are about an hour: lo
 
 log = logging.getLogger(__name__)
 
+# A bug ends them, and with them the worker: jobs whose lease ends are begun by another one, too, and paid twice.
+_loop = partial(Periodic, survives=(OctantError,), ends_on_bug=True)
+
 
 @dataclass(kw_only=True)
 class Runner:
@@ -79,44 +82,15 @@ class Runner:
 
     def __post_init__(self) -> None:
         """Prepare the loop that starts jobs; a new job or a free place wakes it."""
-        self.taking = Periodic(
-            "taking of jobs",
-            self.take,
-            every=TAKE_EVERY,
-            survives=(OctantError,),
-            complaint="no job taken",
-            ends_on_bug=True,
-        )
+        self.taking = _loop("taking of jobs", self.take, every=TAKE_EVERY, complaint="no job taken")
 
     def loops(self) -> tuple[Periodic, ...]:
         """The loops that go on while jobs run, even when no new jobs are taken."""
+        late = "not notified of jobs, they start up to two seconds later"
         return (
-            Periodic(
-                "notifications of jobs",
-                self.listen,
-                every=TAKE_EVERY,
-                survives=(OctantError,),
-                complaint="not notified of jobs, they start up to two seconds later",
-                ends_on_bug=True,
-            ),
-            Periodic(
-                "leases of jobs",
-                self.renew_leases,
-                every=RENEW_EVERY,
-                at_once=False,
-                survives=(OctantError,),
-                complaint="leases not renewed",
-                ends_on_bug=True,  # jobs without a lease are begun by another worker, too, and paid twice
-            ),
-            Periodic(
-                "sweep of jobs",
-                self.sweep,
-                every=SWEEP_EVERY,
-                at_once=False,
-                survives=(OctantError,),
-                complaint="jobs not swept",
-                ends_on_bug=True,
-            ),
+            _loop("notifications of jobs", self.listen, every=TAKE_EVERY, complaint=late),
+            _loop("leases of jobs", self.renew_leases, every=RENEW_EVERY, at_once=False, complaint="leases not renewed"),
+            _loop("sweep of jobs", self.sweep, every=SWEEP_EVERY, at_once=False, complaint="jobs not swept"),
         )
 
     async def take(self) -> None:
