@@ -34,6 +34,7 @@ from app.features.installed import installed
 from app.security.redaction.redactor import Redactor
 from app.settings import Settings
 from app.stores import duties_of
+from app.telemetry import bugs
 from app.telemetry.metrics import Metrics
 from app.wiring import Parts, open_parts
 
@@ -63,7 +64,8 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-        async with open_parts(settings, metrics, running) as parts:
+        on_bug = partial(metrics.unexpected_errors.inc, cause="task")
+        async with bugs.watched(on_bug), open_parts(settings, metrics, running) as parts:
             app.state.edge = parts.edge
             app.state.console = console.Console(parts.console)
             for router in _api(settings, parts):

@@ -16,6 +16,7 @@ from app.domain.store_errors import why
 
 STOP_SECONDS = 5.0
 BUG_PAUSE = 5.0
+TASK = "octant_task"  # the key of a task's name in what the loop's exception handler gets
 CANCEL_EVERY = 0.5  # long enough for the code that answers a cancellation: a second one interrupts it
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Periodic:
 
         The first round runs ``at_once``, or after the first pause. A round that raises one of ``survives`` is a failure: it is
         passed to ``on_failure``, logged with ``complaint`` unless that is empty, and the next round tries again. Any other error
-        is a bug: a failure too, logged with its traceback, and the next round tries again after `BUG_PAUSE`, even if it is woken.
+        is a bug: a failure too, handed to `report`, and the next round tries again after `BUG_PAUSE`, even if it is woken.
         Otherwise one value that no one expected would end the kill switch or the ledger of every worker until its restart. With
         ``ends_on_bug`` it ends the loop: where the process is to end with it, and another one takes over.
         """
@@ -98,11 +99,11 @@ class Periodic:
                 self._on_failure()
                 if self._complaint:
                     log.warning(self._complaint, extra={"task": self._name, **why(error)})
-            except Exception:
+            except Exception as error:
                 self._on_failure()
                 if self._ends_on_bug:
                     raise
-                log.exception("background task failed by a bug, will retry", extra={"task": self._name})
+                report("background task failed by a bug, will retry", self._name, error)
                 await self._until_stopped(max(self._every, BUG_PAUSE))
                 continue
             await self._sleep()
@@ -126,10 +127,19 @@ class Periodic:
 
 
 def spawn(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Run ``work`` in a task with a name. An error that ends it is logged."""
+    """Run ``work`` in a task with a name. An error that ends it is reported to the loop."""
     task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_log_error)
+    task.add_done_callback(_report_end)
     return task
+
+
+def report(message: str, name: str, error: BaseException) -> None:
+    """Hand a bug of the background task ``name`` to the loop's exception handler.
+
+    No caller gets an error for it. A service logs and counts it there (`app.telemetry.bugs`), beside the bugs that asyncio
+    itself reports there; without a handler asyncio logs it.
+    """
+    asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error, TASK: name})
 
 
 async def end(*tasks: asyncio.Task[Any], within: float = STOP_SECONDS) -> set[asyncio.Task[Any]]:
@@ -143,12 +153,12 @@ async def end(*tasks: asyncio.Task[Any], within: float = STOP_SECONDS) -> set[as
         _, left = await asyncio.wait(left, timeout=min(CANCEL_EVERY, seconds))
     for task in tasks:
         if task.done() and not task.cancelled():
-            task.exception()  # `spawn` has logged it; asyncio would complain that it was not read
+            task.exception()  # `spawn` has reported it; asyncio would complain that it was not read
     for task in left:
         log.error("background task does not end", extra={"task": task.get_name()})
     return left
 
 
-def _log_error(task: asyncio.Task[None]) -> None:
+def _report_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
-        log.error("background task ended by an error", extra={"task": task.get_name()}, exc_info=error)
+        report("background task ended by an error", task.get_name(), error)

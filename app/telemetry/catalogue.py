@@ -88,8 +88,8 @@ EDGE: tuple[Declared, ...] = (
     Declared("http_requests", "octant_http_requests_total", "counter", "count", "Requests answered.", (PATH, STATUS)),
     Declared(
         "unexpected_errors", "octant_unexpected_errors_total", "counter", "count",
-        "Requests that ended in an error that no code foresaw: a bug, or an operator's test of the alarm.",
-        (_of("cause", "bug", "alarm_test"),),
+        "Errors that no code foresaw: bugs that a request or a background task ended in, and operators' tests of the alarm.",
+        (_of("cause", "bug", "task", "alarm_test"),),
     ),
     Declared(
         "bad_keys", "octant_bad_keys_total", "counter", "count", "API keys that were not valid.",

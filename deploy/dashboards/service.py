@@ -315,8 +315,8 @@ def _upkeep() -> list[Panel]:
         figure(
             Description(
                 "Unexpected errors",
-                "Requests that ended in an error that no code foresaw, in all the time that is shown.",
-                "a bug, or an operator's test of the alarm. The log has `unhandled error` with the request's id.",
+                "Errors that no code foresaw, of requests and background tasks, in all the time that is shown.",
+                "a bug, or an operator's test of the alarm. The log has `unhandled error` with the request's id, or the task.",
                 "observability.md#an-error-that-no-code-foresaw",
             ),
             "none",

@@ -337,7 +337,8 @@ def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, s
         page.keyboard.type("latency")
         page.keyboard.press("Enter")
         page.wait_for_url("**/console/search?q=latency")
-        page.keyboard.press("Enter")  # the first place has the focus
+        page.wait_for_function("document.activeElement.matches('main a')")  # the browser moves the focus after the load
+        page.keyboard.press("Enter")
         page.wait_for_url("**/console#latency")
 
 

@@ -136,9 +136,10 @@ async def test_an_unforeseen_error_is_counted_by_its_cause(raised: Exception, ca
     metrics = Metrics()
     assert (await Client(wrapped(fails, metrics=metrics)).run()).status == 500
     counted = {
-        c: metrics.registry.get_sample_value("octant_unexpected_errors_total", {"cause": c}) for c in ("bug", "alarm_test")
+        c: metrics.registry.get_sample_value("octant_unexpected_errors_total", {"cause": c})
+        for c in ("bug", "task", "alarm_test")
     }
-    assert counted == {"bug": 0.0, "alarm_test": 0.0} | {cause: 1.0}
+    assert counted == {"bug": 0.0, "task": 0.0, "alarm_test": 0.0} | {cause: 1.0}
 
 
 @pytest.mark.parametrize(("headers", "came"), [({}, 1001), ({"content-length": "1001"}, 1001), ({"content-length": "1001"}, 1)])
