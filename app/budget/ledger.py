@@ -3,10 +3,11 @@
 The scripts that count money write to their shard's stream in the same step, so every counted amount is written. From there any
 worker carries the entries to Postgres in batches. It inserts them under the lease's id, so that a repetition finds them there,
 and then removes them from the stream. While Postgres is away the stream grows (some 300 bytes a call); nothing is lost.
+
+An entry that Postgres refuses, which must not happen, stays in the stream and is tried again every minute. It holds up no other.
 """
 
 import json
-import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -25,17 +26,20 @@ from app.budget.scopes import ANONYMOUS, NAMES, SHARDS, key
 from app.budget.tables import alerts, ledger
 from app.domain.errors import DependencyUnavailable
 from app.domain.json_text import compact
-from app.domain.periodic import Periodic
+from app.domain.periodic import Periodic, report
 from app.domain.turns import Turns
 
 DRAIN_EVERY = 0.25
-COMPLAIN_EVERY = 60.0
+AGAIN = 60.0  # seconds until a refused entry is tried again
 BATCH = 500
+MOST_REFUSED = 10 * BATCH  # of a shard: then it waits, rather than read them all at each look
+NAMED = 5  # refused entries that a log line names
 LOCK = 0x0C7A  # the first half of an advisory lock; the second is the shard
 REMEMBERED = timedelta(minutes=10)
 LONGEST_WINDOW = timedelta(days=32)  # a month, in any time zone
 
-log = logging.getLogger(__name__)
+# Of values, not of the connection. An entry of a newer version may lack a field; a partition may be missing for a moment.
+UNFIT = (DataError, IntegrityError, KeyError, ValueError)
 
 _WINDOWS = (
     ("day", ledger.c.day, "%Y-%m-%d", 4),
@@ -62,7 +66,7 @@ class Ledger:
         self._engine = engine
         self._valkey = valkey
         self._on_pending = on_pending
-        self._complained: dict[int, float] = {}  # by shard: when it may be logged again
+        self._refused: dict[int, tuple[float, set[str]]] = {}  # by shard: ids, and until when they are passed over
         self._draining = Periodic(
             "ledger", self.drain, every=DRAIN_EVERY, survives=(RedisError, SQLAlchemyError, OSError), complaint="ledger waits"
         )
@@ -87,18 +91,10 @@ class Ledger:
             try:
                 while (count := await self._carry(shard)) == BATCH:
                     carried += count
-            # Must not happen; the other shards go on, and the log names this one. An entry may also be of a newer version.
-            except (DataError, IntegrityError, KeyError, ValueError) as error:
-                self._complain(shard, error)
-                continue
+            except UNFIT:
+                count = await self._carry(shard, one_by_one=True)
             carried += count
         return carried
-
-    def _complain(self, shard: int, error: Exception) -> None:
-        """Log it, once a minute for each shard: the entries are there at the next look, too."""
-        if time.monotonic() >= self._complained.get(shard, 0.0):
-            self._complained[shard] = time.monotonic() + COMPLAIN_EVERY
-            log.error("ledger entries cannot be carried", extra={"shard": shard, "error_type": type(error).__name__})
 
     async def sums(self, shard: int, *, upto: tuple[int, int] | None = None, without: Sequence[str] = ()) -> list[Sum]:
         """The value that each counter of a shard should have, for windows that may still run.
@@ -161,19 +157,47 @@ class Ledger:
             rows = (await connection.execute(wanted.group_by(who).order_by(amount.desc()).limit(count))).all()
         return [(row.who or ANONYMOUS, int(row.amount), row.calls) for row in rows]
 
-    async def _carry(self, shard: int) -> int:
-        """Carry one batch of a shard. The worker with the shard's lock does it; the others find nothing to do."""
+    async def _carry(self, shard: int, *, one_by_one: bool = False) -> int:
+        """Carry one batch of a shard. The worker with the shard's lock does it; the others find nothing to do.
+
+        Raises one of `UNFIT` if an entry is refused, unless ``one_by_one``: then the others are carried, and it is reported.
+        """
         stream = key(shard, "ledger")
         async with self._engine.begin() as connection:
             lock = select(func.pg_try_advisory_xact_lock(LOCK, shard))
             if not (await connection.execute(lock)).scalar_one():
                 return 0
-            entries = cast("list[Streamed]", await self._valkey.xrange(stream, count=BATCH))
+            entries = await self._waiting(shard)
             if not entries:
                 return 0
-            await _insert(connection, shard, entries)
-        await self._valkey.xdel(stream, *(identity for identity, _ in entries))
-        return len(entries)
+            refused = await _insert_each(connection, shard, entries) if one_by_one else {}
+            if not one_by_one:
+                await _insert(connection, shard, entries)
+        if carried := [identity for identity, _ in entries if identity not in refused]:
+            await self._valkey.xdel(stream, *carried)
+        if refused:
+            self._pass_over(shard, refused)
+        return len(carried)
+
+    async def _waiting(self, shard: int) -> list[Streamed]:
+        """The first entries of a shard's stream, without those that were refused in the last minute."""
+        until, refused = self._refused.get(shard, (0.0, set()))
+        if time.monotonic() >= until:
+            self._refused.pop(shard, None)
+            refused = set()
+        if len(refused) >= MOST_REFUSED:
+            return []
+        found = cast("list[Streamed]", await self._valkey.xrange(key(shard, "ledger"), count=BATCH + len(refused)))
+        return [entry for entry in found if entry[0] not in refused]
+
+    def _pass_over(self, shard: int, refused: Mapping[str, str]) -> None:
+        """Report refused entries, by their ids in the stream, and leave them out for a minute."""
+        until, before = self._refused.get(shard, (time.monotonic() + AGAIN, set()))
+        self._refused[shard] = until, before | refused.keys()
+        report(
+            "ledger entries cannot be carried", "ledger", stream=key(shard, "ledger"), count=len(refused),
+            entries=list(refused)[:NAMED], error_types=sorted(set(refused.values())),
+        )  # fmt: skip
 
 
 @asynccontextmanager
@@ -184,6 +208,18 @@ async def _reading(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]
             yield connection
     except (SQLAlchemyError, OSError) as error:
         raise DependencyUnavailable("The ledger cannot be read right now.", retry_after=5.0) from error
+
+
+async def _insert_each(connection: AsyncConnection, shard: int, entries: Sequence[Streamed]) -> dict[str, str]:
+    """Insert entries one by one. Returns the ids of those that are refused, with the type of each error."""
+    refused = {}
+    for entry in entries:
+        try:
+            async with connection.begin_nested():
+                await _insert(connection, shard, [entry])
+        except UNFIT as error:
+            refused[entry[0]] = type(error).__name__
+    return refused
 
 
 async def _insert(connection: AsyncConnection, shard: int, entries: Sequence[Streamed]) -> None:

@@ -6,7 +6,7 @@ counters should equal the ledger up to that id, without those entries, plus thos
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,14 +123,21 @@ def _fields(entry: list[Any]) -> tuple[str, dict[str, str]]:
 
 
 def _per_counter(shard: int, pending: list[tuple[str, dict[str, str]]]) -> dict[str, int]:
-    """The sum that the entries add to each counter."""
+    """The sum that the entries add to each counter. One of a newer version that is not understood adds to none."""
     sums: dict[str, int] = {}
     for _, fields in pending:
         if fields["kind"] == "alert":
             continue
-        about = json.loads(fields["entry"])
-        day, month = (key(shard, about["tenant"], label, about[label]) for label in ("day", "month"))
-        who = f":user:{about['user'] or ANONYMOUS}"
-        for name in (day, month, day + who, month + who, key(shard, "all", "day", about["all"])):
-            sums[name] = sums.get(name, 0) + int(fields["amount"])
+        try:
+            names, amount = _counters(shard, json.loads(fields["entry"])), int(fields["amount"])
+        except (KeyError, ValueError):
+            continue
+        for name in names:
+            sums[name] = sums.get(name, 0) + amount
     return sums
+
+
+def _counters(shard: int, about: Mapping[str, str]) -> tuple[str, ...]:
+    day, month = (key(shard, about["tenant"], label, about[label]) for label in ("day", "month"))
+    who = f":user:{about['user'] or ANONYMOUS}"
+    return day, month, day + who, month + who, key(shard, "all", "day", about["all"])

@@ -16,7 +16,7 @@ from app.domain.store_errors import why
 
 STOP_SECONDS = 5.0
 BUG_PAUSE = 5.0
-TASK = "octant_task"  # the key of a task's name in what the loop's exception handler gets
+FIELDS = "octant_fields"  # the key of a log line's fields in what the loop's exception handler gets
 CANCEL_EVERY = 0.5  # long enough for the code that answers a cancellation: a second one interrupts it
 
 log = logging.getLogger(__name__)
@@ -133,13 +133,14 @@ def spawn(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     return task
 
 
-def report(message: str, name: str, error: BaseException) -> None:
-    """Hand a bug of the background task ``name`` to the loop's exception handler.
+def report(message: str, name: str, error: BaseException | None = None, **fields: object) -> None:
+    """Hand a bug of the background task ``name`` to the loop's exception handler, with more ``fields`` for the log.
 
     No caller gets an error for it. A service logs and counts it there (`app.telemetry.bugs`), beside the bugs that asyncio
     itself reports there; without a handler asyncio logs it.
     """
-    asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error, TASK: name})
+    context = {"message": message, FIELDS: {"task": name, **fields}} | ({"exception": error} if error else {})
+    asyncio.get_running_loop().call_exception_handler(context)
 
 
 async def end(*tasks: asyncio.Task[Any], within: float = STOP_SECONDS) -> set[asyncio.Task[Any]]:

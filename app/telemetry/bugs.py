@@ -1,4 +1,4 @@
-"""Bugs that no caller sees: those of background tasks, of callbacks, and of tasks whose result nobody read."""
+"""Bugs that no caller sees: those of background tasks, of callbacks, and of tasks whose result no code read."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from app.domain.errors import OctantError
-from app.domain.periodic import TASK
+from app.domain.periodic import FIELDS
 from app.domain.store_errors import of_store
 
 log = logging.getLogger(__name__)
@@ -24,8 +24,8 @@ async def watched(on_bug: Callable[[], None]) -> AsyncIterator[None]:
 
     def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        task = context.get(TASK) or _name(context.get("task") or context.get("future"))
-        log.error(context["message"], extra={"task": task} if task else {}, exc_info=error)
+        fields = context.get(FIELDS) or _name(context.get("task") or context.get("future"))
+        log.error(context["message"], extra=fields, exc_info=error)
         if error is None or not (isinstance(error, (OSError, OctantError)) or of_store(error)):
             on_bug()
 
@@ -36,5 +36,5 @@ async def watched(on_bug: Callable[[], None]) -> AsyncIterator[None]:
         loop.set_exception_handler(before)
 
 
-def _name(task: object) -> str:
-    return task.get_name() if isinstance(task, asyncio.Task) else ""
+def _name(task: object) -> dict[str, str]:
+    return {"task": task.get_name()} if isinstance(task, asyncio.Task) else {}

@@ -41,7 +41,7 @@ async def test_a_round_that_fails_by_a_bug_is_counted_each_time(
     assert errors(caplog)[:2] == [("background task failed by a bug, will retry", "ledger")] * 2
 
 
-async def test_a_task_that_ends_by_a_bug_is_counted_also_where_nobody_reads_its_result(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_task_that_ends_by_a_bug_is_counted_also_where_no_code_reads_its_result(caplog: pytest.LogCaptureFixture) -> None:
     counted = list[int]()
 
     async def fail() -> None:
