@@ -105,9 +105,9 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
         "chosen": chosen, "live": parts.releases.known, "cards": cards, "problems": problems, "kind": kind, "words": words,
         "releases": [card(one, filed) for one in filed], "runs": runs, "skip": skip, "suite": suite, "page_size": PAGE,
         "lately": lately, "drifted": drifted(lately.value, now),
-        "judged": judged(lately.value), "first": quality.DRIFT_FIRST, "states": states, "chart": chart(drawn.value, filed),
+        "judged": judged(lately.value), "first": quality.DRIFT_FIRST, "states": states, "chart": chart(drawn.value),
         "unrecorded": await asyncio.to_thread(eval_history.unrecorded, parts.releases_dir),
-        "stored": bool(drawn.value and drawn.value.rows), "codes": CODES, "command": COMMAND.format(chosen or "ID"),
+        "codes": CODES, "command": COMMAND.format(chosen or "ID"),
         "figures": figures(cards), "aways": list({one.away: one for one in (runs, lately) if one.away}.values()),
     }  # fmt: skip
 
@@ -234,19 +234,12 @@ def drifted(lately: Quality | None, now: datetime) -> list[str]:
     return [one.feature for one in lately.drifts if one.shows(now)] if lately else []
 
 
-def chart(stored: Runs | None, filed: Sequence[Filed]) -> dict[str, Any] | None:
-    """The share passed by suite over time: of the stored runs, or of the files where none is stored."""
+def chart(stored: Runs | None) -> dict[str, Any] | None:
+    """The share passed by suite over time, of the stored runs. The results beside the manifests are bars of a table."""
     points: dict[str, dict[datetime, float]] = {}
-    if stored and stored.rows:
-        for run in stored.rows:
-            if run.total:
-                points.setdefault(f"{run.suite or 'suite'}, {run.label}", {})[run.at] = run.passed / run.total * 100
-    else:
-        for one in filed:
-            if score := one.result.scores.get(OVERALL):
-                refused = ", refused by the gate" if eval_gate.below(one.result) else ""  # no step of the others' line
-                name = f"{one.result.suite}, {one.result.label}{refused}"
-                points.setdefault(name, {})[one.result.at] = score.passed / score.total * 100
+    for run in stored.rows if stored else ():
+        if run.total:
+            points.setdefault(f"{run.suite or 'suite'}, {run.label}", {})[run.at] = run.passed / run.total * 100
     times = sorted({at for found in points.values() for at in found})
     if not times:
         return None

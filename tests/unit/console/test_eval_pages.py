@@ -17,7 +17,7 @@ from app.console.ranges import range_of
 from app.releases.eval_gate import Limit, Score, below, digest
 from app.releases.eval_gate import judged as judged_scores
 from app.releases.eval_goals import goals
-from app.releases.eval_history import CHAOS, filed, threshold_count, thresholds
+from app.releases.eval_history import CHAOS, Run, Runs, filed, threshold_count, thresholds
 from evals.chaos import MODE
 from evals.discovery import names
 
@@ -213,19 +213,18 @@ def test_the_live_release_is_shown_unless_another_is_wanted(tmp_path: Path) -> N
         written(tmp_path, release, passed=8, failed=[])
     found, _ = filed(tmp_path)
     assert [chosen_release(found, *one) for one in (("", "2"), ("1", "2"), ("9", "2"), ("", "9"))] == ["2", "1", "2", "3"]
-    drawn = chart(None, found)
-    assert drawn is not None
-    assert drawn["series"][0]["values"] == [pytest.approx(80.0)]
 
 
-def test_a_refused_release_is_a_point_of_its_own_in_the_history(tmp_path: Path) -> None:
-    """It was never live, so the line of those that were does not fall to it."""
-    written(tmp_path, "1", passed=8, failed=[])
-    written(tmp_path, "2", passed=4, failed=["a"])
-    drawn = chart(None, filed(tmp_path)[0])
+def test_the_chart_shows_stored_runs_by_suite_and_model_and_is_left_out_without_any() -> None:
+    def stored(suite: str, label: str, passed: float, total: int = 10) -> Run:
+        return Run(1, suite, "1", label, False, 0, passed, total, 0, NOW, {})
+
+    drawn = chart(Runs([stored("support", "simulator", 8), stored("support", "sonnet", 9.5), stored("support", "none", 0, 0)], 3))
     assert drawn is not None
     series = {one["label"]: one["values"] for one in drawn["series"]}
-    assert series == {"made, simulator": [80.0], "made, simulator, refused by the gate": [40.0]}
+    assert series == {"support, simulator": [80.0], "support, sonnet": [95.0]}
+    assert chart(None) is None
+    assert chart(Runs([], 0)) is None
 
 
 def scored(drifted_at: datetime | None = None) -> Quality:
