@@ -20,6 +20,7 @@ from app.domain.messages import Sampling
 from app.domain.routes import Degrade, GuardAction, Pin, Price, PriceTable, Prompt, Route, Target
 from app.domain.strict import Strict
 from app.releases import embeddings
+from app.releases.code_version import refuse_newer
 from app.releases.embeddings import Alias, EmbeddingsPin
 from app.security.guard.guard import unknown_checks
 
@@ -82,7 +83,7 @@ class RoutePin(Strict):
 
 
 class Manifest(Strict):
-    """The file as written. ``code`` is the version it was made for; it is not enforced, or newer code could not roll back."""
+    """The file as written. ``code`` is the version it was made for: older code does not make it live, newer code does."""
 
     id: Name
     created: date
@@ -252,7 +253,7 @@ def resolve(text: str, places: Places, *, where: str, indexes_elsewhere: bool = 
 
 
 def load(release_id: str, places: Places) -> Release:
-    """Read and check the manifest file of a release. Raises Misconfigured."""
+    """Read and check the manifest file of a release, also that this code is not too old for it. Raises Misconfigured."""
     path = places.manifest_path(release_id)
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in places.directory.glob("*.toml"))) or "none"
@@ -261,6 +262,7 @@ def load(release_id: str, places: Places) -> Release:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured(f"{path} is not readable: {error}.") from None
+    refuse_newer(text, str(path))
     release = resolve(text, places, where=str(path))
     if release.id != release_id:
         raise Misconfigured(f"{path}: id = {release.id!r}, but the file is named {release_id!r}. Make the two agree.")
@@ -332,16 +334,9 @@ def _prompt(name: str, pin: PromptPin, places: Places) -> Prompt:
         if not Template(getattr(file, part)).is_valid():
             raise Misconfigured(f"{path}: {part} is not a template: a $ that begins no $name. Write $$ for a dollar sign.")
     return Prompt(
-        name=name,
-        version=pin.version,
-        sha256=pin.sha256,
-        system=file.system,
-        user=file.user,
-        route=pin.route,
-        tools=file.tools,
-        guard=file.guard,
-        callable=pin.callable,
-    )
+        name=name, version=pin.version, sha256=pin.sha256, system=file.system, user=file.user, route=pin.route,
+        tools=file.tools, guard=file.guard, callable=pin.callable,
+    )  # fmt: skip
 
 
 def _route(name: str, pin: RoutePin) -> Route:

@@ -10,6 +10,7 @@ from conftest import ROOT
 
 from app.domain.errors import Misconfigured, UnknownModel
 from app.features.installed import installed
+from app.releases.code_version import is_older
 from app.releases.manifest import Places, load, resolve
 from app.releases.pinning import pinned
 from app.settings import load as load_settings
@@ -198,6 +199,29 @@ def test_a_release_is_found_by_the_id_it_says_it_has(written: Written) -> None:
         load("r2", written.places)
     with pytest.raises(Misconfigured, match=r"Known: r1, r2\."):
         load("r3", written.places)
+
+
+def test_a_release_made_for_newer_code_is_not_made_live_and_one_of_older_code_is(written: Written) -> None:
+    path = written.places.manifest_path("r1")
+    path.write_text(path.read_text().replace('code = "0.1.0"', 'code = "999.0"') + "unheard_of = 1\n")
+    with pytest.raises(Misconfigured, match=r"made for code 999\.0, and .* runs here\. Deploy that code first"):
+        load("r1", written.places)
+    path.write_text(written.text.replace('code = "0.1.0"', 'code = "999.0"'))
+    assert resolve(path.read_text(), written.places, where="the kept text").code == "999.0", "a rollback never fails by it"
+    path.write_text(written.text.replace('code = "0.1.0"', 'code = "0.0.9"'))
+    assert load("r1", written.places).code == "0.0.9"
+
+
+@pytest.mark.parametrize(
+    ("running", "wanted", "older"),
+    [
+        ("0.9.0", "0.10.0", True), ("0.10.0", "0.9.0", False), ("1.0", "1.0.0", False), ("1.0", "1.0.1", True),
+        ("v1.2", "1.3", True), ("1.2.0-rc1", "1.2.0", False), ("1.2.0", "3f2a9c1", False), ("main", "1.2.0", False),
+        ("1.2.0", "main", False),
+    ],
+)  # fmt: skip
+def test_versions_are_compared_by_their_numbers(running: str, wanted: str, older: bool) -> None:
+    assert is_older(running, wanted) is older
 
 
 def test_a_draft_gets_its_pins_and_keeps_everything_else(written: Written) -> None:
