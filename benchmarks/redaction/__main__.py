@@ -1,9 +1,9 @@
 """`make bench-redaction`: precision, recall and cost of redaction, held to floors; exits 1 below one.
 
 The sentences come from `generate`, with seeds that the patterns were not tuned on (1 to 9 are for tuning). `presidio`
-and `elsewhere` are a third party's sentences. `letters` are ours in eleven locales, `untuned` in eleven more, whose
-frames were written when the patterns were done. Then come secrets, spellings, and lines that must stay. Times are CPU
-seconds of this process.
+and `elsewhere` are a third party's sentences. `letters` are ours in eleven locales, `untuned` in eleven more and `further`
+in 26 more, whose frames were written when the patterns were done. Then come secrets, spellings, and lines that must stay.
+Times are CPU seconds of this process.
 """
 
 import argparse
@@ -27,9 +27,9 @@ STRUCTURED_F1 = 0.95  # over the generator as it comes
 ELSEWHERE_RECALL = 0.85
 ENTITY_RECALL = 0.90  # of each structured entity
 DECOYS_TAKEN = 0.01  # share of decoys in which anything is found
-# F1 of our own sets, findings of any kind counted. `untuned` is reported without a floor.
+# F1 of our own sets, findings of any kind counted. `untuned` and `further` are reported without a floor.
 OWN_F1 = {"letters": 0.95, "issuers": 0.95, "named secrets": 0.95, "spellings": 0.95}
-OWN = {**OWN_F1, "untuned": 0.0}
+OWN = {**OWN_F1, "untuned": 0.0, "further": 0.0}
 LOCALE_RECALL = 0.85  # of each locale of `letters`
 LOOKALIKES_TAKEN = 0.04
 LOOPS = 12.0  # of the costs of a plain loop over the text's characters, on support traffic: a ratio holds on a slow machine too

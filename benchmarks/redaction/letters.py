@@ -2,12 +2,14 @@
 
 Runs in the generator's environment, so it imports Faker alone. Odd seeds use the odd frames of each language and even seeds the
 even ones: patterns are tuned on odd seeds below 10, figures come from even seeds. `UNTUNED` holds languages whose frames were
-written after the patterns, and which no pattern was tuned on.
+written after the patterns, and which no pattern was tuned on; so does `further.FURTHER`.
 """
 
 import random
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from benchmarks.redaction.further import FURTHER
 
 Line = dict[str, object]
 
@@ -266,7 +268,7 @@ class Writer:
 
 def letters(seed: int, each: int) -> Iterator[Line]:
     """``each`` texts of every frame whose turn it is, by locale."""
-    for name, locales in (("letters", TUNED), ("untuned", UNTUNED)):
+    for name, locales in (("letters", TUNED), ("untuned", UNTUNED), ("further", FURTHER)):
         for locale, frames in locales.items():
             writer = Writer(locale, seed)
             for frame in frames[(seed + 1) % 2 :: 2]:

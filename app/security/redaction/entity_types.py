@@ -38,7 +38,9 @@ _GAP = r"[ .\-/\x{A0}\x{2010}-\x{2015}\x{30FC}]"  # Japanese keyboards write the
 _WORD = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 _PHONE_AFTER = _WORD + "-.#/+"
 _EXTENSION = r"(?: ?(?:x|ext\.?) ?[0-9]{1,6})?"
-_ABROAD = rf"[1-9][0-9]{{0,2}}(?:{_GAP}{{0,2}}\(?[0-9]+\)?)+{_EXTENSION}"
+_REST = rf"(?:{_GAP}{{0,2}}\(?[0-9]+\)?)+{_EXTENSION}"
+_ABROAD = rf"[1-9][0-9]{{0,2}}{_REST}"
+_ABROAD_APART = rf"\([1-9][0-9]{{0,2}}\){_REST}"
 _LOCAL = rf"(?:\+|\()?\(?[0-9](?:[ .()\-/\x{{2010}}-\x{{2015}}\x{{30FC}}]{{0,3}}[0-9]){{5,16}}{_EXTENSION}"
 # Earlier rows win where findings overlap.
 ENTITY_TYPES: tuple[Kind, ...] = (
@@ -74,7 +76,7 @@ ENTITY_TYPES: tuple[Kind, ...] = (
     ),
     Kind(
         "phone",
-        rf"(\+{{1,2}}{_ABROAD}|\b00{_ABROAD}\b)",  # a hexadecimal number may begin with 00 and go on in letters
+        rf"(\+{{1,2}}(?:{_ABROAD}|{_ABROAD_APART})|\b00{_ABROAD}\b)",  # a hexadecimal number may begin with 00
         international_phone,
         not_after=_PHONE_AFTER,
         unless=GOODS,
@@ -107,7 +109,7 @@ ENTITY_TYPES: tuple[Kind, ...] = (
         not_before=_WORD + "-",
         tabular=True,
     ),
-    Kind("phone", f"{labels.PHONE_BEFORE}({_LOCAL})", only_if(labelled_phone), not_before=_WORD + "-"),
+    Kind("phone", f"{labels.PHONE_BEFORE}({_LOCAL})", only_if(labelled_phone), not_before=_WORD + "-", unless=GOODS),
     Kind(
         "phone",
         f"({_LOCAL})",

@@ -8,25 +8,34 @@ list would be complete.
 _WORD = r"[^\s0-9,;:=#()<>{}\[\]\"]+"
 _COPULA = r"(?:は|が|の|番号|号码|號碼|号|是|为|為|係|번호|는|은|이|가|नंबर|संख्या|क्रमांक|है|पर|「|:|[ \t])"
 
+# What goes on right behind a word in scripts that part no words ("โทรหาฉันที่ 0 2…"), and what Hebrew and Zulu join to a value.
+_UNSPACED = r"[\x{E00}-\x{EFF}\x{1000}-\x{109F}\x{1780}-\x{17FF}]{0,16}"
+_PREFIX = r"(?:(?:[בלה]|ngu|ku)-)?"
+
 
 def between(most: int) -> str:
     """At most ``most`` words, then what joins a label and its value."""
-    joint = r"(?:[ \t\r]*[:=#]+[ \t\r]*\n?[ \t]*|[ \t]{1,3}|[ \t]*\? {1,3})"
+    joint = r"(?:[ \t\r]*[:=#\x{55D}\x{1366}]+[ \t\r]*\n?[ \t]*|[ \t]{1,3}|[ \t]*\? {1,3})"  # Armenia's and Ethiopia's colons too
     return rf"(?:[ \t]+{_WORD}){{0,{most}}}[\"')\]]?{joint}{_COPULA}{{0,6}}"
 
 
 def behind(latin: str, others: str, most: int) -> str:
     """A label and what parts it from its value, for `detectors.Kind.after`. Scripts without blanks have none between."""
-    return rf"(?i:\b(?:{latin})\.?{between(most)}|(?:{others})(?:{between(most)}|{_COPULA}{{0,8}}))"
+    apart = f"{between(most)}{_PREFIX}"
+    return rf"(?i:\b(?:{latin})\.?{apart}|(?:{others})\.?{_UNSPACED}(?:{apart}|{_COPULA}{{0,8}}))"
 
 
 CARD = (
     r"cards?|credit ?cards?|debit ?cards?|cc|visa|mastercard|maestro|amex|karten?(?:nummer|nr)?|kreditkarten?(?:nummer|"
     r"nr)?|carte(?: bancaire| bleue)?|cb|carta|tarjeta|"
     r"kort(?:nummer|et)?|cartão|kaart(?:nummer)?|creditcard|kart[aęy]|kartu|kártya|kartyaszám|kart(?:ı|ım|ın)?|kortti|"
-    r"platební karta|karty|thẻ"
+    r"platební karta|karty|thẻ|kart(?:a|e|ica|ice|ici|icu|ës|ën|ela)|kortel[ėę]s?|kaardi?|ikhadi|cardul|kreditnakart[aeiu]|"
+    r"(?:bankovn|platobn|kreditn|plačiln)[aáeiý] kart(?:a|y|e|u|ica)|kadi?|kaarti"
 )
-CARD_ELSEWHERE = r"карт[аыу]|κάρτας?|カード|信用卡|银行卡|銀行卡|卡号|카드|कार्ड|بطاقة|کارت|כרטיס|บัตร"
+CARD_ELSEWHERE = (
+    r"карт(?:[аыуі]|к[аиіу]|иц[аеу]|ичк[аи])|κάρτας?|カード|信用卡|银行卡|銀行卡|卡号|카드|कार्ड|بطاقة|کارت|כרטיס|บัตร|"
+    r"ບັດ|កាត|ကတ်|ካርድ|քարտ[ա-և]{0,3}|ბარათ[ა-ჰ]{0,3}|কার্ড|கார்டு|కార్డు?|ಕಾರ್ಡ್|കാർഡ്|કાર્ડ|ਕਾਰਡ|කාඩ්"
+)
 PHONE = (  # things to call
     r"phones?|telephones?|ph|mob|tel|tél|mobiles?|cell|cell ?phones?|whatsapp|fax|faxnummer|sms|hotline|landline|desk|"
     r"direct line|"
@@ -38,7 +47,9 @@ PHONE = (  # things to call
     r"komórk[aię]|komórkowy|mobilní|telefónne|cep|mobitel[a-z]{0,3}|telèfon|mòbil|móbil|tālru[nņ][a-zī]{1,4}|"
     r"nömrəm|raqamim|símanúmer(?:ið)?|farsími(?:nn)?|selfoon(?:nommer)?|(?:uimhir )?(?:fóin|ghutháin)|"
     r"ffôn|symudol|(?:nambari ya )?simu|[iu]?yocingo|selpon|telepono|fóònù|ekwentị|wayar|"
-    r"telepon|hp|nomor saya|điện thoại|contact (?:number|no|details|phone)|call ?back|numer kontaktowy|"
+    r"telepon|hp|nomor saya|điện thoại|telm|tālr|tālrunis|natel(?:nummer)?|cel|cels|teléf|tfno|tlfno|telefown|mowbajl|"
+    r"ucingo|iselula|umakhalekhukhwini|selular|ponsel|gsm-nummer|telefonas|telefono nr|kontakttelefon|cellulaire|"
+    r"contact (?:number|no|details|phone)|call ?back|numer kontaktowy|"
     r"(?:my|mon|mi|mio|meu|mijn|meine|mein|mój|moje|min|mit|mitt|můj|minun|meu|nossa?|notre|our|your|his|her|their) "
     r"(?:new |direct |work |home |privat[ea]? )?(?:number|numéro|número|numero|nummer|numer|číslo|nr)"
 )
@@ -51,7 +62,8 @@ PHONE_ELSEWHERE = (
     r"موبایل|تلفون|رقمي|فون|טלפון|נייד|פלאפון|โทรศัพท์|โทร|มือถือ|เบอร์|ໂທ|ມືຖື|ទូរស័ព្ទ|ဖုန်း|ስልክ|"
     r"தொலைபேசி|கைபேசி|மொபைல்|ఫోన్|ఫోను|మొబైల్|ಫೋನ್|ಮೊಬೈಲ್|ದೂರವಾಣಿ|ഫോൺ|മൊബൈൽ|ફોન|મોબાઇલ|મોબાઈલ|ਫ\x{A3C}?ੋਨ|\x{A5E}ੋਨ|ਮੋਬਾਈਲ|ଫୋନ|"
     r"ফোন|মোবাইল|দূরভাষ|දුරකථන|ජංගම|ტელეფონ[ა-ჰ]{0,5}|მობილურ[ა-ჰ]{0,4}|հեռախոս[ա-և]{0,8}|բջջային|"
-    r"тэлефон[а-яіў]{0,4}|утас[а-я]{0,5}|мобилен"
+    r"тэлефон[а-яіў]{0,4}|утас[а-я]{0,5}|моб(?:илен|ільн)[а-яіїє]{0,3}|ұялы|ტელ|მობ|հեռ|բջջ|տել|טל['\x{5F3}\x{2019}.]|"
+    r"סלולרי|סלולארי|וואטסאפ|واتساب|واتس ?اپ|دورنگار|কল নম্বর|ମୋବାଇଲ୍"
 )
 CALL = (  # what is done with them
     r"call|calls|called|ring|dial|text|texts|sms|messages?|reach|reached|reachable|contact|phone|answering|registered|"
@@ -65,9 +77,18 @@ CALL = (  # what is done with them
     r"dzwonić|zadzwonić|oddzwonić|dzwoń|zadzwoń|oddzwoń|kontakt|"
     r"ringa|ringe|ring(?:er)?|nås|nå|kontakta|kontakte|soita|soittaa|volat|volejte|zavolejte|zavolat|kontaktujte|hívjon|"
     r"hívj[ao]n?|sunați|sunati|"
-    r"arayın|arayabilirsiniz|ara|hubungi|gọi"
+    r"arayın|arayabilirsiniz|ara|hubungi|gọi|zavola[jť](?:te)?|zavolaj(?:te)?|nazovite|nazvati|zovite|pokliči(?:te)?|pokličete|"
+    r"(?:pa)?skambin(?:kite|ti|k)|(?:pie)?zvan(?:iet|ī|īt)|helista(?:ge|da)?|tawagan|tumawag|telefononi|thirrni|zəng|apelați|"
+    r"márquen?me|marcar|marque|liguem(?:-me|-nos)?|ligar-nos|ċempel|ċemplu|ffoniwch|glaoigh|piga|nipigie|skakel|hringdu|hringið|hringja|"
+    r"truqueu|trucar|deitu|voku|urufen|ngishayele|shayela|ringja|kontaktoni|contactați|kontaktirajte|susisiekite|sazinieties"
 )
-CALL_ELSEWHERE = r"позвон[а-я]{1,5}|звон[а-я]{1,5}|набер[а-я]{1,5}|свя[жз][а-я]{1,8}|καλέστε|拨打|撥打|致电|联系我|اتصل|התקשר[ו]?"
+CALL_ELSEWHERE = (
+    r"позвон[а-я]{1,5}|звон[а-я]{1,5}|набер[а-я]{1,5}|свя[жз][а-я]{1,8}|(?:за|пере)?телефонуй[а-яіїє]{0,4}|дзвон[а-яіїє]{1,5}|"
+    r"обад[а-я]{2,5}|(?:по|на)зов[а-я]{2,5}|јавете|свртете|патэлефануй[а-яў]{0,4}|қоңырау|хабарлас[а-яіңғүұқөһә]{0,6}|залга[а-я]{0,5}|"
+    r"καλέστε|拨打|撥打|致电|致電|联系我|聯絡我|اتصل|الاتصال|تماس|התקשר[ו]?|להתקשר|חייגו?|"
+    r"զանգ[ա-և]{1,10}|(?:დამი|დაგვი|და)რეკ[ა-ჰ]{1,4}|কল|যোগাযোগ|அழை[\x{B80}-\x{BFF}]{0,8}|కాల్|ಕರೆ|വിളിക്ക|કૉલ|કોલ|ਕਾਲ|අමතන්න|"
+    r"ติดต่อ|ហៅ|ခေါ်|ደውል[\x{1200}-\x{137F}]{0,3}|کال|رابطہ"
+)
 CALLED = (  # behind a number
     r"(?: ?まで| ?に| ?へ)(?:お)?(?:電話|連絡)| ?पर (?:कॉल|फ\x{93C}?ोन|\x{95E}ोन|संपर्क|मैसेज)|(?:으)?로 (?:전화|연락)|"
     r" (?:erreichbar|zu erreichen|anrufen|zurückrufen|numaralı|numaradan|telefonszámon|(?:aan ?)?bellen)\b"
@@ -82,7 +103,7 @@ BORN = (
     r"nascid[oa]|nasceu|"
     r"data urodzenia|urodzen(?:ia|ie)|urodził(?:em|am|a)?(?: się)?|urodzon[yae]|ur|"
     r"födelsedatum|födelsedag|född|fødselsdato|fødselsdag|født|syntymäaika|syntynyt|dat\. nar|narozen[aáýío]?|datum narození|"
-    r"narodil(?:a)? (?:jsem )?se|"
+    r"narodil(?:a)? (?:jsem )?se|narodil(?:a)? (?:som )?sa|gimiau|gimė|"
     r"dátum narodenia|narodený|narodená|születési (?:dátum(?:om)?|idő|idej[ea])|született|születtem|data nașterii|"
     r"născut[ă]?|datum rođenja|rođen[a]?|"
     r"doğum tarihi(?:m|niz)?|doğum günü(?:m)?|doğumlu|tanggal lahir|lahir|ngày sinh|sinh ngày|fødd|fæðingardagur|"
@@ -90,7 +111,8 @@ BORN = (
     r"datëlindja|lindur|ipinanganak(?: noong)?|(?:petsa ng )?kapanganakan|[a-z]{2,3}lizaliwa|tarehe ya kuzaliwa|gebore|"
     r"doğum tarixi|anadan olub|tug['\x{2018}\x{2019}\x{2BB}]?ilgan|dáta breithe|rugadh|dyddiad geni|ganwyd|naixement|"
     r"vaig néixer|nascut|nacín|nacemento|"
-    r"jaioteguna|jaio(?:tze)?|gebuerts?datum|gebuer|twelid|imwieled|naskiĝ(?:dato|is|tago)|rojen[a]?|(?:datum )?rojstva"
+    r"jaioteguna|jaio(?:tze)?|gebuerts?datum|gebuer|twelid|imwieled|naskiĝ(?:dato|is|tago)|rojen[a]?|(?:datum )?rojstva|"
+    r"(?:usuku )?lokuzalwa|ngazalwa|wazalwa"
 )
 BORN_ELSEWHERE = (
     r"дата рождения|д\.р\.|дата народження|родил(?:ся|ась)|народи(?:вся|лася)|г\.р\.|дата на раждане|роден[а]?|"
@@ -108,7 +130,7 @@ BORN_BEHIND = (  # the word after the day
     r"nascid[oa]\b|urodzon[yae]\b|"
     r"född|født|syntynyt|doğumlu|tarihinde doğdu|született|born\b)| (?:г\.|года?) ?р(?:ождения|\.)| ?(?:に)?生まれ|"
     r" ?生(?:$|[^A-Za-z0-9活産])| ?出生|"
-    r"(?:에)? ?(?:출생|태어|생)| को (?:हुआ|जन्म|पैदा))"
+    r" tarixində (?:anadan )?(?:doğul|ol)|(?:에)? ?(?:출생|태어|생)| को (?:हुआ|जन्म|पैदा))"
 )
 _MONTH = r"[^\s0-9.,:;=#()<>/@\"-]{3,15}"
 # A day as programs write it: midnight, or what midnight is elsewhere. Logs' times are no candidates, as each would be checked.
@@ -164,7 +186,7 @@ IDENTITY_SHORT = (
 )
 IDENTITY_ELSEWHERE = (
     r"マイナンバー|個人番号|免許証番号|在留カード|आधार|पैन कार्ड|पैन|身份证|身分證|身份證|居民身份|주민(?:등록)?번호|"
-    r"외국인등록번호|СНИЛС|ИНН|РНОКПП|ЕГН|ΑΜΚΑ|ΑΦΜ|תעודת זהות|ת\.ז\.?|"
+    r"외국인등록번호|СНИЛС|ИНН|[ІI]ПН|[ІI]НН|РНОКПП|УНЗР|ідентифікаційний (?:код|номер)|ЕГН|ΑΜΚΑ|ΑΦΜ|תעודת זהות|ת\.ז\.?|"
     r"هوية|هویت|الرقم (?:القومي|الوطني)|الإقامة|کد ملی|شناختی کارڈ|เลขบัตรประชาชน|เลขประจำตัวประชาชน|תעודת ה?זהות|מספר זהות|"
     r"পরিচয়পত্র|এনআইডি|ஆதார்|ఆధార్|ಆಧಾರ್|ആധാർ|આધાર|ਆਧਾਰ|नागरिकता|හැඳුනුම්පත්|პირადი ნომერი|ЖСН|ИИН|регистрийн дугаар|ЈМБГ|ЕМБГ|АМКА"
 )
