@@ -55,6 +55,8 @@ from app.domain.store_errors import of_store
 from app.features.feature import Feature
 from app.features.installed import installed
 
+LONGEST_NAME = 120  # of a file, in an error
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
 for command in (
     *(demo, serve, run, worker, check, setup, migrate, seed, reset, rollback, resume),
@@ -99,8 +101,25 @@ def main() -> None:
         with standard_output():
             app()
     except Exception as error:
-        sentence = str(error) if isinstance(error, Misconfigured | OctantError) else of_store(error)
+        sentence = sentence_of(error)
         if sentence is None:
             raise
         print(f"octant: {sentence}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def sentence_of(error: BaseException) -> str | None:
+    """What an operator is shown instead of a traceback; None for a bug."""
+    if isinstance(error, Misconfigured | OctantError):
+        return str(error)
+    if isinstance(error, UnicodeEncodeError) and any("\ud800" <= character <= "\udfff" for character in error.object):
+        return "An argument is not UTF-8. Type it again, or set the terminal to UTF-8."
+    return of_store(error) or _of_a_file(error)
+
+
+def _of_a_file(error: BaseException) -> str | None:
+    """The sentence on a file that cannot be read or written; None for other errors."""
+    if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str):
+        name = error.filename if len(error.filename) <= LONGEST_NAME else f"{error.filename[:LONGEST_NAME]}…"
+        return f"{name}: {error.strerror}"
+    return None

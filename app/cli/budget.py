@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.amounts import MOST_DAYS, number
 from app.cli.audited import changes
 from app.domain.store_errors import reason
 
@@ -65,7 +66,7 @@ def set_caps(  # noqa: PLR0917 - options of a command
 @app.command("top")
 def top(
     tenant: Annotated[str, typer.Argument(help="Its users; left out: all tenants.")] = "",
-    days: Annotated[float, typer.Option(min=0, help="How far back.")] = 1.0,
+    days: Annotated[float, typer.Option(min=0, max=MOST_DAYS, callback=number, help="How far back.")] = 1.0,
     count: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 10,
 ) -> None:
     """Show the largest spenders, from the ledger."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.amounts import MOST_DAYS, dollars, number
 from app.cli.audited import changes
 from app.cli.releases import Force, Reason, ReleaseId, app, opened, wait_for_workers
 
@@ -21,7 +22,9 @@ def canary(
     reason: Reason,
     share: Annotated[str, typer.Option(help="Share of the users, such as 10%.")] = "1%",
     cap: Annotated[str, typer.Option(help="Dollars that its calls may cost.")] = "10",
-    days: Annotated[float, typer.Option(help="Days until an operator decides, if the evidence does not.")] = 7.0,
+    days: Annotated[
+        float, typer.Option(max=MOST_DAYS, callback=number, help="Days until an operator decides, if the evidence does not.")
+    ] = 7.0,
     tenant: Annotated[list[str] | None, typer.Option(help="A tenant that always gets it and is not judged; repeatable.")] = None,
     force: Force = False,
 ) -> None:
@@ -29,10 +32,9 @@ def canary(
 
     The service stops it by itself on evidence that it is worse; docs/canary.md says how.
     """
-    from app.domain.money import from_dollars
     from app.releases.shares import share_of
 
-    choices = {"cap": from_dollars(cap), "days": days, "tenants": tenant or [], "force": force}
+    choices = {"cap": dollars(cap), "days": days, "tenants": tenant or [], "force": force}
     asyncio.run(_canary(release_id, share_of(share), reason, choices))
 
 

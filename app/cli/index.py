@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.amounts import MOST_DAYS
 from app.cli.audited import changes
 from app.features.installed import installed
 
@@ -63,7 +64,9 @@ def check(version: Version = "") -> None:
 @changes("index collect")
 def collect(
     keep: Annotated[int, typer.Option(min=1, help="How many of each index stay, whatever pins them.")] = 5,
-    days: Annotated[int, typer.Option(min=1, help="Indexes of releases that were live in so many days stay.")] = 90,
+    days: Annotated[
+        int, typer.Option(min=1, max=MOST_DAYS, help="Indexes of releases that were live in so many days stay.")
+    ] = 90,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list them.")] = False,
 ) -> None:
     """Delete indexes that no release needs, on this machine and in Postgres. Run it on each machine that serves."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.amounts import MOST_DAYS, dollars, number
 from app.cli.audited import changes
 from app.cli.database import database
 
 if TYPE_CHECKING:
-    from app.domain.money import MicroUSD
     from app.security.keys.administration import KeyAdministration, KeyInfo
     from app.settings import Settings
 
@@ -23,7 +23,10 @@ key = typer.Typer(no_args_is_help=True, help="API keys: each is shown once, when
 
 TenantId = Annotated[str, typer.Argument(help="Tenant id.")]
 KeyId = Annotated[str, typer.Argument(help="Key id, or the whole key.")]
-EarlierDays = Annotated[float | None, typer.Option(min=0, hidden=True, help="Earlier form of --expires-in, in days.")]
+EarlierDays = Annotated[
+    float | None,
+    typer.Option(min=0, max=MOST_DAYS, callback=number, hidden=True, help="Earlier form of --expires-in, in days."),
+]
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -162,12 +165,13 @@ async def _keys() -> "AsyncGenerator[tuple[KeyAdministration, Settings], None]":
 async def _create_tenant(tenant_id: str, name: str, daily_cap: str, user_daily_cap: str, *, exist_ok: bool) -> None:
     from app.domain.figures import usd
 
+    cap, own_cap = dollars(daily_cap), dollars(user_daily_cap) if user_daily_cap else None
     async with _keys() as (keys, settings):
         if exist_ok and any(t.id == tenant_id for t in await keys.list_tenants()):
             print(f"Tenant {tenant_id} exists.")
             return
-        user_cap = user_daily_cap or settings.default_user_daily_cap
-        made = await keys.create_tenant(tenant_id, name, _dollars(daily_cap), _dollars(user_cap))
+        user_cap = own_cap if own_cap is not None else dollars(settings.default_user_daily_cap)
+        made = await keys.create_tenant(tenant_id, name, cap, user_cap)
     print(f"Tenant {made.id}: {usd(made.daily_cap)} a day, {usd(made.user_daily_cap)} a user and day.")
 
 
@@ -197,13 +201,3 @@ async def _revoke_key(key_id: str) -> None:
 async def _list_keys(tenant_id: str | None) -> "list[KeyInfo]":
     async with _keys() as (keys, _):
         return await keys.list_keys(tenant_id)
-
-
-def _dollars(text: str) -> "MicroUSD":
-    from app.domain.errors import InvalidRequest
-    from app.domain.money import from_dollars
-
-    try:
-        return from_dollars(text)
-    except ValueError as error:
-        raise InvalidRequest(str(error)) from None

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli.amounts import dollars
 from app.cli.database import database
 from app.cli.tables import print_table
 from app.cli.times import moment
@@ -28,19 +29,10 @@ def requests(
     end = moment(until) or datetime.now(UTC)
     begin = moment(since) or end - timedelta(hours=1)
     wanted = Wanted(
-        since=begin, until=end, sort=sort, least=_micros(at_least), limit=limit,  # type: ignore[arg-type] # checked above
-        most=MOST if at_most is None else _micros(at_most),
+        since=begin, until=end, sort=sort, least=dollars(at_least), limit=limit,  # type: ignore[arg-type] # checked above
+        most=MOST if at_most is None else dollars(at_most),
     )  # fmt: skip
     asyncio.run(_list(wanted, Range(begin, end, since if until is None and since in PRESETS else "")))
-
-
-def _micros(dollars: str) -> int:
-    from app.domain.money import from_dollars
-
-    try:
-        return from_dollars(dollars)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
 
 
 async def _list(wanted: Any, range_: Any) -> None:  # noqa: ANN401 - a `Wanted` and a `Range`, imported late

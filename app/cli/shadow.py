@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.amounts import MOST_DAYS, dollars, number
 from app.cli.audited import changes
 from app.cli.releases import Reason, app, opened
+from app.domain.money import MicroUSD
 
 if TYPE_CHECKING:
     from app.releases.shadows import Shadow
@@ -23,7 +25,7 @@ def shadow(
     reason: Reason,
     share: Annotated[str, typer.Option(help="Share of the calls, such as 5%.")] = "5%",
     budget: Annotated[str, typer.Option(help="Dollars that its answers may cost. No tenant pays for them.")] = "1",
-    days: Annotated[float, typer.Option(help="Days after which it ends by itself.")] = 1.0,
+    days: Annotated[float, typer.Option(max=MOST_DAYS, callback=number, help="Days after which it ends by itself.")] = 1.0,
 ) -> None:
     """Let a release answer a share of the calls too, after the user's answer. Its answers are scored and thrown away.
 
@@ -34,18 +36,17 @@ def shadow(
     if release_id == STOP:
         asyncio.run(_stop(reason))
     else:
-        asyncio.run(_start(release_id, share_of(share), reason, budget, days))
+        asyncio.run(_start(release_id, share_of(share), reason, dollars(budget), days))
 
 
-async def _start(release_id: str, share: float, reason: str, budget: str, days: float) -> None:
-    from app.domain.money import from_dollars
+async def _start(release_id: str, share: float, reason: str, budget: MicroUSD, days: float) -> None:
+    from app.domain.figures import usd
 
     async with opened() as releases:
-        begun = await releases.start_shadow(
-            release_id, share, by=getpass.getuser(), reason=reason, budget=from_dollars(budget), days=days
-        )
+        begun = await releases.start_shadow(release_id, share, by=getpass.getuser(), reason=reason, budget=budget, days=days)
     print(f"{begun.release} answers {begun.share:.4g} of the calls too, within 5 seconds. No user gets its answers.")
-    print(f"It ends at {begun.until:%Y-%m-%d %H:%M}, or when ${budget} are used up. `octant release status` shows how it stands.")
+    until = f"{begun.until:%Y-%m-%d %H:%M}"
+    print(f"It ends at {until}, or when {usd(budget)} are used up. `octant release status` shows how it stands.")
 
 
 async def _stop(reason: str) -> None:

@@ -4,6 +4,7 @@ A manifest is refused whole: every pin that does not resolve is listed, with the
 """
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from app.security.guard.guard import unknown_checks
 
 T = TypeVar("T", bound=BaseModel)
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")  # also the name of its file
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9./-]{0,63}$")]
 Ignorable = Literal["temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty", "thinking"]
 
@@ -184,7 +186,11 @@ class Places:
         return self.directory / "prices"
 
     def manifest_path(self, release_id: str) -> Path:
-        """The file of a release."""
+        """The file of a release. Raises Misconfigured for what is no id, such as a path."""
+        if not _ID.fullmatch(release_id):
+            raise Misconfigured(
+                f"{release_id[:80]!r} is no release: an id has up to 64 lower-case letters, digits, dots and hyphens."
+            )
         return self.directory / f"{release_id}.toml"
 
     def prompt_path(self, name: str, version: str) -> Path:
