@@ -27,7 +27,7 @@ from app.security.guard.guard import unknown_checks
 
 T = TypeVar("T", bound=BaseModel)
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-_ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")  # also the name of its file
+_ID = re.compile(r"(?:[a-z0-9][a-z0-9-]*/)?[a-z0-9][a-z0-9.-]{0,63}")  # also the name of its file, such as that of an example
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9./-]{0,63}$")]
 Ignorable = Literal["temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty", "thinking"]
 
