@@ -29,13 +29,14 @@ T = TypeVar("T", bound=BaseModel)
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _ID = re.compile(r"(?:[a-z0-9][a-z0-9-]*/)?[a-z0-9][a-z0-9.-]{0,63}")  # also the name of its file, such as that of an example
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9./-]{0,63}$")]
+FileName = Annotated[str, Field(pattern=r"^[^\x00]{1,100}$")]
 Ignorable = Literal["temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty", "thinking"]
 
 
 class PricesPin(Strict):
     """``file`` is relative to the folder of releases."""
 
-    file: str
+    file: FileName
     sha256: Sha256
 
 
@@ -92,7 +93,7 @@ class Manifest(Strict):
     note: str
     code: str
     prices: PricesPin
-    indexes: dict[str, str] = Field(default_factory=dict)
+    indexes: dict[str, FileName] = Field(default_factory=dict)
     prompts: dict[Name, PromptPin] = Field(default_factory=dict)
     routes: dict[Alias, RoutePin] = Field(min_length=1)
     embeddings: dict[Alias, EmbeddingsPin] = Field(default_factory=dict)
@@ -375,8 +376,7 @@ def _pinned_text(path: Path, expected: str, key: str, places: Places) -> str:
     if kept.is_file() and sha256_of(kept) == expected:
         path = kept
     try:
-        content = path.read_bytes()
-        text = content.decode()
+        text = (content := path.read_bytes()).decode()
     except FileNotFoundError:
         raise Misconfigured(f"{key}: {path} does not exist. Restore it, or pin a version that does.") from None
     except (OSError, UnicodeDecodeError) as error:
