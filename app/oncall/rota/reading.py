@@ -61,6 +61,8 @@ def read_rotation(text: str, name: str) -> Rotation:
         raise Misconfigured(f"{name}:{line}: not YAML: {error.problem}") from None
     except (yaml.YAMLError, ValueError) as error:
         raise Misconfigured(f"{name} is not YAML: {error}") from None
+    except RecursionError:
+        raise Misconfigured(f"{name} is nested too deep for a rotation") from None
     found: list[Fault] = list(_twice(node))
     rotation = None
     if not found:

@@ -125,6 +125,12 @@ def test_text_that_is_no_map_is_refused_with_its_line(given: str, message: str) 
     assert message in refused(given)
 
 
+@pytest.mark.parametrize("nested", ["[" * 5000, "{a: " * 5000])
+def test_a_file_that_is_nested_without_end_is_one_sentence(nested: str) -> None:
+    with pytest.raises(Misconfigured, match="nested too deep"):
+        read_rotation(f"x: {nested}", "rotation.yaml")
+
+
 def test_words_that_yaml_would_change_keep_their_meaning() -> None:
     """YAML 1.1 reads 18:00 as 1080, an unquoted phone as a number, and `no` as false."""
     given = text(change_at="XX").replace("change_at: XX", "change_at: 18:00")
