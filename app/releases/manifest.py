@@ -4,7 +4,7 @@ A manifest is refused whole: every pin that does not resolve is listed, with the
 """
 
 import hashlib
-import tomllib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -21,18 +21,23 @@ from app.domain.routes import Degrade, GuardAction, Pin, Price, PriceTable, Prom
 from app.domain.strict import Strict
 from app.releases import embeddings
 from app.releases.embeddings import Alias, EmbeddingsPin
+from app.releases.texts import table_of, text_of
 from app.security.guard.guard import unknown_checks
 
 T = TypeVar("T", bound=BaseModel)
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9./-]{0,63}$")]
+# Names and files become paths: no part of one is empty or begins with a dot, so none leads out of its folder.
+NAME = re.compile(r"[a-z0-9][a-z0-9-]*([./][a-z0-9-]+)*")
+MOST_NAME = 64
+Name = Annotated[str, Field(pattern=rf"^{NAME.pattern}$", max_length=MOST_NAME)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)*$", max_length=200)]
 Ignorable = Literal["temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty", "thinking"]
 
 
 class PricesPin(Strict):
     """``file`` is relative to the folder of releases."""
 
-    file: str
+    file: FileName
     sha256: Sha256
 
 
@@ -89,7 +94,7 @@ class Manifest(Strict):
     note: str
     code: str
     prices: PricesPin
-    indexes: dict[str, str] = Field(default_factory=dict)
+    indexes: dict[str, FileName] = Field(default_factory=dict)
     prompts: dict[Name, PromptPin] = Field(default_factory=dict)
     routes: dict[Alias, RoutePin] = Field(min_length=1)
     embeddings: dict[Alias, EmbeddingsPin] = Field(default_factory=dict)
@@ -254,14 +259,10 @@ def resolve(text: str, places: Places, *, where: str, indexes_elsewhere: bool = 
 def load(release_id: str, places: Places) -> Release:
     """Read and check the manifest file of a release. Raises Misconfigured."""
     path = places.manifest_path(release_id)
-    if not path.is_file():
+    if len(release_id) > MOST_NAME or not NAME.fullmatch(release_id) or not path.is_file():
         known = ", ".join(sorted(p.stem for p in places.directory.glob("*.toml"))) or "none"
-        raise Misconfigured(f"No release {release_id!r} in {places.directory}/. Known: {known}.")
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"{path} is not readable: {error}.") from None
-    release = resolve(text, places, where=str(path))
+        raise Misconfigured(f"No release {release_id[:MOST_NAME]!r} in {places.directory}/. Known: {known}.")
+    release = resolve(text_of(path), places, where=str(path))
     if release.id != release_id:
         raise Misconfigured(f"{path}: id = {release.id!r}, but the file is named {release_id!r}. Make the two agree.")
     return release
@@ -391,9 +392,7 @@ def _pinned_text(path: Path, expected: str, key: str, places: Places) -> str:
 
 def _parsed(model: type[T], text: str, where: str) -> T:
     try:
-        return model.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise Misconfigured(f"{where} is not TOML: {error}.") from None
+        return model.model_validate(table_of(text, where))
     except ValidationError as error:
         lines = [f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors()]
         raise Misconfigured(f"{where} is not usable:\n  " + "\n  ".join(lines)) from None
