@@ -5,7 +5,7 @@ for a vendor's SDK to load.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import typer
 
@@ -29,7 +29,7 @@ from app.cli.index import app as index
 from app.cli.jobs import app as jobs
 from app.cli.keys import key, tenant
 from app.cli.oncall import app as oncall
-from app.cli.output import standard_output
+from app.cli.output import shown, standard_output
 from app.cli.paging import add_to as add_paging_to
 from app.cli.privacy import erase, export
 from app.cli.provider_keys import app as provider_key
@@ -97,10 +97,18 @@ def main() -> None:
     """Run a command. An error that the operator can mend is one sentence, without a traceback."""
     try:
         with standard_output():
+            _check_arguments(sys.argv[1:])
             app()
     except Exception as error:
         sentence = str(error) if isinstance(error, Misconfigured | OctantError) else of_store(error)
         if sentence is None:
             raise
-        print(f"octant: {sentence}", file=sys.stderr)
+        print(f"octant: {shown(sentence)}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Raise Misconfigured for one that is not UTF-8: no store could keep it, and would be taken for away."""
+    for number, argument in enumerate(arguments, 1):
+        if any("\udc80" <= letter <= "\udcff" for letter in argument):  # as Python reads other bytes
+            raise Misconfigured(f"Argument {number} is not UTF-8: {argument[:64]!r}. Type it in a terminal of that encoding.")
