@@ -108,7 +108,15 @@ def main() -> None:
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:
-    """Raise Misconfigured for one that is not UTF-8: no store could keep it, and would be taken for away."""
+    """Raise Misconfigured for one that is empty, or not UTF-8.
+
+    An empty one is a script's variable that was not set: as an option it counts as left out, so that a cap meant for one user
+    would be its tenant's, and a key for a while one for ever. No store could keep bytes that are not UTF-8, and each would be
+    taken for away.
+    """
     for number, argument in enumerate(arguments, 1):
+        name, sign, value = argument.partition("=")
+        if not argument or (name.startswith("--") and sign and not value):
+            raise Misconfigured(f"Argument {number} is empty: give it a value, or leave out its option.")
         if any("\udc80" <= letter <= "\udcff" for letter in argument):  # as Python reads other bytes
             raise Misconfigured(f"Argument {number} is not UTF-8: {argument[:64]!r}. Type it in a terminal of that encoding.")

@@ -94,3 +94,10 @@ def test_an_argument_that_is_not_utf_8_is_named_and_no_store_is_asked() -> None:
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 1
     assert run.stderr.startswith("octant: Argument 4 is not UTF-8: 'gr\\udcfcn\\x1b[2J'")
+
+
+@pytest.mark.parametrize("user", [["--user", ""], ["--user="]])
+def test_an_option_with_nothing_in_it_is_not_taken_for_one_left_out(user: list[str]) -> None:
+    command = [sys.executable, "-m", "app.cli", "budget", "set", "acme", *user, "--day", "3"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert (run.returncode, "is empty: give it a value" in run.stderr) == (1, True)
