@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from app.console.formats import moment
+from app.domain.years import within_years
 
 PRESETS = {
     "15m": (timedelta(minutes=15), "15 min"),
@@ -18,7 +19,6 @@ PRESETS = {
 EVENTS = {"release": "the last release", "incident": "the incident"}
 DEFAULT = "1h"
 MOST_POINTS = 90
-FIRST_YEAR, LAST_YEAR = 2000, 2999
 _WIDTHS = [timedelta(seconds=s) for s in (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)]
 
 
@@ -112,8 +112,5 @@ def range_of(
 
 
 def _moment(text: str) -> datetime:
-    """Raises ValueError also for one that sums of moments could not hold."""
-    at = datetime.fromisoformat(text)
-    if not FIRST_YEAR <= at.year <= LAST_YEAR:
-        raise ValueError("There is nothing in that year.")
+    at = within_years(datetime.fromisoformat(text))
     return (at.replace(tzinfo=UTC) if at.tzinfo is None else at).astimezone(UTC)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from app.domain.errors import InvalidRequest
+from app.domain.years import within_years
 from app.oncall.rota.clocks import readings
 
 _FOR = re.compile(r"\+?(\d{1,4})\s*([mhd])\Z")
@@ -25,7 +26,7 @@ def read_until(text: str, now: datetime, zone: ZoneInfo) -> datetime:
         today, at = now.astimezone(zone).date(), time(int(found[1]), int(found[2]))
         return next(end for days in (0, 1, 2) if (end := readings(today + timedelta(days=days), at, zone)[1]) > now)
     try:
-        moment = datetime.fromisoformat(text)
+        moment = within_years(datetime.fromisoformat(text))
     except ValueError:
         message = f"{text!r} is no time: write 18:00, 2h, 90m, or 2026-12-24T18:00."
         raise InvalidRequest(message, param="until") from None
