@@ -196,6 +196,7 @@ def test_commands_say_the_same(
     assert json.loads((tmp_path / "calls.jsonl").read_text())["request_id"] == request_id
     assert parquet.read_table(tmp_path / "calls.parquet").num_rows == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["calls.jsonl", "calls.parquet"]
+    assert [path.stat().st_mode & 0o077 for path in tmp_path.iterdir()] == [0, 0], "records are customers' texts"
     for id_ in (trace_id, request_id):
         drawn = octant(stack_env, "trace", id_).splitlines()
         assert [line.split()[0] for line in drawn[:4]] == ["edge", "chat", "anthropic", "anthropic"]
