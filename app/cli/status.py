@@ -68,7 +68,7 @@ async def _status(range_: "Range") -> bool:
         full = {} if isinstance(alerts, BaseException) else tenants_at_their_cap(alerts[0], max(policy.shares, default=100))
         kind, words = answer(seen, strips, range_, stopped, full)
         print(words)
-        _table([*_of_calls(seen, range_), *_of_providers(strips)])
+        _table([*_of_calls(seen, range_), *_of_failed_answers(seen), *_of_providers(strips)])
     if state:
         _table(_of_now(state, None if isinstance(seen, BaseException) else seen, range_))
     return kind != "bad" and not unknown
@@ -101,6 +101,16 @@ def _of_calls(seen: "Overview", range_: "Range") -> "Iterator[tuple[str, str]]":
     yield "A request costs", f"{formats.usd(request.mean)} on average; {formats.usd(total.cost)} in all"
     score = formats.share(seen.passed / seen.scored) if seen.scored else formats.NONE
     yield "Production score", f"{score}, {formats.count(seen.scored)} scored"
+
+
+def _of_failed_answers(seen: "Overview") -> "Iterator[tuple[str, str]]":
+    """Answers of 4xx and 5xx, also of requests that no call knows."""
+    from app.console import formats
+
+    for one in seen.failed_answers:
+        whose = f"of {one.tenant}, key {one.key_id}" if one.tenant else "without a valid key"
+        last = f"last {one.request_id}: {one.message}"
+        yield f"{one.status} {one.code}", f"{formats.count(one.answers)} {whose}, on {one.path}; {last}"
 
 
 def _of_providers(strips: "Sequence[Strip]") -> "Iterator[tuple[str, str]]":
