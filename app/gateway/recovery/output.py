@@ -51,8 +51,9 @@ _cache = Cache()
 def check_schemas(call: Call) -> bool:
     """Refuse a promised schema that cannot be checked against, before any money is held. Raises InvalidRequest.
 
-    Of a tool that is not strict only what no vendor takes is refused: what is no JSON Schema at all. Returns whether a promised
-    one holds a ``pattern`` that is not checked (`schema_patterns`).
+    Of a tool that is not strict only what no vendor takes is refused: what is no JSON Schema at all. So many of these are read as
+    one promised schema may hold; the rest is left to the vendor. Returns whether a promised one holds a ``pattern`` that is not
+    checked (`schema_patterns`).
     """
     if call.output is None and not call.tools:
         return False
@@ -75,23 +76,26 @@ def check_schemas(call: Call) -> bool:
         if schemas > MOST_SCHEMAS:
             raise _too_large(f"{MOST_SCHEMAS:,} schemas within each other")
         unmatched = unmatched or found.unmatched
+    left = MOST_SCHEMAS
     for number, tool in enumerate(call.tools):
-        if not tool.strict:
-            _refuse_malformed(f"schema of tool {number}", tool.schema)
+        if not tool.strict and left > 0:
+            left -= _refuse_malformed(f"schema of tool {number}", tool.schema)
     return unmatched
 
 
-def _refuse_malformed(name: str, schema: Mapping[str, Any]) -> None:
+def _refuse_malformed(name: str, schema: Mapping[str, Any]) -> int:
+    """Raise InvalidRequest for what is no schema. Returns the number of schemas that were read."""
     try:
         text = _canonical(schema)
         if len(text) <= LONGEST:
-            _cache.schema(text)
+            return _cache.schema(text).schemas
     except NotASchema as refused:
         raise InvalidRequest(f"The {name} {refused}", param="schema") from None
     except SchemaRefused:
         pass  # larger than we would check, and nothing is checked
     except (ValueError, RecursionError):
         raise InvalidRequest(f"The {name} is not JSON that can be read.", param="schema") from None
+    return MOST_SCHEMAS
 
 
 def _too_large(limit: str) -> InvalidRequest:
