@@ -3,12 +3,12 @@
 All arithmetic is on integers; a fraction of a micro-dollar is rounded up, so a sum of many small calls is never under the bill.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from app.domain.calls import Usage
 from app.domain.errors import Misconfigured
+from app.domain.json_text import spaced
 from app.domain.messages import (
     Document,
     Image,
@@ -95,7 +95,7 @@ def most_input_tokens(
         total += PER_TOOL_LIST
         total += sum(_tool_tokens(tool) for tool in tools)
     if output:
-        total += PER_TOOL_LIST + _bytes(json.dumps(dict(output.schema)))
+        total += PER_TOOL_LIST + _bytes(spaced(dict(output.schema)))
     return total
 
 
@@ -103,7 +103,7 @@ def part_tokens(part: Part) -> int:  # noqa: PLR0911 - a table
     """Bound the tokens of one part, without those of files."""
     match part:
         case Text(text=text, citations=citations):
-            return _bytes(text) + sum(_bytes(json.dumps(dict(citation))) for citation in citations)
+            return _bytes(text) + sum(_bytes(spaced(dict(citation))) for citation in citations)
         case Refusal(text=text):
             return _bytes(text)
         case Document(text=str(text)):
@@ -112,7 +112,7 @@ def part_tokens(part: Part) -> int:  # noqa: PLR0911 - a table
             return PER_MESSAGE + (0 if _holds_a_file(part) else len(data or ""))
         case Native() as native:
             images = sum(kind == "image" for kind, _ in _sources(native.block))
-            return PER_MESSAGE + min(_bytes(json.dumps(native.block)), LARGEST_WINDOW) + images * PER_IMAGE
+            return PER_MESSAGE + min(_bytes(spaced(native.block)), LARGEST_WINDOW) + images * PER_IMAGE
         case Thinking(text=text, signature=signature, redacted=redacted):
             return _bytes(text) + _bytes(signature or "") + _bytes(redacted or "")
         case Image():
@@ -150,8 +150,8 @@ def _sources(block: Mapping[str, Any]) -> Iterator[tuple[object, Mapping[str, An
 def _tool_tokens(tool: ToolSpec) -> int:
     """Bound the tokens of one tool. The schema of one with a ``type`` is the vendor's own."""
     own = PER_TOOL_LIST if tool.options.get("type") else 0
-    options = _bytes(json.dumps(dict(tool.options))) if tool.options else 0
-    return own + options + _bytes(tool.name) + _bytes(tool.description) + _bytes(json.dumps(dict(tool.schema)))
+    options = _bytes(spaced(dict(tool.options))) if tool.options else 0
+    return own + options + _bytes(tool.name) + _bytes(tool.description) + _bytes(spaced(dict(tool.schema)))
 
 
 def _bytes(text: str) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 from app.domain.calls import Call, Reply
 from app.domain.errors import InvalidRequest, OutputUnchecked, ProviderOutputInvalid
-from app.domain.json_text import refuse, too_deep
+from app.domain.json_text import canonical, refuse, too_deep
 from app.domain.messages import OutputSchema, Part, Refusal, Text, ToolChoice, ToolSpec, ToolUse
 from app.domain.quick import quick
 from app.domain.routes import Target
@@ -63,7 +63,7 @@ def check_schemas(call: Call) -> bool:
     unmatched = False
     for name, schema in named:
         try:
-            text = _canonical(schema)
+            text = canonical(schema)
             letters += len(text)
             if letters > LONGEST:
                 raise _too_large(f"{LONGEST:,} characters")
@@ -86,7 +86,7 @@ def check_schemas(call: Call) -> bool:
 def _refuse_malformed(name: str, schema: Mapping[str, Any]) -> int:
     """Raise InvalidRequest for what is no schema. Returns the number of schemas that were read."""
     try:
-        text = _canonical(schema)
+        text = canonical(schema)
         if len(text) <= LONGEST:
             return _cache.schema(text).schemas
     except NotASchema as refused:
@@ -179,7 +179,7 @@ def _violations(text: str, schema: Mapping[str, Any], where: str, run: Run) -> l
 
 
 def _ready(schema: Mapping[str, Any]) -> Schema:
-    return _cache.schema(_canonical(schema))
+    return _cache.schema(canonical(schema))
 
 
 def _read_tolerantly(reply: Reply, output: OutputSchema | None, strict: Collection[str]) -> Reply | None:
@@ -198,7 +198,3 @@ def _read_tolerantly(reply: Reply, output: OutputSchema | None, strict: Collecti
         else:
             parts.append(part)
     return replace(reply, parts=tuple(parts))
-
-
-def _canonical(schema: Mapping[str, Any]) -> str:
-    return json.dumps(schema, sort_keys=True)
