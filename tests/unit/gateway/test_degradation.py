@@ -145,7 +145,7 @@ def test_a_call_that_thinks_keeps_its_length(least: int) -> None:
 
 @pytest.mark.parametrize("first", [CHEAP, A])
 def test_a_fallback_that_does_not_fit_is_left_out_where_the_first_model_fits(first: Target) -> None:
-    """Else a dear fallback that nobody may need refuses a call that can be paid. Another model than the first is no such step."""
+    """Else a dear fallback, needed or not, refuses a call that can be paid. Another model than the first is no such step."""
     made = a_call(Degrade(), *TALK)
     made.targets = (first, B if first == CHEAP else CHEAP)
     room = made.worst_case(CHEAP)
