@@ -14,7 +14,7 @@ from typing import Any
 
 from app.domain.calls import Call, Reply
 from app.domain.errors import InvalidRequest, OutputUnchecked, ProviderOutputInvalid
-from app.domain.json_text import refuse, too_deep
+from app.domain.json_text import canonical, refuse, too_deep
 from app.domain.messages import OutputSchema, Part, Refusal, Text, ToolChoice, ToolSpec, ToolUse
 from app.domain.quick import quick
 from app.domain.routes import Target
@@ -51,8 +51,9 @@ _cache = Cache()
 def check_schemas(call: Call) -> bool:
     """Refuse a promised schema that cannot be checked against, before any money is held. Raises InvalidRequest.
 
-    Of a tool that is not strict only what no vendor takes is refused: what is no JSON Schema at all. Returns whether a promised
-    one holds a ``pattern`` that is not checked (`schema_patterns`).
+    Of a tool that is not strict only what no vendor takes is refused: what is no JSON Schema at all. So many of these are read as
+    one promised schema may hold; the rest is left to the vendor. Returns whether a promised one holds a ``pattern`` that is not
+    checked (`schema_patterns`).
     """
     if call.output is None and not call.tools:
         return False
@@ -62,7 +63,7 @@ def check_schemas(call: Call) -> bool:
     unmatched = False
     for name, schema in named:
         try:
-            text = _canonical(schema)
+            text = canonical(schema)
             letters += len(text)
             if letters > LONGEST:
                 raise _too_large(f"{LONGEST:,} characters")
@@ -75,23 +76,26 @@ def check_schemas(call: Call) -> bool:
         if schemas > MOST_SCHEMAS:
             raise _too_large(f"{MOST_SCHEMAS:,} schemas within each other")
         unmatched = unmatched or found.unmatched
+    left = MOST_SCHEMAS
     for number, tool in enumerate(call.tools):
-        if not tool.strict:
-            _refuse_malformed(f"schema of tool {number}", tool.schema)
+        if not tool.strict and left > 0:
+            left -= _refuse_malformed(f"schema of tool {number}", tool.schema)
     return unmatched
 
 
-def _refuse_malformed(name: str, schema: Mapping[str, Any]) -> None:
+def _refuse_malformed(name: str, schema: Mapping[str, Any]) -> int:
+    """Raise InvalidRequest for what is no schema. Returns the number of schemas that were read."""
     try:
-        text = _canonical(schema)
+        text = canonical(schema)
         if len(text) <= LONGEST:
-            _cache.schema(text)
+            return _cache.schema(text).schemas
     except NotASchema as refused:
         raise InvalidRequest(f"The {name} {refused}", param="schema") from None
     except SchemaRefused:
         pass  # larger than we would check, and nothing is checked
     except (ValueError, RecursionError):
         raise InvalidRequest(f"The {name} is not JSON that can be read.", param="schema") from None
+    return MOST_SCHEMAS
 
 
 def _too_large(limit: str) -> InvalidRequest:
@@ -175,7 +179,7 @@ def _violations(text: str, schema: Mapping[str, Any], where: str, run: Run) -> l
 
 
 def _ready(schema: Mapping[str, Any]) -> Schema:
-    return _cache.schema(_canonical(schema))
+    return _cache.schema(canonical(schema))
 
 
 def _read_tolerantly(reply: Reply, output: OutputSchema | None, strict: Collection[str]) -> Reply | None:
@@ -194,7 +198,3 @@ def _read_tolerantly(reply: Reply, output: OutputSchema | None, strict: Collecti
         else:
             parts.append(part)
     return replace(reply, parts=tuple(parts))
-
-
-def _canonical(schema: Mapping[str, Any]) -> str:
-    return json.dumps(schema, sort_keys=True)
