@@ -225,6 +225,7 @@ NOT_PERSONAL = {
     "actions.subject": "a user appears there by pseudonym",
     "actions.reason": "an operator's words, redacted; never erased",
     "erasures.person": "a pseudonym",
+    "failed_answers.tenant": "a tenant, not a user",
     "failed_answers.path": "the route's template",
     "failed_answers.code": "an error's code",
     "failed_answers.request_id": "of a request that no record and no user is known of",

@@ -2,7 +2,8 @@
 
 A reply has as many schemas as it has documents: its text where the call has an output schema, and the arguments of each call of a
 strict tool. Only what was promised is judged. The call of a tool that is not strict goes to the caller as it came, because the
-vendors do not check it and clients answer it with an error. A reply that was cut, paused or refused is none that could be valid.
+vendors do not check it and clients answer it with an error. A reply that was cut, paused or refused is none that could be valid:
+a client of a vendor's API gets it as that vendor would give it, and a product of this service, which could not use it, does not.
 
 A call that the request wants is promised too: some models are only asked for it in words (`providers.anthropic_models`).
 """
@@ -25,8 +26,10 @@ from app.gateway.recovery.schema_compiler import LONGEST, MOST_SCHEMAS, Cache
 PATTERN_UNCHECKED = "pattern_unchecked"  # a code of the header octant-degraded
 NOT_OFFERED = "name: not a tool that was offered"
 NOT_CALLED = "tool_choice: the tool that it wants was not called"
+CUT_OFF = "$: the answer was cut off before its end"
 NO_CHOICE = ToolChoice()
-UNJUDGED = frozenset({"refusal", "max_tokens", "context_window", "pause_turn"})  # stops of a reply that is not whole
+CUT = frozenset({"max_tokens", "context_window"})
+UNJUDGED = CUT | {"refusal", "pause_turn"}  # stops of a reply that is not whole
 
 
 @quick
@@ -102,9 +105,12 @@ def _too_large(limit: str) -> InvalidRequest:
     return InvalidRequest(f"The schemas of the answer and of all tools are over {limit} together.", param="schema")
 
 
-def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...], choice: ToolChoice = NO_CHOICE) -> OutputCheck:
+def judge(
+    reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...], choice: ToolChoice = NO_CHOICE, *, whole: bool = False
+) -> OutputCheck:
     """Check a reply; parse leniently where that makes it valid, without guessing (see `lenient_json`).
 
+    ``whole``: a document that was cut off is invalid, unless it is one all the same.
     Raises OutputUnchecked where the check takes more steps than it may (`schema.MOST_STEPS`).
     """
     if tools and not _called(reply, choice):
@@ -112,6 +118,8 @@ def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...]
     if output is None and not any(tool.strict for tool in tools):  # nothing else is promised
         return OutputCheck(reply)
     run = Run()
+    if whole and output and reply.stop in CUT and violations(replace(reply, stop="end"), output, tools, run):
+        return OutputCheck(reply, (CUT_OFF,))
     found = violations(reply, output, tools, run)
     if not found:
         return OutputCheck(reply)

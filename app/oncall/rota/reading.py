@@ -59,10 +59,10 @@ def read_rotation(text: str, name: str) -> Rotation:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise Misconfigured(f"{name}:{line}: not YAML: {error.problem}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise Misconfigured(f"{name} is not YAML: {error}") from None
     except RecursionError:
-        raise Misconfigured(f"{name} is nested too deep for a rotation") from None
+        raise Misconfigured(f"{name} is not YAML that can be read: it is nested too deep") from None
     found: list[Fault] = list(_twice(node))
     rotation = None
     if not found:
