@@ -173,7 +173,7 @@ def cut(text: str) -> Reply:
 
 
 async def test_a_product_gets_no_document_that_was_cut_off_and_the_record_says_so() -> None:
-    """It could not use it, and its caller would get a 502 that no record knows. The same model is not asked again."""
+    """It could not use it, and its caller would get a 502 that no record knows. The same model gets no second try."""
     a, b, state = Scripted("a", cut('{"n": ')), Scripted("b", '{"n": 1}'), call_state(output=SCHEMA)
     assert (await recovery(a, b).complete(state)).text == '{"n": 1}'
     assert outcomes(state) == [("a", "output_invalid"), ("b", "ok")]
