@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from app.console.ranges import Range
 
 HOUR = timedelta(hours=1)
+JUST_NOW = timedelta(minutes=2)  # what began then is diluted by the good calls of a longer range
 
 
 def status(
@@ -28,16 +29,17 @@ def status(
     end = moment(until) or datetime.now(UTC)
     begin = moment(since) or end - HOUR
     preset = since if until is None and since in PRESETS else ""
-    if not asyncio.run(_status(Range(begin, end, preset))):
+    just_now = Range(end - JUST_NOW, end, "") if until is None and end - begin > 2 * JUST_NOW else None
+    if not asyncio.run(_status(Range(begin, end, preset), just_now)):
         raise typer.Exit(1)
 
 
-async def _status(range_: "Range") -> bool:
-    """Print what each store knows. Returns whether all is known, and nothing fails."""
+async def _status(range_: "Range", just_now: "Range | None") -> bool:
+    """Print what each store knows, and the end of the range apart where it is worse. Returns whether all is known, and well."""
     from app.audit.overview import overview
     from app.budget.standing import open_alerts
     from app.cli.database import database
-    from app.console.health import answer, now_of, strips_of, tenants_at_their_cap
+    from app.console.health import answer, now_of, strips_of, tenants_at_their_cap, worse
     from app.oncall.scopes import parse
     from app.oncall.switch import KillSwitch
     from app.stores import budget_policy, build_valkey
@@ -46,8 +48,10 @@ async def _status(range_: "Range") -> bool:
         valkey, policy = build_valkey(settings), budget_policy(settings)
         switch = KillSwitch(valkey, engine, file=settings.kill_path, fixed=parse(settings.stopped))
         try:
-            seen, now, stops, alerts = await asyncio.gather(
+            newest = just_now or range_
+            seen, latest, now, stops, alerts = await asyncio.gather(
                 overview(engine, range_.since, range_.until, range_.width),
+                overview(engine, newest.since, newest.until, newest.width),
                 now_of(valkey, policy.global_daily_cap),
                 switch.status(),
                 open_alerts(engine, datetime.now(UTC)),
@@ -55,7 +59,7 @@ async def _status(range_: "Range") -> bool:
             )
         finally:
             await valkey.aclose()
-    unknown = [_unknown(found) for found in (seen, now, stops, alerts) if isinstance(found, BaseException)]
+    unknown = [_unknown(found) for found in (seen, latest, now, stops, alerts) if isinstance(found, BaseException)]
     for sentence in dict.fromkeys(unknown):
         typer.echo(f"octant: {sentence}", err=True)
     stopped = [] if isinstance(stops, BaseException) else [stop.words for stop in stops]
@@ -68,6 +72,11 @@ async def _status(range_: "Range") -> bool:
         full = {} if isinstance(alerts, BaseException) else tenants_at_their_cap(alerts[0], max(policy.shares, default=100))
         kind, words = answer(seen, strips, range_, stopped, full)
         print(words)
+        if just_now and not isinstance(latest, BaseException) and not stopped:
+            strips_now = strips_of(latest, just_now, state.resting if state else ())
+            kind_now, words_now = answer(latest, strips_now, just_now, (), full)
+            if worse(kind_now, kind):
+                print(f"Just now: {words_now}")
         _table([*_of_calls(seen, range_), *_of_failed_answers(seen), *_of_providers(strips)])
     if state:
         _table(_of_now(state, None if isinstance(seen, BaseException) else seen, range_))

@@ -23,6 +23,7 @@ LEAST, FEW = 3, 10  # failed attempts that make a provider failing; attempts of 
 CHANCE = 0.01  # of as many answers in a row, at the share of failures of the last minutes: less, and the provider answers again
 MANY, SOME = 0.2, 5  # refused calls that are worth a warning: their share of all, and their number
 SERVER_ERROR = 500
+KINDS = ("none", "good", "warn", "bad")
 FAILING = 0.01  # share of calls that were not answered normally
 TICKS = 60
 ERRORS, SLOW = "errors", "slow"
@@ -109,6 +110,11 @@ def answer(
         most = f" The most frequent error is {errors[0]}." if errors else ""
         return "bad" if failed >= SICK else "warn", f"{rest}; {formats.count(total.failed)} failed.{most}"
     return _well(seen, answered, rest, full)
+
+
+def worse(kind: str, other: str) -> bool:
+    """Whether one answer's kind is worse than another's. No calls are no news."""
+    return KINDS.index(kind) > KINDS.index(other)
 
 
 def _well(seen: Overview, answered: str, rest: str, full: Mapping[str, int]) -> tuple[str, str]:
