@@ -39,7 +39,6 @@ from app.domain.errors import DependencyUnavailable, Forbidden, InvalidRequest, 
 from app.domain.records import REFUSALS
 from app.edge.errors import TABLE
 from app.edge.identity import IDENTIFIED
-from app.edge.limits import body_of
 from app.edge.middleware import from_http
 from app.edge.target import check_fields
 
@@ -48,6 +47,7 @@ COOKIE = "__Host-octant-console"  # the prefix makes browsers insist on Secure, 
 SESSION = "octant.console.session"
 HERE = "octant.console"
 MOST_FIELDS = 100
+MOST_OF_A_FORM = 256 * 1024  # bytes
 EVENTS_WAIT = 1.0  # seconds: a page has the rest to read, and other ranges
 
 log = logging.getLogger(__name__)
@@ -169,7 +169,9 @@ async def fields_of(request: Request) -> dict[str, str]:
     """The fields of a form of the same site. Raises Forbidden or InvalidRequest."""
     if not _same_site(request):
         raise Forbidden("This form did not come from the console.")
-    body = await body_of(request)
+    body = await request.body()
+    if len(body) > MOST_OF_A_FORM:
+        raise InvalidRequest(f"The form is over {MOST_OF_A_FORM:,} bytes.")
     check_fields(body, "form")
     try:
         text = body.decode()

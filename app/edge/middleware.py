@@ -168,7 +168,7 @@ class _Exchange:
         self.trace_id = ""
         self.status = 0
         self.complete = False
-        self._error: OctantError | None = None
+        self._refused = "", ""  # code and words: the error itself would hold this exchange, through its traceback
         self.method = scope["method"]
         self._scope = scope
         self._send = send
@@ -208,7 +208,7 @@ class _Exchange:
         if self.status:
             log.warning("error after the answer began", extra={"code": error.code})
             return
-        self._error = error
+        self._refused = error.code, error.message
         status, headers, body = render(error, dialect_for(self._scope), self.request_id)
         if isinstance(error, MethodNotAllowed):
             headers["allow"] = allowed(self._scope)
@@ -218,13 +218,14 @@ class _Exchange:
 
     def failed(self) -> FailedAnswer | None:
         """The error that was answered, with whose request it was; None where there was none, or of health checks."""
-        if self._error is None or self._scope["path"] in QUIET:
+        code, message = self._refused
+        if not code or self._scope["path"] in QUIET:
             return None
         holder = self._scope.get(IDENTIFIED)
         tenant, key_id = (holder.tenant.id, holder.key_id) if isinstance(holder, Identity) else ("", "")
         return FailedAnswer(
             request_id=self.request_id, tenant=tenant, key_id=key_id, path=_path_template(self._scope), status=self.status,
-            code=self._error.code, message=self._error.message,
+            code=code, message=message,
         )  # fmt: skip
 
     def log(self, on_failed: Callable[[], Callable[[FailedAnswer], None]]) -> None:

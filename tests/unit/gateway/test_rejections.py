@@ -1,6 +1,7 @@
 """A request that one model refuses goes to the next; the reason reaches the caller if all refuse."""
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 from scripted import A, FreeBudget, Scripted, call_state, error, outcomes, recovery
@@ -164,9 +165,10 @@ def cut(*parts: Text | ToolUse) -> Reply:
     return Reply(parts=parts, stop="max_tokens", usage=Usage(10, 5), provider="a", model="model-a")
 
 
-async def test_output_that_its_length_cut_is_paid_once_and_delivered_as_cut() -> None:
+async def test_output_that_its_length_cut_is_paid_once_and_delivered_as_cut_to_a_client_of_a_vendor_s_api() -> None:
     for whole in (cut(Text('{"n": ')), cut(ToolUse("1", "order", '{"id": '))):
-        a, b, state = Scripted("a", whole), Scripted("b", "unused"), call_state(output=SCHEMA, tools=(TOOL,))
+        of_a_client = replace(call_state(output=SCHEMA, tools=(TOOL,)).call, form="openai")
+        a, b, state = Scripted("a", whole), Scripted("b", "unused"), call_state(called=of_a_client)
         reply = await recovery(a, b).complete(state)
         assert (reply.stop, reply.parts, state.spending.cost) == ("max_tokens", whole.parts, 15)
         assert (outcomes(state), state.degraded, b.calls) == ([("a", "ok")], [], 0)
