@@ -30,7 +30,7 @@ from app.gateway.recovery.output import OutputCheck, violations
 
 CONTINUED = "continued"
 MOST_STREAMED = 16 * 2**20  # bytes of text, reasoning and arguments: twenty times the longest answer of any model
-# Deltas cost us the most, and a server that knows no limit sends small ones. Few send a token in several; reasoning may come beside.
+# Deltas cost us the most, and a server that knows no limit sends small ones. Few send a token in several; reasoning comes on top.
 LEAST_DELTAS, DELTAS_A_TOKEN = 20_000, 8
 
 
