@@ -11,8 +11,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
 from urllib.parse import quote
@@ -36,15 +36,19 @@ def embedded_valkey(directory: Path | None, *, port: int | None = None, password
     """
     with _folder(directory, "octant-valkey-") as folder, ExitStack() as running:
         _end_left_over(folder / "valkey.pid", "valkey-server", signal.SIGTERM)
-        for tries_left in reversed(range(1 if port else PORT_TRIES)):
-            try:
-                url = running.enter_context(_valkey(folder, port or free_port(), password, durable=directory is not None))
-            except Misconfigured as failure:
-                if not tries_left or PORT_TAKEN not in str(failure):
-                    raise
-            else:
-                break
-        yield url
+        yield _on_a_port(running, lambda wanted: _valkey(folder, wanted, password, durable=directory is not None), port)
+
+
+def _on_a_port(running: ExitStack, start: Callable[[int], AbstractContextManager[str]], port: int | None) -> str:
+    """Start Valkey on this port, or on a free one. Returns its URL. Raises Misconfigured."""
+    tries_left = 0 if port else PORT_TRIES - 1
+    while True:
+        try:
+            return running.enter_context(start(port or free_port()))
+        except Misconfigured as failure:
+            if not tries_left or PORT_TAKEN not in str(failure):
+                raise
+            tries_left -= 1
 
 
 @contextmanager
