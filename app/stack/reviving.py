@@ -43,7 +43,7 @@ class Revived:
         return self._part
 
     def kept_alive(self, tell: Callable[[str], None]) -> bool:
-        """Whether it runs. One that ended is started again, which ``tell`` is told in one line, unless it ended too often."""
+        """Whether it runs. One that ended is started again, and ``tell`` gets a line on it, unless it ended too often."""
         if self._part.alive():
             return True
         if time.monotonic() - self._began >= STEADY_SECONDS:
