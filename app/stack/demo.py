@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -133,14 +133,11 @@ def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None, reh
         _say(f"  {line}")
     if not quiet:
         _say("")
-        tenant = running.settings.demo_tenant
-        as_expected = traffic.send(running.url, keys, tenant)
-        simulated = bool(running.note.simulated)
-        _say(welcome.introduction(running.settings, keys[tenant], simulated=simulated))
-        traffic.introduce(running.url)
-    if setup.CONSOLE in keys and not once:
-        _say(f"\nThe console: {running.url}/console\nSign in with:  {keys[setup.CONSOLE]}")
-        _say(f"Eight questions of a buyer, answered in five minutes: {running.url}/console/readiness")
+        as_expected = traffic.send(running.url, keys, running.settings.demo_tenant, whole=once)
+        if once:
+            _say("\nThe demo stops now. Without --once it goes on running, with a console, and shows requests to copy.")
+        else:
+            _invite(running, keys)
     if once and not _dead(running):
         return 0 if as_expected else UNEXPECTED
     # Real models cost money for every call: only simulated ones are called steadily.
@@ -153,6 +150,16 @@ def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None, reh
         rehearsals.begin(running.settings, running.url)
     with steady.steady(running.url, keys[running.settings.demo_tenant], _say) if steadily else nullcontext():
         return _watch(running, rehearsals.step if rehearsals else lambda: None)
+
+
+def _invite(running: Running, keys: Mapping[str, str]) -> None:
+    """Print how to call a service that goes on running, and where to look at it."""
+    key = keys[running.settings.demo_tenant]
+    _say(welcome.introduction(running.settings, key, simulated=bool(running.note.simulated)))
+    traffic.introduce(running.url)
+    if setup.CONSOLE in keys:
+        _say(f"\nThe console: {running.url}/console\nSign in with:  {keys[setup.CONSOLE]}")
+        _say(f"Eight questions of a buyer, answered in five minutes: {running.url}/console/readiness")
 
 
 def _say(line: str) -> None:
