@@ -34,7 +34,7 @@ from redis.asyncio import Redis
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
-from temporary import in_memory
+from temporary import in_memory, swept
 
 from app.migrations import upgrade
 from app.settings import load
@@ -65,6 +65,7 @@ in_memory()
 _TEMPORARY = Path(tempfile.gettempdir()) / f"octant-tests-{os.getuid()}-{hashlib.sha256(bytes(ROOT)).hexdigest()[:8]}"
 _TEMPORARY.mkdir(exist_ok=True)
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_TEMPORARY))
+swept()
 
 # A run under `nohup` or in the background of a script ignores these signals; started processes would inherit that.
 for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
