@@ -48,8 +48,19 @@ def _copy(source: Path, target: Path, name: str) -> None:
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     for path in sorted(target.rglob("*")):
         if path.is_file():
-            text = path.read_text(encoding="utf-8").replace(SMALL, name).replace(SMALL.capitalize(), name.capitalize())
-            path.write_text(re.sub(r"^(\s+)example=True,\n", "", text, flags=re.MULTILINE), encoding="utf-8")
+            path.write_text(_renamed(path.read_text(encoding="utf-8"), name), encoding="utf-8")
+
+
+def _renamed(text: str, name: str) -> str:
+    """The text of a copied file: the product's name, and nothing that is said of the small one alone."""
+    text = re.sub(rf"(?<![a-zA-Z]){SMALL}(?![a-z])", name, text)  # and no part of another word
+    text = re.sub(rf"(?<![a-zA-Z]){SMALL.capitalize()}(?![a-z])", name.capitalize(), text)
+    text = re.sub(
+        r'^"""A SMALL PRODUCT: .*"""$', f'"""The product `{name}`: what it brings to the service."""', text, flags=re.MULTILINE
+    )
+    text = text.replace('Sample("facts of a message"', f'Sample("{name}"')
+    text = re.sub(r"\b([Tt])he small product\b", rf"\1he product `{name}`", text)
+    return re.sub(r"^(\s+)example=True,\n", "", text, flags=re.MULTILINE)
 
 
 def _page(name: str) -> str:

@@ -16,7 +16,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +27,14 @@ from aiohttp import ClientSession
 from client import session
 from commands import octant, run
 from forked import Forked
+from fresh_ports import listens, on_free_ports
 from hypothesis import settings as hypothesis_settings
 from outcomes import Outcomes
 from redis.asyncio import Redis
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
-from temporary import in_memory
+from temporary import in_memory, swept
 
 from app.migrations import upgrade
 from app.settings import load
@@ -64,6 +65,7 @@ in_memory()
 _TEMPORARY = Path(tempfile.gettempdir()) / f"octant-tests-{os.getuid()}-{hashlib.sha256(bytes(ROOT)).hexdigest()[:8]}"
 _TEMPORARY.mkdir(exist_ok=True)
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_TEMPORARY))
+swept()
 
 # A run under `nohup` or in the background of a script ignores these signals; started processes would inherit that.
 for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
@@ -362,11 +364,17 @@ async def http(service_url: str, api_key: str) -> AsyncIterator[ClientSession]:
 
 
 @contextmanager
-def running_service(env: Mapping[str, str], log: Path) -> Iterator[str]:
-    """Run `octant serve` until the end of the block.
+def running_service(env: MutableMapping[str, str], log: Path) -> Iterator[str]:
+    """Run `octant serve` until the end of the block, on other ports, noted in ``env``, where those are taken by now.
 
     Fails with the log's end if it does not become ready.
     """
+    with on_free_ports(env, log, lambda: _service(env, log)) as url:
+        yield url
+
+
+@contextmanager
+def _service(env: Mapping[str, str], log: Path) -> Iterator[str]:
     url = f"http://127.0.0.1:{env['OCTANT_PORT']}"
     with _running("serve", env, log) as process:
         wait_until_ready(url, process, log)
@@ -374,11 +382,17 @@ def running_service(env: Mapping[str, str], log: Path) -> Iterator[str]:
 
 
 @contextmanager
-def running_worker(env: Mapping[str, str], log: Path) -> Iterator[Forked]:
-    """Run `octant worker` until the end of the block.
+def running_worker(env: MutableMapping[str, str], log: Path) -> Iterator[Forked]:
+    """Run `octant worker` until the end of the block, on another port, noted in ``env``, where that is taken by now.
 
     Fails with the log's end if it does not become ready.
     """
+    with on_free_ports(env, log, lambda: _worker(env, log)) as process:
+        yield process
+
+
+@contextmanager
+def _worker(env: Mapping[str, str], log: Path) -> Iterator[Forked]:
     with _running("worker", env, log) as process:
         deadline = time.monotonic() + START_SECONDS
         while "worker is ready" not in log.read_text():
@@ -400,12 +414,13 @@ def _running(command: str, env: Mapping[str, str], log: Path) -> Iterator[Forked
 
 
 def wait_until_ready(url: str, process: "Forked | subprocess.Popen[bytes]", log: Path) -> None:
-    """Poll `/readyz` until it answers 200."""
-    deadline = time.monotonic() + START_SECONDS
+    """Poll `/readyz` until the process answers 200, and no other one on its port."""
+    port, deadline = int(url.rpartition(":")[2]), time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(url + "/readyz", timeout=2):  # noqa: S310 - loopback
-                return
+                if listens(process.pid, port):
+                    return
         except urllib.error.HTTPError as error:
             error.close()  # it holds the connection; the test that runs when it is collected would report it
         except OSError:

@@ -70,6 +70,7 @@ _NOT_SERVERS = tuple(
 )
 _NAMES = ThreadPoolExecutor(32, "names")  # the system may ask for half a minute, three times as long as a delivery waits
 _ISATAP = (0x00005EFE, 0x02005EFE)  # an interface identifier that holds an IPv4 address (RFC 5214)
+_OR_ALLOWED = ", or to a host that the operator allows (OCTANT_WEBHOOK_ALLOWED_HOSTS)."
 
 log = logging.getLogger(__name__)
 
@@ -92,12 +93,12 @@ def check_url(url: str, allowed_hosts: frozenset[str]) -> None:
     if host in allowed_hosts:
         return
     if scheme != "https":
-        raise InvalidRequest("webhook_url must be an https URL.", param=PARAM)
+        raise InvalidRequest(f"webhook_url must be an https URL{_OR_ALLOWED}", param=PARAM)
     if port not in PORTS:
         ports = " or ".join(str(port) for port in sorted(PORTS))
-        raise InvalidRequest(f"webhook_url must use port {ports}.", param=PARAM)
+        raise InvalidRequest(f"webhook_url must use port {ports}{_OR_ALLOWED}", param=PARAM)
     if not _may_be_public(host):
-        raise InvalidRequest("webhook_url must lead to a public address.", param=PARAM)
+        raise InvalidRequest(f"webhook_url must lead to a public address{_OR_ALLOWED}", param=PARAM)
 
 
 def origin_of(url: str) -> str:

@@ -90,12 +90,21 @@ class Filler:
         return {name: self._value(name, known.get(name, other), text, root, depth) for name in wanted} if depth < _DEEPEST else {}
 
     def _array(self, name: str, schema: Mapping[str, Any], text: str, root: Mapping[str, Any], depth: int) -> list[Any]:
+        if own := self._listed(name, schema, text, root):
+            return own
         first, least = list(schema.get("prefixItems", ())), self._at_least(schema, "minItems")
         if "contains" in schema and not first:
             first = [schema["contains"]]
         items = [*first, *[schema.get("items", {})] * (least - len(first))]
         made = [self._value(name, item, text, root, depth) for item in items]
         return [_other(value, number, items[number]) for number, value in enumerate(made)] if schema.get("uniqueItems") else made
+
+    def _listed(self, name: str, schema: Mapping[str, Any], text: str, root: Mapping[str, Any]) -> list[Any]:
+        """A product's own values for a list of strings, where as many as the schema wants are there; else none."""
+        if not _plain(schema.get("items"), root).keys() <= {"type", "title", "description"} or "prefixItems" in schema:
+            return []
+        found = list(dict.fromkeys(value for rules in self._rules for value in rules.values(name, text)))
+        return found[: schema.get("maxItems")] if len(found) >= schema.get("minItems", 0) else []
 
     def _at_least(self, schema: Mapping[str, Any], keyword: str) -> int:
         """As many as the schema wants, as long as there are some left: a billion would fill the machine's memory."""

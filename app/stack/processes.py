@@ -50,10 +50,13 @@ class Watched:
 
 
 @contextmanager
-def child(name: str, command: list[str], folder: Path, *, stop_seconds: float = STOP_SECONDS) -> Generator[Watched, None, None]:
+def child(
+    name: str, command: list[str], folder: Path, *, stop_seconds: float = STOP_SECONDS, append: bool = False
+) -> Generator[Watched, None, None]:
     """Run a command until the end of the block; its output goes to ``folder/logs/<name>.log``, its input comes from `tell`.
 
-    It has ``stop_seconds`` to stop before it is killed. A second interrupt of ours goes on to it, as SIGINT.
+    ``append``: the log of an earlier process of that name goes on. It has ``stop_seconds`` to stop before it is killed. A second
+    interrupt of ours goes on to it, as SIGINT.
     """
     log = folder / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +64,7 @@ def child(name: str, command: list[str], folder: Path, *, stop_seconds: float = 
     note.parent.mkdir(parents=True, exist_ok=True)
     process: subprocess.Popen[bytes] | None = None
     try:
-        with held_back(), log.open("wb") as out:
+        with held_back(), log.open("ab" if append else "wb") as out:
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
             )

@@ -118,8 +118,9 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
             for release in first_releases(settings):
                 # No release is live that this one could be worse than, and a refusal would leave the service without any. What it
                 # lacks is kept with the activation, and fires an alert.
-                for lack in await releases.activate(release, by="setup", reason="first start", force=True):
-                    tell(f"release {release}: {lack}")
+                if lacks := await releases.activate(release, by="setup", reason="first start", force=True):
+                    more = f" {len(lacks) - 1} more: `octant release verify {release}`" if lacks[1:] else ""
+                    tell(f"release {release}: {lacks[0]}{more}")
     finally:
         await valkey.aclose()
         await engine.dispose()

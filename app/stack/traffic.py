@@ -58,13 +58,13 @@ def introduce(url: str) -> None:
         print(f"""\ncurl -s {url}{sample.path} -H "authorization: Bearer $KEY" -d {shlex.quote(json.dumps(sample.body))}""")
 
 
-def send(url: str, keys: Mapping[str, str], tenant: str) -> bool:
-    """Send the samples, as ``tenant`` where they name none, and print the answers.
+def send(url: str, keys: Mapping[str, str], tenant: str, *, whole: bool = False) -> bool:
+    """Send the samples, as ``tenant`` where they name none, and print a line for each answer.
 
-    Returns whether each had its expected status.
+    ``whole``: then print the answers to the shown samples as they came. Returns whether each had its expected status.
     """
     print(f"{'sample':24} {'status':>6} {'ms':>6}  {'model':20} {'cost $':>9}  answer", flush=True)
-    expected = True
+    expected, answers = True, list[str]()
     for sample in samples():
         started = time.monotonic()
         key = keys.get(sample.tenant or tenant, "oct_00000000_nothing")
@@ -77,6 +77,11 @@ def send(url: str, keys: Mapping[str, str], tenant: str) -> bool:
         gist = _gist(body, sample.words) + ("" if status == sample.status else f" (expected: {sample.status})")
         print(f"{sample.title:24} {status or '-':>6} {took:>6.0f}  {model:20} {cost:>9}  {gist}", flush=True)
         expected &= status == sample.status
+        if whole and sample.shown:
+            answers.append(
+                f"\nPOST {sample.path} {json.dumps(sample.body, ensure_ascii=False)}\nanswered {status}: {_readable(body)}"
+            )
+    print("\n".join(answers), flush=True)
     return expected
 
 
@@ -94,6 +99,14 @@ def _request(method: str, url: str, path: str, body: bytes | None, headers: Mapp
         return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read().decode()
     finally:
         connection.close()
+
+
+def _readable(body: str) -> str:
+    """An answer with an indent, if it is JSON."""
+    try:
+        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except ValueError:
+        return body
 
 
 def _gist(body: str, fields: Sequence[str] = ()) -> str:

@@ -18,11 +18,12 @@ from app.domain.errors import OutputInvalid
 from app.domain.messages import Text
 from app.edge.outputs import read_output
 from app.features.extract import MESSAGE
-from app.features.extract.endpoints import Facts, as_written
+from app.features.extract.endpoints import IN_OWN_WORDS, Facts, as_written, found_in
 from app.stack.embedded import free_port
+from evals.suites.extract.suite import is_right
 
 PATH = "/v1/extract"
-FACTS = {
+FACTS: dict[str, Any] = {
     "sender": "Ada Byron",
     "company": "Engine Works",
     "email": "ada@engine.example",
@@ -100,12 +101,29 @@ async def test_the_form_stands_in_the_description_of_the_api(http: aiohttp.Clien
 
 
 def test_a_fact_that_is_not_in_the_message_is_left_out() -> None:
-    made_up = Facts(sender="ADA  byron", company="Analytical Ltd", email="ada@analytical.example", phone=None, request="A loom.")
-    assert as_written(made_up, "I am Ada\nByron. A loom, please.") == Facts(
-        sender=None, company=None, email=None, phone=None, request="A loom."
-    )
-    copied = made_up.model_copy(update={"sender": "ADA byron"})
-    assert as_written(copied, "I am Ada\nByron. A loom, please.").sender == "ADA byron"
+    form = Facts.model_validate(FACTS)
+    assert as_written(form, MESSAGE.upper().replace(" ", "\n")) == form
+    left = as_written(form, "Hello.").model_dump()
+    assert left == {
+        name: value if name in IN_OWN_WORDS else [] if isinstance(value, list) else None for name, value in FACTS.items()
+    }
+
+
+def test_of_a_list_the_items_that_are_in_the_message_stay() -> None:
+    assert found_in("I am Ada\nByron.", ["ADA byron", "Analytical Ltd", ""]) == ["ADA byron"]
+
+
+def test_a_copied_field_is_a_text_or_null_or_a_list_of_texts() -> None:
+    """Other types cannot be left out where the message does not have them: mark those fields with `OWN_WORDS`."""
+    assert IN_OWN_WORDS, "people are shown what the model wrote"
+    copied = {name: field.annotation for name, field in Facts.model_fields.items() if name not in IN_OWN_WORDS}
+    assert [name for name, kind in copied.items() if kind not in (str | None, list[str])] == []
+
+
+def test_the_suite_takes_the_items_of_a_list_in_any_order() -> None:
+    assert is_right("parties", ["Bob", "Ada"], ["Ada", "Bob"])
+    assert not is_right("parties", ["Ada"], ["Ada", "Bob"])
+    assert not is_right("parties", [], None)
 
 
 @pytest.mark.parametrize(("text", "stop"), [("no", "refusal"), (json.dumps({"sender": None}), "end"), ("not JSON", "end")])

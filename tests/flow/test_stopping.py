@@ -21,6 +21,7 @@ import psutil
 import pytest
 from conftest import ROOT, Simulator, octant, running_worker, wait_until_ready
 from forked import Forked
+from fresh_ports import on_free_ports
 
 from app.stack.embedded import free_port
 from app.stack.ports import require_free
@@ -118,6 +119,12 @@ def serving(stack_env: Mapping[str, str], key: str, folder: Path, *, real: bool 
     env = {**stack_env, "OCTANT_PORT": str(free_port()), "OCTANT_METRICS_PORT": str(free_port()), **settings}
     log = folder / f"{uuid.uuid4().hex}.log"
     log.touch()
+    with on_free_ports(env, log, lambda: _started(env, key, log, real=real)) as service:
+        yield service
+
+
+@contextmanager
+def _started(env: Mapping[str, str], key: str, log: Path, *, real: bool) -> Iterator[Service]:
     process: Forked | subprocess.Popen[bytes]
     if real:
         command = [sys.executable, "-m", "app.cli", "serve"]
@@ -254,8 +261,8 @@ def test_workers_of_a_killed_parent_end_their_calls_and_free_the_port(
         with serving({**service.env}, api_key, tmp_path, OCTANT_PORT=service.env["OCTANT_PORT"]) as following:
             assert [call.ended().status for call in calls] == [200, 200]
             eventually(lambda: not any(psutil.pid_exists(pid) for pid in orphans), "the orphans are gone")
-            eventually(lambda: len(following.workers()) == 2, "the new service runs")  # an orphan may have reported ready
-            wait_until_ready(following.url, following.process, following.log)
+            eventually(lambda: len(following.workers()) == 2, "the new service runs")
+            assert following.url == service.url, "the port was not free in time"
             assert following.call().ended().status == 200
         assert service.outcomes() == ["ok"] * 2
 

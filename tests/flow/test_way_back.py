@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from client import eventually, post, session
 from commands import run
 from conftest import LIVE_RELEASE, ROOT, Simulator, key_of, octant, own_stores, wait_until_ready
 from forked import Forked
+from fresh_ports import on_free_ports
 
 from app import __version__
 from app.domain.errors import InvalidRequest
@@ -66,6 +68,12 @@ def folder(env: dict[str, str]) -> Path:
 def running(env: dict[str, str], folder: Path) -> Iterator[Forked]:
     log = folder / "runner.log"
     log.touch()
+    with on_free_ports(env, log, lambda: _running(env, folder, log)) as process:
+        yield process
+
+
+@contextmanager
+def _running(env: dict[str, str], folder: Path, log: Path) -> Iterator[Forked]:
     process = Forked(env, log, "run")
     try:
         wait_until_ready(f"http://127.0.0.1:{env['OCTANT_PORT']}", process, log)

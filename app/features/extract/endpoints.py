@@ -27,6 +27,9 @@ class ExtractRequest(BaseModel):
     user: str | None = Field(default=None, min_length=1, max_length=128)
 
 
+OWN_WORDS = "in the model's own words"  # marks fields of the form; the others are copied from the text
+
+
 class Facts(BaseModel):
     """The form that a model fills. Every field is required, so that providers can hold the model to the schema."""
 
@@ -36,7 +39,10 @@ class Facts(BaseModel):
     company: str | None = Field(description="The sender's company; null if the message does not say it.")
     email: str | None = Field(description="The sender's e-mail address; null if the message has none.")
     phone: str | None = Field(description="The sender's telephone number as written; null if the message has none.")
-    request: str = Field(description="One sentence that says what the sender wants.")
+    request: Annotated[str, OWN_WORDS] = Field(description="One sentence that says what the sender wants.")
+
+
+IN_OWN_WORDS = frozenset(name for name, field in Facts.model_fields.items() if OWN_WORDS in field.metadata)
 
 
 def router(parts: FeatureParts) -> APIRouter:
@@ -65,6 +71,12 @@ def router(parts: FeatureParts) -> APIRouter:
 
 def as_written(facts: Facts, text: str) -> Facts:
     """Drop the facts that are not in the text: a model made them up."""
-    written = " ".join(text.split()).casefold()
-    copied = facts.model_dump(exclude={"request"})
-    return facts.model_copy(update={name: None for name, value in copied.items() if (value or "").casefold() not in written})
+    copied = facts.model_dump(exclude=set(IN_OWN_WORDS))
+    return facts.model_copy(update={name: found_in(text, value) for name, value in copied.items()})
+
+
+def found_in(text: str, value: str | list[str] | None) -> str | list[str] | None:
+    """A value if the text has it, whatever its case and blanks, else None; of a list, the items that it has."""
+    if isinstance(value, list):
+        return [item for item in value if found_in(text, item)]
+    return value if value and value.casefold() in " ".join(text.split()).casefold() else None

@@ -7,13 +7,13 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator
 
 from app.domain.strict import Strict
-from app.features.extract.endpoints import Facts
+from app.features.extract.endpoints import IN_OWN_WORDS, Facts
 from evals.cases import Case, Input
 from evals.scoring import Finding, Scorer, findings
 from evals.suite import Suite
 from evals.wording import states
 
-OWN_WORDS = {"request"}
+Value = str | list[str] | None
 
 
 class Message(Input):
@@ -25,14 +25,14 @@ class Message(Input):
 class Form(Strict):
     """Fields of the form and their values.
 
-    A field that is not given is not checked; ``null`` must be null.
+    A field that is not given is not checked; ``null`` must be null. The items of a list may be in any order.
     """
 
-    fields: dict[str, str | None] = Field(min_length=1)
+    fields: dict[str, Value] = Field(min_length=1)
 
     @field_validator("fields")
     @classmethod
-    def _are_fields(cls, value: dict[str, str | None]) -> dict[str, str | None]:
+    def _are_fields(cls, value: dict[str, Value]) -> dict[str, Value]:
         if unknown := value.keys() - Facts.model_fields.keys():
             raise ValueError(f"no such fields: {', '.join(sorted(unknown))}")
         return value
@@ -47,9 +47,13 @@ class ExtractCase(Case):
     expect: Form
 
 
-def is_right(name: str, got: str | None, wanted: str | None) -> bool:
+def is_right(name: str, got: Value, wanted: Value) -> bool:
     """Whether a field has its value; a field in the model's own words need only state it."""
-    return states(got or "", wanted) if name in OWN_WORDS and wanted else got == wanted
+    if isinstance(got, list) and isinstance(wanted, list):
+        return sorted(got) == sorted(wanted)
+    if name in IN_OWN_WORDS and isinstance(wanted, str) and wanted:
+        return states(str(got or ""), wanted)
+    return got == wanted
 
 
 def fields(case: ExtractCase, facts: Facts) -> Iterator[str]:
@@ -67,7 +71,7 @@ class ExtractSuite(Suite):
 
     case_types = (ExtractCase,)
     prompts: ClassVar[Mapping[str, str]] = {"extract": "extract/facts"}
-    text_fields = ("request",)
+    text_fields = tuple(sorted(IN_OWN_WORDS))
 
     @property
     def public_text(self) -> str:

@@ -1,5 +1,6 @@
 """A product that `make feature` makes (X3). `make fork-test` checks, tests and evaluates one."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -34,7 +35,11 @@ def test_a_product_is_whole_and_bears_its_own_name_alone(tree: Path) -> None:
     made = {name: text for name, text in contents(tree).items() if name not in was}
     small = {name.replace("extract", "clauses") for name in was if name.startswith(FOLDERS)}
     assert set(made) == {*small, "runbook/clauses.md"}
-    assert [name for name, text in made.items() if "extract" in text.lower()] == []
+    assert [
+        name for name, text in made.items() if re.search('extract(?!ion)|small product|"facts of a message', text.lower())
+    ] == []
+    assert [name for name, text in made.items() if re.search("[Cc]lauses[a-z]", text)] == [], "no word is cut"
+    assert "Extraction accuracy" in made["evals/suites/clauses/thresholds.toml"]
     assert "example=True" not in made["app/features/clauses/__init__.py"]
     assert made["evals/suites/clauses/baseline.json"] == '{"cases": {}}\n'
     installed = contents(tree)["app/features/installed.py"]

@@ -133,3 +133,17 @@ def test_a_request_of_a_product_is_left_to_its_rules() -> None:
 def test_a_schema_that_wants_a_billion_gets_what_memory_holds(schema: dict[str, Any]) -> None:
     """One request from a demo's page ended the simulator, and with it every later answer."""
     assert len(json.dumps(Filler().fill(schema, "a"))) < 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("bounds", "parties"),
+    [({}, ["Ada", "Bob"]), ({"maxItems": 1}, ["Ada"]), ({"minItems": 3}, None), ({"items": {"enum": ["x"]}}, [])],
+    ids=str,
+)
+def test_a_list_of_strings_is_filled_with_a_products_own_values_where_they_fit(bounds: Any, parties: list[str] | None) -> None:  # noqa: ANN401 - a schema
+    """Each value once. Where they do not fit, the list is the one that the schema wants."""
+    rules = Rules(values=lambda name, text: [w for w in text.split() if w.istitle()] if name == "parties" else ())
+    schema = {"properties": {"parties": {"type": "array", "items": {"type": "string"}, **bounds}}, "required": ["parties"]}
+    filled = Filler([rules]).fill(schema, "between Ada and Bob and Ada")
+    jsonschema.validate(filled, schema)
+    assert parties is None or filled["parties"] == parties

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from conftest import ROOT
 from redis import AuthenticationError, Redis
 
 from app.domain.errors import Misconfigured
-from app.stack import postgres_process
+from app.stack import embedded, postgres_process
 from app.stack.embedded import embedded_postgres, embedded_valkey, stop_left_overs
 
 
@@ -66,10 +67,28 @@ def test_a_valkey_that_does_not_start_is_reported_with_the_end_of_its_log(tmp_pa
     assert not (tmp_path / "valkey.pid").exists()
 
 
+def test_a_valkey_whose_port_is_taken_before_it_starts_gets_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The port was drawn while it was free. What listens there by then is another Valkey, which answers too."""
+    with embedded_valkey(None) as taken, Redis.from_url(taken) as other:
+        port, free = int(taken.rpartition(":")[2].partition("/")[0]), embedded.free_port()
+        drawn = iter((port, free))
+        monkeypatch.setattr(embedded, "free_port", lambda: next(drawn))
+        with embedded_valkey(None) as url, Redis.from_url(url) as valkey:
+            assert url == f"redis://127.0.0.1:{free}/0"
+            assert valkey.info("server")["process_id"] != other.info("server")["process_id"]
+
+
+def test_a_port_that_is_wanted_and_taken_is_reported(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(Misconfigured, match="Address already in use"), embedded_valkey(tmp_path, port=port):
+            pass
+
+
 def test_a_valkey_that_was_left_is_ended_and_its_data_kept(tmp_path: Path) -> None:
     program = f"""
 import os, pathlib, redis
-from app.stack import postgres_process
+from app.stack import embedded, postgres_process
 from app.stack.embedded import embedded_valkey
 with embedded_valkey(pathlib.Path({str(tmp_path)!r})) as url:
     redis.Redis.from_url(url).set("money", 7)
@@ -115,7 +134,7 @@ def test_postgres_runs_with_an_empty_home_no_runtime_folder_and_a_long_path(fold
     deep.mkdir(parents=True)
     program = f"""
 import pathlib, psycopg
-from app.stack import postgres_process
+from app.stack import embedded, postgres_process
 from app.stack.embedded import embedded_postgres
 with embedded_postgres(pathlib.Path({str(deep)!r}) / "pg") as url:
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
@@ -164,7 +183,7 @@ def test_a_postgres_that_makes_no_data_folder_in_time_is_reported(folder: Path, 
 def test_postgres_starts_in_a_locale_that_the_machine_does_not_have(folder: Path) -> None:
     program = f"""
 import pathlib
-from app.stack import postgres_process
+from app.stack import embedded, postgres_process
 from app.stack.embedded import embedded_postgres
 with embedded_postgres(pathlib.Path({str(folder)!r}) / "pg"):
     print("runs")
