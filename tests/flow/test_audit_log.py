@@ -27,7 +27,7 @@ READS = {
     "check", "escalate list", "escalate show", "incident handoff", "incident list", "incident report", "incident show",
     "index check", "jobs status", "key list", "kill status", "oncall calendar", "oncall check", "oncall diff",
     "oncall handover", "oncall ics", "oncall maintenance list", "oncall next", "oncall now", "oncall page list",
-    "oncall page show", "oncall report", "provider-key status", "providers", "readiness", "redaction list", "redaction test",
+    "oncall page show", "oncall report", "provider-key status", "providers", "providers times", "readiness", "redaction list", "redaction test",
     "rehearse verify", "release code", "release compare", "release diff", "release hashes", "release history",
     "release list", "release profile", "release rehearsals", "release status", "release verify", "release why", "requests",
     "simulate list", "status", "tenant list", "threats", "trace",
