@@ -100,6 +100,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
         admin=AdminSide(port=settings.admin_port, strict_transport=not development),
         running=running,
         cors=Cors(origins_of(settings.http.cors_origins)),
+        failed=partial(attrgetter("state.edge.failed"), app),
     )
     app.add_exception_handler(HTTPException, _raise_ours)
     app.add_exception_handler(RequestValidationError, _raise_ours)

@@ -121,7 +121,7 @@ def load_labelled(judging: Judging) -> tuple[Labelled, ...]:
     path = judging.folder / LABELLED
     try:
         pairs = _FILE.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, ValidationError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise InvalidSuite(f"{path.name}: {error}") from error
     problems = [f"{pair.id}: there is no article {pair.article}" for pair in pairs if judging.source(pair.article) is None]
     if len({pair.id for pair in pairs}) < len(pairs):

@@ -13,7 +13,7 @@ from types import GenericAlias
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from app.domain.strict import Strict
 from evals.chaos import Chaos
@@ -73,7 +73,7 @@ def load_cases(folder: Path, types: Sequence[type[C]]) -> tuple[C, ...]:
     for path in sorted(folder.rglob("*.yaml")):
         try:
             found = adapter.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")) or ())
-        except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
+        except (ValueError, yaml.YAMLError, RecursionError) as error:  # ValueError: not UTF-8, no such date, or not of this form
             problems.append(f"{path.name}: {error}")
             continue
         mode = path.parent.name

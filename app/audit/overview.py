@@ -9,6 +9,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit import provider_state
+from app.audit.failed_answers import Failed, failed_answers
 from app.audit.provider_state import ProviderState
 from app.audit.searching import bounded
 from app.domain.provider_errors import FAULTS
@@ -136,6 +137,7 @@ class Overview:
 
     ``providers``: by provider and step, attempts that had a result of their own, and those that count against the provider.
     ``states``: at the range's end. ``unneeded``: calls in no figure, as they needed no model. ``marks``: what operators changed.
+    ``failed_answers``: the most frequent ones of 4xx and 5xx.
     """
 
     total: Bucket
@@ -148,6 +150,7 @@ class Overview:
     scored: int
     passed: int
     marks: Sequence[tuple[datetime, str, str]]
+    failed_answers: Sequence[Failed] = ()
 
 
 async def overview(engine: AsyncEngine, since: datetime, until: datetime, width: timedelta) -> Overview:
@@ -172,6 +175,7 @@ async def overview(engine: AsyncEngine, since: datetime, until: datetime, width:
         [unneeded] = await _rows(connection, _UNNEEDED, wanted)
         [scores] = await _rows(connection, _SCORES, wanted)
         marks = await _rows(connection, _MARKS, wanted)
+        failed = await failed_answers(connection, since, until)
     requests = next((row["priced"] for row in rows), None) or {}  # the same in each row
     found = {row["at"]: Bucket(**{name: value for name, value in row.items() if name != "priced"}) for row in rows}
     providers: dict[str, dict[datetime, tuple[int, int]]] = {}
@@ -189,6 +193,7 @@ async def overview(engine: AsyncEngine, since: datetime, until: datetime, width:
         scored=scores["scored"],
         passed=scores["passed"],
         marks=[(row["at"], row["action"], row["subject"]) for row in reversed(marks)],
+        failed_answers=failed,
     )
 
 

@@ -192,6 +192,20 @@ erasures = Table(
     Column("at", DateTime(timezone=True), nullable=False, comment="records of calls up to here are not written"),
 )
 
+failed_answers = Table(
+    "failed_answers",
+    metadata,
+    Column("at", DateTime(timezone=True), primary_key=True, comment="the minute"),
+    Column("tenant", Text, primary_key=True, comment="empty where no valid key came"),
+    Column("path", Text, primary_key=True, comment="the route's template"),
+    Column("status", Integer, primary_key=True, autoincrement=False),
+    Column("code", Text, primary_key=True),
+    Column("answers", BigInteger, nullable=False),
+    Column("request_id", Text, nullable=False, comment="of the last one"),
+    Column("key_id", Text, nullable=False, comment="of the last one"),
+    Column("message", Text, nullable=False, comment="of the last one, redacted"),
+)
+
 _ATTEMPTS_OF = '(call_id, at) IN (SELECT id, at FROM calls WHERE tenant = :tenant AND "user" = ANY(:users))'
 
 # Attempts first: they are found through their calls.
@@ -211,4 +225,10 @@ NOT_PERSONAL = {
     "actions.subject": "a user appears there by pseudonym",
     "actions.reason": "an operator's words, redacted; never erased",
     "erasures.person": "a pseudonym",
+    "failed_answers.tenant": "a tenant, not a user",
+    "failed_answers.path": "the route's template",
+    "failed_answers.code": "an error's code",
+    "failed_answers.request_id": "of a request that no record and no user is known of",
+    "failed_answers.key_id": "a key, not a user",
+    "failed_answers.message": "an error's words, which name a field, a model or a limit, redacted",
 }

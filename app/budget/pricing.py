@@ -3,11 +3,12 @@
 All arithmetic is on integers; a fraction of a micro-dollar is rounded up, so a sum of many small calls is never under the bill.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from app.domain.calls import Usage
 from app.domain.errors import Misconfigured
+from app.domain.json_text import spaced
 from app.domain.messages import (
     Document,
     Image,
@@ -32,7 +33,8 @@ TOKENS_PER_MILLION = 1_000_000
 PER_MESSAGE = 16
 PER_TOOL_LIST = 1_000
 PER_IMAGE = 8_000
-LARGEST_WINDOW = 1_000_000  # of any model on sale: a longer document is refused by the vendor, not billed
+LARGEST_WINDOW = 1_000_000  # of any model on sale: a longer request is refused by the vendor, not billed
+WRITTEN_OUT = frozenset({"text", "content"})  # kinds of sources whose text is in the request; others are files or addresses
 
 
 def tiers_of(table: PriceTable, provider: str, model: str) -> tuple[Price, ...]:
@@ -80,30 +82,37 @@ def most_input_tokens(
 
     A byte-level tokenizer (all current Anthropic and OpenAI models) makes at most one token of each UTF-8 byte, so the
     number of bytes bounds the number of tokens, whatever the language. Images are billed by area with a fixed maximum.
+
+    Of a file or an address nothing bounds the tokens but the model's window: a PDF of a kilobyte can show one page hundreds of
+    times. All files of a request fit into one window together.
     """
     total = PER_MESSAGE * (1 + len(messages)) + sum(_bytes(t.text) for t in system)
-    total += sum(part_tokens(part) for message in messages for part in message.parts)
+    parts = [part for message in messages for part in message.parts]
+    total += sum(part_tokens(part) for part in parts)
+    if any(_holds_a_file(part) for part in parts):
+        total += LARGEST_WINDOW
     if tools:
         total += PER_TOOL_LIST
         total += sum(_tool_tokens(tool) for tool in tools)
     if output:
-        total += PER_TOOL_LIST + _bytes(json.dumps(dict(output.schema)))
+        total += PER_TOOL_LIST + _bytes(spaced(dict(output.schema)))
     return total
 
 
 def part_tokens(part: Part) -> int:  # noqa: PLR0911 - a table
-    """Bound the tokens of one part."""
+    """Bound the tokens of one part, without those of files."""
     match part:
         case Text(text=text, citations=citations):
-            return _bytes(text) + sum(_bytes(json.dumps(dict(citation))) for citation in citations)
+            return _bytes(text) + sum(_bytes(spaced(dict(citation))) for citation in citations)
         case Refusal(text=text):
             return _bytes(text)
         case Document(text=str(text)):
             return PER_MESSAGE + _bytes(text)
         case Document(data=data):
-            return min(len(data or ""), LARGEST_WINDOW) if data else LARGEST_WINDOW
+            return PER_MESSAGE + (0 if _holds_a_file(part) else len(data or ""))
         case Native() as native:
-            return PER_MESSAGE + min(_bytes(json.dumps(native.block)), LARGEST_WINDOW)
+            images = sum(kind == "image" for kind, _ in _sources(native.block))
+            return PER_MESSAGE + min(_bytes(spaced(native.block)), LARGEST_WINDOW) + images * PER_IMAGE
         case Thinking(text=text, signature=signature, redacted=redacted):
             return _bytes(text) + _bytes(signature or "") + _bytes(redacted or "")
         case Image():
@@ -114,11 +123,35 @@ def part_tokens(part: Part) -> int:  # noqa: PLR0911 - a table
             return PER_MESSAGE + sum(part_tokens(inner) for inner in content)
 
 
+def _holds_a_file(part: Part) -> bool:
+    """Whether a part is, or holds, a document whose text is not written out in the request."""
+    match part:
+        case Document(text=text, media_type=media_type):
+            return text is None and not (media_type or "").startswith("text/")
+        case Native() as native:
+            return any(kind != "image" and source.get("type") not in WRITTEN_OUT for kind, source in _sources(native.block))
+        case ToolResult(content=content):
+            return any(_holds_a_file(inner) for inner in content)
+    return False
+
+
+def _sources(block: Mapping[str, Any]) -> Iterator[tuple[object, Mapping[str, Any]]]:
+    """The sources within a vendor's own block, each with the kind of the block that has it."""
+    values: list[Any] = [block]
+    for value in values:  # it grows meanwhile
+        if isinstance(value, Mapping):
+            if isinstance(source := value.get("source"), Mapping):
+                yield value.get("type"), source
+            values += value.values()
+        elif isinstance(value, list):
+            values += value
+
+
 def _tool_tokens(tool: ToolSpec) -> int:
     """Bound the tokens of one tool. The schema of one with a ``type`` is the vendor's own."""
     own = PER_TOOL_LIST if tool.options.get("type") else 0
-    options = _bytes(json.dumps(dict(tool.options))) if tool.options else 0
-    return own + options + _bytes(tool.name) + _bytes(tool.description) + _bytes(json.dumps(dict(tool.schema)))
+    options = _bytes(spaced(dict(tool.options))) if tool.options else 0
+    return own + options + _bytes(tool.name) + _bytes(tool.description) + _bytes(spaced(dict(tool.schema)))
 
 
 def _bytes(text: str) -> int:

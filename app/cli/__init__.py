@@ -5,7 +5,7 @@ for a vendor's SDK to load.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import typer
 
@@ -29,7 +29,7 @@ from app.cli.index import app as index
 from app.cli.jobs import app as jobs
 from app.cli.keys import key, tenant
 from app.cli.oncall import app as oncall
-from app.cli.output import standard_output
+from app.cli.output import shown, standard_output
 from app.cli.paging import add_to as add_paging_to
 from app.cli.privacy import erase, export
 from app.cli.provider_keys import app as provider_key
@@ -99,12 +99,13 @@ def main() -> None:
     """Run a command. An error that the operator can mend is one sentence, without a traceback."""
     try:
         with standard_output():
+            check_arguments(sys.argv[1:])
             app()
     except Exception as error:
         sentence = sentence_of(error)
         if sentence is None:
             raise
-        print(f"octant: {sentence}", file=sys.stderr)
+        print(f"octant: {shown(sentence)}", file=sys.stderr)
         raise SystemExit(1) from None
 
 
@@ -112,8 +113,6 @@ def sentence_of(error: BaseException) -> str | None:
     """What an operator is shown instead of a traceback; None for a bug."""
     if isinstance(error, Misconfigured | OctantError):
         return str(error)
-    if isinstance(error, UnicodeEncodeError) and any("\ud800" <= character <= "\udfff" for character in error.object):
-        return "An argument is not UTF-8. Type it again, or set the terminal to UTF-8."
     return of_store(error) or _of_a_file(error)
 
 
@@ -123,3 +122,18 @@ def _of_a_file(error: BaseException) -> str | None:
         name = error.filename if len(error.filename) <= LONGEST_NAME else f"{error.filename[:LONGEST_NAME]}…"
         return f"{name}: {error.strerror}"
     return None
+
+
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Raise Misconfigured for one that is empty, or not UTF-8.
+
+    An empty one is a script's variable that was not set: as an option it counts as left out, so that a cap meant for one user
+    would be its tenant's, and a key for a while one for ever. No store could keep bytes that are not UTF-8, and each would be
+    taken for away.
+    """
+    for number, argument in enumerate(arguments, 1):
+        name, sign, value = argument.partition("=")
+        if not argument or (name.startswith("--") and sign and not value):
+            raise Misconfigured(f"Argument {number} is empty: give it a value, or leave out its option.")
+        if any("\udc80" <= letter <= "\udcff" for letter in argument):  # as Python reads other bytes
+            raise Misconfigured(f"Argument {number} is not UTF-8: {argument[:64]!r}. Type it in a terminal of that encoding.")

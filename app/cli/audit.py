@@ -22,7 +22,8 @@ def list_actions(count: Annotated[int, typer.Option(min=1, max=10_000, help="How
     rows = asyncio.run(_newest(count))
     for row in rows:
         what = f"{row.action}  {row.subject}  [{row.outcome}]  {row.reason}"
-        print(f"{row.number:>6}  {row.at:%Y-%m-%d %H:%M:%S}  {row.actor}  {what}".rstrip())
+        line = f"{row.number:>6}  {row.at:%Y-%m-%d %H:%M:%S}  {row.actor}  {what}"
+        print(" ".join(line.splitlines()).rstrip())  # no reason can pass for another action
     if not rows:
         print("Nothing was done yet.")
 

@@ -13,6 +13,7 @@ import typer
 from app.audit.call_filter import SORTS, CallFilter, Searched, bounds_of, searched
 from app.cli.audited import changes
 from app.cli.database import database
+from app.cli.files import private_file
 from app.cli.tables import print_table
 from app.cli.times import moment
 
@@ -108,23 +109,16 @@ def _write(*, out: Path, **fields: Any) -> int:  # noqa: ANN401 - the fields of 
 
 
 async def _export(wanted: CallFilter, out: Path) -> int:
-    """Write a temporary file beside the target, and move it there when it is complete."""
+    """Write the file. Returns how many records are in it."""
     from app.audit import export
     from app.audit.query import every_call
 
     writers = {".jsonl": export.write_jsonl, ".parquet": export.write_parquet}
     if out.suffix not in writers:
         raise typer.BadParameter(f"--out takes a file that ends with {' or '.join(writers)}")
-    unfinished = out.with_name(out.name + ".part")
     async with database() as (engine, _):
-        try:
-            with unfinished.open("wb") as file:
-                count = await writers[out.suffix](every_call(engine, wanted), file)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
-    unfinished.replace(out)
-    return count
+        with private_file(out) as file:
+            return await writers[out.suffix](every_call(engine, wanted), file)
 
 
 async def _get(call_id: str) -> list[dict[str, Any]]:

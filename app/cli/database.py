@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def database() -> "AsyncGenerator[tuple[AsyncEngine, Settings], None]":
-    """Yield engine and settings. Raises Misconfigured where Postgres is not set, does not answer or is not migrated."""
+    """Yield engine and settings.
+
+    Raises Misconfigured where Postgres is not set, does not answer, is not migrated, or cannot hold a value.
+    """
     from psycopg import Error as PostgresError
     from psycopg.errors import UndefinedColumn, UndefinedTable
-    from sqlalchemy.exc import DBAPIError, ProgrammingError
+    from sqlalchemy.exc import DataError, DBAPIError, ProgrammingError
 
     from app.cli.stores import settings_with_stores
     from app.domain.errors import Misconfigured
@@ -30,6 +33,8 @@ async def database() -> "AsyncGenerator[tuple[AsyncEngine, Settings], None]":
         if not isinstance(error.orig, (UndefinedTable, UndefinedColumn)):
             raise Misconfigured(away(POSTGRES, error)) from error
         raise Misconfigured(f"The database has no such table: run `octant migrate`. ({reason(error)})") from error
+    except DataError as error:  # the store is there
+        raise Misconfigured(f"Postgres can hold no such value: {reason(error)}.") from error
     except (DBAPIError, PostgresError) as error:
         raise Misconfigured(away(POSTGRES, error)) from error
     finally:

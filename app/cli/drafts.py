@@ -61,6 +61,7 @@ async def _new(release_id: str, note: str, source: str | None) -> None:
 async def _text(source: str | None) -> str:
     """The text of a release's file, or of the live release."""
     from app.domain.errors import Misconfigured, NotFound
+    from app.releases.texts import text_of
     from app.settings import load
     from app.stack.fitting import fitting
     from app.stores import places
@@ -74,7 +75,7 @@ async def _text(source: str | None) -> str:
         path = places(load()).manifest_path(source)
         if not path.is_file():
             raise NotFound(f"No file {path}.")
-        return path.read_text(encoding="utf-8")
+        return text_of(path)
     async with opened() as releases:
         live = await releases.live_text()
     if live is None:

@@ -1,11 +1,15 @@
-"""Standard output whose reader may leave early, as `octant calls | head` does.
+"""What commands print: to a reader who may leave early, as of `octant calls | head`, and without steering a terminal.
 
 A write to a closed pipe raises BrokenPipeError, which is an OSError: code that waits for a store would take it for an outage.
 Here, at the one place where all output passes, it becomes an exit: quiet, with the status of a process that SIGPIPE ended. It
 stays ignored itself, since it would also end a process whose connection to a store breaks.
+
+Callers, models and providers write what operators read. A terminal obeys control characters in it (CWE-150), and some others
+show a line in another order than it has (Unicode TR 36), so all of them are printed as escapes, which leave JSON the same value.
 """
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Generator
@@ -14,17 +18,36 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
 READER_GONE = 128 + signal.SIGPIPE
+# Line breaks, tabs and the colours of `--help`, none of which hides anything, stay.
+_COLOUR = "(?:[0-4]|3[1-6])"
+_STAYS = rf"\r\n|\x1b\[{_COLOUR}?(?:;{_COLOUR})*m"
+_OBEYED = re.compile(rf"({_STAYS})|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-class _Output:
-    """Standard output that ends the command when its reader is gone."""
+def shown(text: str) -> str:
+    """A text as a terminal may show it."""
+    return _OBEYED.sub(lambda found: found[1] or f"\\u{ord(found[0]):04x}", text)
+
+
+class _Shown:
+    """A stream of text that steers no terminal."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
+        return self._stream.write(shown(text))
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - all else is the stream's
+        return getattr(self._stream, name)
+
+
+class _Output(_Shown):
+    """Standard output that ends the command when its reader is gone."""
+
+    def write(self, text: str) -> int:
         try:
-            return self._stream.write(text)
+            return super().write(text)
         except BrokenPipeError:
             self._leave()
 
@@ -38,9 +61,6 @@ class _Output:
         with Path(os.devnull).open("wb") as nowhere:  # buffered output is discarded
             os.dup2(nowhere.fileno(), self._stream.fileno())
         raise SystemExit(READER_GONE) from None
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - all else is the stream's
-        return getattr(self._stream, name)
 
 
 def _opened() -> None:
@@ -56,13 +76,17 @@ def _opened() -> None:
 
 @contextmanager
 def standard_output() -> Generator[None, None, None]:
-    """Exit quietly as soon as the reader of standard output is gone, at the latest at the end of the block."""
+    """Exit quietly as soon as the reader of standard output is gone, at the latest at the end of the block.
+
+    What is printed within, errors too, steers no terminal.
+    """
     _opened()
-    before, sys.stdout = sys.stdout, cast("TextIO", _Output(sys.stdout))
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = cast("TextIO", _Output(sys.stdout)), cast("TextIO", _Shown(sys.stderr))
     try:
         yield
     finally:
         try:
             sys.stdout.flush()
         finally:
-            sys.stdout = before
+            sys.stdout, sys.stderr = before

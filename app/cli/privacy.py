@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.audited import changes
+from app.cli.files import private_file
 from app.domain.store_errors import reason
 
 if TYPE_CHECKING:
@@ -75,21 +75,15 @@ async def _erase(tenant: str, user: str, *, act: bool, wait: bool) -> bool:
 
 
 async def _export(tenant: str, user: str, out: Path) -> int:
-    """Write a temporary file beside the target, readable by its owner alone, and move it there when it is complete."""
+    """Write the file. Returns how many rows are in it."""
     from app.erasure import erasure
 
-    unfinished = out.with_name(out.name + ".part")
     count = 0
     async with _opened(tenant, user) as (engine, _, _, _, person):
-        try:
-            with os.fdopen(os.open(unfinished, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-                async for row in erasure.rows(engine, person):
-                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
-                    count += 1
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
-    unfinished.replace(out)
+        with private_file(out) as file:
+            async for row in erasure.rows(engine, person):
+                file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+                count += 1
     return count
 
 

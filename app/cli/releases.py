@@ -200,6 +200,7 @@ async def _pin(release_id: str) -> None:
     from app.releases.history import ever_live
     from app.releases.pinning import pinned
     from app.releases.recorded import is_recorded
+    from app.releases.texts import text_of
     from app.settings import load
     from app.stores import places
 
@@ -213,7 +214,7 @@ async def _pin(release_id: str) -> None:
         async with database() as (engine, _):
             if release_id in await ever_live(engine):
                 raise InvalidRequest(f"Release {release_id} was live: it is immutable. Give the change an id of its own.")
-    old = path.read_text()
+    old = text_of(path)
     indexes = {index.name: index.version() for feature in installed() for index in feature.indexes}
     new = pinned(old, places(settings), indexes, where=str(path))
     path.write_text(new)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from app.console.ranges import Range
 
 HOUR = timedelta(hours=1)
+JUST_NOW = timedelta(minutes=2)  # what began then is diluted by the good calls of a longer range
 
 
 def status(
@@ -28,16 +29,17 @@ def status(
     end = moment(until) or datetime.now(UTC)
     begin = moment(since) or end - HOUR
     preset = since if until is None and since in PRESETS else ""
-    if not asyncio.run(_status(Range(begin, end, preset))):
+    just_now = Range(end - JUST_NOW, end, "") if until is None and end - begin > 2 * JUST_NOW else None
+    if not asyncio.run(_status(Range(begin, end, preset), just_now)):
         raise typer.Exit(1)
 
 
-async def _status(range_: "Range") -> bool:
-    """Print what each store knows. Returns whether all is known, and nothing fails."""
+async def _status(range_: "Range", just_now: "Range | None") -> bool:
+    """Print what each store knows, and the end of the range apart where it is worse. Returns whether all is known, and well."""
     from app.audit.overview import overview
     from app.budget.standing import open_alerts
     from app.cli.database import database
-    from app.console.health import answer, now_of, strips_of, tenants_at_their_cap
+    from app.console.health import answer, now_of, strips_of, tenants_at_their_cap, worse
     from app.oncall.scopes import parse
     from app.oncall.switch import KillSwitch
     from app.stores import budget_policy, build_valkey
@@ -46,8 +48,10 @@ async def _status(range_: "Range") -> bool:
         valkey, policy = build_valkey(settings), budget_policy(settings)
         switch = KillSwitch(valkey, engine, file=settings.kill_path, fixed=parse(settings.stopped))
         try:
-            seen, now, stops, alerts = await asyncio.gather(
+            newest = just_now or range_
+            seen, latest, now, stops, alerts = await asyncio.gather(
                 overview(engine, range_.since, range_.until, range_.width),
+                overview(engine, newest.since, newest.until, newest.width),
                 now_of(valkey, policy.global_daily_cap),
                 switch.status(),
                 open_alerts(engine, datetime.now(UTC)),
@@ -55,7 +59,7 @@ async def _status(range_: "Range") -> bool:
             )
         finally:
             await valkey.aclose()
-    unknown = [_unknown(found) for found in (seen, now, stops, alerts) if isinstance(found, BaseException)]
+    unknown = [_unknown(found) for found in (seen, latest, now, stops, alerts) if isinstance(found, BaseException)]
     for sentence in dict.fromkeys(unknown):
         typer.echo(f"octant: {sentence}", err=True)
     stopped = [] if isinstance(stops, BaseException) else [stop.words for stop in stops]
@@ -68,7 +72,12 @@ async def _status(range_: "Range") -> bool:
         full = {} if isinstance(alerts, BaseException) else tenants_at_their_cap(alerts[0], max(policy.shares, default=100))
         kind, words = answer(seen, strips, range_, stopped, full)
         print(words)
-        _table([*_of_calls(seen, range_), *_of_providers(strips)])
+        if just_now and not isinstance(latest, BaseException) and not stopped:
+            strips_now = strips_of(latest, just_now, state.resting if state else ())
+            kind_now, words_now = answer(latest, strips_now, just_now, (), full)
+            if worse(kind_now, kind):
+                print(f"Just now: {words_now}")
+        _table([*_of_calls(seen, range_), *_of_failed_answers(seen), *_of_providers(strips)])
     if state:
         _table(_of_now(state, None if isinstance(seen, BaseException) else seen, range_))
     return kind != "bad" and not unknown
@@ -101,6 +110,16 @@ def _of_calls(seen: "Overview", range_: "Range") -> "Iterator[tuple[str, str]]":
     yield "A request costs", f"{formats.usd(request.mean)} on average; {formats.usd(total.cost)} in all"
     score = formats.share(seen.passed / seen.scored) if seen.scored else formats.NONE
     yield "Production score", f"{score}, {formats.count(seen.scored)} scored"
+
+
+def _of_failed_answers(seen: "Overview") -> "Iterator[tuple[str, str]]":
+    """Answers of 4xx and 5xx, also of requests that no call knows."""
+    from app.console import formats
+
+    for one in seen.failed_answers:
+        whose = f"of {one.tenant}, key {one.key_id}" if one.tenant else "without a valid key"
+        last = f"last {one.request_id}: {one.message}"
+        yield f"{one.status} {one.code}", f"{formats.count(one.answers)} {whose}, on {one.path}; {last}"
 
 
 def _of_providers(strips: "Sequence[Strip]") -> "Iterator[tuple[str, str]]":

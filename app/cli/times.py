@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import typer
 
+from app.domain.years import within_years
+
 _AGO = re.compile(r"(\d{1,6})([smhdw])\Z")
-YEARS = (1970, 2200)  # another one is a typing error, and the day before it or behind it may not exist
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -16,9 +17,9 @@ def moment(text: str | None) -> datetime | None:
         return None
     ago = _AGO.match(text)
     try:
-        at = datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])}) if ago else datetime.fromisoformat(text)
+        if ago:
+            return within_years(datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])}))
+        at = within_years(datetime.fromisoformat(text))
     except (ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} is neither a time such as 2026-11-23T14:00 nor an age such as 15m, 2h, 7d") from None
-    if not YEARS[0] <= at.year < YEARS[1]:
-        raise typer.BadParameter(f"{text!r}: years from {YEARS[0]} to {YEARS[1] - 1}")
     return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -41,6 +41,7 @@ from app.edge.errors import TABLE
 from app.edge.identity import IDENTIFIED
 from app.edge.limits import body_of
 from app.edge.middleware import from_http
+from app.edge.target import check_fields
 
 TEMPLATES = Path(__file__).with_name("templates")
 COOKIE = "__Host-octant-console"  # the prefix makes browsers insist on Secure, on the path / and on no domain
@@ -168,8 +169,10 @@ async def fields_of(request: Request) -> dict[str, str]:
     """The fields of a form of the same site. Raises Forbidden or InvalidRequest."""
     if not _same_site(request):
         raise Forbidden("This form did not come from the console.")
+    body = await body_of(request)
+    check_fields(body, "form")
     try:
-        text = (await body_of(request)).decode()
+        text = body.decode()
         return dict(parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=MOST_FIELDS))
     except ValueError:
         raise InvalidRequest("The form cannot be read.") from None

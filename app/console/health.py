@@ -22,6 +22,8 @@ SICK, ILL = 0.05, 0.5  # shares of a provider's attempts that failed
 LEAST, FEW = 3, 10  # failed attempts that make a provider failing; attempts of which no share is given
 CHANCE = 0.01  # of as many answers in a row, at the share of failures of the last minutes: less, and the provider answers again
 MANY, SOME = 0.2, 5  # refused calls that are worth a warning: their share of all, and their number
+SERVER_ERROR = 500
+KINDS = ("none", "good", "warn", "bad")
 FAILING = 0.01  # share of calls that were not answered normally
 TICKS = 60
 ERRORS, SLOW = "errors", "slow"
@@ -110,9 +112,19 @@ def answer(
     return _well(seen, answered, rest, full)
 
 
+def worse(kind: str, other: str) -> bool:
+    """Whether one answer's kind is worse than another's. No calls are no news."""
+    return KINDS.index(kind) > KINDS.index(other)
+
+
 def _well(seen: Overview, answered: str, rest: str, full: Mapping[str, int]) -> tuple[str, str]:
     """The sentence where all that was let through is well. ``answered``: the share of it; ``rest``: with the refusals besides."""
     total = seen.total
+    broken = [failed for failed in seen.failed_answers if failed.status >= SERVER_ERROR]
+    number = sum(failed.answers for failed in broken)
+    if number and number >= FAILING * total.requests:
+        most = f"{formats.count(broken[0].answers)} of {broken[0].status} {broken[0].code} on {broken[0].path}"
+        return "warn", f"{formats.number(number, 'request')} got an answer of 5xx ({most}), though of the calls {rest}."
     if full:
         first = min(full)
         named = f"{first} has" if len(full) == 1 else f"{first} and {len(full) - 1} more have"

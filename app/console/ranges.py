@@ -1,11 +1,13 @@
 """The time range in a page's address: a preset, an event since which it runs, or two moments in UTC."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from app.console.formats import moment
+from app.domain.years import within_years
 
 PRESETS = {
     "15m": (timedelta(minutes=15), "15 min"),
@@ -16,6 +18,7 @@ PRESETS = {
 }
 EVENTS = {"release": "the last release", "incident": "the incident"}
 DEFAULT = "1h"
+MOST_POINTS = 90
 _WIDTHS = [timedelta(seconds=s) for s in (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)]
 
 
@@ -52,9 +55,10 @@ class Range:
 
     @property
     def width(self) -> timedelta:
-        """A bucket for about eighty points."""
+        """A bucket for about eighty points, whatever the range: each point costs a page and its query."""
         span = self.until - self.since
-        return next((width for width in _WIDTHS if span / width <= 90), _WIDTHS[-1])
+        longest = timedelta(days=math.ceil(span / timedelta(days=MOST_POINTS)))
+        return next((width for width in _WIDTHS if span / width <= MOST_POINTS), longest)
 
     @property
     def every(self) -> float:
@@ -108,5 +112,5 @@ def range_of(
 
 
 def _moment(text: str) -> datetime:
-    at = datetime.fromisoformat(text)
+    at = within_years(datetime.fromisoformat(text))
     return (at.replace(tzinfo=UTC) if at.tzinfo is None else at).astimezone(UTC)

@@ -58,7 +58,7 @@ def said_of(request: str, response: str) -> Said:
 def _read(stored: str) -> Any:  # noqa: ANN401 - any JSON
     try:
         return json.loads(stored)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

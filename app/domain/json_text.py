@@ -1,6 +1,7 @@
 """JSON from outside: its depth, measured before it is parsed, and whether it can be written again."""
 
 import json
+import math
 import re
 from itertools import accumulate
 from typing import Any, NoReturn
@@ -14,13 +15,17 @@ _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _STEPS = bytes(1 if sign in b"[{" else 255 if sign in b"]}" else 0 for sign in range(256))  # 255 is -1 to a signed byte
 _OTHERS = bytes(sign for sign in range(256) if sign not in b"[{]}")
 _BLOCK = 65_536
+MOST_DIGITS = 400  # signs of one number in a request; the largest whole number of a double has 309
+# Any digit is written as 0 here, and E as e: signs of a number that may be too large, also within strings.
+_ONE_DIGIT = bytes.maketrans(b"123456789E", b"000000000e")
+_PERHAPS_TOO_LARGE = (b"NaN", b"Infinity", b"0e000", b"0e+000", b"0" * 200)
+_LARGE_NUMBERS = re.compile(rb"(?<![0-9.])[0-9][0-9.]*+(?:[eE]\+?+[0-9]{3,}+|(?<=[0-9.]{200})(?:[eE]\+?+[0-9]++)?+)|NaN|Infinity")
 
-
-MOST_VISITED = 100  # values of a request of text: its messages and their parts
 # Made once: `json.dumps` makes an encoder for each text, which costs as much as a short text itself.
 _loosely = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _strictly = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _written = msgspec.json.Encoder().encode
+_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 def spaced(value: Any) -> str:  # noqa: ANN401 - any JSON
@@ -45,13 +50,21 @@ def compact(value: Any) -> bytes:  # noqa: ANN401 - any JSON
     return _written(value)
 
 
+def canonical(value: Any) -> str:  # noqa: ANN401 - any JSON
+    """The same text for equal values: the fields of each object in order."""
+    try:
+        return _sorted(value).decode()
+    except ValueError:  # half of a surrogate pair
+        return json.dumps(value, sort_keys=True)
+
+
 def finite(value: Any) -> bytes:  # noqa: ANN401 - any JSON
     """The same, byte for byte as the standard library writes it. Raises ValueError for a number that JSON lacks, too."""
     return _written(value) if _without_fractions(value) else _strictly(value).encode()
 
 
 def _without_fractions(value: object) -> bool:
-    """Whether all of it are texts and whole numbers: the only ones that have one form. False where there is more to visit."""
+    """Whether all of it are texts and whole numbers: the only ones that have one form. To look costs a twentieth of writing."""
     values: list[Any] = [value]
     for inner in values:  # it grows meanwhile
         kind = type(inner)
@@ -60,8 +73,6 @@ def _without_fractions(value: object) -> bool:
         elif kind is list:
             values += inner
         elif not (kind is str or kind is int or kind is bool or inner is None):
-            return False
-        if len(values) > MOST_VISITED:
             return False
     return True
 
@@ -107,12 +118,34 @@ def too_much(body: bytes, most_deep: int) -> str | None:
         return f"holds over {MOST_STRINGS:,} strings"
     if body.count(b",") > MOST_VALUES and _STRINGS.sub(b"", body).count(b",") > MOST_VALUES:
         return f"holds over {MOST_VALUES:,} values"
+    if _too_large_a_number(body):
+        return f"holds a number that is none or too large: NaN, an infinity, or one of over {MOST_DIGITS} digits"
     if _opened(body) <= min(most_deep, MOST_CONTAINERS):
         return None
     brackets = _brackets(body)
     if _opened(brackets) > MOST_CONTAINERS:
         return f"holds over {MOST_CONTAINERS:,} arrays and objects"
     return f"is nested more than {most_deep} deep" if _deeper(brackets, most_deep) else None
+
+
+def _too_large_a_number(body: bytes) -> bool:
+    """Whether a number is no JSON, is infinite as a double, or is long: to write long ones takes the square of their digits.
+
+    The parser takes all of these (`NaN`, `1e400`), and no vendor does: the request would fail at each model, as if by its fault.
+    """
+    one_digit = body.translate(_ONE_DIGIT)
+    if not any(sign in one_digit for sign in _PERHAPS_TOO_LARGE):
+        return False
+    numbers = _LARGE_NUMBERS.findall(_STRINGS.sub(b"", body))
+    return any(len(number) > MOST_DIGITS or not math.isfinite(_as_float(number)) for number in numbers)
+
+
+def _as_float(number: bytes) -> float:
+    """For what is no number the result is arbitrary: the parser refuses that."""
+    try:
+        return float(number)
+    except ValueError:
+        return 0.0
 
 
 def _opened(text: bytes) -> int:

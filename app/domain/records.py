@@ -39,6 +39,19 @@ class Replay:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedAnswer:
+    """One answer of 4xx or 5xx. ``tenant`` and ``key_id`` are empty where no valid key came; ``message`` as the caller got it."""
+
+    request_id: str
+    tenant: str
+    key_id: str
+    path: str
+    status: int
+    code: str
+    message: str
+
+
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRecord:

@@ -19,12 +19,13 @@ from starlette.types import Message, Receive, Scope, Send
 from app.domain import json_text
 from app.domain.errors import IdempotencyKeyReused, InvalidRequest, OctantError
 from app.domain.records import Replay
+from app.domain.user_ids import MOST_USER
 from app.edge.deferral import deferring
 from app.edge.errors import TABLE, dialect_for, render
 from app.edge.identity import authenticated
 from app.edge.middleware import OUTLIVES_CLIENT
 from app.edge.parts import parts_of
-from app.edge.requests import MOST_USER, CallContext, call_context
+from app.edge.requests import CallContext, call_context
 from app.idempotency.idempotency import Idempotency, Reservation, StoredAnswer
 
 HEADER = "idempotency-key"

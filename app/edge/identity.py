@@ -14,7 +14,7 @@ from app.edge.parts import parts_of
 from app.security.keys.token import key_id_of
 
 MOST_SIGNATURES = 8
-IDENTIFIED = "octant.identified"  # set in a request's scope: its key is valid, so its body may be decompressed
+IDENTIFIED = "octant.identified"  # set in a request's scope, to its identity or True: its key is valid
 IDENTITY = "octant.identity"  # in the scope of a request that this service makes to itself: no client can put it there
 
 
@@ -27,7 +27,7 @@ class Needs:
     async def __call__(self, request: Request) -> Identity:
         """Return the identity. Raises Unauthenticated without a valid key, Forbidden if it has none of the scopes."""
         identity: Identity = request.scope.get(IDENTITY) or await holder(request)
-        request.scope[IDENTIFIED] = True
+        request.scope[IDENTIFIED] = identity
         if not self.scopes & identity.scopes:
             names = " or ".join(f"`{name}`" for name in sorted(self.scopes))
             raise Forbidden(f"This API key does not have the scope {names}.")

@@ -19,8 +19,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain import in_flight
+from app.domain.calls import Identity
 from app.domain.errors import BodyTooLarge, Internal, InvalidRequest, MethodNotAllowed, NotFound, OctantError, UnsupportedEncoding
 from app.domain.in_flight import InFlight
+from app.domain.records import FailedAnswer
 from app.edge.admin import AdminSide
 from app.edge.cors import Cors
 from app.edge.encodings import IDENTITY, Decompressor
@@ -35,6 +37,7 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+LONGEST_REASON = 300  # characters
 LEFT = 499  # the client went away before an answer began
 QUIET = frozenset({"/livez", "/readyz"})  # requested every second; their traces are worthless
 Redact = Callable[[str], str]
@@ -60,12 +63,13 @@ class EdgeMiddleware:
         admin: AdminSide | None = None,
         running: InFlight | None = None,
         cors: Cors | None = None,
+        failed: Callable[[], Callable[[FailedAnswer], None]] = lambda: lambda _: None,
     ) -> None:
         """``tracing`` is fetched at the first request, because it begins with the lifespan.
 
         ``max_body_bytes`` bounds the body, as it comes and as it is decompressed.
         ``redact`` tests a caller's request id: redaction leaves a harmless id as it is. ``running`` registers each request, so
-        that a stop of the process can end it.
+        that a stop of the process can end it. ``failed`` gives what gets each error that was answered.
         """
         self._app = app
         self._metrics = metrics
@@ -76,6 +80,7 @@ class EdgeMiddleware:
         self._admin = admin or AdminSide()
         self._running = running or InFlight()
         self._cors = cors or Cors()
+        self._failed = failed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -141,7 +146,7 @@ class EdgeMiddleware:
         finally:
             body.close()
             self._metrics.http_requests.inc(path=_path_template(scope), status=str(exchange.status or LEFT))
-            exchange.log()
+            exchange.log(self._failed)
             logs.clear()
 
     async def _app_until_ended(self, scope: Scope, body: "_Body", exchange: "_Exchange") -> None:
@@ -163,6 +168,7 @@ class _Exchange:
         self.trace_id = ""
         self.status = 0
         self.complete = False
+        self._error: OctantError | None = None
         self.method = scope["method"]
         self._scope = scope
         self._send = send
@@ -202,6 +208,7 @@ class _Exchange:
         if self.status:
             log.warning("error after the answer began", extra={"code": error.code})
             return
+        self._error = error
         status, headers, body = render(error, dialect_for(self._scope), self.request_id)
         if isinstance(error, MethodNotAllowed):
             headers["allow"] = allowed(self._scope)
@@ -209,13 +216,29 @@ class _Exchange:
         raw.append((b"content-length", str(len(body)).encode()))
         await self.answer(status, raw, body)
 
-    def log(self) -> None:
+    def failed(self) -> FailedAnswer | None:
+        """The error that was answered, with whose request it was; None where there was none, or of health checks."""
+        if self._error is None or self._scope["path"] in QUIET:
+            return None
+        holder = self._scope.get(IDENTIFIED)
+        tenant, key_id = (holder.tenant.id, holder.key_id) if isinstance(holder, Identity) else ("", "")
+        return FailedAnswer(
+            request_id=self.request_id, tenant=tenant, key_id=key_id, path=_path_template(self._scope), status=self.status,
+            code=self._error.code, message=self._error.message,
+        )  # fmt: skip
+
+    def log(self, on_failed: Callable[[], Callable[[FailedAnswer], None]]) -> None:
+        failed = self.failed()
         fields: dict[str, Any] = {
             "method": self.method,
             "path": _path_template(self._scope),
             "status": self.status or LEFT,
             "duration_ms": round((time.perf_counter() - self._started) * 1000, 2),
         }
+        if failed:  # with the error's words: the line may be all that is known of the request
+            whose = {"tenant": failed.tenant, "key_id": failed.key_id} if failed.tenant else {}
+            on_failed()(failed)
+            fields |= {"code": failed.code, "reason": failed.message[:LONGEST_REASON], **whose}
         logs.info(log, "request", fields)
 
 

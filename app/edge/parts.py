@@ -6,7 +6,7 @@ from typing import Any, Literal, cast
 
 from starlette.requests import Request
 
-from app.domain.records import Replay
+from app.domain.records import FailedAnswer, Replay
 from app.edge.failed_logins import FailedLogins
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
@@ -26,13 +26,14 @@ class EdgeParts:
     ``first_byte``: the wait for a first chunk after which a stream's headers leave without it; 0 for never.
     ``checks`` are our own dependencies by name; one that raises is failing.
 
-    ``replayed`` records an answer that was given again; it neither waits nor raises.
+    ``replayed`` records an answer that was given again, ``failed`` counts one of 4xx or 5xx; neither waits nor raises.
     """
 
     keys: KeyRing
     failed_logins: FailedLogins
     idempotency: Idempotency
     replayed: Callable[[Replay], None]
+    failed: Callable[[FailedAnswer], None]
     metrics: Metrics
     tracing: Tracing
     request_deadline: float

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from app.domain.calls import Deadline, Identity
 from app.domain.errors import Forbidden, InvalidRequest
 from app.domain.quick import quick, replace
+from app.domain.user_ids import check_user
 from app.edge.identity import authenticated
 from app.edge.parts import parts_of
 from app.edge.violations import is_missing, meant, rule, unparsable
@@ -18,9 +19,7 @@ from app.edge.violations import is_missing, meant, rule, unparsable
 M = TypeVar("M", bound=BaseModel)
 
 DEADLINE_HEADER = "octant-deadline-ms"
-MOST_USER = 128  # the ledger's column: a longer name could not be stored
 FIELD = re.compile("[A-Za-z_]{1,64}")
-NOT_IN_USER = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @quick
@@ -39,8 +38,7 @@ class CallContext:
         """
         if not user or user == self.identity.user:
             return self.identity
-        if len(user) > MOST_USER or NOT_IN_USER.search(user):
-            raise InvalidRequest(f"A user's id has at most {MOST_USER} characters, and no control characters.", param="user")
+        check_user(user)
         if self.identity.user:
             raise Forbidden("This API key is bound to one user and cannot act for another.")
         return replace(self.identity, user=user)

@@ -1,7 +1,7 @@
-"""Refuse paths and queries with characters that no valid one has (S8).
+"""Refuse paths, queries and forms with characters that no valid one has (S8).
 
 Postgres cannot store NUL, Valkey and UTF-8 cannot encode half of a surrogate pair, and control characters forge log lines. A path
-with one names nothing that exists; a query with one is the caller's mistake. Bodies have their own models (`parsed`).
+with one names nothing that exists; a query or form with one is the caller's mistake. JSON has its own models (`parsed`).
 """
 
 import re
@@ -21,13 +21,17 @@ def check_target(scope: Scope) -> None:
     """Raise NotFound for such a path, InvalidRequest for such a query."""
     if _NOT_IN_PATHS.search(scope["path"]):
         raise NotFound("No such path.")
-    query: bytes = scope.get("query_string") or b""
-    if _PLAIN.fullmatch(query):
+    check_fields(scope.get("query_string") or b"", "query")
+
+
+def check_fields(encoded: bytes, where: str) -> None:
+    """Raise InvalidRequest for such an encoded query, or form. ``where``: which of them, for the message."""
+    if _PLAIN.fullmatch(encoded):
         return
-    text = unquote_to_bytes(query)
+    text = unquote_to_bytes(encoded)
     if _NOT_IN_QUERIES.search(text):
-        raise InvalidRequest("The query holds a control character.")
+        raise InvalidRequest(f"The {where} holds a control character.")
     try:
         text.decode()
     except UnicodeDecodeError:
-        raise InvalidRequest("The query is not UTF-8.") from None
+        raise InvalidRequest(f"The {where} is not UTF-8.") from None

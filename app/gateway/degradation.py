@@ -6,6 +6,7 @@
     shorten      fewer output tokens, down to ``shorten_to``
     cheaper      the models of ``cheaper`` answer
     no retries   only the models that fit, one attempt each
+    no dear      without the fallbacks that do not fit, where the first model does; no manifest has to allow it
     refuse
 
 Each step keeps those before it. The ``octant-degraded`` header reports the steps taken.
@@ -19,7 +20,7 @@ from app.domain.routes import Target
 from app.gateway.call_state import CallState
 from app.gateway.rendering import SHORTENED
 
-TRUNCATED, CHEAPER, NO_RETRIES = "context_truncated", "cheaper_model", "no_retries"
+TRUNCATED, CHEAPER, NO_RETRIES, NO_DEAR = "context_truncated", "cheaper_model", "no_retries", "fallbacks_left_out"
 
 OnlyCapable = Callable[[Sequence[Target]], tuple[Target, ...]]
 
@@ -54,6 +55,10 @@ def _steps(state: CallState, room: int, capable: OnlyCapable) -> Iterator[str]:
         state.pin = replace(state.pin, route=replace(state.pin.route, attempts_per_target=1))
         state.targets = tuple(t for t in state.targets if state.worst_case(t) <= room) or state.targets
         yield NO_RETRIES
+    fitting = tuple(t for t in state.targets if state.worst_case(t) <= room)
+    if fitting and fitting[0] == state.targets[0]:
+        state.targets = fitting
+        yield NO_DEAR
 
 
 def _truncate(state: CallState, room: int) -> bool:

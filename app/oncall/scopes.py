@@ -12,11 +12,13 @@ SELF_TEST: Subject = ("test", "self-test")  # reserved: stops no call, and opera
 
 
 def check_name(scope: str, name: str) -> None:
-    """Raise InvalidRequest for a scope that does not exist, or a name that is missing, needless or too long."""
+    """Raise InvalidRequest for a scope that does not exist, or a name that is missing, needless, too long or not printable."""
     if scope not in SCOPES:
         raise InvalidRequest(f"Unknown scope {scope!r}: one of {', '.join(SCOPES)}.", param="scope")
     if (scope == "all") == bool(name):
         raise InvalidRequest("`all` takes no name; every other scope needs one.", param="name")
+    if not name.isprintable():
+        raise InvalidRequest("A name has no control characters.", param="name")
     if len(name) > LONGEST_NAME:
         raise InvalidRequest(f"A name has at most {LONGEST_NAME} characters.", param="name")
 

@@ -61,9 +61,14 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def one_line(text: str) -> str:
+    """A text without line breaks, and without what a store cannot hold (NUL, half a surrogate pair) or a terminal obeys."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
 def public_message(text: str, redact: Callable[[str], str]) -> str:
     """A stop's message as callers read it: one line, without personal data or secrets. Raises InvalidRequest if too long."""
-    message = redact(" ".join("".join(c if c.isprintable() else " " for c in text).split()))
+    message = redact(one_line(text))
     if len(message) > LONGEST_MESSAGE:
         raise InvalidRequest(
             f"A message to callers has at most {LONGEST_MESSAGE} characters, this one {len(message)}.", param="message"

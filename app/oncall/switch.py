@@ -26,7 +26,7 @@ from app.domain.periodic import Periodic
 from app.domain.routes import Target
 from app.domain.store_errors import why
 from app.oncall.scopes import LONGEST_NAME, SCOPES, SELF_TEST, Subject, check_name
-from app.oncall.stops import Entry, PostgresStops, ValkeyStops, merged, newer, next_version, now
+from app.oncall.stops import Entry, PostgresStops, ValkeyStops, merged, newer, next_version, now, one_line
 
 VALKEY, POSTGRES = "Valkey", "Postgres"
 READ_SECONDS = 1.0  # with the pauses between, two seconds are kept even when a store hangs
@@ -221,7 +221,7 @@ class KillSwitch:
         if must_change and not wanted.stopped and not self._away and not silent and not (known and known.stopped):
             raise NotFound(f"{wanted.name or wanted.scope} is not stopped.")
         entry = replace(
-            wanted, by=wanted.by[:LONGEST_NAME], reason=wanted.reason[:LONGEST_REASON],
+            wanted, by=one_line(wanted.by)[:LONGEST_NAME], reason=one_line(wanted.reason)[:LONGEST_REASON],
             at=now(), version=next_version(known.version if known else 0),
         )  # fmt: skip
         writes: dict[str, Callable[[], Awaitable[None]]] = {VALKEY: lambda: self._valkey.write([entry])}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 
 from sqlalchemy import select
 
@@ -13,6 +14,7 @@ from app.releases.control import ReleaseControl
 from app.releases.evidence_line import Point
 from app.releases.manifest import Manifest, Release, parse, resolve
 from app.releases.tables import manifests
+from app.releases.texts import text_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +50,8 @@ class Catalogue(ReleaseControl):
         async with self._engine.connect() as connection:
             columns = manifests.c.id, manifests.c.text, manifests.c.first_activated_at
             kept = {row.id: (str(row.text), row.first_activated_at) for row in await connection.execute(select(*columns))}
-        texts = {path.stem: (path.read_text(encoding="utf-8"), None) for path in self._places.directory.glob("*.toml")}
-        return [_listed(name, *found) for name, found in sorted((texts | kept).items(), reverse=True)]
+        files = {path.stem: path for path in self._places.directory.glob("*.toml")}
+        return [_listed(name, *(kept.get(name) or (files[name], None))) for name in sorted(files | kept, reverse=True)]
 
     async def find(self, release_id: str) -> Found:
         """One release by its id. Raises NotFound, SQLAlchemyError or OSError; Misconfigured where its text cannot be read."""
@@ -62,7 +64,7 @@ class Catalogue(ReleaseControl):
             known = {path.stem: path for path in self._places.directory.glob("*.toml")}  # never a path made of what came
             if release_id not in known:
                 raise NotFound(f"No release {release_id[:64]!r}. `octant release list` shows all.")
-            text, first_live = known[release_id].read_text(encoding="utf-8"), None
+            text, first_live = text_of(known[release_id]), None
         where = f"release {release_id}"
         manifest = parse(text, where)
         await files.fetch(self._engine, manifest, self._places)
@@ -82,9 +84,10 @@ class Catalogue(ReleaseControl):
             return canary, judged, await evidence_line.read(connection, canary)
 
 
-def _listed(name: str, text: str, first_live: datetime | None) -> Listed:
+def _listed(name: str, kept: str | Path, first_live: datetime | None) -> Listed:
+    """A line of the list. ``kept``: the text as it was live, or the file of a release that never was."""
     try:
-        manifest = parse(text, name)
+        manifest = parse(text_of(kept) if isinstance(kept, Path) else kept, name)
     except Misconfigured as error:
         return Listed(id=name, created=None, note="", first_live=first_live, problem=str(error))
     return Listed(id=name, created=manifest.created, note=manifest.note, first_live=first_live)

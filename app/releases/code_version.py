@@ -1,11 +1,11 @@
 """The version of the code that a release was made for, beside the one that runs."""
 
 import re
-import tomllib
 from itertools import zip_longest
 
 from app import __version__
 from app.domain.errors import Misconfigured
+from app.releases.texts import table_of
 
 _NUMBERS = re.compile(r"v?(\d+(?:\.\d+)+)(?:[-+].*)?")
 
@@ -15,10 +15,7 @@ def refuse_newer(text: str, where: str) -> None:
 
     It is asked first: what this code does not know of such a manifest would only be called wrong.
     """
-    try:
-        wanted = tomllib.loads(text).get("code")
-    except tomllib.TOMLDecodeError:
-        return  # its reader says where
+    wanted = table_of(text, where).get("code")
     if isinstance(wanted, str) and is_older(__version__, wanted):
         raise Misconfigured(f"{where} was made for code {wanted}, and {__version__} runs here. Deploy that code first.")
 

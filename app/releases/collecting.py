@@ -17,6 +17,7 @@ from app.domain.errors import Misconfigured
 from app.releases import canaries, history
 from app.releases.manifest import Places, parse
 from app.releases.tables import manifests, release_files
+from app.releases.texts import text_of
 
 SUFFIX = ".sqlite"
 
@@ -63,7 +64,7 @@ async def _pinned(connection: AsyncConnection, places: Places, since: datetime) 
     wanted = {activation.release for activation, end in zip(past, ends, strict=False) if end >= since}
     if running := await canaries.running(connection):
         wanted |= {running.release, running.against}
-    drafts = [path.read_text(encoding="utf-8") for path in places.directory.glob("*.toml") if path.stem not in texts]
+    drafts = [text_of(path) for path in places.directory.glob("*.toml") if path.stem not in texts]
     needed: set[str] = set()
     for text in (*(texts[name] for name in wanted), *drafts):
         try:

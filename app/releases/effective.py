@@ -5,15 +5,16 @@ after the date of a newer one as they were. Dates are of UTC.
 """
 
 import logging
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Literal
 
+from app.domain.errors import Misconfigured
 from app.domain.routes import PriceTable
 from app.domain.store_errors import why
+from app.releases.texts import table_of, text_of
 
 State = Literal["in_effect", "not_yet", "superseded"]
 WRONG: tuple[State, ...] = ("not_yet", "superseded")
@@ -40,8 +41,8 @@ def effect_of(table: PriceTable, directory: Path, today: date) -> Effect:
 def _tables(directory: Path) -> Iterator[tuple[date, str]]:
     for path in directory.glob("*.toml"):
         try:
-            table = tomllib.loads(path.read_text())
-        except (OSError, ValueError) as error:
+            table = table_of(text_of(path), path.name)
+        except Misconfigured as error:
             log.warning("price table not readable", extra={"file": path.name, **why(error)})
             continue
         effective, version = table.get("effective"), table.get("version")

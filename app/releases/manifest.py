@@ -5,7 +5,6 @@ A manifest is refused whole: every pin that does not resolve is listed, with the
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -23,13 +22,16 @@ from app.domain.strict import Strict
 from app.releases import embeddings
 from app.releases.code_version import refuse_newer
 from app.releases.embeddings import Alias, EmbeddingsPin
+from app.releases.texts import table_of, text_of
 from app.security.guard.guard import unknown_checks
 
 T = TypeVar("T", bound=BaseModel)
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-_ID = re.compile(r"(?:[a-z0-9][a-z0-9-]*/)?[a-z0-9][a-z0-9.-]{0,63}")  # also the name of its file, such as that of an example
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9./-]{0,63}$")]
-FileName = Annotated[str, Field(pattern=r"^[^\x00]{1,100}$")]
+# Names and files become paths: no part of one is empty or begins with a dot, so none leads out of its folder.
+NAME = re.compile(r"[a-z0-9][a-z0-9-]*([./][a-z0-9-]+)*")
+MOST_NAME = 64
+Name = Annotated[str, Field(pattern=rf"^{NAME.pattern}$", max_length=MOST_NAME)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)*$", max_length=200)]
 Ignorable = Literal["temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty", "thinking"]
 
 
@@ -187,11 +189,7 @@ class Places:
         return self.directory / "prices"
 
     def manifest_path(self, release_id: str) -> Path:
-        """The file of a release. Raises Misconfigured for what is no id, such as a path."""
-        if not _ID.fullmatch(release_id):
-            raise Misconfigured(
-                f"{release_id[:80]!r} is no release: an id has up to 64 lower-case letters, digits, dots and hyphens."
-            )
+        """The file of a release."""
         return self.directory / f"{release_id}.toml"
 
     def prompt_path(self, name: str, version: str) -> Path:
@@ -262,13 +260,10 @@ def resolve(text: str, places: Places, *, where: str, indexes_elsewhere: bool = 
 def load(release_id: str, places: Places) -> Release:
     """Read and check the manifest file of a release, also that this code is not too old for it. Raises Misconfigured."""
     path = places.manifest_path(release_id)
-    if not path.is_file():
+    if len(release_id) > MOST_NAME or not NAME.fullmatch(release_id) or not path.is_file():
         known = ", ".join(sorted(p.stem for p in places.directory.glob("*.toml"))) or "none"
-        raise Misconfigured(f"No release {release_id!r} in {places.directory}/. Known: {known}.")
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"{path} is not readable: {error}.") from None
+        raise Misconfigured(f"No release {release_id[:MOST_NAME]!r} in {places.directory}/. Known: {known}.")
+    text = text_of(path)
     refuse_newer(text, str(path))
     release = resolve(text, places, where=str(path))
     if release.id != release_id:
@@ -392,9 +387,7 @@ def _pinned_text(path: Path, expected: str, key: str, places: Places) -> str:
 
 def _parsed(model: type[T], text: str, where: str) -> T:
     try:
-        return model.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise Misconfigured(f"{where} is not TOML: {error}.") from None
+        return model.model_validate(table_of(text, where))
     except ValidationError as error:
         lines = [f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors()]
         raise Misconfigured(f"{where} is not usable:\n  " + "\n  ".join(lines)) from None

@@ -4,13 +4,13 @@ Only for a release that was never live: what was live is immutable, and `Release
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from app.domain.errors import Misconfigured
 from app.releases.manifest import Places, sha256_of
+from app.releases.texts import table_of
 
 _TABLE = re.compile(r"^\s*\[(?P<name>[^\[\]]+)\]\s*(#.*)?$")
 _VALUE = re.compile(r'^(?P<key>\s*[A-Za-z0-9_-]+\s*=\s*)"[^"]*"')
@@ -21,10 +21,7 @@ def pinned(text: str, places: Places, indexes: Mapping[str, str], *, where: str)
 
     ``indexes`` gives the version of each index that could be built. Raises Misconfigured for a file that is not there.
     """
-    try:
-        draft = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise Misconfigured(f"{where} is not TOML: {error}.") from None
+    draft = table_of(text, where)
     values = {**_hashes(draft, places, where), **{("indexes", name): version for name, version in indexes.items()}}
     lines, table = [], ""
     for line in text.splitlines(keepends=True):

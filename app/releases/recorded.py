@@ -9,6 +9,7 @@ from pathlib import Path
 
 from app.domain.errors import Misconfigured
 from app.releases.manifest import parse, sha256_of
+from app.releases.texts import text_of
 
 LIST = "released.sha256"
 INDEXES = "indexes"  # the folder of released indexes' sources, each named by the version
@@ -79,7 +80,7 @@ def is_recorded(directory: Path, release_id: str) -> bool:
 
 def _keep_sources(directory: Path, indexes: Mapping[str, Callable[[], str]]) -> None:
     for path in sorted(directory.glob("*.toml")):
-        for name, version in parse(path.read_text(encoding="utf-8"), str(path)).indexes.items():
+        for name, version in parse(text_of(path), str(path)).indexes.items():
             kept = sources_path(directory, version)
             if kept.is_file():
                 continue
@@ -95,7 +96,7 @@ def _keep_sources(directory: Path, indexes: Mapping[str, Callable[[], str]]) -> 
 def _check_prices(directory: Path, name: str) -> None:
     """Raise Misconfigured for a draft: a manifest whose pinned price table differs from the file."""
     path = directory / name
-    pin = parse(path.read_text(encoding="utf-8"), str(path)).prices
+    pin = parse(text_of(path), str(path)).prices
     if not (directory / pin.file).is_file() or sha256_of(directory / pin.file) != pin.sha256:
         raise Misconfigured(f"{path} pins another {pin.file} than the one that is there: `octant release pin {path.stem}` first.")
 

@@ -30,6 +30,7 @@ from app.domain.proxies import proxy_of
 from app.domain.store_errors import why
 
 SECONDS = 10.0
+MOST_INTERIM = 5  # answers of the kind 1xx before the one that counts
 PORTS = frozenset({443, 8443})  # any other port needs a host that the operator lists
 LONGEST_NAME = 253  # RFC 1035, 2.3.4, without the last dot
 PARAM = "webhook_url"
@@ -154,10 +155,8 @@ async def session(allowed_hosts: frozenset[str]) -> AsyncGenerator[Sessions, Non
     """Open the clients, and close them at the end of the block. Neither keeps cookies."""
     timeout = aiohttp.ClientTimeout(total=SECONDS)
     guarded = aiohttp.TCPConnector(resolver=PublicOnly(), socket_factory=public_socket, limit=16)
-    async with (
-        aiohttp.ClientSession(connector=guarded, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as public,
-        aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as listed,
-    ):
+    about: Any = {"timeout": timeout, "cookie_jar": aiohttp.DummyCookieJar(), "response_class": _Answer}
+    async with aiohttp.ClientSession(connector=guarded, **about) as public, aiohttp.ClientSession(**about) as listed:
         yield Sessions(public, listed, allowed_hosts)
 
 
@@ -171,6 +170,28 @@ async def deliver(http: Sessions, url: str, body: bytes, *, secret: str, message
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError, InvalidRequest, Misconfigured) as error:
         log.warning("webhook not delivered", extra={"webhook": message_id, **why(error)})
         return False
+
+
+class _Answer(aiohttp.ClientResponse):
+    """A receiver's answer, after a few interim ones: aiohttp reads those on and on, for half of a core until the time is over."""
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:  # noqa: ANN401 - aiohttp's own, which it does not export
+        """Read the answer's head. Raises ClientPayloadError for one that does not come."""
+        protocol, left = connection.protocol, MOST_INTERIM + 1
+        read = protocol.read
+
+        async def counted() -> Any:  # noqa: ANN401 - the same
+            nonlocal left
+            if not left:
+                raise aiohttp.ClientPayloadError("The receiver sends interim answers without end.")
+            left -= 1
+            return await read()
+
+        protocol.read = counted
+        try:
+            return await super().start(connection)
+        finally:
+            del protocol.read  # the connection may be gone, or another request's
 
 
 class PublicOnly(AbstractResolver):

@@ -13,6 +13,7 @@ _ID_FIELD = re.compile(r"(?:^|_)(?:id|number|order|reference)$")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _WORD = re.compile(r"[^\W\d_]+")
 _DEEP, _DEEPEST = 6, 30  # levels down to which optional properties are filled, and any
+_MOST = 100_000  # items, properties and letters of one value that are made because its schema wants them
 _FENCE = re.compile(r"<[^>]{1,200}>")
 
 # For each meaning, words that speak for it. Values of an enum are matched by name, then by these and by the products' own.
@@ -43,10 +44,12 @@ class Filler:
     def __init__(self, rules: Sequence[Rules] = ()) -> None:
         """``rules``: of each product."""
         self._rules = rules
+        self._left = _MOST
         self._synonyms = {**SYNONYMS, **{value: words for each in rules for value, words in each.synonyms.items()}}
 
     def fill(self, schema: Mapping[str, Any], text: str) -> Any:  # noqa: ANN401 - any JSON
         """Return a value valid under ``schema`` (objects, arrays, enums, unions, bounds), filled from ``text``."""
+        self._left = _MOST
         plain = " ".join(_FENCE.sub(" ", text).split())
         return self._value("", schema, plain, schema)
 
@@ -83,16 +86,22 @@ class Filler:
         other = schema.get("additionalProperties", {})
         wanted = [name for name in known if depth <= _DEEP or name in required]
         wanted += [name for name in required if name not in known]
-        wanted += [f"key{number}" for number in range(len(wanted), schema.get("minProperties", 0))]
+        wanted += [f"key{number}" for number in range(len(wanted), self._at_least(schema, "minProperties"))]
         return {name: self._value(name, known.get(name, other), text, root, depth) for name in wanted} if depth < _DEEPEST else {}
 
     def _array(self, name: str, schema: Mapping[str, Any], text: str, root: Mapping[str, Any], depth: int) -> list[Any]:
-        first, least = list(schema.get("prefixItems", ())), schema.get("minItems", 0)
+        first, least = list(schema.get("prefixItems", ())), self._at_least(schema, "minItems")
         if "contains" in schema and not first:
             first = [schema["contains"]]
         items = [*first, *[schema.get("items", {})] * (least - len(first))]
         made = [self._value(name, item, text, root, depth) for item in items]
         return [_other(value, number, items[number]) for number, value in enumerate(made)] if schema.get("uniqueItems") else made
+
+    def _at_least(self, schema: Mapping[str, Any], keyword: str) -> int:
+        """As many as the schema wants, as long as there are some left: a billion would fill the machine's memory."""
+        wanted = int(min(schema.get(keyword, 0), self._left))
+        self._left -= wanted
+        return wanted
 
     def _union(self, name: str, members: list[Mapping[str, Any]], text: str, root: Mapping[str, Any], depth: int) -> Any:  # noqa: ANN401 - any JSON
         """With null allowed: the value if the text has one, else null. Far down, the member that ends soonest."""
@@ -107,7 +116,7 @@ class Filler:
         found = self._found(name, text)
         if found is None:
             found = FORMATS.get(schema.get("format", "")) or _described(name, text)
-        longest, shortest = schema.get("maxLength", 200), schema.get("minLength", 0)
+        longest, shortest = schema.get("maxLength", 200), self._at_least(schema, "minLength")
         fitting = found[:longest].strip().ljust(shortest, ".")
         if (pattern := schema.get("pattern")) is None or _fits(pattern, fitting):
             return fitting

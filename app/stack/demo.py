@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -219,7 +220,8 @@ def everything(
         # The service imports while the stores start: both take seconds, and neither needs the other for that.
         starting = pool.submit(stores.enter_context, embedded_postgres(folder / "postgres"))
         service = stack.enter_context(child("service", [sys.executable, "-m", "app.stack.serve"], folder, stop_seconds=patience))
-        valkey_url = stores.enter_context(embedded_valkey(folder / "valkey", port=ports.take("127.0.0.1", 0)))
+        at, password = ports.take("127.0.0.1", 0), secrets.token_urlsafe()
+        valkey_url = stores.enter_context(embedded_valkey(folder / "valkey", port=at, password=password))
         valkey_url = stores.enter_context(valkey_through(valkey_url))
         stood_in_for = vendors.simulated(settings)
         keys = KeyChecks(settings, stood_in_for)

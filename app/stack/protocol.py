@@ -25,6 +25,7 @@ from app.stack.descriptors import Descriptors
 # Host = uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2)
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-fvV:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?")
 
+_VERSIONS = ("1.0", "1.1")
 _OF_UPGRADES = frozenset({b"connection", b"upgrade", b"http2-settings"})
 FRESH_SECONDS = 5.0  # from a connection to its first request, if its worker stops in between
 log = logging.getLogger(__name__)
@@ -154,20 +155,29 @@ class Protocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The time for the body begins. Raises ValueError, which the parser reports, without one good Host (RFC 9112, 3.2)."""
+        """The time for the body begins. Raises ValueError, which the parser reports, for what makes two readers differ.
+
+        That is a request without one good Host (RFC 9112, 3.2), of another version, or with a transfer coding that we do not know
+        or that its version does not have (6.1): a proxy before us could see another end of its body.
+        """
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             self._declining = True
             return
         self.headers += self._wishes  # the application may answer what was wished for: Codex goes on by HTTP after a 426
         self._wishes = []
+        version = self.parser.get_http_version()
         hosts = [value for name, value in self.headers if name == b"host"]
-        fewest = 0 if self.parser.get_http_version() == "1.0" else 1
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        fewest = 0 if version == "1.0" else 1
         if not fewest <= len(hosts) <= 1 or not all(_HOST.fullmatch(host) for host in hosts):
             message = "not one valid Host header"
             raise ValueError(message)
+        if version not in _VERSIONS or (codings and (version == "1.0" or codings != [b"chunked"])):
+            message = "not a version or a transfer coding that is spoken here"
+            raise ValueError(message)
         cast("dict[str, Any]", self.scope)[GONE] = []
         super().on_headers_complete()  # it may raise as well: then this is a head still, and is refused as one
-        if self.parser.get_http_version() == "1.0":
+        if version == "1.0":
             self.cycle.__class__ = UntilClosed
         self._in_head = False
         self._open = [*(cycle for cycle in self._open if not cycle.response_complete), self.cycle]

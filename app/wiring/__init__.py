@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app import __version__
 from app.audit import shadow_answers
 from app.audit.actions import NOTES, ActionLog
+from app.audit.failed_answers import FailedAnswers
 from app.audit.partitions import Keeper
 from app.audit.recorder import FEW_AT_ONCE, MOST_AT_ONCE, Recorder
 from app.audit.spill import Spill
@@ -27,7 +28,7 @@ from app.console import sessions
 from app.console.parts import ConsoleParts
 from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR
-from app.domain.records import CallRecord, Replay
+from app.domain.records import CallRecord, FailedAnswer, Replay
 from app.edge.failed_logins import FailedLogins
 from app.edge.parts import Check, EdgeParts
 from app.edge.proxies import Proxies
@@ -183,8 +184,8 @@ async def _open_budget(
 
 async def _open_audit(
     stack: AsyncExitStack, settings: Settings, engine: AsyncEngine, redactor: Redactor, metrics: Metrics
-) -> Recorder:
-    """The recorder and the keeper of its partitions, started; both close with ``stack``."""
+) -> tuple[Recorder, FailedAnswers]:
+    """The recorder, the count of failed answers and the keeper of their tables, started; all close with ``stack``."""
 
     def spilled(records: int, size: int) -> None:
         metrics.records_spilled.inc(records)
@@ -202,14 +203,15 @@ async def _open_audit(
         text_redactor=said,
         batch=MOST_AT_ONCE if said is None else FEW_AT_ONCE,
     )
-    await _start(stack, recorder)
+    failed = FailedAnswers(engine, clean=lambda text, tenant: redactor.redact(text, tenant=tenant))
+    await _start(stack, recorder, failed)
     keeper = Keeper(
         engine, keep_days=settings.records_keep,
-        also=("feedback", "eval_scores", "eval_candidates", "eval_marks", "shadow_answers"),
+        also=("feedback", "eval_scores", "eval_candidates", "eval_marks", "shadow_answers", "failed_answers"),
         sweeps=(partial(forget, days=settings.oncall_keep), sessions.forget),
     )  # fmt: skip
     await _start(stack, keeper)
-    return recorder
+    return recorder, failed
 
 
 async def _open_shadowing(
@@ -269,6 +271,7 @@ def _build_edge(
     keys: KeyRing,
     idempotency: Idempotency,
     replayed: Callable[[Replay], None],
+    failed: Callable[[FailedAnswer], None],
     tracing: Tracing,
     jobs: Jobs,
     checks: Mapping[str, Check],
@@ -280,6 +283,7 @@ def _build_edge(
         failed_logins=FailedLogins(settings.http.bad_keys_per_minute, Proxies(settings.http.trusted_proxies)),
         idempotency=idempotency,
         replayed=replayed,
+        failed=failed,
         metrics=metrics,
         tracing=tracing,
         request_deadline=settings.request_deadline,
@@ -347,7 +351,7 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         releases = releases_of(settings, engine, valkey)
         sightings = Sightings(engine, releases.worker)
         switch = _build_switch(settings, engine, valkey, metrics, running, sightings)
-        recorder = await _open_audit(stack, settings, engine, redactor, metrics)
+        recorder, failed = await _open_audit(stack, settings, engine, redactor, metrics)
         budget = await _open_budget(stack, settings, engine, valkey, metrics, redactor)
         idempotency = build_idempotency(settings, engine, metrics)
         await _start(stack, switch, releases, budget, sightings, DailySelfTest(switch, engine, releases.workers))
@@ -370,7 +374,7 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
             checks=health_checks(engine, valkey, keys, releases, budget, switch) | paging.checks(),
-            release=lambda: releases.known, replayed=Replays(recorder, tracing).record, switch=switch,
+            release=lambda: releases.known, replayed=Replays(recorder, tracing).record, failed=failed.note, switch=switch,
         )  # fmt: skip
         features = FeatureParts(
             gateway=gateway, engine=engine, guard=guard, kept=KeptTexts(redactor, guard.links), redactor=redactor,

@@ -200,7 +200,7 @@ def _expected(given: Sequence[str]) -> dict[str, Any]:
     for line in given:
         try:
             found = yaml.safe_load(line)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise InvalidSuite(f"--expect is `name: value` as in a case file, not {line!r}")

@@ -28,7 +28,9 @@ from fastapi import FastAPI
 from identities import Handler, Identities
 from joserfc.jwk import ECKey
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 from starlette.types import Message, Receive, Scope, Send
 
 from app import wiring
@@ -38,7 +40,7 @@ from app.console.console import COOKIE, Console
 from app.console.oidc import provider as provider_module
 from app.console.oidc.provider import OpenIdProvider
 from app.console.parts import ConsoleParts
-from app.console.sessions import Holder, forget
+from app.console.sessions import Holder, Sessions, forget
 from app.edge.failed_logins import FailedLogins
 from app.edge.proxies import Proxies
 from app.security.oidc_settings import OidcSettings
@@ -207,6 +209,18 @@ async def test_a_person_has_a_session_that_is_listed_logged_and_ends(
     assert (f"{newest.actor} in the console", newest.action) == (session.actor, "console sign-in")
     await here.console.sessions.end(session.id, by="a test")
     assert await here.console.sessions.find(browser.token) is None
+
+
+async def test_a_made_up_cookie_asks_no_store(engine: AsyncEngine) -> None:
+    """Anyone can send one: its look-ups would take the connections of those who have a session."""
+    ours: dict[str, Any] = {"secret": SECRET, "idle": timedelta(hours=2), "lifetime": timedelta(hours=12)}
+    away = Sessions(create_async_engine("postgresql+psycopg://absent@127.0.0.1:1/none", poolclass=NullPool), **ours)
+    good = await Sessions(engine, **ours).begin(Holder(role="viewer", issuer="", subject="s", person="p"), "a browser")
+    for made_up in ("", "x", "é" * 107, good[:43], good[:-1], good + "0", "A" + good[1:], good[:43] + "0" * 64):
+        assert await away.find(made_up) is None
+    with pytest.raises(SQLAlchemyError):
+        await away.find(good)
+    assert await Sessions(engine, **ours).find(good)
 
 
 async def test_the_name_of_a_person_goes_thirty_days_after_the_session(engine: AsyncEngine, here: Door) -> None:

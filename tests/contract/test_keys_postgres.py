@@ -246,6 +246,24 @@ async def test_a_scope_that_does_not_exist_cannot_be_given(admin: KeyAdministrat
             await admin.create_key(tenant.id, name="x", scopes=scopes)
 
 
+@pytest.mark.parametrize("user", ["", "a" * 129, "a\0", "a\x1b[31m", "\udcff"])
+async def test_a_key_is_bound_to_a_user_that_calls_can_name_or_not_made(
+    admin: KeyAdministration, tenant: Tenant, user: str
+) -> None:
+    """An empty name, as of a script's unset variable, would make a key that may act for every user."""
+    with pytest.raises(InvalidRequest, match="user's id"):
+        await admin.create_key(tenant.id, name="x", user=user)
+    assert await admin.list_keys(tenant.id) == []
+
+
+@pytest.mark.parametrize("name", ["", "a" * 201, "a\0", "\udcff"])
+async def test_a_name_that_no_list_can_show_is_refused(admin: KeyAdministration, tenant: Tenant, name: str) -> None:
+    with pytest.raises(InvalidRequest, match="printable"):
+        await admin.create_key(tenant.id, name=name)
+    with pytest.raises(InvalidRequest, match="printable"):
+        await admin.create_tenant(f"{tenant.id}-2", name, MicroUSD(1), MicroUSD(1))
+
+
 async def test_a_key_has_a_form_that_scanners_find_and_a_checksum(admin: KeyAdministration, tenant: Tenant) -> None:
     """A mistyped key is refused without a query to Postgres."""
     token = await admin.create_key(tenant.id, name="formed")

@@ -101,6 +101,16 @@ async def test_a_loss_of_valkeys_data_releases_nothing_and_valkey_gets_it_back(v
     assert await operator.status() == []
 
 
+async def test_whatever_a_reason_holds_both_memories_keep_the_stop(valkey: Redis, postgres: AsyncEngine) -> None:
+    """Postgres holds no NUL, and neither half of a surrogate pair: such a stop would keep every later one out of it."""
+    operator = KillSwitch(valkey, postgres, file=None)
+    assert await operator.stop("tenant", "acme", by="ada\0", reason="a\0b\ud800 \x1b[31mc\r\n\u202ed") == frozenset()
+    assert [(stop.by, stop.reason) for stop in await operator.status()] == [("ada", "a b [31mc d")]
+    assert (await PostgresStops(postgres).read())["tenant:acme"].reason == "a b [31mc d"
+    assert await kill(operator) == frozenset()
+    assert await operator.resume("all", "", reason="\0") == frozenset()
+
+
 async def test_data_lost_between_a_look_and_its_write_are_put_back_whole(
     valkey: Redis, postgres: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,7 +106,9 @@ async def test_stopping_twice_keeps_one_entry_and_a_needless_resume_is_reported(
         await switch.resume("provider", "openai")
 
 
-@pytest.mark.parametrize(("scope", "name"), [("everything", ""), ("all", "acme"), ("tenant", ""), ("provider", "")])
+@pytest.mark.parametrize(
+    ("scope", "name"), [("everything", ""), ("all", "acme"), ("tenant", ""), ("provider", ""), ("tool", "a\0b")]
+)
 async def test_a_scope_that_means_nothing_is_refused_and_stops_nothing(valkey: Redis, scope: str, name: str) -> None:
     with pytest.raises(InvalidRequest):
         await KillSwitch(valkey, file=None).stop(scope, name, by="ada", reason="r")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytest_asyncio
 from records import a_record
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.attempt_times import CALLS, Times, attempt_times
@@ -15,7 +16,8 @@ from app.audit.overview import EDGES, overview
 from app.audit.query import find_calls, total_of
 from app.audit.requests import MOST, Wanted, find_requests
 from app.audit.rows import Writer
-from app.console.health import answer, kinds_of, strips_of, tenants_at_their_cap
+from app.audit.tables import failed_answers
+from app.console.health import answer, kinds_of, strips_of, tenants_at_their_cap, worse
 from app.console.pages.overview import cost_steps
 from app.console.ranges import Range
 from app.domain.calls import Attempt, Usage
@@ -269,6 +271,27 @@ async def test_a_storm_of_refusals_is_named_and_makes_no_figure_look_better(engi
     assert (kind, words) == ("warn", f"{refusals} Of the others 100 % of 1 call {range_.words} were answered.")
     none_let_through = replace(seen, total=replace(seen.total, calls=0, ok=0, requests=0))
     assert answer(none_let_through, (), range_, ())[0] == "warn"
+
+
+async def test_answers_of_5xx_that_no_call_knows_are_named(engine: AsyncEngine) -> None:
+    """A product that cannot use an answer fails after its call: every figure of calls is good, and its callers get 502."""
+    day = BEGAN + timedelta(days=41)
+    good = attempt(1, "anthropic", "ok")
+    calls = [a_record(at=day, tenant="overview-5xx", fallbacks=0, degraded=(), attempts=(good,)) for _ in range(20)]
+    await Writer(engine).write(calls)
+    row = {"at": day, "tenant": "overview-5xx", "path": "/v1/extract", "request_id": "req_1", "key_id": "k", "message": "m"}
+    async with engine.begin() as connection:
+        await connection.execute(insert(failed_answers).values(row | {"status": 404, "code": "model_not_found", "answers": 90}))
+    range_ = Range(day, day + 5 * MINUTE, "")
+    seen = await overview(engine, range_.since, range_.until, range_.width)
+    assert answer(seen, strips_of(seen, range_, ()), range_, ())[0] == "good", "a caller's own mistakes are no trouble of ours"
+    async with engine.begin() as connection:
+        await connection.execute(insert(failed_answers).values(row | {"status": 502, "code": "output_invalid", "answers": 3}))
+    seen = await overview(engine, range_.since, range_.until, range_.width)
+    kind, words = answer(seen, strips_of(seen, range_, ()), range_, ())
+    assert kind == "warn"
+    assert words.startswith("3 requests got an answer of 5xx (3 of 502 output_invalid on /v1/extract), though of the calls 100 %")
+    assert [worse(kind, other) for other in ("none", "good", "warn", "bad")] == [True, True, False, False]
 
 
 async def test_the_total_of_a_search_is_the_sum_of_its_rows(recorded: AsyncEngine) -> None:

@@ -58,6 +58,9 @@ NOTES = """
   `function_call` are tools, of which one is called; the answer comes in the same old form.
 - `tool_choice` with `allowed_tools` offers only those tools. Custom tools are refused by name.
 - A PDF in a `file` part is a document; other text in it is read as text. `file_id` is refused: there are no uploaded files.
+- Before the call, money is held for all PDFs and addresses of documents in a request together as for a million tokens, the
+  largest context window, because nothing in their bytes bounds what a vendor reads in them. The vendor's count is charged.
+- A number over a double's range (`1e400`), one of over 400 digits, `NaN` and `Infinity` are refused in every body.
 - A tool's message may hold images and files beside text. Null is taken for what only messages of other roles have. VS Code, Agno,
   Strands and Hugging Face's client add fields of their own to messages and functions; these are known by name.
 - Claude's models differ, and a caller names an alias: a request is written as the answering model takes it. Thinking with a

@@ -9,7 +9,8 @@ from app.gateway.recovery import output, recovery, relay
 
 CODES = {
     rendering.SHORTENED, rendering.THINKING_SHORTENED, rendering.THINKING_DROPPED, degradation.TRUNCATED, degradation.CHEAPER,
-    degradation.NO_RETRIES, recovery.PARSED, recovery.REPAIRED, recovery.NARROWED, relay.CONTINUED, output.PATTERN_UNCHECKED,
+    degradation.NO_RETRIES, degradation.NO_DEAR,
+    recovery.PARSED, recovery.REPAIRED, recovery.NARROWED, relay.CONTINUED, output.PATTERN_UNCHECKED,
     call_state.LAST_RESORT,
 }  # fmt: skip
 

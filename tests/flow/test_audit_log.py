@@ -140,7 +140,7 @@ CHANGES = [
     (["key", "revoke", "oct_1a2b3c4d_" + "x" * 40], "key revoke  key_id=1a2b3c4d  [not_found]"),
     (["budget", "set", "audited", "--day", "5"], "budget set  tenant=audited day=5  [ok]"),
     (["budget", "reconcile", "--fix"], "budget reconcile  fix  ["),
-    (["kill", "tenant", "audited", "--reason", "rogue grace@example.com"], "kill tenant  name=audited  [ok]  rogue <email:"),
+    (["kill", "tenant", "audited", "--reason", "rogue\n grace@example.com"], "kill tenant  name=audited  [ok]  rogue  <email:"),
     (["resume", "tenant", "audited"], "resume  scope=tenant name=audited  [ok]"),
     (["kill", "provider", "unknown", "--reason", "slip"], "kill provider  name=unknown  [not_found]  slip"),
     (["release", "activate", "never", "--reason", "no"], "release activate  release_id=never  ["),

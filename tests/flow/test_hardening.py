@@ -318,6 +318,23 @@ async def test_a_request_without_one_good_host_is_refused(service: Service, host
     assert b'"code": "invalid_request"' in refused
 
 
+@pytest.mark.parametrize(
+    ("version", "coding"),
+    [
+        (b"2.0", b""),
+        (b"0.9", b""),
+        (b"1.0", b"transfer-encoding: chunked\r\n"),
+        (b"1.1", b"transfer-encoding: identity, chunked\r\n"),
+        (b"1.1", b"transfer-encoding: gzip, chunked\r\n"),
+    ],
+)
+async def test_a_body_whose_end_a_proxy_could_see_elsewhere_is_refused(service: Service, version: bytes, coding: bytes) -> None:
+    """RFC 9112, 6.1: a coding that is not known, or that the version does not have, is refused, and the connection closes."""
+    head = b"POST /v1/chat/completions HTTP/" + version + b"\r\nhost: x\r\n" + coding + b"\r\n"
+    (refused,) = await answers(service, head + b"0\r\n\r\n" + LIVE)
+    assert refused.startswith(b"HTTP/1.1 400 ")
+
+
 async def test_whole_requests_are_answered_before_a_malformed_one_ends_the_connection(service: Service) -> None:
     for malformed in (b"\x00\x01 garbage\r\n\r\n", b"GET /livez HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n"):
         got = await answers(service, LIVE, LIVE, malformed)

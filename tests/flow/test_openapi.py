@@ -225,17 +225,24 @@ def test_every_error_of_the_table_is_described_where_it_can_happen(document: dic
     assert not any(f"`{ContentRefused.code}`" in response["description"] for response in reading.values())
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"x": ' + b"[" * 100 + b"]" * 100 + b"}", "The body is nested more than 64 deep."),
+        (b'{"x": 1e400}', "The body holds a number that is none or too large: NaN, an infinity, or one of over 400 digits."),
+    ],
+    ids=["depth", "number"],
+)
 def test_too_deep_a_body_is_refused_by_every_route_that_takes_one(
-    service_url: str, document: dict[str, Any], keys: dict[str, str]
+    service_url: str, document: dict[str, Any], keys: dict[str, str], body: bytes, message: str
 ) -> None:
-    """S8: deeper than is allowed, not so deep that the parser itself gives up."""
-    deep = b'{"x": ' + b"[" * 100 + b"]" * 100 + b"}"
+    """S8: deeper than is allowed, not so deep that the parser itself gives up; and what no vendor could read."""
     taking = [path for method, path, operation in operations(document) if method == "POST" and "requestBody" in operation]
     taking = [path for path in taking if path not in OWN_TOKEN]
     assert len(taking) >= 6
     for path in taking:
-        status, answer = ask(service_url, "POST", path.replace("{number}", "1"), key=keys["all"], body=deep)
-        assert (status, json.loads(answer)["error"]["message"]) == (400, "The body is nested more than 64 deep."), path
+        status, answer = ask(service_url, "POST", path.replace("{number}", "1"), key=keys["all"], body=body)
+        assert (status, json.loads(answer)["error"]["message"]) == (400, message), path
 
 
 def test_every_route_and_every_early_error_carries_its_ids(

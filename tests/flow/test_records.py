@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from uuid import uuid4
 
 import pytest
 from commands import run
@@ -64,6 +65,25 @@ def found(url: str, key: str, **wanted: Any) -> list[dict[str, Any]]:  # noqa: A
         assert time.monotonic() < deadline, f"nothing was found of {wanted}"
         time.sleep(0.05)
     return list(rows)
+
+
+def test_requests_that_never_became_a_call_are_in_the_status(service_url: str, api_key: str, stack_env: dict[str, str]) -> None:
+    """A wrong model name: no record knows the request, and its caller says that nothing works."""
+    body = {"model": f"gpt-{uuid4().hex[:8]}", "messages": [{"role": "user", "content": "Hello"}]}
+    headers = {"authorization": f"Bearer {api_key}"}
+    asked = urllib.request.Request(f"{service_url}/v1/chat/completions", json.dumps(body).encode(), headers)  # noqa: S310
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(asked, timeout=60)  # noqa: S310 - our own service
+    request_id = refused.value.headers["x-request-id"]
+    refused.value.close()
+    deadline = time.monotonic() + 120
+    while f"last {request_id}" not in (shown := run(stack_env, "status", "--since", "5m").stdout):
+        assert time.monotonic() < deadline, shown
+        time.sleep(0.2)
+    line = next(line for line in shown.splitlines() if request_id in line)
+    assert line.startswith("404 model_not_found")
+    assert "of acme, key " in line
+    assert f"on /v1/chat/completions; last {request_id}: No model '{body['model']}'" in line
 
 
 def test_a_call_is_found_by_what_was_said_within_five_seconds(
@@ -196,6 +216,7 @@ def test_commands_say_the_same(
     assert json.loads((tmp_path / "calls.jsonl").read_text())["request_id"] == request_id
     assert parquet.read_table(tmp_path / "calls.parquet").num_rows == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["calls.jsonl", "calls.parquet"]
+    assert [path.stat().st_mode & 0o077 for path in tmp_path.iterdir()] == [0, 0], "records are customers' texts"
     for id_ in (trace_id, request_id):
         drawn = octant(stack_env, "trace", id_).splitlines()
         assert [line.split()[0] for line in drawn[:4]] == ["edge", "chat", "anthropic", "anthropic"]

@@ -1,8 +1,11 @@
 """JSON is read and written as the standard library reads and writes it."""
 
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.json_text import compact, finite, loads, spaced
+from app.domain.json_text import canonical, compact, finite, loads, spaced
 
 NUMBERS = st.integers() | st.floats()
 VALUES: st.SearchStrategy[Any] = st.recursive(
@@ -46,6 +49,32 @@ def test_a_text_with_blanks_is_the_standard_librarys_but_for_the_form_of_numbers
             assert spaced(value) == json.dumps(value, ensure_ascii=False)
     assert spaced("\ud800") == json.dumps("\ud800", ensure_ascii=False)
     assert spaced({"path": Path("x")}) == '{"path": "x"}'
+
+
+@given(VALUES)
+def test_the_canonical_text_is_the_same_whatever_the_order_and_reads_as_its_value(value: object) -> None:
+    if outcome(lambda: json.dumps(value, allow_nan=False)) is not ValueError:
+        turned = dict(reversed(value.items())) if isinstance(value, dict) else value
+        assert canonical(turned) == canonical(value)
+        assert json.loads(canonical(value)) == value
+    assert json.loads(canonical({"b": "\ud800", "a": 1})) == {"a": 1, "b": "\ud800"}
+
+
+def test_a_wide_object_costs_less_than_half_of_what_the_standard_library_takes() -> None:
+    """A tool's schema of 190,000 properties was written five times by that: half a second of a worker."""
+    wide = {f"k{number}": 1 for number in range(190_000)}
+    standard, ours = (thread_seconds(partial(write, wide)) for write in (json.dumps, finite))
+    assert ours < standard / 2
+
+
+def thread_seconds(work: Callable[[], object]) -> float:
+    """The fastest of five."""
+    found = []
+    for _ in range(5):
+        began = time.thread_time()
+        work()
+        found.append(time.thread_time() - began)
+    return min(found)
 
 
 @given(VALUES, st.booleans(), st.booleans())

@@ -3,6 +3,7 @@
 A change is done here, for every vendor's model: the tools are offered as they are at the conversation's end.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from app.domain.errors import InvalidRequest
 from app.domain.messages import ToolSpec
 
 # Vendor tools that run where the caller is. All others run at the vendor and have prices of their own.
-RUN_BY_CALLER = ("bash_", "text_editor_", "memory_", "computer_2")
+RUN_BY_CALLER = re.compile(r"(?:bash|text_editor|memory|computer)_20[0-9]{6}")
 
 
 def tools_of(request: MessagesRequest) -> tuple[ToolSpec, ...]:
@@ -61,7 +62,7 @@ def _tool(tool: AnyTool, where: str) -> ToolSpec:
         if caller != "direct":
             raise unsupported(f"{where}.allowed_callers", "no code runs at the vendor")
     if isinstance(tool, VendorTool):
-        if not tool.name or not tool.type.startswith(RUN_BY_CALLER):
+        if not tool.name or not RUN_BY_CALLER.fullmatch(tool.type):
             raise unsupported(f"{where}.type", "tools that run at the vendor have prices of their own; offer a tool of yours")
         options = tool.model_dump(exclude_none=True, exclude={"name", "cache_control", "allowed_callers"})
         return ToolSpec(tool.name, "", {}, cache=ttl_of(tool), options=options)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 
-from app.edge.requests import MOST_USER
+from app.domain.user_ids import MOST_USER
 
 # user_<device>_account_<account>_session_<session>; newer versions send the same three in a JSON object
 _PARTS = re.compile(r"user_([0-9a-f]{64})_account_([0-9A-Za-z-]*)_session_[0-9A-Za-z-]+")

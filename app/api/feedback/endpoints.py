@@ -18,12 +18,13 @@ from starlette.responses import Response
 from app.api.feedback.tables import feedback
 from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable, RateLimited
+from app.domain.user_ids import MOST_USER
 from app.edge.answers import json_answer
 from app.edge.limits import body_of
 from app.edge.middleware import UUID
 from app.edge.openapi import takes
 from app.edge.parts import parts_of
-from app.edge.requests import MOST_USER, CallContext, call_context, parsed
+from app.edge.requests import CallContext, call_context, parsed
 from app.security.guard.stored_text import KeptTexts
 
 LONGEST_COMMENT = 2000

@@ -53,10 +53,7 @@ def router(paths: frozenset[str]) -> APIRouter:
         parts = parts_of(request)
         if wanted.webhook_url is not None:
             check_url(wanted.webhook_url, parts.webhook_hosts)
-        try:
-            body = json.dumps(wanted.body, ensure_ascii=False, allow_nan=False).encode()
-        except ValueError:
-            raise InvalidRequest("body holds a number that JSON cannot: NaN or an infinity.", param="body") from None
+        body = json.dumps(wanted.body, ensure_ascii=False, allow_nan=False).encode()
         job = await parts.jobs.submit(
             caller,
             wanted.path,

@@ -4,7 +4,6 @@ The rule is that of the chat completions: a field that would change the answer i
 the vendor's own service is accepted and left out. Nothing is stored, so a client sends the whole conversation (ADR 0030).
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -183,24 +182,13 @@ def _tools(asked: _Asked) -> Tools:
 
 
 def _refuse(request: _Asked) -> None:
-    """Refuse what is not supported, and numbers that an answer could not repeat."""
-    for name in ("tools", "tool_choice", "text"):
-        if not _finite(getattr(request, name)):
-            raise InvalidRequest(f"{name} holds a number that JSON cannot: NaN or an infinity.", param=name)
+    """Refuse what is not supported."""
     for name, harmless in REFUSED.items():
         if getattr(request, name, None) not in harmless:
             message = WHY.get(name, f"Unsupported parameter: '{name}' is not supported with this model.")
             raise (ResponseNotStored if name == "previous_response_id" else UnsupportedParameter)(message, param=name)
     if request.reasoning and request.reasoning.mode not in (None, "standard"):
         raise UnsupportedParameter("Unsupported parameter: 'reasoning.mode'.", param="reasoning.mode")
-
-
-def _finite(value: Any) -> bool:  # noqa: ANN401 - any JSON
-    try:
-        json.dumps(value.model_dump() if isinstance(value, Wire) else value, allow_nan=False)
-    except ValueError:
-        return False
-    return True
 
 
 def _call(asked: _Asked, request: ResponsesRequest, tools: Tools, context: CallContext) -> Call:

@@ -68,7 +68,7 @@ def verified(token: str, keys: KeySet, settings: OidcSettings, *, nonce: str) ->
         wanted.validate(claims)
     except InvalidKeyIdError as error:
         raise UnknownKey from error
-    except (JoseError, ValueError, TypeError, KeyError) as error:
+    except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise Unauthenticated(f"{REFUSED}: {_reason(error)}.") from error
     if not hmac.compare_digest(str(claims["nonce"]).encode(), nonce.encode()):
         raise Unauthenticated(f"{REFUSED}: it belongs to another sign-in.")

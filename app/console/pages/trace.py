@@ -291,6 +291,6 @@ def readable(stored: str) -> str:
     """JSON in lines; anything else as it is. Line breaks within a text are line breaks."""
     try:
         value = json.loads(stored)
-    except ValueError:
+    except (ValueError, RecursionError):
         return stored
     return json.dumps(value, indent=2, ensure_ascii=False).replace("\\n", "\n") if isinstance(value, dict | list) else stored

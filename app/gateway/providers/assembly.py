@@ -7,7 +7,7 @@ a half that stays alone becomes U+FFFD, because no connection and no database ta
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from app.domain.calls import Delta, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart
 from app.domain.messages import Part, Refusal, Text, Thinking, ToolUse
@@ -15,6 +15,7 @@ from app.gateway.providers.errors import ProtocolError
 
 Kind = Literal["text", "refusal", "thinking", "tool"]
 
+KINDS: tuple[Kind, ...] = get_args(Kind)
 _HALF = re.compile("[\ud800-\udfff]")
 UNKNOWN = "\ufffd"
 
@@ -104,7 +105,8 @@ class Assembly:
 
     def close(self, key: Hashable) -> list[Delta]:
         """The parts at ``key`` are whole. A tool call without arguments gets the empty object that it means."""
-        return [delta for place in self._places if place[0] == key and (delta := self._close(*place))]
+        places = [(key, kind) for kind in KINDS if (key, kind) in self._places]
+        return [delta for place in sorted(places, key=self._places.__getitem__) if (delta := self._close(*place))]
 
     def close_all(self) -> list[Delta]:
         """Every part is whole."""

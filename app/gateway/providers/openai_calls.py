@@ -20,6 +20,8 @@ from app.domain.calls import Delta
 from app.gateway.providers.assembly import Assembly
 from app.gateway.providers.errors import ProtocolError
 
+MOST_CALLS = 1_000  # of one reply: telling them apart costs the square of their number
+
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
@@ -71,6 +73,8 @@ class ToolCalls:
                 if not (fragment.id or fragment.name):
                     raise ProtocolError("A tool call without id or name.")
                 number = len(self._calls)
+                if number == MOST_CALLS:
+                    raise ProtocolError(f"The answer has over {MOST_CALLS:,} tool calls.")
                 self._calls.append(_Call(fragment.index))
                 found += self._begin_all()
             if fragment.name:

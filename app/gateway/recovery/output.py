@@ -2,7 +2,8 @@
 
 A reply has as many schemas as it has documents: its text where the call has an output schema, and the arguments of each call of a
 strict tool. Only what was promised is judged. The call of a tool that is not strict goes to the caller as it came, because the
-vendors do not check it and clients answer it with an error. A reply that was cut, paused or refused is none that could be valid.
+vendors do not check it and clients answer it with an error. A reply that was cut, paused or refused is none that could be valid:
+a client of a vendor's API gets it as that vendor would give it, and a product of this service, which could not use it, does not.
 
 A call that the request wants is promised too: some models are only asked for it in words (`providers.anthropic_models`).
 """
@@ -14,7 +15,7 @@ from typing import Any
 
 from app.domain.calls import Call, Reply
 from app.domain.errors import InvalidRequest, OutputUnchecked, ProviderOutputInvalid
-from app.domain.json_text import refuse, too_deep
+from app.domain.json_text import canonical, refuse, too_deep
 from app.domain.messages import OutputSchema, Part, Refusal, Text, ToolChoice, ToolSpec, ToolUse
 from app.domain.quick import quick
 from app.domain.routes import Target
@@ -25,8 +26,10 @@ from app.gateway.recovery.schema_compiler import LONGEST, MOST_SCHEMAS, Cache
 PATTERN_UNCHECKED = "pattern_unchecked"  # a code of the header octant-degraded
 NOT_OFFERED = "name: not a tool that was offered"
 NOT_CALLED = "tool_choice: the tool that it wants was not called"
+CUT_OFF = "$: the answer was cut off before its end"
 NO_CHOICE = ToolChoice()
-UNJUDGED = frozenset({"refusal", "max_tokens", "context_window", "pause_turn"})  # stops of a reply that is not whole
+CUT = frozenset({"max_tokens", "context_window"})
+UNJUDGED = CUT | {"refusal", "pause_turn"}  # stops of a reply that is not whole
 
 
 @quick
@@ -51,8 +54,9 @@ _cache = Cache()
 def check_schemas(call: Call) -> bool:
     """Refuse a promised schema that cannot be checked against, before any money is held. Raises InvalidRequest.
 
-    Of a tool that is not strict only what no vendor takes is refused: what is no JSON Schema at all. Returns whether a promised
-    one holds a ``pattern`` that is not checked (`schema_patterns`).
+    Of a tool that is not strict only what no vendor takes is refused: what is no JSON Schema at all. So many of these are read as
+    one promised schema may hold; the rest is left to the vendor. Returns whether a promised one holds a ``pattern`` that is not
+    checked (`schema_patterns`).
     """
     if call.output is None and not call.tools:
         return False
@@ -62,7 +66,7 @@ def check_schemas(call: Call) -> bool:
     unmatched = False
     for name, schema in named:
         try:
-            text = _canonical(schema)
+            text = canonical(schema)
             letters += len(text)
             if letters > LONGEST:
                 raise _too_large(f"{LONGEST:,} characters")
@@ -75,32 +79,38 @@ def check_schemas(call: Call) -> bool:
         if schemas > MOST_SCHEMAS:
             raise _too_large(f"{MOST_SCHEMAS:,} schemas within each other")
         unmatched = unmatched or found.unmatched
+    left = MOST_SCHEMAS
     for number, tool in enumerate(call.tools):
-        if not tool.strict:
-            _refuse_malformed(f"schema of tool {number}", tool.schema)
+        if not tool.strict and left > 0:
+            left -= _refuse_malformed(f"schema of tool {number}", tool.schema)
     return unmatched
 
 
-def _refuse_malformed(name: str, schema: Mapping[str, Any]) -> None:
+def _refuse_malformed(name: str, schema: Mapping[str, Any]) -> int:
+    """Raise InvalidRequest for what is no schema. Returns the number of schemas that were read."""
     try:
-        text = _canonical(schema)
+        text = canonical(schema)
         if len(text) <= LONGEST:
-            _cache.schema(text)
+            return _cache.schema(text).schemas
     except NotASchema as refused:
         raise InvalidRequest(f"The {name} {refused}", param="schema") from None
     except SchemaRefused:
         pass  # larger than we would check, and nothing is checked
     except (ValueError, RecursionError):
         raise InvalidRequest(f"The {name} is not JSON that can be read.", param="schema") from None
+    return MOST_SCHEMAS
 
 
 def _too_large(limit: str) -> InvalidRequest:
     return InvalidRequest(f"The schemas of the answer and of all tools are over {limit} together.", param="schema")
 
 
-def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...], choice: ToolChoice = NO_CHOICE) -> OutputCheck:
+def judge(
+    reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...], choice: ToolChoice = NO_CHOICE, *, whole: bool = False
+) -> OutputCheck:
     """Check a reply; parse leniently where that makes it valid, without guessing (see `lenient_json`).
 
+    ``whole``: a document that was cut off is invalid, unless it is one all the same.
     Raises OutputUnchecked where the check takes more steps than it may (`schema.MOST_STEPS`).
     """
     if tools and not _called(reply, choice):
@@ -108,6 +118,8 @@ def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...]
     if output is None and not any(tool.strict for tool in tools):  # nothing else is promised
         return OutputCheck(reply)
     run = Run()
+    if whole and output and reply.stop in CUT and violations(replace(reply, stop="end"), output, tools, run):
+        return OutputCheck(reply, (CUT_OFF,))
     found = violations(reply, output, tools, run)
     if not found:
         return OutputCheck(reply)
@@ -175,7 +187,7 @@ def _violations(text: str, schema: Mapping[str, Any], where: str, run: Run) -> l
 
 
 def _ready(schema: Mapping[str, Any]) -> Schema:
-    return _cache.schema(_canonical(schema))
+    return _cache.schema(canonical(schema))
 
 
 def _read_tolerantly(reply: Reply, output: OutputSchema | None, strict: Collection[str]) -> Reply | None:
@@ -194,7 +206,3 @@ def _read_tolerantly(reply: Reply, output: OutputSchema | None, strict: Collecti
         else:
             parts.append(part)
     return replace(reply, parts=tuple(parts))
-
-
-def _canonical(schema: Mapping[str, Any]) -> str:
-    return json.dumps(schema, sort_keys=True)

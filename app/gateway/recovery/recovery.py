@@ -44,7 +44,7 @@ from app.gateway.providers.base import ModelRequest, Provider
 from app.gateway.recovery import repair
 from app.gateway.recovery.breaker import Circuits
 from app.gateway.recovery.final_error import final_error
-from app.gateway.recovery.output import judge
+from app.gateway.recovery.output import CUT_OFF, judge
 from app.gateway.recovery.patience import Patience
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 from app.gateway.recovery.race import Race, Won
@@ -110,7 +110,7 @@ class Recovery:
             try:
                 return await self._ask(state, target)
             except ProviderOutputInvalid as error:
-                if error.reply is None:
+                if error.reply is None or CUT_OFF in error.violations:  # asked again, it would be cut off again
                     raise
                 self.metrics.repairs.inc(step="asked_again")
                 try:
@@ -164,7 +164,8 @@ class Recovery:
             with self._watch(state, target):
                 reply = attempt.end(await (provider.embed(request) if request.embed else provider.complete(request)))
             self.circuits.succeeded(target)
-            judged = judge(reply, state.request.output, state.request.tools, state.request.tool_choice)
+            whole = state.call.form is None
+            judged = judge(reply, state.request.output, state.request.tools, state.request.tool_choice, whole=whole)
             if judged.violations:
                 self.metrics.repairs.inc(step="invalid")
                 raise judged.error(target)

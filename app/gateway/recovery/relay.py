@@ -24,11 +24,13 @@ from app.domain.messages import Part, Text
 from app.domain.routes import Target
 from app.gateway.attempt_in_progress import AttemptInProgress
 from app.gateway.call_state import CallState
+from app.gateway.metering import LONGEST_TOKEN
 from app.gateway.recovery.breaker import Circuits
 from app.gateway.recovery.final_error import final_error
 from app.gateway.recovery.output import OutputCheck, violations
 
 CONTINUED = "continued"
+LEAST_STREAMED = 2**20  # a server may count its reasoning beside the limit of the output
 MOST_STREAMED = 16 * 2**20  # bytes of text, reasoning and arguments: twenty times the longest answer of any model
 
 
@@ -159,7 +161,8 @@ def _counted(opened: Opened, chunk: Chunk) -> Chunk:
     attempt = opened.attempt
     match chunk:
         case TextDelta(text=text) | ThinkingDelta(text=text) | ToolUseDelta(arguments=text):
-            if attempt.received + len(text) > MOST_STREAMED:
+            allowed = min(MOST_STREAMED, max(LEAST_STREAMED, LONGEST_TOKEN * attempt.most.output))
+            if attempt.received + len(text) > allowed:
                 message = "The text of the stream is too large for an answer."
                 raise ProviderGarbled(message, provider=opened.target.provider, model=opened.target.model)
             attempt.chunk(text)

@@ -21,11 +21,11 @@ from app.gateway.recovery.schema import (
     not_a_schema,
     within,
 )
-from app.gateway.recovery.schema_patterns import Malformed, Pattern, Unmatchable
+from app.gateway.recovery.schema_patterns import Malformed, Pattern, TooLarge, Unmatchable
 from app.gateway.recovery.schema_values import LOOKUPS_PER_STEP, TESTS, WRITTEN, indexes_of, is_list, is_object, keys_of, one_of
 
 NESTED_MAPS = ("$defs", "definitions")  # schemas that apply only where something refers to them
-PATTERN_COUNTS_AS, INSTRUCTIONS_PER_SCHEMA = 5, 10  # schemas: by the time that making each ready takes
+PATTERN_COUNTS_AS, TOO_LARGE_COUNTS_AS, INSTRUCTIONS_PER_SCHEMA = 5, 100, 10  # schemas: by the time that making each ready takes
 Child = tuple[Step, Node, Json]
 
 
@@ -271,8 +271,8 @@ class _One:
             pattern = schema_patterns.compiled(text)
         except Malformed:
             raise NotASchema(not_a_schema(self._where)) from None
-        except Unmatchable:
-            self._compiler.count(PATTERN_COUNTS_AS)
+        except Unmatchable as refused:
+            self._compiler.count(TOO_LARGE_COUNTS_AS if isinstance(refused, TooLarge) else PATTERN_COUNTS_AS)
             self._compiler.unmatched = True
             return None
         self._compiler.count(PATTERN_COUNTS_AS + pattern.size // INSTRUCTIONS_PER_SCHEMA)

@@ -13,6 +13,7 @@ from typing import Any
 import re2
 
 LONGEST = 2_000  # characters of an expression
+TOO_LARGE = "pattern too large"  # RE2's words
 MEMORY = 1 << 18  # bytes of RE2's program and its cache: bounds what one character of text can cost
 STEPS_PER_SEARCH = 5
 STEPS_PER = 64  # characters times instructions that count as one step of work
@@ -22,6 +23,10 @@ _UNICODE = re.compile(r"(\\\\)|\\u\{?([0-9a-fA-F]{4,6})\}?")
 
 class Unmatchable(Exception):  # noqa: N818 - it is named for what it says
     """RE2 cannot do this expression."""
+
+
+class TooLarge(Unmatchable):
+    """Its program takes more memory than it may: RE2 found out by making it."""
 
 
 class Malformed(Exception):  # noqa: N818 - it is named for what it says
@@ -67,7 +72,9 @@ def _re2(expression: str) -> Any:  # noqa: ANN401 - re2 is not typed
     options.never_capture = True
     try:
         return re2.compile(expression.encode(), options=options)
-    except (re2.error, UnicodeEncodeError):
+    except re2.error as error:
+        raise (TooLarge if TOO_LARGE in str(error) else Unmatchable) from None
+    except UnicodeEncodeError:
         raise Unmatchable from None
 
 

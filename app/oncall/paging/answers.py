@@ -26,6 +26,7 @@ OLDEST = timedelta(hours=49)  # PagerDuty tries for 48 hours: an older event is 
 AHEAD = timedelta(minutes=5)  # between the two clocks
 LONGEST_NAME, MOST_PEOPLE = 200, 10
 PERSON = "user_reference"
+STORABLE = r"^[^\x00]*$"  # Postgres holds no NUL
 IGNORED, REPEATED, UNKNOWN = "ignored", "repeated", "unknown"
 SILENT = "answer_ignored"  # the name of an event that changes nothing: its id is kept, so that it cannot be used later
 _KINDS = ("acknowledged", "unacknowledged", "resolved", "reassigned", "escalated", "delegated")
@@ -51,14 +52,14 @@ class PagerDutyIncident(_Payload):
     """The incident that an event is about; other data have other fields."""
 
     type: str = ""
-    incident_key: str | None = Field(default=None, max_length=255)
+    incident_key: str | None = Field(default=None, max_length=255, pattern=STORABLE)
     assignees: list[PagerDutyReference] | None = None
 
 
 class PagerDutyEvent(_Payload):
     """One event."""
 
-    id: str = Field(min_length=1, max_length=128)
+    id: str = Field(min_length=1, max_length=128, pattern=STORABLE)
     event_type: str
     occurred_at: datetime
     agent: PagerDutyReference | None = None
@@ -92,8 +93,7 @@ class Answer:
 def answer_of(message: PagerDutyMessage, *, now: datetime) -> Answer | None:
     """A payload in our own form; None for an event that is of no concern here. Raises InvalidRequest for one out of its time."""
     event = message.event
-    occurred = event.occurred_at.astimezone(UTC)
-    if not now - OLDEST < occurred < now + AHEAD:
+    if not now - OLDEST < event.occurred_at < now + AHEAD:
         raise InvalidRequest(
             "The event is older than PagerDuty's last attempt, or lies ahead: it is no delivery of PagerDuty's.",
             param="event.occurred_at",

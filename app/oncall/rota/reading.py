@@ -62,7 +62,7 @@ def read_rotation(text: str, name: str) -> Rotation:
     except (yaml.YAMLError, ValueError) as error:
         raise Misconfigured(f"{name} is not YAML: {error}") from None
     except RecursionError:
-        raise Misconfigured(f"{name} is nested too deep for a rotation") from None
+        raise Misconfigured(f"{name} is not YAML that can be read: it is nested too deep") from None
     found: list[Fault] = list(_twice(node))
     rotation = None
     if not found:

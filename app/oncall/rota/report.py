@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
 from datetime import date, time, timedelta
 
+from app.domain.years import within_years
 from app.oncall.rota.clocks import common, hours, joined, readings
 from app.oncall.rota.rotation import DAYS, Hours, Rotation
 from app.oncall.rota.shifts import shifts
@@ -72,7 +73,7 @@ def as_table(rows: list[Row]) -> Iterator[str]:
 
 def month(text: str | None, today: date) -> tuple[date, date]:
     """Return the first day of a month, such as 2026-12, and of the next one; of this month without a text. Raises ValueError."""
-    first = date.fromisoformat(f"{text}-01") if text else today.replace(day=1)
+    first = within_years(date.fromisoformat(f"{text}-01")) if text else today.replace(day=1)
     return first, (first.replace(day=28) + timedelta(days=4)).replace(day=1)
 
 

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from app.domain.errors import InvalidRequest
+from app.domain.years import within_years
 from app.oncall.rota.clocks import readings
 
 _FOR = re.compile(r"\+?(\d{1,4})\s*([mhd])\Z")
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z")
-MOST_YEARS = 100  # from now: another one is a typing error, and the day before it or behind it may not exist
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -25,14 +25,9 @@ def read_until(text: str, now: datetime, zone: ZoneInfo) -> datetime:
     if found := _CLOCK.match(text):
         today, at = now.astimezone(zone).date(), time(int(found[1]), int(found[2]))
         return next(end for days in (0, 1, 2) if (end := readings(today + timedelta(days=days), at, zone)[1]) > now)
-    moment = _written(text)
-    if moment is None or abs(moment.year - now.year) > MOST_YEARS:
-        raise InvalidRequest(f"{text!r} is no time: write 18:00, 2h, 90m, or 2026-12-24T18:00.", param="until")
-    return moment.astimezone(UTC) if moment.tzinfo else readings(moment.date(), moment.time(), zone)[1]
-
-
-def _written(text: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(text)
+        moment = within_years(datetime.fromisoformat(text))
     except ValueError:
-        return None
+        message = f"{text!r} is no time: write 18:00, 2h, 90m, or 2026-12-24T18:00."
+        raise InvalidRequest(message, param="until") from None
+    return moment.astimezone(UTC) if moment.tzinfo else readings(moment.date(), moment.time(), zone)[1]

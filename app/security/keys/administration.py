@@ -16,12 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.domain.calls import RateLimits, Tenant
 from app.domain.errors import InvalidRequest, NotFound
 from app.domain.money import MicroUSD
+from app.domain.user_ids import check_user
 from app.security.keys import token as tokens
 from app.security.keys.rows import tenant_of
 from app.security.tables import api_keys, tenants, users
 
 # Make calls; read one's own tenant's records; look at everything in the console; operate the service.
 SCOPES = ("call", "read", "view", "admin")
+MOST_LABEL = 200  # the columns'
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class KeyAdministration:
         """Create a tenant. Raises InvalidRequest if the id is taken or not fit for a key name."""
         if not tenant_id.replace("-", "").isalnum() or not tenant_id.isascii() or len(tenant_id) > 64:
             raise InvalidRequest("A tenant id has letters, digits and hyphens, 64 at most.", param="id")
+        _check_label(name)
         values = {"id": tenant_id, "name": name, "daily_cap": daily_cap, "user_daily_cap": user_daily_cap}
         try:
             async with self._engine.begin() as connection:
@@ -85,7 +88,8 @@ class KeyAdministration:
             raise NotFound(f"No key {key_id!r}. `octant key list` shows all.")
 
     async def create_user(self, tenant_id: str, user_id: str) -> None:
-        """Note a user of a tenant; noting one twice is fine. Raises NotFound for an unknown tenant."""
+        """Note a user of a tenant; noting one twice is fine. Raises NotFound for an unknown tenant, InvalidRequest."""
+        check_user(user_id)  # a key that is bound to an empty one would be bound to none, and could name any
         statement = postgresql.insert(users).values(tenant_id=tenant_id, id=user_id).on_conflict_do_nothing()
         try:
             async with self._engine.begin() as connection:
@@ -106,6 +110,7 @@ class KeyAdministration:
         unknown = set(scopes) - set(SCOPES)
         if unknown or not scopes:
             raise InvalidRequest(f"A key's scopes are of: {', '.join(SCOPES)}.", param="scopes")
+        _check_label(name)
         token = tokens.new()
         if user is not None:
             await self.create_user(tenant_id, user)
@@ -187,6 +192,12 @@ class KeyAdministration:
 
 
 _KEPT_BY_ROTATION = ("tenant_id", "user_id", "name", "scopes", "requests_per_minute", "tokens_per_minute", "concurrency")
+
+
+def _check_label(name: str) -> None:
+    """Raise InvalidRequest for a name for people that no list can show."""
+    if not 0 < len(name) <= MOST_LABEL or not name.isprintable():
+        raise InvalidRequest(f"A name has 1 to {MOST_LABEL} printable characters.", param="name")
 
 
 def _no_key(key_id: str) -> NotFound:

@@ -94,7 +94,7 @@ async def test_keys_of_callers_open_no_console(service_url: str, keys: dict[str,
 async def test_a_wrong_key_is_refused_and_not_shown_again(service_url: str, key: str) -> None:
     async with person(service_url) as stranger:
         answer = await stranger.post("/console/sign-in", {"key": key, "to": "/console"})
-    assert answer.status in (401, 429)
+    assert answer.status in (400, 401, 429)
     assert "set-cookie" not in answer.headers
     assert len(key) < 10 or key[:40] not in unescape(answer.text)
 
@@ -119,6 +119,14 @@ async def test_a_form_from_elsewhere_is_refused(operator: Person) -> None:
     other = await operator.post("/console/sign-out", {**fields, "csrf": csrf[1]}, origin="https://evil.example")
     assert [answer.status for answer in (without, wrong, crossed, other)] == [403] * 4
     assert (await operator.get("/console")).status == 200
+
+
+@pytest.mark.parametrize("reason", ["a\0b", "\x1b[31m"], ids=["NUL", "escape"])
+async def test_a_form_that_no_store_can_keep_is_the_senders_mistake(operator: Person, reason: str) -> None:
+    """Else the kill switch takes Postgres for away, as it cannot write the stop there."""
+    answer = await operator.submit("/console/do/kill-provider", {"name": "openai", "reason": reason})
+    assert (answer.status, "The form" in answer.words) == (400, True)
+    assert "openai is not stopped" in (await operator.get("/console/do/resume?scope=provider&name=openai")).words
 
 
 async def test_a_session_ends_on_every_worker_with_its_sign_out(service_url: str, keys: dict[str, str]) -> None:

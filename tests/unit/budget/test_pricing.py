@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.budget.pricing import cost, most_input_tokens, tiers_of, worst_case
+from app.budget.pricing import LARGEST_WINDOW, PER_IMAGE, cost, most_input_tokens, tiers_of, worst_case
 from app.domain.calls import Usage
 from app.domain.errors import Misconfigured
-from app.domain.messages import Image, Message, Text, ToolResult, ToolSpec, ToolUse
+from app.domain.messages import Document, Image, Message, Native, Part, Text, ToolResult, ToolSpec, ToolUse
 from app.domain.routes import Price, PriceTable
 
 FLAT = (Price(input=3_000_000, output=15_000_000, cached_input=300_000, cache_write=3_750_000),)
@@ -84,3 +84,45 @@ def test_every_byte_of_text_counts_as_a_token_at_most(text: str) -> None:
 def test_an_image_counts_by_its_most_not_by_its_bytes() -> None:
     with_image = most_input_tokens((), (Message("user", (Image(data="x" * 1_000_000, media_type="image/png"),)),), (), None)
     assert 8_000 <= with_image < 9_000
+
+
+def cited(kind: str, source: dict[str, str]) -> Native:
+    return Native("anthropic", {"type": kind, "source": source, "citations": {"enabled": True}})
+
+
+PDF = {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}
+ADDRESS = {"type": "url", "url": "https://x/y.pdf"}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Document(url="https://x/y.pdf"),
+        Document(data="JVBERi0=", media_type="application/pdf"),
+        cited("document", ADDRESS),
+        cited("document", PDF),
+        ToolResult("t", (Document(data="JVBERi0=", media_type="application/pdf"),)),
+        Native("anthropic", {"type": "web_fetch_tool_result", "content": {"content": {"type": "document", "source": PDF}}}),
+    ],
+    ids=["address", "pdf", "cited address", "cited pdf", "in a result", "in a block of the vendor"],
+)
+def test_a_file_counts_as_the_largest_window_however_few_its_bytes(part: Part) -> None:
+    """C1: a PDF of a kilobyte can show a page hundreds of times, and an address leads to anything."""
+    once, twice = (most_input_tokens((), (Message("user", (part,) * number),), (), None) for number in (1, 2))
+    assert LARGEST_WINDOW <= once < LARGEST_WINDOW + 1_000
+    assert twice < LARGEST_WINDOW + 1_000
+
+
+def test_a_document_that_is_written_out_counts_by_its_bytes() -> None:
+    written = (
+        Document(text="words"),
+        Document(data="YSxi", media_type="text/csv"),
+        cited("document", {"type": "text", "media_type": "text/plain", "data": "words"}),
+    )
+    assert most_input_tokens((), (Message("user", written),), (), None) < 1_000
+
+
+def test_an_image_in_a_block_of_the_vendor_counts_by_its_most() -> None:
+    block = {"type": "document", "source": {"type": "content", "content": [{"type": "image", "source": ADDRESS}] * 3}}
+    counted = most_input_tokens((), (Message("user", (Native("anthropic", block),)),), (), None)
+    assert 3 * PER_IMAGE <= counted < 3 * PER_IMAGE + 1_000

@@ -77,6 +77,12 @@ def test_a_token_of_another_time_client_or_sign_in_is_refused(changed: dict[str,
         verified(signed(**changed), KEYS, SETTINGS, nonce="n")
 
 
+def test_a_token_whose_claims_no_parser_reads_is_refused() -> None:
+    deep = jws.serialize_compact({"alg": "ES256", "kid": "one"}, '{"a":' + "[" * 20_000, EC, algorithms=["ES256"])
+    with pytest.raises(Unauthenticated, match="cannot be read"):
+        verified(deep, KEYS, SETTINGS, nonce="n")
+
+
 def test_a_token_without_a_signature_by_the_provider_is_refused() -> None:
     stranger = ECKey.generate_key("P-256", {"kid": "one"})
     any_key = signed(OctKey.import_key(base64.b64encode(b"x" * 32).decode()), "HS256")

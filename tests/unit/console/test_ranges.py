@@ -35,12 +35,29 @@ def test_a_range_goes_on_with_the_clock_from_a_length_or_an_event(
         ({"range": "release"}, "No release was ever made live here."),
         ({"range": "2y"}, "There is no such time range."),
         ({"since": "2026-11-27T12:00Z", "until": "2026-11-27T11:00Z"}, "The time range ends before it begins."),
-        ({"since": "yesterday"}, "The time range is not valid: give moments such as 2026-11-27T14:00Z."),
+        *(
+            ({"since": since, "until": until}, "The time range is not valid: give moments such as 2026-11-27T14:00Z.")
+            for since, until in (
+                ("yesterday", ""),
+                ("0001-01-01", ""),
+                ("0001-01-01T00:00:00+23:59", ""),
+                ("2026-11-27", "9999-12-31T23:59:59-23:59"),
+            )
+        ),
     ],
 )
 def test_a_range_that_is_none_is_the_default_and_says_why(query: Mapping[str, str], error: str) -> None:
     found = range_of(query, now=NOW)
     assert (found.preset, found.since, found.error) == ("1h", NOW - timedelta(hours=1), error)
+
+
+@pytest.mark.parametrize("since", ["2000-01-01", "2020-02-29", "2026-01-01", "2026-11-27T11:59Z"])
+def test_a_range_of_any_length_has_as_many_points_as_a_chart_can_show(since: str) -> None:
+    """A thousand years in steps of a day held a worker until its process was ended."""
+    for until in ("", "2999-12-31"):
+        found = range_of({"since": since, "until": until}, now=NOW)
+        assert not found.error
+        assert (found.until - found.since) / found.width <= 90
 
 
 def test_an_event_of_a_clock_that_is_ahead_is_no_range() -> None:

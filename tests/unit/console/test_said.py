@@ -8,7 +8,7 @@ import pytest
 from records import a_record
 
 from app.console.known import Known
-from app.console.pages.trace import _words, bars_of, facts_of, opened, total_of
+from app.console.pages.trace import _words, bars_of, facts_of, opened, readable, total_of
 from app.console.said import Tool, said_of
 from app.domain.records import step_text
 
@@ -43,10 +43,13 @@ def test_a_tool_is_shown_with_its_arguments_and_its_result() -> None:
 
 
 @pytest.mark.parametrize(
-    "stored", ["", "not JSON", "[1]", '{"messages": ["hello"]}', '{"messages": {}, "parts": [1, {"text": 2}]}', "null"]
+    "stored",
+    ["", "not JSON", "[1]", '{"messages": ["hello"]}', '{"messages": {}, "parts": [1, {"text": 2}]}', "null", "[" * 20_000],
+    ids=lambda stored: stored[:20],
 )
 def test_a_text_of_another_form_says_nothing(stored: str) -> None:
     assert not any(asdict(said_of(stored, stored)).values())
+    assert "".join(readable(stored).split()) == "".join(stored.split())
 
 
 def rows(*steps: tuple[str, str, int, int, bool]) -> list[dict[str, Any]]:

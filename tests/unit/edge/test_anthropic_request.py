@@ -139,6 +139,8 @@ def test_neighbouring_turns_of_one_role_are_one_as_at_the_vendor() -> None:
         ({"compaction": {"type": "summarize"}}, "compaction"),
         ({"billing_policy": {"type": "billing_policy", "bill_to": "user_profile"}}, "billing_policy"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 3}]}, "tools[0].type"),
+        ({"tools": [{"type": "bash_code_execution_20250825", "name": "x"}]}, "tools[0].type"),
+        ({"tools": [{"type": "memory_bank_20270101", "name": "x"}]}, "tools[0].type"),
         ({"tools": [{"type": "mcp_toolset", "mcp_server_name": "x"}]}, "tools[0].type"),
         ({"tools": [TOOL, {"type": "computer_toolset_20260801"}]}, "tools[1].type"),
         ({"tools": [{**TOOL, "allowed_callers": ["direct", "code_execution_20260120"]}]}, "tools[0].allowed_callers"),

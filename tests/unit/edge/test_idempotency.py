@@ -73,7 +73,7 @@ class Service:
         self.store = Idempotency(engine, secret=b"s", on_outcome=lambda o: self.outcomes.update([o]), max_bytes=max_bytes)
         about: dict[str, Any] = {"request_deadline": 5.0, "max_json_depth": 64, "checks": {}, "version": dict}
         about |= {"failed_logins": FailedLogins(20, Proxies("")), "jobs": None, "webhook_hosts": frozenset(), "tracing": TRACING}
-        about |= {"switch": None, "replayed": self.replays.append}
+        about |= {"switch": None, "replayed": self.replays.append, "failed": lambda _: None}
         self._app.state.edge = EdgeParts(keys=cast("Any", Keys()), idempotency=self.store, metrics=Metrics(), **about)
 
     async def post(

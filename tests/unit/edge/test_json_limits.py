@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.api.chat.openai_fields import ChatCompletionRequest
 from app.api.chat.parsing import MOST_ERRORS, parse
 from app.domain.errors import InvalidRequest
-from app.domain.json_text import MOST_CONTAINERS, MOST_STRINGS, MOST_VALUES, too_deep, too_much
+from app.domain.json_text import MOST_CONTAINERS, MOST_DIGITS, MOST_STRINGS, MOST_VALUES, too_deep, too_much
 
 
 def _depth(value: object) -> int:
@@ -36,8 +36,14 @@ def test_the_depth_is_that_of_the_document_and_not_of_brackets_in_its_strings(do
         (b"[" + b"{}," * MOST_CONTAINERS + b"{}]", "holds over 20,000 arrays and objects"),
         (b"[" + b'"",' * MOST_STRINGS + b'""]', "holds over 200,000 strings"),
         (b"[" + b"1," * (MOST_VALUES + 1) + b"1]", "holds over 300,000 values"),
+        (b'{"a": "", "b": [-1E+400]}', "holds a number that is none or too large"),
+        (b"[1e0000309]", "holds a number that is none or too large"),
+        (b"[" + b"9" * 250 + b"e99]", "holds a number that is none or too large"),
+        (b'["", -Infinity]', "holds a number that is none or too large"),
+        (b"[NaN]", "holds a number that is none or too large"),
+        (b"[0." + b"1" * MOST_DIGITS + b"]", "holds a number that is none or too large"),
     ],
-    ids=["deep", "unclosed", "containers", "strings", "numbers"],
+    ids=["deep", "unclosed", "containers", "strings", "numbers", "exponent", "zeros", "mantissa", "infinity", "NaN", "digits"],
 )
 def test_a_request_over_a_limit_is_refused_with_that_limit(body: bytes, message: str) -> None:
     assert message in str(too_much(body, 190))
@@ -50,6 +56,14 @@ def test_a_request_over_a_limit_is_refused_with_that_limit(body: bytes, message:
 )
 def test_text_of_brackets_quotes_or_json_is_text(text: str) -> None:
     assert too_much(json.dumps({"messages": [{"role": "user", "content": text}]}).encode(), 190) is None
+
+
+@pytest.mark.parametrize(
+    "body", [b'["NaN, Infinity or 1e400"]', b"[1.7976931348623157e+308]", b"[1e-400]", b"[" + b"9" * 308 + b"]", b'{"1e400": 1}']
+)
+def test_a_number_that_a_double_holds_and_a_text_about_others_are_taken(body: bytes) -> None:
+    """Generators of schemas write the largest double."""
+    assert too_much(body, 190) is None
 
 
 def test_a_list_of_a_million_wrong_items_is_refused_at_its_first() -> None:

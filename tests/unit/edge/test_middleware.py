@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import logging
 import random
 import uuid
 from collections.abc import Callable
@@ -14,7 +15,10 @@ from scripted import TRACING
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.domain.errors import InvalidRequest
+from app.domain.calls import Identity, Tenant
+from app.domain.errors import InvalidRequest, UnknownModel
+from app.domain.money import MicroUSD
+from app.domain.records import FailedAnswer
 from app.edge.admin import AdminSide
 from app.edge.errors import AlarmTest
 from app.edge.identity import IDENTIFIED
@@ -140,6 +144,37 @@ async def test_an_unforeseen_error_is_counted_by_its_cause(raised: Exception, ca
         for c in ("bug", "task", "alarm_test")
     }
     assert counted == {"bug": 0.0, "task": 0.0, "alarm_test": 0.0} | {cause: 1.0}
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["a key", "no key"])
+async def test_an_error_s_line_says_which_whose_and_why_and_it_is_counted(
+    caplog: pytest.LogCaptureFixture, *, known: bool
+) -> None:
+    holder = Identity(tenant=Tenant("acme", "Acme", MicroUSD(1), MicroUSD(1)), key_id="k1", user="ada")
+    counted = list[FailedAnswer]()
+
+    class Refusing:
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if known:
+                scope[IDENTIFIED] = holder
+            raise UnknownModel("No model 'gpt-4o-mini'. Known: smart.")
+
+    app = EdgeMiddleware(
+        Refusing(), metrics=Metrics(), tracing=lambda: TRACING, redact=REDACT, max_body_bytes=1000, failed=lambda: counted.append
+    )
+    with caplog.at_level(logging.INFO):
+        client = await Client(app, headers={"x-request-id": "req_of_a_test"}).run()
+    (line,) = [record for record in caplog.records if record.message == "request"]
+    (one,) = counted
+    assert client.status == one.status == 404
+    assert (one.code, one.request_id, one.message) == (
+        "model_not_found",
+        "req_of_a_test",
+        "No model 'gpt-4o-mini'. Known: smart.",
+    )
+    assert (one.tenant, one.key_id) == (("acme", "k1") if known else ("", ""))
+    logged = [getattr(line, name, None) for name in ("code", "reason", "tenant", "key_id")]
+    assert logged == ["model_not_found", one.message, *(("acme", "k1") if known else (None, None))]
 
 
 @pytest.mark.parametrize(("headers", "came"), [({}, 1001), ({"content-length": "1001"}, 1001), ({"content-length": "1001"}, 1)])

@@ -141,7 +141,16 @@ async def test_an_automation_there_has_no_person() -> None:
 
 @pytest.mark.parametrize(
     ("change", "field_named"),
-    [({"id": ""}, "event.id"), ({"occurred_at": "yesterday"}, "event.occurred_at"), ({"data": "x"}, "event.data")],
+    [
+        ({"id": ""}, "event.id"),
+        ({"id": "a\0"}, "event.id"),
+        ({"data": "x"}, "event.data"),
+        ({"data": {"incident_key": "a\0"}}, "event.data.incident_key"),
+        *(
+            ({"occurred_at": at}, "event.occurred_at")
+            for at in ("yesterday", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59")
+        ),
+    ],
 )
 async def test_a_payload_that_does_not_fit_is_refused_with_the_field(change: dict[str, Any], field_named: str) -> None:
     status, answer = await Service().post(message(**change))

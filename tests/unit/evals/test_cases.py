@@ -51,9 +51,10 @@ def test_no_cases_are_no_suite(tmp_path: Path) -> None:
         load_cases(tmp_path, TINY)
 
 
-def test_a_file_that_is_not_yaml_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["- id: [", "[" * 20_000, "- added: 2026-13-45"], ids=["torn", "too deep", "no date"])
+def test_a_file_that_is_not_yaml_is_named(tmp_path: Path, text: str) -> None:
     written(tmp_path, fields("one"))
-    (tmp_path / "wrong_tool" / "torn.yaml").write_text("- id: [")
+    (tmp_path / "wrong_tool" / "torn.yaml").write_text(text)
     with pytest.raises(InvalidSuite, match=r"torn\.yaml"):
         load_cases(tmp_path, TINY)
 

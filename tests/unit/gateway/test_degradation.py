@@ -11,7 +11,7 @@ from scripted import A, B, call_state
 from app.domain.messages import Message, Text, ToolResult, ToolUse
 from app.domain.routes import Degrade, Price, PriceTable, Target
 from app.gateway.call_state import CallState
-from app.gateway.degradation import CHEAPER, TRUNCATED, degrade
+from app.gateway.degradation import CHEAPER, NO_DEAR, TRUNCATED, degrade
 from app.gateway.rendering import SHORTENED
 
 CHEAP = Target("a", "model-cheap")
@@ -141,3 +141,15 @@ def test_a_call_that_thinks_keeps_its_length(least: int) -> None:
     made = a_call(Degrade(shorten_to=least))
     made.change(replace(made.request, requested=frozenset({"thinking"})))
     assert not degrade(made, made.worst_first_attempt() - 1, all_of)
+
+
+@pytest.mark.parametrize("first", [CHEAP, A])
+def test_a_fallback_that_does_not_fit_is_left_out_where_the_first_model_fits(first: Target) -> None:
+    """Else a dear fallback, needed or not, refuses a call that can be paid. Another model than the first is no such step."""
+    made = a_call(Degrade(), *TALK)
+    made.targets = (first, B if first == CHEAP else CHEAP)
+    room = made.worst_case(CHEAP)
+    assert room < made.worst_case(A)
+    assert degrade(made, room, all_of) == (first == CHEAP)
+    assert made.targets == ((CHEAP,) if first == CHEAP else (A, CHEAP))
+    assert made.degraded == ([NO_DEAR] if first == CHEAP else [])

@@ -22,6 +22,7 @@ from app.domain.errors import (
 )
 from app.domain.messages import OutputSchema, Sampling, Text, ToolChoice, ToolResult, ToolSpec, ToolUse
 from app.gateway.call_record import record_of
+from app.gateway.recovery.output import CUT_OFF
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 from app.telemetry.metrics import Metrics
 
@@ -165,6 +166,32 @@ async def test_a_repair_that_the_provider_cannot_answer_goes_to_the_next_model()
     b, state = Scripted("b", '{"n": 1}'), call_state(output=SCHEMA)
     assert (await recovery(a, b).complete(state)).text == '{"n": 1}'
     assert outcomes(state) == [("a", "output_invalid"), ("a", "provider_denied"), ("b", "ok")]
+
+
+def cut(text: str) -> Reply:
+    return Reply(parts=(Text(text),), stop="max_tokens", usage=Usage(), provider="a", model="model-a")
+
+
+async def test_a_product_gets_no_document_that_was_cut_off_and_the_record_says_so() -> None:
+    """It could not use it, and its caller would get a 502 that no record knows. The same model gets no second try."""
+    a, b, state = Scripted("a", cut('{"n": ')), Scripted("b", '{"n": 1}'), call_state(output=SCHEMA)
+    assert (await recovery(a, b).complete(state)).text == '{"n": 1}'
+    assert outcomes(state) == [("a", "output_invalid"), ("b", "ok")]
+    state = call_state(output=SCHEMA)
+    with pytest.raises(OutputInvalid) as refused:
+        await recovery(Scripted("a", cut('{"n": ')), Scripted("b", cut("{"))).complete(state)
+    assert refused.value.violations == (CUT_OFF,)
+    assert outcomes(state) == [("a", "output_invalid"), ("b", "output_invalid")]
+
+
+async def test_a_document_that_is_whole_at_the_limit_is_one_and_a_vendor_s_client_gets_what_was_cut() -> None:
+    state = call_state(output=SCHEMA)
+    assert (await recovery(Scripted("a", cut('{"n": 1}')), Scripted("b", "unused")).complete(state)).text == '{"n": 1}'
+    state = call_state(output=SCHEMA)
+    of_a_client = call_state(called=replace(state.call, form="openai"))
+    reply = await recovery(Scripted("a", cut('{"n": ')), Scripted("b", "unused")).complete(of_a_client)
+    assert (reply.text, reply.stop) == ('{"n": ', "max_tokens")
+    assert outcomes(of_a_client) == [("a", "ok")]
 
 
 async def test_with_no_valid_output_the_error_carries_the_violations_and_not_the_value() -> None:

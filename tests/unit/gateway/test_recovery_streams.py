@@ -148,3 +148,14 @@ async def test_a_stream_that_flows_past_its_time_ends_in_that_error_and_blames_n
     with pytest.raises(DeadlineExceeded, match="not complete within 60 seconds"):
         await anext(chunks)
     assert room.circuits.state(A) == "closed"
+
+
+async def test_a_stream_of_far_more_than_was_asked_for_is_broken_off() -> None:
+    """C1: a server that ignores the limit of 100 tokens bills what it sends: it is not read to the end of any model's window."""
+    endless: list[Chunk | ProviderError] = [TextDelta(0, "x" * 2**18)] * 64
+    state = call_state()
+    chunks = await recovery(Scripted("a", endless), Scripted("b", "x")).open(state)
+    assert len([await anext(chunks) for _ in range(4)]) == 4
+    with pytest.raises(ProvidersUnavailable):
+        await anext(chunks)
+    assert outcomes(state) == [("a", "provider_garbled")]

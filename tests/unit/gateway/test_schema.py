@@ -17,7 +17,7 @@ from app.domain.errors import InvalidRequest, OutputUnchecked
 from app.domain.messages import OutputSchema, Text, ToolSpec, ToolUse
 from app.domain.money import MicroUSD
 from app.gateway.recovery.output import check_schemas, judge
-from app.gateway.recovery.schema import MOST_STEPS, OutOfSteps, Run, SchemaRefused
+from app.gateway.recovery.schema import MOST_STEPS, OutOfSteps, Run, Schema, SchemaRefused
 from app.gateway.recovery.schema_compiler import Cache, Compiler
 from app.gateway.recovery.schema_patterns import Unmatchable, compiled
 
@@ -271,11 +271,12 @@ def test_a_thousand_rows_of_ten_typed_fields_are_well_within_the_limit() -> None
     [
         {"properties": {f"p{n}": {"type": "string"} for n in range(7_000)}},
         {"properties": {f"p{n}": {"pattern": f"^[a-z]{{{n % 900}}}$"} for n in range(1_500)}},
+        {"properties": {f"p{n}": {"pattern": rf"\pL{{1,100}}{n}"} for n in range(100)}},
         {"enum": list(range(60_000))},
         {"const": [[n] for n in range(30_000)]},
         {"description": "x" * 1_100_000},
     ],
-    ids=["many schemas", "many patterns", "many constants", "a large constant", "a long text"],
+    ids=["many schemas", "many patterns", "patterns too large for RE2", "many constants", "a large constant", "a long text"],
 )
 def test_a_schema_over_its_size_is_refused_with_the_limit(schema: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest, match=r"over [0-9,]+ ") as refused:
@@ -295,6 +296,27 @@ def test_of_a_tool_that_is_not_strict_only_what_is_no_schema_is_refused() -> Non
     for schema in ({"type": "nope"}, {"pattern": "("}, {"properties": {"a": {"required": True}}}):
         with pytest.raises(InvalidRequest, match="not a JSON Schema"):
             check_schemas(free(schema))
+
+
+def test_of_many_tools_that_are_not_strict_no_more_is_read_than_of_a_promised_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    """V3: 128 tools with 190 such patterns each, 600 KB, held a worker for most of a minute."""
+    large: list[dict[str, Any]] = [
+        {"patternProperties": {rf"\pL{{1,100}}{tool}x{n}": {} for n in range(190)}} for tool in range(20)
+    ]
+    many = [{"properties": {f"p{n}": {"type": "string"} for n in range(1_000)}, "$comment": f"{tool}"} for tool in range(20)]
+    read: list[str] = []
+
+    class Noting(Cache):
+        def schema(self, text: str) -> Schema:
+            read.append(text)
+            return super().schema(text)
+
+    monkeypatch.setattr("app.gateway.recovery.output._cache", Noting())
+    for schemas, most in ((large, 1), (many, 6)):
+        made = call(None, *schemas)
+        read.clear()
+        check_schemas(replace(made, tools=tuple(replace(tool, strict=False) for tool in made.tools)))
+        assert len(read) == most
 
 
 def test_the_schemas_of_all_tools_count_together() -> None:

@@ -7,10 +7,12 @@ from zoneinfo import ZoneInfo
 
 import icalendar
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from rotas import BERLIN, DATA, NOW, one_layer, rotation
 
+from app.cli.times import moment
 from app.domain.errors import InvalidRequest
 from app.oncall.rota.feed import feed, read_feed
 from app.oncall.rota.month import month_view, short_names
@@ -102,6 +104,17 @@ def test_a_month_is_read_and_is_this_one_by_default() -> None:
     assert month(None, date(2028, 2, 29)) == (date(2028, 2, 1), date(2028, 3, 1))
     with pytest.raises(ValueError, match="month"):
         month("2026-13", date(2026, 1, 5))
+
+
+@pytest.mark.parametrize("year", ["0001", "1999", "3000", "9999"])
+def test_a_year_at_an_end_of_the_calendar_is_refused_however_it_is_asked_for(year: str) -> None:
+    """Weeks, zones and lengths that are added there overflow."""
+    with pytest.raises(ValueError, match="year"):
+        month(f"{year}-12", date(2026, 1, 5))
+    with pytest.raises(InvalidRequest):
+        read_until(f"{year}-12-31T23:59:59+00:00", NOW, BERLIN)
+    with pytest.raises(typer.BadParameter):
+        moment(f"{year}-01-01")
 
 
 @pytest.mark.parametrize(

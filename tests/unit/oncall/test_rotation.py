@@ -118,8 +118,10 @@ def test_the_line_is_that_of_the_field() -> None:
         ("people:\n  ann: {}\n  ann: {}\n", "rotation.yaml:3: people.ann: stands twice"),
         ("x: !!python/object:os.system {}\n", "rotation.yaml:1: not YAML"),
         ("a: \x00", "not YAML"),
+        ("[" * 20_000, "not YAML"),
+        ("a: 2026-13-45", "a: Extra"),
     ],
-    ids=["open list", "open map", "empty", "a list", "alias", "twice", "an object", "a zero byte"],
+    ids=["open list", "open map", "empty", "a list", "alias", "twice", "an object", "a zero byte", "too deep", "no date"],
 )
 def test_text_that_is_no_map_is_refused_with_its_line(given: str, message: str) -> None:
     assert message in refused(given)

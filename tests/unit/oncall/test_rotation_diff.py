@@ -148,7 +148,7 @@ def test_with_strict_an_edit_that_deals_turns_anew_fails_and_the_report_shows_it
     assert "## On-call rotation" in report.read_text()
 
 
-@pytest.mark.parametrize("ref", ["no-such-branch", "--output=harm", "-p", ""])
+@pytest.mark.parametrize("ref", ["no-such-branch", "--output=harm", "-p", " "])
 def test_a_ref_that_does_not_exist_is_refused(repository: Path, ref: str) -> None:
     ran = diff(repository, f"--against={ref}")
     assert (ran.returncode, "neither a file nor a git ref" in ran.stderr) == (1, True)

@@ -24,6 +24,8 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "draft.toml").write_text("effective = ")
     (tmp_path / "note.toml").write_text('version = "note"\neffective = "2026-11-05"\n')
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    (tmp_path / "deep.toml").write_text("x = " + "[" * 20_000)
+    (tmp_path / "folder.toml").mkdir()
     return tmp_path
 
 

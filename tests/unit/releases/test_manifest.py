@@ -10,6 +10,7 @@ from conftest import ROOT
 
 from app.domain.errors import Misconfigured, UnknownModel
 from app.features.installed import installed
+from app.releases.catalogue import _listed
 from app.releases.code_version import is_older
 from app.releases.manifest import Places, load, resolve
 from app.releases.pinning import pinned
@@ -179,6 +180,33 @@ def test_all_faults_are_reported_together_each_with_its_key_and_remedy(written: 
 )
 def test_a_manifest_that_cannot_be_read_is_refused_by_key(written: Written, change: Callable[[str], str], message: str) -> None:
     assert message in written.refusal(change(written.text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x = " + "[" * 20_000, "x = " + "1" * 5_000, "\ufeffid = 1", b"note = '\xff'"],
+    ids=["deep", "long number", "byte order mark", "not UTF-8"],
+)
+def test_a_file_that_no_parser_reads_is_one_line_of_the_list_and_a_refusal(written: Written, text: str | bytes) -> None:
+    bad = written.places.manifest_path("bad")
+    bad.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(Misconfigured, match=r"not TOML|not readable"):
+        load("bad", written.places)
+    assert "not" in _listed("bad", bad, None).problem
+    assert not _listed("r1", written.places.manifest_path("r1"), None).problem
+
+
+@pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x", "a//x", "a/.x", "x/", "a\\u0000b", ""])
+def test_no_name_in_a_manifest_leads_out_of_its_folder(written: Written, name: str) -> None:
+    for known in ("prices/p1.toml", "kb-000000000001", "v1", "r1", "shop/answer"):
+        message = written.refusal(written.text.replace(f'"{known}"', f'"{name}"'))
+        assert "should match pattern" in message
+
+
+@pytest.mark.parametrize("release_id", ["prices/../r1", "../releases/r1", "a" * 5_000, "a\0b", ""])
+def test_a_release_is_found_by_its_name_and_by_no_path_to_it(written: Written, release_id: str) -> None:
+    with pytest.raises(Misconfigured, match="No release"):
+        load(release_id, written.places)
 
 
 def test_a_prompt_that_is_no_template_is_refused_before_a_call_finds_out(written: Written) -> None:

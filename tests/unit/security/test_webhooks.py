@@ -230,6 +230,25 @@ async def test_a_listed_host_is_reached_and_its_redirect_is_not_followed() -> No
     assert seen == ["/hook"]
 
 
+@pytest.mark.parametrize(("interim", "delivered"), [(2, True), (1_000_000, False)], ids=["a few", "without end"])
+async def test_interim_answers_without_end_are_given_up_long_before_the_time_is_over(interim: int, delivered: bool) -> None:
+    """They are read in a loop, which takes half of a core for as long as it lasts."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            for _ in range(interim):
+                writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+                await writer.drain()
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as receiver, webhooks.session(frozenset({"127.0.0.1"})) as http:
+        url = f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}/hook"
+        async with asyncio.timeout(webhooks.SECONDS / 2):
+            assert await webhooks.deliver(http, url, b"{}", secret=secret_of(b"m", "t"), message_id="1") is delivered
+
+
 async def test_only_hosts_that_the_operator_lists_are_reached_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy looks names up by itself: a caller's address would pass every guard here."""
     monkeypatch.setattr(webhooks, "PublicOnly", Rebinding)

@@ -120,3 +120,16 @@ def test_a_text_that_asks_for_no_tool_calls_none(text: str) -> None:
 def test_a_request_of_a_product_is_left_to_its_rules() -> None:
     lamps = Rules(text=lambda ask: "A lamp." if "lamp" in ask.last_user_text else None)
     assert Brain([lamps]).answer(asked("Run `pwd` by this lamp.")).calls == []
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "minItems": 10**9, "items": {"type": "array", "minItems": 10**9}},
+        {"type": "object", "minProperties": 10**9},
+        {"type": "string", "minLength": 1e308},
+    ],
+)
+def test_a_schema_that_wants_a_billion_gets_what_memory_holds(schema: dict[str, Any]) -> None:
+    """One request from a demo's page ended the simulator, and with it every later answer."""
+    assert len(json.dumps(Filler().fill(schema, "a"))) < 5_000_000

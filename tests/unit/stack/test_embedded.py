@@ -14,7 +14,7 @@ import psutil
 import psycopg
 import pytest
 from conftest import ROOT
-from redis import Redis
+from redis import AuthenticationError, Redis
 
 from app.domain.errors import Misconfigured
 from app.stack import postgres_process
@@ -45,6 +45,17 @@ def test_what_is_in_valkey_survives_in_a_folder_and_not_without_one(tmp_path: Pa
             assert valkey.incr("runs") == count
     with embedded_valkey(None) as url, Redis.from_url(url) as valkey:
         assert valkey.get("runs") is None
+
+
+def test_a_password_closes_valkey_to_others_and_is_in_no_list_of_processes(tmp_path: Path) -> None:
+    for count in (1, 2):  # the second reads its file first, and knows no password until then
+        with embedded_valkey(tmp_path, password="v-e-r-y") as url, Redis.from_url(url) as valkey:
+            assert valkey.incr("runs") == count
+            with Redis.from_url(url.replace(":v-e-r-y@", "")) as stranger, pytest.raises(AuthenticationError):
+                stranger.get("runs")
+            listed = psutil.Process(int((tmp_path / "valkey.pid").read_text())).cmdline()
+            assert "v-e-r-y" not in " ".join(listed)
+    assert b"v-e-r-y" not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
 def test_a_valkey_that_does_not_start_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:

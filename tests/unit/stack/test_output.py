@@ -1,5 +1,6 @@
 """A command whose reader leaves ends quietly: `octant … | head -1` (K2)."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from app.cli.output import READER_GONE
+from app.cli.output import READER_GONE, shown
 
 # As commands do: wait for a store, print within that, and take an OSError for the store's absence.
 PRINTS = """
@@ -61,3 +62,42 @@ def test_a_reader_that_stays_gets_everything() -> None:
     code = PRINTS.replace("LINES", "1000").replace("FLUSH", "False")
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
     assert run.stdout.splitlines() == [str(n) for n in range(1000)]
+
+
+HOSTILE = "\x1b]0;title\x07\x1b[2J\x1b[8m\x1b[31;8m\x9b31m\rback\x08\u202e\u2028\x00"
+
+
+def test_what_callers_write_steers_no_terminal_and_stays_the_same_json() -> None:
+    text = json.dumps({"text": HOSTILE}, ensure_ascii=False)
+    assert json.loads(shown(text)) == {"text": HOSTILE}
+    assert shown(shown(HOSTILE)) == shown(HOSTILE)
+    assert shown(HOSTILE).isprintable()
+
+
+@pytest.mark.parametrize("text", ["a\tb\nc\r\n", "\x1b[1;33mUsage: \x1b[0m\x1b[2m", "Žluťoučký 語 👩\u200d💻 क्\u200dष €"])
+def test_what_only_lays_out_a_text_stays(text: str) -> None:
+    assert shown(text) == text
+
+
+@pytest.mark.parametrize("stream", ["out", "err"])
+def test_both_streams_of_a_command_are_shown_so(stream: str) -> None:
+    code = (
+        "import sys; from app.cli.output import standard_output\n"
+        f"with standard_output(): print({HOSTILE!r}, file=sys.std{stream})"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    assert getattr(run, f"std{stream}") == shown(HOSTILE) + "\n"
+
+
+def test_an_argument_that_is_not_utf_8_is_named_and_no_store_is_asked() -> None:
+    command = [sys.executable.encode(), b"-m", b"app.cli", b"kill", b"all", b"--reason", b"gr\xfcn\x1b[2J"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == 1
+    assert run.stderr.startswith("octant: Argument 4 is not UTF-8: 'gr\\udcfcn\\x1b[2J'")
+
+
+@pytest.mark.parametrize("user", [["--user", ""], ["--user="]])
+def test_an_option_with_nothing_in_it_is_not_taken_for_one_left_out(user: list[str]) -> None:
+    command = [sys.executable, "-m", "app.cli", "budget", "set", "acme", *user, "--day", "3"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert (run.returncode, "is empty: give it a value" in run.stderr) == (1, True)

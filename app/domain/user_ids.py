@@ -1,0 +1,14 @@
+"""The ids of end users, as tenants name them, and as operators bind keys to them."""
+
+import re
+
+from app.domain.errors import InvalidRequest
+
+MOST_USER = 128  # the ledger's column: a longer name could not be stored
+_NOT_IN_USER = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+def check_user(user: str) -> None:
+    """Raise InvalidRequest for an id that is empty, too long or not storable."""
+    if not user or len(user) > MOST_USER or _NOT_IN_USER.search(user):
+        raise InvalidRequest(f"A user's id has 1 to {MOST_USER} characters, and no control characters.", param="user")

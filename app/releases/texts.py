@@ -1,0 +1,25 @@
+"""The texts of releases as files hold them: whatever is wrong with one is a Misconfigured that names it."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from app.domain.errors import Misconfigured
+
+
+def text_of(path: Path) -> str:
+    """Read a file. Raises Misconfigured."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{path} is not readable: {error}.") from None
+
+
+def table_of(text: str, where: str) -> dict[str, Any]:
+    """Parse TOML. Raises Misconfigured also where the parser has another error: for a number or a nesting without end."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise Misconfigured(f"{where} is not TOML that can be read: it is nested too deep.") from None
+    except ValueError as error:  # a TOMLDecodeError, or the limit of a number's digits
+        raise Misconfigured(f"{where} is not TOML: {str(error).partition(';')[0]}.") from None
