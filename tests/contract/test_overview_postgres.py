@@ -81,6 +81,8 @@ async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -
     assert kind == "bad"
     assert "openai is passed over (its circuit is open)" in words
     assert "83.3 % of 6 calls" in words
+    rests = answer(seen, strips_of(seen, range_, {"groq"}), range_, ())[1]
+    assert "groq is passed over (its circuit is open)" in rests, "though no call of the range tried it"
     assert answer(seen, strips, range_, ("everything",)) == ("bad", "An operator has stopped everything.")
 
 
