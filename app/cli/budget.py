@@ -11,6 +11,7 @@ import typer
 
 from app.cli.amounts import MOST_DAYS, number
 from app.cli.audited import changes
+from app.domain import figures
 from app.domain.store_errors import reason
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Spend, caps and rate limits.")
 
+TIMES = 10  # from so many times a cap on, its use is no share in per cent
 TenantId = Annotated[str, typer.Argument(help="Tenant id.")]
 User = Annotated[str, typer.Option(help="End user; left out: calls that name none.")]
 
@@ -158,9 +160,11 @@ async def _show(tenant_id: str, user: str) -> None:
 
 
 def _line(name: str, spent: int, held: int, limit: int | None, more: str) -> str:
-    share = f"({100 * (spent + held) / limit:.1f} %)" if limit else ""
+    """A row of `octant budget show`, in micro-dollars. Above ten times a cap, a share is a multiple: the columns stay."""
+    used = (spent + held) / limit if limit else None
+    share = "" if used is None else f"({100 * used:.1f} %)" if used < TIMES else f"({figures.count(used)} times)"
     cap = "none" if limit is None else _usd(limit)
-    return f"{name:13} spent {_usd(spent):>9}  held {_usd(held):>9}  cap {cap:>9}  {share:9} {more}".rstrip()
+    return f"{name:13} spent {_usd(spent):>9}  held {_usd(held):>9}  cap {cap:>9}  {share:13} {more}".rstrip()
 
 
 async def _set(

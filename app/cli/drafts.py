@@ -3,14 +3,23 @@
 import asyncio
 import re
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.releases import ReleaseId, app, live_release, opened
+from app.cli.releases import ReleaseId, app, opened
 
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from app.releases.manifest import Release
+    from app.releases.releases import Releases
+
+MOST_READ = 1000  # activations of the history
 NEWEST = "newest"  # of those that can be live here; asks no store
 COPIED = f"Release to copy, or {NEWEST}: of those that can be live here. The live one if left out."
+
+COMPARED = "Release to compare with. If left out the live one; for the live one, the release that was live before it."
 
 
 @app.command("new")
@@ -26,7 +35,7 @@ def new(
 @app.command("diff")
 def diff(
     release_id: ReleaseId,
-    against: Annotated[str | None, typer.Option(metavar="ID", help="Release to compare with; the live one if left out.")] = None,
+    against: Annotated[str | None, typer.Option(metavar="ID", help=COMPARED)] = None,
 ) -> None:
     """Show what a release changes: prompts as text, routes and prices, and the cost of last week's calls with each."""
     asyncio.run(_diff(release_id, against))
@@ -78,18 +87,36 @@ async def _diff(release_id: str, against: str | None) -> None:
     from app.budget.pricing import cost
     from app.domain.errors import Misconfigured
     from app.releases.difference import differences
+    from app.releases.history import live_before
+
+    async with opened() as releases:
+        past = await releases.history(MOST_READ)
+        live = past[0].release if past else None
+        before = live_before(past) if release_id == live else live
+        if against is None and before is None:
+            none = f"No other release was live before {live}" if live else "No release is live"
+            raise Misconfigured(f"{none}: name one to compare with by --against.")
+        was_live = {activation.release for activation in past}
+        old, new = [await _release(releases, one, was_live) for one in (against or before or "", release_id)]
+        lines = list(differences(old, new, await releases.traffic(), cost))
+    print(
+        f"{old.id} -> {new.id}" + (", which is live: compared with the one before it" if new.id == live and not against else "")
+    )
+    print("\n".join(lines))
+
+
+async def _release(releases: "Releases", release_id: str, was_live: "Container[str]") -> "Release":
+    """A release as it was live, else its file. Raises Misconfigured."""
     from app.releases.manifest import load as load_release
+    from app.releases.manifest import resolve
     from app.settings import load
     from app.stores import places
 
     where = places(load())
-    async with opened() as releases:
-        old = load_release(against, where) if against else await live_release(releases)
-        if old is None:
-            raise Misconfigured("No release is live: name one to compare with by --against.")
-        lines = list(differences(old, load_release(release_id, where), await releases.traffic(), cost))
-    print(f"{old.id} -> {release_id}")
-    print("\n".join(lines))
+    if release_id not in was_live:
+        return load_release(release_id, where)
+    text = await releases.kept_text(release_id)  # one that a rollback of a pin made has no file; the index may be on the workers
+    return resolve(text, where, where=f"release {release_id}", indexes_elsewhere=True)
 
 
 def _quoted(text: str) -> str:

@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.amounts import number
 from app.cli.audited import changes
+from app.cli.tables import print_table
+from app.cli.times import moment
 from app.domain.store_errors import reason
 
 if TYPE_CHECKING:
@@ -31,6 +35,43 @@ def show(context: typer.Context) -> None:
 def close(target: Annotated[str, typer.Argument(help="PROVIDER/MODEL, as shown.")]) -> None:
     """Close a circuit on all workers within a second: the provider works again."""
     asyncio.run(_close(target))
+
+
+@app.command("times")
+def times(
+    since: Annotated[str, typer.Option(help="The begin: a time, or an age such as 2m, 15m, 1h.")] = "15m",
+    slow: Annotated[
+        float, typer.Option(min=0.001, max=3600, callback=number, help="Seconds from which an answer is slow.")
+    ] = 2.0,
+) -> None:
+    """Compare the providers: the shares of attempts that were answered, silent until a time-out, and slow; and all calls.
+
+    A stream counts by its first token. If one provider alone is slow, stop it; if all are, stop none.
+    """
+    asyncio.run(_times(moment(since) or datetime.now(UTC), slow))
+
+
+async def _times(since: datetime, slow: float) -> None:
+    from app.audit.attempt_times import attempt_times
+    from app.cli.database import database
+    from app.console import formats
+
+    async with database() as (engine, _):
+        found = await attempt_times(engine, since, datetime.now(UTC), slow_ms=slow * 1000)
+    if not found:
+        print("No calls in this time.")
+        return
+
+    def share(part: int, whole: int) -> str:
+        return formats.share(part / whole) if part else "none"
+
+    columns = ("", "attempts", "answered", "timed out", f"slow ({slow:g} s or more)", "p50", "p95")
+    rows = [
+        (t.name, formats.count(t.number), *(share(part, t.number) for part in (t.answered, t.silent)),
+         f"{share(t.slow, t.number)} slow", formats.ms(t.p50), formats.ms(t.p95))
+        for t in found
+    ]  # fmt: skip
+    print_table(columns, rows)
 
 
 async def _show() -> None:

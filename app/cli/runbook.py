@@ -24,7 +24,7 @@ def runbook(
 ) -> None:
     """Find the runbook's page for a symptom, with its first commands. Needs no service, no store and no network."""
     from app.oncall.runbook.pages import read
-    from app.oncall.runbook.search import find, topics_of
+    from app.oncall.runbook.search import SURE, find, topics_of
 
     pages = read()
     if html:
@@ -37,17 +37,27 @@ def runbook(
                 if topic.sections[0].level == 1:
                     print(f"{topic.address:<36} {topic.title}")
         return
-    found = [topic for _, topic in find(pages, " ".join(symptom))]
+    scored = find(pages, " ".join(symptom))
+    found = [topic for _, topic in scored]
     if not found:
         print(
             "octant: No page has these words. `octant runbook` lists all pages; runbook/README.md is the first.", file=sys.stderr
         )
         raise typer.Exit(1)
+    if scored[0][0] < SURE and not whole:
+        print("No page surely fits these words, and a page that does not fit can do harm. The nearest:")
+        _list(found[: 1 + OTHERS])
+        print("If none fits, begin with runbook/README.md: the first five minutes, and a table of what you see.")
+        return
     print(found[0].page.text if whole else "\n".join(_shown(found[0])))
     if found[1:] and not whole:
         print("\nOr:")
-        for topic in found[1 : 1 + OTHERS]:
-            print(f"  {topic.address:<60} {topic.title}")
+        _list(found[1 : 1 + OTHERS])
+
+
+def _list(topics: "list[Topic]") -> None:
+    for topic in topics:
+        print(f"  {topic.address:<60} {topic.title}")
 
 
 def _shown(topic: "Topic") -> list[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.ready import readiness
 from app.cli.times import moment
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ async def _status(range_: "Range", just_now: "Range | None") -> bool:
                 open_alerts(engine, datetime.now(UTC)),
                 return_exceptions=True,
             )
+            address, ready = await asyncio.to_thread(readiness, settings.host, settings.port)
         finally:
             await valkey.aclose()
     unknown = [_unknown(found) for found in (seen, latest, now, stops, alerts) if isinstance(found, BaseException)]
@@ -78,6 +80,7 @@ async def _status(range_: "Range", just_now: "Range | None") -> bool:
             if worse(kind_now, kind):
                 print(f"Just now: {words_now}")
         _table([*_of_calls(seen, range_), *_of_failed_answers(seen), *_of_providers(strips)])
+    _table([("Service", f"{address}: {ready}")])
     if state:
         _table(_of_now(state, None if isinstance(seen, BaseException) else seen, range_))
     return kind != "bad" and not unknown

@@ -1,7 +1,7 @@
 """How the service goes, in a sentence and in figures of the data: for the first page, and for `octant status`."""
 
 import asyncio
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -142,22 +142,23 @@ def refusals(seen: Overview) -> str:
     return ", ".join(f"{formats.count(calls)} refused {REFUSALS[name]}" for name, calls in seen.outcomes if name in REFUSALS)
 
 
-def strips_of(seen: Overview, range_: Range, resting: Container[str]) -> list[Strip]:
+def strips_of(seen: Overview, range_: Range, resting: Collection[str]) -> list[Strip]:
     """The providers over the range, in sixty steps or fewer, and their state at its end.
 
-    ``resting``: those with an open circuit.
+    ``resting``: those with an open circuit. One of them has a strip even if no call tried it in the range: it gets none.
     """
     whole = range_.until - range_.since
     found = []
-    for name, by_time in sorted(seen.providers.items()):
+    for name in sorted({*resting, *seen.providers}):
+        by_time = seen.providers.get(name, {})
         steps: list[tuple[int, int]] = [(0, 0)] * TICKS
         for at, (attempts, failed) in by_time.items():
             step = min(TICKS - 1, max(0, int((at - range_.since) / whole * TICKS)))
             steps[step] = steps[step][0] + attempts, steps[step][1] + failed
         kind, word, why = ("bad", PASSED_OVER, CIRCUIT_OPEN) if name in resting else _state(seen.states.get(name))
         ticks = [(_health(*counts)[0], *counts) for counts in steps]
-        sums = [sum(column) for column in zip(*by_time.values(), strict=True)]
-        found.append(Strip(name, kind, word, ticks, sums[0], sums[1], why))
+        attempts, failed = (sum(counts[one] for counts in by_time.values()) for one in (0, 1))
+        found.append(Strip(name, kind, word, ticks, attempts, failed, why))
     return found
 
 

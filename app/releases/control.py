@@ -235,6 +235,11 @@ class ReleaseControl:
         live = await self._live()
         return live[1] if live else None
 
+    async def kept_text(self, release_id: str) -> str:
+        """The text of a release that was live, which may have no file. Raises Misconfigured."""
+        async with self._engine.connect() as connection:
+            return await history.text_of(connection, release_id)
+
     async def _live(self) -> tuple[str, str] | None:
         async with self._engine.connect() as connection:
             row = (await connection.execute(_LIVE)).one_or_none()

@@ -66,6 +66,11 @@ def path_of(history: Sequence[Activation]) -> list[str]:
     return path
 
 
+def live_before(history: Sequence[Activation]) -> str | None:
+    """The release that the live one took the place of, from a history that is newest first; None if no other was ever live."""
+    return next((activation.release for activation in history if activation.release != history[0].release), None)
+
+
 def check_nerves(history: Sequence[Activation], now: datetime) -> None:
     """Refuse a second rollback that may be a second press of the same key: it would go one further back."""
     newest = history[0] if history else None

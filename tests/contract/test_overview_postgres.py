@@ -9,6 +9,7 @@ from records import a_record
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.audit.attempt_times import CALLS, Times, attempt_times
 from app.audit.call_filter import CallFilter, bounds_of
 from app.audit.figures import estimated_since
 from app.audit.overview import EDGES, overview
@@ -80,6 +81,8 @@ async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -
     assert kind == "bad"
     assert "openai is passed over (its circuit is open)" in words
     assert "83.3 % of 6 calls" in words
+    rests = answer(seen, strips_of(seen, range_, {"groq"}), range_, ())[1]
+    assert "groq is passed over (its circuit is open)" in rests, "though no call of the range tried it"
     assert answer(seen, strips, range_, ("everything",)) == ("bad", "An operator has stopped everything.")
 
 
@@ -331,3 +334,28 @@ async def test_the_overviews_figures_of_requests_lead_to_a_list_with_the_same_su
         assert (await find_requests(recorded, step))[1].requests == requests
     second = await find_requests(recorded, Wanted(since=BEGAN, until=BEGAN + 5 * MINUTE, sort="took_ms", limit=1, skip=1))
     assert second == (rows[1:2], total)
+
+
+async def test_a_provider_that_is_silent_or_slow_stands_out(engine: AsyncEngine) -> None:
+    """Of two that are silent neither is the cause. A cancelled attempt and a call that needed no model are in no share."""
+    at = BEGAN + timedelta(days=1)
+    plain = a_record(
+        at=at, tenant="times", fallbacks=0, degraded=(), attempts=(), cost=MicroUSD(0), latency_ms=100.0, ttft_ms=None
+    )
+    quick, silent = attempt(1, "anthropic", "ok"), attempt(1, "anthropic", "provider_timeout")
+    late = replace(attempt(2, "openai", "ok"), latency_ms=5000.0)
+    stream = replace(late, number=1, ttft_ms=20.0)
+    await Writer(engine).write(
+        [
+            replace(plain, id="t-quick", attempts=(quick,)),
+            replace(plain, id="t-silent", attempts=(silent, late), latency_ms=6000.0),
+            replace(plain, id="t-stream", attempts=(stream, replace(quick, number=2, outcome="cancelled")), ttft_ms=20.0),
+            replace(plain, id="t-none", outcome="no_evidence"),
+        ]
+    )
+    assert await attempt_times(engine, at, at + MINUTE, slow_ms=2000) == [
+        Times("anthropic", 2, 1, 1, 1, 1.0, 1.0),
+        Times("openai", 2, 2, 0, 1, 2510.0, 4751.0),
+        Times(CALLS, 3, 3, 0, 1, 100.0, pytest.approx(5410.0)),
+    ]
+    assert await attempt_times(engine, at + MINUTE, at + 2 * MINUTE, slow_ms=2000) == []

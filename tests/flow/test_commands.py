@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 from commands import Ran, run
-from conftest import LIVE_RELEASE, ROOT, octant
+from conftest import LIVE_RELEASE, RELEASES, ROOT, octant
 
 TRIES = 10
 T = TypeVar("T", Ran, "subprocess.CompletedProcess[str]")
@@ -61,6 +61,16 @@ def test_a_release_that_does_not_resolve_here_is_not_activated(stack_env: dict[s
     elsewhere = {**stack_env, "OCTANT_RELEASES_DIR": str(releases)}
     assert "Run `octant index build`" in refused(elsewhere, "release", "activate", "unbuilt", "--reason", "r")
     assert f"live  {LIVE_RELEASE}" in octant(stack_env, "release", "list")
+
+
+def test_the_live_release_is_compared_with_the_one_before_it(stack_env: dict[str, str]) -> None:
+    """Beside itself a release changes nothing, and an operator took that for no change."""
+    first, *changes = octant(stack_env, "release", "diff", LIVE_RELEASE).splitlines()
+    earlier, _, named = first.partition(" -> ")
+    assert earlier != LIVE_RELEASE
+    assert named == f"{LIVE_RELEASE}, which is live: compared with the one before it"
+    assert changes
+    assert octant(stack_env, "release", "diff", RELEASES[0]).startswith(f"{LIVE_RELEASE} -> {RELEASES[0]}\n")
 
 
 def test_without_a_store_the_switch_names_the_way_out_of_band(stack_env: dict[str, str]) -> None:

@@ -17,6 +17,8 @@ from app.oncall.runbook.pages import FORM, GENERATED, Page, Section
 TITLE, WORDS, ALERT, SYMPTOM, TEXT = 4.0, 5.0, 12.0, 3.0, 0.5
 SATURATION = 4.0  # a word that stands everywhere in a topic counts no more than so many times
 CHANCE = 0.5  # what words count that stand in texts alone
+LEAST = 2.0  # weight from which a word of a topic is no chance
+COVERED = 1.5  # a topic that has two thirds of what was said, by rarity, counts whole; one with less, as much less
 PHRASE = 1.5  # for each word of a phrase of `Words:` that is said in one piece
 EXACT = 1_000.0  # above every sum of words
 SURE = 1.5  # the least score of a place that the words surely lead to; titles of public incidents have 1.8 and more
@@ -67,7 +69,7 @@ class Topic:
 
 
 def find(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) -> list[tuple[float, Topic]]:
-    """The topics that fit, best first, with their scores; none where no word fits.
+    """The topics that fit, best first, with their scores; none where no word fits. Below `SURE` the first is a guess.
 
     ``providers``: names that mean a provider, besides those of `VENDORS`.
     """
@@ -77,13 +79,15 @@ def find(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) ->
     impartial = _impartial(wanted, providers)
     asked, said = list(dict.fromkeys(tokens(impartial))), in_one_piece(impartial)
     words = _known(asked, seen_in)
-    understood = min(1.0, 1.5 * len(words) / max(1, len(asked)))  # few known words among many say little
+    rarity = {word: _rarity(seen_in[word], len(topics)) for word in words}
+    whole = sum(rarity.values()) + _rarity(0, len(topics)) * (len(asked) - len(words))
 
     def score(each: Counter[str], topic: Topic) -> float:
-        parts = {word: _rarity(seen_in[word], len(topics)) * each[word] / (each[word] + SATURATION) for word in words}
-        strong = any(each[word] >= SYMPTOM for word in words)  # words in a text alone are chance
-        alone = sum(parts.values()) * understood * (1 if strong else CHANCE)
-        return alone + PHRASE * _phrases(topic, said) + EXACT * _is_named(topic, wanted)
+        parts = {word: rarity[word] * each[word] / (each[word] + SATURATION) for word in words}
+        strong = sum(rarity[word] for word in words if each[word] >= LEAST)
+        # One rare word of many is chance: "transfer money to an unknown account" is not about a vendor's account.
+        covered = min(1.0, COVERED * strong / whole) if strong else CHANCE * len(words) / len(asked)
+        return sum(parts.values()) * covered + PHRASE * _phrases(topic, said) + EXACT * _is_named(topic, wanted)
 
     scored = ((score(each, topic), topic) for each, topic in zip(weights, topics, strict=True))
     return sorted((one for one in scored if one[0] > 0), key=lambda one: -one[0])

@@ -239,7 +239,7 @@ def test_the_search_imports_neither_stores_nor_frameworks() -> None:
         (("**Symptom.**", "**Sign.**"), "Symptom"),
         (("## Contain", "## Stop it"), "the sections are"),
         (("…call_…\n", ""), "shows the fault"),
-        (("…ok…\n", ""), "shows the containment"),
+        (("all calls…none slow…\n", ""), "shows the containment"),
         (("```console\n$ octant simulate clear\n```", ""), "two blocks"),
     ],
 )

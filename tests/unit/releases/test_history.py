@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.domain.errors import Misconfigured
-from app.releases.history import Activation, path_of
+from app.releases.history import Activation, live_before, path_of
 
 
 def history(*steps: str) -> list[Activation]:
@@ -55,3 +55,11 @@ def test_a_rollback_goes_to_what_was_live_before_and_never_forth(steps: list[str
 def test_where_nothing_was_live_before_it_says_so(steps: list[str]) -> None:
     with pytest.raises(Misconfigured, match="no earlier release"):
         path_of(history(*steps))
+
+
+@pytest.mark.parametrize(
+    ("steps", "before"), [(["+a", "+b"], "a"), (["+a", "+b", "+b"], "a"), (["+a", "+b", "-a"], "b"), (["+a"], None)]
+)
+def test_the_live_release_took_the_place_of_the_newest_other_one(steps: list[str], before: str | None) -> None:
+    """After a rollback too: it shows what going back has changed."""
+    assert live_before(history(*steps)) == before

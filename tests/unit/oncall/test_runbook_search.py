@@ -1,0 +1,215 @@
+"""People find the runbook's page in their own words: customers, colleagues, people of finance (K1).
+
+Each sentence was written before it was tried; pages got words for those that led astray.
+"""
+
+from commands import run
+
+from app.oncall.runbook import pages
+from app.oncall.runbook.search import SURE, find
+
+RUNBOOK = pages.read()
+# Each with the pages or sections that help.
+CUSTOMERS = [
+    ("your bot stopped replying to our customers", "provider-outage README latency kill-switch"),
+    ("we get an answer only after half a minute", "latency"),
+    ("the assistant takes ages today", "latency"),
+    ("it just keeps loading and nothing comes", "latency provider-outage"),
+    ("answers stop after three words", "rollback"),
+    ("every reply ends mid-sentence", "rollback provider-outage"),
+    ("the replies are suddenly very short", "rollback eval-drift"),
+    ("All our calls are refused", "kill-switch"),
+    ("you blocked our account", "kill-switch budget-exhausted"),
+    ("we are told that our limit is used up but we pay for more", "budget-exhausted cost-caps"),
+    ("none of our calls get through, API broken", "callers"),
+    ("our integration broke overnight, nothing changed on our side", "callers rollback"),
+    ("model not found", "callers"),
+    ("the API says our request is malformed", "callers"),
+    ("the document we send is too big", "callers"),
+    ("our password for the API is not accepted any more", "keys"),
+    ("I can see what another company asked", "personal-data"),
+    ("the chat shows my neighbour's address", "personal-data"),
+    ("the bot told me to transfer money to an unknown account", "injection-direct injection-document injection-tool"),
+    ("the assistant swears at our clients", "eval-drift injection-direct"),
+    ("it invents return policies that do not exist", "eval-drift"),
+    ("it answers in English although I write French", "eval-drift rollback"),
+    ("the answer is not JSON any more and our parser crashes", "malformed-output"),
+    ("fields are missing from the ticket it fills in", "malformed-output eval-drift"),
+    ("our overnight batch never finished", "jobs"),
+    ("we never got the callback for our job", "jobs"),
+    ("a third of our requests hang", "latency"),
+    ("sometimes it is fast and sometimes it takes a minute", "latency"),
+    ("we get too many requests although we send hardly any", "rate-limits cost-caps"),
+    ("cannot reach your address, the browser says the connection is not private", "callers"),
+    ("your domain does not resolve", "callers"),
+    ("your status page says all is well but we cannot reach you", "callers"),
+    ("only our office in Berlin cannot connect", "callers"),
+    ("your certificate has expired", "callers"),
+]
+COLLEAGUES = [
+    ("someone switched us off and did not say so", "kill-switch"),
+    ("who stopped the service and may I start it again", "kill-switch"),
+    ("support says the new wording makes everything worse", "rollback"),
+    ("we shipped something at noon and now the quality is gone", "rollback eval-drift"),
+    ("how do I get back to how it was yesterday", "rollback"),
+    ("the Claude account has no credit left", "provider-outage#our-key-or-our-quota rate-limits"),
+    ("Anthropic says our key was revoked", "provider-outage#our-key-or-our-quota keys"),
+    ("OpenAI retired the model we use", "provider-outage#our-key-or-our-quota"),
+    ("both vendors are down at the same time", "provider-outage"),
+    ("everything goes to the backup model", "provider-outage"),
+    ("answers read differently, bill of one vendor is rising", "provider-outage"),
+    ("why do all answers suddenly come from GPT", "provider-outage"),
+    ("the vendor throttles us at peak time", "rate-limits"),
+    ("I cannot see any calls since ten o'clock", "observability postgres-away"),
+    ("the dashboards are empty", "observability"),
+    ("the numbers stopped at midnight", "observability"),
+    ("the disk of the database server is full", "postgres-away"),
+    ("the cache server was restarted and now nobody gets an answer", "valkey-away"),
+    ("a customer's name appears in our log files", "personal-data"),
+    ("a former employee still has access", "keys"),
+    ("a laptop with an API key was stolen", "keys"),
+    ("somebody is guessing keys", "keys"),
+    ("an article in the help center tells the bot to lie", "injection-document"),
+    ("a note in an order made the bot give a refund", "injection-tool"),
+    ("a user tricks the bot into showing its instructions", "injection-direct"),
+    ("ten percent of people get a different answer", "canary"),
+    ("the trial version is worse, end it", "canary rollback"),
+    ("my phone did not ring tonight", "paging"),
+    ("which colleague has the night shift", "paging README contacts"),
+    ("how do I hand over to the next shift", "incidents paging"),
+    ("what do I write to the customers", "incidents README"),
+    ("we will miss what we promised in the contract", "objectives"),
+    ("we have used up this month's allowed errors", "objectives"),
+]
+FINANCE = [
+    ("the invoice from OpenAI is four times what we planned", "cost-spike"),
+    ("we spent the monthly money in three days", "cost-spike budget-exhausted"),
+    ("who used so much this week", "cost-spike cost-caps"),
+    ("the customer wants a higher spending ceiling", "cost-caps budget-exhausted"),
+    ("can we stop this tenant from spending more", "cost-caps cost-spike kill-switch"),
+    ("the credit card at the vendor was declined", "provider-outage#our-key-or-our-quota rate-limits"),
+    ("tokens per answer went up by half since Tuesday", "cost-spike rollback"),
+]
+# Two further trials, of all three. Before pages got words for them, the second one led to the right place first in 22 of 35.
+LATER = [
+    ("the chat window just shows three dots", "latency provider-outage"),
+    ("our users wait for an eternity", "latency"),
+    ("requests are refused with a message from you", "kill-switch budget-exhausted"),
+    ("everything gets 403", "keys provider-outage kill-switch"),
+    ("the bot repeats the same sentence over and over", "eval-drift rollback"),
+    ("it suddenly answers like a pirate", "eval-drift rollback injection-direct"),
+    ("after your update the summaries are cut", "rollback"),
+    ("please bring back the old version", "rollback"),
+    ("a developer committed the token to a public repo", "keys"),
+    ("we rotated the key at OpenAI and now nothing works", "provider-outage#our-key-or-our-quota keys"),
+    ("our VPN users get a certificate warning", "callers"),
+    ("site can't be reached", "callers"),
+    ("works in the browser, not from our server", "callers"),
+    ("this customer's bill exploded", "cost-spike"),
+    ("why did we pay 9,000 dollars yesterday", "cost-spike"),
+    ("tenant wants us to raise his budget", "cost-caps budget-exhausted"),
+    ("postgres is not accepting connections", "postgres-away"),
+    ("redis is out of memory", "valkey-away"),
+    ("jobs are piling up", "jobs"),
+    ("social security numbers in the prompt log", "personal-data"),
+    ("the model leaks its system prompt", "injection-direct"),
+    ("a knowledge base page contains hidden instructions", "injection-document"),
+    ("the canary is doing badly", "canary"),
+    ("grafana panels are all blank", "observability"),
+    ("I was woken up and do not know what to do", "README paging"),
+    ("gpt-6 is not available any more", "provider-outage callers"),
+    ("Claude keeps timing out, so does GPT", "latency provider-outage"),
+    ("the extraction returns a string where a number should be", "malformed-output"),
+    ("scores in the nightly evaluation dropped", "eval-drift objectives"),
+    ("someone set the emergency stop and went home", "kill-switch"),
+    ("the boss asks how bad it is", "incidents README"),
+    ("our quota at Anthropic is reached", "rate-limits provider-outage#our-key-or-our-quota"),
+    ("unknown parameter in our call", "callers"),
+    ("errors for one customer only", "callers"),
+    ("half of the answers come from the fallback", "provider-outage"),
+    ("we pushed send and nothing happens for ages", "latency provider-outage"),
+    ("chat is dead", "provider-outage README kill-switch"),
+    ("all of our traffic is turned away", "kill-switch budget-exhausted"),
+    ("why is my account suspended", "kill-switch budget-exhausted keys"),
+    ("you changed something, the tone is different", "rollback eval-drift provider-outage"),
+    ("the new prompt was a mistake", "rollback"),
+    ("the sentences just break off", "rollback provider-outage"),
+    ("it calls our customers idiots", "eval-drift injection-direct"),
+    ("it promises discounts nobody approved", "eval-drift injection-direct injection-tool"),
+    ("we receive somebody else's conversation", "personal-data"),
+    ("bank account numbers are in the records", "personal-data"),
+    ("our parser gets text instead of an object", "malformed-output"),
+    ("the JSON has a trailing comma", "malformed-output"),
+    ("a thousand queued tasks are not worked on", "jobs"),
+    ("the hook at our side is never called", "jobs"),
+    ("vendor says we send too much per minute", "rate-limits"),
+    ("Anthropic sent us an email that the payment did not go through", "provider-outage#our-key-or-our-quota contacts"),
+    ("claude-sonnet was discontinued", "provider-outage#our-key-or-our-quota"),
+    ("our credentials showed up on pastebin", "keys"),
+    ("an ex-colleague may know the admin key", "keys"),
+    ("finance asks who caused the costs on Sunday", "cost-spike cost-caps"),
+    ("we are at 90 percent of the daily cap at noon", "cost-spike budget-exhausted cost-caps"),
+    ("please give this tenant another 100 dollars", "cost-caps budget-exhausted"),
+    ("database is read only", "postgres-away"),
+    ("connection to valkey refused", "valkey-away"),
+    ("the error budget is gone", "objectives"),
+    ("no metrics since the restart", "observability"),
+    ("users with a long history get an error", "callers"),
+    ("our customers get a TLS error", "callers"),
+    ("only customers in Asia see failures", "callers"),
+    ("my colleague does not answer the page", "paging"),
+    ("shift change with an open incident", "incidents paging"),
+    ("a retrieved document gives the model commands", "injection-document"),
+    ("someone got the bot to cancel another order", "injection-tool injection-direct personal-data"),
+    ("OpenAI takes twenty seconds per answer", "latency"),
+]
+SAID = [*CUSTOMERS, *COLLEAGUES, *FINANCE, *LATER]
+
+
+def places(words: str) -> list[tuple[float, str]]:
+    """The scores and the places, best first."""
+    return [(score, topic.address.removeprefix("runbook/").replace(".md", "")) for score, topic in find(RUNBOOK, words)]
+
+
+def fits(place: str, wanted: str) -> bool:
+    """Whether a place is one that helps, or a section of a page that does."""
+    return bool({place, place.partition("#")[0]} & set(wanted.split()))
+
+
+def test_most_sentences_lead_to_the_right_place_first() -> None:
+    """Of the first 74, 35 did when they were written."""
+    first = {words: places(words)[0][1] for words, _ in SAID}
+    wrong = [(words, first[words], wanted) for words, wanted in SAID if not fits(first[words], wanted)]
+    assert len(wrong) <= 0.06 * len(SAID), wrong
+
+
+def test_nearly_every_sentence_has_the_right_place_among_the_first_three() -> None:
+    """Of the first 74, 53 had."""
+    wrong = [words for words, wanted in SAID if not any(fits(place, wanted) for _, place in places(words)[:3])]
+    assert len(wrong) <= 0.02 * len(SAID), wrong
+
+
+def test_a_wrong_place_is_seldom_offered_as_if_it_were_sure() -> None:
+    """Of the first 74, 31 were: a page that does not fit may stop the one provider that still answers."""
+    firsts = [(words, *places(words)[0], wanted) for words, wanted in SAID]
+    wrong = [(words, place) for words, score, place, wanted in firsts if score >= SURE and not fits(place, wanted)]
+    assert len(wrong) <= 0.03 * len(SAID), wrong
+    sure = sum(score >= SURE for _, score, _, _ in firsts)
+    assert sure >= 0.8 * len(SAID), "a search that is never sure leads nowhere"
+
+
+def test_one_rare_word_of_many_is_no_sure_guess() -> None:
+    """The more of a sentence a place has, the more it counts."""
+    alone, within = (places(words)[0] for words in ("gdpr", "my cousin's novel mentions gdpr in chapter seven"))
+    assert alone[1] == within[1] == "personal-data"
+    assert within[0] < SURE <= alone[0]
+
+
+def test_the_terminal_says_when_it_is_not_sure() -> None:
+    """It lists the nearest places and no command to run, as the console does."""
+    ran = run({"PATH": "/nowhere"}, "runbook", "the new office coffee machine is broken")
+    assert ran.returncode == 0
+    assert ran.stdout.startswith("No page surely fits these words")
+    assert "$ octant" not in ran.stdout
+    assert "begin with runbook/README.md" in ran.stdout
+    assert run({"PATH": "/nowhere"}, "runbook", "all our calls are refused").stdout.startswith("Stopping everything\n")
