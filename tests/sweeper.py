@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def main(folder: Path) -> None:
-    """Become nobody's child, wait for the end, and sweep."""
+    """Leave the parent, wait for its end, and sweep."""
     if os.fork():
         os._exit(0)
     sys.stdin.buffer.read()

@@ -165,7 +165,7 @@ def cut(*parts: Text | ToolUse) -> Reply:
     return Reply(parts=parts, stop="max_tokens", usage=Usage(10, 5), provider="a", model="model-a")
 
 
-async def test_output_that_its_length_cut_is_paid_once_and_delivered_as_cut_to_a_client_of_a_vendor_s_api() -> None:
+async def test_a_vendor_s_client_gets_output_that_its_length_cut_as_it_came() -> None:
     for whole in (cut(Text('{"n": ')), cut(ToolUse("1", "order", '{"id": '))):
         of_a_client = replace(call_state(output=SCHEMA, tools=(TOOL,)).call, form="openai")
         a, b, state = Scripted("a", whole), Scripted("b", "unused"), call_state(called=of_a_client)
