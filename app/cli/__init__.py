@@ -100,7 +100,7 @@ def main() -> None:
     try:
         with standard_output():
             check_arguments(sys.argv[1:])
-            app()
+            app(prog_name="octant")  # also as `python -m app.cli`
     except Exception as error:
         sentence = sentence_of(error)
         if sentence is None:

@@ -101,3 +101,10 @@ def test_an_option_with_nothing_in_it_is_not_taken_for_one_left_out(user: list[s
     command = [sys.executable, "-m", "app.cli", "budget", "set", "acme", *user, "--day", "3"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert (run.returncode, "is empty: give it a value" in run.stderr) == (1, True)
+
+
+def test_the_help_names_the_command_however_it_was_started() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "app.cli", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert "Usage: octant " in run.stdout
