@@ -22,7 +22,7 @@ WRITE_EVERY = 2.0
 MOST = 1000  # kinds of answers that wait: tenants by path and code; those beyond are not counted
 LONGEST = 300  # characters of an answer's words
 KIND, OF_THE_LAST = ("tenant", "path", "status", "code"), ("request_id", "key_id", "message")
-SHOWN = 8  # kinds of answers that a summary shows
+SHOWN = 12  # kinds of answers that a summary shows
 
 _KINDS = text(f"""
     SELECT {", ".join(KIND)}, sum(answers)::bigint AS answers,
