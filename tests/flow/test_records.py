@@ -73,10 +73,11 @@ def test_requests_that_never_became_a_call_are_in_the_status(service_url: str, a
     headers = {"authorization": f"Bearer {api_key}"}
     asked = urllib.request.Request(f"{service_url}/v1/chat/completions", json.dumps(body).encode(), headers)  # noqa: S310
     request_id = ""
-    for _ in range(150):  # the most frequent kinds are shown, and other tests of this service failed in as many ways
+    for _ in range(40):  # the most frequent kinds are shown, and other tests of this service failed in as many ways
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(asked, timeout=60)  # noqa: S310 - our own service
-        request_id = refused.value.headers["x-request-id"]
+        if refused.value.code == 404:  # and not over the limit of requests
+            request_id = refused.value.headers["x-request-id"]
         refused.value.close()
     deadline = time.monotonic() + 120
     while f"last {request_id}" not in (shown := run(stack_env, "status", "--since", "5m").stdout):
