@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from forked import run_module
 
@@ -156,3 +157,11 @@ def _arguments(command: tuple[str, ...]) -> Iterator[None]:
         yield
     finally:
         sys.argv = before
+
+
+def every_command(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - click's or typer's
+    """Each command that can be called, with its words."""
+    if path and (getattr(command, "invoke_without_command", False) or not hasattr(command, "commands")):
+        yield " ".join(path), command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from every_command(inner, (*path, name))

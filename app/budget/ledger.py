@@ -170,8 +170,10 @@ class Ledger:
             entries = await self._waiting(shard)
             if not entries:
                 return 0
-            refused = await _insert_each(connection, shard, entries) if one_by_one else {}
-            if not one_by_one:
+            refused: Mapping[str, str] = {}
+            if one_by_one:
+                refused = await _insert_each(connection, shard, entries)
+            else:
                 await _insert(connection, shard, entries)
         if carried := [identity for identity, _ in entries if identity not in refused]:
             await self._valkey.xdel(stream, *carried)

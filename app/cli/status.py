@@ -45,14 +45,15 @@ async def _status(range_: "Range", just_now: "Range | None") -> bool:
     from app.oncall.switch import KillSwitch
     from app.stores import budget_policy, build_valkey
 
+    async def nothing() -> None: ...
+
     async with database() as (engine, settings):
         valkey, policy = build_valkey(settings), budget_policy(settings)
         switch = KillSwitch(valkey, engine, file=settings.kill_path, fixed=parse(settings.stopped))
         try:
-            newest = just_now or range_
             seen, latest, now, stops, alerts = await asyncio.gather(
                 overview(engine, range_.since, range_.until, range_.width),
-                overview(engine, newest.since, newest.until, newest.width),
+                overview(engine, just_now.since, just_now.until, just_now.width) if just_now else nothing(),
                 now_of(valkey, policy.global_daily_cap),
                 switch.status(),
                 open_alerts(engine, datetime.now(UTC)),
@@ -74,7 +75,7 @@ async def _status(range_: "Range", just_now: "Range | None") -> bool:
         full = {} if isinstance(alerts, BaseException) else tenants_at_their_cap(alerts[0], max(policy.shares, default=100))
         kind, words = answer(seen, strips, range_, stopped, full)
         print(words)
-        if just_now and not isinstance(latest, BaseException) and not stopped:
+        if just_now and latest and not isinstance(latest, BaseException) and not stopped:
             strips_now = strips_of(latest, just_now, state.resting if state else ())
             kind_now, words_now = answer(latest, strips_now, just_now, (), full)
             if worse(kind_now, kind):

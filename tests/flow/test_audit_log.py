@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import every_command
 from conftest import own_database
 from fastapi.routing import APIRoute
 from typer.main import get_command
@@ -54,13 +55,6 @@ LOCAL = {
 }
 
 
-def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - click's or typer's
-    if path and (getattr(command, "invoke_without_command", False) or not hasattr(command, "commands")):
-        yield " ".join(path), command
-    for name, inner in getattr(command, "commands", {}).items():
-        yield from commands(inner, (*path, name))
-
-
 def mark_of(command: Any) -> str | None:  # noqa: ANN401 - as above
     """The mark of `@changes` on the function behind a command: typer wraps it once more."""
     function = command.callback
@@ -71,7 +65,7 @@ def mark_of(command: Any) -> str | None:  # noqa: ANN401 - as above
 
 def test_every_command_reads_or_is_audited_under_its_own_name() -> None:
     known = READS | RUNS | LOCAL
-    found = dict(commands(get_command(app)))
+    found = dict(every_command(get_command(app)))
     assert {name: mark_of(command) for name, command in found.items() if name not in known} == {
         name: name for name in found if name not in known
     }

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import pytest
 import typer
+from commands import every_command
 from conftest import LIVE_RELEASE, ROOT, own_stores
 from typer.testing import CliRunner
 
@@ -29,15 +30,6 @@ LEFT_OUT = {
 }  # fmt: skip
 
 
-def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401 - typer's
-    if " ".join(path) in LEFT_OUT:
-        return
-    for name, inner in getattr(command, "commands", {}).items():
-        yield from leaves(inner, (*path, name))
-    if not hasattr(command, "commands"):
-        yield path, command
-
-
 def usual(parameter: Any) -> str:  # noqa: ANN401 - typer's
     """A value that a required parameter may have."""
     kind, name = parameter.type_descriptor.annotation, parameter.name
@@ -51,12 +43,14 @@ def usual(parameter: Any) -> str:  # noqa: ANN401 - typer's
 def lines() -> Iterator[list[str]]:
     """Every command, once for each odd value of each of its parameters."""
     odd = cycle(VALUES)
-    for path, command in leaves(typer.main.get_command(octant.app)):
+    for words, command in every_command(typer.main.get_command(octant.app)):
+        if any(f"{words} ".startswith(f"{left_out} ") for left_out in LEFT_OUT):
+            continue
         takes = [p for p in command.params if not getattr(p, "is_flag", False) and p.name != "help"]
         for parameter in takes:
             numeric = parameter.type_descriptor.annotation in (int, float, float | None, int | None)
             for value in NUMBERS if numeric else islice(odd, EACH):
-                line = list(path)
+                line = words.split()
                 for other in takes:
                     given = value if other is parameter else usual(other) if other.required else None
                     if given is not None:
