@@ -355,17 +355,21 @@ async def test_the_overviews_number_of_requests_leads_to_a_list_of_as_many(
         return " made " in (await operator.get("/console/requests?range=15m")).words
 
     await eventually(there)
-    until = datetime.now(UTC) + timedelta(seconds=2)
-    query = urlencode({"since": f"{since:%Y-%m-%dT%H:%M:%SZ}", "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"})
-    first = await operator.get(f"/console?{query}")
-    figures = re.search(r"([\d,]+) requests? with ([\d,]+) calls?", first.words)
-    way = re.search(r'<dt>Requests</dt>\s*<dd><a href="([^"]+)"', first.text)
-    assert figures
-    assert way
-    shown = await operator.get(unescape(way[1]))
-    assert re.search(rf"{figures[1]} requests? .* made {figures[2]} calls? of a model", shown.words), shown.words
-    printed = await asyncio.to_thread(octant, stack_env, "requests", "--since", f"{since:%Y-%m-%dT%H:%M:%SZ}", "--limit", "1")
-    assert re.search(rf"{figures[1]} requests? .* made {figures[2]} calls? of a model", printed), printed
+    from_, until = f"{since:%Y-%m-%dT%H:%M:%SZ}", f"{datetime.now(UTC) + timedelta(seconds=2):%Y-%m-%dT%H:%M:%SZ}"
+
+    async def as_many() -> bool:
+        """Calls of the tests before end and are recorded meanwhile, so the three are read until none came between them."""
+        first = await operator.get(f"/console?{urlencode({'since': from_, 'until': until})}")
+        figures = re.search(r"([\d,]+) requests? with ([\d,]+) calls?", first.words)
+        way = re.search(r'<dt>Requests</dt>\s*<dd><a href="([^"]+)"', first.text)
+        assert figures
+        assert way
+        wanted = re.compile(rf"{figures[1]} requests? .* made {figures[2]} calls? of a model")
+        shown = await operator.get(unescape(way[1]))
+        printed = await asyncio.to_thread(octant, stack_env, "requests", "--since", from_, "--until", until, "--limit", "1")
+        return bool(wanted.search(shown.words) and wanted.search(printed))
+
+    await eventually(as_many)
     assert (await operator.get("/console/requests?sort=nonsense&skip=x&min_cost=lots")).status == 200
 
 
