@@ -12,6 +12,9 @@ from app.gateway import metering
 from app.gateway.metering import Bound, Counted
 
 Failure = OctantError | ProviderError
+MOST_STREAMED = 16 * 2**20  # bytes of text, reasoning and arguments: twenty times the longest answer of any model
+# Deltas cost us the most, and a server that knows no limit sends small ones. Few send a token in several; reasoning comes on top.
+LEAST_DELTAS, DELTAS_A_TOKEN = 20_000, 8
 
 
 @dataclass(slots=True)
@@ -34,13 +37,18 @@ class AttemptInProgress:
     counted: Counted | None = None
     pieces: list[str] = field(default_factory=list)
 
-    def chunk(self, text: str) -> None:
-        """Note that output arrived; at the first output, note how long it took."""
+    def chunk(self, text: str) -> bool:
+        """Note that output arrived; at the first output, note how long it took. False: it is too much for an answer."""
         if self.ttft_ms is None:
             self.ttft_ms = ms_since(self.started)
         if text:
-            self.received += len(text.encode(errors="replace"))
+            deltas = len(self.pieces)
+            endless = deltas >= LEAST_DELTAS and deltas >= DELTAS_A_TOKEN * self.most.output
+            if endless or self.received + len(text) > MOST_STREAMED:
+                return False
+            self.received += len(text) if text.isascii() else len(text.encode(errors="replace"))
             self.pieces.append(text)
+        return True
 
     def end(self, reply: Reply) -> Reply:
         """Take the whole reply, and return it with the usage that counts."""

@@ -124,6 +124,7 @@ class AnthropicProvider:
                     events = await self._http.open(PATH, body, _headers(request, body), connect=request.timeouts.connect)
                 answered = True
                 stack.callback(events.close)
+                events.known = reading.text_of
                 found_documents = await stack.enter_async_context(contextlib.aclosing(documents(events, reading.document)))
                 until: float | None = None  # set once the stop reason has come
                 while not reading.complete:

@@ -20,12 +20,14 @@ UNNAMED = frozenset({"", "message"})
 
 
 async def documents(events: Events, read: Callable[[str], object]) -> AsyncGenerator[object, None]:
-    """The documents as ``read`` reads each. Raises ValueError for data that is no JSON."""
+    """The documents as ``read`` reads each, or as the stream's reader did. Raises ValueError for data that is no JSON."""
     if await events.starts_as_json():
         yield _message(await events.whole(), events.headers)
         return
     async for event in events:
-        if (document := _document(event, read, events.headers)) is not None:
+        if not isinstance(event, Event):
+            yield event
+        elif (document := _document(event, read, events.headers)) is not None:
             yield document
 
 

@@ -27,6 +27,7 @@ from app.gateway.providers.reported import Optional, grown
 from app.gateway.providers.same_shape import SameShape
 
 # The fields of an event that holds nothing but more text.
+_FRAME = b"event: content_block_delta\ndata: ", b"\n\n"
 _OF_EVENT, _OF_DELTA = frozenset({"type", "index", "delta"}), frozenset({"type", "text"})
 # Fields of an answer that callers of this vendor's form get as they came.
 NATIVE = ("context_management", "input_transformations")
@@ -142,7 +143,7 @@ class Reading:
         self._usage = Reported()
         self._counted = False  # the output's figure came with the stop reason or later, and no output after it
         self.complete = False
-        self._same = SameShape()
+        self._same = SameShape(_FRAME)
         self._same_block = 0  # the vendor's index of the block in that shape
 
     def whole(self, content: bytes, request_id: str | None) -> Reply:
@@ -174,6 +175,11 @@ class Reading:
         if self._same.learn(data, text, self._more_text):
             self._same_block = index
         return index, text
+
+    def text_of(self, piece: bytes) -> object:
+        """Read a piece of the stream's bytes, for `deltas`: block and text; None where it is not one event of a known shape."""
+        text = self._same.text_of(piece)
+        return None if text is None else (self._same_block, text)
 
     def deltas(self, event: object) -> list[Delta]:
         """Read one event of a stream: its document, or block and text where it holds nothing else."""

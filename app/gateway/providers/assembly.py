@@ -72,10 +72,17 @@ class Assembly:
     def __init__(self) -> None:
         self._places: dict[tuple[Hashable, Kind], int] = {}
         self._parts: list[_Growing] = []
+        self._texts: dict[Hashable, tuple[int, _Growing]] = {}
 
     def text(self, key: Hashable, text: str) -> Delta:
         """More text."""
-        index, part = self._place(key, "text")
+        place = self._texts.get(key)
+        if place is None:
+            place = self._texts[key] = self._place(key, "text")
+        index, part = place
+        if text and not part.half and text.isascii():  # nearly every text, as in `grow`
+            part.pieces.append(text)
+            return TextDelta(index, text)
         return TextDelta(index, part.grow(text))
 
     def refusal(self, key: Hashable, text: str) -> None:

@@ -7,7 +7,7 @@ recovery retries. Redirects are not followed, because they would carry the key t
 
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import lru_cache, partial
 from io import BytesIO
 from types import MappingProxyType
@@ -67,7 +67,11 @@ class Events:
     """The events of a streamed answer, as they come."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
-        """The response's head has come."""
+        """The response's head has come.
+
+        ``known`` may read a piece that begins between two events and is one event, instead of decoding it: None where it cannot.
+        """
+        self.known: Callable[[bytes], object] = _unknown
         self._response = response
         self._decoder = Decoder()
         self._ready: list[Event] = []
@@ -76,18 +80,21 @@ class Events:
         self._turn = Turn()
         self.headers: Mapping[str, str] = response.headers
 
-    def __aiter__(self) -> AsyncIterator[Event]:
+    def __aiter__(self) -> AsyncIterator[object]:
         """Itself."""
         return self
 
-    async def __anext__(self) -> Event:
-        """The next event. Raises ProtocolError, ValueError and aiohttp's errors."""
-        while self._at == len(self._ready):
+    async def __anext__(self) -> object:
+        """The next `Event`, or what ``known`` read in its place. Raises ProtocolError, ValueError and aiohttp's errors."""
+        known: object = None
+        while known is None and self._at == len(self._ready):
             asked = time.perf_counter()
             piece = self._held or await self._response.content.readany()
             waited = time.perf_counter() - asked > WAITED
             self._held = b""
-            if not piece and self._response.content.at_eof():
+            if self._decoder.between and (known := self.known(piece)) is not None:
+                pass
+            elif not piece and self._response.content.at_eof():
                 last = self._decoder.end()
                 if not last:
                     raise StopAsyncIteration
@@ -98,6 +105,8 @@ class Events:
                 self._turn.begin()
             elif self._turn.over():
                 await self._turn.end()
+        if known is not None:
+            return known
         self._at += 1
         if self._at % EVENTS_A_LOOK == 0 and self._turn.over():
             await self._turn.end()
@@ -194,6 +203,11 @@ class Http:
         """The address of ``path``; a query of the base URL (``?api-version=…``) stays its query."""
         url = self._urls[path] = urlunsplit(self._base._replace(path=self._base.path.rstrip("/") + path))
         return url
+
+
+def _unknown(piece: bytes) -> None:
+    """Every piece is decoded."""
+    del piece
 
 
 @lru_cache(64)

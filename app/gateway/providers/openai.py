@@ -135,6 +135,7 @@ class OpenAIProvider:
                     events = await self._http.open(PATH, body, request.headers, connect=request.timeouts.connect)
                 answered = True
                 stack.callback(events.close)
+                events.known = reading.text_of
                 found_documents = await stack.enter_async_context(
                     contextlib.aclosing(documents(events, reading.document, reading.done))
                 )

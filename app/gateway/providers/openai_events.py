@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 from app.domain.json_text import loads
 from app.gateway.providers.http import Events
-from app.gateway.providers.sse import events_of, is_stream
+from app.gateway.providers.sse import Event, events_of, is_stream
 
 DONE = "[DONE]"
 BEHIND = re.compile(r"\s*(?:data:\s*)?\[DONE\]\s*\Z")
@@ -22,13 +22,16 @@ DRAINED = 0.25  # seconds: a body that ends with [DONE] is over at once, and its
 async def documents(events: Events, read: Callable[[str], object], done: Callable[[], None]) -> AsyncGenerator[object, None]:
     """The JSON documents of a stream as ``read`` reads each, until ``[DONE]``: then ``done`` is called.
 
-    Raises ValueError for data that is no JSON.
+    What is no event is what the stream's reader read of one itself. Raises ValueError for data that is no JSON.
     """
     if await events.starts_as_json():
         for document in body_documents(await events.whole()):
             yield document
         return
     async for event in events:
+        if not isinstance(event, Event):
+            yield event
+            continue
         for line in _documents(event.data):
             if line.startswith(DONE):
                 done()

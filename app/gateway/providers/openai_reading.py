@@ -37,6 +37,7 @@ _OF_DELTA = frozenset({"role", "content", "refusal"})
 _OF_WHOLE = frozenset({"index", "message", "logprobs", "finish_reason"})
 _OF_MESSAGE = frozenset({"role", "content", "refusal", "annotations"})
 _PLAIN_ENDS = ("stop", "length")
+_FRAME = b"data: ", b"\n\n"
 
 _COMPLETION = TypeAdapter(Completion)
 _NO_USAGE = Reported()
@@ -65,7 +66,8 @@ class Reading:
         self._bare = False  # output came without a finish reason: this server does not send one with every chunk
         self._in_deltas = False  # output came in deltas: a whole message after it repeats them
         self._went_on = False  # output came after a finish reason: some servers send one with every chunk
-        self._same = SameShape()
+        self._same = SameShape(_FRAME)
+        self.text_of = self._same.text_of  # reads a piece of the stream's bytes, for `deltas`; None where it cannot
 
     @property
     def complete(self) -> bool:

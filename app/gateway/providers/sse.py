@@ -30,7 +30,8 @@ class Decoder:
     """Pieces of bytes in, whole events out. Events without data are passed over: they are signs of life."""
 
     def __init__(self) -> None:
-        """At the start of a stream."""
+        """At the start of a stream. ``between``: all events that began have ended, so a next one begins with the next piece."""
+        self.between = False
         self._begun = False
         self._pieces: list[bytes] = []  # of the line that has not ended
         self._held = 0
@@ -58,11 +59,14 @@ class Decoder:
             raise ProtocolError("An event of the stream is too large.")
         if b"\n" not in piece:
             self._pieces.append(piece)
+            self.between = False
             return []
         *lines, rest = piece.split(b"\n")
         lines[0] = b"".join((*self._pieces, lines[0]))
         self._pieces = [rest]
-        return self._events(lines)
+        found = self._events(lines)
+        self.between = not (rest or self._data or self._name or self._skip_newline)
+        return found
 
     def end(self) -> list[Event]:
         """Return the event that the end of the stream ends, if any."""

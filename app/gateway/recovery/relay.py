@@ -29,9 +29,6 @@ from app.gateway.recovery.final_error import final_error
 from app.gateway.recovery.output import OutputCheck, violations
 
 CONTINUED = "continued"
-MOST_STREAMED = 16 * 2**20  # bytes of text, reasoning and arguments: twenty times the longest answer of any model
-# Deltas cost us the most, and a server that knows no limit sends small ones. Few send a token in several; reasoning comes on top.
-LEAST_DELTAS, DELTAS_A_TOKEN = 20_000, 8
 
 
 @dataclass(slots=True)
@@ -57,21 +54,19 @@ async def relay(
     opened: Opened, state: CallState, circuits: Circuits, go_on: Callable[[str], Awaitable[Opened]]
 ) -> AsyncGenerator[Chunk, None]:
     """Pass the chunks on. ``go_on`` opens a stream that continues a text. Raises ProvidersUnavailable or OutputInvalid."""
-    index, only_text = 0, True
+    passing = _Passing(opened, state, circuits)
     try:
-        async with aclosing(_kept(opened, state, circuits)) as chunks:
-            async for chunk in chunks:
-                if type(chunk) is TextDelta:
-                    index = chunk.index
-                elif type(chunk) is not Done:
-                    only_text = False
-                yield chunk
+        async with opened.stack:  # as `_passed`, without a generator more between: a stream has a hundred chunks
+            with passing:
+                yield passing.take(opened.first)
+                async for chunk in opened.chunks:
+                    yield passing.take(chunk)
     except ProviderOutputInvalid as error:
         raise final_error([error]) from error
     except ProviderError as error:
         before = state.spending.attempts[-1].usage  # the broken one's: it has just ended
-        delivered = _Delivered("".join(opened.attempt.pieces), index)
-        continued = await _continuation(error, delivered if only_text else None, state, go_on)
+        delivered = _Delivered("".join(opened.attempt.pieces), passing.index)
+        continued = await _continuation(error, delivered if passing.only_text else None, state, go_on)
     else:
         return
     async with aclosing(_continued(continued, delivered, before, state, circuits)) as chunks:
@@ -100,31 +95,56 @@ async def _continuation(
     return continued
 
 
-async def _kept(opened: Opened, state: CallState, circuits: Circuits) -> AsyncGenerator[Chunk, None]:
-    """One attempt's chunks, counted as they come. Raises ProviderError where they break or the whole is not valid."""
-    async with opened.stack:
-        try:
-            yield _counted(opened, opened.first)
-            async for arrived in opened.chunks:
-                chunk = _counted(opened, arrived)
-                if isinstance(chunk, Done):
-                    circuits.succeeded(opened.target)
-                    _check(chunk.reply, state, opened.target)
-                yield chunk
-        except ProviderOutputInvalid:
-            raise
-        except ProviderTimeout as error:
-            if error.phase == "total" and state.remaining() <= 0:  # it answered all the time, longer than this call may take
-                circuits.abandoned(opened.target)
-            else:
-                circuits.failed(opened.target, error.code, silent=True)
-            raise
-        except ProviderError as error:
-            circuits.failed(opened.target, error.code)
-            raise
-        except BaseException:
-            circuits.abandoned(opened.target)
-            raise
+class _Passing:
+    """One attempt's chunks as they pass; ``with`` it judges the target by how they end. ``index``: the part of the last text."""
+
+    def __init__(self, opened: Opened, state: CallState, circuits: Circuits) -> None:
+        self._opened, self._attempt, self._state, self._circuits = opened, opened.attempt, state, circuits
+        self.index, self.only_text = 0, True
+
+    def __enter__(self) -> None:
+        """Nothing begins: the attempt is under way."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+        circuits, target = self._circuits, self._opened.target
+        match error:
+            case None | ProviderOutputInvalid():
+                pass
+            case ProviderTimeout(phase="total") if self._state.remaining() <= 0:
+                circuits.abandoned(target)  # it answered all the time, longer than this call may take
+            case ProviderError():
+                circuits.failed(target, error.code, silent=isinstance(error, ProviderTimeout))
+            case _:
+                circuits.abandoned(target)
+
+    def take(self, chunk: Chunk) -> Chunk:
+        """Count a chunk, and return it as the caller may see it.
+
+        Raises ProviderGarbled where the stream seems to have no end, ProviderOutputInvalid where the whole is not valid.
+        """
+        attempt = self._attempt
+        match chunk:
+            case TextDelta(index=index, text=text):
+                self.index = index
+                if not attempt.chunk(text):
+                    raise self._endless()
+            case ThinkingDelta(text=text) | ToolUseDelta(arguments=text):
+                self.only_text = False
+                if not attempt.chunk(text):
+                    raise self._endless()
+            case Done(reply=reply):
+                ended = Done(attempt.end(reply))
+                self._circuits.succeeded(self._opened.target)
+                _check(ended.reply, self._state, self._opened.target)
+                return ended
+            case _:
+                self.only_text = False
+                attempt.chunk("")
+        return chunk
+
+    def _endless(self) -> ProviderGarbled:
+        message = "The stream is too large for an answer."
+        return ProviderGarbled(message, provider=self._opened.target.provider, model=self._opened.target.model)
 
 
 async def _continued(
@@ -132,7 +152,7 @@ async def _continued(
 ) -> AsyncGenerator[Chunk, None]:
     """Pass the second model's text on as the first's; the final reply and usage are of both."""
     try:
-        async with aclosing(_kept(opened, state, circuits)) as chunks:
+        async with aclosing(_passed(opened, _Passing(opened, state, circuits))) as chunks:
             async for chunk in chunks:
                 match chunk:
                     case TextDelta(text=text):
@@ -148,26 +168,18 @@ async def _continued(
         raise ProvidersUnavailable("Two model providers broke off in the middle of the answer.", retry_after=1.0) from error
 
 
+async def _passed(opened: Opened, passing: _Passing) -> AsyncGenerator[Chunk, None]:
+    """One attempt's chunks. Raises ProviderError where they break or the whole is not valid."""
+    async with opened.stack:
+        with passing:
+            yield passing.take(opened.first)
+            async for chunk in opened.chunks:
+                yield passing.take(chunk)
+
+
 def _check(reply: Reply, state: CallState, target: Target) -> None:
     """Check a stream's output: it is delivered already, so if invalid the stream ends in an error."""
     found = violations(reply, state.request.output, state.request.tools)
     if found:
         state.metrics.repairs.inc(step="gave_up")
         raise OutputCheck(reply, found).error(target)
-
-
-def _counted(opened: Opened, chunk: Chunk) -> Chunk:
-    """Count a chunk, and return it as the caller may see it. Raises ProviderGarbled where the stream seems to have no end."""
-    attempt = opened.attempt
-    match chunk:
-        case TextDelta(text=text) | ThinkingDelta(text=text) | ToolUseDelta(arguments=text):
-            deltas = max(LEAST_DELTAS, DELTAS_A_TOKEN * attempt.most.output)
-            if attempt.received + len(text) > MOST_STREAMED or len(attempt.pieces) >= deltas:
-                message = "The stream is too large for an answer."
-                raise ProviderGarbled(message, provider=opened.target.provider, model=opened.target.model)
-            attempt.chunk(text)
-        case Done(reply=reply):
-            return Done(attempt.end(reply))
-        case _:
-            attempt.chunk("")
-    return chunk

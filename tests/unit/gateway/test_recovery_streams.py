@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
-from scripted import A, Scripted, call_state, error, outcomes, recovery
+from scripted import A, Scripted, call_state, error, outcomes, recovery, reply
 
 from app.domain.calls import Chunk, Deadline, Done, TextDelta, ToolUseStart, Usage
 from app.domain.errors import (
@@ -21,8 +21,8 @@ from app.domain.errors import (
     ProviderTimeout,
 )
 from app.domain.messages import OutputSchema
+from app.gateway.attempt_in_progress import LEAST_DELTAS
 from app.gateway.recovery.policy import BreakerPolicy
-from app.gateway.recovery.relay import LEAST_DELTAS
 
 SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
 
@@ -134,6 +134,15 @@ async def test_a_stream_whose_whole_breaks_its_schema_ends_in_output_invalid() -
     state = call_state(output=SCHEMA)
     with pytest.raises(OutputInvalid):
         await collect(await recovery(Scripted("a", '{"n": "x"}'), Scripted("b", "unused")).open(state))
+    assert outcomes(state) == [("a", "output_invalid")]
+
+
+async def test_a_stream_that_ends_with_its_first_chunk_is_judged_as_any_other() -> None:
+    """R4, R5: a reply without a word is checked too, and closes its target's circuit."""
+    state = call_state(output=SCHEMA)
+    room = recovery(Scripted("a", [Done(reply("", "a", "model-a"))]), Scripted("b", "unused"), breaker=BreakerPolicy(failures=1))
+    with pytest.raises(OutputInvalid):
+        await collect(await room.open(state))
     assert outcomes(state) == [("a", "output_invalid")]
 
 
