@@ -14,7 +14,7 @@ from app.budget.caps import UserCaps
 from app.budget.recheck import recheck
 from app.domain.calls import Identity, RateLimits
 from app.domain.errors import InvalidRequest
-from app.domain.money import MicroUSD, from_dollars
+from app.domain.money import MicroUSD, from_dollars, to_dollars
 from app.security.keys.administration import KeyAdministration
 
 NO_CAP = "none"
@@ -26,6 +26,7 @@ AMOUNTS = {
     "request": "request_cap",
 }
 LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrency")
+LIMIT_FIELDS = dict(zip(LIMITS, ("requests", "tokens", "concurrency"), strict=True))  # of `RateLimits`
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +64,49 @@ def check(change: Change, *, user: str = "", key: str = "") -> None:
 
 async def apply(
     engine: AsyncEngine, change: Change, *, tenant: str, user: str = "", key: str = "", shares: Sequence[int]
-) -> None:
-    """Set it, and recheck the tenant's alerts. ``shares`` in percent. Raises InvalidRequest and NotFound."""
+) -> Mapping[str, str]:
+    """Set it, and recheck the tenant's alerts. ``shares`` in percent. Raises InvalidRequest and NotFound.
+
+    Returns what was set before, as a command takes it; nothing for a key.
+    """
     check(change, user=user, key=key)
     keys = KeyAdministration(engine, secret=b"")
     found = await keys.tenant(tenant)
     caps = UserCaps(engine)
     await caps.read()
+    before: dict[str, str] = {}
     if user:
         day, month = caps.of(Identity(tenant=found, key_id="", user=user))
+        own = {"day": day, "month": month}
+        before = {name: text_of(name, own[name]) for name in change.money}
         await caps.put(tenant, user, (change.money.get("day", day), change.money.get("month", month)))
     elif key:
         await keys.limit_key(key, RateLimits(*(change.counts.get(name) for name in LIMITS)))
     else:
+        before = {name: text_of(name, getattr(found, AMOUNTS[name])) for name in change.money}
+        before |= {name: text_of(name, getattr(found.limits, LIMIT_FIELDS[name])) for name in change.counts}
+        before |= {"time_zone": found.time_zone} if change.time_zone else {}
         named = {AMOUNTS[name]: amount for name, amount in change.money.items()}
         zone = {"time_zone": change.time_zone} if change.time_zone else {}
         found = await keys.change_tenant(tenant, **named, **change.counts, **zone)
     if change.money or change.time_zone:
         await recheck(engine, found, caps, shares, datetime.now(UTC))
+    return before
+
+
+def text_of(name: str, value: int | None) -> str:
+    """A cap in micro-dollars, or a limit, as the command takes it."""
+    if value is None:
+        return NO_CAP
+    if name not in AMOUNTS:
+        return str(value)
+    whole, _, rest = to_dollars(value).partition(".")
+    return f"{whole}.{rest.rstrip('0').ljust(2, '0')}"
+
+
+def option(name: str) -> str:
+    """The command's option of an amount, a limit or the time zone."""
+    return f"--{name.replace('_', '-')}"
 
 
 def _amount(name: str, text: str) -> MicroUSD | None:
@@ -89,14 +115,14 @@ def _amount(name: str, text: str) -> MicroUSD | None:
     try:
         return from_dollars(text)
     except ValueError as error:
-        raise InvalidRequest(f"{_option(name)}: {error}.", param=name) from None
+        raise InvalidRequest(f"{option(name)}: {error}.", param=name) from None
 
 
 def _count(name: str, text: str) -> int | None:
     if text == NO_CAP:
         return None
     if not (text.isascii() and text.isdigit()) or not 0 < int(text) < 2**31:
-        raise InvalidRequest(f"{_option(name)}: {text!r} is not a whole number above zero.", param=name)
+        raise InvalidRequest(f"{option(name)}: {text!r} is not a whole number above zero.", param=name)
     return int(text)
 
 
@@ -106,7 +132,3 @@ def _zone(name: str) -> str:
     except (KeyError, ValueError, OSError):
         raise InvalidRequest(f"--time-zone: no time zone {name!r}; they are named as Europe/Berlin.", param="time_zone") from None
     return name
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

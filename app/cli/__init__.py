@@ -45,6 +45,7 @@ from app.cli.seed import seed
 from app.cli.simulate import app as simulate
 from app.cli.stack import demo, migrate, reset, serve, setup, worker
 from app.cli.status import status
+from app.cli.store_state import app as stores
 from app.cli.switch import app as kill
 from app.cli.switch import resume
 from app.cli.threats import threats
@@ -78,6 +79,7 @@ app.add_typer(jobs, name="jobs")
 app.add_typer(webhook, name="webhook")
 app.add_typer(kill, name="kill")
 app.add_typer(providers, name="providers")
+app.add_typer(stores, name="stores")
 app.add_typer(redaction, name="redaction")
 app.add_typer(audit, name="audit")
 app.add_typer(provider_key, name="provider-key")

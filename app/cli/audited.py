@@ -9,7 +9,8 @@ import functools
 import getpass
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from app.cli.stores import changed_demos
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
     from app.stack.running import Demo
 
+_more: ContextVar["list[str] | None"] = ContextVar("more_words", default=None)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -33,8 +35,9 @@ def changes(action: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         @functools.wraps(command)
         def noted(*args: P.args, **kwargs: P.kwargs) -> R:
             demos: list[Demo] = []
+            more: list[str] = []
             outcome = "ok"
-            token = changed_demos.set(demos)
+            token, words = changed_demos.set(demos), _more.set(more)
             try:
                 return command(*args, **kwargs)
             except BaseException as error:
@@ -42,7 +45,8 @@ def changes(action: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 raise
             finally:
                 changed_demos.reset(token)
-                _note(f"{action} --force" if kwargs.get("force") else action, kwargs, outcome)
+                _more.reset(words)
+                _note(f"{action} --force" if kwargs.get("force") else action, kwargs, outcome, more)
                 if outcome == "ok":
                     _name(demos)
 
@@ -50,6 +54,12 @@ def changes(action: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return noted
 
     return mark
+
+
+def add(words: str) -> None:
+    """Say more in the row of the command that runs, as what was there before. They are redacted."""
+    if (more := _more.get()) is not None:
+        more.append(words)
 
 
 def log_of(engine: Any, settings: "Settings") -> "ActionLog":  # noqa: ANN401 - an AsyncEngine; not imported for a type alone
@@ -76,7 +86,7 @@ def _outcome(error: BaseException) -> str:
     return str(getattr(error, "code", type(error).__name__))[:64]
 
 
-def _note(name: str, parameters: dict[str, Any], outcome: str) -> None:
+def _note(name: str, parameters: dict[str, Any], outcome: str, more: Sequence[str]) -> None:
     """Write the row. Never raises: the command is done, and the operator must see its own error."""
     from app.audit.actions import NOTES, Action, clean, subject_of
     from app.domain.errors import Misconfigured
@@ -93,7 +103,7 @@ def _note(name: str, parameters: dict[str, Any], outcome: str) -> None:
     action = Action(
         actor=clean(f"os:{getpass.getuser()}@{socket.gethostname()}", redactor),
         action=name,
-        subject=subject_of(parameters, redactor),
+        subject=", ".join([subject_of(parameters, redactor), *(clean(words, redactor) for words in more)]),
         reason=clean(str(parameters.get("reason") or ""), redactor),
         outcome=outcome,
     )

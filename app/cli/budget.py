@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.amounts import MOST_DAYS, number
-from app.cli.audited import changes
+from app.cli.audited import add, changes
 from app.domain import figures
 from app.domain.store_errors import reason
 
@@ -175,8 +175,11 @@ async def _set(
     change = changing.change_of(amounts, limits, time_zone)
     async with _rooms() as rooms:
         shares = rooms.budget.policy.shares
-        await changing.apply(rooms.engine, change, tenant=tenant, user=user, key=key, shares=shares)
-        print("Set; every worker counts with it within 5 seconds.")
+        before = await changing.apply(rooms.engine, change, tenant=tenant, user=user, key=key, shares=shares)
+    was = " ".join(f"{changing.option(name)} {value}" for name, value in before.items())
+    print(f"Set; every worker counts with it within 5 seconds.{f' Before: {was}' if was else ''}")
+    if was:
+        add(f"before: {was}")
 
 
 async def _top(tenant: str, days: float, count: int) -> None:

@@ -5,6 +5,7 @@ import json
 
 LONGEST = 3.0  # seconds; the service itself gives its parts two
 MOST_BYTES = 10_000
+OF_STORES = ("postgres", "valkey", "budget")  # checks that fail with a store
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
@@ -31,4 +32,5 @@ def _parts(body: bytes) -> str:
         bad = [f"{name} {state}" for name, state in checks.items() if state != "ok"]
     except (ValueError, LookupError, TypeError, AttributeError):
         return ", but not as this service does: another program listens there"
-    return f": {', '.join(bad)}" if bad else ": ready"
+    why = "; `octant stores` says why" if any(checks.get(name, "ok") != "ok" for name in OF_STORES) else ""
+    return f": {', '.join(bad)}{why}" if bad else ": ready"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from app.console.health import Now, Strip
     from app.console.ranges import Range
 
+CHANGES = 3
 HOUR = timedelta(hours=1)
 JUST_NOW = timedelta(minutes=2)  # what began then is diluted by the good calls of a longer range
 
@@ -31,16 +32,16 @@ def status(
     begin = moment(since) or end - HOUR
     preset = since if until is None and since in PRESETS else ""
     just_now = Range(end - JUST_NOW, end, "") if until is None and end - begin > 2 * JUST_NOW else None
-    if not asyncio.run(_status(Range(begin, end, preset), just_now)):
+    if not asyncio.run(_status(Range(begin, end, preset), just_now, to_now=until is None)):
         raise typer.Exit(1)
 
 
-async def _status(range_: "Range", just_now: "Range | None") -> bool:
+async def _status(range_: "Range", just_now: "Range | None", *, to_now: bool) -> bool:
     """Print what each store knows, and the end of the range apart where it is worse. Returns whether all is known, and well."""
     from app.audit.overview import overview
     from app.budget.standing import open_alerts
     from app.cli.database import database
-    from app.console.health import answer, now_of, strips_of, tenants_at_their_cap, worse
+    from app.console.health import answer, now_of, strips_of, tenants_at_their_cap, waiting, worse
     from app.oncall.scopes import parse
     from app.oncall.switch import KillSwitch
     from app.stores import budget_policy, build_valkey
@@ -73,14 +74,15 @@ async def _status(range_: "Range", just_now: "Range | None") -> bool:
     else:
         strips = strips_of(seen, range_, state.resting if state else ())
         full = {} if isinstance(alerts, BaseException) else tenants_at_their_cap(alerts[0], max(policy.shares, default=100))
-        kind, words = answer(seen, strips, range_, stopped, full)
+        waits = waiting(state, seen, range_.until) if to_now else ""
+        kind, words = answer(seen, strips, range_, stopped, full, waits)
         print(words)
         if just_now and latest and not isinstance(latest, BaseException) and not stopped:
             strips_now = strips_of(latest, just_now, state.resting if state else ())
             kind_now, words_now = answer(latest, strips_now, just_now, (), full)
             if worse(kind_now, kind):
                 print(f"Just now: {words_now}")
-        _table([*_of_calls(seen, range_), *_of_failed_answers(seen), *_of_providers(strips)])
+        _table([*_of_calls(seen, range_), *_of_failed_answers(seen), *_of_providers(strips), *_of_changes(seen)])
     _table([("Service", f"{address}: {ready}")])
     if state:
         _table(_of_now(state, None if isinstance(seen, BaseException) else seen, range_))
@@ -131,12 +133,22 @@ def _of_providers(strips: "Sequence[Strip]") -> "Iterator[tuple[str, str]]":
         yield strip.name, f"{strip.word}{f' ({strip.why})' if strip.why else ''}"
 
 
+def _of_changes(seen: "Overview") -> "Iterator[tuple[str, str]]":
+    """What operators changed last in the range: the first suspect of what began then."""
+    for at, action, subject in seen.marks[-CHANGES:]:
+        yield f"Changed {at:%H:%M:%S}", f"octant {action}  {subject}"
+
+
 def _of_now(now: "Now", seen: "Overview | None", range_: "Range") -> "Iterator[tuple[str, str]]":
     from app.console import formats
     from app.console.health import burn
 
     for circuit in now.circuits:
-        yield circuit.target.provider, f"{circuit.target.model} rests after {circuit.cause}"
+        rests = "rests" if circuit.rest > 0 else "is tried again by the next call,"
+        yield circuit.target.provider, f"{circuit.target.model} {rests} after {circuit.cause}"
+    number, calls = now.under_way
+    longest = f", the longest for {formats.seconds((datetime.now(UTC) - calls[0].began_at).total_seconds())}" if calls else ""
+    yield "Under way", f"{formats.number(number, 'call')}{longest}"
     money = now.money
     yield "Money today", f"{formats.usd(money.spent)} spent, {formats.usd(money.held)} held of {formats.usd(money.cap)}"
     if pace := burn(money, seen.total.cost, range_) if seen else None:

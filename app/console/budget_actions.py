@@ -7,14 +7,13 @@ from typing import Any
 
 from app.budget import change as changing
 from app.budget import standing
-from app.budget.change import AMOUNTS, LIMITS, Change
+from app.budget.change import AMOUNTS, LIMIT_FIELDS, LIMITS, Change
 from app.budget.scopes import scopes_of
 from app.console import formats
 from app.console.acting import Act, Asked
 from app.console.console import Console, link
 from app.console.sessions import Session
 from app.domain.calls import Tenant
-from app.domain.money import to_dollars
 
 WORDS = {
     "day": "the cap a day", "month": "the cap a month", "user_day": "the cap a day of each user",
@@ -22,7 +21,6 @@ WORDS = {
     "tokens_per_minute": "tokens a minute", "concurrency": "calls at once",
 }  # fmt: skip
 OPTIONAL = ("user", *AMOUNTS, *LIMITS, "time_zone")
-_LIMIT_FIELDS = dict(zip(LIMITS, ("requests", "tokens", "concurrency"), strict=True))
 
 
 def actions(console: Console) -> Iterator[Act]:
@@ -60,7 +58,7 @@ async def _ask(console: Console, values: Mapping[str, str]) -> Asked:
     effect = f"{effect[0].upper()}{effect[1:]}. {await _consequence(console, tenant, user, change)}".strip()
     back = {name: before.get(name) for name in (*change.money, *change.counts)}
     zone = {"time_zone": tenant.time_zone} if change.time_zone else {}
-    undone = {name: _text(name, value) for name, value in back.items()} | zone
+    undone = {name: changing.text_of(name, value) for name, value in back.items()} | zone
     kept = {name: value for name, value in values.items() if name not in ("tenant", "user") and value}
     return Asked(
         title=f"Change the caps of {user or tenant.id}",
@@ -79,7 +77,7 @@ async def _before(console: Console, tenant: Tenant, user: str) -> dict[str, int 
         own = (await standing.own_caps(console.parts.engine, tenant.id)).get(user, (None, None))
         return {"day": own[0], "month": own[1]}
     money = {name: getattr(tenant, column) for name, column in AMOUNTS.items()}
-    return money | {name: getattr(tenant.limits, field) for name, field in _LIMIT_FIELDS.items()}
+    return money | {name: getattr(tenant.limits, field) for name, field in LIMIT_FIELDS.items()}
 
 
 async def _consequence(console: Console, tenant: Tenant, user: str, change: Change) -> str:
@@ -117,20 +115,10 @@ def _shown(name: str, value: int | None) -> str:
     return formats.usd(value) if name in AMOUNTS else f"{value:,}"
 
 
-def _text(name: str, value: int | None) -> str:
-    """As the command takes it."""
-    if value is None:
-        return changing.NO_CAP
-    if name not in AMOUNTS:
-        return str(value)
-    whole, _, rest = to_dollars(value).partition(".")
-    return f"{whole}.{rest.rstrip('0').ljust(2, '0')}"
-
-
 def _lower(before: int | None, wanted: int | None) -> bool:
     return wanted is not None and (before is None or wanted < before)
 
 
 def _command(tenant: str, user: str, values: Mapping[str, Any]) -> str:
-    options = [("--user", user)] * bool(user) + [(f"--{name.replace('_', '-')}", value) for name, value in values.items()]
+    options = [("--user", user)] * bool(user) + [(changing.option(name), value) for name, value in values.items()]
     return shlex.join(["octant", "budget", "set", tenant, *(word for option in options for word in option)])

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from app.audit.overview import Bucket, Overview
 from app.audit.provider_state import ProviderState
 from app.budget.standing import Everything, everything
+from app.budget.under_way import UnderWay, under_way
 from app.console import formats
 from app.console.ranges import Range
 from app.domain.money import MicroUSD
@@ -24,6 +25,7 @@ CHANCE = 0.01  # of as many answers in a row, at the share of failures of the la
 MANY, SOME = 0.2, 5  # refused calls that are worth a warning: their share of all, and their number
 SERVER_ERROR = 500
 KINDS = ("none", "good", "warn", "bad")
+LONG_WAIT, TIMES_USUAL = timedelta(seconds=10), 3  # a call waits long from then on, and from so many times the 95th percentile
 FAILING = 0.01  # share of calls that were not answered normally
 TICKS = 60
 ERRORS, SLOW = "errors", "slow"
@@ -33,20 +35,22 @@ PASSED_OVER, CIRCUIT_OPEN = "passed over", "its circuit is open"
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """State that Valkey holds: open circuits, and today's money of all tenants."""
+    """State that Valkey holds: open circuits, today's money of all tenants, and the calls under way, the longest first."""
 
     circuits: Sequence[Shared]
     money: Everything
+    under_way: tuple[int, Sequence[UnderWay]]
 
     @property
     def resting(self) -> frozenset[str]:
-        """The providers with an open circuit."""
-        return frozenset(circuit.target.provider for circuit in self.circuits)
+        """The providers with a circuit that is open. One that the next call tries is no news where none comes."""
+        return frozenset(circuit.target.provider for circuit in self.circuits if circuit.rest > 0)
 
 
 async def now_of(valkey: Redis, cap: MicroUSD) -> Now:
     """Read it. ``cap``: the global one of a day. Raises the errors of Valkey's client."""
-    return Now(*await asyncio.gather(shared_circuits.read(valkey), everything(valkey, cap, datetime.now(UTC))))
+    wanted = shared_circuits.read(valkey), everything(valkey, cap, datetime.now(UTC)), under_way(valkey)
+    return Now(*await asyncio.gather(*wanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +85,43 @@ def tenants_at_their_cap(alerts: Sequence[Mapping[str, Any]], last: int) -> dict
     return {one["tenant"]: one["share"] for one in alerts if one["scope"].startswith("tenant") and one["share"] >= last}
 
 
+def waiting(now: Now | None, seen: Overview, at: datetime) -> str:
+    """The calls that have waited far longer than calls take; empty where they are few. No figure of ended calls shows them."""
+    if now is None:
+        return ""
+    p95 = seen.total.latency[1] if seen.total.latency else None
+    usual = timedelta(milliseconds=p95 or 0)
+    ages = [age for call in now.under_way[1] if (age := at - call.began_at) > max(LONG_WAIT, TIMES_USUAL * usual)]
+    if len(ages) < LEAST:
+        return ""
+    beside = f", where 95 % took at most {formats.ms(p95)}" if p95 else ""
+    return (
+        f"{formats.number(len(ages), 'call')} under way for up to {formats.seconds(ages[0].total_seconds())}{beside}: "
+        "without an answer yet, they are in no figure here."
+    )
+
+
 def answer(
-    seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequence[str], full: Mapping[str, int] = {}
+    seen: Overview,
+    strips: Sequence[Strip],
+    range_: Range,
+    stopped: Sequence[str],
+    full: Mapping[str, int] = {},
+    waits: str = "",
 ) -> tuple[str, str]:
-    """How it goes, in one sentence of the data. ``full``: the tenants at their cap, each with its share in per cent."""
-    total = seen.total
+    """How it goes, in a sentence or two of the data.
+
+    ``full``: the tenants at their cap, each with its share in per cent; ``waits``: the sentence of `waiting`.
+    """
     if stopped:
         return "bad", f"An operator has stopped {' and '.join(stopped)}."
+    kind, words = _ended(seen, strips, range_, full)
+    return ("bad", f"{waits} {words}") if waits else (kind, words)
+
+
+def _ended(seen: Overview, strips: Sequence[Strip], range_: Range, full: Mapping[str, int]) -> tuple[str, str]:
+    """The sentence on the calls that have ended."""
+    total = seen.total
     if not total.calls + total.refused:
         return "none", f"No calls {range_.words}. Send one, or choose a longer time."
     if not total.calls:

@@ -5,6 +5,7 @@ from app.domain.errors import DependencyUnavailable
 VALKEY, POSTGRES = ("Valkey", "OCTANT_VALKEY_URL"), ("Postgres", "OCTANT_DATABASE_URL")
 OF_PACKAGE = {"redis": VALKEY, "sqlalchemy": POSTGRES}
 AWAY = ("OperationalError", "InterfaceError")  # of Postgres: any other error is a fault of ours, and keeps its traceback
+LOCKED = "55P03"  # lock_not_available (postgresql.org/docs/current/errcodes-appendix.html)
 QUOTING = ("DataError", "IntegrityError", "StatementError")  # their words quote values
 
 
@@ -19,6 +20,8 @@ def of_store(error: BaseException) -> str | None:
 def away(store: tuple[str, str], error: BaseException) -> str:
     """The sentence on an error of a store, which is given by its name and the setting with its address."""
     name, setting = store
+    if getattr(getattr(error, "orig", error), "sqlstate", None) == LOCKED:
+        return f"{name} waits for a session that holds a lock: `octant stores` names it. ({reason(error)})"
     return f"{name} {'refuses this' if _answered(error) else 'does not answer'}; look at {setting}. ({reason(error)})"
 
 

@@ -32,7 +32,7 @@ READS = {
     "providers times", "readiness", "redaction list", "redaction test",
     "rehearse verify", "release code", "release compare", "release diff", "release hashes", "release history",
     "release list", "release profile", "release rehearsals", "release status", "release verify", "release why", "requests",
-    "simulate list", "status", "tenant list", "threats", "trace",
+    "simulate list", "status", "stores", "tenant list", "threats", "trace",
 }  # fmt: skip
 RUNS = {"demo", "run", "serve", "worker"}  # they serve
 LOCAL = {

@@ -14,7 +14,7 @@ from app.audit.overview import EDGES, Overview, overview
 from app.budget.standing import open_alerts
 from app.console import charts, formats, live
 from app.console.console import ROUTES, VIEWING, Console, link
-from app.console.health import SLOW, Now, answer, burn, kinds_of, now_of, refusals, strips_of, tenants_at_their_cap
+from app.console.health import SLOW, Now, answer, burn, kinds_of, now_of, refusals, strips_of, tenants_at_their_cap, waiting
 from app.console.navigation import OVERVIEW
 from app.console.ranges import Range
 from app.domain.money import MICROS_PER_DOLLAR
@@ -63,7 +63,8 @@ def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence
     total, series = seen.total, seen.series
     times = [bucket.at for bucket in series if bucket.at]
     strips = strips_of(seen, range_, now.resting if now else ())
-    kind, words = answer(seen, strips, range_, stopped, full)
+    waits = waiting(now, seen, datetime.now(UTC)) if range_.live else ""
+    kind, words = answer(seen, strips, range_, stopped, full, waits)
     marks = [(at, action) for at, action, _ in seen.marks]
     per_second = 1 / range_.width.total_seconds()
     quick = all(bucket.request_latency[2] < 1000 for bucket in series if bucket.request_latency)
