@@ -26,10 +26,16 @@ KIND, OF_THE_LAST = ("tenant", "path", "status", "code"), ("request_id", "key_id
 SHOWN = 12  # kinds of answers that a summary shows
 
 _KINDS = text(f"""
-    SELECT {", ".join(KIND)}, sum(answers)::bigint AS answers,
-           {", ".join(f"(array_agg({name} ORDER BY at DESC))[1] AS {name}" for name in OF_THE_LAST)}
-    FROM failed_answers WHERE at >= date_trunc('minute', CAST(:since AS timestamptz)) AND at < :until
-    GROUP BY {", ".join(KIND)} ORDER BY status >= 500 DESC, answers DESC, {", ".join(KIND)} LIMIT :shown
+    WITH kinds AS (
+        SELECT {", ".join(KIND)}, sum(answers)::bigint AS answers,
+               {", ".join(f"(array_agg({name} ORDER BY at DESC))[1] AS {name}" for name in OF_THE_LAST)}
+        FROM failed_answers WHERE at >= date_trunc('minute', CAST(:since AS timestamptz)) AND at < :until
+        GROUP BY {", ".join(KIND)}
+    ), ranked AS (
+        SELECT *, row_number() OVER (PARTITION BY status >= 500 ORDER BY answers DESC, {", ".join(KIND)}) AS place FROM kinds
+    )
+    SELECT {", ".join(KIND)}, answers, {", ".join(OF_THE_LAST)} FROM ranked WHERE place <= :shown
+    ORDER BY status >= 500 DESC, place
 """)  # noqa: S608 - names are constants
 _Key = tuple[datetime, str, str, int, str]
 
@@ -110,6 +116,9 @@ class FailedAnswers:
 
 
 async def failed_answers(connection: AsyncConnection, since: datetime, until: datetime) -> Sequence[Failed]:
-    """The most frequent kinds of failed answers, those of ours (5xx) first. Whole minutes count. Raises SQLAlchemyError."""
+    """The most frequent kinds of failed answers: of 5xx, and behind them as many of 4xx. Whole minutes count.
+
+    Raises SQLAlchemyError.
+    """
     rows = await connection.execute(_KINDS, {"since": since, "until": until, "shown": SHOWN})
     return [Failed(**row) for row in rows.mappings()]

@@ -25,11 +25,13 @@ STATES = text(f"""
     ), marked AS (
         SELECT *, at >= CAST(:until AS timestamptz) - interval '{NOW.total_seconds():.0f} s' AS now,
                outcome IN ('ok', '{ProviderTimeout.code}') AS timed,
-               max(at) FILTER (WHERE outcome = ANY(:faults)) OVER (PARTITION BY provider) AS failed_at FROM seen
+               max(at) FILTER (WHERE outcome = ANY(:faults)) OVER (PARTITION BY provider) AS failed_at,
+               max(at) FILTER (WHERE outcome = 'ok') OVER (PARTITION BY provider) AS answered_at FROM seen
     )
     SELECT provider, count(*) FILTER (WHERE now) AS attempts,
            count(*) FILTER (WHERE now AND outcome = ANY(:faults)) AS failed,
            count(*) FILTER (WHERE now AND outcome = 'ok' AND (failed_at IS NULL OR at > failed_at)) AS since,
+           count(*) FILTER (WHERE now AND outcome = ANY(:faults) AND (answered_at IS NULL OR at > answered_at)) AS failing,
            count(*) FILTER (WHERE now AND timed AND newest <= {NEWEST}) AS compared,
            percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) FILTER (WHERE now AND timed AND newest <= {NEWEST}) AS takes,
            count(*) FILTER (WHERE outcome = 'ok' AND newest > {NEWEST}) AS known,
@@ -40,16 +42,18 @@ STATES = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class ProviderState:
-    """``attempts``, and ``failed`` ones among them, of the last five minutes; ``since``: answers after its last failure.
+    """``attempts``, and ``failed`` ones among them, of the last five minutes.
 
-    ``slow``: the median of its newest attempts and its usual one, in milliseconds, of the model that is the most behind; None
-    where none takes several times its usual time.
+    ``since``: answers after its last failure; ``failing``: failures after its last answer. ``slow``: the median of its newest
+    attempts and its usual one, in milliseconds, of the model that is the most behind; None where none takes several times its
+    usual time.
     """
 
     attempts: int
     failed: int
     slow: tuple[float, float] | None
     since: int = 0
+    failing: int = 0
 
 
 def parameters(until: datetime) -> dict[str, Any]:
@@ -64,7 +68,11 @@ def states_of(rows: Sequence[dict[str, Any]]) -> dict[str, ProviderState]:
         before = found.get(row["provider"], ProviderState(0, 0, None))
         slow = max((one for one in (before.slow, _slow(row)) if one), key=lambda one: one[0] / one[1], default=None)
         found[row["provider"]] = ProviderState(
-            before.attempts + row["attempts"], before.failed + row["failed"], slow, before.since + row["since"]
+            before.attempts + row["attempts"],
+            before.failed + row["failed"],
+            slow,
+            before.since + row["since"],
+            before.failing + row["failing"],
         )
     return found
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 CHANGES = 3
 HOUR = timedelta(hours=1)
-JUST_NOW = timedelta(minutes=2)  # what began then is diluted by the good calls of a longer range
 
 
 def status(
@@ -31,20 +30,21 @@ def status(
     end = moment(until) or datetime.now(UTC)
     begin = moment(since) or end - HOUR
     preset = since if until is None and since in PRESETS else ""
-    just_now = Range(end - JUST_NOW, end, "") if until is None and end - begin > 2 * JUST_NOW else None
-    if not asyncio.run(_status(Range(begin, end, preset), just_now, to_now=until is None)):
+    if not asyncio.run(_status(Range(begin, end, preset), to_now=until is None)):
         raise typer.Exit(1)
 
 
-async def _status(range_: "Range", just_now: "Range | None", *, to_now: bool) -> bool:
+async def _status(range_: "Range", *, to_now: bool) -> bool:
     """Print what each store knows, and the end of the range apart where it is worse. Returns whether all is known, and well."""
     from app.audit.overview import overview
     from app.budget.standing import open_alerts
     from app.cli.database import database
-    from app.console.health import answer, now_of, strips_of, tenants_at_their_cap, waiting, worse
+    from app.console.health import last_minutes, now_of, summary, tenants_at_their_cap
     from app.oncall.scopes import parse
     from app.oncall.switch import KillSwitch
     from app.stores import budget_policy, build_valkey
+
+    just_now = last_minutes(range_) if to_now else None
 
     async def nothing() -> None: ...
 
@@ -72,16 +72,10 @@ async def _status(range_: "Range", just_now: "Range | None", *, to_now: bool) ->
     if isinstance(seen, BaseException):
         print(f"An operator has stopped {' and '.join(stopped)}." if stopped else "How calls went is unknown.")
     else:
-        strips = strips_of(seen, range_, state.resting if state else ())
         full = {} if isinstance(alerts, BaseException) else tenants_at_their_cap(alerts[0], max(policy.shares, default=100))
-        waits = waiting(state, seen, range_.until) if to_now else ""
-        kind, words = answer(seen, strips, range_, stopped, full, waits)
-        print(words)
-        if just_now and latest and not isinstance(latest, BaseException) and not stopped:
-            strips_now = strips_of(latest, just_now, state.resting if state else ())
-            kind_now, words_now = answer(latest, strips_now, just_now, (), full)
-            if worse(kind_now, kind):
-                print(f"Just now: {words_now}")
+        known = None if isinstance(latest, BaseException) else latest
+        kind, said, strips = summary(seen, range_, known, state, stopped, full)
+        print("\n".join(said))
         _table([*_of_calls(seen, range_), *_of_failed_answers(seen), *_of_providers(strips), *_of_changes(seen)])
     _table([("Service", f"{address}: {ready}")])
     if state:

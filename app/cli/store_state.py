@@ -116,7 +116,7 @@ async def _holding(connection: "AsyncConnection") -> list[Any]:
 
 async def _valkey(valkey: "Redis", place: str) -> tuple[bool, list[tuple[str, str]]]:
     """As `_postgres`. A write is tried, as a full one answers reads."""
-    from redis.exceptions import RedisError
+    from redis.exceptions import OutOfMemoryError, RedisError
 
     from app.domain.store_errors import VALKEY, away
 
@@ -126,11 +126,11 @@ async def _valkey(valkey: "Redis", place: str) -> tuple[bool, list[tuple[str, st
         return False, [("Valkey", f"{place}: {away(VALKEY, error)}")]
     try:
         await valkey.set(PROBE, 1, px=PROBE_MS)
-        refused = ""
+        refused, full = "", False
     except (RedisError, OSError) as error:
-        refused = str(error)
+        refused, full = str(error), isinstance(error, OutOfMemoryError)
     lines = [("Valkey", f"{place}: {f'takes no writes: {refused}' if refused else 'takes reads and writes'}")]
-    return not refused, [*lines, *_filled(about, full=refused.startswith("OOM"))]
+    return not refused, [*lines, *_filled(about, full=full)]
 
 
 def _filled(about: dict[str, Any], *, full: bool) -> Iterator[tuple[str, str]]:

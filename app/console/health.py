@@ -25,6 +25,8 @@ CHANCE = 0.01  # of as many answers in a row, at the share of failures of the la
 MANY, SOME = 0.2, 5  # refused calls that are worth a warning: their share of all, and their number
 SERVER_ERROR = 500
 KINDS = ("none", "good", "warn", "bad")
+TWICE = 2
+JUST_NOW = timedelta(minutes=2)  # what began then is diluted by the calls of a longer range
 LONG_WAIT, TIMES_USUAL = timedelta(seconds=10), 3  # a call waits long from then on, and from so many times the 95th percentile
 FAILING = 0.01  # share of calls that were not answered normally
 TICKS = 60
@@ -102,26 +104,12 @@ def waiting(now: Now | None, seen: Overview, at: datetime) -> str:
 
 
 def answer(
-    seen: Overview,
-    strips: Sequence[Strip],
-    range_: Range,
-    stopped: Sequence[str],
-    full: Mapping[str, int] = {},
-    waits: str = "",
+    seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequence[str], full: Mapping[str, int] = {}
 ) -> tuple[str, str]:
-    """How it goes, in a sentence or two of the data.
-
-    ``full``: the tenants at their cap, each with its share in per cent; ``waits``: the sentence of `waiting`.
-    """
+    """How it goes, in one sentence of the data. ``full``: the tenants at their cap, each with its share in per cent."""
+    total = seen.total
     if stopped:
         return "bad", f"An operator has stopped {' and '.join(stopped)}."
-    kind, words = _ended(seen, strips, range_, full)
-    return ("bad", f"{waits} {words}") if waits else (kind, words)
-
-
-def _ended(seen: Overview, strips: Sequence[Strip], range_: Range, full: Mapping[str, int]) -> tuple[str, str]:
-    """The sentence on the calls that have ended."""
-    total = seen.total
     if not total.calls + total.refused:
         return "none", f"No calls {range_.words}. Send one, or choose a longer time."
     if not total.calls:
@@ -146,9 +134,40 @@ def _ended(seen: Overview, strips: Sequence[Strip], range_: Range, full: Mapping
     return _well(seen, answered, rest, full)
 
 
-def worse(kind: str, other: str) -> bool:
-    """Whether one answer's kind is worse than another's. No calls are no news."""
-    return KINDS.index(kind) > KINDS.index(other)
+def last_minutes(range_: Range) -> Range | None:
+    """The end of a range that goes on; None for one that is hardly longer."""
+    longer = range_.until - range_.since > 2 * JUST_NOW
+    return Range(range_.until - JUST_NOW, range_.until, "", said=f"in the last {formats.span(JUST_NOW)}") if longer else None
+
+
+def summary(
+    seen: Overview, range_: Range, latest: Overview | None, now: Now | None, stopped: Sequence[str], full: Mapping[str, int]
+) -> tuple[str, Sequence[str], list[Strip]]:
+    """A kind, the sentences on a range, and its providers.
+
+    The last minutes come first where they are of another kind, or far worse: good calls of before hide what has just begun, and
+    bad ones that it is over, which few calls do not prove. Before them come calls that wait, and stops. ``latest``: what was seen
+    in `last_minutes`, in a range that goes on.
+    """
+    resting = now.resting if now else frozenset()
+    strips = strips_of(seen, range_, resting)
+    kind, words = answer(seen, strips, range_, (), full)
+    said = [words]
+    end = last_minutes(range_)
+    if latest and end:
+        newest, words = answer(latest, strips_of(latest, end, resting), end, (), full)
+        worse = KINDS.index(newest) > KINDS.index(kind) or (newest == "bad" and _failed(latest) > TWICE * _failed(seen))
+        if worse or (newest not in ("none", kind) and latest.total.calls >= FEW):
+            kind, said = newest if worse else "warn", [f"Just now: {words}", *said]
+    if latest and (waits := waiting(now, seen, range_.until)):
+        kind, said = "bad", [waits, *said]
+    if stopped:
+        kind, said = "bad", [answer(seen, strips, range_, stopped)[1], *said]
+    return kind, said, strips
+
+
+def _failed(seen: Overview) -> float:
+    return seen.total.failed / seen.total.calls if seen.total.calls else 0.0
 
 
 def _well(seen: Overview, answered: str, rest: str, full: Mapping[str, int]) -> tuple[str, str]:
@@ -203,9 +222,11 @@ def _state(now: ProviderState | None) -> tuple[str, str, str]:
     kind, word = _health(now.attempts, now.failed)
     if kind == "bad" and now.failed < LEAST:
         kind, word = "warn", ERRORS  # one attempt or two may fail by themselves
-    if now.slow and kind != "bad":
+    if now.slow and kind != "bad" and now.failing < LEAST:
         takes, usual = now.slow
         return "warn", SLOW, f"{formats.ms(takes)} where {formats.ms(usual)} is usual"
+    if now.failing >= LEAST and kind != "bad" and (now.failed / now.attempts) ** now.failing < CHANCE:
+        return "bad", "failing", f"none of its newest {now.failing} attempts was answered"
     failed = f"{_part(now.failed, now.attempts)} of the last minutes failed" if now.failed else ""
     if kind in ("bad", "warn") and now.failed and (1 - now.failed / now.attempts) ** now.since < CHANCE:
         return "warn", AGAIN, f"{failed}, and none of the newest {now.since}"

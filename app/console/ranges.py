@@ -27,6 +27,7 @@ class Range:
     """From ``since`` up to ``until``. ``preset``: its name or its event's, empty where the address has moments.
 
     ``error``: the address had a wrong one. ``moments``: the events that there are, each with its begin.
+    ``said``: the words for it, where they are others.
     """
 
     since: datetime
@@ -34,6 +35,7 @@ class Range:
     preset: str
     error: str = ""
     moments: Mapping[str, datetime] = field(default_factory=dict)
+    said: str = ""
 
     @property
     def live(self) -> bool:
@@ -43,6 +45,8 @@ class Range:
     @property
     def words(self) -> str:
         """For a sentence: ``in the last 15 min``, ``since the incident at …``, ``from … to …``."""
+        if self.said:
+            return self.said
         if self.preset in EVENTS:
             return f"since {EVENTS[self.preset]} at {moment(self.since)}"
         if self.preset:

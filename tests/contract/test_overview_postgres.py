@@ -11,13 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.attempt_times import CALLS, Times, attempt_times
 from app.audit.call_filter import CallFilter, bounds_of
+from app.audit.failed_answers import SHOWN
+from app.audit.failed_answers import failed_answers as failed_answers_of
 from app.audit.figures import estimated_since
 from app.audit.overview import EDGES, overview
 from app.audit.query import find_calls, total_of
 from app.audit.requests import MOST, Wanted, find_requests
 from app.audit.rows import Writer
 from app.audit.tables import failed_answers
-from app.console.health import answer, kinds_of, strips_of, tenants_at_their_cap, worse
+from app.budget.standing import Everything
+from app.budget.under_way import UnderWay
+from app.console.health import Now, answer, kinds_of, last_minutes, strips_of, summary, tenants_at_their_cap
 from app.console.pages.overview import cost_steps
 from app.console.ranges import Range
 from app.domain.calls import Attempt, Usage
@@ -293,7 +297,89 @@ async def test_answers_of_5xx_that_no_call_knows_are_named(engine: AsyncEngine) 
     kind, words = answer(seen, strips_of(seen, range_, ()), range_, ())
     assert kind == "warn"
     assert words.startswith("3 requests got an answer of 5xx (3 of 502 output_invalid on /v1/extract), though of the calls 100 %")
-    assert [worse(kind, other) for other in ("none", "good", "warn", "bad")] == [True, True, False, False]
+
+
+async def test_what_has_just_begun_comes_first_and_so_does_that_it_is_over(engine: AsyncEngine) -> None:
+    """A thousand good calls of before hide an outage of a minute, and an outage of before all that is good now."""
+    good, bad = attempt(1, "anthropic", "ok"), attempt(1, "anthropic", "provider_failed")
+    answered = a_record(tenant="just-now", fallbacks=0, degraded=(), attempts=(good,))
+    failed = replace(answered, outcome="providers_unavailable", attempts=(bad,))
+    said = []
+    for days, before, after in ((43, answered, failed), (44, failed, answered), (45, failed, failed), (46, answered, answered)):
+        end = BEGAN + timedelta(days=days)
+        times = [(before, 40, timedelta(minutes=10)), (after, 12, timedelta(seconds=50))]
+        records = [
+            replace(one, id=f"just-{days}-{n}-{ago}", at=end - ago + timedelta(seconds=n))
+            for one, count, ago in times
+            for n in range(count)
+        ]
+        await Writer(engine).write(records)
+        whole = Range(end - timedelta(minutes=15), end, "15m")
+        latest = last_minutes(whole)
+        assert latest
+        seen, newest = [await overview(engine, one.since, one.until, one.width) for one in (whole, latest)]
+        said.append(summary(seen, whole, newest, None, (), {})[:2])
+        assert summary(seen, whole, newest, None, ("tenant x",), {})[1] == ["An operator has stopped tenant x.", *said[-1][1]]
+    kinds = [(kind, len(sentences)) for kind, sentences in said]
+    assert kinds == [("bad", 2), ("warn", 2), ("bad", 1), ("good", 1)], said
+    assert said[0][1][0].startswith(
+        "Just now: anthropic is failing (100 % of its attempts of the last minutes failed); 0 % of 12 calls in"
+    )
+    assert said[1][1][0].startswith("Just now: All is well: 100 % of 12 calls")
+
+
+async def test_a_provider_whose_every_attempt_fails_now_is_failing_whatever_came_before(engine: AsyncEngine) -> None:
+    plain = a_record(tenant="overview", fallbacks=0, degraded=(), attempts=())
+    bad, good = (attempt(1, "anthropic", outcome) for outcome in ("provider_failed", "ok"))
+    found = []
+    for days, outcomes in enumerate(("." * 60 + "x" * 4, "." * 60 + "x" * 2, "x." * 15 + "xxx"), start=50):
+        began = BEGAN + timedelta(days=days)
+        records = [
+            replace(plain, id=f"now-{days}-{n}", at=began + timedelta(seconds=n), attempts=(bad if one == "x" else good,))
+            for n, one in enumerate(outcomes)
+        ]
+        await Writer(engine).write(records)
+        range_ = Range(began, began + 2 * MINUTE, "")
+        [strip] = strips_of(await overview(engine, range_.since, range_.until, MINUTE), range_, ())
+        found.append((strip.word, strip.why))
+    assert found[0] == ("failing", "none of its newest 4 attempts was answered")
+    assert [word for word, _ in found[1:]] == ["answering", "failing"], "two may be chance, and so may three where half fail"
+    assert found[2][1].endswith("of its attempts of the last minutes failed")
+
+
+async def test_calls_that_wait_far_longer_than_calls_take_are_named_though_no_record_has_them(engine: AsyncEngine) -> None:
+    """Where every provider hangs, nothing ends: every figure of ended calls stays good until the first time-out."""
+    end = BEGAN + timedelta(days=48)
+    call = a_record(tenant="waiting", at=end - timedelta(minutes=3), fallbacks=0, degraded=(), latency_ms=1200.0)
+    await Writer(engine).write([replace(call, id=f"waiting-{n}", attempts=(attempt(1, "anthropic", "ok"),)) for n in range(20)])
+    range_ = Range(end - timedelta(minutes=15), end, "15m")
+    seen = await overview(engine, range_.since, range_.until, range_.width)
+    money = Everything(spent=0, held=0, granted=0, cap=1, resets_at=end)
+
+    def state(*ages: float) -> Now:
+        about = {"trace_id": "", "request_id": "", "tenant": "t", "user": "", "key_id": "k", "feature": "chat", "held": 1}
+        calls = [UnderWay(call_id=str(age), began_at=end - timedelta(seconds=age), **about) for age in ages]  # type: ignore[arg-type]
+        return Now((), money, (len(calls), calls))
+
+    kind, said, _ = summary(seen, range_, seen, state(25.0, 14.0, 13.5, 12.0, 2.0), (), {})
+    assert kind == "bad"
+    assert said[0] == (
+        "4 calls under way for up to 25.0 s, where 95 % took at most 1.20 s: without an answer yet, they are in no figure here."
+    )
+    for few in (state(25.0, 14.0, 2.0), state(9.0, 8.0, 8.0, 8.0)):  # two may be long ones; none waits long yet
+        assert summary(seen, range_, seen, few, (), {})[0] == "good"
+
+
+async def test_refusals_are_shown_beside_many_kinds_of_errors(engine: AsyncEngine) -> None:
+    """A tenant at its cap, in the minutes of an outage that gave a dozen kinds of 5xx."""
+    day = BEGAN + timedelta(days=47)
+    row = {"at": day, "tenant": "many", "request_id": "req_1", "key_id": "k", "message": "m"}
+    rows = [row | {"path": f"/v1/{n}", "status": 503, "code": "dependency_unavailable", "answers": 9} for n in range(20)]
+    rows.append(row | {"path": "/v1/chat/completions", "status": 429, "code": "budget_exceeded", "answers": 3})
+    async with engine.begin() as connection:
+        await connection.execute(insert(failed_answers), rows)
+        found = await failed_answers_of(connection, day, day + MINUTE)
+    assert [one.status for one in found] == [503] * SHOWN + [429]
 
 
 async def test_the_total_of_a_search_is_the_sum_of_its_rows(recorded: AsyncEngine) -> None:

@@ -133,7 +133,7 @@ CHANGES = [
     (["tenant", "create", "audited"], "tenant create  tenant_id=audited"),
     (["key", "create", "audited", "--name", "k", "--user", "grace@example.com"], "tenant_id=audited name=k user=user#"),
     (["key", "revoke", "oct_1a2b3c4d_" + "x" * 40], "key revoke  key_id=1a2b3c4d  [not_found]"),
-    (["budget", "set", "audited", "--day", "5"], "budget set  tenant=audited day=5  [ok]"),
+    (["budget", "set", "audited", "--day", "5"], "budget set  tenant=audited day=5, before: --day 100.00  [ok]"),
     (["budget", "reconcile", "--fix"], "budget reconcile  fix  ["),
     (["kill", "tenant", "audited", "--reason", "rogue\n grace@example.com"], "kill tenant  name=audited  [ok]  rogue  <email:"),
     (["resume", "tenant", "audited"], "resume  scope=tenant name=audited  [ok]"),

@@ -14,7 +14,7 @@ from app.audit.overview import EDGES, Overview, overview
 from app.budget.standing import open_alerts
 from app.console import charts, formats, live
 from app.console.console import ROUTES, VIEWING, Console, link
-from app.console.health import SLOW, Now, answer, burn, kinds_of, now_of, refusals, strips_of, tenants_at_their_cap, waiting
+from app.console.health import SLOW, Now, Strip, burn, kinds_of, last_minutes, now_of, refusals, summary, tenants_at_their_cap
 from app.console.navigation import OVERVIEW
 from app.console.ranges import Range
 from app.domain.money import MICROS_PER_DOLLAR
@@ -45,8 +45,10 @@ def router(console: Console) -> APIRouter:
 
 async def _values(console: Console, range_: Range) -> dict[str, Any]:
     wanted = ("overview", *range_.query.items())
-    known, now, alerts = await asyncio.gather(
+    latest = last_minutes(range_) if range_.live else None
+    known, recent, now, alerts = await asyncio.gather(
         console.known.read(wanted, overview(console.parts.engine, range_.since, range_.until, range_.width)),
+        console.known.read("overview just now", _overview(console, latest)),
         console.known.read("overview now", now_of(console.parts.valkey, console.parts.policy.global_daily_cap)),
         console.known.read("open alerts", open_alerts(console.parts.engine, datetime.now(UTC))),
     )
@@ -54,24 +56,30 @@ async def _values(console: Console, range_: Range) -> dict[str, Any]:
         return {"known": known, "seen": None, "now": now}
     last = max(console.parts.policy.shares, default=100)
     full = tenants_at_their_cap(alerts.value[0] if alerts.value else (), last)
-    described = _described(known.value, now.value, range_, console.parts.switch.stopped_words, full)
+    stopped = console.parts.switch.stopped_words
+    kind, said, strips = summary(known.value, range_, None if recent.away else recent.value, now.value, stopped, full)
+    described = _described(known.value, now.value, range_, strips)
     simulated = sorted(set(known.value.providers) & set(console.parts.releases.simulated))
-    return {"known": known, "seen": known.value, "now": now, "simulated": simulated, **described}
+    return {
+        "known": known, "seen": known.value, "now": now, "simulated": simulated, "kind": kind, "words": " ".join(said),
+        **described,
+    }  # fmt: skip
 
 
-def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence[str], full: Mapping[str, int]) -> dict[str, Any]:
+async def _overview(console: Console, range_: Range | None) -> Overview | None:
+    return await overview(console.parts.engine, range_.since, range_.until, range_.width) if range_ else None
+
+
+def _described(seen: Overview, now: Now | None, range_: Range, strips: Sequence[Strip]) -> dict[str, Any]:
     total, series = seen.total, seen.series
     times = [bucket.at for bucket in series if bucket.at]
-    strips = strips_of(seen, range_, now.resting if now else ())
-    waits = waiting(now, seen, datetime.now(UTC)) if range_.live else ""
-    kind, words = answer(seen, strips, range_, stopped, full, waits)
     marks = [(at, action) for at, action, _ in seen.marks]
     per_second = 1 / range_.width.total_seconds()
     quick = all(bucket.request_latency[2] < 1000 for bucket in series if bucket.request_latency)
     unit, per = ("ms", 1) if quick else ("s", 1000)
     return {
         "burn": burn(now.money, total.cost, range_) if now else None,
-        "refusals": refusals(seen), "kind": kind, "words": words, "strips": strips,
+        "refusals": refusals(seen), "strips": strips,
         "slow": any(strip.word == SLOW for strip in strips), "total": total, "costs": cost_steps(seen.costs),
         "rate": range_.a_second(total.requests),
         "rates": [bucket.requests * per_second for bucket in series],
