@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="The log of operators' actions: app
 
 
 @app.command("list")
-def list_actions(count: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20) -> None:
+def list_actions(count: Annotated[int, typer.Option("--count", "--limit", min=1, max=10_000, help="How many.")] = 20) -> None:
     """Show the last actions, newest first: operator, action, subject, outcome, reason."""
     rows = asyncio.run(_newest(count))
     for row in rows:

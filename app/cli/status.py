@@ -1,6 +1,7 @@
 """`octant status`: how the service goes, in the sentence and the figures of the console's first page."""
 
 import asyncio
+import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from app.console.ranges import Range
 
 CHANGES = 3
+TOO_BUSY = 1.5  # processes that want a core, for each of them
 HOUR = timedelta(hours=1)
 
 
@@ -77,10 +79,17 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
         kind, said, strips = summary(seen, range_, known, state, stopped, full)
         print("\n".join(said))
         _table([*_of_calls(seen, range_), *_of_failed_answers(seen), *_of_providers(strips), *_of_changes(seen)])
-    _table([("Service", f"{address}: {ready}")])
+    _table([("Service", f"{address}: {ready}"), ("This machine", _load())])
     if state:
         _table(_of_now(state, None if isinstance(seen, BaseException) else seen, range_))
     return kind != "bad" and not unknown
+
+
+def _load() -> str:
+    """How busy the machine is that the command runs on: another program may take what the service needs."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    busy = "; busy: `top` shows with what" if load > TOO_BUSY * cores else ""
+    return f"load {load:.1f} on {cores} cores{busy}"
 
 
 def _unknown(error: BaseException) -> str:

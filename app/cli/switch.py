@@ -4,6 +4,7 @@ import asyncio
 import getpass
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +19,8 @@ app = typer.Typer(no_args_is_help=True, help="Kill switch: stop everything, or o
 
 Known = Callable[[str], Awaitable[Collection[str]]]  # the names of a scope; raises Misconfigured where they cannot be read
 MOST_SHOWN = 30
+LATELY, LOOK_SECONDS = timedelta(minutes=5), 3.0
+FEWEST, BADLY, SLOW_MS = 5, 0.1, 2_000.0  # attempts of a provider that say something; the share of them that is too much
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,8 @@ def _add(scope: str, kind: Kind) -> None:
     def kill(name: Name, reason: Reason, message: Message = "", in_flight: InFlight = False) -> None:
         asyncio.run(_check(scope, name))
         _stop(scope, name, reason, message, in_flight=in_flight)
+        if scope == "provider":
+            asyncio.run(_warn_of_others(name))
 
     def kill_tool(name: Name, reason: Reason, message: Message = "") -> None:
         kill(name, reason, message)
@@ -245,6 +250,29 @@ def _stop(scope: str, name: str, reason: str, message: str, *, in_flight: bool) 
             print(f"Callers read: {public}")
 
     _run(stop)
+
+
+async def _warn_of_others(provider: str) -> None:
+    """Name the other providers that do badly: without this one fewer calls may be answered. Says nothing where it cannot know."""
+    from app.audit.attempt_times import CALLS, attempt_times
+    from app.cli.database import database
+    from app.console import formats
+    from app.domain.errors import Misconfigured
+
+    now = datetime.now(UTC)
+    try:
+        async with asyncio.timeout(LOOK_SECONDS), database() as (engine, _):
+            found = await attempt_times(engine, now - LATELY, now, slow_ms=SLOW_MS)
+    except (Misconfigured, TimeoutError):
+        return
+    for one in found:
+        badly = one.slow > BADLY * one.number or one.answered < (1 - BADLY) * one.number
+        if one.name not in (provider, CALLS) and one.number >= FEWEST and badly:
+            print(
+                f"Beware: of {formats.number(one.number, 'attempt')} at {one.name} in the last {formats.span(LATELY)}, "
+                f"{formats.share(one.answered / one.number)} were answered and {formats.share(one.slow / one.number)} took "
+                f"{formats.ms(SLOW_MS)} or more. If fewer calls are answered now: `octant resume provider {provider}`."
+            )
 
 
 def _public(message: str) -> str:

@@ -123,8 +123,12 @@ async def test_a_revoked_key_is_refused_when_its_cache_ends(
     keys = KeyRing(engine, secret=SECRET, ttl=0.2)
     identity = await keys.authenticate(token)
     await admin.revoke_key(identity.key_id)
-    with pytest.raises(Unauthenticated):
+    with pytest.raises(Unauthenticated, match=f"{identity.key_id}, was revoked") as refused:
         await _use_until_refused(keys, token)
+    assert not refused.value.guess, "its holder knows all of it"
+    with pytest.raises(Unauthenticated, match="is not valid") as guessed:
+        await keys.authenticate(write(identity.key_id, "x" * 43))
+    assert guessed.value.guess, "its id alone says nothing of it"
 
 
 async def test_two_keys_of_a_tenant_work_side_by_side_so_that_one_can_replace_the_other(

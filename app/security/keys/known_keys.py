@@ -27,12 +27,16 @@ MOST_REMEMBERED = 1000
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """The result of a look-up at ``at`` (Unix time), negative ones included; fresh until ``until`` on the monotonic clock."""
+    """The result of a look-up at ``at`` (Unix time), negative ones included; fresh until ``until`` on the monotonic clock.
+
+    ``revoked``: the key is right, and an operator has revoked it.
+    """
 
     identity: Identity | None
     expires_at: datetime | None
     until: float
     at: float = field(default_factory=time.time)
+    revoked: bool = False
 
 
 _CACHED: TypeAdapter[dict[str, Cached]] = TypeAdapter(dict[str, Cached])

@@ -97,6 +97,8 @@ class KeyRing:
             cached = await self._cache.refreshed(key_id, digest, cached)
         if cached is not known:
             self._remember(digest, cached)
+        if cached.revoked:  # its holder knows the whole key, so it is no guess, and has to learn why it ended
+            raise Unauthenticated(f"This API key, {key_id}, was revoked. Use another one.")
         if cached.identity is None:
             raise _unknown(guess=known is None)
         if cached.expires_at and cached.expires_at <= datetime.now(UTC):
@@ -107,7 +109,7 @@ class KeyRing:
     async def identify(self, key_id: str) -> Identity:
         """Return a key's identity now, for work that its holder left to us. Raises as `authenticate`. Not cached."""
         row = await self._row(key_id)
-        if row is None or (row.expires_at and row.expires_at <= datetime.now(UTC)):
+        if row is None or row.revoked_at or (row.expires_at and row.expires_at <= datetime.now(UTC)):
             raise Unauthenticated("The API key of this request is revoked or has expired.")
         return identity_of(row)
 
@@ -116,14 +118,16 @@ class KeyRing:
         until = time.monotonic() + self._ttl
         if row is None or not hmac.compare_digest(row.digest, digest):
             return Cached(None, None, until)
+        if row.revoked_at:
+            return Cached(None, None, until, revoked=True)
         return Cached(identity_of(row), row.expires_at, until, time.time())
 
     async def _row(self, key_id: str) -> Row[Any] | None:
-        """A live key with its tenant."""
+        """A key with its tenant, also a revoked one."""
         statement = (
             select(api_keys, *(column.label(f"{OF_TENANT}{column.name}") for column in tenants.c))
             .join(tenants, tenants.c.id == api_keys.c.tenant_id)
-            .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+            .where(api_keys.c.id == key_id)
         )
         try:
             async with self._engine.connect() as connection:
