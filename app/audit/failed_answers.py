@@ -27,14 +27,14 @@ SHOWN = 12  # kinds of answers that a summary shows
 
 _KINDS = text(f"""
     WITH kinds AS (
-        SELECT {", ".join(KIND)}, sum(answers)::bigint AS answers,
+        SELECT {", ".join(KIND)}, sum(answers)::bigint AS answers, max(at) AS minute,
                {", ".join(f"(array_agg({name} ORDER BY at DESC))[1] AS {name}" for name in OF_THE_LAST)}
         FROM failed_answers WHERE at >= date_trunc('minute', CAST(:since AS timestamptz)) AND at < :until
         GROUP BY {", ".join(KIND)}
     ), ranked AS (
         SELECT *, row_number() OVER (PARTITION BY status >= 500 ORDER BY answers DESC, {", ".join(KIND)}) AS place FROM kinds
     )
-    SELECT {", ".join(KIND)}, answers, {", ".join(OF_THE_LAST)} FROM ranked WHERE place <= :shown
+    SELECT {", ".join(KIND)}, answers, minute, {", ".join(OF_THE_LAST)} FROM ranked WHERE place <= :shown
     ORDER BY status >= 500 DESC, place
 """)  # noqa: S608 - names are constants
 _Key = tuple[datetime, str, str, int, str]
@@ -42,13 +42,14 @@ _Key = tuple[datetime, str, str, int, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """Answers of one kind within a range, with the last one's request, key and words."""
+    """Answers of one kind within a range, with the last one's minute, request, key and words."""
 
     tenant: str
     path: str
     status: int
     code: str
     answers: int
+    minute: datetime
     request_id: str
     key_id: str
     message: str

@@ -5,12 +5,16 @@ import json
 
 LONGEST = 3.0  # seconds; the service itself gives its parts two
 MOST_BYTES = 10_000
+UNREADY = 503
 OF_STORES = ("postgres", "valkey", "budget")  # checks that fail with a store
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
-def readiness(host: str, port: int) -> tuple[str, str]:
-    """The service's address on this machine, and a sentence on it. Without an answer it says so, and raises nothing."""
+def readiness(host: str, port: int) -> tuple[str, str, bool]:
+    """The service's address on this machine, a sentence on it, and whether it says that it is not ready.
+
+    Without an answer, which it may give on another machine, the sentence says so. Raises nothing.
+    """
     host = EVERY_ADDRESS.get(host, host)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     connection = http.client.HTTPConnection(host, port, timeout=LONGEST)
@@ -19,10 +23,11 @@ def readiness(host: str, port: int) -> tuple[str, str]:
         answer = connection.getresponse()
         status, body = answer.status, answer.read(MOST_BYTES)
     except (OSError, http.client.HTTPException):
-        return url, "nothing answers there: it is down, or runs on another machine or port (OCTANT_HOST, OCTANT_PORT)"
+        where = "it is down, or runs on another machine or port (OCTANT_HOST, OCTANT_PORT)"
+        return url, f"nothing answers there: {where}", False
     finally:
         connection.close()
-    return url, f"/readyz answers {status}{_parts(body)}"
+    return url, f"/readyz answers {status}{_parts(body)}", status == UNREADY
 
 
 def _parts(body: bytes) -> str:

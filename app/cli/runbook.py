@@ -74,4 +74,5 @@ def _commands(section: "Section") -> list[str]:
     if not section.commands or section.title == "Practise":
         return []
     heading = [] if section.level == 1 else ["", section.title]
-    return [*heading, *(f"  $ {command.text}" for command in section.commands)]
+    condition = [f"  {section.condition}"] if section.condition else []
+    return [*heading, *condition, *(f"  $ {command.text}" for command in section.commands)]

@@ -62,7 +62,7 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
                 open_alerts(engine, datetime.now(UTC)),
                 return_exceptions=True,
             )
-            address, ready = await asyncio.to_thread(readiness, settings.host, settings.port)
+            address, ready, unready = await asyncio.to_thread(readiness, settings.host, settings.port)
         finally:
             await valkey.aclose()
     unknown = [_unknown(found) for found in (seen, latest, now, stops, alerts) if isinstance(found, BaseException)]
@@ -77,12 +77,12 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
         full = {} if isinstance(alerts, BaseException) else tenants_at_their_cap(alerts[0], max(policy.shares, default=100))
         known = None if isinstance(latest, BaseException) else latest
         kind, said, strips = summary(seen, range_, known, state, stopped, full)
-        print("\n".join(said))
+        print("\n".join([f"{address}: {ready}.", *said] if unready else said))
         _table([*_of_calls(seen, range_), *_of_failed_answers(seen), *_of_providers(strips), *_of_changes(seen)])
     _table([("Service", f"{address}: {ready}"), ("This machine", _load())])
     if state:
         _table(_of_now(state, None if isinstance(seen, BaseException) else seen, range_))
-    return kind != "bad" and not unknown
+    return kind != "bad" and not unready and not unknown
 
 
 def _load() -> str:
@@ -127,7 +127,7 @@ def _of_failed_answers(seen: "Overview") -> "Iterator[tuple[str, str]]":
 
     for one in seen.failed_answers:
         whose = f"of {one.tenant}, key {one.key_id}" if one.tenant else "without a valid key"
-        last = f"last {one.request_id}: {one.message}"
+        last = f"last in {one.minute:%H:%M}, {one.request_id}: {one.message}"
         yield f"{one.status} {one.code}", f"{formats.count(one.answers)} {whose}, on {one.path}; {last}"
 
 

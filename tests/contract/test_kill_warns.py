@@ -44,12 +44,12 @@ async def test_a_stop_names_the_others_that_do_badly_and_works_all_the_same(url:
     assert "Beware" not in stopped("anthropic")
     await attempted(url, "anthropic", "..xxxxxxxx", 50.0)
     assert "Beware" not in stopped("anthropic"), "the one that is stopped does badly, and no other"
-    assert "Beware: of 10 attempts at anthropic in the last 5 min, 20 % were answered and 0 % took 2 s or more." in stopped(
+    assert "Beware: of 10 attempts at anthropic in the last 5 min, 20 % were answered and 0 % took 2.00 s or more." in stopped(
         "openai"
     )
     await attempted(url, "openai", "." * 20, 9000.0)
     warned = stopped("anthropic")
-    assert "at openai in the last 5 min, 100 % were answered and 50 % took 2 s or more." in warned
+    assert "at openai in the last 5 min, 100 % were answered and 50 % took 2.00 s or more." in warned
     assert "`octant resume provider anthropic`" in warned
     away = run(
         {**env, "OCTANT_DATABASE_URL": "postgresql+psycopg://x@127.0.0.1:1/x"}, "kill", "provider", "anthropic", "--reason", "x"

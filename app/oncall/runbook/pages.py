@@ -59,6 +59,12 @@ class Section:
         return tuple(re.findall(r"`(\w+)`", " ".join(re.findall(r"^Alerts: (.*)$", self.text, re.MULTILINE))))
 
     @property
+    def condition(self) -> str:
+        """The paragraph that says when its commands help, on one line; empty where they always do."""
+        found = re.search(r"^Only (?:if|after) .+?(?=\n\n|\Z)", _FENCED.sub("", self.text), re.MULTILINE | re.DOTALL)
+        return " ".join(found[0].split()) if found else ""
+
+    @property
     def commands(self) -> tuple[Command, ...]:
         """The commands of its console blocks, in order."""
         blocks = re.findall(r"```console\n(.*?)```", self.text, re.DOTALL)

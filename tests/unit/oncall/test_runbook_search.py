@@ -163,7 +163,31 @@ LATER = [
     ("someone got the bot to cancel another order", "injection-tool injection-direct personal-data"),
     ("OpenAI takes twenty seconds per answer", "latency"),
 ]
-SAID = [*CUSTOMERS, *COLLEAGUES, *FINANCE, *LATER]
+# Of incidents that an engineer met blind, and of a buyer. The wrong page of one of them stopped the last provider that answered.
+MET = [
+    ("nothing answers anymore: every request spins until it times out", "latency provider-outage"),
+    ("all their calls are refused since a moment, other customers are fine", "budget-exhausted keys cost-caps kill-switch"),
+    ("northwind: all calls are refused, other customers are fine", "budget-exhausted keys cost-caps kill-switch"),
+    ("our numbers stand still", "observability postgres-away"),
+    ("no new calls in the list", "observability postgres-away"),
+    ("finance says the ledger has stopped", "observability postgres-away"),
+    ("canceling statement due to lock timeout", "postgres-away"),
+    ("all our calls get errors since a few minutes", "provider-outage README valkey-away"),
+    ("answers break off, or come back as errors, since this morning's change", "rollback"),
+    ("today's spend goes up much quicker than on any other day", "cost-spike"),
+    ("it feels like half of the answers fail, or come late", "provider-outage latency"),
+    ("provider_garbled", "provider-outage"),
+    ("everything is slow, and some calls fail", "latency"),
+    ("Globex says that we refuse them, all of a sudden", "keys budget-exhausted cost-caps kill-switch"),
+    ("a key was revoked by mistake", "keys"),
+    ("everything got slow for all customers, the providers' status pages are green", "latency"),
+    ("CPU is at 100 %", "latency"),
+    ("the site is down", "README callers provider-outage"),
+    ("our people cannot log in", "keys callers"),
+    ("the bot said something rude", "eval-drift injection-direct"),
+    ("answers in the wrong language", "eval-drift rollback"),
+]
+SAID = [*CUSTOMERS, *COLLEAGUES, *FINANCE, *LATER, *MET]
 
 
 def places(words: str) -> list[tuple[float, str]]:
@@ -174,6 +198,16 @@ def places(words: str) -> list[tuple[float, str]]:
 def fits(place: str, wanted: str) -> bool:
     """Whether a place is one that helps, or a section of a page that does."""
     return bool({place, place.partition("#")[0]} & set(wanted.split()))
+
+
+def test_a_command_that_helps_under_a_condition_is_printed_with_it() -> None:
+    """A stop of the one provider that answers does more harm than the fault: the terminal shows commands, and no page."""
+    for page in ("provider-outage", "latency", "rate-limits"):
+        assert next(one for one in RUNBOOK if one.name == f"{page}.md").section("Contain").condition.startswith("Only if "), page
+    lines = run({}, "runbook", "a model provider is failing").stdout.splitlines()
+    at = lines.index("Contain")
+    assert lines[at + 1].startswith("  Only if another provider answers: ")
+    assert lines[at + 2].startswith("  $ octant kill provider")
 
 
 def test_most_sentences_lead_to_the_right_place_first() -> None:
