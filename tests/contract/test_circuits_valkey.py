@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
+import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
@@ -64,6 +65,23 @@ async def test_a_circuit_that_one_replica_opens_is_open_at_all_within_the_stated
     assert one.state(A) == "open"
     assert await eventually(lambda: two.known.get(A) is not None and three.known.get(A) is not None) < 2 * POLL
     assert two.known[A].trips == three.known[A].trips == 1
+
+
+async def test_the_share_that_a_resting_target_answers_is_known_to_all(start: Replica) -> None:
+    """R5: where no other target is left, each replica tries it for as long as that share lasts."""
+    one, two = await start(), await start()
+    one.succeeded(A)
+    trip(one)
+    share = one.known[A].answered
+    assert 0.3 < share < 0.4, "one of three"
+    await eventually(lambda: A in two.known)
+    assert two.worth_a_try([A]) == A
+    assert two.known[A].answered == pytest.approx(share, abs=0.001)
+    for _ in range(20):
+        two.failed(A, "provider_failed")
+    assert two.worth_a_try([A]) is None
+    await asyncio.sleep(2 * POLL)
+    assert two.worth_a_try([A]) is None, "no round brings back what it has seen to be over"
 
 
 async def test_one_probe_over_all_replicas_and_its_success_closes_all(start: Replica) -> None:

@@ -8,7 +8,9 @@
                                     │ the probe fails: open again, twice as long
 
 Open, a call goes to the next target without asking this one. Half-open, one call is let through as a probe, one over all
-replicas; the others still go on. (Nygard, "Release It!", 2nd ed. 2018, ch. 5; Fowler, "CircuitBreaker", 2014.)
+replicas; the others still go on. Where no other target is left, one that answers a part of its attempts is tried all the same: to
+refuse every call would be worse than to fail some. (Nygard, "Release It!", 2nd ed. 2018, ch. 5; Fowler, "CircuitBreaker", 2014;
+Envoy's panic threshold.)
 
 Each worker judges by what it has seen itself and acts at once, from memory; `shared_circuits.SharedCircuits` informs the others.
 Nothing here waits for anything but a probe's claim.
@@ -30,6 +32,8 @@ State = Literal["closed", "half_open", "open"]
 STATES: tuple[State, ...] = ("closed", "half_open", "open")  # from well to ill, as the metric counts them
 
 LEAST_GIVEN = 1.0  # seconds, for a target of which nothing is known
+LEAST_ANSWERED = 0.1  # of a resting target's attempts: from then on it is worth one where no other target is left
+NEWEST = 0.1  # an attempt's weight in that share
 ASK_AGAIN = 0.5  # seconds until a worker that was refused the probe asks for it again
 
 log = logging.getLogger(__name__)
@@ -70,6 +74,7 @@ class Circuit:
     """One target's. ``trips`` counts the rests in a row, 0 is closed; ``until`` and ``claimed_until`` on the monotonic clock.
 
     ``silent`` counts timeouts in a row, however long ago: where calls are few, no window ever holds enough of them.
+    ``answered``: of a resting target, the share of its attempts that were answered; 0 where it is silent.
     ``waiting`` are calls that want to know when it opens.
     """
 
@@ -79,6 +84,7 @@ class Circuit:
     claimed_until: float = 0.0
     cause: str = ""
     silent: int = 0
+    answered: float = 0.0
     waiting: set[asyncio.Future[None]] = field(default_factory=set)
 
     def state(self, now: float) -> State:
@@ -166,6 +172,11 @@ class Circuits:
         circuit.claimed_until = now + ASK_AGAIN  # another replica probes; soon we know what it found
         return False
 
+    def worth_a_try(self, resting: Iterable[Target]) -> Target | None:
+        """Of targets that rest, the one that answers the largest part of its attempts; None where none answers enough."""
+        best = max(resting, key=lambda target: self._circuit(target).answered, default=None)
+        return best if best and self._circuit(best).answered >= LEAST_ANSWERED else None
+
     def opening(self, target: Target) -> "Opening":
         """A future that is done when the target's circuit opens, by what this worker found or another; until a block's end."""
         return Opening(self._circuit(target).waiting)
@@ -209,8 +220,10 @@ class Circuits:
             self.close(target)
             if self.sharing:
                 self.sharing.closed(target)
-        elif not circuit.trips:  # of a call that began before the circuit opened: it says nothing about now
+        elif not circuit.trips:
             circuit.window.note(now, "succeeded")
+        else:  # of a call for which no other target was left, or which began before the circuit opened
+            circuit.answered += NEWEST * (1 - circuit.answered)
 
     def failed(self, target: Target, code: str, *, impatient: bool = False, silent: bool = False) -> None:
         """Count a failure; the last of too many, or a probe's, opens the circuit. ``silent``: a timeout.
@@ -219,6 +232,8 @@ class Circuits:
         """
         circuit, now = self._circuit(target), self.clock()
         state = circuit.state(now)
+        if state != "closed":
+            circuit.answered = 0.0 if silent else circuit.answered * (1 - NEWEST)
         if state == "open":
             return
         if state == "closed":
@@ -226,6 +241,8 @@ class Circuits:
             circuit.silent += silent
             if not self._too_many(circuit):
                 return
+            succeeded, *others = circuit.window.totals()
+            circuit.answered = 0.0 if silent else succeeded / (succeeded + sum(others))
         rest = min(self.policy.rest * 2**circuit.trips, self.policy.longest_rest)
         circuit.trips, circuit.until, circuit.claimed_until, circuit.cause = circuit.trips + 1, now + rest, 0.0, code
         circuit.window.clear()
@@ -235,9 +252,11 @@ class Circuits:
         if self.sharing:
             self.sharing.opened(target, circuit)
 
-    def open_until(self, target: Target, until: float, trips: int, claimed_until: float) -> None:
-        """Take over what another worker found."""
+    def open_until(self, target: Target, until: float, trips: int, claimed_until: float, answered: float = 0.0) -> None:
+        """Take over what another worker found. Within one rest each worker sees ``answered`` for itself."""
         circuit = self._circuit(target)
+        if trips != circuit.trips:
+            circuit.answered = answered
         circuit.window.clear()
         if not circuit.trips:
             circuit.opens()
@@ -246,7 +265,7 @@ class Circuits:
     def close(self, target: Target) -> None:
         """Close a circuit."""
         circuit = self._circuit(target)
-        circuit.trips, circuit.until, circuit.claimed_until = 0, 0.0, 0.0
+        circuit.trips, circuit.until, circuit.claimed_until, circuit.answered = 0, 0.0, 0.0, 0.0
         circuit.window.clear()
 
     def abandoned(self, target: Target) -> None:

@@ -241,6 +241,11 @@ class Recovery:
             share = state.remaining() / (len(targets) - number)  # time is kept for each further target
             if won := await race.until_silent(target, head_start, share):
                 return won
+        won = await race.until_over()
+        last = self.circuits.worth_a_try(resting) if won is None else None
+        if last is None or state.remaining() <= 0:
+            return won
+        race.start(last, self._at(state, last, once, ()))
         return await race.until_over()
 
     async def _at(self, state: CallState, target: Target, once: Callable[[Target], Awaitable[T]], others: Sequence[Target]) -> T:

@@ -33,7 +33,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """One open circuit as all replicas see it. ``rest`` and ``claimed`` in seconds from now, negative if past."""
+    """One open circuit as all replicas see it. ``rest`` and ``claimed`` in seconds from now, negative if past.
+
+    ``answered``: the share of its attempts that were, when it opened.
+    """
 
     target: Target
     trips: int
@@ -41,6 +44,7 @@ class Shared:
     claimed: float
     cause: str
     by: str
+    answered: float = 0.0
 
 
 class SharedCircuits:
@@ -130,7 +134,9 @@ class SharedCircuits:
             self._written.discard(target)
         elif circuit.trips:
             rest_ms = max(0, round((circuit.until - time.monotonic()) * 1000))
-            await self._open(keys=[KEY], args=[_field(target), rest_ms, circuit.trips, circuit.cause, self._by])
+            await self._open(
+                keys=[KEY], args=[_field(target), rest_ms, circuit.trips, circuit.cause, self._by, f"{circuit.answered:.3f}"]
+            )
             self._written.add(target)
 
     async def _read_changes(self, circuits: Circuits) -> None:
@@ -141,7 +147,7 @@ class SharedCircuits:
         for shared in found:
             if shared.target not in self._unwritten:
                 self._written.add(shared.target)
-                circuits.open_until(shared.target, now + shared.rest, shared.trips, now + shared.claimed)
+                circuits.open_until(shared.target, now + shared.rest, shared.trips, now + shared.claimed, shared.answered)
         for target in self._written - {shared.target for shared in found} - self._unwritten.keys():
             self._written.discard(target)
             circuits.close(target)
@@ -172,7 +178,8 @@ async def forget(valkey: Redis, target: Target) -> bool:
 def _shared(field: str, entry: Mapping[str, Any], now_ms: int) -> Shared:
     provider, _, model = field.partition("/")
     rest, claimed = (entry["until"] - now_ms) / 1000, (entry["claimed"] - now_ms) / 1000
-    return Shared(Target(provider, model), int(entry["trips"]), rest, claimed, str(entry["cause"]), str(entry["by"]))
+    answered = float(entry.get("answered", 0.0))  # code of before does not write it
+    return Shared(Target(provider, model), int(entry["trips"]), rest, claimed, str(entry["cause"]), str(entry["by"]), answered)
 
 
 def _field(target: Target) -> str:

@@ -1,0 +1,55 @@
+"""Where every other target rests, one that answers a part of its attempts is tried all the same (R5, ADR 0051)."""
+
+from scripted import A, B, Scripted, Step, call_state, error, recovery
+
+from app.domain.errors import ProviderDenied, ProviderFailed, ProviderGarbled, ProvidersUnavailable, ProviderTimeout
+from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
+from app.gateway.recovery.recovery import Recovery
+
+NO_RETRIES = RetryPolicy(budget_ratio=0, budget_burst=0)
+TIRED = BreakerPolicy(failures=5, ratio=0.5, window=60, rest=600, longest_rest=600)
+
+
+async def calls(room: Recovery, number: int) -> list[bool]:
+    """Whether each of so many calls in a row was answered."""
+    answered = []
+    for _ in range(number):
+        try:
+            await room.complete(call_state())
+            answered.append(True)
+        except ProvidersUnavailable:
+            answered.append(False)
+    return answered
+
+
+async def test_the_last_target_is_tried_while_it_answers_a_part_of_its_attempts() -> None:
+    """R5: one provider refuses our key, the other breaks off three answers of five: two calls of five are answered, not none."""
+    part: list[Step] = [error(ProviderGarbled), "x", error(ProviderGarbled), error(ProviderGarbled), "x"]
+    a, b = Scripted("a", *[error(ProviderDenied)] * 300), Scripted("b", *part * 60)
+    room = recovery(a, b, breaker=TIRED, retries=NO_RETRIES)
+    answered = await calls(room, 150)
+    assert (room.circuits.state(A), room.circuits.state(B)) == ("open", "open")
+    assert a.calls == 5, "a provider that answers none of its attempts gets no more"
+    assert sum(answered[50:]) == 40
+
+
+async def test_a_last_target_that_answers_no_more_is_left_in_peace_again() -> None:
+    part: list[Step] = [error(ProviderGarbled), "x"] * 30
+    b = Scripted("b", *part, *[error(ProviderFailed)] * 300)
+    room = recovery(Scripted("a", *[error(ProviderDenied)] * 300), b, breaker=TIRED, retries=NO_RETRIES)
+    await calls(room, 60)
+    before = b.calls
+    assert not any(await calls(room, 100))
+    assert b.calls - before < 25, "its share falls with each attempt that fails"
+
+
+async def test_a_last_target_that_is_silent_is_not_waited_for() -> None:
+    """R1: the error would be the same, only later."""
+    part: list[Step] = ["x", error(ProviderTimeout)]
+    b = Scripted("b", *part * 20)
+    room = recovery(Scripted("a", *[error(ProviderDenied)] * 300), b, breaker=TIRED, retries=NO_RETRIES)
+    await calls(room, 20)
+    before = b.calls
+    assert room.circuits.state(B) == "open"
+    assert not any(await calls(room, 20))
+    assert b.calls == before
