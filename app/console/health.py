@@ -25,7 +25,7 @@ CHANCE = 0.01  # of as many answers in a row, at the share of failures of the la
 MANY, SOME = 0.2, 5  # refused calls that are worth a warning: their share of all, and their number
 SERVER_ERROR = 500
 KINDS = ("none", "good", "warn", "bad")
-TWICE = 2
+MORE = 0.1  # the share of failed calls, above that of a longer range, that is news
 JUST_NOW = timedelta(minutes=2)  # what began then is diluted by the calls of a longer range
 LONG_WAIT, TIMES_USUAL = timedelta(seconds=10), 3  # a call waits long from then on, and from so many times the 95th percentile
 FAILING = 0.01  # share of calls that were not answered normally
@@ -156,7 +156,7 @@ def summary(
     end = last_minutes(range_)
     if latest and end:
         newest, words = answer(latest, strips_of(latest, end, resting), end, (), full)
-        worse = KINDS.index(newest) > KINDS.index(kind) or (newest == "bad" and _failed(latest) > TWICE * _failed(seen))
+        worse = KINDS.index(newest) > KINDS.index(kind) or (newest == "bad" and _failed(latest) >= _failed(seen) + MORE)
         if worse or (newest not in ("none", kind) and latest.total.calls >= FEW):
             kind, said = newest if worse else "warn", [f"Just now: {words}", *said]
     if latest and (waits := waiting(now, seen, range_.until)):
