@@ -495,6 +495,7 @@ def confirm(page: Page, reason: str) -> None:
     page.fill("#reason", reason)
     page.locator("form.ask button.strong, main form button").first.click()
     page.locator("[role=status] strong", has_text="Done.").wait_for(timeout=PATIENCE)
+    page.wait_for_function("!/[?&](done|signed|said_at)=/.test(location.search)")
 
 
 def refused(page: Page, reason: str) -> None:
@@ -527,6 +528,8 @@ def test_an_action_says_what_it_does_is_done_and_is_taken_back(
             if way.startswith("drill-gameday?"):
                 page.get_by_text("Being played: provider-outage").wait_for()
                 page.get_by_text("starting a service of its own").wait_for()
+            page.reload()
+            assert page.locator("[role=status] strong", has_text="Done.").count() == 0, "it is said once"
         page.goto("/console/gameday")
         for _ in range(200):  # the stop ends a service that was being started
             if "Being played" not in page.inner_text("main"):

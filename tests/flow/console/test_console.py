@@ -3,10 +3,12 @@
 import asyncio
 import json
 import re
+import time
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlencode
 
 import aiohttp
@@ -19,7 +21,9 @@ from signed_in import COOKIE, Person, person, signed_in
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.audit.rows import Writer
+from app.console.console import SAID, SAID_FOR, link
 from app.console.navigation import PAGES
+from app.console.sessions import Session
 from app.domain.records import step_text
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"{{7*7}}${7*7}</textarea>\u202e"
@@ -461,6 +465,22 @@ async def test_a_link_cannot_put_words_into_the_consoles_mouth(operator: Person)
     shown = await operator.get(f"/console?done=All+keys+leaked.&undo=curl+evil.example&signed={'0' * 64}")
     assert "evil.example" not in shown.words
     assert "leaked" not in shown.words
+
+
+async def test_what_an_action_did_is_said_for_a_minute(operator: Person) -> None:
+    """A later look at the same address shows the state of then alone; its range links do not carry the words on."""
+    csrf = re.search(r'data-csrf="([0-9a-f]+)"', (await operator.get("/console")).text)
+    assert csrf
+    session = Session(uuid.uuid4(), cast(Any, None), csrf[1])
+    for age, shown in ((1, True), (SAID_FOR + 1, False)):
+        words = ("r1 is live.", "octant rollback", "", str(int(time.time() - age)))
+        way = link("/console/calls", dict(zip(SAID, (*words, session.signed(*words)), strict=True)))
+        page = await operator.get(way)
+        assert ("r1 is live." in page.words) is shown
+        assert "range=24h" in page.text
+        assert "signed=" not in page.text
+    forged = await operator.get(f"{way.replace(words[3], str(int(time.time())))}")
+    assert "r1 is live." not in forged.words, "the time is signed, too"
 
 
 async def test_large_traces_and_texts_come_in_parts(operator: Person, stack_env: dict[str, str]) -> None:
