@@ -69,10 +69,10 @@ def spans_of(calls: Sequence[Mapping[str, Any]]) -> list[Span]:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where the time went, in milliseconds: ``took`` is the sum of ``steps`` less ``overlap``, ``waited`` and ``own``.
+    """Where the time went, in milliseconds: ``took`` is ``waited``, ``own`` and the ``steps``, less ``overlap``.
 
-    ``steps``: edge, retrieval, tools and attempts. ``overlap``: what ran beside another step, such as a hedge. ``waited``: between
-    two attempts of a call, while no other step ran. ``own``: the rest, which is the service's own work.
+    ``steps``: edge, retrieval, tools and attempts. ``overlap``: what ran beside another step, such as a hedge.
+    ``waited``: between two attempts of a call, while no other step ran. ``own``: the rest, which is the service's own work.
     """
 
     took: float

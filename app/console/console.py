@@ -84,8 +84,8 @@ class Console:
             "request": request,
             "environment": self.parts.environment, "version": __version__, "now": datetime.now(UTC),
             "presets": PRESETS, "events": EVENTS,
-            "stopped": self.parts.switch.stopped_words, "query": {name: value for name, value in request.query_params.items() if name not in SAID},
-            "said": SAID, "here": _here(request),
+            "stopped": self.parts.switch.stopped_words, "said_in": SAID,
+            "query": {name: value for name, value in request.query_params.items() if name not in SAID}, "here": _here(request),
             "done": _done(request, session),
         }  # fmt: skip
         return HTMLResponse(self._environment.get_template(template).render(**(shared | values)), status)
