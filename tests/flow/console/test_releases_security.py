@@ -71,6 +71,14 @@ async def test_a_stop_is_asked_for_in_numbers_done_shown_and_taken_back(operator
     assert "none is missing" in log.words
 
 
+async def test_where_nothing_is_stopped_no_command_stops_everything(operator: Person) -> None:
+    page = await operator.get("/console/releases?tab=stops")
+    assert "Nothing is stopped." in page.words
+    assert "octant kill status" in page.words
+    assert "octant kill all" not in page.text
+    assert ["Kind", "Which", "Message to callers (optional)"] in [row[:3] for row in page.rows]
+
+
 async def test_a_slip_of_the_pen_stops_nothing(operator: Person) -> None:
     wrong = await operator.get("/console/do/kill-tool?name=request_refnd")
     assert (wrong.status, "No tool" in wrong.words) == (404, True)
