@@ -286,7 +286,7 @@ def templates() -> Environment:
         "browser": formats.browser,
         "at_most": formats.at_most, "span": formats.span, "seconds": formats.seconds, "moment": formats.moment,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
-        "words": _words, "path": _path, "input_of": input_of,
+        "words": _words, "unbroken": _unbroken, "path": _path, "input_of": input_of,
         "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}",
     }  # fmt: skip
     made.globals |= {"asset": asset, "link": link, "refusals_of": REFUSALS}
@@ -299,11 +299,21 @@ def _path(text: str) -> Markup:
 
 
 def _words(text: str) -> Markup:
-    """A text of ours or of a caller, escaped, with what stands in backticks as code."""
+    """A text of ours or of a caller, escaped and unbroken, with what stands in backticks as code."""
     parts = text.split("`")
     if len(parts) % 2 == 0:  # one that has no partner
-        return escape(text)
-    return Markup("").join(Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(parts))
+        return _unbroken(text)
+    made = (Markup("<code>{}</code>").format(_unbroken(part)) if n % 2 else _unbroken(part) for n, part in enumerate(parts))
+    return Markup("").join(made)
+
+
+_WHOLE = re.compile(r"(\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)? UTC)?|(?<![^\s\[(])--[a-z][a-z-]*)")
+
+
+def _unbroken(text: str) -> Markup:
+    """A text, escaped, in which no line ends within a date, a moment or an option of a command: these have hyphens."""
+    whole = Markup('<span class="nowrap">{}</span>')
+    return Markup("").join(whole.format(part) if n % 2 else escape(part) for n, part in enumerate(_WHOLE.split(text)))
 
 
 def _data(value: Any) -> str:  # noqa: ANN401 - what JSON takes

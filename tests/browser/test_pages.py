@@ -60,6 +60,9 @@ new PerformanceObserver((list) => { for (const one of list.getEntries()) if (!on
   .observe({type: "layout-shift", buffered: true});
 """
 
+LINES = """[...document.querySelectorAll("main .nowrap")].filter((one) => /\\d{4}-\\d\\d-\\d\\d|^--/.test(one.textContent))
+  .map((one) => [one.textContent, new Set([...one.getClientRects()].map((box) => Math.round(box.top))).size])"""
+
 
 @pytest.fixture(scope="module")
 def key(stack_env: dict[str, str]) -> str:
@@ -392,6 +395,27 @@ def test_times_are_shown_in_the_browsers_zone_which_is_named(browser: Browser, s
         assert page.locator("[data-zone]").inner_text() in ("Asia/Kolkata", "Asia/Calcutta")
         page.goto("/console/calls?since=2026-11-27T10:00Z&until=2026-11-27T11:00Z")
         assert "from 2026-11-27 15:30 to 2026-11-27 16:30" in page.inner_text(".answer"), "sentences, too"
+
+
+def test_a_phone_cuts_no_state_and_breaks_no_date_or_option(browser: Browser, service_url: str, key: str) -> None:
+    with opened(browser, service_url, key, "phone") as (_, page):
+        page.goto("/console/runbook")
+        assert page.locator("td .state").count() >= 10
+        assert (
+            page.evaluate("Math.max(...[...document.querySelectorAll('.wide')].map((one) => one.scrollWidth - one.clientWidth))")
+            <= 0
+        )
+        page.goto("/console/oncall")
+        phone = page.locator("td[data-label=Phone]").first
+        number, badge = phone.locator("> span").bounding_box(), phone.locator(".soft").bounding_box()
+        assert number
+        assert badge
+        assert badge["x"] >= number["x"] > 104, "the badge stands with the number, not with the label"
+        for path, least in (("/console/oncall", 1), (f"/console/evals?release={LIVE_RELEASE}", 1)):
+            page.goto(path)
+            lines = page.evaluate(LINES)
+            assert len(lines) >= least
+            assert {text: number for text, number in lines if number > 1} == {}, path
 
 
 @pytest.mark.usefixtures("traffic")
