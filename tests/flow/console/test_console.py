@@ -251,6 +251,19 @@ async def test_the_rows_of_all_pages_are_the_total(service_url: str, api_key: st
     assert float(shown[1]) == pytest.approx(costs, rel=0.005)
     ordered = await operator.get(path + "&sort=latency_ms")
     assert 'aria-sort="descending"' in ordered.text
+    plain = await operator.get("/console/calls")
+    assert re.findall(r'href="/console/calls\?sort=(\w+)">\w+ <span aria-hidden="true">↕<', plain.text) == ["latency_ms", "cost"]
+
+
+async def test_the_total_names_the_kinds_of_its_rows(operator: Person, stack_env: dict[str, str]) -> None:
+    engine, user = create_async_engine(stack_env["OCTANT_DATABASE_URL"]), f"kinds-{uuid.uuid4().hex[:8]}"
+    outcomes = ("ok", "ok", "provider_error", "no_evidence", "replayed", "budget_exceeded")
+    await Writer(engine).write([a_record(user=user, outcome=outcome) for outcome in outcomes])
+    await engine.dispose()
+    page = await operator.get(f"/console/calls?range=1h&user={user}")
+    assert "6 calls match in the last 1 h (3 calls of a model, 2 that needed none, 1 refused): 1 failed," in page.words
+    page = await operator.get(f"/console/calls?range=1h&user={user}&needed_model=true&refused=false")
+    assert "3 calls match in the last 1 h: 1 failed," in page.words
 
 
 @pytest.mark.parametrize(
