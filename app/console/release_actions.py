@@ -184,7 +184,7 @@ async def _ask_rollback(console: Console, values: Values) -> Asked:
     way = await way_back(console.parts.engine)
     target = values.get("to") or way.previous
     if not only and not target:
-        again = f" A rollback left {way.left}: octant release activate {way.left}{WHY} takes it back." if way.left else ""
+        again = f" A rollback left {way.left}: `octant release activate {way.left}{WHY}` takes it back." if way.left else ""
         raise InvalidRequest(f"There is no earlier release to go back to.{again}")
     to = f" --to {shlex.quote(target)}" if target and not only else ""
     if only:
