@@ -6,6 +6,7 @@ import re
 import time
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any, cast
@@ -493,6 +494,17 @@ async def test_what_an_action_did_is_said_for_a_minute(operator: Person) -> None
         assert ("r1 is live." in page.words) is shown
         assert "range=24h" in page.text
         assert "signed=" not in page.text
+
+
+async def test_a_trace_draws_and_names_the_wait_between_attempts(operator: Person, stack_env: dict[str, str]) -> None:
+    engine, trace, whole = create_async_engine(stack_env["OCTANT_DATABASE_URL"]), uuid.uuid4().hex, a_record()
+    first, second = whole.attempts
+    late = (first, replace(second, started_ms=second.started_ms + 100))
+    await Writer(engine).write([a_record(trace_id=trace, attempts=late, latency_ms=whole.latency_ms + 100)])
+    await engine.dispose()
+    page = await operator.get(f"/console/traces/{trace}")
+    assert "attempts 119 ms, waits between attempts 100 ms, the service itself 1.50 ms" in page.words
+    assert re.findall(r'<rect class="wait" x="[\d.]+%" width="([\d.]+)%"', page.text) == [f"{100 / 220.5 * 100:.2f}"]
 
 
 async def test_large_traces_and_texts_come_in_parts(operator: Person, stack_env: dict[str, str]) -> None:
