@@ -144,13 +144,14 @@ _NEEDED_MODEL = and_(*(calls.c.outcome != name for name in sorted(NO_MODEL)))
 class Total:
     """All calls of a search, whatever its page: their number, failed and refused ones, micro-dollars and tokens.
 
-    ``refused``: on purpose, by one of `REFUSALS`; they are not in ``failed``.
+    ``refused``: on purpose, by one of `REFUSALS`; they are not in ``failed``. ``unneeded``: they needed no model (`NO_MODEL`).
     ``input_tokens``: with those read from the prompt cache and those written to it. ``bound``: an upper bound is in the money.
     """
 
     calls: int
     failed: int
     refused: int
+    unneeded: int
     cost: int
     input_tokens: int
     output_tokens: int
@@ -165,6 +166,7 @@ async def total_of(engine: Where, wanted: CallFilter) -> Total:
     summed = {"cost": c.cost, "input_tokens": _INPUT, "output_tokens": c.output_tokens}
     sums = [func.coalesce(func.sum(column), 0).cast(BigInteger).label(name) for name, column in summed.items()]
     counts = [func.count().label("calls"), failed.label("failed"), refused.label("refused")]
+    counts.append(func.count().filter(not_(_NEEDED_MODEL)).label("unneeded"))
     bound = func.coalesce(func.bool_or(c.usage_estimated), false()).label("bound")
     async with searching.connected(engine) as connection:
         row = (await connection.execute(select(*counts, *sums, bound).where(*_conditions(wanted)))).mappings().one()

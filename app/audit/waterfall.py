@@ -14,7 +14,8 @@ Kind = Literal["edge", "retrieval", "tool", "call", "attempt"]
 class Span:
     """One bar. Milliseconds since the trace began. ``row``: the call's or attempt's record.
 
-    ``own``: of a call, the parts that no attempt covers, as beginning and length: the service's own work, and waits.
+    Of a call, as beginning and length: ``own``, the service's own work before its first attempt and after its last one, and
+    ``waits``, the gaps between its attempts: a pause before a retry, or the wait for another model's turn.
     """
 
     label: str
@@ -24,6 +25,7 @@ class Span:
     length: float
     row: Mapping[str, Any] | None = None
     own: Sequence[tuple[float, float]] = ()
+    waits: Sequence[tuple[float, float]] = ()
 
     @property
     def end(self) -> float:
@@ -56,24 +58,27 @@ def spans_of(calls: Sequence[Mapping[str, Any]]) -> list[Span]:
             for a in row["attempts"]
         ]
         call = Span(row["feature"], "call", row["outcome"], start, row["latency_ms"], row)
-        spans += [replace(call, own=_uncovered(call, tried)), *tried]
+        own, waits = _uncovered(call, tried)
+        spans += [replace(call, own=own, waits=waits), *tried]
     origin = min(span.start for span in spans)
     return [
-        replace(span, start=span.start - origin, own=[(begin - origin, length) for begin, length in span.own]) for span in spans
+        replace(span, start=span.start - origin, own=_moved(span.own, -origin), waits=_moved(span.waits, -origin))
+        for span in spans
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where the time went, in milliseconds: ``took`` is the sum of ``steps`` less ``overlap`` plus ``own``.
+    """Where the time went, in milliseconds: ``took`` is ``waited``, ``own`` and the ``steps``, less ``overlap``.
 
-    ``steps``: edge, retrieval, tools and attempts. ``overlap``: what ran beside another step, such as a hedge. ``own``: what no
-    step covers: the service's own work, and waits between attempts.
+    ``steps``: edge, retrieval, tools and attempts. ``overlap``: what ran beside another step, such as a hedge.
+    ``waited``: between two attempts of a call, while no other step ran. ``own``: the rest, which is the service's own work.
     """
 
     took: float
     steps: Mapping[Kind, float]
     overlap: float
+    waited: float
     own: float
 
     @property
@@ -81,7 +86,8 @@ class Account:
         """Each part with its name, those that are nothing left out; they add up to ``took``."""
         found = [(_NAMES[kind], self.steps[kind]) for kind in _NAMES if self.steps.get(kind)]
         found += [("overlap", -self.overlap)] if self.overlap else []
-        return [*found, ("the service itself", self.own)]
+        found += [(WAITS, self.waited)] if self.waited else []
+        return [*found, (OWN, self.own)]
 
 
 def account_of(calls: Sequence[Mapping[str, Any]]) -> Account:
@@ -89,27 +95,39 @@ def account_of(calls: Sequence[Mapping[str, Any]]) -> Account:
     by_request: dict[str, list[Mapping[str, Any]]] = {}
     for row in calls:
         by_request.setdefault(row["request_id"], []).append(row)
-    took = overlap = own = 0.0
+    took = overlap = waited = own = 0.0
     steps: dict[Kind, float] = {}
     for rows in by_request.values():
         spans = spans_of(rows)
         parts = [span for span in spans if span.kind != "call"]
-        whole, covered = max(span.end for span in spans), _covered([(part.start, part.end) for part in parts])
-        took, own = took + whole, own + max(0.0, whole - covered)
+        covers = [(part.start, part.end) for part in parts]
+        waits = [(begin, begin + length) for span in spans for begin, length in span.waits]
+        whole, covered = max(span.end for span in spans), _covered(covers)
+        known = _covered([*covers, *waits])
+        took, waited, own = took + whole, waited + known - covered, own + max(0.0, whole - known)
         overlap += sum(part.length for part in parts) - covered
         for part in parts:
             steps[part.kind] = steps.get(part.kind, 0.0) + part.length
-    return Account(took, steps, overlap if overlap > LEAST else 0.0, own)
+    return Account(took, steps, overlap if overlap > LEAST else 0.0, waited if waited > LEAST else 0.0, own)
 
 
-def _uncovered(call: Span, attempts: Sequence[Span]) -> list[tuple[float, float]]:
-    """The parts of a call in which no attempt ran."""
-    found, at = [], call.start
-    for attempt in sorted(attempts, key=lambda one: one.start):
+Parts = list[tuple[float, float]]
+
+
+def _uncovered(call: Span, attempts: Sequence[Span]) -> tuple[Parts, Parts]:
+    """The parts of a call in which no attempt ran: its own, and the waits between two attempts."""
+    own, waits, at = Parts(), Parts(), call.start
+    for number, attempt in enumerate(sorted(attempts, key=lambda one: one.start)):
         if attempt.start - at > LEAST:
-            found.append((at, attempt.start - at))
+            (waits if number else own).append((at, attempt.start - at))
         at = max(at, attempt.end)
-    return [*found, (at, call.end - at)] if call.end - at > LEAST else found
+    if call.end - at > LEAST:
+        own.append((at, call.end - at))
+    return own, waits
+
+
+def _moved(parts: Sequence[tuple[float, float]], by: float) -> Parts:
+    return [(begin + by, length) for begin, length in parts]
 
 
 def _covered(parts: Sequence[tuple[float, float]]) -> float:
@@ -121,6 +139,7 @@ def _covered(parts: Sequence[tuple[float, float]]) -> float:
     return total
 
 
+WAITS, OWN = "waits between attempts", "the service itself"
 LEAST = 0.001  # milliseconds; less is rounding
 _KINDS: Mapping[str, Kind] = {"retrieval": "retrieval", "tool": "tool"}
 _NAMES: Mapping[Kind, str] = {"edge": "edge", "retrieval": "retrieval", "tool": "tools", "attempt": "attempts"}

@@ -3,6 +3,7 @@
 The way is a form on the page, a page that asks once more, and the act. All three work without scripts.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -99,8 +100,9 @@ def router(console: Console, actions: Mapping[str, Act]) -> APIRouter:
             return _page(console, request, act, values, asked, problem=error.message, status=409)
         await _record(console, act, values, reason, session, "ok")
         way = safe_way(fields.get("back") or act.way_back(values))
-        signed = session.signed(done, asked.undo, asked.undo_at)
-        said = link(way, done=done, undo=asked.undo, undo_at=asked.undo_at, signed=signed)
+        said_at = str(int(time.time()))
+        signed = session.signed(done, asked.undo, asked.undo_at, said_at)
+        said = link(way, done=done, undo=asked.undo, undo_at=asked.undo_at, said_at=said_at, signed=signed)
         return RedirectResponse(said if "?" not in way else way, 303)
 
     return made

@@ -4,6 +4,7 @@ import hmac
 import json
 import logging
 import re
+import time
 import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict, dataclass
@@ -83,7 +84,8 @@ class Console:
             "request": request,
             "environment": self.parts.environment, "version": __version__, "now": datetime.now(UTC),
             "presets": PRESETS, "events": EVENTS,
-            "stopped": self.parts.switch.stopped_words, "query": dict(request.query_params), "here": _here(request),
+            "stopped": self.parts.switch.stopped_words, "said_in": SAID,
+            "query": {name: value for name, value in request.query_params.items() if name not in SAID}, "here": _here(request),
             "done": _done(request, session),
         }  # fmt: skip
         return HTMLResponse(self._environment.get_template(template).render(**(shared | values)), status)
@@ -243,16 +245,17 @@ def _filled(place: Place) -> dict[str, Any]:
     return {name: value for name, value in asdict(place).items() if value}
 
 
-SAID = ("done", "undo", "undo_at", "signed")
-"""The parts of an address that say what came of an action."""
+SAID = ("done", "undo", "undo_at", "said_at", "signed")
+"""The parts of an address that say what came of an action. The console's script takes them out of the address."""
+SAID_FOR = 60.0  # seconds: later the page may show another state than these words
 
 
 def _done(request: Request, session: Session | None) -> tuple[str, str, str] | None:
-    """The outcome of this session's own action, and how to take it back; a link's words are not shown without its signature."""
-    done, undo, undo_at, signed = (request.query_params.get(name, "") for name in SAID)
-    if session and signed and hmac.compare_digest(signed.encode(), session.signed(done, undo, undo_at).encode()):
-        return done, undo, undo_at
-    return None
+    """The outcome of this session's own newest action, and how to take it back; a link's words need the session's signature."""
+    done, undo, undo_at, said_at, signed = (request.query_params.get(name, "") for name in SAID)
+    if not session or not hmac.compare_digest(signed.encode(), session.signed(done, undo, undo_at, said_at).encode()):
+        return None
+    return (done, undo, undo_at) if time.time() - int(said_at) < SAID_FOR else None
 
 
 def safe_way(to: str) -> str:
@@ -283,7 +286,7 @@ def templates() -> Environment:
         "browser": formats.browser,
         "at_most": formats.at_most, "span": formats.span, "seconds": formats.seconds, "moment": formats.moment,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
-        "words": _words, "path": _path, "input_of": input_of,
+        "words": _words, "unbroken": _unbroken, "path": _path, "input_of": input_of,
         "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}",
     }  # fmt: skip
     made.globals |= {"asset": asset, "link": link, "refusals_of": REFUSALS}
@@ -296,11 +299,21 @@ def _path(text: str) -> Markup:
 
 
 def _words(text: str) -> Markup:
-    """A text of ours or of a caller, escaped, with what stands in backticks as code."""
+    """A text of ours or of a caller, escaped and unbroken, with what stands in backticks as code."""
     parts = text.split("`")
     if len(parts) % 2 == 0:  # one that has no partner
-        return escape(text)
-    return Markup("").join(Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(parts))
+        return _unbroken(text)
+    made = (Markup("<code>{}</code>").format(_unbroken(part)) if n % 2 else _unbroken(part) for n, part in enumerate(parts))
+    return Markup("").join(made)
+
+
+_WHOLE = re.compile(r"(\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)? UTC)?|(?<![^\s\[(])--[a-z][a-z-]*)")
+
+
+def _unbroken(text: str) -> Markup:
+    """A text, escaped, in which no line ends within a date, a moment or an option of a command: these have hyphens."""
+    whole = Markup('<span class="nowrap">{}</span>')
+    return Markup("").join(whole.format(part) if n % 2 else escape(part) for n, part in enumerate(_WHOLE.split(text)))
 
 
 def _data(value: Any) -> str:  # noqa: ANN401 - what JSON takes

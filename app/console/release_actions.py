@@ -181,9 +181,11 @@ def _back_to(release: str) -> str:
 
 async def _ask_rollback(console: Console, values: Values) -> Asked:
     only, live = _pinned(values), console.parts.releases.known
-    target = values.get("to") or (await way_back(console.parts.engine)).previous
+    way = await way_back(console.parts.engine)
+    target = values.get("to") or way.previous
     if not only and not target:
-        raise InvalidRequest("There is no earlier release to go back to.")
+        again = f" A rollback left {way.left}: `octant release activate {way.left}{WHY}` takes it back." if way.left else ""
+        raise InvalidRequest(f"There is no earlier release to go back to.{again}")
     to = f" --to {shlex.quote(target)}" if target and not only else ""
     if only:
         flag = f"--{only.kind}" + (f" {shlex.quote(only.name)}" if only.name else "")

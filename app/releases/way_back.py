@@ -18,7 +18,8 @@ from app.releases.manifest import Manifest, parse
 class WayBack:
     """``release`` is empty where none is live, ``previous`` where there is none to go back to, ``canary`` None where none runs.
 
-    ``changes``: the pins in which the live release differs from the one before it.
+    ``changes``: the pins in which the live release differs from the one before it. ``left``: the release that a rollback has
+    just taken back; empty where the newest change was no rollback.
     """
 
     release: str = ""
@@ -26,6 +27,7 @@ class WayBack:
     by: str = ""
     previous: str = ""
     changes: tuple[str, ...] = ()
+    left: str = ""
     canary: Canary | None = None
 
     def command(self, reason: str, *, of_canary: bool = False) -> str:
@@ -54,14 +56,17 @@ async def way_back(engine: AsyncEngine) -> WayBack:
         if not past:
             return WayBack()
         live, canary = past[0], await canaries.running(connection)
+        left = (live.previous or "") if live.kind == history.ROLLBACK and live.previous != live.release else ""
         try:
             previous = history.path_of(past)[-2]
         except Misconfigured:  # the first release
-            return WayBack(release=live.release, live_since=live.at, by=live.by, canary=canary)
+            return WayBack(release=live.release, live_since=live.at, by=live.by, canary=canary, left=left)
         texts = [await history.text_of(connection, name) for name in (previous, live.release)]
     before, now = (parse(text, "a kept manifest") for text in texts)
     changes = tuple(_changes(before, now))
-    return WayBack(release=live.release, live_since=live.at, by=live.by, previous=previous, changes=changes, canary=canary)
+    return WayBack(
+        release=live.release, live_since=live.at, by=live.by, previous=previous, changes=changes, canary=canary, left=left
+    )  # fmt: skip
 
 
 def _changes(before: Manifest, now: Manifest) -> Iterator[str]:

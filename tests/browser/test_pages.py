@@ -60,6 +60,9 @@ new PerformanceObserver((list) => { for (const one of list.getEntries()) if (!on
   .observe({type: "layout-shift", buffered: true});
 """
 
+LINES = """[...document.querySelectorAll("main .nowrap")].filter((one) => /\\d{4}-\\d\\d-\\d\\d|^--/.test(one.textContent))
+  .map((one) => [one.textContent, new Set([...one.getClientRects()].map((box) => Math.round(box.top))).size])"""
+
 
 @pytest.fixture(scope="module")
 def key(stack_env: dict[str, str]) -> str:
@@ -394,6 +397,27 @@ def test_times_are_shown_in_the_browsers_zone_which_is_named(browser: Browser, s
         assert "from 2026-11-27 15:30 to 2026-11-27 16:30" in page.inner_text(".answer"), "sentences, too"
 
 
+def test_a_phone_cuts_no_state_and_breaks_no_date_or_option(browser: Browser, service_url: str, key: str) -> None:
+    with opened(browser, service_url, key, "phone") as (_, page):
+        page.goto("/console/runbook")
+        assert page.locator("td .state").count() >= 10
+        assert (
+            page.evaluate("Math.max(...[...document.querySelectorAll('.wide')].map((one) => one.scrollWidth - one.clientWidth))")
+            <= 0
+        )
+        page.goto("/console/oncall")
+        phone = page.locator("td[data-label=Phone]").first
+        number, badge = phone.locator("> span").bounding_box(), phone.locator(".soft").bounding_box()
+        assert number
+        assert badge
+        assert badge["x"] >= number["x"] > 104, "the badge stands with the number, not with the label"
+        for path, least in (("/console/oncall", 1), (f"/console/evals?release={LIVE_RELEASE}", 1)):
+            page.goto(path)
+            lines = page.evaluate(LINES)
+            assert len(lines) >= least
+            assert {text: number for text, number in lines if number > 1} == {}, path
+
+
 @pytest.mark.usefixtures("traffic")
 def test_a_page_without_scripts_shows_and_filters(browser: Browser, service_url: str, key: str) -> None:
     with opened(browser, service_url, key, java_script_enabled=False) as (_, page):
@@ -495,6 +519,7 @@ def confirm(page: Page, reason: str) -> None:
     page.fill("#reason", reason)
     page.locator("form.ask button.strong, main form button").first.click()
     page.locator("[role=status] strong", has_text="Done.").wait_for(timeout=PATIENCE)
+    page.wait_for_function("!/[?&](done|signed|said_at)=/.test(location.search)")
 
 
 def refused(page: Page, reason: str) -> None:
@@ -527,6 +552,8 @@ def test_an_action_says_what_it_does_is_done_and_is_taken_back(
             if way.startswith("drill-gameday?"):
                 page.get_by_text("Being played: provider-outage").wait_for()
                 page.get_by_text("starting a service of its own").wait_for()
+            page.reload()
+            assert page.locator("[role=status] strong", has_text="Done.").count() == 0, "it is said once"
         page.goto("/console/gameday")
         for _ in range(200):  # the stop ends a service that was being started
             if "Being played" not in page.inner_text("main"):

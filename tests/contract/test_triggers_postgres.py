@@ -108,7 +108,8 @@ async def test_the_way_back_says_since_when_what_changed_and_the_command(engine:
     assert back.command("it's worse") == """octant rollback --to before --reason 'it'"'"'s worse'"""
     assert back.command("worse", of_canary=True) == back.command("worse"), "no canary runs"
     await releases.rollback(by="ada", reason="r", to="before")
-    assert (await way_back(engine)).command("worse") == "", "before the first release there is none"
+    back = await way_back(engine)
+    assert (back.command("worse"), back.left) == ("", "live"), "before the first release there is none"
 
 
 async def test_without_any_release_a_trigger_is_stored_all_the_same(engine: AsyncEngine) -> None:

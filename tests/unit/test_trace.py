@@ -65,6 +65,26 @@ def test_the_time_of_a_request_is_the_sum_of_its_parts() -> None:
     assert first.own == [(8.0, 4.0), (pytest.approx(104.0), pytest.approx(4.0))]
 
 
+def test_the_wait_before_a_retry_is_none_of_the_services_work() -> None:
+    """A call with two retries and a hedge: only the gaps between its attempts are waits, and the sum stays whole."""
+    tried = [(2.0, 1.0), (53.0, 1.0), (174.0, 2.0), (175.0, 4.0)]
+    attempts = [
+        {"provider": "openai", "model": "m", "started_ms": at, "latency_ms": length, "outcome": "failed", "cost": 0}
+        for at, length in tried
+    ]
+    calls = [a_call(0, before_ms=4.0, latency_ms=180.0, attempts=attempts)]
+    account = account_of(calls)
+    assert account.waited == pytest.approx(50 + 120)
+    assert account.own == pytest.approx(2 + 1)
+    assert dict(account.words)["waits between attempts"] == pytest.approx(170)
+    assert sum(length for _, length in account.words) == pytest.approx(account.took) == pytest.approx(184)
+    call = next(span for span in spans_of(calls) if span.kind == "call")
+    assert call.waits == [(7.0, 50.0), (58.0, 120.0)]
+    assert call.own == [(4.0, 2.0), (183.0, 1.0)]
+    alone = account_of([a_call(0, attempts=[])])
+    assert (alone.waited, alone.own, [name for name, _ in alone.words]) == (0, 40, ["the service itself"])
+
+
 def test_bars_are_in_proportion_and_never_leave_the_width() -> None:
     lines = waterfall([Bar("whole", 0, 100, "ok", 0), Bar("end", 99.9, 0.1, "ok", 0), Bar("half", 50, 50, "ok", 0)], width=40)
     assert [line.count(BAR) for line in lines] == [40, 1, 20]

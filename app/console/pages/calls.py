@@ -86,7 +86,7 @@ def router(console: Console) -> APIRouter:
         return console.page(
             request, "calls.html", CALLS, range=range_, known=known, found=known.value, problem=problem, wanted=wanted,
             shown=shown, tail=query.get("tail") == "1" and range_.live, fields=fields, more=_more(known.value, wanted),
-            chips=chips_of(fields, shown), command=_command(query, range_),
+            sorts=True, chips=chips_of(fields, shown), command=_command(query, range_),
             words=searched_for(nothing) if nothing else _words(known.value, range_), nothing=nothing,
             runbook_command=f"octant runbook {shlex.quote(nothing)}",
             running=await running(console),
@@ -104,7 +104,7 @@ def router(console: Console) -> APIRouter:
             known = await _found(console, wanted, query)
             return console.fragment(
                 "parts/calls.html", range=range_, known=known, found=known.value, more="", shown={}, wanted=wanted, nothing="",
-                words=_words(known.value, range_), running=await running(console),
+                sorts=False, words=_words(known.value, range_), running=await running(console),
             )  # fmt: skip
 
         return live.stream(request, console, write)
@@ -162,10 +162,21 @@ def _words(found: Found | None, range_: Range) -> str:
     if not total.calls:
         return f"No calls match {range_.words}."
     failed = f"{formats.count(total.failed)} failed" if total.failed else "none failed"
-    failed += f", {formats.count(total.refused)} refused on purpose" if total.refused else ""
     tokens = f"{formats.count(total.input_tokens)} tokens in, {formats.count(total.output_tokens)} out"
     matching = formats.number(total.calls, "call matches", "calls match")
-    return f"{matching} {range_.words}: {failed}, {formats.at_most(formats.usd(total.cost), total.bound)}, {tokens}."
+    return (
+        f"{matching} {range_.words}{_kinds(total)}: {failed}, {formats.at_most(formats.usd(total.cost), total.bound)}, {tokens}."
+    )
+
+
+def _kinds(total: Total) -> str:
+    """The kinds of rows, where there are several: the overview counts those of a model. Empty where all are of a model."""
+    others = {"that needed none": total.unneeded, "refused": total.refused}
+    if not any(others.values()):
+        return ""
+    of_model = formats.number(total.calls - sum(others.values()), "call")
+    rest = [f"{formats.count(number)} {words}" for words, number in others.items() if number]
+    return f" ({of_model} of a model, {', '.join(rest)})"
 
 
 def _fields(query: dict[str, str]) -> list[tuple[bool, Field]]:

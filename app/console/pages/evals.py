@@ -18,6 +18,7 @@ from app.console.console import ROUTES, VIEWING, Console
 from app.console.known import Known
 from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of
+from app.console.release_actions import refusals
 from app.releases import eval_gate, eval_history
 from app.releases.eval_gate import COMMAND, Score, interval
 from app.releases.eval_goals import goals
@@ -91,7 +92,11 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
     parts, read, now = console.parts, console.known.read, datetime.now(UTC)
     files: Known[tuple[list[Filed], list[str]]] = await read("eval files", _filed(parts.releases_dir))
     filed, problems = files.value or ([], [])
-    chosen = chosen_release(filed, query.get("release", ""), parts.releases.known)
+    wanted = query.get("release", "")
+    if wanted and all(one.release != wanted for one in filed):
+        with refusals():
+            await parts.releases.find(wanted)
+    chosen = chosen_release(filed, wanted, parts.releases.known)
     cards = [card(one, filed) for one in filed if one.release == chosen]
     skip, suite = number_of(query.get("skip")), query.get("suite", "")
     runs, drawn, lately, states = await asyncio.gather(
@@ -117,9 +122,9 @@ async def _filed(directory: Path) -> tuple[list[Filed], list[str]]:
 
 
 def chosen_release(filed: Sequence[Filed], wanted: str, live: str) -> str:
-    """The release to show: the wanted one, else the live one, else the newest."""
+    """The release to show: the wanted one, which may have no results, else the live one, else the newest."""
     known = [one.release for one in filed]
-    return next((one for one in (wanted, live) if one in known), known[0] if known else "")
+    return wanted or (live if live in known else known[0] if known else "")
 
 
 def card(one: Filed, filed: Sequence[Filed]) -> SuiteCard:
@@ -191,7 +196,7 @@ def answer(
     if found := drifted(lately, now):
         return "bad", f"Quality has drifted in production: more answers of {' and '.join(found)} fail than before.{production}"
     if not cards:
-        return "none", f"No release has eval results here.{production}"
+        return "none", f"{f'Release {chosen} has no' if chosen else 'No release has'} eval results here.{production}"
     below = [(one.filed.result.suite, name) for one in cards for name in one.filed.below]
     each = " and ".join(
         f"{one.filed.result.suite} {formats.count(one.overall.passed)} of {formats.count(one.overall.total)}" for one in cards

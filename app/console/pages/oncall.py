@@ -118,13 +118,15 @@ def actions(console: Console) -> Iterator[Act]:
         return Asked(
             title="Send a test page", strong=False, button="Send it",
             effect="It calls the person on duty now, and without an answer the next level, as a real page does. The time to the"
-            " acknowledgement is kept, and counts in no figure of real pages. Nothing is broken.",
+            " acknowledgement is kept, and counts in no figure of real pages. Nothing is broken. A person has to"
+            " acknowledge it, with its button on the On-call page or `octant oncall ack PAGE`; in a demo that is you, and its"
+            " terminal has the page. Until then Readiness has a gap, and after 15 minutes a failure.",
             command="octant oncall page --test",
         )  # fmt: skip
 
     async def test(_values: Mapping[str, str], _: str, session: Session) -> str:
         await pages.take(alarm_for_test(session.actor))
-        return "The test page is on its way. Resolve it here after its acknowledgement."
+        return "The test page is on its way. Acknowledge it below, as the person on call does; then resolve it."
 
     async def ask_ack(values: Mapping[str, str]) -> Asked:
         page = await pages.find(values["page"])

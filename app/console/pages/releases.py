@@ -34,6 +34,7 @@ from app.releases.history import Activation
 from app.releases.reports import Report
 from app.releases.shadow_control import Beside
 from app.releases.shadows import Shadow
+from app.releases.way_back import WayBack, way_back
 
 TABS = {
     "rollback": "Rollback", "history": "History", "canary": "Canary and shadow", "all": "All releases", "stops": "Kill switch",
@@ -63,7 +64,6 @@ class State:
     shadow: tuple[Shadow, Beside] | None
     listed: Sequence[Listed]
     unproven: int
-    path: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +88,11 @@ def router(console: Console) -> APIRouter:
         count, tab = _count(request.query_params.get("history", "")), _tab(request)
         known = await console.known.read(("releases", count), _state(console, count))
         stops = await console.known.read("stops", console.parts.switch.status())
+        way = (await console.known.read("way back", way_back(console.parts.engine))).value
         return console.page(
             request, "releases.html", RELEASES, known=known, stops=stops, tabs=TABS, tab=tab, fixed=stop_actions.FIXED,
             kinds=await _kinds(console) if tab == "stops" else (), effects=_effects(console, stops),
-            back=await _way_back(console) if tab == "rollback" else None,
+            back=await _rehearsed_way(console) if tab == "rollback" else None, way=way or WayBack(),
             rehearsed=await _rehearsed(console) if tab == "rollback" else ((), ""),
             count=count, more=count < MOST_HISTORY, states=SHORT, marks=KINDS_OF_STATE, **_shown(known, stops),
         )  # fmt: skip
@@ -134,7 +135,7 @@ def _tab(request: Request) -> str:
     return wanted if wanted in TABS else "rollback"
 
 
-async def _way_back(console: Console) -> Known[Answer]:
+async def _rehearsed_way(console: Console) -> Known[Answer]:
     """How the service rolls back, as the readiness review answers it: the last real one, and the seconds of the rehearsed."""
     return await console.known.read("rollback", rollback.answer(sources_of(console, {})))
 
@@ -149,7 +150,6 @@ async def _state(console: Console, count: int) -> State:
     return State(
         past=past, reports=await releases.reports(), canary=await releases.latest_canary(), shadow=await releases.shadow(),
         listed=await releases.listed(), unproven=len(past[0].unproven or ()) if past else 0,
-        path=[activation.release for activation in past if past and activation.release != past[0].release],
     )  # fmt: skip
 
 

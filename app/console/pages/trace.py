@@ -43,7 +43,7 @@ FACTS = ("request_id", "tenant", "user", "key_id", "release", "prompt", "prompt_
 class Bar:
     """One line of the waterfall: milliseconds since the trace began, and per cent of its length.
 
-    ``kind``: edge, retrieval, tool, call or attempt. ``own``: the parts of a call that no attempt covers. ``first``: where the
+    ``kind``: edge, retrieval, tool, call or attempt. ``own`` and ``waits``: see `Span`. ``first``: where the
     first token came, empty where that is not known. ``call``: of a call its id. ``opens``: where its record stands on the page.
     ``part``: its tokens and cost are within those of the call above it. ``bound``: they are upper bounds (ADR 0016).
     """
@@ -64,6 +64,7 @@ class Bar:
     part: bool = False
     bound: bool = False
     own: Sequence[tuple[str, str]] = ()
+    waits: Sequence[tuple[str, str]] = ()
 
     @property
     def bad(self) -> bool:
@@ -220,7 +221,7 @@ def _bar(span: Span, whole: float) -> Bar:
         return bar
     first = f"{(span.start + row['ttft_ms']) * share:.2f}" if row["ttft_ms"] is not None else ""
     call = row["id"] if span.kind == "call" else ""
-    own = [(f"{begin * share:.2f}", f"{length * share:.2f}") for begin, length in span.own]
+    own, waits = ([(f"{at * share:.2f}", f"{length * share:.2f}") for at, length in parts] for parts in (span.own, span.waits))
     return replace(
         bar,
         first=first,
@@ -231,11 +232,12 @@ def _bar(span: Span, whole: float) -> Bar:
         input=input_of(row),
         output=row["output_tokens"],
         own=own,
+        waits=waits,
     )
 
 
 def of_call(row: Row) -> Account:
-    """Where the time of one call went: its attempts, and the service itself."""
+    """Where the time of one call went: its attempts, the waits between them, and the service itself."""
     return account_of([{**row, "before_ms": None, "steps": None}])
 
 

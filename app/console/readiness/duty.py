@@ -85,7 +85,7 @@ async def tested(sources: Sources) -> Evidence:
     value = f"a test page was answered{by} after {took}" if test.answered else f"a test page had no answer within {took}"
     held: State = aged(test.at, sources.now) if test.answered else "failing"
     if test.waits:
-        value = f"a test page has had no answer for {took}"
+        value = f"a test page has had no answer for {took}: a person acknowledges it, in On-call or with octant oncall ack"
         held = "gaps" if test.seconds < PATIENCE else "failing"
     if test.answered and test.by_a_machine:
         value = f"a test page reached {test.by}, a machine, which acknowledged it after {took}: no person's answer is known"

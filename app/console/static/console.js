@@ -303,6 +303,11 @@ if (narrow.matches && $("#search")) $("#search").placeholder = "Search"; // more
 $$("[data-print]").forEach((one) => { one.hidden = false; }); // it needs this script
 $$("[data-zone]").forEach((one) => { one.textContent = zone; });
 prepare(document);
+for (const one of $$("[data-said]")) { // said once: a reload, a step back or a shared link does not say it again
+  const way = new URL(location.href);
+  for (const name of one.dataset.said.split(" ")) way.searchParams.delete(name);
+  history.replaceState(history.state, "", way);
+}
 $("nav.side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 $$("[data-live]").forEach(follow);
 if (location.hash) for (const one of $$("[data-back]")) { // a sign-in leads back to the place on the page, which servers do not see

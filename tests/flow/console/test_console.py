@@ -3,10 +3,13 @@
 import asyncio
 import json
 import re
+import time
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlencode
 
 import aiohttp
@@ -19,7 +22,9 @@ from signed_in import COOKIE, Person, person, signed_in
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.audit.rows import Writer
+from app.console.console import SAID, link
 from app.console.navigation import PAGES
+from app.console.sessions import Session
 from app.domain.records import step_text
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"{{7*7}}${7*7}</textarea>\u202e"
@@ -247,6 +252,19 @@ async def test_the_rows_of_all_pages_are_the_total(service_url: str, api_key: st
     assert float(shown[1]) == pytest.approx(costs, rel=0.005)
     ordered = await operator.get(path + "&sort=latency_ms")
     assert 'aria-sort="descending"' in ordered.text
+    plain = await operator.get("/console/calls")
+    assert re.findall(r'href="/console/calls\?sort=(\w+)">\w+ <span aria-hidden="true">↕<', plain.text) == ["latency_ms", "cost"]
+
+
+async def test_the_total_names_the_kinds_of_its_rows(operator: Person, stack_env: dict[str, str]) -> None:
+    engine, user = create_async_engine(stack_env["OCTANT_DATABASE_URL"]), f"kinds-{uuid.uuid4().hex[:8]}"
+    outcomes = ("ok", "ok", "provider_error", "no_evidence", "replayed", "budget_exceeded")
+    await Writer(engine).write([a_record(user=user, outcome=outcome) for outcome in outcomes])
+    await engine.dispose()
+    page = await operator.get(f"/console/calls?range=1h&user={user}")
+    assert "6 calls match in the last 1 h (3 calls of a model, 2 that needed none, 1 refused): 1 failed," in page.words
+    page = await operator.get(f"/console/calls?range=1h&user={user}&needed_model=true&refused=false")
+    assert "3 calls match in the last 1 h: 1 failed," in page.words
 
 
 @pytest.mark.parametrize(
@@ -461,6 +479,32 @@ async def test_a_link_cannot_put_words_into_the_consoles_mouth(operator: Person)
     shown = await operator.get(f"/console?done=All+keys+leaked.&undo=curl+evil.example&signed={'0' * 64}")
     assert "evil.example" not in shown.words
     assert "leaked" not in shown.words
+
+
+async def test_what_an_action_did_is_said_for_a_minute(operator: Person) -> None:
+    """A later look at the same address shows the state of then alone; its range links do not carry the words on."""
+    csrf = re.search(r'data-csrf="([0-9a-f]+)"', (await operator.get("/console")).text)
+    assert csrf
+    session = Session(uuid.uuid4(), cast(Any, None), csrf[1])
+    now = int(time.time())
+    for signed_at, said_at, shown in ((now, now, True), (now - 61, now - 61, False), (now - 61, now, False)):
+        words = ("r1 is live.", "octant rollback", "")
+        signed = session.signed(*words, str(signed_at))
+        page = await operator.get(link("/console/calls", dict(zip(SAID, (*words, said_at, signed), strict=True))))
+        assert ("r1 is live." in page.words) is shown
+        assert "range=24h" in page.text
+        assert "signed=" not in page.text
+
+
+async def test_a_trace_draws_and_names_the_wait_between_attempts(operator: Person, stack_env: dict[str, str]) -> None:
+    engine, trace, whole = create_async_engine(stack_env["OCTANT_DATABASE_URL"]), uuid.uuid4().hex, a_record()
+    first, second = whole.attempts
+    late = (first, replace(second, started_ms=second.started_ms + 100))
+    await Writer(engine).write([a_record(trace_id=trace, attempts=late, latency_ms=whole.latency_ms + 100)])
+    await engine.dispose()
+    page = await operator.get(f"/console/traces/{trace}")
+    assert "attempts 119 ms, waits between attempts 100 ms, the service itself 1.50 ms" in page.words
+    assert re.findall(r'<rect class="wait" x="[\d.]+%" width="([\d.]+)%"', page.text) == [f"{100 / 220.5 * 100:.2f}"]
 
 
 async def test_large_traces_and_texts_come_in_parts(operator: Person, stack_env: dict[str, str]) -> None:

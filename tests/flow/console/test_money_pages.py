@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest_asyncio
 from client import eventually, post, session
-from conftest import octant
+from conftest import ROOT, octant
 from records import a_record
 from signed_in import Person, signed_in
 from sqlalchemy import func, insert, select
@@ -24,6 +24,9 @@ from app.domain.calls import Attempt, Usage
 from app.domain.money import MicroUSD, from_dollars
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"{{7*7}}"
+LACKING = {
+    path.stem for path in (ROOT / "releases").glob("*.toml") if not (ROOT / "releases/evals" / f"{path.stem}.json").exists()
+}
 TENANT = f"money-{uuid.uuid4().hex[:6]}"
 
 
@@ -54,8 +57,16 @@ async def test_every_money_and_eval_page_opens_and_shows_text_as_text(operator: 
         assert "<script>alert" not in answer.text
         assert "<img" not in answer.text
         assert "In the terminal" in answer.words, path
-    for path in ("/console/budgets/no-such-tenant", "/console/evals/runs/999999999"):
+    for path in ("/console/budgets/no-such-tenant", "/console/evals/runs/999999999", "/console/evals?release=nope"):
         assert (await operator.get(path)).status == 404
+
+
+async def test_a_release_without_eval_results_is_not_shown_as_another(operator: Person) -> None:
+    unknown = await operator.get("/console/evals?release=nope")
+    assert (unknown.status, "No release 'nope'." in unknown.words) == (404, True)
+    lacking = next(row[0] for row in (await operator.get("/console/releases?tab=all")).rows if row[0] in LACKING)
+    shown = await operator.get(f"/console/evals?release={lacking}")
+    assert f"Release {lacking} has no eval results here." in shown.words
 
 
 async def test_tenants_rows_their_sum_and_the_calls_behind_them_are_the_ledger(

@@ -71,6 +71,14 @@ async def test_a_stop_is_asked_for_in_numbers_done_shown_and_taken_back(operator
     assert "none is missing" in log.words
 
 
+async def test_where_nothing_is_stopped_no_command_stops_everything(operator: Person) -> None:
+    page = await operator.get("/console/releases?tab=stops")
+    assert "Nothing is stopped." in page.words
+    assert "octant kill status" in page.words
+    assert "octant kill all" not in page.text
+    assert ["Kind", "Which", "Message to callers (optional)"] in [row[:3] for row in page.rows]
+
+
 async def test_a_slip_of_the_pen_stops_nothing(operator: Person) -> None:
     wrong = await operator.get("/console/do/kill-tool?name=request_refnd")
     assert (wrong.status, "No tool" in wrong.words) == (404, True)
@@ -177,6 +185,36 @@ async def test_a_canary_is_promoted_on_its_evidence_and_a_release_activated_with
         assert (await connection.execute(ended)).one() == ("promoted", live)
         log = select(actions.c.action, actions.c.outcome).order_by(actions.c.number.desc()).limit(2)
         assert (await connection.execute(log)).all() == [("release promote", "ok"), ("release promote", "begun")]
+    await eventually(lambda: answered_by(http, live))
+
+
+async def test_after_the_last_rollback_the_page_offers_to_take_it_back(
+    operator: Person, stored: AsyncEngine, http: aiohttp.ClientSession
+) -> None:
+    """Button, text and action follow one rule: a release that was rolled back from is none to go back to (B2)."""
+    earlier, live = RELEASES
+    if (await newest(stored))[0] != live:
+        await activated(operator, stored, live)
+    button = 'href="/console/do/rollback"'
+    while True:  # the path becomes shorter with each rollback
+        page = await operator.get("/console/releases")
+        asked = await operator.get("/console/do/rollback")
+        assert (button in page.text) == (asked.status == 200) == ("The release before is" in page.words)
+        if asked.status == 400:
+            break
+        assert (await operator.submit("/console/do/rollback", {"reason": "a test"})).status == 303
+    assert (await newest(stored))[:2] == (earlier, "rollback")
+    assert f"A rollback has left {live}" in page.words
+    assert "There is no earlier release to go back to." in asked.words
+    assert f"octant release activate {live}" in asked.words
+    assert button not in (await operator.get("/console/releases?tab=history")).text
+    way = re.search(r'href="(/console/do/release-activate\?release=[\w.-]+)">Take it back', page.text)
+    assert way
+    assert f"Activate {live}" in (await operator.get(way[1])).words
+    await activated(operator, stored, live)
+    page = await operator.get("/console/releases")
+    assert button in page.text
+    assert "Take it back" not in page.words
     await eventually(lambda: answered_by(http, live))
 
 

@@ -212,7 +212,7 @@ def test_the_live_release_is_shown_unless_another_is_wanted(tmp_path: Path) -> N
     for release in ("1", "2", "3"):
         written(tmp_path, release, passed=8, failed=[])
     found, _ = filed(tmp_path)
-    assert [chosen_release(found, *one) for one in (("", "2"), ("1", "2"), ("9", "2"), ("", "9"))] == ["2", "1", "2", "3"]
+    assert [chosen_release(found, *one) for one in (("", "2"), ("1", "2"), ("9", "2"), ("", "9"))] == ["2", "1", "9", "3"]
 
 
 def test_the_chart_shows_stored_runs_by_suite_and_model_and_is_left_out_without_any() -> None:

@@ -1,11 +1,13 @@
 """The on-call page's sentence (P1, X1)."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from app.console.known import Known
-from app.console.pages.oncall import Happened, Level, answer, at_three, from_opening
+from app.console.pages.oncall import Happened, Level, actions, answer, at_three, from_opening
 from app.console.readiness.answers import Evidence, State
 from app.oncall.paging.figures import figures_of
 from app.oncall.rota.reading import load_rotation
@@ -26,6 +28,19 @@ def test_the_page_is_as_calm_as_the_readiness_review(state: State, kind: str) ->
     assert found == kind
     assert ("The pager was never tested." in words) == (kind != "good")
     assert " UTC" in words, "a page's script shows it in the browser's zone"
+
+
+async def test_the_form_of_a_test_page_says_how_it_is_acknowledged() -> None:
+    """A demo's own receiver leaves it to a person, whose answer is what the test measures."""
+
+    async def newest(**_: object) -> list[object]:
+        return []
+
+    parts = SimpleNamespace(paging=object(), pages=SimpleNamespace(newest=newest))
+    act = next(act for act in actions(cast(Any, SimpleNamespace(parts=parts))) if act.name == "oncall-page")
+    effect = (await act.ask({})).effect
+    assert "A person has to acknowledge it" in effect
+    assert "`octant oncall ack PAGE`" in effect
 
 
 @pytest.mark.parametrize("hour", [0, 1, 12, 23])

@@ -130,7 +130,7 @@ def activation(**more: object) -> Activation:
 
 def state(*workers: str, unproven: int = 0) -> page.State:
     reports = [Report(worker=str(n), release=release) for n, release in enumerate(workers)]
-    return page.State(past=[activation()], reports=reports, canary=None, shadow=None, listed=[], unproven=unproven, path=["r1"])
+    return page.State(past=[activation()], reports=reports, canary=None, shadow=None, listed=[], unproven=unproven)
 
 
 @pytest.mark.parametrize(

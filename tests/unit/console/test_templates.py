@@ -12,5 +12,18 @@ def test_a_template_is_well_formed(name: str) -> None:
     assert templates().get_template(name).name == name
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("since 2026-11-27, <b>", 'since <span class="nowrap">2026-11-27</span>, &lt;b&gt;'),
+        ("at 2026-11-27 14:00 UTC.", 'at <span class="nowrap">2026-11-27 14:00 UTC</span>.'),
+        ("octant rollback --to r-1", 'octant rollback <span class="nowrap">--to</span> r-1'),
+        ("a--b and <--c>", "a--b and &lt;--c&gt;"),
+    ],
+)
+def test_a_date_and_an_option_are_kept_in_one_line(text: str, written: str) -> None:
+    assert templates().from_string("{{ text|unbroken }}").render(text=text) == written
+
+
 def test_all_pages_are_among_them() -> None:
     assert {"overview.html", "evals.html", "parts/macros.html"} <= set(NAMES)
