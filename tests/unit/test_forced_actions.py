@@ -11,7 +11,7 @@ from app.cli import audited
 def test_a_forced_command_is_audited_as_an_action_of_its_own(
     monkeypatch: pytest.MonkeyPatch, *, force: bool, action: str
 ) -> None:
-    noted: list[tuple[str, dict[str, Any], str]] = []
+    noted: list[tuple[str, dict[str, Any], str, list[str]]] = []
     monkeypatch.setattr(audited, "_note", lambda *row: noted.append(row))
 
     @audited.changes("release activate")
@@ -19,4 +19,4 @@ def test_a_forced_command_is_audited_as_an_action_of_its_own(
         """Do nothing."""
 
     command(release_id="a", reason="r", force=force)
-    assert [(name, outcome) for name, _, outcome in noted] == [(action, "ok")]
+    assert [(name, outcome) for name, _, outcome, _ in noted] == [(action, "ok")]
