@@ -97,7 +97,7 @@ async def _postgres(engine: "AsyncEngine", place: str, redactor: "Redactor") -> 
     for session in holding:
         program, host = session.application_name or "a program without a name", session.host or "this machine"
         who = f"{session.usename or 'a role'}, {program} at {host}"
-        said = redactor.redact_text(" ".join((session.query or "").split())[:MOST_WORDS], tenant="")
+        said = redactor.redact_text(" ".join((session.query or "").split()), tenant="")[:MOST_WORDS]  # half a number is none
         waiting = formats.number(session.waiting, "session waits", "sessions wait")
         lines.append(
             ("", f"{waiting} for {session.pid}: {who}, {session.state or 'active'} for {formats.seconds(session.since)}")
