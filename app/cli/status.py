@@ -41,7 +41,7 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
     from app.audit.overview import overview
     from app.budget.standing import open_alerts
     from app.cli.database import database
-    from app.console.health import last_minutes, now_of, summary, tenants_at_their_cap
+    from app.console.health import last_minutes, now_of, of_stops, summary, tenants_at_their_cap
     from app.oncall.scopes import parse
     from app.oncall.switch import KillSwitch
     from app.stores import budget_policy, build_valkey
@@ -72,7 +72,7 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
     state = None if isinstance(now, BaseException) else now
     kind = "bad" if stopped else "none"
     if isinstance(seen, BaseException):
-        print(f"An operator has stopped {' and '.join(stopped)}." if stopped else "How calls went is unknown.")
+        print(of_stops(stopped) if stopped else "How calls went is unknown.")
     else:
         full = {} if isinstance(alerts, BaseException) else tenants_at_their_cap(alerts[0], max(policy.shares, default=100))
         known = None if isinstance(latest, BaseException) else latest

@@ -118,7 +118,7 @@ async def _valkey(valkey: "Redis", place: str) -> tuple[bool, list[tuple[str, st
     """As `_postgres`. A write is tried, as a full one answers reads."""
     from redis.exceptions import OutOfMemoryError, RedisError
 
-    from app.domain.store_errors import VALKEY, away
+    from app.domain.store_errors import VALKEY, away, reason
 
     try:
         about: dict[str, Any] = await valkey.info()
@@ -128,7 +128,7 @@ async def _valkey(valkey: "Redis", place: str) -> tuple[bool, list[tuple[str, st
         await valkey.set(PROBE, 1, px=PROBE_MS)
         refused, full = "", False
     except (RedisError, OSError) as error:
-        refused, full = str(error), isinstance(error, OutOfMemoryError)
+        refused, full = reason(error), isinstance(error, OutOfMemoryError)
     lines = [("Valkey", f"{place}: {f'takes no writes: {refused}' if refused else 'takes reads and writes'}")]
     return not refused, [*lines, *_filled(about, full=full)]
 

@@ -103,13 +103,18 @@ def waiting(now: Now | None, seen: Overview, at: datetime) -> str:
     )
 
 
+def of_stops(stopped: Sequence[str]) -> str:
+    """The sentence on operators' stops."""
+    return f"An operator has stopped {' and '.join(stopped)}."
+
+
 def answer(
     seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequence[str], full: Mapping[str, int] = {}
 ) -> tuple[str, str]:
     """How it goes, in one sentence of the data. ``full``: the tenants at their cap, each with its share in per cent."""
     total = seen.total
     if stopped:
-        return "bad", f"An operator has stopped {' and '.join(stopped)}."
+        return "bad", of_stops(stopped)
     if not total.calls + total.refused:
         return "none", f"No calls {range_.words}. Send one, or choose a longer time."
     if not total.calls:
@@ -162,7 +167,7 @@ def summary(
     if latest and (waits := waiting(now, seen, range_.until)):
         kind, said = "bad", [waits, *said]
     if stopped:
-        kind, said = "bad", [answer(seen, strips, range_, stopped)[1], *said]
+        kind, said = "bad", [of_stops(stopped), *said]
     return kind, said, strips
 
 

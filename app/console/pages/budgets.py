@@ -17,6 +17,7 @@ from app.budget.scopes import ANONYMOUS, Scope, scopes_of
 from app.budget.standing import Counted, Everything, Spending
 from app.console import charts, formats, live
 from app.console.console import ROUTES, VIEWING, Console, link
+from app.console.health import of_stops
 from app.console.known import Known
 from app.console.navigation import BUDGETS
 from app.console.ranges import Range
@@ -254,7 +255,7 @@ def answer(money: Money, stopped: Sequence[str]) -> tuple[str, str]:
     total = money.everything.value
     left = f" The global cap has {formats.usd(total.left)} of {formats.usd(total.cap)} left." if total else ""
     if stopped:
-        return "bad", f"An operator has stopped {' and '.join(stopped)}.{left}"
+        return "bad", of_stops(stopped) + left
     if not money.lines:
         kind = "warn" if money.tenants.away else "none"
         return kind, ("The tenants are not known right now." if money.tenants.away else "There is no tenant yet.") + left

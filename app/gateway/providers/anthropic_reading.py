@@ -26,8 +26,8 @@ from app.gateway.providers.errors import ProtocolError
 from app.gateway.providers.reported import Optional, grown
 from app.gateway.providers.same_shape import SameShape
 
-# The fields of an event that holds nothing but more text.
 _FRAME = b"event: content_block_delta\ndata: ", b"\n\n"
+# The fields of an event that holds nothing but more text.
 _OF_EVENT, _OF_DELTA = frozenset({"type", "index", "delta"}), frozenset({"type", "text"})
 # Fields of an answer that callers of this vendor's form get as they came.
 NATIVE = ("context_management", "input_transformations")
