@@ -356,11 +356,31 @@ async def test_the_search_box_offers_the_consoles_own_places_beside_the_calls_an
 
     await eventually(of_calls)
     assert await offered("latency") == [
-        "/console#latency", "/console/calls?text=latency&range=30d&runbook=latency", "/console/runbook?q=latency",
+        "/console#latency", "/console/runbook?q=latency", "/console/calls?text=latency&range=30d&runbook=latency",
     ]  # fmt: skip
     assert (await offered("rollback"))[0].startswith("/console/releases")
     alone = await operator.get("/console/search?q=rogue+user")
     assert (alone.status, alone.headers["location"]) == (303, "/console/budgets#worst-case"), "the one place is opened"
+
+
+async def test_a_symptom_comes_before_the_calls_with_its_words_and_an_errors_text_does_not(
+    operator: Person, stack_env: dict[str, str]
+) -> None:
+    mark, engine = uuid.uuid4().hex[:8], create_async_engine(stack_env["OCTANT_DATABASE_URL"])
+    symptom, failure = "the shop site is down", f"customers get 429 from {mark}"
+    attempt = replace(a_record().attempts[0], error=failure)
+    records = [a_record(request=json.dumps({"messages": [symptom]}), attempts=()), a_record(attempts=(attempt,))]
+    await Writer(engine).write(records)
+    await engine.dispose()
+    listed = await operator.get("/console/search?" + urlencode({"q": symptom}))
+    ways = [unescape(href) for href in re.findall(r'<tr data-row[^>]*><td><a href="([^"]+)"', listed.text)]
+    asked = {"text": symptom, "range": "30d", "runbook": symptom}
+    assert ways == [f"/console/runbook?{urlencode({'q': symptom})}", f"/console/calls?{urlencode(asked)}"]
+    led = (await operator.get("/console/search?" + urlencode({"q": failure}))).headers["location"]
+    assert led.startswith("/console/calls?text=")
+    assert records[1].id in (await operator.get(led)).text
+    nearest = (await operator.get("/console/search?q=a+user+complains+" + mark)).headers["location"]
+    assert "Search the calls for" in (await operator.get(nearest)).words, "both are searched from either page"
 
 
 async def test_the_overviews_number_of_requests_leads_to_a_list_of_as_many(
