@@ -418,6 +418,45 @@ def test_a_phone_cuts_no_state_and_breaks_no_date_or_option(browser: Browser, se
             assert {text: number for text, number in lines if number > 1} == {}, path
 
 
+ONE_LINE = """[...document.querySelectorAll(".tabs, .ranges")].filter((line) => {
+  const own = [...line.querySelectorAll("a")].map((one) => one.getBoundingClientRect());
+  const now = line.querySelector("[aria-current]")?.getBoundingClientRect();
+  return new Set(own.map((box) => box.top)).size > 1 || (now && (now.left < 0 || now.right > innerWidth));
+}).map((line) => line.textContent)"""
+
+
+@pytest.mark.usefixtures("traffic")
+def test_a_phones_bar_is_the_same_on_each_page_and_tabs_are_one_line(browser: Browser, service_url: str, key: str) -> None:
+    with opened(browser, service_url, key, "phone") as (_, page):
+        for path in [*(one.path for one in PAGES), "/console/releases?tab=stops", "/console/security?tab=packages"]:
+            page.goto(path)
+            bar = [one.inner_text() for one in page.locator("nav.side").locator("a, button").all() if one.is_visible()]
+            assert bar == ["Overview", "Calls", "On-call", "Runbook", "More"], path
+            assert page.evaluate(ONE_LINE) == [], path
+        page.get_by_role("button", name="More").click()
+        assert page.locator("nav.side a:visible").all_inner_texts() == [one.title for one in PAGES]
+
+
+@pytest.mark.usefixtures("traffic")
+def test_a_phone_has_each_request_in_three_lines_and_each_figure_of_the_evals(
+    browser: Browser, service_url: str, key: str
+) -> None:
+    with opened(browser, service_url, key, "phone") as (_, page):
+        page.goto("/console/requests?range=1h")
+        first = page.locator("[data-row]").first
+        box = first.bounding_box()
+        assert box
+        assert box["height"] < 90
+        assert re.search(r"\d m?s\n\$\d", first.inner_text())
+        page.goto(f"/console/evals?release={LIVE_RELEASE}")
+        for name in ("Margin", "Change"):
+            cell = page.locator(f"table.scores td[data-label='{name}']").first
+            box = cell.bounding_box()
+            assert box
+            assert box["x"] + box["width"] <= WIDTHS["phone"][0]
+            assert re.search("points|\u2013", cell.inner_text()), "a dash: no release before it"
+
+
 @pytest.mark.usefixtures("traffic")
 def test_a_page_without_scripts_shows_and_filters(browser: Browser, service_url: str, key: str) -> None:
     with opened(browser, service_url, key, java_script_enabled=False) as (_, page):

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from app.audit.requests import MOST, SORTS, Total, Wanted, find_requests
 from app.console import formats
 from app.console.console import ROUTES, SAID, VIEWING, Console, link
-from app.console.navigation import CALLS
+from app.console.navigation import REQUESTS
 from app.console.ranges import Range
 from app.domain.money import MICROS_PER_DOLLAR
 
@@ -32,7 +32,7 @@ def router(console: Console) -> APIRouter:
         after = wanted.skip + len(rows)
         calls = link("/console/calls", range_.query, needed_model="true", refused="false")
         return console.page(
-            request, "requests.html", CALLS, title="Requests", range=range_, known=known, rows=rows, total=total, wanted=wanted,
+            request, "requests.html", REQUESTS, range=range_, known=known, rows=rows, total=total, wanted=wanted,
             shown={name: value for name, value in query.items() if value and name not in ("skip", *SAID)},
             more=_next(range_, after) if total and after < min(total.requests, DEEPEST) else None, calls_link=calls,
             kind="none" if not total or not total.requests else "warn" if total.failed else "good", words=answer(total, range_),
