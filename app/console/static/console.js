@@ -296,6 +296,9 @@ document.addEventListener("click", (event) => {
   if ("themeSwitch" in button.dataset) switchTheme();
   if ("print" in button.dataset) print();
 });
+document.addEventListener("formdata", (event) => { // an address holds what was chosen alone; without scripts the service takes out the rest
+  if (event.target.method === "get") for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
+});
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 let resizing;
 addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(drawAll, 150); });

@@ -306,6 +306,36 @@ async def test_each_applied_filter_is_a_chip_that_takes_it_away(operator: Person
         assert left == {"range": "1h", **{name: value for name, value in applied.items() if name not in gone}}
 
 
+async def test_an_address_holds_only_the_fields_that_were_chosen(operator: Person) -> None:
+    for sent, kept in (
+        ("/console/calls?range=1h&tenant=acme&user=&text=&min_cost=", "/console/calls?range=1h&tenant=acme"),
+        ("/console/calls?user=&text=a+%26+b", "/console/calls?text=a+%26+b"),
+        ("/console/security?tab=log&actor=&failed=", "/console/security?tab=log"),
+        ("/console/budgets?name=", "/console/budgets"),
+    ):
+        answer = await operator.get(sent)
+        assert (answer.status, answer.headers["location"]) == (303, kept)
+        assert (await operator.get(kept)).status == 200
+
+
+async def test_the_form_of_calls_suggests_stored_values_but_no_users(operator: Person, stack_env: dict[str, str]) -> None:
+    engine = create_async_engine(stack_env["OCTANT_DATABASE_URL"])
+    await Writer(engine).write([a_record(tenant="suggested", user="a-user-of-it", model="m<1>", degraded=("cheaper",))])
+    await engine.dispose()
+    page = (await operator.get("/console/calls?range=15m")).text
+    lists = {
+        name: [unescape(value) for value in re.findall(r'value="([^"]*)"', options)]
+        for name, options in re.findall(r'<datalist id="values-(\w+)">(.*?)</datalist>', page)
+    }
+    assert set(re.findall(r'list="values-(\w+)"', page)) == lists.keys()
+    assert {"suggested", "acme"} <= set(lists["tenant"])
+    assert "m<1>" in lists["model"]
+    assert "cheaper" in lists["degraded"]
+    assert {"anthropic", "openai"} <= set(lists["tried"])
+    assert {"ok", "provider_timeout"} <= set(lists["attempt"])
+    assert "a-user-of-it" not in {value for values in lists.values() for value in values}
+
+
 async def test_one_search_box_finds_a_call_by_any_of_its_ids(http: aiohttp.ClientSession, operator: Person) -> None:
     user = f"find-{uuid.uuid4().hex[:8]}"
     body = {"model": "fast", "user": user, "messages": [{"role": "user", "content": "hi"}]}
