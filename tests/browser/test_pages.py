@@ -392,9 +392,15 @@ def test_times_are_shown_in_the_browsers_zone_which_is_named(browser: Browser, s
             "at => new Date(at).toLocaleString('sv-SE', {timeZone: 'Asia/Kolkata'})", stored.get_attribute("datetime")
         )
         assert stored.inner_text() == there
-        assert page.locator("[data-zone]").inner_text() in ("Asia/Kolkata", "Asia/Calcutta")
+        zone = page.locator(".head [data-zone]").inner_text()
+        assert zone in ("Asia/Kolkata", "Asia/Calcutta")
+        assert page.locator("table.calls thead th").first.inner_text() == f"Began, {zone}"
+        assert page.locator("[data-zone]:visible").count() == 2, "beside the range and in the table's head"
         page.goto("/console/calls?since=2026-11-27T10:00Z&until=2026-11-27T11:00Z")
         assert "from 2026-11-27 15:30 to 2026-11-27 16:30" in page.inner_text(".answer"), "sentences, too"
+        page.goto("/console/releases?tab=history")
+        assert page.locator("th [data-zone]").all_inner_texts() == [zone], "one head of the page has moments"
+        assert page.inner_text("footer") == f"Times in {zone}", "a page without a range"
 
 
 def test_a_phone_cuts_no_state_and_breaks_no_date_or_option(browser: Browser, service_url: str, key: str) -> None:

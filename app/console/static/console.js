@@ -201,8 +201,19 @@ function label(root) {
   }
 }
 
+// The head of a table's first column of moments names their zone.
+function nameZone(root) {
+  for (const table of $$("table:not(.month)", root)) {
+    const cell = $("tbody time[datetime]:not([data-ago])", table)?.closest("td, th"), head = cell && table.tHead?.rows[0]?.cells[cell.cellIndex];
+    if (!head || $(".hidden, [data-zone]", head)) continue;
+    const name = document.createElement("span");
+    name.dataset.zone = ""; name.textContent = zone;
+    head.append(", ", name);
+  }
+}
+
 function prepare(root) {
-  label(root);
+  label(root); nameZone(root); // a label on a phone is short
   showTimes(root); showMoments(root);
   for (const element of plots.keys()) if (!element.isConnected) { plots.get(element).destroy(); plots.delete(element); }
   $$("[data-chart]", root).forEach(draw);
