@@ -313,7 +313,8 @@ def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, s
         "429 throttled": "/console/runbook/rate-limits", "redis down": "/console/runbook/valkey-away",
         "how do you roll back": "/console/releases**", "who is on call": "/console/oncall", "outage": "/console/gameday",
         "prompt injection": "/console/security**", "rogue user": "/console/budgets**", "latency": "/console#latency",
-        "evals": "/console/evals", "is there a runbook": "/console/runbook",
+        "evals": "/console/evals", "is there a runbook": "/console/runbook", "answers are slow": "/console/runbook/latency",
+        "the site is down": "/console/runbook?q=the+site+is+down", "customers get 429": "/console/runbook/budget-exhausted",
     }  # fmt: skip
     with opened(browser, service_url, key) as (_, page):
         for words, path in wanted.items():
