@@ -60,9 +60,9 @@ async def found_for(console: Console, words: str) -> tuple[list[Place], Known[Wa
 
     The console's own places come first. A name or an error's text that the records have comes next. Else the runbook comes, which
     knows symptoms, and then calls with the words in their texts. A whole question, such as “who is on call”, leads to its place
-    alone, as such words stand in many a text. Words that nothing surely has lead to the runbook's nearest pages, an id to the
-    list of calls, which says where it was looked for. Raises DependencyUnavailable where the records do not answer and nothing
-    else fits.
+    alone, as such words stand in many a text. Words that nothing surely has lead to the runbook's nearest pages, an id or a
+    quotation to the list of calls, which says where it was looked for. Raises DependencyUnavailable where the records do not
+    answer and nothing else fits.
     """
     offered = fitting(words)
     if is_question(words):
@@ -73,7 +73,7 @@ async def found_for(console: Console, words: str) -> tuple[list[Place], Known[Wa
     by_symptom = guide if sure else []
     rest = [*way.places, *(by_symptom if offered else [])] if way.exact else [*by_symptom, *way.places]
     found = [*offered, *rest]
-    if not found and not _may_be_id(words):
+    if not found and not _may_be_id(words) and '"' not in words:
         found = guide
     if not found and known.away:
         raise DependencyUnavailable(f"{known.away}, so no call is searched for; no page of the console or the runbook fits.")

@@ -71,6 +71,7 @@ async def test_an_id_leads_to_what_it_names_or_to_the_list_of_calls(monkeypatch:
     assert await ways(a_console(monkeypatch, "prompt", "/console/traces/1"), "timeout") == ["/console/traces/1"]
     assert await ways(a_console(monkeypatch), "req_4f1c2") == [CALLS]
     assert await ways(a_console(monkeypatch), "zxqv blorp") == [CALLS]
+    assert await ways(a_console(monkeypatch), '"a user complains"') == [CALLS], "a quotation is of a text"
 
 
 async def test_words_that_fit_nothing_while_the_records_are_away_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
