@@ -181,6 +181,14 @@ def input_of(row: Mapping[str, Any]) -> int:
     return sum(int(row[name]) for name in INPUTS)
 
 
+async def is_in_errors(engine: Where, words: str, since: datetime) -> bool:
+    """Whether the words stand in the text of an error of a call, or of one of its attempts. Raises as `find_calls`."""
+    in_errors = text(_IN_ERRORS.replace("::", r"\:\:")).bindparams(words=words)
+    async with searching.connected(engine) as connection:
+        found = await connection.execute(select(calls.c.id).where(in_errors, calls.c.at >= since).limit(1))
+        return found.first() is not None
+
+
 async def every_call(engine: AsyncEngine, wanted: CallFilter) -> AsyncIterator[list[dict[str, Any]]]:
     """All matching calls up to ``wanted.limit``, a page at a time, for an export. Raises as `find_calls`."""
     left = wanted.limit

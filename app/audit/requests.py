@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.audit.searching import one_moment
 from app.domain.records import NO_MODEL, REFUSALS
 
-Sort = Literal["at", "took_ms", "cost"]
+Sort = Literal["at", "latency_ms", "cost"]
 SORTS: tuple[str, ...] = get_args(Sort)
+EARLIER = {"took_ms": "latency_ms"}  # a name that scripts and addresses may still have
 MOST = 2**62
 
 _ASKED = """
@@ -27,7 +28,7 @@ _ASKED = """
     ), asked AS (
         SELECT trace_id, request_id, min(arrived) AS at, count(*) FILTER (WHERE let_through) AS calls,
                count(*) FILTER (WHERE let_through AND outcome <> 'ok') AS failed, sum(cost)::bigint AS cost,
-               (1000 * extract(epoch FROM max(ended) - min(arrived)))::double precision AS took_ms,
+               (1000 * extract(epoch FROM max(ended) - min(arrived)))::double precision AS latency_ms,
                min(feature) AS feature, min(tenant) AS tenant, min("user") AS "user", min(release) AS release
         FROM seen GROUP BY trace_id, request_id HAVING bool_or(let_through OR cost > 0)
     )
@@ -36,7 +37,7 @@ _ROWS = "SELECT * FROM asked WHERE cost BETWEEN :least AND :most ORDER BY {} DES
 _TOTAL = """
     SELECT count(*) AS requests, coalesce(sum(calls), 0)::bigint AS calls, coalesce(sum(cost), 0)::bigint AS cost,
            count(*) FILTER (WHERE failed > 0) AS failed,
-           percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY took_ms) AS took_ms
+           percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY latency_ms) AS latency_ms
     FROM asked WHERE cost BETWEEN :least AND :most
 """
 
@@ -56,13 +57,19 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Total:
-    """All requests of a search, whatever its page. ``failed``: those with a failed call. ``took_ms``: p50 and p95."""
+    """All requests of a search, whatever its page. ``failed``: those with a failed call. ``latency_ms``: p50 and p95."""
 
     requests: int
     calls: int
     cost: int
     failed: int
-    took_ms: Sequence[float] | None
+    latency_ms: Sequence[float] | None
+
+
+def sort_of(name: str) -> Sort | None:
+    """The order of this name, None where there is none."""
+    now = EARLIER.get(name, name)
+    return next((sort for sort in get_args(Sort) if sort == now), None)
 
 
 async def find_requests(engine: AsyncEngine, wanted: Wanted) -> tuple[Sequence[dict[str, Any]], Total]:

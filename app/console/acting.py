@@ -21,6 +21,15 @@ from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, O
 MOST_REASON = 500
 
 
+class Elsewhere(Exception):  # noqa: N818 - it is a way, not an error
+    """There is nothing to do now. A page says why, and what can be done instead."""
+
+    def __init__(self, to: str) -> None:
+        """``to``: the address of that page."""
+        super().__init__()
+        self.to = to
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What the page that asks once more says: a title, the effect in a sentence, and the same as a command.
@@ -44,8 +53,8 @@ class Act:
     """One action. ``name`` is its address and how the log calls it, with `-` for a space.
 
     ``fields``: the names of its form's fields, but for the reason. ``ask`` describes it, ``do`` does it and returns one line on
-    what came of it; both raise an OctantError for a value that does not fit. ``action``: how the log calls it, where the name
-    does not say.
+    what came of it; both raise an OctantError for a value that does not fit. ``ask`` raises `Elsewhere` where there is nothing to
+    do. ``action``: how the log calls it, where the name does not say.
     """
 
     name: str
@@ -76,7 +85,10 @@ def router(console: Console, actions: Mapping[str, Act]) -> APIRouter:
         await operator(request)
         act = _found(actions, name)
         values = _values(act, request.query_params)
-        asked = await act.ask(values)
+        try:
+            asked = await act.ask(values)
+        except Elsewhere as page:
+            return RedirectResponse(page.to, 303)
         return _page(console, request, act, {**values, **asked.settled}, asked)
 
     @made.post("/{name}")
@@ -86,7 +98,10 @@ def router(console: Console, actions: Mapping[str, Act]) -> APIRouter:
         fields = await form_of(request)
         act = _found(actions, name)
         values, reason = _values(act, fields), fields.get("reason", "").strip()
-        asked = await act.ask(values)
+        try:
+            asked = await act.ask(values)
+        except Elsewhere as page:
+            return RedirectResponse(page.to, 303)
         values |= asked.settled
         if not reason or len(reason) > MOST_REASON:
             return _page(

@@ -198,8 +198,9 @@ class ConsoleRoute(APIRoute):
         handler = super().get_route_handler()
 
         async def with_pages(request: Request) -> Response:
+            way = _chosen_alone(request)
             try:
-                return await handler(request)
+                return RedirectResponse(way, 303) if way else await handler(request)
             except SignInFirst as first:
                 return _sign_in_first(request, first.to)
             except OctantError as error:
@@ -213,6 +214,18 @@ class ConsoleRoute(APIRoute):
                 return _error_page(request, DependencyUnavailable("Postgres does not answer right now.", retry_after=5.0))
 
         return with_pages
+
+
+def _chosen_alone(request: Request) -> str:
+    """The address without the empty fields that a browser sends with a form; empty where it has none.
+
+    The address of a sign-in may be a provider's answer, so it stays as it is.
+    """
+    query = request.query_params.multi_items()
+    chosen = [(name, value) for name, value in query if value]
+    if request.method != "GET" or len(chosen) == len(query) or request.url.path.startswith("/console/sign-in"):
+        return ""
+    return request.url.path + (f"?{urlencode(chosen)}" if chosen else "")
 
 
 def _sign_in_first(request: Request, to: str) -> Response:

@@ -31,7 +31,14 @@ OVERVIEW = Page(
     "home, status, health, now, dashboard, dashboards, metrics, charts",
     first=True,
 )
-CALLS = Page("calls", "Calls", "c", "Find calls, follow them live", "requests, traces, log, logs, history", first=True)
+CALLS = Page("calls", "Calls", "c", "Find calls, follow them live", "traces, log, logs, history", first=True)
+REQUESTS = Page(
+    "requests",
+    "Requests",
+    "q",
+    "Requests of callers, each with all its calls",
+    "slowest requests, number of requests, requests of callers, traffic",
+)
 BUDGETS = Page(
     "budgets",
     "Budgets",
@@ -74,4 +81,4 @@ GAMEDAY = Page(
     "outage, provider outage, what happens in an outage, half an hour, drill, rehearsal, chaos, exercise, fault",
 )
 
-PAGES = (OVERVIEW, CALLS, BUDGETS, EVALS, RELEASES, ONCALL, SECURITY, RUNBOOK, READINESS, GAMEDAY)
+PAGES = (OVERVIEW, CALLS, REQUESTS, BUDGETS, EVALS, RELEASES, ONCALL, SECURITY, RUNBOOK, READINESS, GAMEDAY)

@@ -36,7 +36,6 @@ PARTS = (
     _part(OVERVIEW, "#by-outcome", "Calls by outcome", "error rate, errors, failures, success rate, dashboard, dashboards"),
     _part(OVERVIEW, "#providers", "Providers now", "provider down, provider is down, resting, circuit, fallback, vendor, uptime"),
     _part(OVERVIEW, "#cost", "Cost of a request", "cost of a request, cost per call, price of an answer"),
-    _part(OVERVIEW, "/requests", "Requests of callers", "requests, slowest requests, number of requests, traffic"),
     _part(
         BUDGETS, "#worst-case", "Worst case of one user and of all",
         "rogue user, rogue, runaway, abuse, abusive user, worst case, exposure, most that one user can spend",

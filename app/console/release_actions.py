@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from app.budget.pricing import cost
 from app.console import formats
-from app.console.acting import Act, Asked
+from app.console.acting import Act, Asked, Elsewhere
 from app.console.console import Console, link
 from app.console.running import number_running
 from app.console.sessions import Session
@@ -184,8 +184,7 @@ async def _ask_rollback(console: Console, values: Values) -> Asked:
     way = await way_back(console.parts.engine)
     target = values.get("to") or way.previous
     if not only and not target:
-        again = f" A rollback left {way.left}: `octant release activate {way.left}{WHY}` takes it back." if way.left else ""
-        raise InvalidRequest(f"There is no earlier release to go back to.{again}")
+        raise Elsewhere("/console/releases#rollback")  # it says so, and takes a rollback back
     to = f" --to {shlex.quote(target)}" if target and not only else ""
     if only:
         flag = f"--{only.kind}" + (f" {shlex.quote(only.name)}" if only.name else "")

@@ -313,7 +313,8 @@ def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, s
         "429 throttled": "/console/runbook/rate-limits", "redis down": "/console/runbook/valkey-away",
         "how do you roll back": "/console/releases**", "who is on call": "/console/oncall", "outage": "/console/gameday",
         "prompt injection": "/console/security**", "rogue user": "/console/budgets**", "latency": "/console#latency",
-        "evals": "/console/evals", "is there a runbook": "/console/runbook",
+        "evals": "/console/evals", "is there a runbook": "/console/runbook", "answers are slow": "/console/runbook/latency",
+        "the site is down": "/console/runbook?q=the+site+is+down", "customers get 429": "/console/runbook/budget-exhausted",
     }  # fmt: skip
     with opened(browser, service_url, key) as (_, page):
         for words, path in wanted.items():
@@ -392,9 +393,15 @@ def test_times_are_shown_in_the_browsers_zone_which_is_named(browser: Browser, s
             "at => new Date(at).toLocaleString('sv-SE', {timeZone: 'Asia/Kolkata'})", stored.get_attribute("datetime")
         )
         assert stored.inner_text() == there
-        assert page.locator("[data-zone]").inner_text() in ("Asia/Kolkata", "Asia/Calcutta")
+        zone = page.locator(".head [data-zone]").inner_text()
+        assert zone in ("Asia/Kolkata", "Asia/Calcutta")
+        assert page.locator("table.calls thead th").first.inner_text() == f"Began, {zone}"
+        assert page.locator("[data-zone]:visible").count() == 2, "beside the range and in the table's head"
         page.goto("/console/calls?since=2026-11-27T10:00Z&until=2026-11-27T11:00Z")
         assert "from 2026-11-27 15:30 to 2026-11-27 16:30" in page.inner_text(".answer"), "sentences, too"
+        page.goto("/console/releases?tab=history")
+        assert page.locator("th [data-zone]").all_inner_texts() == [zone], "one head of the page has moments"
+        assert page.inner_text("footer") == f"Times in {zone}", "a page without a range"
 
 
 def test_a_phone_cuts_no_state_and_breaks_no_date_or_option(browser: Browser, service_url: str, key: str) -> None:
@@ -418,13 +425,65 @@ def test_a_phone_cuts_no_state_and_breaks_no_date_or_option(browser: Browser, se
             assert {text: number for text, number in lines if number > 1} == {}, path
 
 
+ONE_LINE = """[...document.querySelectorAll(".tabs, .ranges")].filter((line) => {
+  const own = [...line.querySelectorAll("a")].map((one) => one.getBoundingClientRect());
+  const now = line.querySelector("[aria-current]")?.getBoundingClientRect();
+  return new Set(own.map((box) => box.top)).size > 1 || (now && (now.left < 0 || now.right > innerWidth));
+}).map((line) => line.textContent)"""
+
+
+@pytest.mark.usefixtures("traffic")
+def test_a_phones_bar_is_the_same_on_each_page_and_tabs_are_one_line(browser: Browser, service_url: str, key: str) -> None:
+    with opened(browser, service_url, key, "phone") as (_, page):
+        for path in [*(one.path for one in PAGES), "/console/releases?tab=stops", "/console/security?tab=packages"]:
+            page.goto(path)
+            bar = [one.inner_text() for one in page.locator("nav.side").locator("a, button").all() if one.is_visible()]
+            assert bar == ["Overview", "Calls", "On-call", "Runbook", "More"], path
+            assert page.evaluate(ONE_LINE) == [], path
+        page.get_by_role("button", name="More").click()
+        assert page.locator("nav.side a:visible").all_inner_texts() == [one.title for one in PAGES]
+
+
+@pytest.mark.usefixtures("traffic")
+def test_a_phone_has_each_request_in_three_lines_and_each_figure_of_the_evals(
+    browser: Browser, service_url: str, key: str
+) -> None:
+    with opened(browser, service_url, key, "phone") as (_, page):
+        page.goto("/console/requests?range=1h")
+        first = page.locator("[data-row]").first
+        box = first.bounding_box()
+        assert box
+        assert box["height"] < 90
+        assert re.search(r"\d m?s\n\$\d", first.inner_text())
+        page.goto(f"/console/evals?release={LIVE_RELEASE}")
+        for name in ("Margin", "Change"):
+            cell = page.locator(f"table.scores td[data-label='{name}']").first
+            box = cell.bounding_box()
+            assert box
+            assert box["x"] + box["width"] <= WIDTHS["phone"][0]
+            assert re.search("points|\u2013", cell.inner_text()), "a dash: no release before it"
+
+
+@pytest.mark.usefixtures("traffic")
+def test_a_sent_filter_leaves_only_what_was_chosen_in_the_address(browser: Browser, service_url: str, key: str) -> None:
+    with opened(browser, service_url, key) as (_, page):
+        page.goto("/console/calls?range=1h")
+        page.fill("input[name=user]", "ada")
+        sent: list[str] = []
+        page.on("request", lambda request: sent.append(request.url) if "/console/calls?" in request.url else None)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/console/calls?range=1h&user=ada")
+        assert [url for url in sent if "=&" in url or url.endswith("=")] == [], "the service takes nothing out"
+        assert page.locator("datalist#values-tenant option[value=acme]").count() == 1
+
+
 @pytest.mark.usefixtures("traffic")
 def test_a_page_without_scripts_shows_and_filters(browser: Browser, service_url: str, key: str) -> None:
     with opened(browser, service_url, key, java_script_enabled=False) as (_, page):
         page.goto("/console/calls?range=1h")
         page.fill("input[name=user]", "no such user")
         page.keyboard.press("Enter")
-        page.wait_for_url("**user=no+such+user**")
+        page.wait_for_url("**/console/calls?range=1h&user=no+such+user")
         assert "No calls match in the last 1 h." in page.inner_text("main")
 
 

@@ -407,18 +407,18 @@ async def test_the_overviews_number_of_calls_leads_to_as_many(recorded: AsyncEng
 async def test_the_overviews_figures_of_requests_lead_to_a_list_with_the_same_sums(recorded: AsyncEngine) -> None:
     seen = await overview(recorded, BEGAN, BEGAN + 5 * MINUTE, MINUTE)
     shown = seen.total
-    rows, total = await find_requests(recorded, Wanted(since=BEGAN, until=BEGAN + 5 * MINUTE, sort="took_ms"))
+    rows, total = await find_requests(recorded, Wanted(since=BEGAN, until=BEGAN + 5 * MINUTE, sort="latency_ms"))
     assert shown.request_latency
     assert (total.requests, total.calls, total.cost) == (shown.requests, shown.calls, shown.request_cost)
-    assert total.took_ms == pytest.approx(shown.request_latency[:2])
+    assert total.latency_ms == pytest.approx(shown.request_latency[:2])
     assert len(rows) == total.requests
     assert sum(row["cost"] for row in rows) == total.cost
-    assert [row["took_ms"] for row in rows] == sorted((row["took_ms"] for row in rows), reverse=True)
+    assert [row["latency_ms"] for row in rows] == sorted((row["latency_ms"] for row in rows), reverse=True)
     for least, _, requests in seen.costs:
         most = next((edge for edge in EDGES if edge > least), None)
         step = Wanted(since=BEGAN, until=BEGAN + 5 * MINUTE, least=least, most=most - 1 if most else MOST, limit=1)
         assert (await find_requests(recorded, step))[1].requests == requests
-    second = await find_requests(recorded, Wanted(since=BEGAN, until=BEGAN + 5 * MINUTE, sort="took_ms", limit=1, skip=1))
+    second = await find_requests(recorded, Wanted(since=BEGAN, until=BEGAN + 5 * MINUTE, sort="latency_ms", limit=1, skip=1))
     assert second == (rows[1:2], total)
 
 

@@ -210,7 +210,8 @@ async def test_every_page_of_the_console_shows_what_it_knew_while_a_store_is_fro
     key = octant(env, "key", "create", "acme", "--name", f"console {store}", "--scope", "admin", "--quiet").strip()
     assert (await post(http))[0] == 200
     async with signed_in(own_service, key) as operator:
-        paths = [*(one.path for one in PAGES), "/console/requests", "/console/search?q=latency"]
+        without_results = "/console/evals?release=2026-11-01"
+        paths = [*(one.path for one in PAGES), "/console/search?q=latency", without_results]
         for path in paths:
             assert (await operator.get(path)).status == 200, path
         assert "Shown as it was" not in (await operator.get(page)).words
@@ -221,6 +222,7 @@ async def test_every_page_of_the_console_shows_what_it_knew_while_a_store_is_fro
         away = "Postgres" if store == "postgres_note" else "Valkey"
         assert f"{away} does not answer" in shown[page].words
         assert "Shown as it was" not in shown["/console/runbook"].words, "it needs no store"
+        assert "Release 2026-11-01 has no eval results here." in shown[without_results].words
 
 
 async def test_a_worker_that_dies_with_postgres_away_is_replaced_by_one_that_serves(

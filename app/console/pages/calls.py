@@ -12,14 +12,16 @@ from starlette.responses import Response
 from app.audit.call_filter import SORTS, CallFilter, Searched, bounds_of, searched
 from app.audit.query import Total, cursor_of, find_calls, total_of
 from app.audit.searching import one_moment
+from app.audit.values import values_of_late
 from app.console import formats, live
-from app.console.console import ROUTES, SAID, VIEWING, Console, link
+from app.console.console import EVENTS_WAIT, ROUTES, SAID, VIEWING, Console, link
 from app.console.known import Known
 from app.console.navigation import CALLS
 from app.console.pages.search import LONGEST, searched_for
 from app.console.ranges import Range
 from app.console.running import running
 from app.domain.errors import InvalidRequest
+from app.domain.provider_errors import codes_of
 
 PAGE = 50
 FIRST = ("text", "tenant", "user", "outcome", "provider", "model", "feature", "release")  # the rest is folded
@@ -89,7 +91,7 @@ def router(console: Console) -> APIRouter:
             sorts=True, chips=chips_of(fields, shown), command=_command(query, range_),
             words=searched_for(nothing) if nothing else _words(known.value, range_), nothing=nothing,
             runbook_command=f"octant runbook {shlex.quote(nothing)}",
-            running=await running(console),
+            running=await running(console), suggested={} if known.away else await _suggested(console, range_),
         )  # fmt: skip
 
     @made.get("/live/calls")
@@ -148,6 +150,14 @@ async def _found(console: Console, wanted: CallFilter, query: dict[str, str]) ->
             return Found(await find_calls(connection, wanted), await total_of(connection, replace(wanted, after=None)))
 
     return await console.known.read(("calls", *sorted(query.items())), read())
+
+
+async def _suggested(console: Console, range_: Range) -> dict[str, list[str]]:
+    """The values that the form suggests, by field: those of late, and the names of providers and errors."""
+    known = await console.known.read("values of late", values_of_late(console.parts.engine, range_.until), wait=EVENTS_WAIT)
+    late, providers = known.value or {}, console.parts.providers
+    named = {"provider": providers, "tried": providers, "attempt": ("ok", *codes_of())}
+    return {name: sorted({*late.get(name, ()), *named.get(name, ())}) for name in (*late, *named)}
 
 
 def _more(found: Found | None, wanted: CallFilter) -> str:

@@ -93,13 +93,11 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
     files: Known[tuple[list[Filed], list[str]]] = await read("eval files", _filed(parts.releases_dir))
     filed, problems = files.value or ([], [])
     wanted = query.get("release", "")
-    if wanted and all(one.release != wanted for one in filed):
-        with refusals():
-            await parts.releases.find(wanted)
     chosen = chosen_release(filed, wanted, parts.releases.known)
     cards = [card(one, filed) for one in filed if one.release == chosen]
     skip, suite = number_of(query.get("skip")), query.get("suite", "")
-    runs, drawn, lately, states = await asyncio.gather(
+    is_there, runs, drawn, lately, states = await asyncio.gather(
+        _is_there(console, wanted, filed),
         read(("eval runs", suite, skip), eval_history.runs(parts.engine, suite=suite, most=PAGE, skip=skip)),
         read("eval runs drawn", eval_history.runs(parts.engine, most=DRAWN)),
         read("quality lately", quality.quality(parts.engine, now - LATELY, now, LATELY)),
@@ -113,8 +111,21 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
         "judged": judged(lately.value), "first": quality.DRIFT_FIRST, "states": states, "chart": chart(drawn.value),
         "unrecorded": await asyncio.to_thread(eval_history.unrecorded, parts.releases_dir),
         "codes": CODES, "command": COMMAND.format(chosen or "ID"),
-        "figures": figures(cards), "aways": list({one.away: one for one in (runs, lately) if one.away}.values()),
+        "figures": figures(cards), "aways": list({one.away: one for one in (is_there, runs, lately) if one.away}.values()),
     }  # fmt: skip
+
+
+async def _is_there(console: Console, wanted: str, filed: Sequence[Filed]) -> Known[bool]:
+    """Whether there is such a release, which Postgres knows where no file has its results. Raises NotFound or InvalidRequest."""
+    if not wanted or any(one.release == wanted for one in filed):
+        return Known(value=True, at=datetime.now(UTC))
+
+    async def find() -> bool:
+        await console.parts.releases.find(wanted)
+        return True
+
+    with refusals():
+        return await console.known.read(("eval release", wanted), find())
 
 
 async def _filed(directory: Path) -> tuple[list[Filed], list[str]]:

@@ -6,10 +6,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.audit.requests import MOST, SORTS, Total, Wanted, find_requests
+from app.audit.requests import MOST, Total, Wanted, find_requests, sort_of
 from app.console import formats
 from app.console.console import ROUTES, SAID, VIEWING, Console, link
-from app.console.navigation import CALLS
+from app.console.navigation import REQUESTS
 from app.console.ranges import Range
 from app.domain.money import MICROS_PER_DOLLAR
 
@@ -32,7 +32,7 @@ def router(console: Console) -> APIRouter:
         after = wanted.skip + len(rows)
         calls = link("/console/calls", range_.query, needed_model="true", refused="false")
         return console.page(
-            request, "requests.html", CALLS, title="Requests", range=range_, known=known, rows=rows, total=total, wanted=wanted,
+            request, "requests.html", REQUESTS, range=range_, known=known, rows=rows, total=total, wanted=wanted,
             shown={name: value for name, value in query.items() if value and name not in ("skip", *SAID)},
             more=_next(range_, after) if total and after < min(total.requests, DEEPEST) else None, calls_link=calls,
             kind="none" if not total or not total.requests else "warn" if total.failed else "good", words=answer(total, range_),
@@ -46,7 +46,7 @@ def wanted_of(query: Mapping[str, str], range_: Range) -> Wanted:
     """The search in an address; a value that is none is passed over."""
     sort, skip = query.get("sort", ""), query.get("skip", "")
     return Wanted(
-        since=range_.since, until=range_.until, sort=sort if sort in SORTS else "at",  # type: ignore[arg-type]
+        since=range_.since, until=range_.until, sort=sort_of(sort) or "at",
         least=_micros(query.get("min_cost", ""), 0), most=_micros(query.get("max_cost", ""), MOST), limit=PAGE,
         skip=min(int(skip), DEEPEST) if skip.isascii() and skip.isdigit() and len(skip) < 9 else 0,
     )  # fmt: skip
@@ -82,6 +82,6 @@ def answer(total: Total | None, range_: Range) -> str:
         return f"No request {range_.words} needed a model."
     made = f"{formats.number(total.requests, 'request')} {range_.words} made {formats.number(total.calls, 'call')} of a model"
     failed = f"{formats.count(total.failed)} with a failed call" if total.failed else "none with a failed call"
-    half, most = total.took_ms or (None, None)
+    half, most = total.latency_ms or (None, None)
     took = f"Half took at most {formats.ms(half)}, 95 % at most {formats.ms(most)}"
     return f"{made}, {failed}. {took}; together they cost {formats.usd(total.cost)}."

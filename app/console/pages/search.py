@@ -2,7 +2,7 @@
 
 import asyncio
 import shlex
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.audit.call_filter import CallFilter
-from app.audit.query import find_calls, traces_of
+from app.audit.query import find_calls, is_in_errors, traces_of
 from app.console import formats
 from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.known import Known
@@ -25,6 +25,14 @@ from app.oncall.runbook.search import SURE, find
 
 OF_ANSWERS = ("chatcmpl-", "msg_", "resp_")
 LONGEST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where the records lead. ``exact``: the words are a name there or stand in an error's text, not in other texts alone."""
+
+    places: tuple[Place, ...] = ()
+    exact: bool = False
 
 
 def router(console: Console) -> APIRouter:
@@ -47,52 +55,60 @@ def router(console: Console) -> APIRouter:
     return made
 
 
-async def found_for(console: Console, words: str) -> tuple[list[Place], Known[Place]]:
-    """The places for these words, best first: the console's own, then the records, then the runbook; and how the records are.
+async def found_for(console: Console, words: str) -> tuple[list[Place], Known[Way]]:
+    """The places for these words, best first, and how the records are.
 
-    A whole question, such as “who is on call”, leads to its place alone, as such words stand in many a text. Raises
-    DependencyUnavailable where the records do not answer and nothing else fits.
+    The console's own places come first. A name or an error's text that the records have comes next. Else the runbook comes, which
+    knows symptoms, and then calls with the words in their texts. A whole question, such as “who is on call”, leads to its place
+    alone, as such words stand in many a text. Words that nothing surely has lead to the runbook's nearest pages, an id or a
+    quotation to the list of calls, which says where it was looked for. Raises DependencyUnavailable where the records do not
+    answer and nothing else fits.
     """
     offered = fitting(words)
     if is_question(words):
-        return offered[:1], Known(offered[0], datetime.now(UTC))
+        return offered[:1], Known(Way(), datetime.now(UTC))
     known = await console.known.read(None, way_of(console, words))
-    way = known.value
-    guide = await _guide(console, words) if offered or known.away else []
-    found = [*offered, *([way] if way and (way.title or not offered) else []), *guide]
-    if not found:
+    way = known.value or Way()
+    guide, sure = await _guide(console, words)
+    by_symptom = guide if sure else []
+    rest = [*way.places, *(by_symptom if offered else [])] if way.exact else [*by_symptom, *way.places]
+    found = [*offered, *rest]
+    if not found and not _may_be_id(words) and '"' not in words:
+        found = guide
+    if not found and known.away:
         raise DependencyUnavailable(f"{known.away}, so no call is searched for; no page of the console or the runbook fits.")
+    found = found or [Place("Calls", "", "", _calls_with(words))]
     return list({place.href: place for place in reversed(found)}.values())[::-1], known
 
 
-async def way_of(console: Console, words: str) -> Place:
-    """Where the records and the runbook lead. Without a title: nothing was found, and the list of calls says where it looked.
+async def way_of(console: Console, words: str) -> Way:
+    """Where the records lead: to what bears the words as its name, such as an id, a user or an outcome, or to calls with them.
 
-    What bears the words as its name comes first: an id, a release, a user, a tenant, an outcome. Then comes the text of a call.
-    Other words lead to the place in the runbook that surely fits. The id of several requests leads to the list of their calls.
+    The id of several requests leads to the list of their calls.
     """
     if not words:
-        return Place("Calls", "", "", "/console/calls")
+        return Way((Place("Calls", "", "", "/console/calls"),), exact=True)
     if _may_be_id(words) and (way := await _named(console, words)):
-        return Place(f"“{words}” by its name", "In the records", "", way)
-    by_text = link("/console/calls", {"text": words, "range": "30d", "runbook": words})
-    by_words = Place(f"Calls with “{words}” in their texts", "In Calls", "", by_text)
-    since = datetime.now(UTC) - PRESETS["30d"][0]
+        return Way((Place(f"“{words}” by its name", "In the records", "", way),), exact=True)
+    engine, since = console.parts.engine, datetime.now(UTC) - PRESETS["30d"][0]
     try:
-        if await find_calls(console.parts.engine, CallFilter(text=words, since=since, limit=1)):
-            return by_words
-    except InvalidRequest:
-        return replace(by_words, title="")  # the page says why
-    guide = await _guide(console, words)
-    return guide[0] if guide else replace(by_words, title="")
+        if not await find_calls(engine, CallFilter(text=words, since=since, limit=1)):
+            return Way()
+        by_words = Place(f"Calls with “{words}” in their texts", "In Calls", "", _calls_with(words))
+        return Way((by_words,), exact=await is_in_errors(engine, words, since))
+    except InvalidRequest:  # it takes too long, say; the list of calls says why
+        return Way()
 
 
-async def _guide(console: Console, words: str) -> list[Place]:
-    """The runbook, where a page of it surely fits."""
+def _calls_with(words: str) -> str:
+    return link("/console/calls", {"text": words, "range": "30d", "runbook": words})
+
+
+async def _guide(console: Console, words: str) -> tuple[list[Place], bool]:
+    """The runbook's search, where it has pages for the words, and whether one surely fits."""
     found = await asyncio.to_thread(lambda: find(read(), words, console.parts.providers))
-    if not found or found[0][0] < SURE:
-        return []
-    return [Place(found[0][1].title, "In Runbook", "", link("/console/runbook", {"q": words}))]
+    places = [Place(found[0][1].title, "In Runbook", "", link("/console/runbook", {"q": words}))] if found else []
+    return places, bool(found) and found[0][0] >= SURE
 
 
 def answer(words: str, found: list[Place]) -> str:

@@ -67,13 +67,14 @@ function follow(part) {
     last = Date.now(); every = sent.every;
     if (part.contains(document.activeElement) && document.activeElement !== document.body && !part.dataset.always) { age(); return; }
     if (String(getSelection())) { age(); return; } // nothing is taken from under a selection
-    const open = $$("details", part).map((one) => one.open);
+    const open = $$("details", part).map((one) => one.open), across = $$(".tabs, .wide", part).map((one) => one.scrollLeft);
     const fresh = new DOMParser().parseFromString(sent.html, "text/html");
     part.replaceChildren(...fresh.body.childNodes);
     const over = $("[data-reload]", part); // what was live has ended: the page as it is now, without what was done before
     if (over) { source.close(); location.replace(over.dataset.reload); return; }
     $$("details", part).forEach((one, index) => { one.open = open[index] || false; });
     prepare(part);
+    $$(".tabs, .wide", part).forEach((one, index) => { one.scrollLeft = across[index] || 0; });
     age();
   });
   source.addEventListener("over", () => { source.close(); location.reload(); });
@@ -200,8 +201,19 @@ function label(root) {
   }
 }
 
+// The head of a table's first column of moments names their zone.
+function nameZone(root) {
+  for (const table of $$("table:not(.month)", root)) {
+    const cell = $("tbody time[datetime]:not([data-ago])", table)?.closest("td, th"), head = cell && table.tHead?.rows[0]?.cells[cell.cellIndex];
+    if (!head || $(".hidden, [data-zone]", head)) continue;
+    const name = document.createElement("span");
+    name.dataset.zone = ""; name.textContent = zone;
+    head.append(", ", name);
+  }
+}
+
 function prepare(root) {
-  label(root);
+  label(root); nameZone(root); // a label on a phone is short
   showTimes(root); showMoments(root);
   for (const element of plots.keys()) if (!element.isConnected) { plots.get(element).destroy(); plots.delete(element); }
   $$("[data-chart]", root).forEach(draw);
@@ -295,6 +307,9 @@ document.addEventListener("click", (event) => {
   if ("themeSwitch" in button.dataset) switchTheme();
   if ("print" in button.dataset) print();
 });
+document.addEventListener("formdata", (event) => { // an address holds what was chosen alone; without scripts the service takes out the rest
+  if (event.target.method === "get") for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
+});
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 let resizing;
 addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(drawAll, 150); });
@@ -309,6 +324,10 @@ for (const one of $$("[data-said]")) { // said once: a reload, a step back or a 
   history.replaceState(history.state, "", way);
 }
 $("nav.side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+for (const one of $$(":is(.tabs, .ranges) [aria-current]")) { // on a phone they are one line, which scrolls
+  const line = one.parentElement, box = one.getBoundingClientRect(), around = line.getBoundingClientRect();
+  line.scrollLeft += box.left + box.width / 2 - around.left - around.width / 2;
+}
 $$("[data-live]").forEach(follow);
 if (location.hash) for (const one of $$("[data-back]")) { // a sign-in leads back to the place on the page, which servers do not see
   if (one.tagName === "A") { const way = new URL(one.href); way.searchParams.set("to", way.searchParams.get("to") + location.hash); one.href = way; }

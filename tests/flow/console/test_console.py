@@ -306,6 +306,36 @@ async def test_each_applied_filter_is_a_chip_that_takes_it_away(operator: Person
         assert left == {"range": "1h", **{name: value for name, value in applied.items() if name not in gone}}
 
 
+async def test_an_address_holds_only_the_fields_that_were_chosen(operator: Person) -> None:
+    for sent, kept in (
+        ("/console/calls?range=1h&tenant=acme&user=&text=&min_cost=", "/console/calls?range=1h&tenant=acme"),
+        ("/console/calls?user=&text=a+%26+b", "/console/calls?text=a+%26+b"),
+        ("/console/security?tab=log&actor=&failed=", "/console/security?tab=log"),
+        ("/console/budgets?name=", "/console/budgets"),
+    ):
+        answer = await operator.get(sent)
+        assert (answer.status, answer.headers["location"]) == (303, kept)
+        assert (await operator.get(kept)).status == 200
+
+
+async def test_the_form_of_calls_suggests_stored_values_but_no_users(operator: Person, stack_env: dict[str, str]) -> None:
+    engine = create_async_engine(stack_env["OCTANT_DATABASE_URL"])
+    await Writer(engine).write([a_record(tenant="suggested", user="a-user-of-it", model="m<1>", degraded=("cheaper",))])
+    await engine.dispose()
+    page = (await operator.get("/console/calls?range=15m")).text
+    lists = {
+        name: [unescape(value) for value in re.findall(r'value="([^"]*)"', options)]
+        for name, options in re.findall(r'<datalist id="values-(\w+)">(.*?)</datalist>', page)
+    }
+    assert set(re.findall(r'list="values-(\w+)"', page)) == lists.keys()
+    assert {"suggested", "acme"} <= set(lists["tenant"])
+    assert "m<1>" in lists["model"]
+    assert "cheaper" in lists["degraded"]
+    assert {"anthropic", "openai"} <= set(lists["tried"])
+    assert {"ok", "provider_timeout"} <= set(lists["attempt"])
+    assert "a-user-of-it" not in {value for values in lists.values() for value in values}
+
+
 async def test_one_search_box_finds_a_call_by_any_of_its_ids(http: aiohttp.ClientSession, operator: Person) -> None:
     user = f"find-{uuid.uuid4().hex[:8]}"
     body = {"model": "fast", "user": user, "messages": [{"role": "user", "content": "hi"}]}
@@ -356,11 +386,31 @@ async def test_the_search_box_offers_the_consoles_own_places_beside_the_calls_an
 
     await eventually(of_calls)
     assert await offered("latency") == [
-        "/console#latency", "/console/calls?text=latency&range=30d&runbook=latency", "/console/runbook?q=latency",
+        "/console#latency", "/console/runbook?q=latency", "/console/calls?text=latency&range=30d&runbook=latency",
     ]  # fmt: skip
     assert (await offered("rollback"))[0].startswith("/console/releases")
     alone = await operator.get("/console/search?q=rogue+user")
     assert (alone.status, alone.headers["location"]) == (303, "/console/budgets#worst-case"), "the one place is opened"
+
+
+async def test_a_symptom_comes_before_the_calls_with_its_words_and_an_errors_text_does_not(
+    operator: Person, stack_env: dict[str, str]
+) -> None:
+    mark, engine = uuid.uuid4().hex[:8], create_async_engine(stack_env["OCTANT_DATABASE_URL"])
+    symptom, failure = "the shop site is down", f"customers get 429 from {mark}"
+    attempt = replace(a_record().attempts[0], error=failure)
+    records = [a_record(request=json.dumps({"messages": [symptom]}), attempts=()), a_record(attempts=(attempt,))]
+    await Writer(engine).write(records)
+    await engine.dispose()
+    listed = await operator.get("/console/search?" + urlencode({"q": symptom}))
+    ways = [unescape(href) for href in re.findall(r'<tr data-row[^>]*><td><a href="([^"]+)"', listed.text)]
+    asked = {"text": symptom, "range": "30d", "runbook": symptom}
+    assert ways == [f"/console/runbook?{urlencode({'q': symptom})}", f"/console/calls?{urlencode(asked)}"]
+    led = (await operator.get("/console/search?" + urlencode({"q": failure}))).headers["location"]
+    assert led.startswith("/console/calls?text=")
+    assert records[1].id in (await operator.get(led)).text
+    nearest = (await operator.get("/console/search?q=a+user+complains+" + mark)).headers["location"]
+    assert "Search the calls for" in (await operator.get(nearest)).words, "both are searched from either page"
 
 
 async def test_the_overviews_number_of_requests_leads_to_a_list_of_as_many(
