@@ -20,6 +20,7 @@ from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of
 from app.console.release_actions import refusals
 from app.releases import eval_gate, eval_history
+from app.releases.eval_delta import flipped
 from app.releases.eval_gate import COMMAND, Score, interval
 from app.releases.eval_goals import goals
 from app.releases.eval_history import CHAOS, OVERALL, Filed, Runs, simulated_in, threshold_count
@@ -142,7 +143,6 @@ def card(one: Filed, filed: Sequence[Filed]) -> SuiteCard:
     before = max((other for other in same if other.release < one.release), key=lambda other: other.release, default=None)
     if before is None and eval_gate.below(one.result):
         before = min(same, key=lambda other: other.release, default=None)
-    was, now = set(before.result.failed) if before else set(), set(one.result.failed)
     scores, wanted = before.result.scores if before else {}, goals(one.result.suite)
 
     def lines(found: Mapping[str, Score]) -> list[ScoreLine]:
@@ -151,7 +151,7 @@ def card(one: Filed, filed: Sequence[Filed]) -> SuiteCard:
     overall = one.result.scores.get(OVERALL) or next(iter(one.result.scores.values()))
     return SuiteCard(
         one, _line(OVERALL, overall, scores.get(OVERALL), wanted.get(OVERALL)), lines(one.modes), lines(one.measures), before,
-        sorted(now - was) if before else [], sorted(was - now) if before else [],
+        flipped(before, one), flipped(one, before),
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from app.budget.tables import ledger, user_caps
 from app.console import formats
 from app.domain.calls import Attempt, Usage
 from app.domain.money import MicroUSD, from_dollars
+from app.releases.evaluations import eval_results, eval_runs
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"{{7*7}}"
 LACKING = {
@@ -260,3 +261,45 @@ async def test_a_call_is_marked_for_the_evals_from_its_trace_and_taken_back(
     assert [(row.action, row.outcome) for row in logged] == [
         ("evals mark", "begun"), ("evals mark", "ok"), ("evals unmark", "begun"), ("evals unmark", "ok"),
     ]  # fmt: skip
+
+
+async def test_a_flipped_case_leads_to_its_input_expectation_findings_and_answer(
+    service_url: str, api_key: str, operator: Person, stored: AsyncEngine
+) -> None:
+    """The case's own made-up card number is redacted, too."""
+    async with session(service_url, api_key) as http:
+        body = {"model": "smart", "user": "ada", "messages": [{"role": "user", "content": "is the card refused?"}]}
+        answered = await post(http, "/v1/chat/completions", body)
+    run = {"release": "r-1", "label": "simulator", "replay": False, "code": 1, "passed": 0.0, "total": 2, "cost_micro_usd": 5,
+           "report": {"suite": "support", "comparison": {"lost": ["card-not-echoed"]}}}  # fmt: skip
+    trials = [
+        {
+            "passed": False,
+            "findings": [{"scorer": "says_not", "words": "says <b>"}],
+            "request_id": answered.headers["x-request-id"],
+        },
+        {"passed": False, "findings": [], "broken": "the service was away", "request_id": "req_of_another_service"},
+    ]
+    async with stored.begin() as connection:
+        number = (await connection.execute(insert(eval_runs).values(run).returning(eval_runs.c.id))).scalar_one()
+        for trial, each in enumerate(trials):
+            named = {"run": number, "case": "card-not-echoed", "trial": trial, "failure_mode": "pii_leak", "seconds": 0.1}
+            await connection.execute(insert(eval_results).values(named | each))
+    listed = await operator.get(f"/console/evals/runs/{number}")
+    assert listed.text.count('href="/console/evals/cases/support/card-not-echoed"') == 3, "flipped, and each trial"
+    trace = f"/console/traces/{answered.headers['octant-trace-id']}"
+
+    async def recorded() -> bool:
+        return trace in (await operator.get("/console/evals/cases/support/card-not-echoed")).text
+
+    await eventually(recorded)
+    page = await operator.get("/console/evals/cases/support/card-not-echoed")
+    assert re.search(r"Input, redacted .*<card:\w+> was declined", page.words), page.words
+    assert "4111" not in page.text
+    assert "Passes if something is answered and its number is not repeated." in page.words
+    assert "says_not: says <b>" in page.words
+    assert re.search(r'answer-text"><blockquote>[^<]+</blockquote>', page.text), "the answer of the recorded call"
+    assert "the service was away Its call req_of_another_service is not recorded here" in page.words
+    assert "Of its 2 newest stored trials, 0 passed." in page.words
+    for path in ("support/no-such-case", "no-such-suite/card-not-echoed", "..%2fsupport/x"):
+        assert (await operator.get(f"/console/evals/cases/{path}")).status == 404

@@ -108,6 +108,11 @@ async def test_two_releases_stand_side_by_side_with_what_they_change_and_cost(op
     assert re.search(r"<del>[^<]+</del>", answer.text)
     assert re.search(r"<ins>[^<]+</ins>", answer.text)
     assert "octant release diff 2026-11-22 --against 2026-11-01" in unescape(answer.text)
+    assert "No eval suite has results of either release. python -m evals release 2026-11-22" in answer.words
+    judged = await operator.get("/console/releases/2026-11-24/diff?to=2026-11-26")
+    assert re.search(r"In the evals \d+ cases are lost and \d+ won\.", judged.words), judged.words
+    assert ["overall", "85 of 240", "143 of 240", "+24.2 points"] in judged.rows
+    assert re.search(r"<p>Lost: <a href=\"/console/evals/cases/support/director-phone\">", judged.text)
     same = await operator.get(f"/console/releases/{live[1]}/diff?to={live[1]}")
     assert "pin the same" in same.words
     assert (await operator.get("/console/releases/..%2f..%2fetc/diff?to=x")).status == 404
