@@ -12,6 +12,7 @@ from app.releases.eval_results import Proof
 
 QUESTION = "How do you know that a change does not make the answers worse?"
 COMMAND = "make eval"
+AGAIN = "`python -m evals release ID` runs it again on the live release."
 
 
 async def answer(sources: Sources) -> Answer:
@@ -30,11 +31,12 @@ async def answer(sources: Sources) -> Answer:
     found += [_refused(name, one) for name, one in refusals]
     if not sources.own_products:
         value = "none yet, each product here is an example of this project"
-        found.append(Evidence(name="Own product", value=value, state="gaps", command="make feature NAME=…"))
+        begun = "`make feature NAME=…` begins one, with a suite of its own."
+        found.append(Evidence(name="Own product", value=value, state="gaps", closed_by=begun, command="make feature NAME=…"))
     if simulated := simulated_in(results):
-        found.append(
-            Evidence(name="Real models", value=simulated, state="gaps", command=f"python -m evals release {proof.release}")
-        )
+        run = f"python -m evals release {proof.release}"
+        real = f"With keys of the vendors, `{run}` runs the suites on their models."
+        found.append(Evidence(name="Real models", value=simulated, state="gaps", closed_by=real, command=run))
     return Answer(
         axis="Evals",
         question=QUESTION,
@@ -57,7 +59,13 @@ def _of_suite(one: SuiteResult, sources: Sources, link: str) -> Evidence:
         f" {formats.share(score.least)}); {thresholds(one)}"
     )
     return Evidence(
-        name=f"Suite {one.suite}", value=value, state=aged(one.at, sources.now), at=one.at, link=link, command=COMMAND
+        name=f"Suite {one.suite}",
+        value=value,
+        state=aged(one.at, sources.now),
+        closed_by=AGAIN,
+        at=one.at,
+        link=link,
+        command=COMMAND,
     )
 
 
@@ -72,7 +80,8 @@ def _delta(proof: Proof, link: str) -> list[Evidence]:
         name = f"Change of {now.suite}"
         if release == proof.release:
             value = f"{release} is the first release that held, so there is none to compare with"
-            found.append(Evidence(name=name, value=value, state="gaps", at=now.at, link=link, command=COMMAND))
+            next_ = "The next release is compared with it."
+            found.append(Evidence(name=name, value=value, state="gaps", closed_by=next_, at=now.at, link=link, command=COMMAND))
             continue
         before, after = (one.scores[OVERALL].passed / one.scores[OVERALL].total for one in (first, now))
         began = f"{formats.share(before)} with release {release}, the first that held"
