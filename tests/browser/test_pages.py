@@ -429,6 +429,16 @@ def test_a_page_without_scripts_shows_and_filters(browser: Browser, service_url:
         assert "No calls match in the last 1 h." in page.inner_text("main")
 
 
+def test_marks_on_a_chart_share_a_label_where_theirs_would_touch(browser: Browser, service_url: str, key: str) -> None:
+    marks = [[10, "kill all"], [12, "resume"], [200, "rollback"], [204, "rollback"], [300, "resume"], [490, "budget set"]]
+    with opened(browser, service_url, key) as (_, page):
+        read = "(marks) => grouped(marks, (words) => 6 * words.length, 500, 4).map((one) => [one.places, one.words, one.begin])"
+        found = page.evaluate(read, marks)
+    assert found == [
+        [[10], "kill all +1", 14], [[200, 204], "rollback \u00d72", 204], [[300], "resume", 304], [[490], "budget set", 440],
+    ]  # fmt: skip
+
+
 @pytest.mark.usefixtures("traffic")
 def test_a_chart_names_its_newest_values_while_nothing_is_pointed_at(browser: Browser, service_url: str, key: str) -> None:
     with opened(browser, service_url, key) as (_, page):

@@ -303,3 +303,23 @@ async def test_a_flipped_case_leads_to_its_input_expectation_findings_and_answer
     assert "Of its 2 newest stored trials, 0 passed." in page.words
     for path in ("support/no-such-case", "no-such-suite/card-not-echoed", "..%2fsupport/x"):
         assert (await operator.get(f"/console/evals/cases/{path}")).status == 404
+
+
+async def test_the_forecast_of_today_is_the_same_whatever_the_range(
+    service_url: str, stack_env: dict[str, str], api_key: str, operator: Person
+) -> None:
+    async with session(service_url, api_key) as http:
+        await post(
+            http, "/v1/chat/completions", {"model": "smart", "messages": [{"role": "user", "content": "what does it cost?"}]}
+        )
+
+    async def same() -> bool:
+        said = [
+            re.findall(r"forecast at the last hour's pace of \$[\d.]+: \$", (await operator.get(f"/console?range={name}")).words)
+            for name in ("15m", "24h", "30d")
+        ]
+        return bool(said[0]) and said[0] == said[1] == said[2]
+
+    await eventually(same)
+    printed = octant(stack_env, "status", "--since", "30d")
+    assert re.search(r"^Last hour's pace +\$[\d.]+ an hour, ", printed, re.MULTILINE), printed
