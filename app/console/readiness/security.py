@@ -1,7 +1,7 @@
 """Security: attacks in the eval suites and the injection gate, and the age of keys."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -95,7 +95,7 @@ async def answer(sources: Sources) -> Answer:
     held, keys = await attacks(sources), await sources.keys.list_keys()
     ours = await asyncio.to_thread(sources.provider_keys)
     found = [*held.evidence, *of_keys(keys, sources.now), of_provider_keys(ours)]
-    words = f"{held.words} {_words(keys, sources.now)} {provider_words(ours)}"
+    words = f"{held.words} {_words(keys, sources.now)} {provider_words(ours, sources.releases.simulated)}"
     return Answer(axis="Security", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
 
@@ -177,15 +177,20 @@ def _words(keys: Sequence[KeyInfo], now: datetime) -> str:
     return f"The oldest of {formats.number(len(usable), 'usable API key')} is {age} old; the database has only their hashes."
 
 
-def provider_words(keys: Sequence[KeyStatus]) -> str:
-    """Where our own keys at the providers are, and how old; a variable tells no age."""
+def provider_words(keys: Sequence[KeyStatus], simulated: Collection[str] = ()) -> str:
+    """Where our own keys at the providers are, and how old; a variable tells no age.
+
+    ``simulated``: the providers for which the simulator answers.
+    """
     set_ = [key for key in keys if key.fingerprint]
     if not set_:
         return "No provider has a key of ours."
     ages = [timedelta(seconds=key.age) for key in set_ if key.age is not None]
     files = f"{len(ages)} in files, the oldest {formats.span(_minutes(max(ages)))} old" if ages else ""
     variables = f"{len(set_) - len(ages)} in variables, which tell no age" if len(ages) < len(set_) else ""
-    return f"Of our {formats.number(len(set_), 'key')} at providers: {', '.join(filter(None, (files, variables)))}."
+    fake = sum(key.provider in simulated for key in set_)
+    no_vendors = f"{fake} simulated, so no vendor's" if fake else ""
+    return f"Of our {formats.number(len(set_), 'key')} at providers: {', '.join(filter(None, (files, variables, no_vendors)))}."
 
 
 def _minutes(age: timedelta) -> timedelta:

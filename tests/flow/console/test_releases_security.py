@@ -285,7 +285,13 @@ async def test_a_providers_key_from_a_variable_is_as_old_as_its_first_call(
         return "in use here for at least" in (await operator.get("/console/security?tab=keys")).words
 
     await eventually(shown)
-    assert "age unknown, at least" in octant(stack_env, "provider-key", "status")
+    printed = octant(stack_env, "provider-key", "status")
+    assert "age unknown, at least" in printed
+    assert printed.count("simulated: no vendor's key") == 2
+    rows = {
+        row[0]: row[1] for row in (await operator.get("/console/security?tab=keys")).rows if row[0] in ("anthropic", "openai")
+    }
+    assert {name: state.endswith("simulated") for name, state in rows.items()} == {"anthropic": True, "openai": True}
 
 
 async def test_each_tab_of_security_has_its_own_sentence_and_threats_are_filtered_in_the_address(operator: Person) -> None:
