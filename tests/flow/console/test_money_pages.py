@@ -161,6 +161,7 @@ async def test_a_cap_changes_with_a_reason_and_the_log_has_no_users_id(operator:
     assert cap == 250_000
     assert [row.outcome for row in rows] == ["begun", "ok"]
     assert all("ada-of-money" not in row.subject and "day=0.25" in row.subject for row in rows)
+    assert [row.subject.endswith(", before: --day none") for row in rows] == [False, True], "as the command writes it"
     assert "own" in (await operator.get(f"/console/budgets/{TENANT}")).words
 
     shown = await operator.get(str(done.headers["location"]))

@@ -1,5 +1,6 @@
 """Releases and security in the console of the running service: shown, acted on, recorded (X1, S8)."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from html import unescape
@@ -274,6 +275,14 @@ async def test_a_key_is_revoked_and_the_log_names_it(operator: Person, stack_env
     assert key not in page.text
     log = await operator.get(f"/console/security?tab=log&action=key+revoke&subject={number}")
     assert "leaked" in log.words
+    [line] = [line for line in octant(stack_env, "key", "list", "acme").splitlines() if line.startswith(number)]
+    assert re.search(r"  revoked \d{4}-\d\d-\d\d \d\d:\d\d by key:\w+ of acme in the console$", line), line
+    other = octant(stack_env, "key", "create", "acme", "--name", "another", "--quiet").strip().split("_")[1]
+    octant(stack_env, "key", "revoke", other)
+    listed = {one["id"]: one for one in map(json.loads, octant(stack_env, "key", "list", "--json").splitlines())}
+    assert (listed[other]["state"], listed[other]["revoked_by"].partition(":")[0]) == ("revoked", "os")
+    assert listed[other]["revoked_at"] > listed[number]["revoked_at"]
+    assert {one["revoked_by"] for one in listed.values() if one["state"] == "live"} == {None}
 
 
 async def test_a_providers_key_from_a_variable_is_as_old_as_its_first_call(
