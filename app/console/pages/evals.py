@@ -182,7 +182,7 @@ def figures(cards: Sequence[SuiteCard]) -> dict[str, Any]:
 def _beside(cards: Sequence[SuiteCard]) -> str:
     """The releases that the cards are compared with, in words."""
     later = sorted({one.before.release for one in cards if one.before and one.before.release > one.filed.release})
-    return f"beside {' and '.join(later)}" if later else "since the release before"
+    return f"beside release {' and '.join(later)}" if later else "since the release before"
 
 
 def answer(
@@ -226,7 +226,7 @@ def _refused(filed: Sequence[Filed]) -> str:
     missed = sum(len(one.below) for one in refused if one.release == newest)
     points = [change * 100 for one in refused if one.release == newest if (change := card(one, filed).overall.change) is not None]
     lower = f", {-min(points):.1f} points lower," if points and min(points) < 0 else ""
-    return f" The gate refuses {newest}, which{lower} misses {formats.number(missed, 'threshold')}."
+    return f" The gate refuses release {newest}, which{lower} misses {formats.number(missed, 'threshold')}."
 
 
 def judged(lately: Quality | None) -> bool:

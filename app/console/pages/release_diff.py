@@ -48,8 +48,9 @@ def router(console: Console) -> APIRouter:
         evals = deltas(filed, old, new)
         rows = (compared.changed if pins == "changed" else compared.pins) if compared else ()
         return console.page(
-            request, "release_diff.html", RELEASES, title=f"{old} to {new}", known=known, old=old, new=new, compared=compared,
-            problem=known.value.problem if known.value else "", names=known.value.names if known.value else (old, new),
+            request, "release_diff.html", RELEASES, title=f"Release {old} to {new}", known=known, old=old, new=new,
+            compared=compared, problem=known.value.problem if known.value else "",
+            names=known.value.names if known.value else (old, new),
             rows=rows, only_changed=pins == "changed", live=console.parts.releases.known,
             words=words_of(old, new, compared) + evals_words(evals) if compared else "", evals=evals,
             kind=kind_of(compared, evals) if compared else "none",
@@ -61,10 +62,10 @@ def router(console: Console) -> APIRouter:
 def words_of(old: str, new: str, compared: Compared) -> str:
     """The difference in a sentence."""
     if not compared.changed:
-        return f"{old} and {new} pin the same."
+        return f"Releases {old} and {new} pin the same."
     verb = "differs" if len(compared.changed) == 1 else "differ"
     same = "" if any(row.name.startswith(ANSWERING) for row in compared.changed) else SAME_ANSWERS
-    return f"From {old} to {new}, {kinds_words(compared)} {verb}; {money_words(compared)}.{same}"
+    return f"From release {old} to {new}, {kinds_words(compared)} {verb}; {money_words(compared)}.{same}"
 
 
 def evals_words(evals: Sequence[Delta]) -> str:

@@ -79,13 +79,15 @@ def _delta(proof: Proof, link: str) -> list[Evidence]:
             continue
         name = f"Change of {now.suite}"
         if release == proof.release:
-            value = f"{release} is the first release that held, so there is none to compare with"
+            value = f"release {release} is the first that held, so there is none to compare with"
             next_ = "The next release is compared with it."
             found.append(Evidence(name=name, value=value, state="gaps", closed_by=next_, at=now.at, link=link, command=COMMAND))
             continue
         before, after = (one.scores[OVERALL].passed / one.scores[OVERALL].total for one in (first, now))
         began = f"{formats.share(before)} with release {release}, the first that held"
-        value = f"{began}, {formats.share(after)} with {proof.release}, which is live: {(after - before) * 100:+.1f} points"
+        value = (
+            f"{began}, {formats.share(after)} with release {proof.release}, which is live: {(after - before) * 100:+.1f} points"
+        )
         found.append(Evidence(name=name, value=value, at=now.at, link=link, command=COMMAND))
     return found
 
@@ -116,7 +118,7 @@ def _words(
     passed, total = sum(score.passed for score in overall), sum(score.total for score in overall)
     kept = sum(map(threshold_count, results))
     return (
-        f"A gate refuses a release that misses a threshold. The live one, {release}, keeps all {kept}, with {passed:g} of"
+        f"A gate refuses a release that misses a threshold. The live one, release {release}, keeps all {kept}, with {passed:g} of"
         f" {formats.number(total, 'case')} passed.{_words_on(refused)}{_simulated(results)}"
     )
 
@@ -138,4 +140,4 @@ def _words_on(refused: Sequence[tuple[str, SuiteResult]]) -> str:
     missed = sum(len(below(result)) for name, result in refused if name == release)
     overall = one.scores.get(OVERALL)
     scored = f"{overall.passed:g} of {formats.number(overall.total, 'case')} passed, and " if overall else ""
-    return f" It refused {release}: {scored}{formats.number(missed, 'threshold was', 'thresholds were')} missed."
+    return f" It refused release {release}: {scored}{formats.number(missed, 'threshold was', 'thresholds were')} missed."

@@ -52,7 +52,7 @@ async def answer(sources: Sources) -> Answer:
     real = [one for one in past if one.kind == WENT_BACK and one.reason not in (REASON, END_REASON)]
     if real:
         last = real[0]
-        value = f"{formats.number(len(real), 'rollback')}, the last to {last.release}: {last.reason}"
+        value = f"{formats.number(len(real), 'rollback')}, the last to release {last.release}: {last.reason}"
         found.append(
             Evidence(name="In production", value=value, at=last.at, link="/console/releases", command="octant release history")
         )
@@ -64,7 +64,7 @@ def _really(rollbacks: Sequence[Activation], sources: Sources) -> str:
     """The newest rollback here that was no rehearsal. ``rollbacks``: the newest first. Empty without any."""
     if not rollbacks:
         return ""
-    return f" {formats.span(sources.now - rollbacks[0].at)} ago an operator rolled back here, to {rollbacks[0].release}."
+    return f" {formats.span(sources.now - rollbacks[0].at)} ago an operator rolled back here, to release {rollbacks[0].release}."
 
 
 def _taken_back(sources: Sources) -> str:

@@ -83,7 +83,10 @@ def test_the_answer_names_the_newest_release_that_the_gate_refuses(tmp_path: Pat
     found, _ = filed(tmp_path)
     live = [card(one, found) for one in found if one.release == "2"]
     missed = sum(len(one.below) for one in found)
-    assert f" The gate refuses 1, which, 50.0 points lower, misses {missed} thresholds." in answer("2", live, None, NOW, found)[1]
+    assert (
+        f" The gate refuses release 1, which, 50.0 points lower, misses {missed} thresholds."
+        in answer("2", live, None, NOW, found)[1]
+    )
     assert "refuses" not in answer("2", live, None, NOW, [one for one in found if one.release == "2"])[1]
 
 
@@ -140,7 +143,7 @@ def test_a_refused_release_with_none_before_it_stands_beside_the_next(tmp_path: 
     refused = card(found[-1], found)
     assert (refused.before and refused.before.release, refused.lost, refused.won) == ("2", ["b", "c"], [])
     sums = figures([refused])
-    assert (sums["change"], sums["beside"]) == (pytest.approx(-0.4), "beside 2")
+    assert (sums["change"], sums["beside"]) == (pytest.approx(-0.4), "beside release 2")
     assert figures([card(found[0], found)])["beside"] == "since the release before"
 
 

@@ -287,7 +287,7 @@ async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_prom
     rehearsed = SimpleNamespace(kind="rollback", at=NOW, release="2026-11-26", reason="rehearsal")
     really = SimpleNamespace(history=lambda _: asyncio.sleep(0, [rehearsed, back]))
     found = await rollback.answer(replace(here, releases=cast(Any, really)))
-    assert found.words.endswith(" 3 min ago an operator rolled back here, to 2026-11-27."), found.words
+    assert found.words.endswith(" 3 min ago an operator rolled back here, to release 2026-11-27."), found.words
 
 
 def scored(passed: int) -> SuiteResult:
@@ -300,8 +300,8 @@ def scored(passed: int) -> SuiteResult:
 @pytest.mark.parametrize(
     ("live", "state", "words"),
     [
-        ("b", "proved", "50 % with release a, the first that held, 75 % with b, which is live: +25.0 points"),
-        ("a", "gaps", "a is the first release that held, so there is none to compare with"),
+        ("b", "proved", "50 % with release a, the first that held, 75 % with release b, which is live: +25.0 points"),
+        ("a", "gaps", "release a is the first that held, so there is none to compare with"),
     ],
 )
 def test_a_change_is_between_releases_that_are_named_and_never_of_one_with_itself(live: str, state: State, words: str) -> None:
@@ -316,7 +316,7 @@ async def test_a_release_that_the_gate_refuses_is_named_with_its_reason(tmp_path
     proof = Proof("b", [scored(3)], (), both)
     releases = SimpleNamespace(live_proof=lambda: asyncio.sleep(0, proof))
     found = await evals.answer(replace(sources(tmp_path), releases=cast(Any, releases)))
-    assert found.words.endswith(" It refused a: 1 of 4 cases passed, and 2 thresholds were missed."), found.words
+    assert found.words.endswith(" It refused release a: 1 of 4 cases passed, and 2 thresholds were missed."), found.words
     [one] = [one for one in found.evidence if one.name == "Refused: a"]
     assert one.value == ("support: overall: 25.0% passed, 25.0 points below the threshold of 50%; 1 more threshold missed")
     assert not evals.refused(Proof("a", [scored(1)], (), both)), "the live one is judged by itself"
