@@ -128,7 +128,10 @@ def worst_case(env: dict[str, str], tenant: str) -> list[str]:
     return [formats.usd(from_dollars(dollars)) for dollars in re.findall(r"(?:, a day|the same, a month) +\$([\d.]+)", printed)]
 
 
-async def test_overview_and_budgets_say_how_much_of_the_money_is_estimated(operator: Person, stored: AsyncEngine) -> None:
+async def test_the_money_of_an_attempt_that_broke_off_is_called_an_estimate(
+    operator: Person, stored: AsyncEngine, stack_env: dict[str, str]
+) -> None:
+    """On overview and budgets its sum; on the trace, and in the terminal, the charge itself."""
     guess = Usage(output=9, estimated=True)
     lost = Attempt(
         number=1,
@@ -140,9 +143,18 @@ async def test_overview_and_budgets_say_how_much_of_the_money_is_estimated(opera
         usage=guess,
         cost=MicroUSD(40),
     )
-    await Writer(stored).write([a_record(tenant=TENANT, cost=MicroUSD(40), usage=guess, attempts=(lost,))])
+    trace, number = uuid.uuid4().hex, f"call_{uuid.uuid4().hex[:8]}"
+    of_it = {"id": number, "trace_id": trace, "tenant": TENANT, "at": datetime.now(UTC)}
+    await Writer(stored).write([a_record(cost=MicroUSD(40), usage=guess, attempts=(lost,), **of_it)])
     for path in ("/console", "/console/budgets"):
         assert re.search(r", \$[\d.]+ of it estimated", (await operator.get(path)).words), path
+    shown = await operator.get(f"/console/traces/{trace}")
+    assert "for at most $0.00004, an estimate as an attempt broke off." in shown.words
+    assert [row[0].endswith("cost estimated") for row in shown.rows if row[0].startswith("openai m")] == [True]
+    assert "of which ≤ $0.00004 was spent an estimate" in shown.words
+    words = "an estimate: it broke off without its provider's final figures"
+    assert f"{number}  attempt 1, $0.00004: {words}" in octant(stack_env, "trace", trace)
+    assert words in octant(stack_env, "calls", "show", number)
 
 
 async def test_a_cap_changes_with_a_reason_and_the_log_has_no_users_id(operator: Person, stored: AsyncEngine) -> None:
