@@ -207,14 +207,16 @@ def result(share: float, callers: int, p99: float, faces: Sequence[str], scale: 
 
 def _log(phases: Mapping[str, Phase], verdict: Verdict, scale: float) -> None:
     """Append the rehearsal and its result to the log, unless it was not judged: then nothing was rehearsed."""
-    path = load().rehearsals_file
+    settings = load()
+    path = settings.rehearsals_file
     if verdict == Verdict.NOT_JUDGED:
         print(f"Not appended to {path}: a rehearsal that is not judged is none.")
         return
     worst = min(phases.values(), key=lambda p: answered(p.during))
     p99 = max(quantile(p.during, 0.99) for p in phases.values())
     note = result(answered(worst.during), sum(len(p.during) for p in phases.values()), p99, [*phases], scale)
-    rehearsals.append(path, Rehearsal(at=datetime.now(UTC), what=rehearsals.OUTAGE, kept=verdict == Verdict.KEPT, note=note))
+    done = Rehearsal(at=datetime.now(UTC), what=rehearsals.OUTAGE, kept=verdict == Verdict.KEPT, note=note)
+    rehearsals.append(path, done, secret=settings.secret)
     print(f"Appended to {path}.")
 
 

@@ -20,6 +20,7 @@ from conftest import ROOT
 from app.features.installed import installed
 from app.oncall.runbook.pages import Command, Page
 
+ROGUE = "mallory"  # the user who does harm: a page's `USER`
 PATIENCE = 300.0  # seconds for an output to appear; the machine may be busy
 EVERY = 0.3
 OFTEN, SELDOM = 0.2, 1.0  # seconds between calls
@@ -182,7 +183,7 @@ def _answered_by(provider: str, call: Callable[[World], Answer] = World.call) ->
 
 def _one_user_is_refused(world: World) -> bool:
     """The spender is refused, and others are not."""
-    body = {"model": "smart", "user": "mallory", "messages": [{"role": "user", "content": "Hello"}]}
+    body = {"model": "smart", "user": ROGUE, "messages": [{"role": "user", "content": "Hello"}]}
     return world.call(body, key=world.secret).code == "budget_exceeded" and world.call().status == 200
 
 

@@ -81,6 +81,7 @@ _OUTCOMES = text("""
     GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 30
 """)
 _UNNEEDED = text("SELECT count(*) AS calls FROM calls WHERE at >= :since AND at < :until AND outcome = ANY(:not_calls)")
+_EARLIER = text("SELECT EXISTS (SELECT FROM calls WHERE at < :since) AS is_there")
 _SCORES = text(
     "SELECT count(*) AS scored, count(*) FILTER (WHERE passed) AS passed FROM eval_scores WHERE at >= :since AND at < :until"
 )
@@ -138,7 +139,7 @@ class Overview:
 
     ``providers``: by provider and step, attempts that had a result of their own, and those that count against the provider.
     ``states``: at the range's end. ``unneeded``: calls in no figure, as they needed no model. ``marks``: what operators changed.
-    ``failed_answers``: the most frequent ones of 4xx and 5xx.
+    ``failed_answers``: the most frequent ones of 4xx and 5xx. ``earlier``: whether a call before the range is on record.
     """
 
     total: Bucket
@@ -152,6 +153,7 @@ class Overview:
     passed: int
     marks: Sequence[tuple[datetime, str, str]]
     failed_answers: Sequence[Failed] = ()
+    earlier: bool = True
 
 
 async def overview(engine: AsyncEngine, since: datetime, until: datetime, width: timedelta) -> Overview:
@@ -175,6 +177,7 @@ async def overview(engine: AsyncEngine, since: datetime, until: datetime, width:
         outcomes = await _rows(connection, _OUTCOMES, wanted)
         [unneeded] = await _rows(connection, _UNNEEDED, wanted)
         [scores] = await _rows(connection, _SCORES, wanted)
+        [earlier] = await _rows(connection, _EARLIER, wanted)
         marks = await _rows(connection, _MARKS, wanted)
         failed = await failed_answers(connection, since, until)
     requests = next((row["priced"] for row in rows), None) or {}  # the same in each row
@@ -195,6 +198,7 @@ async def overview(engine: AsyncEngine, since: datetime, until: datetime, width:
         passed=scores["passed"],
         marks=[(row["at"], row["action"], row["subject"]) for row in reversed(marks)],
         failed_answers=failed,
+        earlier=earlier["is_there"],
     )
 
 

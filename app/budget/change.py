@@ -94,6 +94,12 @@ async def apply(
     return before
 
 
+def words_before(before: Mapping[str, str]) -> str:
+    """What was set before, as options of the command that sets it again, for the operators' log; empty where nothing was."""
+    was = " ".join(f"{option(name)} {value}" for name, value in before.items())
+    return f"before: {was}" if was else ""
+
+
 def text_of(name: str, value: int | None) -> str:
     """A cap in micro-dollars, or a limit, as the command takes it."""
     if value is None:

@@ -70,6 +70,9 @@ _OVER_TIME = text("""
 """)
 
 
+_SINCE = text("SELECT coalesce(sum(amount), 0)::bigint FROM ledger WHERE shard = ANY(:shards) AND at >= :since")
+
+
 @dataclass(frozen=True, slots=True)
 class UserLine:
     """A user of a tenant. ``name`` as the ledger has it; ``own``: caps of the user's own for day and month."""
@@ -211,6 +214,13 @@ async def over_time(
         by_name[name] = by_name.get(name, 0) + row.amount
         entries[name] = entries.get(name, 0) + row.entries
     return Spending(steps, by_name, entries)
+
+
+async def spent_since(engine: AsyncEngine, since: datetime) -> int:
+    """Micro-dollars that all tenants together spent. Raises SQLAlchemyError."""
+    async with engine.connect() as connection:
+        await _briefly(connection)
+        return int((await connection.execute(_SINCE, {"since": since, "shards": list(range(SHARDS))})).scalar_one())
 
 
 async def open_alerts(

@@ -176,10 +176,10 @@ async def _set(
     async with _rooms() as rooms:
         shares = rooms.budget.policy.shares
         before = await changing.apply(rooms.engine, change, tenant=tenant, user=user, key=key, shares=shares)
-    was = " ".join(f"{changing.option(name)} {value}" for name, value in before.items())
-    print(f"Set; every worker counts with it within 5 seconds.{f' Before: {was}' if was else ''}")
+    was = changing.words_before(before)
+    print(f"Set; every worker counts with it within 5 seconds.{f' B{was[1:]}' if was else ''}")
     if was:
-        add(f"before: {was}")
+        add(was)
 
 
 async def _top(tenant: str, days: float, count: int) -> None:

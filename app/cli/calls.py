@@ -151,6 +151,9 @@ def _table(rows: list[dict[str, Any]], tried: str | None) -> None:
     print_table(columns, lines)
 
 
+ESTIMATE = "an estimate: it broke off without its provider's final figures, so its upper bound is charged"
+
+
 def _spent(row: dict[str, Any]) -> str:
     """What a call or attempt cost, marked where an upper bound is in it (ADR 0016)."""
     from app.domain.figures import usd
@@ -170,6 +173,8 @@ def _whole(record: dict[str, Any]) -> None:
         error = f"  {a['error']}" if a["error"] else ""
         where = f"{a['provider']} {a['model']}"
         print(f"attempt {a['number']:<12} {where}  {a['outcome']}  {a['latency_ms']:.0f} ms  {_spent(a)}{error}")
+        if a["usage_estimated"]:
+            print(f"{'':20} {ESTIMATE}")
         for violation in a["violations"] or ():
             print(f"{'':20} wrong: {violation}")
     for name in texts:

@@ -37,7 +37,7 @@ def diff(
     release_id: ReleaseId,
     against: Annotated[str | None, typer.Option(metavar="ID", help=COMPARED)] = None,
 ) -> None:
-    """Show what a release changes: prompts as text, routes and prices, and the cost of last week's calls with each."""
+    """Show what a release changes: prompts as text, routes, prices, the cost of last week's calls, and the evals."""
     asyncio.run(_diff(release_id, against))
 
 
@@ -87,7 +87,10 @@ async def _diff(release_id: str, against: str | None) -> None:
     from app.budget.pricing import cost
     from app.domain.errors import Misconfigured
     from app.releases.difference import differences
+    from app.releases.eval_delta import deltas
+    from app.releases.eval_history import filed
     from app.releases.history import live_before
+    from app.settings import load
 
     async with opened() as releases:
         past = await releases.history(MOST_READ)
@@ -102,7 +105,8 @@ async def _diff(release_id: str, against: str | None) -> None:
     print(
         f"{old.id} -> {new.id}" + (", which is live: compared with the one before it" if new.id == live and not against else "")
     )
-    print("\n".join(lines))
+    evals = [one.line for one in deltas(filed(load().releases_dir)[0], old.id, new.id)]
+    print("\n".join([*lines, *(f"evals {line}" for line in evals or ["no suite has results of either release"])]))
 
 
 async def _release(releases: "Releases", release_id: str, was_live: "Container[str]") -> "Release":

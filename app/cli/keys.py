@@ -1,9 +1,11 @@
 """`octant tenant …` and `octant key …`: the callers of the service."""
 
 import asyncio
+import json
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -110,18 +112,32 @@ def revoke_key(key_id: KeyId) -> None:
 
 
 @key.command("list")
-def list_keys(tenant_id: Annotated[str | None, typer.Argument(help="Only this tenant's keys.")] = None) -> None:
-    """List keys; the keys themselves are not kept."""
-    found = asyncio.run(_list_keys(tenant_id))
+def list_keys(
+    tenant_id: Annotated[str | None, typer.Argument(help="Only this tenant's keys.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """List keys, with who revoked one and when; the keys themselves are not kept."""
+    found, by = asyncio.run(_list_keys(tenant_id))
+    if as_json:
+        for info in found:
+            print(json.dumps({**asdict(info), "state": _state(info), "revoked_by": by.get(info.id)}, default=datetime.isoformat))
+        return
     for info in found:
         user = info.user or "any user"
         until = f"expires {info.expires_at:%Y-%m-%d %H:%M}" if info.expires_at else "never expires"
         used = f"last used {info.last_used_at:%Y-%m-%d %H:%M}" if info.last_used_at else "never used"
         then = f" (replaced by {info.replaced_by})" if info.replaced_by else ""
-        scopes = ",".join(info.scopes)
-        print(f"{info.id}  {_state(info):8} {info.tenant:20} {user:20} {scopes:12} {until:26} {used:27} {info.name}{then}")
+        head = f"{info.id}  {_state(info):8} {info.tenant:20} {user:20} {','.join(info.scopes):12} {until:26} {used:27}"
+        print(f"{head} {info.name}{then}{_revoked(info, by)}")
     if not found:
         print("No keys. `octant key create` makes one.")
+
+
+def _revoked(info: "KeyInfo", by: Mapping[str, str]) -> str:
+    """When a key was revoked, and by which operator, as far as the operators' log says it."""
+    if info.revoked_at is None:
+        return ""
+    return f"  revoked {info.revoked_at:%Y-%m-%d %H:%M} by {by.get(info.id, 'an unknown operator')}"
 
 
 def _show(token: str, *, quiet: bool) -> None:
@@ -198,6 +214,10 @@ async def _revoke_key(key_id: str) -> None:
         await keys.revoke_key(key_id)
 
 
-async def _list_keys(tenant_id: str | None) -> "list[KeyInfo]":
-    async with _keys() as (keys, _):
-        return await keys.list_keys(tenant_id)
+async def _list_keys(tenant_id: str | None) -> "tuple[list[KeyInfo], Mapping[str, str]]":
+    from app.audit.revocations import revoked_by
+    from app.security.keys.administration import KeyAdministration
+
+    async with database() as (engine, settings):
+        found = await KeyAdministration(engine, secret=settings.secret).list_keys(tenant_id)
+        return found, await revoked_by(engine) if any(info.revoked_at for info in found) else {}

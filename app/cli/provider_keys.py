@@ -21,10 +21,11 @@ def group() -> None:
 def status() -> None:
     """Show each provider's key by its fingerprint. The running service reads the same files, within a second of a change."""
     from app.settings import load
-    from app.stores import provider_keys_of
+    from app.stores import provider_keys_of, simulated_providers
 
     uses, first = asyncio.run(_uses())
     settings = load()  # after the stores: a demo that is found brings its settings
+    simulated = set(simulated_providers(settings))
     for key in provider_keys_of(settings).status():
         if key.fingerprint is None:
             file = settings.key_file(key.provider) or "a file in OCTANT_SECRETS_DIR"
@@ -32,7 +33,8 @@ def status() -> None:
             continue
         age = f"{_age(key.age)} old" if key.age is not None else _at_least(first.get((key.provider, key.fingerprint)))
         use = uses.get((key.provider, key.fingerprint)) if uses is not None else None
-        print(f"{key.provider:12} {key.fingerprint}  {key.source}  {age}  {_last_use(use, known=uses is not None)}")
+        fake = "  simulated: no vendor's key" if key.provider in simulated else ""
+        print(f"{key.provider:12} {key.fingerprint}  {key.source}  {age}  {_last_use(use, known=uses is not None)}{fake}")
 
 
 async def _uses() -> "tuple[dict[tuple[str, str], Use] | None, dict[tuple[str, str], datetime]]":

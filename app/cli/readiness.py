@@ -35,7 +35,7 @@ def readiness(
         for line, one in zip(lines(answers), answers, strict=True):
             print(line)
             if evidence:
-                print("\n".join(f"     {fact.state:8} {fact.name}: {fact.value}" for fact in one.evidence))
+                print("\n".join(f"     {fact.state:8} {fact.name}: {fact.finding}" for fact in one.evidence))
         print(summary(answers)[1])
     if any(one.state not in ("proved", "gaps") for one in answers):
         raise typer.Exit(1)

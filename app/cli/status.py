@@ -39,9 +39,9 @@ def status(
 async def _status(range_: "Range", *, to_now: bool) -> bool:
     """Print what each store knows, and the end of the range apart where it is worse. Returns whether all is known, and well."""
     from app.audit.overview import overview
-    from app.budget.standing import open_alerts
+    from app.budget.standing import open_alerts, spent_since
     from app.cli.database import database
-    from app.console.health import last_minutes, now_of, of_stops, summary, tenants_at_their_cap
+    from app.console.health import PACE, last_minutes, now_of, of_stops, summary, tenants_at_their_cap
     from app.oncall.scopes import parse
     from app.oncall.switch import KillSwitch
     from app.stores import budget_policy, build_valkey
@@ -54,18 +54,19 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
         valkey, policy = build_valkey(settings), budget_policy(settings)
         switch = KillSwitch(valkey, engine, file=settings.kill_path, fixed=parse(settings.stopped))
         try:
-            seen, latest, now, stops, alerts = await asyncio.gather(
+            seen, latest, now, stops, alerts, last_hour = await asyncio.gather(
                 overview(engine, range_.since, range_.until, range_.width),
                 overview(engine, just_now.since, just_now.until, just_now.width) if just_now else nothing(),
                 now_of(valkey, policy.global_daily_cap),
                 switch.status(),
                 open_alerts(engine, datetime.now(UTC)),
+                spent_since(engine, datetime.now(UTC) - PACE),
                 return_exceptions=True,
             )
             address, ready, unready = await asyncio.to_thread(readiness, settings.host, settings.port)
         finally:
             await valkey.aclose()
-    unknown = [_unknown(found) for found in (seen, latest, now, stops, alerts) if isinstance(found, BaseException)]
+    unknown = [_unknown(found) for found in (seen, latest, now, stops, alerts, last_hour) if isinstance(found, BaseException)]
     for sentence in dict.fromkeys(unknown):
         typer.echo(f"octant: {sentence}", err=True)
     stopped = [] if isinstance(stops, BaseException) else [stop.words for stop in stops]
@@ -81,7 +82,7 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
         _table([*_of_calls(seen, range_), *_of_failed_answers(seen), *_of_providers(strips), *_of_changes(seen)])
     _table([("Service", f"{address}: {ready}"), ("This machine", _load())])
     if state:
-        _table(_of_now(state, None if isinstance(seen, BaseException) else seen, range_))
+        _table(_of_now(state, 0 if isinstance(last_hour, BaseException) else last_hour))
     return kind != "bad" and not unready and not unknown
 
 
@@ -142,7 +143,7 @@ def _of_changes(seen: "Overview") -> "Iterator[tuple[str, str]]":
         yield f"Changed {at:%H:%M:%S}", f"octant {action}  {subject}"
 
 
-def _of_now(now: "Now", seen: "Overview | None", range_: "Range") -> "Iterator[tuple[str, str]]":
+def _of_now(now: "Now", last_hour: int) -> "Iterator[tuple[str, str]]":
     from app.console import formats
     from app.console.health import burn
 
@@ -154,9 +155,9 @@ def _of_now(now: "Now", seen: "Overview | None", range_: "Range") -> "Iterator[t
     yield "Under way", f"{formats.number(number, 'call')}{longest}"
     money = now.money
     yield "Money today", f"{formats.usd(money.spent)} spent, {formats.usd(money.held)} held of {formats.usd(money.cap)}"
-    if pace := burn(money, seen.total.cost, range_) if seen else None:
+    if pace := burn(money, last_hour, datetime.now(UTC)):
         end = f"the cap is reached at {pace.reached:%H:%M} UTC" if pace.reached else f"{formats.usd(pace.by)} by 24:00 UTC"
-        yield "At this pace", f"{formats.usd(pace.an_hour)} an hour, {end}"
+        yield "Last hour's pace", f"{formats.usd(pace.an_hour)} an hour, {end}"
 
 
 def _table(rows: "Iterator[tuple[str, str]] | Sequence[tuple[str, str]]") -> None:

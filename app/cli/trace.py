@@ -42,6 +42,7 @@ def trace(
 
 def _draw(found: Sequence[dict[str, Any]]) -> None:
     from app.audit.waterfall import account_of
+    from app.cli.calls import ESTIMATE
     from app.domain.figures import usd
 
     columns = shutil.get_terminal_size((120, 24)).columns
@@ -53,6 +54,9 @@ def _draw(found: Sequence[dict[str, Any]]) -> None:
     account = account_of(found)
     print(f"{account.took:.1f} ms: {', '.join(f'{name} {length:.1f} ms' for name, length in account.words)}")
     for row in found:
+        for attempt in row["attempts"]:
+            if attempt["usage_estimated"]:
+                print(f"{row['id']}  attempt {attempt['number']}, {usd(attempt['cost'])}: {ESTIMATE}")
         if row["error"]:
             print(f"{row['id']}  {row['outcome']}: {row['error']}")
 

@@ -48,19 +48,27 @@ class Asked:
     settled: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The result of an action in one line. ``noted``: for the operators' log besides, such as what was set before."""
+
+    words: str
+    noted: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
     """One action. ``name`` is its address and how the log calls it, with `-` for a space.
 
     ``fields``: the names of its form's fields, but for the reason. ``ask`` describes it, ``do`` does it and returns one line on
-    what came of it; both raise an OctantError for a value that does not fit. ``ask`` raises `Elsewhere` where there is nothing to
-    do. ``action``: how the log calls it, where the name does not say.
+    what came of it, or `Done`; both raise an OctantError for a value that does not fit. ``ask`` raises `Elsewhere` where there is
+    nothing to do. ``action``: how the log calls it, where the name does not say.
     """
 
     name: str
     fields: tuple[str, ...]
     ask: Callable[[Mapping[str, str]], Awaitable[Asked]]
-    do: Callable[[Mapping[str, str], str, Session], Awaitable[str]]
+    do: Callable[[Mapping[str, str], str, Session], Awaitable[str | Done]]
     back: str = "/console"
     optional: tuple[str, ...] = field(default=())
     action: str = ""
@@ -109,15 +117,16 @@ def router(console: Console, actions: Mapping[str, Act]) -> APIRouter:
             )
         try:
             await _record(console, act, values, reason, session, "begun")
-            done = await act.do(values, reason, session)
+            came = await act.do(values, reason, session)
         except OctantError as error:
             await _record(console, act, values, reason, session, error.code)
             return _page(console, request, act, values, asked, problem=error.message, status=409)
-        await _record(console, act, values, reason, session, "ok")
+        done = came if isinstance(came, Done) else Done(came)
+        await _record(console, act, values, reason, session, "ok", noted=done.noted)
         way = safe_way(fields.get("back") or act.way_back(values))
         said_at = str(int(time.time()))
-        signed = session.signed(done, asked.undo, asked.undo_at, said_at)
-        said = link(way, done=done, undo=asked.undo, undo_at=asked.undo_at, said_at=said_at, signed=signed)
+        signed = session.signed(done.words, asked.undo, asked.undo_at, said_at)
+        said = link(way, done=done.words, undo=asked.undo, undo_at=asked.undo_at, said_at=said_at, signed=signed)
         return RedirectResponse(said if "?" not in way else way, 303)
 
     return made
@@ -151,10 +160,12 @@ def _page(
     return console.page(request, "ask.html", None, title=asked.title, status=status, back=act.way_back(values), **shown)
 
 
-async def _record(console: Console, act: Act, values: Mapping[str, str], reason: str, session: Session, outcome: str) -> None:
+async def _record(
+    console: Console, act: Act, values: Mapping[str, str], reason: str, session: Session, outcome: str, *, noted: str = ""
+) -> None:
     """A row of the operators' log. Raises DependencyUnavailable: nothing happens unrecorded."""
     parts = console.parts
-    subject = subject_of(values, redactor=parts.redactor)
+    subject = ", ".join(filter(None, (subject_of(values, redactor=parts.redactor), clean(noted, redactor=parts.redactor))))
     action = Action(
         actor=session.actor, action=act.logged, subject=subject, reason=clean(reason, redactor=parts.redactor),
         outcome=outcome,

@@ -10,7 +10,7 @@ from app.budget import standing
 from app.budget.change import AMOUNTS, LIMIT_FIELDS, LIMITS, Change
 from app.budget.scopes import scopes_of
 from app.console import formats
-from app.console.acting import Act, Asked
+from app.console.acting import Act, Asked, Done
 from app.console.console import Console, link
 from app.console.sessions import Session
 from app.domain.calls import Tenant
@@ -29,11 +29,13 @@ def actions(console: Console) -> Iterator[Act]:
     async def ask(values: Mapping[str, str]) -> Asked:
         return await _ask(console, values)
 
-    async def do(values: Mapping[str, str], _reason: str, _session: Session) -> str:
+    async def do(values: Mapping[str, str], _reason: str, _session: Session) -> Done:
         shares = console.parts.policy.shares
         user = values.get("user", "")
-        await changing.apply(console.parts.engine, change_of(values), tenant=values["tenant"], user=user, shares=shares)
-        return f"The caps of {user or values['tenant']} are set; every worker counts with them within 5 seconds."
+        tenant = values["tenant"]
+        before = await changing.apply(console.parts.engine, change_of(values), tenant=tenant, user=user, shares=shares)
+        said = f"The caps of {user or tenant} are set; every worker counts with them within 5 seconds."
+        return Done(said, changing.words_before(before))
 
     yield Act(name="budget-set", fields=("tenant", *OPTIONAL), optional=OPTIONAL, ask=ask, do=do, back="/console/budgets")
 

@@ -22,5 +22,5 @@ def spec(
         "series": [{"label": label, "values": list(values), "colour": colour} for label, values, colour in series],
         "unit": unit,
         "kind": kind,
-        "marks": [{"x": at.timestamp(), "label": label} for at, label in marks],
+        "marks": [{"x": at.timestamp(), "at": at, "label": label} for at, label in marks],
     }

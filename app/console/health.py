@@ -252,6 +252,9 @@ def _health(attempts: int, failed: int) -> tuple[str, str]:
     return ("bad", "failing") if share >= ILL else ("warn", ERRORS) if share >= SICK else ("good", "answering")
 
 
+PACE = timedelta(hours=1)  # one method on every page and for every range: the last hour goes on
+
+
 @dataclass(frozen=True, slots=True)
 class Burn:
     """How fast money goes, in micro-dollars. ``by``: what the day has cost at its end, at this pace.
@@ -259,20 +262,18 @@ class Burn:
     ``reached``: when the global cap is, if it is today.
     """
 
-    an_hour: float
+    an_hour: int
     by: float
     reached: datetime | None
 
 
-def burn(money: Everything, cost: int, range_: Range) -> Burn | None:
-    """The pace of a range that goes on, and what it makes of today. None where nothing was spent."""
-    hours = (range_.until - range_.since) / timedelta(hours=1)
-    if not range_.live or not cost or hours <= 0:
+def burn(money: Everything, last_hour: int, now: datetime) -> Burn | None:
+    """What the pace of the last hour makes of today. ``last_hour``: micro-dollars spent in it; None where nothing was."""
+    if last_hour <= 0:
         return None
-    an_hour = cost / hours
-    by = money.spent + an_hour * ((money.resets_at - range_.until) / timedelta(hours=1))
-    reached = range_.until + timedelta(hours=(money.cap - money.spent) / an_hour) if money.spent < money.cap < by else None
-    return Burn(an_hour, by, reached)
+    by = money.spent + last_hour * ((money.resets_at - now) / PACE)
+    reached = now + PACE * ((money.cap - money.spent) / last_hour) if money.spent < money.cap < by else None
+    return Burn(last_hour, by, reached)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ PRESETS = {
 EVENTS = {"release": "the last release", "incident": "the incident"}
 DEFAULT = "1h"
 MOST_POINTS = 90
-_WIDTHS = [timedelta(seconds=s) for s in (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)]
+# Lengths that people read on a clock: seconds, minutes, hours, a day.
+_WIDTHS = [timedelta(seconds=s) for s in (1, 5, 10, 15, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400)]
 
 
 @dataclass(frozen=True, slots=True)

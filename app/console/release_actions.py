@@ -207,7 +207,7 @@ async def _ask_rollback(console: Console, values: Values) -> Asked:
 async def _roll_back(console: Console, values: Values, reason: str, session: Session) -> str:
     only = _pinned(values)
     live = await console.parts.releases.rollback(by=session.actor, reason=reason, to=values["to"] or None, only=only)
-    return f"{live} is live."
+    return f"Release {live} is live."
 
 
 async def _canary(console: Console) -> tuple[Canary, str, str]:
@@ -247,7 +247,7 @@ async def _ask_canary(console: Console, values: Values, *, force: bool) -> Asked
         else ""
     )
     cap = formats.usd(CANARY_DOLLARS * MICROS_PER_DOLLAR)
-    instead = f", now {formats.share(running[0].share)} do" if running else f"; the others stay on {live}"
+    instead = f", now {formats.share(running[0].share)} do" if running else f"; the others stay on release {live}"
     return Asked(
         title=f"Give {wanted} to {formats.share(share)} of the users" + (" without eval results" if force else ""),
         effect=f"{formats.share(share)} of the users get {wanted} within 5 s{instead}. {change}{gate} The service ends it by"
@@ -264,7 +264,7 @@ async def _try_out(console: Console, values: Values, reason: str, session: Sessi
         values["release"], _share(values["share"]), by=session.actor, reason=reason, cap=from_dollars(str(CANARY_DOLLARS)),
         days=CANARY_DAYS, force=force,
     )  # fmt: skip
-    return f"{formats.share(begun.share)} of the users get {begun.release}; the others {begun.against}."
+    return f"{formats.share(begun.share)} of the users get release {begun.release}; the others release {begun.against}."
 
 
 async def _ask_abort(console: Console, _: Values) -> Asked:
@@ -280,7 +280,7 @@ async def _ask_abort(console: Console, _: Values) -> Asked:
 
 async def _abort(console: Console, _: Values, reason: str, session: Session) -> str:
     ended = await console.parts.releases.abort(by=session.actor, reason=reason)
-    return f"The canary {ended.release} has ended; every user gets {ended.against}."
+    return f"The canary {ended.release} has ended; every user gets release {ended.against}."
 
 
 async def _ask_promote(console: Console, _: Values, *, force: bool) -> Asked:
@@ -291,7 +291,7 @@ async def _ask_promote(console: Console, _: Values, *, force: bool) -> Asked:
         gate += f" It lacks {formats.number(len(lacking), 'eval result')}" + ("." if force else ", so it will be refused.")
     return Asked(
         title=f"Promote the canary {canary.release}" + (" without the evidence" if force else ""),
-        effect=f"All users get {canary.release} within 5 s; now {formats.share(canary.share)} do. {why}{gate}",
+        effect=f"All users get release {canary.release} within 5 s; now {formats.share(canary.share)} do. {why}{gate}",
         command=f"octant release promote{WHY}{' --force' if force else ''}",
         undo=f"octant rollback --to {canary.against}{WHY}", undo_at=_back_to(canary.against), button="Promote",
     )  # fmt: skip
@@ -299,4 +299,4 @@ async def _ask_promote(console: Console, _: Values, *, force: bool) -> Asked:
 
 async def _promote(console: Console, _: Values, reason: str, session: Session, *, force: bool) -> str:
     promoted = await console.parts.releases.promote(by=session.actor, reason=reason, force=force)
-    return f"{promoted.release} is live for everyone."
+    return f"Release {promoted.release} is live for everyone."

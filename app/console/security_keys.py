@@ -1,6 +1,6 @@
 """The keys of the Security page: API keys and our keys at providers, with their states, ages and uses, and in a sentence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -37,7 +37,8 @@ class Key:
 class ProviderKey:
     """One of our keys at a provider. ``age``: None for a variable, which carries no date.
 
-    ``at_least``: the time since its first call on record; None where there is none, or the age is known.
+    ``at_least``: the time since its first call on record; None where there is none, or the age is known. ``simulated``: the
+    simulator answers for the provider.
     """
 
     status: KeyStatus
@@ -46,6 +47,7 @@ class ProviderKey:
     age: timedelta | None
     use: Use | None
     at_least: timedelta | None = None
+    simulated: bool = False
 
 
 def key_of(info: KeyInfo, now: datetime) -> Key:
@@ -75,11 +77,16 @@ def chosen(keys: Sequence[Key], choice: str) -> list[Key]:
 
 
 def provider_key(
-    status: KeyStatus, uses: Mapping[tuple[str, str], Use], now: datetime, first: Mapping[tuple[str, str], datetime] = {}
+    status: KeyStatus,
+    uses: Mapping[tuple[str, str], Use],
+    now: datetime,
+    first: Mapping[tuple[str, str], datetime] = {},
+    *,
+    simulated: Collection[str] = (),
 ) -> ProviderKey:
     """A key with its state: denied is worse than old, and a denial counts until the provider accepts the key again.
 
-    ``first``: the first call on record with each key.
+    ``first``: the first call on record with each key. ``simulated``: the providers for which the simulator answers.
     """
     age = timedelta(seconds=status.age) if status.age is not None else None
     if status.fingerprint is None:
@@ -93,7 +100,7 @@ def provider_key(
         kind, word = "warn", "old"
     else:
         kind, word = "good" if use and use.accepted_at else "none", "accepted" if use and use.accepted_at else "not used"
-    return ProviderKey(status, kind, word, age, use, at_least)
+    return ProviderKey(status, kind, word, age, use, at_least, status.provider in simulated)
 
 
 def answer(keys: Sequence[Key] | None, ours: Sequence[ProviderKey]) -> tuple[str, str]:
@@ -121,6 +128,8 @@ def _of_providers(ours: Sequence[ProviderKey]) -> tuple[str, bool]:
     ages = [key.age for key in set_ if key.age is not None]
     parts = [formats.number(len(set_), "key") + " at providers"]
     parts.append(f"{' and '.join(denied)} denied it when it was last used" if denied else "none was denied")
+    if simulated := sum(key.simulated for key in set_):
+        parts.append(f"{simulated} {'is' if simulated == 1 else 'are'} the simulator's, no vendor's")
     if ages:
         parts.append(f"the oldest file is {formats.span(_minutes(max(ages)))} old")
     if undated := [key for key in set_ if key.age is None]:

@@ -55,7 +55,7 @@ STOPS = (
         "Cost",
         "/console/budgets",
         "Print the worst case with the code that enforces it:",
-        "octant budget worst-case acme",
+        "octant budget worst-case",
         ("/console/do/drill-gameday?scenario=rogue-user", "Play a rogue user…"),
     ),
     Stop(

@@ -16,14 +16,20 @@ from app.releases.eval_history import OVERALL
 @cache  # what is installed stays as it is, and a page asks for each result
 def goals(suite: str) -> Mapping[str, float]:
     """The goal of each score by its name, as a share; empty where the suite's file is not here or cannot be read."""
-    found = find_spec("evals")
-    folders = found.submodule_search_locations if found else None
-    if not folders or not suite.isidentifier():
+    folder = folder_of(suite)
+    if folder is None:
         return {}
     try:
-        read = tomllib.loads((Path(folders[0]) / "suites" / suite / "thresholds.toml").read_text(encoding="utf-8"))
+        read = tomllib.loads((folder / "thresholds.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     sections: dict[str, Any] = {OVERALL: read.get(OVERALL), **read.get("modes", {}), **read.get("measures", {})}
     goal_of = {name: section.get("goal") for name, section in sections.items() if isinstance(section, dict)}
     return {name: float(goal) for name, goal in goal_of.items() if isinstance(goal, int | float)}
+
+
+def folder_of(suite: str) -> Path | None:
+    """The folder of a suite; None where no evals are installed, or where the name cannot be one."""
+    found = find_spec("evals")
+    folders = found.submodule_search_locations if found else None
+    return Path(folders[0]) / "suites" / suite if folders and suite.isidentifier() else None

@@ -88,6 +88,21 @@ class Cases:
     modes: Mapping[str, tuple[int, int]]
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One stored trial of a case. ``findings``: redacted, a line each; ``broken``: why it was not judged."""
+
+    run: int
+    release: str
+    label: str
+    at: datetime
+    number: int
+    passed: bool
+    findings: Sequence[str]
+    broken: str
+    request_id: str
+
+
 def simulated_in(results: Iterable[SuiteResult]) -> str:
     """A clause that says for which providers the simulator answered; empty where models did."""
     names = sorted({name for one in results for name in one.simulated})
@@ -168,6 +183,22 @@ async def cases_of(
         rows = (await connection.execute(wanted)).mappings().all()
         modes = (await connection.execute(by_mode.order_by(c.failure_mode))).all()
     return Cases([dict(row) for row in rows], count, {row[0]: (row[1], row[2]) for row in modes})
+
+
+async def trials_of(engine: AsyncEngine, suite: str, case: str, *, most: int) -> Sequence[Trial]:
+    """The trials of a case in stored runs of its suite, newest first. Raises SQLAlchemyError."""
+    r, c = eval_runs.c, eval_results.c
+    wanted = select(r.id, r.release, r.label, r.at, c.trial, c.passed, c.findings, c.broken, c.request_id)
+    wanted = wanted.join_from(eval_runs, eval_results, c.run == r.id).where(r.report["suite"].astext == suite, c.case == case)
+    async with engine.connect() as connection:
+        rows = (await connection.execute(wanted.order_by(r.at.desc(), r.id.desc(), c.trial).limit(most))).all()
+    return [
+        Trial(
+            row.id, row.release, row.label, row.at, row.trial, row.passed,
+            [f"{one.get('scorer')}: {one.get('words')}" for one in row.findings], row.broken or "", row.request_id,
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 async def before(engine: AsyncEngine, run: Run) -> Run | None:

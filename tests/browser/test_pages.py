@@ -43,6 +43,7 @@ PATIENCE = 120_000.0  # ms: a machine that others use may take this for a page; 
 MOST_SHIFT = 0.02  # of web.dev's measure of cumulative layout shift, by which 0.1 is "good"
 BEHIND = (
     "/console/budgets/acme", "/console/budgets/acme/user?id=ada", "/console/evals/production", "/console/evals/candidates",
+    "/console/evals/cases/support/card-not-echoed",
     f"/console/releases/{LIVE_RELEASE}", f"/console/releases/2026-11-24/diff?to={LIVE_RELEASE}",
     "/console/runbook/provider-outage", "/console/runbook?q=openai+is+down", "/console/search?q=latency",
     "/console/do/kill-tenant?name=acme", "/console/do/drill-gameday?scenario=provider-outage",
@@ -485,6 +486,16 @@ def test_a_page_without_scripts_shows_and_filters(browser: Browser, service_url:
         page.keyboard.press("Enter")
         page.wait_for_url("**/console/calls?range=1h&user=no+such+user")
         assert "No calls match in the last 1 h." in page.inner_text("main")
+
+
+def test_marks_on_a_chart_share_a_label_where_theirs_would_touch(browser: Browser, service_url: str, key: str) -> None:
+    marks = [[10, "kill all"], [12, "resume"], [200, "rollback"], [204, "rollback"], [300, "resume"], [490, "budget set"]]
+    with opened(browser, service_url, key) as (_, page):
+        read = "(marks) => grouped(marks, (words) => 6 * words.length, 500, 4).map((one) => [one.places, one.words, one.begin])"
+        found = page.evaluate(read, marks)
+    assert found == [
+        [[10], "kill all +1", 14], [[200, 204], "rollback \u00d72", 204], [[300], "resume", 304], [[490], "budget set", 440],
+    ]  # fmt: skip
 
 
 @pytest.mark.usefixtures("traffic")

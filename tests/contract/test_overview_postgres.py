@@ -70,6 +70,9 @@ async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -
     assert (total.retried, total.fallen_back, total.repaired, total.degraded) == (1, 1, 1, 1)
     assert (total.cost, sum(calls for _, calls, _ in seen.costs)) == (50, 6)
     assert [bucket.calls for bucket in seen.series] == [2, 0, 4, 0, 0]
+    assert (await overview(recorded, BEGAN + MINUTE, BEGAN + 2 * MINUTE, MINUTE)).earlier, "a rate of zero, not the beginning"
+    long_ago = BEGAN.replace(year=2000)
+    assert not (await overview(recorded, long_ago, long_ago + MINUTE, MINUTE)).earlier
     assert sum(bucket.cost for bucket in seen.series) == total.cost
     assert total.latency is not None
     assert total.latency[0] == 100.0

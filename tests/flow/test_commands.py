@@ -1,5 +1,6 @@
 """Operators' commands refuse input that would mislead at 3 a.m."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -70,7 +71,9 @@ def test_the_live_release_is_compared_with_the_one_before_it(stack_env: dict[str
     assert earlier != LIVE_RELEASE
     assert named == f"{LIVE_RELEASE}, which is live: compared with the one before it"
     assert changes
-    assert octant(stack_env, "release", "diff", RELEASES[0]).startswith(f"{LIVE_RELEASE} -> {RELEASES[0]}\n")
+    others = octant(stack_env, "release", "diff", RELEASES[0])
+    assert others.startswith(f"{LIVE_RELEASE} -> {RELEASES[0]}\n")
+    assert re.search(r"^evals [\w-]+: ", others, re.MULTILINE), "what the suites say of the change"
 
 
 def test_without_a_store_the_switch_names_the_way_out_of_band(stack_env: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from commands import octant_on_path
 from conftest import LIVE_RELEASE, RELEASES, ROOT, Simulator, _set_up, key_of, octant, own_database, running_service
-from incidents import CONTAINED, World, exercise
+from incidents import CONTAINED, ROGUE, World, exercise
 
 from app.oncall.runbook import pages
 from app.oncall.runbook.pages import Page
@@ -89,7 +89,10 @@ def world(url: str, env: dict[str, str], caller: str, simulator: Simulator) -> I
     admin = octant(env, "key", "create", "acme", "--name", "operator", "--scope", "admin", "--quiet").strip()
     here = f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', os.defpath)}"  # `python` is the one of the project
     with octant_on_path({**env, "PYTHONPATH": str(ROOT), "PATH": here}) as shell:
-        words = {"KEY": secret.split("_")[1], "ADMIN": admin, "RELEASE": LIVE_RELEASE, "EARLIER": RELEASES[-2]}
+        words = {
+            "KEY": secret.split("_")[1], "ADMIN": admin, "RELEASE": LIVE_RELEASE, "EARLIER": RELEASES[-2], "TENANT": "acme",
+            "USER": ROGUE,
+        }  # fmt: skip
         user = f"user-{secret[-8:]}"
         made = World(url, shell, caller, secret, words, user)
         made.eventually(lambda: made.call().status == 200)  # the page before has ended its stop, and every worker knows

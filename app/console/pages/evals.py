@@ -20,6 +20,7 @@ from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of
 from app.console.release_actions import refusals
 from app.releases import eval_gate, eval_history
+from app.releases.eval_delta import flipped
 from app.releases.eval_gate import COMMAND, Score, interval
 from app.releases.eval_goals import goals
 from app.releases.eval_history import CHAOS, OVERALL, Filed, Runs, simulated_in, threshold_count
@@ -153,7 +154,6 @@ def card(one: Filed, filed: Sequence[Filed]) -> SuiteCard:
     before = max((other for other in same if other.release < one.release), key=lambda other: other.release, default=None)
     if before is None and eval_gate.below(one.result):
         before = min(same, key=lambda other: other.release, default=None)
-    was, now = set(before.result.failed) if before else set(), set(one.result.failed)
     scores, wanted = before.result.scores if before else {}, goals(one.result.suite)
 
     def lines(found: Mapping[str, Score]) -> list[ScoreLine]:
@@ -162,7 +162,7 @@ def card(one: Filed, filed: Sequence[Filed]) -> SuiteCard:
     overall = one.result.scores.get(OVERALL) or next(iter(one.result.scores.values()))
     return SuiteCard(
         one, _line(OVERALL, overall, scores.get(OVERALL), wanted.get(OVERALL)), lines(one.modes), lines(one.measures), before,
-        sorted(now - was) if before else [], sorted(was - now) if before else [],
+        flipped(before, one), flipped(one, before),
     )  # fmt: skip
 
 
@@ -193,7 +193,7 @@ def figures(cards: Sequence[SuiteCard]) -> dict[str, Any]:
 def _beside(cards: Sequence[SuiteCard]) -> str:
     """The releases that the cards are compared with, in words."""
     later = sorted({one.before.release for one in cards if one.before and one.before.release > one.filed.release})
-    return f"beside {' and '.join(later)}" if later else "since the release before"
+    return f"beside release {' and '.join(later)}" if later else "since the release before"
 
 
 def answer(
@@ -237,7 +237,7 @@ def _refused(filed: Sequence[Filed]) -> str:
     missed = sum(len(one.below) for one in refused if one.release == newest)
     points = [change * 100 for one in refused if one.release == newest if (change := card(one, filed).overall.change) is not None]
     lower = f", {-min(points):.1f} points lower," if points and min(points) < 0 else ""
-    return f" The gate refuses {newest}, which{lower} misses {formats.number(missed, 'threshold')}."
+    return f" The gate refuses release {newest}, which{lower} misses {formats.number(missed, 'threshold')}."
 
 
 def judged(lately: Quality | None) -> bool:

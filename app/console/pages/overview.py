@@ -1,20 +1,35 @@
 """The first page: one sentence, six figures, four charts, the providers; live."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.audit.overview import EDGES, Overview, overview
-from app.budget.standing import open_alerts
+from app.audit.overview import EDGES, Bucket, Overview, overview
+from app.budget.standing import open_alerts, spent_since
 from app.console import charts, formats, live
 from app.console.console import ROUTES, VIEWING, Console, link
-from app.console.health import SLOW, Now, Strip, burn, kinds_of, last_minutes, now_of, refusals, summary, tenants_at_their_cap
+from app.console.health import (
+    PACE,
+    SLOW,
+    Burn,
+    Now,
+    Strip,
+    burn,
+    kinds_of,
+    last_minutes,
+    now_of,
+    refusals,
+    summary,
+    tenants_at_their_cap,
+)
+from app.console.known import Known
 from app.console.navigation import OVERVIEW
 from app.console.ranges import Range
 from app.domain.money import MICROS_PER_DOLLAR
@@ -46,11 +61,13 @@ def router(console: Console) -> APIRouter:
 async def _values(console: Console, range_: Range) -> dict[str, Any]:
     wanted = ("overview", *range_.query.items())
     latest = last_minutes(range_) if range_.live else None
-    known, recent, now, alerts = await asyncio.gather(
+    at = datetime.now(UTC)
+    known, recent, now, alerts, pace = await asyncio.gather(
         console.known.read(wanted, overview(console.parts.engine, range_.since, range_.until, range_.width)),
         console.known.read("overview just now", _overview(console, latest)),
         console.known.read("overview now", now_of(console.parts.valkey, console.parts.policy.global_daily_cap)),
-        console.known.read("open alerts", open_alerts(console.parts.engine, datetime.now(UTC))),
+        console.known.read("open alerts", open_alerts(console.parts.engine, at)),
+        console.known.read("last hour's money", spent_since(console.parts.engine, at - PACE)),
     )
     if known.value is None:
         return {"known": known, "seen": None, "now": now}
@@ -58,11 +75,11 @@ async def _values(console: Console, range_: Range) -> dict[str, Any]:
     full = tenants_at_their_cap(alerts.value[0] if alerts.value else (), last)
     stopped = console.parts.switch.stopped_words
     kind, said, strips = summary(known.value, range_, None if recent.away else recent.value, now.value, stopped, full)
-    described = _described(known.value, now.value, range_, strips)
+    described = _described(known.value, range_, strips)
     simulated = sorted(set(known.value.providers) & set(console.parts.releases.simulated))
     return {
         "known": known, "seen": known.value, "now": now, "simulated": simulated, "kind": kind, "words": " ".join(said),
-        **described,
+        "burn": _burn(now.value, pace, at), **described,
     }  # fmt: skip
 
 
@@ -70,7 +87,12 @@ async def _overview(console: Console, range_: Range | None) -> Overview | None:
     return await overview(console.parts.engine, range_.since, range_.until, range_.width) if range_ else None
 
 
-def _described(seen: Overview, now: Now | None, range_: Range, strips: Sequence[Strip]) -> dict[str, Any]:
+def _burn(now: Now | None, last_hour: Known[int], at: datetime) -> Burn | None:
+    """The forecast; none while a store is away, as yesterday's pace is none of today."""
+    return burn(now.money, last_hour.value, at) if now and last_hour.value and not last_hour.away else None
+
+
+def _described(seen: Overview, range_: Range, strips: Sequence[Strip]) -> dict[str, Any]:
     total, series = seen.total, seen.series
     times = [bucket.at for bucket in series if bucket.at]
     marks = [(at, action) for at, action, _ in seen.marks]
@@ -78,15 +100,15 @@ def _described(seen: Overview, now: Now | None, range_: Range, strips: Sequence[
     quick = all(bucket.request_latency[2] < 1000 for bucket in series if bucket.request_latency)
     unit, per = ("ms", 1) if quick else ("s", 1000)
     return {
-        "burn": burn(now.money, total.cost, range_) if now else None,
         "refusals": refusals(seen), "strips": strips,
         "slow": any(strip.word == SLOW for strip in strips), "total": total, "costs": cost_steps(seen.costs),
         "rate": range_.a_second(total.requests),
-        "rates": [bucket.requests * per_second for bucket in series],
-        "failures": [bucket.failed for bucket in series],
-        "latencies": [bucket.request_latency[1] if bucket.request_latency else 0 for bucket in series],
-        "ttfts": [bucket.ttft or 0 for bucket in series],
-        "spent": [bucket.request_cost / bucket.requests if bucket.requests else 0 for bucket in series], "kinds": kinds_of(total),
+        "rates": counted(seen, lambda bucket: bucket.requests * per_second),
+        "failures": counted(seen, lambda bucket: bucket.failed),
+        "latencies": [bucket.request_latency[1] if bucket.request_latency else None for bucket in series],
+        "ttfts": [bucket.ttft for bucket in series],
+        "spent": [bucket.request_cost / bucket.requests if bucket.requests else None for bucket in series],
+        "kinds": kinds_of(total),
         "shares": {name: getattr(total, name) / total.calls if total.calls else None for name in SHARES},
         "by_outcome": charts.spec(
             times,
@@ -113,6 +135,13 @@ def _described(seen: Overview, now: Now | None, range_: Range, strips: Sequence[
         "failed_link": link("/console/calls", range_.query, failed="true", refused="false"),
         "refused_link": link("/console/calls", range_.query, refused="true"),
     }  # fmt: skip
+
+
+def counted(seen: Overview, measure: Callable[[Bucket], float]) -> list[float | None]:
+    """A count of each step. Those before the first call on record have none: no data is not zero."""
+    unused = takewhile(lambda bucket: not bucket.calls and not bucket.refused, () if seen.earlier else seen.series)
+    blank = len(list(unused))
+    return [None] * blank + [measure(bucket) for bucket in seen.series[blank:]]
 
 
 BANDS = ((50, "s1"), (95, "s2"), (99, "bad"))

@@ -211,7 +211,7 @@ def answer(state: State, stopped: Sequence[Stop], now: datetime) -> tuple[str, s
     )
     if behind:
         on = f"{len(state.reports) - len(behind)} of {len(state.reports)} workers"
-    words = f"{newest.release} has been live on {on} for {formats.span(_minutes(now, newest.at))}."
+    words = f"Release {newest.release} has been live on {on} for {formats.span(_minutes(now, newest.at))}."
     kind = "bad" if behind or not state.reports else "good"
     if state.unproven:
         kind = "warn" if kind == "good" else kind

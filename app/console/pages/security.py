@@ -151,7 +151,8 @@ def _provider_keys(
         found = console.parts.provider_keys()
     except (Misconfigured, OSError) as error:
         return (), str(error)
-    return [provider_key(status, stored.uses if stored else {}, now, first) for status in found], ""
+    simulated, uses = console.parts.releases.simulated, stored.uses if stored else {}
+    return [provider_key(status, uses, now, first, simulated=simulated) for status in found], ""
 
 
 def answer(

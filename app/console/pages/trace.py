@@ -263,7 +263,7 @@ def _words(known: Known[list[Row]]) -> str:
     by = f" by {last['provider']} {last['model']}" if last["outcome"] == "ok" and last["provider"] else ""
     tried = f" after {attempts} attempts" if attempts > len(calls) else ""
     took, bound = formats.ms(account_of(calls).took), any(row["usage_estimated"] for row in calls)
-    spent = f"at most {formats.usd(cost)}" if bound else formats.usd(cost)
+    spent = f"at most {formats.usd(cost)}, an estimate as an attempt broke off" if bound else formats.usd(cost)
     return f"{number} of {last['tenant']}, {end}{by}{tried}, in {took} for {spent}."
 
 

@@ -19,14 +19,23 @@ OLD = timedelta(days=30)  # a rehearsal or an eval run proves no more than this
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """One fact. ``at``: when it was established, None for now. ``command`` checks it again; ``link`` leads to its source."""
+    """One fact. ``at``: when it was established, None for now. ``command`` checks it again; ``link`` leads to its source.
+
+    ``closed_by``: a sentence with the command or the place that makes a proof of it, where it is none.
+    """
 
     name: str
     value: str
     state: State = "proved"
+    closed_by: str = ""
     at: datetime | None = None
     link: str = ""
     command: str = ""
+
+    @property
+    def finding(self) -> str:
+        """The value, and where it is no proof what makes it one."""
+        return self.value if self.state == "proved" or not self.closed_by else f"{self.value.rstrip('.')}. {self.closed_by}"
 
     @property
     def first_sentence(self) -> str:
@@ -50,14 +59,16 @@ class Answer:
         return max((one.state for one in self.evidence), key=ORDER.index, default="missing")
 
     @property
-    def why(self) -> str:
-        """The first of its worst evidence that the answer does not say itself, in a sentence; empty where all is proved."""
+    def unsaid(self) -> Evidence | None:
+        """The first of its worst evidence that the answer does not say itself; None where all is proved."""
         said = self.words.casefold()
-        unsaid = (one for one in self.evidence if one.state == self.state and one.first_sentence.casefold() not in said)
-        worst = next(unsaid, None)
-        if worst is None or self.state == "proved":
-            return ""
-        return f"{worst.name}: {worst.value.rstrip('.')}."
+        worst = (one for one in self.evidence if one.state == self.state and one.first_sentence.casefold() not in said)
+        return next(worst, None) if self.state != "proved" else None
+
+    @property
+    def why(self) -> str:
+        """That evidence in a sentence, with what closes it; empty without any."""
+        return f"{self.unsaid.name}: {self.unsaid.finding.rstrip('.')}." if self.unsaid else ""
 
     @property
     def label(self) -> str:
@@ -96,6 +107,6 @@ def of_rehearsal(one: Rehearsal, now: datetime, *, whole: bool = True) -> State:
     return rehearsed(one.at, now, kept=one.kept, whole=whole) if one.judged else "missing"
 
 
-def missing(name: str, value: str, command: str) -> Evidence:
-    """Evidence that is not there, with the command that makes it."""
-    return Evidence(name=name, value=value, state="missing", command=command)
+def missing(name: str, value: str, command: str, *, closed_by: str = "") -> Evidence:
+    """Evidence that is not there, with the command that makes it, or with what else does."""
+    return Evidence(name=name, value=value, state="missing", command=command, closed_by=closed_by or f"`{command}` makes it.")

@@ -49,7 +49,10 @@ def of_pages(total: Figures) -> Evidence:
     value = f"{formats.number(total.pages, 'page')} in 90 days, {total.acknowledged} acknowledged: {_mtta(total)}"
     value = value if total.pages else "no page in 90 days: how soon people acknowledge is not known"
     held: State = "proved" if total.acknowledged else "gaps"
-    return Evidence(name="Pages", value=value, state=held, link="/console/oncall", command="octant incident report")
+    shown = "The first page that a person acknowledges shows it."
+    return Evidence(
+        name="Pages", value=value, state=held, closed_by=shown, link="/console/oncall", command="octant incident report"
+    )
 
 
 def _mtta(total: Figures) -> str:
@@ -60,7 +63,10 @@ def _now(held: list[Duty]) -> Evidence:
     if not held:
         return Evidence(name="Now", value="no person is on call", state="failing", link="/console/oncall", command=COMMAND)
     named = ", ".join(f"level {duty.level} {duty.person.name}" for duty in held if duty.person)
-    return Evidence(name="Now", value=named, state="proved" if len(held) > 1 else "gaps", link="/console/oncall", command=COMMAND)
+    return Evidence(
+        name="Now", value=named, state="proved" if len(held) > 1 else "gaps", link="/console/oncall", command=COMMAND,
+        closed_by="Give the rotation a second level: docs/oncall.md.",
+    )  # fmt: skip
 
 
 def _rotation(rotation: Rotation, sources: Sources) -> list[Evidence]:
@@ -70,8 +76,9 @@ def _rotation(rotation: Rotation, sources: Sources) -> list[Evidence]:
     held: State = "failing" if wrong else "proved"
     found = [Evidence(name="Rotation", value=value, state=held, link="/console/oncall#calendar", command="octant oncall check")]
     if examples:
-        value = f"{len(examples)} of {len(rotation.people)} people are examples of this project: put your own into the rotation"
-        found.append(Evidence(name="Placeholders", value=value, state="gaps", command="octant check --production"))
+        value = f"{len(examples)} of {len(rotation.people)} people are examples of this project"
+        own = "Put your own into the rotation, as docs/oncall.md says; `octant oncall check` reads it."
+        found.append(Evidence(name="Placeholders", value=value, state="gaps", closed_by=own, command="octant check --production"))
     return found
 
 
@@ -90,7 +97,9 @@ async def tested(sources: Sources) -> Evidence:
     if test.answered and test.by_a_machine:
         value = f"a test page reached {test.by}, a machine, which acknowledged it after {took}: no person's answer is known"
         held = rehearsed(test.at, sources.now, kept=True, whole=False)
-    return Evidence(name="Test of the pager", value=value, state=held, at=test.at, command="octant oncall page --test")
+    command = "octant oncall page --test"
+    person = f"`{command}` pages the person on duty, who acknowledges it."
+    return Evidence(name="Test of the pager", value=value, state=held, closed_by=person, at=test.at, command=command)
 
 
 async def _switch(sources: Sources) -> Evidence:
@@ -101,4 +110,5 @@ async def _switch(sources: Sources) -> Evidence:
     slowest = f", the slowest worker after {formats.seconds(seen.slowest)}" if seen.slowest is not None else ""
     held: State = "failing" if seen.failed else aged(at, sources.now, most=DAILY)
     value = f"all workers saw a stop{slowest}" if not seen.failed else "its newest self-test failed"
-    return Evidence(name="Kill switch", value=value, state=held, at=at, command="octant kill self-test")
+    command = "octant kill self-test"
+    return Evidence(name="Kill switch", value=value, state=held, closed_by=f"`{command}` repeats it.", at=at, command=command)

@@ -12,6 +12,7 @@ from app.releases.eval_results import Proof
 
 QUESTION = "How do you know that a change does not make the answers worse?"
 COMMAND = "make eval"
+AGAIN = "`python -m evals release ID` runs it again on the live release."
 
 
 async def answer(sources: Sources) -> Answer:
@@ -30,11 +31,12 @@ async def answer(sources: Sources) -> Answer:
     found += [_refused(name, one) for name, one in refusals]
     if not sources.own_products:
         value = "none yet, each product here is an example of this project"
-        found.append(Evidence(name="Own product", value=value, state="gaps", command="make feature NAME=…"))
+        begun = "`make feature NAME=…` begins one, with a suite of its own."
+        found.append(Evidence(name="Own product", value=value, state="gaps", closed_by=begun, command="make feature NAME=…"))
     if simulated := simulated_in(results):
-        found.append(
-            Evidence(name="Real models", value=simulated, state="gaps", command=f"python -m evals release {proof.release}")
-        )
+        run = f"python -m evals release {proof.release}"
+        real = f"With keys of the vendors, `{run}` runs the suites on their models."
+        found.append(Evidence(name="Real models", value=simulated, state="gaps", closed_by=real, command=run))
     return Answer(
         axis="Evals",
         question=QUESTION,
@@ -57,7 +59,13 @@ def _of_suite(one: SuiteResult, sources: Sources, link: str) -> Evidence:
         f" {formats.share(score.least)}); {thresholds(one)}"
     )
     return Evidence(
-        name=f"Suite {one.suite}", value=value, state=aged(one.at, sources.now), at=one.at, link=link, command=COMMAND
+        name=f"Suite {one.suite}",
+        value=value,
+        state=aged(one.at, sources.now),
+        closed_by=AGAIN,
+        at=one.at,
+        link=link,
+        command=COMMAND,
     )
 
 
@@ -71,12 +79,15 @@ def _delta(proof: Proof, link: str) -> list[Evidence]:
             continue
         name = f"Change of {now.suite}"
         if release == proof.release:
-            value = f"{release} is the first release that held, so there is none to compare with"
-            found.append(Evidence(name=name, value=value, state="gaps", at=now.at, link=link, command=COMMAND))
+            value = f"release {release} is the first that held, so there is none to compare with"
+            next_ = "The next release is compared with it."
+            found.append(Evidence(name=name, value=value, state="gaps", closed_by=next_, at=now.at, link=link, command=COMMAND))
             continue
         before, after = (one.scores[OVERALL].passed / one.scores[OVERALL].total for one in (first, now))
         began = f"{formats.share(before)} with release {release}, the first that held"
-        value = f"{began}, {formats.share(after)} with {proof.release}, which is live: {(after - before) * 100:+.1f} points"
+        value = (
+            f"{began}, {formats.share(after)} with release {proof.release}, which is live: {(after - before) * 100:+.1f} points"
+        )
         found.append(Evidence(name=name, value=value, at=now.at, link=link, command=COMMAND))
     return found
 
@@ -107,7 +118,7 @@ def _words(
     passed, total = sum(score.passed for score in overall), sum(score.total for score in overall)
     kept = sum(map(threshold_count, results))
     return (
-        f"A gate refuses a release that misses a threshold. The live one, {release}, keeps all {kept}, with {passed:g} of"
+        f"A gate refuses a release that misses a threshold. The live one, release {release}, keeps all {kept}, with {passed:g} of"
         f" {formats.number(total, 'case')} passed.{_words_on(refused)}{_simulated(results)}"
     )
 
@@ -129,4 +140,4 @@ def _words_on(refused: Sequence[tuple[str, SuiteResult]]) -> str:
     missed = sum(len(below(result)) for name, result in refused if name == release)
     overall = one.scores.get(OVERALL)
     scored = f"{overall.passed:g} of {formats.number(overall.total, 'case')} passed, and " if overall else ""
-    return f" It refused {release}: {scored}{formats.number(missed, 'threshold was', 'thresholds were')} missed."
+    return f" It refused release {release}: {scored}{formats.number(missed, 'threshold was', 'thresholds were')} missed."

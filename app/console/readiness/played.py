@@ -18,7 +18,8 @@ def played(sources: Sources, *scenarios: str) -> list[Evidence]:
     now = played_now(sources.state_dir)
     if now and now.scenario in scenarios and now.scenario not in newest:
         value = "it is being played now; its result is here as soon as it has ended"
-        found.append(missing(f"Game day {now.scenario}", value, f"octant drill gameday {now.scenario}"))
+        command = f"octant drill gameday {now.scenario}"
+        found.append(missing(f"Game day {now.scenario}", value, command, closed_by="The page of game days shows how far it is."))
     return found
 
 
@@ -27,8 +28,9 @@ def attempted(found: Found, command: str) -> list[Evidence]:
     one = found.attempt
     if one is None:
         return []
-    value = f"{one.result}. It says nothing about the promise; repeat it on a quieter machine"
-    return [Evidence(name="Last attempt", value=value, state="gaps", at=one.at, command=command)]
+    value = f"{one.result}. It says nothing about the promise"
+    again = f"`{command}` repeats it, on a quieter machine."
+    return [Evidence(name="Last attempt", value=value, state="gaps", closed_by=again, at=one.at, command=command)]
 
 
 def newest_kept(sources: Sources, scenario: str) -> GameDay | None:
@@ -49,5 +51,5 @@ def _evidence(one: GameDay, newest: GameDay, sources: Sources) -> Evidence:
     link = f"/console/gameday/{one.report.removesuffix('.json')}" if one.report else ""
     return Evidence(
         name=f"Game day {one.scenario}", value=value, state=state, at=one.at, link=link,
-        command=f"octant drill gameday {one.scenario}",
+        closed_by=f"`octant drill gameday {one.scenario}` plays it again.", command=f"octant drill gameday {one.scenario}",
     )  # fmt: skip

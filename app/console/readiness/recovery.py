@@ -15,6 +15,7 @@ from app.releases.rehearsals import OUTAGE
 
 QUESTION = "If a model provider fails for half an hour at peak, how many of our users notice?"
 COMMAND = "make outage"
+LOGGED = "`make outage ARGS=--log` rehearses half an hour at peak in seconds here, with every time of it as much shorter."
 PAGE = "provider-outage.md"
 HALF_AN_HOUR = 1800.0  # seconds
 SCENARIOS = ("provider-outage", "rate-limit-storm", "slow-first-token", "malformed-output")
@@ -27,11 +28,14 @@ async def answer(sources: Sources) -> Answer:
     found = [*log, *days] if own else [*days, *_length(sources), *log]  # how short it was is said before what ran elsewhere
     if found and (own or found != log):
         words = f"The newest rehearsal: {found[0].value}."
+        if log and not own:  # with its place of origin, as it had far more callers
+            words = f"A rehearsed outage: {log[0].value}. The newest game day here: {found[0].value}."
     else:
         words = "No outage was rehearsed here."
         found += await asyncio.to_thread(_of_the_runbook, sources, await sources.began())
         if all(ELSEWHERE in one.value for one in found):
-            found = [missing("Rehearsed outage", "no outage was rehearsed here", COMMAND), *found]
+            found = [missing("Rehearsed outage", "no outage was rehearsed here", COMMAND, closed_by=LOGGED), *found]
+            words = f"{words} Elsewhere: {log[0].value}." if log else words
         else:
             words = f"The runbook's page was rehearsed here: {found[-1].value}."
     total = (await overview(sources.engine, sources.now - DAY, sources.now, DAY)).total
@@ -55,7 +59,7 @@ async def _rehearsed(sources: Sources) -> tuple[list[Evidence], bool]:
     one = newest.rehearsal
     value = one.result + newest.mark
     state = of_rehearsal(one, sources.now, whole=newest.own)
-    found = [Evidence(name="Rehearsed outage", value=value, state=state, at=one.at, command=COMMAND)]
+    found = [Evidence(name="Rehearsed outage", value=value, state=state, closed_by=LOGGED, at=one.at, command=COMMAND)]
     return [*found, *attempted(newest, COMMAND)], newest.own
 
 
@@ -70,7 +74,10 @@ def _of_the_runbook(sources: Sources, began: datetime | None) -> list[Evidence]:
     state = rehearsed(at, sources.now, kept=True, whole=own)
     value = f"its commands contained an outage in {minutes:.1f} minutes" + ("" if own else f" ({ELSEWHERE})")
     link = f"/console/runbook/{PAGE.removesuffix('.md')}"
-    return [Evidence(name="Page of the runbook", value=value, state=state, at=at, link=link, command="make runbook")]
+    again = "`make runbook` rehearses it here."
+    return [
+        Evidence(name="Page of the runbook", value=value, state=state, closed_by=again, at=at, link=link, command="make runbook")
+    ]
 
 
 def _length(sources: Sources) -> list[Evidence]:
@@ -78,6 +85,5 @@ def _length(sources: Sources) -> list[Evidence]:
     longest = max((one.fault_ended for one in sources.gamedays(*SCENARIOS) if one.fault_ended), default=None)
     if longest is None or longest >= HALF_AN_HOUR:
         return []
-    lasted = f"the longest fault that was rehearsed here lasted {formats.seconds(longest)}"
-    value = f"{lasted}: {COMMAND} rehearses half an hour in seconds, with every time of it as much shorter"
-    return [Evidence(name="Half an hour at peak", value=value, state="gaps", command=COMMAND)]
+    value = f"the longest fault that was rehearsed here lasted {formats.seconds(longest)}"
+    return [Evidence(name="Half an hour at peak", value=value, state="gaps", closed_by=LOGGED, command=COMMAND)]

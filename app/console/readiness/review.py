@@ -52,7 +52,8 @@ async def check(sources: Sources, number: int) -> Answer:
 def unanswered(number: int, why: str) -> Answer:
     """The answer to a question that cannot be checked: not proven."""
     axis, question, command, _ = CHECKS[number - 1]
-    evidence = Evidence(name="Check", value=why, state="missing", command=command)
+    closed_by = "The runbook says how to bring a store back: `octant runbook postgres` or `octant runbook valkey`."
+    evidence = Evidence(name="Check", value=why, state="missing", closed_by=closed_by, command=command)
     return Answer(axis=axis, question=question, words=why, evidence=[evidence], command=command)
 
 

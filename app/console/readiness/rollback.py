@@ -14,6 +14,10 @@ from app.releases.rehearsals import END_REASON, REASON, ROLLBACK, Rehearsal, Ste
 
 QUESTION = "How many seconds does it take to undo a bad release, and when did you last try?"
 COMMAND, BAD_RELEASE = "octant rehearse", "bad-release"
+OWN_LOG = (
+    "The lines that are not signed here came with the code: begin a log of your own, a new file in OCTANT_REHEARSALS_FILE, and"
+    f" `{COMMAND}` signs its lines with your secret."
+)
 UNREADABLE, NEVER = "The log of rehearsals cannot be read.", "The way back was never rehearsed here."
 
 
@@ -36,13 +40,19 @@ async def answer(sources: Sources) -> Answer:
     )
     held: State = "failing" if signed.problems else "gaps" if signed.unsigned or signed.foreign else "proved"
     found.append(
-        Evidence(name="Signatures", value="; ".join(signed.problems) or value, state=held, command="octant rehearse verify")
+        Evidence(
+            name="Signatures",
+            value="; ".join(signed.problems) or value,
+            state=held,
+            closed_by=OWN_LOG,
+            command="octant rehearse verify",
+        )
     )
     past = await sources.releases.history(200)
     real = [one for one in past if one.kind == WENT_BACK and one.reason not in (REASON, END_REASON)]
     if real:
         last = real[0]
-        value = f"{formats.number(len(real), 'rollback')}, the last to {last.release}: {last.reason}"
+        value = f"{formats.number(len(real), 'rollback')}, the last to release {last.release}: {last.reason}"
         found.append(
             Evidence(name="In production", value=value, at=last.at, link="/console/releases", command="octant release history")
         )
@@ -54,7 +64,7 @@ def _really(rollbacks: Sequence[Activation], sources: Sources) -> str:
     """The newest rollback here that was no rehearsal. ``rollbacks``: the newest first. Empty without any."""
     if not rollbacks:
         return ""
-    return f" {formats.span(sources.now - rollbacks[0].at)} ago an operator rolled back here, to {rollbacks[0].release}."
+    return f" {formats.span(sources.now - rollbacks[0].at)} ago an operator rolled back here, to release {rollbacks[0].release}."
 
 
 def _taken_back(sources: Sources) -> str:
@@ -78,14 +88,15 @@ def _rehearsal(found: Found, sources: Sources) -> list[Evidence]:
     where = f" on {newest.environment}" if newest.environment and newest.environment != "its own" else " on a service of its own"
     workers = f" with {formats.number(newest.workers, 'worker')}" if newest.workers else ""
     value = f"{newest.result}{where}{workers}{found.mark}" if newest.judged else newest.result
-    whole = Evidence(name="Rehearsal", value=value, state=state, at=newest.at, command=COMMAND)
+    here = f"`{COMMAND}` rehearses and times it here."
+    whole = Evidence(name="Rehearsal", value=value, state=state, closed_by=here, at=newest.at, command=COMMAND)
     if not newest.steps or not newest.judged:
         return [whole, *attempted(found, COMMAND)]
     listed = ", ".join(
         f"{step.name} {formats.seconds(step.seconds)}{'' if step.kept else ' (not kept)'}" for step in newest.steps
     )
     listed += "; each from the start of its command until the last worker follows"
-    steps = Evidence(name="Each step", value=listed, state=state, at=newest.at, link="/console/releases")
+    steps = Evidence(name="Each step", value=listed, state=state, closed_by=here, at=newest.at, link="/console/releases")
     return [whole, steps, *attempted(found, COMMAND)]
 
 

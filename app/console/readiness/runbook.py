@@ -12,6 +12,7 @@ from app.oncall.runbook.pages import GENERATED, Page, faults, overdue, placehold
 
 QUESTION = "Can an engineer who did not build it mend it at night, with the runbook alone?"
 COMMAND = "make runbook"
+READ = "A person reads each of them and writes the day into its line `Reviewed:`."
 
 
 async def answer(sources: Sources) -> Answer:
@@ -33,7 +34,8 @@ def judged(
     )
     done = {page.name: page.rehearsed for page in incidents if page.rehearsed}
     if not incidents:
-        found = [missing("Pages", "there is no page of an incident", COMMAND)]
+        template = "runbook/README.md says how a page is written."
+        found = [missing("Pages", "there is no page of an incident", COMMAND, closed_by=template)]
         return Answer(
             axis="Runbook", question=QUESTION, words="There is no page of an incident.", evidence=found, command=COMMAND
         )
@@ -43,7 +45,13 @@ def judged(
         found.append(Evidence(name="Form", value="; ".join(broken[:3]), state="failing", command=COMMAND))
     if gaps := placeholders(pages):
         value = f"{formats.number(len(gaps), 'line')} still hold a placeholder, the first in {gaps[0].partition(':')[0]}"
-        found.append(Evidence(name="Placeholders", value=value, state="gaps", link="/console/runbook/contacts"))
+        command = "octant check --production"
+        names = f"Write your own names and numbers there; `{command}` lists the lines."
+        found.append(
+            Evidence(
+                name="Placeholders", value=value, state="gaps", closed_by=names, link="/console/runbook/contacts", command=command
+            )
+        )
     slowest = max((minutes for _, minutes in done.values()), default=0.0)
     words = (
         f"The commands of {len(done)} of {len(incidents)} incident pages contained their fault in a rehearsal, the slowest in"
@@ -69,13 +77,16 @@ def _rehearsed(incidents: list[Page], now: datetime, elsewhere: int) -> Evidence
         + (f", {elsewhere} of them {ELSEWHERE}" if elsewhere else "")
         + (f"; not yet: {', '.join(never)}" if never else "")
     )
-    return Evidence(name="Rehearsed pages", value=value, state=state, at=at, link="/console/runbook", command=COMMAND)
+    here = f"`{COMMAND}` follows each page here and writes the day into it."
+    return Evidence(
+        name="Rehearsed pages", value=value, state=state, closed_by=here, at=at, link="/console/runbook", command=COMMAND
+    )
 
 
 def _reviewed(pages: list[Page], now: datetime) -> list[Evidence]:
     days = [page.reviewed for page in pages if page.reviewed]
     if not days:
-        return [missing("Reviewed pages", "no page has a date of review", COMMAND)]
+        return [missing("Reviewed pages", "no page has a date of review", COMMAND, closed_by=READ)]
     late = overdue(pages, now.date())
     without = [page.title for page in pages if not page.reviewed and page.name != GENERATED]
     readable = sum(page.name != GENERATED for page in pages)
@@ -92,6 +103,7 @@ def _reviewed(pages: list[Page], now: datetime) -> list[Evidence]:
             name="Reviewed pages",
             value=value,
             state="stale" if late else "gaps" if without else "proved",
+            closed_by=READ,
             at=at,
             link="/console/runbook",
         )

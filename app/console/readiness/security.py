@@ -1,7 +1,7 @@
 """Security: attacks in the eval suites and the injection gate, and the age of keys."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,6 +20,7 @@ COMMAND = "make injection"
 GATE, DRILL = "make injection ARGS=--log", "octant drill injection --vector every --log"
 PAGE, CASES = "/console/security#attacks", "/console/evals#suites"
 ATTACKS = ("injection", "exfiltration", "pii", "leak")
+IN_FILES = "Write each into its file in OCTANT_SECRETS_DIR, such as octant_openai__api_key; a new one there takes effect at once."
 OLD_KEY, ROTATED_WITHIN = timedelta(days=90), timedelta(days=30)
 
 
@@ -73,11 +74,14 @@ def attacks_of(results: Sequence[SuiteResult], gate: Evidence, now: datetime, ru
             held, total = held + score.passed, total + score.total
             state = rehearsed(suite.at, now, kept=score.passed / score.total >= score.least, whole=score.passed == score.total)
             value = f"{score.passed:g} of {score.total} cases held off (the threshold is {formats.share(score.least)})"
+            lost = formats.number(round(score.total - score.passed), "case")
+            mend = f"Mend the prompt or take another model, until `make eval` passes the {lost} that failed."
             found.append(
                 Evidence(
                     name=f"{suite.suite}: {mode.replace('_', ' ')}",
                     value=value,
                     state=state,
+                    closed_by=mend,
                     at=suite.at,
                     link=CASES,
                     command="make eval",
@@ -91,7 +95,7 @@ async def answer(sources: Sources) -> Answer:
     held, keys = await attacks(sources), await sources.keys.list_keys()
     ours = await asyncio.to_thread(sources.provider_keys)
     found = [*held.evidence, *of_keys(keys, sources.now), of_provider_keys(ours)]
-    words = f"{held.words} {_words(keys, sources.now)} {provider_words(ours)}"
+    words = f"{held.words} {_words(keys, sources.now)} {provider_words(ours, sources.releases.simulated)}"
     return Answer(axis="Security", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
 
@@ -107,10 +111,12 @@ async def _gate(sources: Sources) -> tuple[Evidence, Rehearsal | None]:
             last, small = run.rehearsal, command == DRILL
             counted, _, more = last.result.partition(". ")
             size = ", in a small run on a service of its own" if small else ""
-            larger = f"`{GATE}` attacks with 180 texts of other people" if small else ""
-            value = ". ".join(filter(None, (f"{counted}{run.mark}{size}", more, larger)))
+            value = ". ".join(filter(None, (f"{counted}{run.mark}{size}", more)))
             state = of_rehearsal(last, sources.now, whole=run.own and not small)
-            one = Evidence(name="Injection gate", value=value, state=state, at=last.at, link=PAGE, command=command)
+            whole = f"`{GATE}` attacks with 180 texts of other people here."
+            one = Evidence(
+                name="Injection gate", value=value, state=state, closed_by=whole, at=last.at, link=PAGE, command=command
+            )
             found.append((one, last))
     if not found:
         return missing("Injection gate", "no run is in the log of rehearsals", GATE), None
@@ -131,10 +137,12 @@ def of_keys(keys: Sequence[KeyInfo], now: datetime) -> list[Evidence]:
     rotated = [key for key in keys if key.replaced_by]
     made = {key.id: key.created_at for key in keys}
     at = max((made[key.replaced_by] for key in rotated if key.replaced_by in made), default=None)
-    found = [Evidence(name="Keys", value=value, state=state, link="/console/security", command="octant key list")]
+    ends = f"`octant key rotate KEY --expires-in {OLD_KEY.days}d` replaces a key by one with an end."
+    found = [Evidence(name="Keys", value=value, state=state, closed_by=ends, link="/console/security", command="octant key list")]
     if at is None:
         value = "no key was ever rotated" if oldest > ROTATED_WITHIN else "no key was rotated yet: every key is new"
-        return [*found, Evidence(name="Rotation", value=value, state="gaps", command="octant key rotate")]
+        shows = "`octant key rotate KEY --overlap 24h` replaces one while both work."
+        return [*found, Evidence(name="Rotation", value=value, state="gaps", closed_by=shows, command="octant key rotate")]
     value = f"{formats.number(len(rotated), 'key')} rotated, the last {formats.span(_minutes(now - at))} ago"
     return [*found, Evidence(name="Rotation", value=value, at=at, link="/console/security", command="octant key rotate")]
 
@@ -144,16 +152,17 @@ def of_provider_keys(keys: Sequence[KeyStatus]) -> Evidence:
     set_ = [key for key in keys if key.fingerprint]
     command, link = "octant provider-key status", "/console/security?tab=keys"
     if not set_:
-        return missing("Providers' keys", "no provider has a key", command)
+        return missing("Providers' keys", "no provider has a key", command, closed_by=IN_FILES)
     ages = [timedelta(seconds=key.age) for key in set_ if key.age is not None]
     unknown = [key.provider for key in set_ if key.age is None]
     parts = [formats.number(len(set_), "key")]
     if ages:
         parts.append(f"the oldest {formats.span(_minutes(max(ages)))} old")
     if unknown:
-        parts.append(f"of unknown age at {' and '.join(unknown)}: a variable tells none, a file in OCTANT_SECRETS_DIR does")
+        parts.append(f"of unknown age at {' and '.join(unknown)}: a variable tells none, a file does")
     state: State = "stale" if ages and max(ages) > OLD_KEY else "gaps" if unknown else "proved"
-    return Evidence(name="Providers' keys", value=", ".join(parts), state=state, link=link, command=command)
+    value = ", ".join(parts)
+    return Evidence(name="Providers' keys", value=value, state=state, closed_by=IN_FILES, link=link, command=command)
 
 
 def _usable(keys: Sequence[KeyInfo], now: datetime) -> list[KeyInfo]:
@@ -168,15 +177,20 @@ def _words(keys: Sequence[KeyInfo], now: datetime) -> str:
     return f"The oldest of {formats.number(len(usable), 'usable API key')} is {age} old; the database has only their hashes."
 
 
-def provider_words(keys: Sequence[KeyStatus]) -> str:
-    """Where our own keys at the providers are, and how old; a variable tells no age."""
+def provider_words(keys: Sequence[KeyStatus], simulated: Collection[str] = ()) -> str:
+    """Where our own keys at the providers are, and how old; a variable tells no age.
+
+    ``simulated``: the providers for which the simulator answers.
+    """
     set_ = [key for key in keys if key.fingerprint]
     if not set_:
         return "No provider has a key of ours."
     ages = [timedelta(seconds=key.age) for key in set_ if key.age is not None]
     files = f"{len(ages)} in files, the oldest {formats.span(_minutes(max(ages)))} old" if ages else ""
     variables = f"{len(set_) - len(ages)} in variables, which tell no age" if len(ages) < len(set_) else ""
-    return f"Of our {formats.number(len(set_), 'key')} at providers: {', '.join(filter(None, (files, variables)))}."
+    fake = sum(key.provider in simulated for key in set_)
+    no_vendors = f"{fake} simulated, so no vendor's" if fake else ""
+    return f"Of our {formats.number(len(set_), 'key')} at providers: {', '.join(filter(None, (files, variables, no_vendors)))}."
 
 
 def _minutes(age: timedelta) -> timedelta:

@@ -64,7 +64,8 @@ def _files(sources: Sources, name: str, places: tuple[str, ...], *, note: str = 
     if gone and there:
         return Evidence(name=name, value=f"not there: {', '.join(gone)}", state="failing")
     if gone:
-        return Evidence(name=name, value=f"{', '.join(places)} (this machine has no tests)", state="gaps")
+        value = f"{', '.join(places)} (this machine has no tests)"
+        return Evidence(name=name, value=value, state="gaps", closed_by="`make test` runs them in a clone of the code.")
     return Evidence(name=name, value=", ".join(places) + note, command=command)
 
 
@@ -79,7 +80,9 @@ async def _ledger(sources: Sources) -> Evidence:
             found = await differences(sources.valkey, sources.ledger)
     except TimeoutError:
         value = f"it is too long to compare in {sources.patience:g} s here; the service compares it by itself and alerts"
-        return before or Evidence(name="Ledger", value=value, state="gaps", command=command)
+        return before or Evidence(
+            name="Ledger", value=value, state="gaps", closed_by=f"`{command}` takes its time.", command=command
+        )
     value = f"{formats.number(len(found), 'counter')} differ from the ledger" if found else "every counter agrees with the ledger"
     state: State = "failing" if found else "proved"
     sources.kept["ledger"] = Evidence(name="Ledger", value=value, state=state, at=sources.now, command=command)

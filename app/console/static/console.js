@@ -128,39 +128,28 @@ function draw(element) {
     if (bars) Object.assign(made, { fill: colour, paths: uPlot.paths.bars({ size: [0.9, 24] }), points: { show: false } });
     return made;
   });
-  let data = spec.series.map((one) => one.values), x = spec.x;
-  if (spec.kind === "stack") {
-    const step = x.length > 1 ? x[1] - x[0] : 60; // a step needs its end, the last one too
-    x = [...x, x.at(-1) + step];
-    data = data.map((values) => [...values, values.at(-1)]);
+  const step = spec.x.length > 1 ? spec.x[1] - spec.x[0] : 60, stack = spec.kind === "stack";
+  const x = bars ? spec.x : [...spec.x, spec.x.at(-1) + step]; // the last step has its end, too: a mark may be within
+  let data = spec.series.map(({ values }) => (bars ? values : [...values, stack ? values.at(-1) : null]));
+  if (stack) {
     let sum = x.map(() => 0);
     data = data.map((values) => (sum = sum.map((s, i) => s + (values[i] || 0))));
     series.forEach((one, index) => { one.fill = one.stroke; one.paths = uPlot.paths.stepped({ align: 1 }); one.points = { show: false }; one.value = (_, __, ___, i) => (i == null || i >= spec.x.length ? "–" : measured(spec.series[index].values[i], spec.unit)); });
     data.reverse(); series.reverse();
   }
-  // Labels of marks stand in rows of their own above the plot, where they cover no value; as many rows as they need.
+  // Labels of marks stand in a row of their own above the plot, where they cover no value.
   const names = (spec.marks || []).filter((mark) => mark.x >= x[0] && mark.x <= x.at(-1)).slice(0, 40);
-  const rows = Math.min(3, names.length);
+  const high = names.length ? 13 : 0;
   const marks = { hooks: { draw: [(u) => {
-    const ends = [], labels = []; // of each row of labels: one that would cover another goes a row lower
-    const high = 13 * devicePixelRatio, top = u.bbox.top - rows * high, right = u.ctx.canvas.width;
-    for (const mark of names) {
-      const at = Math.round(u.valToPos(mark.x, "x", true));
-      if (at < u.bbox.left || at > u.bbox.left + u.bbox.width) continue;
-      u.ctx.save(); u.ctx.font = `${11 * devicePixelRatio}px Inter, sans-serif`;
-      const wide = u.ctx.measureText(mark.label).width, begin = at + 4 * devicePixelRatio + wide > right ? at - wide - 4 * devicePixelRatio : at + 4 * devicePixelRatio;
-      let row = ends.findIndex((end) => end < begin);
-      if (row < 0) row = ends.length;
-      if (row < rows) { ends[row] = begin + wide + 8; labels.push([mark.label, begin, wide, top + row * high]); }
-      u.ctx.strokeStyle = soft; u.ctx.setLineDash([3, 3]); u.ctx.beginPath(); u.ctx.moveTo(at, row < rows ? top + row * high : u.bbox.top); u.ctx.lineTo(at, u.bbox.top + u.bbox.height); u.ctx.stroke();
-      u.ctx.restore();
+    const { ctx, bbox } = u, scale = devicePixelRatio;
+    ctx.save(); ctx.font = `${11 * scale}px Inter, sans-serif`; ctx.textAlign = "left"; ctx.textBaseline = "middle"; ctx.strokeStyle = soft; ctx.fillStyle = soft; ctx.setLineDash([3, 3]);
+    const placed = names.map((mark) => [Math.round(u.valToPos(mark.x, "x", true)), mark.label]).filter(([at]) => at >= bbox.left && at <= bbox.left + bbox.width).sort((a, b) => a[0] - b[0]);
+    for (const one of grouped(placed, (words) => ctx.measureText(words).width, ctx.canvas.width, 4 * scale)) {
+      const raised = one.begin > one.places[0]; // a label at the right edge stands over its line, which ends below it
+      one.places.forEach((at, index) => { ctx.beginPath(); ctx.moveTo(at, bbox.top - (index || !raised ? 0 : high * scale)); ctx.lineTo(at, bbox.top + bbox.height); ctx.stroke(); });
+      ctx.fillText(one.words, one.begin, bbox.top - (high * scale) / 2);
     }
-    u.ctx.save(); u.ctx.textAlign = "left"; u.ctx.textBaseline = "middle"; u.ctx.font = `${11 * devicePixelRatio}px Inter, sans-serif`;
-    for (const [words, begin, wide, y] of labels) { // over the lines: near the right edge a label stands left of its own
-      u.ctx.fillStyle = ground; u.ctx.fillRect(begin - 2, y, wide + 4, high);
-      u.ctx.fillStyle = soft; u.ctx.fillText(words, begin, y + high / 2);
-    }
-    u.ctx.restore();
+    ctx.restore();
   }] } };
   plots.get(element)?.destroy();
   element.replaceChildren();
@@ -170,7 +159,7 @@ function draw(element) {
   const rest = (u) => { if (u.cursor.idx == null && newest >= 0) u.setLegend({ idx: newest }); }; // while nothing is pointed at
   const options = {
     width: element.clientWidth, height: element.clientHeight - (element.closest(".compact") && innerWidth >= 1100 ? 24 : 44), // of its legend: one line or two
-    padding: [rows ? 13 * rows + 4 : null, null, null, null], cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
+    padding: [high ? high + 4 : null, null, null, null], cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
     scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : (several ? full : second).format(v * 1000)) }, ...series],
     axes: [{ ...axis, size: several ? 40 : 26, values: (_, ticks, __, ___, step) => onAxis(ticks, step, ends) }, { ...axis, space: 24, size: spec.unit === "$" ? 64 : 48, values: (_, ticks) => ticks.map((t) => (spec.unit.length < 3 && t ? measured(t, spec.unit) : shown(t))) }], plugins: [marks],
     hooks: { ready: [rest], setCursor: [rest], setSelect: [(u) => {
@@ -181,6 +170,19 @@ function draw(element) {
     }] },
   };
   plots.set(element, new uPlot(options, [x, ...data], element));
+}
+// Marks, as places and labels from left to right, in groups whose labels do not touch: near ones share a label, and touching lines are one.
+function grouped(marks, measure, right, gap) {
+  const found = [];
+  const add = (places, labels) => {
+    const words = labels.length === 1 ? labels[0] : labels.every((one) => one === labels[0]) ? `${labels[0]} ×${labels.length}` : `${labels[0]} +${labels.length - 1}`;
+    const wide = measure(words), begin = Math.min(places[0] + gap, right - wide), before = found.at(-1);
+    if (before && begin < before.end + 2 * gap) { found.pop(); add([...before.places, ...places], [...before.labels, ...labels]); }
+    else found.push({ places, labels, words, begin, end: begin + wide });
+  };
+  for (const [at, label] of marks) add([at], [label]);
+  for (const one of found) one.places = one.places.filter((at, index) => !index || at - one.places[index - 1] >= gap);
+  return found;
 }
 function alone(values) { // places of values without a neighbour: no line shows them
   return [...values.keys()].filter((i) => values[i] != null && values[i - 1] == null && values[i + 1] == null);

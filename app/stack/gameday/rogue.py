@@ -22,18 +22,20 @@ from app.stack.gameday.scenario import Fault, Rogue, Traffic
 from app.stack.gameday.traffic import Callers
 
 BAD = "bad-release"
+TENANT, USER = "acme", "ada"  # of the stage
 _LIVE = re.compile(r"^(\S+) is live since", re.MULTILINE)
 LEASE_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 
 
 async def key_of(shell: Shell, rogue: Rogue | None, own: str) -> tuple[str, dict[str, str]]:
-    """The caller's key, and the word of the runbook that names it. Raises FaultNotSet."""
+    """The caller's key, and the values of the runbook's words for the caller. Raises FaultNotSet."""
+    named = {"TENANT": TENANT, "USER": rogue.user if rogue else USER}
     if rogue is None or not rogue.own_key:
-        return own, {}
-    made = await shell.follow("octant key create acme --name rogue --quiet")
+        return own, named
+    made = await shell.follow(f"octant key create {TENANT} --name rogue --quiet")
     if not made.works:
         raise FaultNotSet(f"no key for the rogue caller: {made.output[:200]}")
-    return made.output, {"KEY": made.output.split("_")[1]}
+    return made.output, {**named, "KEY": made.output.split("_")[1]}
 
 
 @asynccontextmanager

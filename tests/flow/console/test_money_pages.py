@@ -22,6 +22,7 @@ from app.budget.tables import ledger, user_caps
 from app.console import formats
 from app.domain.calls import Attempt, Usage
 from app.domain.money import MicroUSD, from_dollars
+from app.releases.evaluations import eval_results, eval_runs
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"{{7*7}}"
 LACKING = {
@@ -127,7 +128,10 @@ def worst_case(env: dict[str, str], tenant: str) -> list[str]:
     return [formats.usd(from_dollars(dollars)) for dollars in re.findall(r"(?:, a day|the same, a month) +\$([\d.]+)", printed)]
 
 
-async def test_overview_and_budgets_say_how_much_of_the_money_is_estimated(operator: Person, stored: AsyncEngine) -> None:
+async def test_the_money_of_an_attempt_that_broke_off_is_called_an_estimate(
+    operator: Person, stored: AsyncEngine, stack_env: dict[str, str]
+) -> None:
+    """On overview and budgets its sum; on the trace, and in the terminal, the charge itself."""
     guess = Usage(output=9, estimated=True)
     lost = Attempt(
         number=1,
@@ -139,9 +143,18 @@ async def test_overview_and_budgets_say_how_much_of_the_money_is_estimated(opera
         usage=guess,
         cost=MicroUSD(40),
     )
-    await Writer(stored).write([a_record(tenant=TENANT, cost=MicroUSD(40), usage=guess, attempts=(lost,))])
+    trace, number = uuid.uuid4().hex, f"call_{uuid.uuid4().hex[:8]}"
+    of_it = {"id": number, "trace_id": trace, "tenant": TENANT, "at": datetime.now(UTC)}
+    await Writer(stored).write([a_record(cost=MicroUSD(40), usage=guess, attempts=(lost,), **of_it)])
     for path in ("/console", "/console/budgets"):
         assert re.search(r", \$[\d.]+ of it estimated", (await operator.get(path)).words), path
+    shown = await operator.get(f"/console/traces/{trace}")
+    assert "for at most $0.00004, an estimate as an attempt broke off." in shown.words
+    assert [row[0].endswith("cost estimated") for row in shown.rows if row[0].startswith("openai m")] == [True]
+    assert "of which ≤ $0.00004 was spent an estimate" in shown.words
+    words = "an estimate: it broke off without its provider's final figures"
+    assert f"{number}  attempt 1, $0.00004: {words}" in octant(stack_env, "trace", trace)
+    assert words in octant(stack_env, "calls", "show", number)
 
 
 async def test_a_cap_changes_with_a_reason_and_the_log_has_no_users_id(operator: Person, stored: AsyncEngine) -> None:
@@ -160,6 +173,7 @@ async def test_a_cap_changes_with_a_reason_and_the_log_has_no_users_id(operator:
     assert cap == 250_000
     assert [row.outcome for row in rows] == ["begun", "ok"]
     assert all("ada-of-money" not in row.subject and "day=0.25" in row.subject for row in rows)
+    assert [row.subject.endswith(", before: --day none") for row in rows] == [False, True], "as the command writes it"
     assert "own" in (await operator.get(f"/console/budgets/{TENANT}")).words
 
     shown = await operator.get(str(done.headers["location"]))
@@ -260,3 +274,65 @@ async def test_a_call_is_marked_for_the_evals_from_its_trace_and_taken_back(
     assert [(row.action, row.outcome) for row in logged] == [
         ("evals mark", "begun"), ("evals mark", "ok"), ("evals unmark", "begun"), ("evals unmark", "ok"),
     ]  # fmt: skip
+
+
+async def test_a_flipped_case_leads_to_its_input_expectation_findings_and_answer(
+    service_url: str, api_key: str, operator: Person, stored: AsyncEngine
+) -> None:
+    """The case's own made-up card number is redacted, too."""
+    async with session(service_url, api_key) as http:
+        body = {"model": "smart", "user": "ada", "messages": [{"role": "user", "content": "is the card refused?"}]}
+        answered = await post(http, "/v1/chat/completions", body)
+    run = {"release": "r-1", "label": "simulator", "replay": False, "code": 1, "passed": 0.0, "total": 2, "cost_micro_usd": 5,
+           "report": {"suite": "support", "comparison": {"lost": ["card-not-echoed"]}}}  # fmt: skip
+    trials = [
+        {
+            "passed": False,
+            "findings": [{"scorer": "says_not", "words": "says <b>"}],
+            "request_id": answered.headers["x-request-id"],
+        },
+        {"passed": False, "findings": [], "broken": "the service was away", "request_id": "req_of_another_service"},
+    ]
+    async with stored.begin() as connection:
+        number = (await connection.execute(insert(eval_runs).values(run).returning(eval_runs.c.id))).scalar_one()
+        for trial, each in enumerate(trials):
+            named = {"run": number, "case": "card-not-echoed", "trial": trial, "failure_mode": "pii_leak", "seconds": 0.1}
+            await connection.execute(insert(eval_results).values(named | each))
+    listed = await operator.get(f"/console/evals/runs/{number}")
+    assert listed.text.count('href="/console/evals/cases/support/card-not-echoed"') == 3, "flipped, and each trial"
+    trace = f"/console/traces/{answered.headers['octant-trace-id']}"
+
+    async def recorded() -> bool:
+        return trace in (await operator.get("/console/evals/cases/support/card-not-echoed")).text
+
+    await eventually(recorded)
+    page = await operator.get("/console/evals/cases/support/card-not-echoed")
+    assert re.search(r"Input, redacted .*<card:\w+> was declined", page.words), page.words
+    assert "4111" not in page.text
+    assert "Passes if something is answered and its number is not repeated." in page.words
+    assert "says_not: says <b>" in page.words
+    assert re.search(r'answer-text"><blockquote>[^<]+</blockquote>', page.text), "the answer of the recorded call"
+    assert "the service was away Its call req_of_another_service is not recorded here" in page.words
+    assert "Of its 2 newest stored trials, 0 passed." in page.words
+    for path in ("support/no-such-case", "no-such-suite/card-not-echoed", "..%2fsupport/x"):
+        assert (await operator.get(f"/console/evals/cases/{path}")).status == 404
+
+
+async def test_the_forecast_of_today_is_the_same_whatever_the_range(
+    service_url: str, stack_env: dict[str, str], api_key: str, operator: Person
+) -> None:
+    async with session(service_url, api_key) as http:
+        await post(
+            http, "/v1/chat/completions", {"model": "smart", "messages": [{"role": "user", "content": "what does it cost?"}]}
+        )
+
+    async def same() -> bool:
+        said = [
+            re.findall(r"forecast at the last hour's pace of \$[\d.]+: \$", (await operator.get(f"/console?range={name}")).words)
+            for name in ("15m", "24h", "30d")
+        ]
+        return bool(said[0]) and said[0] == said[1] == said[2]
+
+    await eventually(same)
+    printed = octant(stack_env, "status", "--since", "30d")
+    assert re.search(r"^Last hour's pace +\$[\d.]+ an hour, ", printed, re.MULTILINE), printed

@@ -1,6 +1,7 @@
 """Readiness, on-call, runbook and game days on the running service (X1, X2)."""
 
 import asyncio
+import json
 import re
 import uuid
 from calendar import monthrange
@@ -112,6 +113,16 @@ async def test_each_question_leads_to_its_page_and_only_who_may_act_is_offered_a
         assert f'href="{stop.path}"' in read
         if stop.more[0]:
             assert (f'href="{stop.more[0]}"' in offered, f'href="{stop.more[0]}"' in read) == (True, not stop.acts)
+
+
+async def test_each_gap_of_the_review_names_what_closes_it(operator: Person, stack_env: dict[str, str]) -> None:
+    printed = await asyncio.to_thread(run, stack_env, "readiness", "--json")
+    facts = [(one["axis"], fact) for one in json.loads(printed.stdout) for fact in one["evidence"]]
+    open_ = [(axis, fact) for axis, fact in facts if fact["state"] in ("gaps", "stale", "missing")]
+    assert {axis for axis, _ in open_} >= {"Security", "On-call", "Runbook"}
+    assert [(axis, fact["name"]) for axis, fact in open_ if not fact["closed_by"]] == []
+    words = (await operator.get("/console/readiness")).words
+    assert "octant key rotate KEY --expires-in 90d replaces a key by one with an end." in words
 
 
 async def test_the_page_and_the_command_give_the_same_states(operator: Person, stack_env: dict[str, str], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Releases and security in the console of the running service: shown, acted on, recorded (X1, S8)."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from html import unescape
@@ -108,6 +109,11 @@ async def test_two_releases_stand_side_by_side_with_what_they_change_and_cost(op
     assert re.search(r"<del>[^<]+</del>", answer.text)
     assert re.search(r"<ins>[^<]+</ins>", answer.text)
     assert "octant release diff 2026-11-22 --against 2026-11-01" in unescape(answer.text)
+    assert "No eval suite has results of either release. python -m evals release 2026-11-22" in answer.words
+    judged = await operator.get("/console/releases/2026-11-24/diff?to=2026-11-26")
+    assert re.search(r"In the evals \d+ cases are lost and \d+ won\.", judged.words), judged.words
+    assert ["overall", "85 of 240", "143 of 240", "+24.2 points"] in judged.rows
+    assert re.search(r"<p>Lost: <a href=\"/console/evals/cases/support/director-phone\">", judged.text)
     same = await operator.get(f"/console/releases/{live[1]}/diff?to={live[1]}")
     assert "pin the same" in same.words
     assert (await operator.get("/console/releases/..%2f..%2fetc/diff?to=x")).status == 404
@@ -271,6 +277,14 @@ async def test_a_key_is_revoked_and_the_log_names_it(operator: Person, stack_env
     assert key not in page.text
     log = await operator.get(f"/console/security?tab=log&action=key+revoke&subject={number}")
     assert "leaked" in log.words
+    [line] = [line for line in octant(stack_env, "key", "list", "acme").splitlines() if line.startswith(number)]
+    assert re.search(r"  revoked \d{4}-\d\d-\d\d \d\d:\d\d by key:\w+ of acme in the console$", line), line
+    other = octant(stack_env, "key", "create", "acme", "--name", "another", "--quiet").strip().split("_")[1]
+    octant(stack_env, "key", "revoke", other)
+    listed = {one["id"]: one for one in map(json.loads, octant(stack_env, "key", "list", "--json").splitlines())}
+    assert (listed[other]["state"], listed[other]["revoked_by"].partition(":")[0]) == ("revoked", "os")
+    assert listed[other]["revoked_at"] > listed[number]["revoked_at"]
+    assert {one["revoked_by"] for one in listed.values() if one["state"] == "live"} == {None}
 
 
 async def test_a_providers_key_from_a_variable_is_as_old_as_its_first_call(
@@ -282,7 +296,13 @@ async def test_a_providers_key_from_a_variable_is_as_old_as_its_first_call(
         return "in use here for at least" in (await operator.get("/console/security?tab=keys")).words
 
     await eventually(shown)
-    assert "age unknown, at least" in octant(stack_env, "provider-key", "status")
+    printed = octant(stack_env, "provider-key", "status")
+    assert "age unknown, at least" in printed
+    assert printed.count("simulated: no vendor's key") == 2
+    rows = {
+        row[0]: row[1] for row in (await operator.get("/console/security?tab=keys")).rows if row[0] in ("anthropic", "openai")
+    }
+    assert {name: state.endswith("simulated") for name, state in rows.items()} == {"anthropic": True, "openai": True}
 
 
 async def test_each_tab_of_security_has_its_own_sentence_and_threats_are_filtered_in_the_address(operator: Person) -> None:

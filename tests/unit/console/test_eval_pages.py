@@ -10,10 +10,12 @@ import pytest
 from conftest import ROOT
 
 from app.audit.quality import Drift, Quality
-from app.console.pages import eval_production
+from app.console.pages import eval_production, release_diff
 from app.console.pages import evals as evals_page
 from app.console.pages.evals import answer, card, chart, chosen_release, figures, judged
 from app.console.ranges import range_of
+from app.releases.eval_cases import cases
+from app.releases.eval_delta import deltas
 from app.releases.eval_gate import Limit, Score, below, digest
 from app.releases.eval_gate import judged as judged_scores
 from app.releases.eval_goals import goals
@@ -81,7 +83,10 @@ def test_the_answer_names_the_newest_release_that_the_gate_refuses(tmp_path: Pat
     found, _ = filed(tmp_path)
     live = [card(one, found) for one in found if one.release == "2"]
     missed = sum(len(one.below) for one in found)
-    assert f" The gate refuses 1, which, 50.0 points lower, misses {missed} thresholds." in answer("2", live, None, NOW, found)[1]
+    assert (
+        f" The gate refuses release 1, which, 50.0 points lower, misses {missed} thresholds."
+        in answer("2", live, None, NOW, found)[1]
+    )
     assert "refuses" not in answer("2", live, None, NOW, [one for one in found if one.release == "2"])[1]
 
 
@@ -138,7 +143,7 @@ def test_a_refused_release_with_none_before_it_stands_beside_the_next(tmp_path: 
     refused = card(found[-1], found)
     assert (refused.before and refused.before.release, refused.lost, refused.won) == ("2", ["b", "c"], [])
     sums = figures([refused])
-    assert (sums["change"], sums["beside"]) == (pytest.approx(-0.4), "beside 2")
+    assert (sums["change"], sums["beside"]) == (pytest.approx(-0.4), "beside release 2")
     assert figures([card(found[0], found)])["beside"] == "since the release before"
 
 
@@ -272,3 +277,47 @@ def test_a_candidates_question_is_the_last_text() -> None:
     assert eval_production.candidates_words({"new": 1, "promoted": 2, "dismissed": 0}) == (
         "1 question of production waits for a decision; 2 became cases, 0 were dismissed."
     )
+
+
+def test_a_change_is_judged_by_the_suites_of_both_releases(tmp_path: Path) -> None:
+    written(tmp_path, "1", passed=8, failed=["a", "b"])
+    written(tmp_path, "2", passed=4, failed=["b", "c"])
+    [one] = deltas(filed(tmp_path)[0], "1", "2")
+    assert (one.problem, one.lost, one.won, one.missed) == ("", ["c"], ["a"], 3)
+    assert [name for name, *_ in one.scores] == ["overall", "wrong_tool"]
+    assert one.line == "made: 8 of 10 -> 4 of 10; lost c; won a; 3 thresholds missed"
+    assert release_diff.evals_words([one]) == " Its eval results miss 3 thresholds: the gate refuses it."
+    [back] = deltas(filed(tmp_path)[0], "2", "1")
+    assert release_diff.evals_words([back]) == " In the evals 1 case is lost and 1 won."
+    assert deltas(filed(tmp_path)[0], "3", "4") == []
+    assert release_diff.evals_words([]) == ""
+
+
+def test_results_that_say_nothing_of_a_change_are_not_compared(tmp_path: Path) -> None:
+    written(tmp_path, "1", passed=8, failed=["a"])
+    written(tmp_path, "2", passed=8, failed=["b"], cases="d" * 16)
+    found, _ = filed(tmp_path)
+    after, before = found
+    real = replace(after, result=after.result.model_copy(update={"label": "sonnet"}))
+    problems = {
+        "the cases are not the same": [after, before],
+        "simulator answered for the first, sonnet for the second": [real, before],
+        "the result file of 2 was changed after it was written": [replace(after, whole=False), before],
+        "the first release has no result of it": [after],
+    }
+    for problem, results in problems.items():
+        [one] = deltas(results, "1", "2")
+        assert one.problem == problem
+        assert one.line == f"made: not compared, {problem}"
+        assert release_diff.evals_words([one]) == ""
+
+
+def test_every_failed_case_of_the_releases_has_its_input_and_expectation() -> None:
+    """A link from a flipped case leads to them. Cases of suites that were renamed since are not of today's suites."""
+    newest = [one for one in filed(RELEASES)[0] if one.release == filed(RELEASES)[0][0].release]
+    for one in newest:
+        known = cases(one.result.suite)
+        for name in one.result.failed:
+            assert {"input", "expect", "criteria"} <= known[name].content.keys(), name
+    assert cases("../support") == {}
+    assert cases("none") == {}

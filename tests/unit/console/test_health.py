@@ -1,12 +1,16 @@
 """The pace of today's money, as the first page and `octant status` show it."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from app.audit.overview import Overview
 from app.budget.standing import Everything
+from app.console.console import templates
 from app.console.health import burn
-from app.console.ranges import Range
+from app.console.pages.overview import counted
 
 NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 3, 4, tzinfo=UTC)
@@ -18,8 +22,8 @@ def money(spent: int, cap: int) -> Everything:
     return Everything(spent=spent, held=0, granted=0, cap=cap, resets_at=MIDNIGHT)
 
 
-def test_the_pace_of_the_range_goes_on_until_the_day_resets() -> None:
-    found = burn(money(5 * DOLLAR, 100 * DOLLAR), 3 * DOLLAR, Range(NOON - 2 * HOUR, NOON, "1h"))
+def test_the_pace_of_the_last_hour_goes_on_until_the_day_resets() -> None:
+    found = burn(money(5 * DOLLAR, 100 * DOLLAR), 3 * DOLLAR // 2, NOON)
     assert found is not None
     assert found.an_hour == 1.5 * DOLLAR
     assert found.by == (5 + 12 * 1.5) * DOLLAR
@@ -27,21 +31,46 @@ def test_the_pace_of_the_range_goes_on_until_the_day_resets() -> None:
 
 
 def test_a_pace_above_the_cap_says_when_it_is_reached() -> None:
-    found = burn(money(5 * DOLLAR, 8 * DOLLAR), 3 * DOLLAR, Range(NOON - HOUR, NOON, "1h"))
+    found = burn(money(5 * DOLLAR, 8 * DOLLAR), 3 * DOLLAR, NOON)
     assert found is not None
     assert found.reached == NOON + HOUR
 
 
-@pytest.mark.parametrize(
-    ("spent", "cost", "preset"),
-    [(5, 0, "1h"), (5, 3, "")],
-    ids=["nothing was spent", "a range of the past has no pace"],
-)
-def test_there_is_no_pace(spent: int, cost: int, preset: str) -> None:
-    assert burn(money(spent * DOLLAR, 8 * DOLLAR), cost * DOLLAR, Range(NOON - HOUR, NOON, preset)) is None
+def test_an_hour_in_which_nothing_was_spent_has_no_pace() -> None:
+    assert burn(money(5 * DOLLAR, 8 * DOLLAR), 0, NOON) is None
 
 
 def test_a_cap_that_is_used_up_is_not_reached_again() -> None:
-    found = burn(money(8 * DOLLAR, 8 * DOLLAR), 3 * DOLLAR, Range(NOON - HOUR, NOON, "1h"))
+    found = burn(money(8 * DOLLAR, 8 * DOLLAR), 3 * DOLLAR, NOON)
     assert found is not None
     assert found.reached is None
+
+
+@pytest.mark.parametrize(("earlier", "drawn"), [(False, [None, None, 0.5, 0.0, 0.5]), (True, [0.0, 0.0, 0.5, 0.0, 0.5])])
+def test_a_line_begins_with_the_first_call_on_record(earlier: bool, drawn: list[float | None]) -> None:
+    steps = [SimpleNamespace(calls=n, refused=0, requests=n) for n in (0, 0, 1, 0, 1)]
+    seen = cast(Overview, SimpleNamespace(earlier=earlier, series=steps))
+    assert counted(seen, lambda step: step.requests / 2) == drawn
+
+
+@pytest.mark.parametrize(
+    ("points", "way"),
+    [
+        ([None, None, 1.0, 0.0], "M2 1.00L3 23.00"),
+        ([1.0, None, 0.5], "M0 1.00L2 12.00"),
+        ([None, 2.0, None], "M1 1.00h.01"),
+        ([0.0, 0.0], "M0 23.00L1 23.00"),
+    ],
+    ids=["before the first call", "a step without a call", "one value", "nothing failed"],
+)
+def test_a_sparkline_shows_no_data_as_no_zero(points: list[float | None], way: str) -> None:
+    """A page's own ``range`` is the time range."""
+    template = templates().from_string("{% import 'parts/macros.html' as m with context %}{{ m.sparkline(points) }}")
+    assert f' d="{way}"' in template.render(points=points, range="the last hour")
+
+
+def test_a_figure_of_which_nothing_is_known_yet_has_no_line() -> None:
+    """No call was a stream: its first token has no time."""
+    template = templates().from_string("{% import 'parts/macros.html' as m %}{{ m.figure('First token', '-', points=points) }}")
+    assert "<svg" not in template.render(points=[None, None])
+    assert "<svg" in template.render(points=[None, 0.0])

@@ -51,6 +51,18 @@ def test_a_range_that_is_none_is_the_default_and_says_why(query: Mapping[str, st
     assert (found.preset, found.since, found.error) == ("1h", NOW - timedelta(hours=1), error)
 
 
+@pytest.mark.parametrize(
+    ("query", "seconds"),
+    [
+        ({"since": "2026-11-27T11:59Z"}, 1), ({"since": "2026-11-27T11:55Z"}, 5), ({"range": "15m"}, 10), ({"range": "1h"}, 60),
+        ({"since": "2026-11-27T08:00Z"}, 300), ({"range": "24h"}, 1800), ({"range": "7d"}, 10_800), ({"range": "30d"}, 43_200),
+        ({"since": "2026-10-01"}, 86_400),
+    ],
+)  # fmt: skip
+def test_a_step_of_a_chart_has_a_length_of_the_clock(query: Mapping[str, str], seconds: int) -> None:
+    assert range_of(query, now=NOW).width == timedelta(seconds=seconds)
+
+
 @pytest.mark.parametrize("since", ["2000-01-01", "2020-02-29", "2026-01-01", "2026-11-27T11:59Z"])
 def test_a_range_of_any_length_has_as_many_points_as_a_chart_can_show(since: str) -> None:
     """A thousand years in steps of a day held a worker until its process was ended."""

@@ -136,7 +136,12 @@ async def test_how_short_a_fault_was_is_said_before_the_half_hour_of_another_mac
     here = sources(tmp_path)
     append(here.rehearsals_file, Rehearsal(at=NOW - timedelta(days=1), what=OUTAGE, kept=True, note="99.97 % answered"))
     found = await recovery.answer(here)
+    first, here_ = found.words.split(". ")[:2]
+    assert first == f"A rehearsed outage: 99.97 % answered ({ELSEWHERE})", "the proof of far more callers stands first"
+    assert here_.startswith("The newest game day here: the promise was kept")
     assert found.why.startswith("Half an hour at peak: ")
+    assert found.why.endswith("`make outage ARGS=--log` rehearses half an hour at peak in seconds here, with every time of it as"
+                              " much shorter.")  # fmt: skip
     assert [one.name for one in found.evidence][-1] == "Rehearsed outage", "with its place of origin, behind"
 
 
@@ -152,6 +157,14 @@ def test_an_answer_does_not_say_the_same_twice() -> None:
     longer = replace(one, value="no outage was rehearsed here. Half an hour is played by make outage")
     for evidence in (one, longer):
         assert not Answer(axis="a", question="q", words="No outage was rehearsed here.", evidence=[evidence], command="c").why
+
+
+def test_a_gap_says_what_closes_it_and_a_proof_does_not() -> None:
+    one = Evidence(name="Keys", value="3 without an end", state="gaps", closed_by="`octant key rotate` gives one.")
+    assert one.finding == "3 without an end. `octant key rotate` gives one."
+    assert replace(one, state="proved").finding == "3 without an end"
+    answer = Answer(axis="a", question="q", words="Words.", evidence=[one], command="c")
+    assert answer.why == "Keys: 3 without an end. `octant key rotate` gives one."
 
 
 def test_a_gap_that_the_answer_does_not_say_is_said_behind_it() -> None:
@@ -202,7 +215,7 @@ async def test_a_few_attacks_are_named_as_few_and_fail_where_one_got_through(tmp
     assert run
     assert [step.note for step in run.steps] == ["held off"]
     assert (small.state, small.value.split(",")[0], small.at) == ("gaps", "0 of 12 attacks got through", NOW)
-    assert "in a small run on a service of its own. One text. `make injection ARGS=--log` attacks with 180" in small.value
+    assert "in a small run on a service of its own. One text. `make injection ARGS=--log` attacks with 180" in small.finding
     append(here.rehearsals_file, Rehearsal(at=NOW, what=INJECTION, kept=True, note="0 of 180 attacks got through"))
     assert (await security._gate(here))[0].state == "proved"
     append(here.state_dir / FILE, Rehearsal(at=NOW, what=ATTACKED, kept=False, note="1 of 12 attacks got through"))
@@ -274,7 +287,7 @@ async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_prom
     rehearsed = SimpleNamespace(kind="rollback", at=NOW, release="2026-11-26", reason="rehearsal")
     really = SimpleNamespace(history=lambda _: asyncio.sleep(0, [rehearsed, back]))
     found = await rollback.answer(replace(here, releases=cast(Any, really)))
-    assert found.words.endswith(" 3 min ago an operator rolled back here, to 2026-11-27."), found.words
+    assert found.words.endswith(" 3 min ago an operator rolled back here, to release 2026-11-27."), found.words
 
 
 def scored(passed: int) -> SuiteResult:
@@ -287,8 +300,8 @@ def scored(passed: int) -> SuiteResult:
 @pytest.mark.parametrize(
     ("live", "state", "words"),
     [
-        ("b", "proved", "50 % with release a, the first that held, 75 % with b, which is live: +25.0 points"),
-        ("a", "gaps", "a is the first release that held, so there is none to compare with"),
+        ("b", "proved", "50 % with release a, the first that held, 75 % with release b, which is live: +25.0 points"),
+        ("a", "gaps", "release a is the first that held, so there is none to compare with"),
     ],
 )
 def test_a_change_is_between_releases_that_are_named_and_never_of_one_with_itself(live: str, state: State, words: str) -> None:
@@ -303,7 +316,7 @@ async def test_a_release_that_the_gate_refuses_is_named_with_its_reason(tmp_path
     proof = Proof("b", [scored(3)], (), both)
     releases = SimpleNamespace(live_proof=lambda: asyncio.sleep(0, proof))
     found = await evals.answer(replace(sources(tmp_path), releases=cast(Any, releases)))
-    assert found.words.endswith(" It refused a: 1 of 4 cases passed, and 2 thresholds were missed."), found.words
+    assert found.words.endswith(" It refused release a: 1 of 4 cases passed, and 2 thresholds were missed."), found.words
     [one] = [one for one in found.evidence if one.name == "Refused: a"]
     assert one.value == ("support: overall: 25.0% passed, 25.0 points below the threshold of 50%; 1 more threshold missed")
     assert not evals.refused(Proof("a", [scored(1)], (), both)), "the live one is judged by itself"

@@ -53,7 +53,7 @@ def test_a_release_beside_itself_differs_in_nothing(release: Release) -> None:
     compared = compare(release, release, WEEK, cost)
     assert not compared.changed
     assert (compared.prompts, compared.routes, compared.prices) == ([], {}, [])
-    assert words_of("a", "b", compared) == "a and b pin the same."
+    assert words_of("a", "b", compared) == "Releases a and b pin the same."
 
 
 def test_a_difference_names_each_pin_and_what_it_costs(release: Release) -> None:
@@ -136,15 +136,15 @@ def state(*workers: str, unproven: int = 0) -> page.State:
 @pytest.mark.parametrize(
     ("workers", "unproven", "stops", "kind", "words"),
     [
-        (("r2", "r2"), 0, [], "good", "r2 has been live on all 2 workers for 2 h."),
-        (("r2", "r1"), 0, [], "bad", "r2 has been live on 1 of 2 workers for 2 h."),
-        (("r2",), 2, [], "warn", "r2 has been live on its one worker for 2 h. It lacks 2 eval results."),
+        (("r2", "r2"), 0, [], "good", "Release r2 has been live on all 2 workers for 2 h."),
+        (("r2", "r1"), 0, [], "bad", "Release r2 has been live on 1 of 2 workers for 2 h."),
+        (("r2",), 2, [], "warn", "Release r2 has been live on its one worker for 2 h. It lacks 2 eval results."),
         (
             ("r2",),
             0,
             [Stop("tenant", "acme", "ada", "x", "")],
             "bad",
-            "Stopped: tenant acme. r2 has been live on its one worker for 2 h.",
+            "Stopped: tenant acme. Release r2 has been live on its one worker for 2 h.",
         ),
     ],
 )

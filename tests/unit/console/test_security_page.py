@@ -20,6 +20,7 @@ from app.cli import app
 from app.console import security_keys, security_threats
 from app.console.pages import security
 from app.console.ranges import range_of
+from app.console.readiness import security as readiness_security
 from app.console.readiness.answers import Evidence, State
 from app.console.readiness.security import attacks_of
 from app.releases.eval_gate import ModelScore, Score, SuiteResult
@@ -275,6 +276,16 @@ def test_a_key_without_a_date_is_as_old_as_its_first_call_on_record_at_least() -
     said = security_keys.answer([security_keys.key_of(key(timedelta(days=1)), NOW)], [shown(timedelta(days=3))])
     assert said[1].endswith("none was denied; 1 from a variable without a date, in use here for at least 3 d.")
     assert said[0] == "warn"
+
+
+def test_a_key_of_the_simulator_is_named_as_one() -> None:
+    """Its fingerprint is the same for two vendors, and a reader took that for one key at both."""
+    both = [KeyStatus(name, f"OCTANT_{name.upper()}__API_KEY", None, "f00d") for name in ("anthropic", "openai")]
+    ours = [security_keys.provider_key(one, {}, NOW, simulated={"openai"}) for one in both]
+    assert [one.simulated for one in ours] == [False, True]
+    assert "; 1 is the simulator's, no vendor's" in security_keys.answer(None, ours)[1]
+    assert readiness_security.provider_words(both, {"openai"}).endswith("tell no age, 1 simulated, so no vendor's.")
+    assert "simulated" not in readiness_security.provider_words(both)
 
 
 @pytest.mark.parametrize(

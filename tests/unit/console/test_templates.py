@@ -1,8 +1,10 @@
 """Every template of the console can be read: a page that no other test opens fails here, and in a second."""
 
+import re
+
 import pytest
 
-from app.console.console import templates
+from app.console.console import TEMPLATES, templates
 
 NAMES = sorted(templates().list_templates(extensions=["html"]))
 
@@ -23,6 +25,13 @@ def test_a_template_is_well_formed(name: str) -> None:
 )
 def test_a_date_and_an_option_are_kept_in_one_line(text: str, written: str) -> None:
     assert templates().from_string("{{ text|unbroken }}").render(text=text) == written
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_releases_id_is_shown_as_code(name: str) -> None:
+    """It looks like a date, and stands beside times."""
+    written = (TEMPLATES / name).read_text(encoding="utf-8")
+    assert re.findall(r"<(?!code\b)\w+[^<>]*>\{\{ (?:\w+\.)*(?:release|release_id) \}\}<", written) == []
 
 
 def test_all_pages_are_among_them() -> None:

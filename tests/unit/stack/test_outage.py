@@ -1,8 +1,13 @@
 """`make outage` judges the callers' results: kept, not kept, or not judged (R10)."""
 
+from pathlib import Path
+
 import pytest
 
+from app.releases.rehearsals import verify
+from app.settings import load
 from app.stack.baseline import Verdict
+from benchmarks import outage
 from benchmarks.callers import Seen
 from benchmarks.outage import Phase, judge, result
 
@@ -50,3 +55,11 @@ def test_the_log_says_whether_the_half_hour_was_a_whole_one() -> None:
     whole = result(100.0, 45000, 579.4, ["hanging"], 1)
     assert whole == "100.00 % of 45,000 callers answered in 30 minutes (hanging), p99 579 ms"
     assert "in 7.5 s that stand for 30 minutes (refusing, 5xx)" in result(99.95, 700, 900.0, ["refusing", "5xx"], 240)
+
+
+def test_the_line_in_the_log_is_signed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    log = tmp_path / "rehearsals.jsonl"
+    monkeypatch.setenv("OCTANT_REHEARSALS_FILE", str(log))
+    outage._log({"refused": Phase(WELL, BACKUP, 1.0)}, KEPT, 1.0)
+    found = verify(log, load().secret)
+    assert (found.signed, found.unsigned, found.foreign) == (1, 0, 0)
