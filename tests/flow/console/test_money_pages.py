@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import pytest_asyncio
 from client import eventually, post, session
 from conftest import ROOT, octant
+from products import needs_example
 from records import a_record
 from signed_in import Person, signed_in
 from sqlalchemy import func, insert, select
@@ -276,6 +277,7 @@ async def test_a_call_is_marked_for_the_evals_from_its_trace_and_taken_back(
     ]  # fmt: skip
 
 
+@needs_example
 async def test_a_flipped_case_leads_to_its_input_expectation_findings_and_answer(
     service_url: str, api_key: str, operator: Person, stored: AsyncEngine
 ) -> None:
