@@ -20,11 +20,11 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, get_args
 
-from app.domain.errors import OutOfSockets, ProviderError, ProviderRejected, ProviderTimeout
+from app.domain.errors import OutOfSockets, ProviderDenied, ProviderError, ProviderRejected, ProviderTimeout
 from app.domain.routes import Target
 from app.gateway.recovery.policy import BreakerPolicy
 
@@ -32,8 +32,10 @@ State = Literal["closed", "half_open", "open"]
 STATES: tuple[State, ...] = ("closed", "half_open", "open")  # from well to ill, as the metric counts them
 
 LEAST_GIVEN = 1.0  # seconds, for a target of which nothing is known
-LEAST_ANSWERED = 0.1  # of a resting target's attempts: from then on it is worth one where no other target is left
-NEWEST = 0.1  # an attempt's weight in that share
+LEAST_ANSWERED = 0.05  # of a resting target's attempts: from then on it is worth one where no other target is left
+HARDLY_ANSWERED = 0.01  # below it, no attempt but the probes
+NEWEST = 0.05  # an attempt's weight in that share
+LOOK_AGAIN = 1.0  # seconds between attempts at a target whose share lies between the two
 ASK_AGAIN = 0.5  # seconds until a worker that was refused the probe asks for it again
 
 log = logging.getLogger(__name__)
@@ -74,7 +76,9 @@ class Circuit:
     """One target's. ``trips`` counts the rests in a row, 0 is closed; ``until`` and ``claimed_until`` on the monotonic clock.
 
     ``silent`` counts timeouts in a row, however long ago: where calls are few, no window ever holds enough of them.
-    ``answered``: of a resting target, the share of its attempts that were answered; 0 where it is silent.
+    ``answered``: of a resting target, the share of its attempts that is answered, as far as is known; 0 where it is silent, or
+    refuses our key.
+    ``look_again``: when a call may try it though it answered too little.
     ``waiting`` are calls that want to know when it opens.
     """
 
@@ -85,6 +89,7 @@ class Circuit:
     cause: str = ""
     silent: int = 0
     answered: float = 0.0
+    look_again: float = 0.0
     waiting: set[asyncio.Future[None]] = field(default_factory=set)
 
     def state(self, now: float) -> State:
@@ -172,10 +177,19 @@ class Circuits:
         circuit.claimed_until = now + ASK_AGAIN  # another replica probes; soon we know what it found
         return False
 
-    def worth_a_try(self, resting: Iterable[Target]) -> Target | None:
-        """Of targets that rest, the one that answers the largest part of its attempts; None where none answers enough."""
-        best = max(resting, key=lambda target: self._circuit(target).answered, default=None)
-        return best if best and self._circuit(best).answered >= LEAST_ANSWERED else None
+    def worth_a_try(self, resting: Iterable[Target]) -> Iterator[Target]:
+        """Of targets that rest, those that answer enough of their attempts, the largest share first.
+
+        One that answers less gets one attempt each `LOOK_AGAIN` seconds: its share is a guess from few attempts, and one that
+        fell by chance could never rise without another.
+        """
+        for target in sorted(resting, key=lambda target: -self._circuit(target).answered):
+            circuit, now = self._circuit(target), self.clock()
+            if circuit.answered >= LEAST_ANSWERED:
+                yield target
+            elif circuit.answered >= HARDLY_ANSWERED and now >= circuit.look_again:
+                circuit.look_again = now + LOOK_AGAIN
+                yield target
 
     def opening(self, target: Target) -> "Opening":
         """A future that is done when the target's circuit opens, by what this worker found or another; until a block's end."""
@@ -232,8 +246,9 @@ class Circuits:
         """
         circuit, now = self._circuit(target), self.clock()
         state = circuit.state(now)
+        hopeless = silent or code == ProviderDenied.code  # a caller would wait for the same error
         if state != "closed":
-            circuit.answered = 0.0 if silent else circuit.answered * (1 - NEWEST)
+            circuit.answered = 0.0 if hopeless else circuit.answered * (1 - NEWEST)
         if state == "open":
             return
         if state == "closed":
@@ -242,7 +257,9 @@ class Circuits:
             if not self._too_many(circuit):
                 return
             succeeded, *others = circuit.window.totals()
-            circuit.answered = 0.0 if silent else succeeded / (succeeded + sum(others))
+            circuit.answered = (
+                0.0 if hopeless else (succeeded + 1) / (succeeded + sum(others) + 2)
+            )  # Laplace's: none of five is not never
         rest = min(self.policy.rest * 2**circuit.trips, self.policy.longest_rest)
         circuit.trips, circuit.until, circuit.claimed_until, circuit.cause = circuit.trips + 1, now + rest, 0.0, code
         circuit.window.clear()

@@ -242,11 +242,13 @@ class Recovery:
             if won := await race.until_silent(target, head_start, share):
                 return won
         won = await race.until_over()
-        last = self.circuits.worth_a_try(resting) if won is None else None
-        if last is None or state.remaining() <= 0:
-            return won
-        race.start(last, self._at(state, last, once, ()))
-        return await race.until_over()
+        if won is None:
+            for last in self.circuits.worth_a_try(resting):
+                if won or state.remaining() <= 0:
+                    break
+                race.start(last, self._at(state, last, once, ()))
+                won = await race.until_over()
+        return won
 
     async def _at(self, state: CallState, target: Target, once: Callable[[Target], Awaitable[T]], others: Sequence[Target]) -> T:
         """Try one target, with retries where they may help. ``others``: targets that were not tried before it."""

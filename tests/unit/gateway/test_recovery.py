@@ -272,7 +272,7 @@ async def test_a_circuit_that_opened_passes_its_target_over() -> None:
 
 
 async def test_with_all_circuits_open_the_call_fails_at_once_with_a_time_to_retry() -> None:
-    a, b = Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderFailed))
+    a, b = Scripted("a", error(ProviderTimeout)), Scripted("b", error(ProviderDenied))
     room = recovery(a, b, breaker=BreakerPolicy(failures=1, rest=30))
     with pytest.raises(ProvidersUnavailable):
         await room.complete(call_state())

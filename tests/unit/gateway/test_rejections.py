@@ -104,7 +104,7 @@ async def test_a_refusal_never_hides_that_another_model_failed(kind: type[Provid
 
 
 async def test_a_refusal_is_not_final_while_another_model_rests_or_is_stopped() -> None:
-    a, b = Scripted("a", error(ProviderFailed)), Scripted("b", refused(own=True))
+    a, b = Scripted("a", error(ProviderDenied)), Scripted("b", refused(own=True))
     room = recovery(a, b, breaker=BreakerPolicy(failures=1, rest=60))
     for _ in range(2):
         with pytest.raises(ProvidersUnavailable):
