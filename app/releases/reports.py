@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.releases.tables import worker_reports
 
 PRESENT = timedelta(seconds=10)
+MISSED, RECENT = timedelta(seconds=6), timedelta(minutes=10)  # three looks in a row; a death that an operator still cares for
 FORGOTTEN = timedelta(hours=1)
 LONGEST_REASON = 2_000
 # Run every two seconds: built once.
@@ -38,6 +39,14 @@ class Report:
     refused: str = ""
     reason: str = ""
     code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """A worker that reports no more and did not say that it stops: it hangs, or was killed. ``seconds`` since its last report."""
+
+    worker: str
+    seconds: float
 
 
 def worker_name() -> str:
@@ -66,3 +75,12 @@ async def read(engine: AsyncEngine) -> Sequence[Report]:
     statement = select(*columns).where(worker_reports.c.at > func.now() - PRESENT).order_by(worker_reports.c.worker)
     async with engine.connect() as connection:
         return [Report(**row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def silent(engine: AsyncEngine) -> Sequence[Silent]:
+    """The workers that fell silent lately, the newest silence first. Raises SQLAlchemyError or OSError."""
+    seconds = func.extract("epoch", func.now() - worker_reports.c.at)
+    lately = worker_reports.c.at.between(func.now() - RECENT, func.now() - MISSED)
+    async with engine.connect() as connection:
+        found = await connection.execute(select(worker_reports.c.worker, seconds).where(lately).order_by(seconds))
+        return [Silent(worker, float(passed)) for worker, passed in found]

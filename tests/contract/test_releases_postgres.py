@@ -19,7 +19,7 @@ from sqlalchemy import delete, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.domain.errors import Misconfigured
-from app.releases import evaluations, files
+from app.releases import evaluations, files, reports
 from app.releases.effective import Effect
 from app.releases.history import ever_live
 from app.releases.manifest import Places
@@ -261,6 +261,23 @@ async def test_a_worker_that_is_gone_is_not_counted(engine: AsyncEngine, valkey:
     async with worker(engine, valkey, places):
         assert await operator.workers() == {"w": "a"}
     assert await operator.workers() == {}
+
+
+async def test_a_worker_that_hangs_or_was_killed_is_silent_and_one_that_stops_is_not(
+    engine: AsyncEngine, valkey: Redis, places: Places
+) -> None:
+    """Nothing else says so: its calls leave no record."""
+    operator = Releases(engine, valkey, places, secret=b"tests")
+    await operator.activate("a", by="ada", reason="first")
+    for name, seconds in (("frozen", 14), ("late", 4), ("of yesterday", 90_000)):
+        await report(engine, Report(worker=name, release="a"))
+        async with engine.begin() as connection:
+            late = text("UPDATE worker_reports SET at = now() - make_interval(secs => :seconds) WHERE worker = :name")
+            await connection.execute(late, {"seconds": seconds, "name": name})
+    async with worker(engine, valkey, places):
+        pass
+    [found] = await reports.silent(engine)
+    assert (found.worker, 14 <= found.seconds < 30) == ("frozen", True)
 
 
 async def test_a_worker_stops_promptly_at_any_moment(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
