@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from app.oncall.runbook.search import Topic
 
 OTHERS = 4
+NO_SYMPTOM = (
+    "These words name no symptom: write what callers see, an alert's name or an error's code, such as `answers are slow`."
+)
 
 
 def runbook(
@@ -24,7 +27,7 @@ def runbook(
 ) -> None:
     """Find the runbook's page for a symptom, with its first commands. Needs no service, no store and no network."""
     from app.oncall.runbook.pages import read
-    from app.oncall.runbook.search import SURE, find, topics_of
+    from app.oncall.runbook.search import SURE, find, says_nothing, topics_of
 
     pages = read()
     if html:
@@ -40,9 +43,8 @@ def runbook(
     scored = find(pages, " ".join(symptom))
     found = [topic for _, topic in scored]
     if not found:
-        print(
-            "octant: No page has these words. `octant runbook` lists all pages; runbook/README.md is the first.", file=sys.stderr
-        )
+        why = NO_SYMPTOM if says_nothing(" ".join(symptom)) else "No page has these words."
+        print(f"octant: {why} `octant runbook` lists all pages; runbook/README.md is the first.", file=sys.stderr)
         raise typer.Exit(1)
     if scored[0][0] < SURE and not whole:
         print("No page surely fits these words, and a page that does not fit can do harm. The nearest:")

@@ -3,8 +3,13 @@
 Each sentence was written before it was tried; pages got words for those that led astray.
 """
 
+import pytest
 from commands import run
+from hypothesis import given
+from hypothesis import strategies as st
 
+from app.console.pages.runbook import searched
+from app.console.places import fitting, is_question
 from app.oncall.runbook import pages
 from app.oncall.runbook.search import SURE, find
 
@@ -187,6 +192,9 @@ MET = [
     ("the bot said something rude", "eval-drift injection-direct"),
     ("answers in the wrong language", "eval-drift rollback"),
 ]
+# The first words of a person who was just woken up.
+FIRST = ("what do I do", "what now", "help", "first thing", "is it us", "where do I start", "HELP!")
+SMALL = ("the", "to be", "is it", "what", "???", "日本", " ")
 SAID = [*CUSTOMERS, *COLLEAGUES, *FINANCE, *LATER, *MET]
 
 
@@ -247,3 +255,36 @@ def test_the_terminal_says_when_it_is_not_sure() -> None:
     assert "$ octant" not in ran.stdout
     assert "begin with runbook/README.md" in ran.stdout
     assert run({"PATH": "/nowhere"}, "runbook", "all our calls are refused").stdout.startswith("Stopping everything\n")
+
+
+@pytest.mark.parametrize("words", FIRST)
+def test_the_first_words_of_a_woken_person_lead_to_the_first_page(words: str) -> None:
+    """Once "help" led to a page on help articles, and words without any symptom ended in a traceback."""
+    score, place = places(words)[0]
+    assert (place, score >= SURE) == ("README", True)
+
+
+def test_the_first_page_and_a_callers_error_come_with_their_commands() -> None:
+    assert "\n  $ octant status --since 15m\n" in run({}, "runbook", "what do I do").stdout
+    assert "\n  $ octant calls --since 15m --failed --limit 5\n" in run({}, "runbook", "invalid_request").stdout
+
+
+@pytest.mark.parametrize("words", SMALL)
+def test_words_that_say_nothing_are_answered_with_a_request_for_a_symptom(words: str) -> None:
+    ran = run({}, "runbook", words)
+    assert (ran.returncode, ran.stdout, "Traceback" in ran.stderr) == (1, "", False)
+    assert "These words name no symptom: write what callers see" in ran.stderr
+
+
+SOME = st.one_of(
+    st.text(max_size=40), st.lists(st.sampled_from([*SMALL, "us", "do", "down", "429", "openai"]), max_size=6).map(" ".join)
+)
+
+
+@given(SOME)
+def test_every_text_is_searched_for_without_an_error(words: str) -> None:
+    """In the terminal, on the console's page, and in its search box."""
+    assert all(score > 0 for score, _ in find(RUNBOOK, words, ["openai"]))
+    searched(RUNBOOK, words, ["openai", "anthropic"])
+    assert isinstance(fitting(words), list)
+    assert is_question(words) in (True, False)
