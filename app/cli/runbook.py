@@ -69,7 +69,10 @@ def _shown(topic: "Topic") -> list[str]:
         lines += ["", symptom]
     for section in topic.sections:
         lines += _commands(section)
-    return [*lines, "", f"All of it: {topic.address}, or --whole."]
+    capitals = (
+        ["", "Words in capitals: runbook/README.md says what each one is."] if any("  fill in " in line for line in lines) else []
+    )
+    return [*lines, *capitals, "", f"All of it: {topic.address}, or --whole."]
 
 
 def _commands(section: "Section") -> list[str]:
@@ -77,4 +80,12 @@ def _commands(section: "Section") -> list[str]:
         return []
     heading = [] if section.level == 1 else ["", section.title]
     condition = [f"  {section.condition}"] if section.condition else []
-    return [*heading, *condition, *(f"  $ {command.text}" for command in section.commands)]
+    return [*heading, *condition, *(f"  {_ready(command.text)}" for command in section.commands)]
+
+
+def _ready(command: str) -> str:
+    """The command after a prompt, or after the words to fill in first: pasted like this, it does nothing."""
+    from app.oncall.runbook.pages import blanks
+
+    left = blanks(command)
+    return f"fill in {', '.join(left)}: {command}" if left else f"$ {command}"

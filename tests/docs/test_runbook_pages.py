@@ -32,6 +32,20 @@ def test_every_page_keeps_its_form(page: Page) -> None:
     assert pages.faults(page) == []
 
 
+def test_no_command_names_what_is_at_fault_in_an_example() -> None:
+    """The search prints commands: once it printed a stop of the provider that answered everything, ready to paste."""
+    named = re.compile(r"\b(anthropic|openai|claude|gpt|acme|northwind|globex|ada|mallory)\b")
+    lines = [f"{page.name}: {command.text}" for page in NAMED for one in page.sections for command in one.commands]
+    assert [line for line in lines if named.search(line)] == []
+
+
+def test_each_word_in_capitals_stands_on_the_first_page_or_on_its_own() -> None:
+    first = RUNBOOK[0].prose
+    for page in NAMED:
+        words = {word for one in page.sections for command in one.commands for word in pages.blanks(command.text)}
+        assert {word for word in words if f"`{word}`" not in first + page.prose} == set(), page.name
+
+
 def test_the_ten_incidents_have_pages() -> None:
     incidents = {page.name.removesuffix(".md") for page in RUNBOOK if page.is_incident}
     assert incidents >= {

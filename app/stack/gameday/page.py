@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.domain.errors import Misconfigured
+from app.oncall.runbook.pages import blanks
 
 ADDRESS = "http://127.0.0.1:8080"  # as the pages write it
 LONGEST_SECONDS = 120.0
-PLACEHOLDER = re.compile(r"(?<![-$\w])(?<!-X )\b[A-Z]{3,}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Shell:
         line = command.replace(ADDRESS, self.url)
         for word, value in self.words.items():
             line = re.sub(rf"\b{word}\b", value, line)
-        if left := PLACEHOLDER.search(re.sub(r'"[^"]*"', "", line)):
+        if left := blanks(line):
             return Followed(command, works=False, code=None, seconds=0.0, output=f"nothing fills in {left[0]}")
         began = time.monotonic()
         process = await asyncio.create_subprocess_exec(

@@ -313,7 +313,7 @@ async def _play(game: _Game, name: str) -> None:
         outcome.verdict, outcome.reasons = Verdict.NOT_JUDGED.value, list(sick)
         return
     stage, rogue = game.stage, scenario.fault.rogue
-    key, game.words = await key_of(game.shell(), rogue, stage.key)
+    key, game.words = await key_of(game.shell(), scenario.fault, stage.key)
     bad = None
     if scenario.fault.at == "release":
         bad = await BadRelease.of(game.shell(), stage.releases, stage.folder, scenario.fault.change)

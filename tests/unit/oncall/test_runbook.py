@@ -210,7 +210,8 @@ def test_the_command_needs_no_service_no_store_and_no_valid_setting(tmp_path: Pa
     ran = run(env, "runbook", "anthropic", "is", "down")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("A model provider is failing\nrunbook/provider-outage.md\n")
-    assert "$ octant kill provider anthropic" in ran.stdout
+    assert "  fill in PROVIDER: octant kill provider PROVIDER" in ran.stdout
+    assert "Words in capitals: runbook/README.md" in ran.stdout
     assert "simulate" not in ran.stdout, "a practice is no step at night"
     assert run(env, "runbook", "xyzzy").returncode == 1
     assert run(env, "runbook").stdout.count("runbook/") >= 20

@@ -215,7 +215,7 @@ def test_a_command_that_helps_under_a_condition_is_printed_with_it() -> None:
     lines = run({}, "runbook", "a model provider is failing").stdout.splitlines()
     at = lines.index("Contain")
     assert lines[at + 1].startswith("  Only if another provider answers: ")
-    assert lines[at + 2].startswith("  $ octant kill provider")
+    assert lines[at + 2].startswith("  fill in PROVIDER: octant kill provider PROVIDER ")
 
 
 def test_most_sentences_lead_to_the_right_place_first() -> None:
