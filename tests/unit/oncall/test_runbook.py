@@ -299,6 +299,15 @@ def test_the_twin_is_one_file_that_needs_no_other(tmp_path: Path) -> None:
     assert "gateway &lt;---" in text
 
 
+def test_words_for_a_search_are_no_lines_of_the_printed_page() -> None:
+    """On a screen they help, and a sample of a page keeps its own."""
+    text = twin.document(RUNBOOK)
+    listed = sum(bool(section.words) for page in RUNBOOK for section in page.sections)
+    assert text.count('<span class="words">Words: ') == listed > 20
+    assert "\nWords: outage, 503, down\n" in text
+    assert ".words { display: none; }" in text.partition("@media print")[2]
+
+
 def test_words_of_a_page_cannot_become_markup(tmp_path: Path) -> None:
     hostile = Page("x.md", "# <b>X</b>\n\n<script>alert(1)</script>\n", page_of("x.md", "# <b>X</b>\n").sections)
     text = twin.write([hostile], tmp_path).read_text()
