@@ -255,7 +255,7 @@ def _stop(scope: str, name: str, reason: str, message: str, *, in_flight: bool) 
 
 
 async def _warn_of_others(provider: str) -> None:
-    """Name the other providers that do badly: without this one fewer calls may be answered. Says nothing where it cannot know.
+    """Name the other providers that do badly: without this one fewer calls may be answered. Is silent where it cannot know.
 
     A fault that has just begun hides behind good minutes, and one that is just over behind bad ones: it shows both.
     """
@@ -277,7 +277,7 @@ async def _warn_of_others(provider: str) -> None:
             continue
         print(
             f"Beware: {_went(last, one.name, NEWEST)}; {_went(one, one.name, LATELY)}. "
-            f"A slow one took {formats.ms(SLOW_MS)} or more. If fewer calls are answered now: `octant resume provider {provider}`."
+            f"Slow is {formats.ms(SLOW_MS)} or more. If fewer calls are answered now: `octant resume provider {provider}`."
         )
 
 

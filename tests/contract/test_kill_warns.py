@@ -54,7 +54,7 @@ async def test_a_stop_names_the_others_that_do_badly_and_works_all_the_same(url:
     )
     await attempted(url, "openai", "." * 20, 9000.0)
     warned = stopped(env, "anthropic")
-    assert "in the last 5 min, 100 % of 40 attempts at openai were answered and 50 % were slow. A slow one took 2.00 s" in warned
+    assert "in the last 5 min, 100 % of 40 attempts at openai were answered and 50 % were slow. Slow is 2.00 s" in warned
     assert "`octant resume provider anthropic`" in warned
     away = run(
         {**env, "OCTANT_DATABASE_URL": "postgresql+psycopg://x@127.0.0.1:1/x"}, "kill", "provider", "anthropic", "--reason", "x"
