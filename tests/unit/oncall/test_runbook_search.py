@@ -192,6 +192,40 @@ MET = [
     ("the bot said something rude", "eval-drift injection-direct"),
     ("answers in the wrong language", "eval-drift rollback"),
 ]
+# Of a night with ten faults, by the words with which each was looked for; each with the one place that helps.
+NIGHT = [
+    ("worker died", "latency#a-worker-is-frozen-or-was-killed"),
+    ("killed by the kernel", "latency#a-worker-is-frozen-or-was-killed"),
+    ("calls vanish", "latency#a-worker-is-frozen-or-was-killed"),
+    ("gunicorn", "latency#a-worker-is-frozen-or-was-killed"),
+    ("SIGKILL", "latency#a-worker-is-frozen-or-was-killed"),
+    ("worker was killed", "latency#a-worker-is-frozen-or-was-killed"),
+    ("WORKER TIMEOUT", "latency#a-worker-is-frozen-or-was-killed"),
+    ("one of the workers is frozen", "latency#a-worker-is-frozen-or-was-killed"),
+    ("remote end closed connection without response", "latency#a-worker-is-frozen-or-was-killed"),
+    ("connection closed", "latency#a-worker-is-frozen-or-was-killed"),
+    ("process hangs", "latency#a-worker-is-frozen-or-was-killed"),
+    ("worker keeps restarting", "latency#a-worker-is-frozen-or-was-killed"),
+    ("usage missing", "cost-spike#a-provider-reports-no-usage"),
+    ("provider does not report usage", "cost-spike#a-provider-reports-no-usage"),
+    ("usage_estimated", "cost-spike#a-provider-reports-no-usage"),
+    ("cost estimated", "cost-spike#a-provider-reports-no-usage"),
+    ("money is estimated", "cost-spike#a-provider-reports-no-usage"),
+    ("costs went up ten times", "cost-spike#a-provider-reports-no-usage"),
+    ("flood", "callers#one-key-sends-a-flood"),
+    ("client retries in a loop", "callers#one-key-sends-a-flood"),
+    ("someone lowered a cap", "budget-exhausted"),
+    ("cap was lowered", "budget-exhausted"),
+    ("wrong limit set", "budget-exhausted"),
+    ("streaming broken", "provider-outage#streams-break-whole-answers-are-well"),
+    ("streams cut off", "provider-outage#streams-break-whole-answers-are-well"),
+    ("valkey was emptied", "valkey-away"),
+    ("FLUSHALL", "valkey-away"),
+    ("Every model provider is limiting our rate", "rate-limits#every-provider-limits-us"),
+    ("invalid_request", "callers"),
+    ("FATAL: sorry, too many clients already", "postgres-away#its-connections-are-used-up"),
+    ("too many connections", "postgres-away#its-connections-are-used-up"),
+]
 # The first words of a person who was just woken up.
 FIRST = ("what do I do", "what now", "help", "first thing", "is it us", "where do I start", "HELP!")
 SMALL = ("the", "to be", "is it", "what", "???", "日本", " ")
@@ -255,6 +289,12 @@ def test_the_terminal_says_when_it_is_not_sure() -> None:
     assert "$ octant" not in ran.stdout
     assert "begin with runbook/README.md" in ran.stdout
     assert run({"PATH": "/nowhere"}, "runbook", "all our calls are refused").stdout.startswith("Stopping everything\n")
+
+
+@pytest.mark.parametrize(("words", "wanted"), NIGHT, ids=[words for words, _ in NIGHT])
+def test_each_fault_of_a_night_is_found_first_and_for_sure(words: str, wanted: str) -> None:
+    score, place = places(words)[0]
+    assert (place, score >= SURE) == (wanted, True)
 
 
 @pytest.mark.parametrize("words", FIRST)
