@@ -19,7 +19,7 @@ from app.console.readiness.runbook import judged
 from app.console.runbook_html import address, html_of, html_of_section
 from app.domain.errors import NotFound
 from app.oncall.runbook.pages import FORM, GENERATED, LONGEST_UNREVIEWED, Page, Section, read
-from app.oncall.runbook.search import SURE, Topic, find
+from app.oncall.runbook.search import SURE, Topic, find, says_nothing
 from app.oncall.runbook.twin import document
 
 LONGEST = 200  # characters of a search
@@ -153,6 +153,8 @@ def answer(pages: Sequence[Page], wanted: str, found: Sequence[Found], now: date
         )
     if wanted and found:
         return "good", f"“{wanted}” leads to: {found[0].title}."
+    if wanted and says_nothing(wanted):
+        return "warn", f"“{wanted}” names no symptom: write what callers see, an alert's name, or an error's code."
     if wanted:
         return "bad", f"No page has the words “{wanted}”. Try an alert's name, an error's code, or fewer words."
     incidents = [page for page in pages if page.is_incident]

@@ -118,6 +118,11 @@ def test_words_that_the_runbook_does_not_know_assert_no_page(words: str) -> None
     assert not any(one.commands for one in found)
 
 
+def test_words_that_say_nothing_are_answered_with_a_request_for_a_symptom() -> None:
+    kind, said = answer(PAGES, "to be", searched(PAGES, "to be"), datetime(2026, 11, 27, tzinfo=UTC))
+    assert (kind, said.startswith("“to be” names no symptom: write what callers see")) == ("warn", True)
+
+
 @pytest.mark.parametrize("words", ["answers are slow", "OctantBreakerOpen", "valkey", "someone spends our money"])
 def test_the_page_finds_what_the_command_finds(words: str) -> None:
     assert searched(PAGES, words)[0].title == find(PAGES, words)[0][1].title
