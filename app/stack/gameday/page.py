@@ -54,7 +54,7 @@ class Shell:
         for word, value in self.words.items():
             line = re.sub(rf"\b{word}\b", value, line)
         if left := blanks(line):
-            return Followed(command, works=False, code=None, seconds=0.0, output=f"nothing fills in {left[0]}")
+            return Followed(line, works=False, code=None, seconds=0.0, output=f"nothing fills in {left[0]}")
         began = time.monotonic()
         process = await asyncio.create_subprocess_exec(
             "/bin/sh", "-c", line, env=self.env, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
@@ -66,11 +66,11 @@ class Shell:
         except TimeoutError:
             os.killpg(process.pid, 9)
             await process.wait()
-            return Followed(command, works=False, code=None, seconds=LONGEST_SECONDS, output="it did not end")
+            return Followed(line, works=False, code=None, seconds=LONGEST_SECONDS, output="it did not end")
         text = out.decode(errors="replace")
         shown = text if process.returncode == 0 else errors.decode(errors="replace") or text
         return Followed(
-            command, works=process.returncode == 0 and bool(text.strip()), code=process.returncode,
+            line, works=process.returncode == 0 and bool(text.strip()), code=process.returncode,
             seconds=time.monotonic() - began, output=shown.strip(),
         )  # fmt: skip
 

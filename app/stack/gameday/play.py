@@ -250,7 +250,7 @@ class _Game:
         for line in lines:
             followed = await self.shell().follow(line)
             self.outcome.followed.append(followed)
-            self.say(f"`{line}` {'works' if followed.works else 'FAILS'}")
+            self.say(f"`{followed.command}` {'works' if followed.works else 'FAILS'}")
 
     def shell(self) -> Shell:
         """With the newest failed or served call as CALL."""

@@ -193,6 +193,7 @@ async def test_a_command_that_prints_nothing_or_fails_does_not_work(tmp_path: Pa
     ran = [await shell.follow(line) for line in ("echo CALL http://127.0.0.1:8080", "true", "echo no >&2; exit 3", "echo KEY")]
     assert [(one.works, one.code) for one in ran] == [(True, 0), (False, 0), (False, 3), (False, None)]
     assert [one.output for one in ran] == ["call_1 http://127.0.0.1:1", "", "no", "nothing fills in KEY"]
+    assert ran[0].command == "echo call_1 http://127.0.0.1:1", "a report shows the command as it was run"
 
 
 class Making(Shell):
