@@ -25,7 +25,7 @@ WIDTH = 10
 FIND_HOLDER = (
     "on its machine, the sessions by their role, database and client:",
     "  ps -eo pid,lstart,args | grep '[p]ostgres: '",
-    "`kill PID` ends one of them; end the program that opened them first (`ss -tnp` on its machine has its port)",
+    "`kill PID` ends one of them; first end the program that opened them (`ss -tnp` on its machine; of `[local]`, `ss -xp`)",
 )
 # Postgres shows the sessions of other roles to a member of pg_read_all_stats alone: their query is empty otherwise.
 _SESSIONS = """
