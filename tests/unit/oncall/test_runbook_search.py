@@ -246,6 +246,13 @@ def test_a_command_that_helps_under_a_condition_is_printed_with_it() -> None:
     """A stop of the one provider that answers does more harm than the fault: the terminal shows commands, and no page."""
     for page in ("provider-outage", "latency", "rate-limits"):
         assert next(one for one in RUNBOOK if one.name == f"{page}.md").section("Contain").condition.startswith("Only if "), page
+    for words, condition in (
+        ("flood", "Only if other callers suffer"),
+        ("all providers limit us", "Only if our volume"),
+        ("usage missing", "Only if another model"),
+        ("frozen worker", "Only if callers cannot wait"),
+    ):
+        assert f"\n  {condition}" in run({}, "runbook", words).stdout, words
     lines = run({}, "runbook", "a model provider is failing").stdout.splitlines()
     at = lines.index("Contain")
     assert lines[at + 1].startswith("  Only if another provider answers: ")
