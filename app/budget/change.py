@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.budget.caps import UserCaps
 from app.budget.recheck import recheck
-from app.domain.calls import Identity, RateLimits
+from app.domain.calls import Identity
 from app.domain.errors import InvalidRequest
 from app.domain.money import MicroUSD, from_dollars, to_dollars
 from app.security.keys.administration import KeyAdministration
@@ -67,7 +67,7 @@ async def apply(
 ) -> Mapping[str, str]:
     """Set it, and recheck the tenant's alerts. ``shares`` in percent. Raises InvalidRequest and NotFound.
 
-    Returns what was set before, as a command takes it; nothing for a key.
+    Returns what was set before, as a command takes it.
     """
     check(change, user=user, key=key)
     keys = KeyAdministration(engine, secret=b"")
@@ -81,7 +81,7 @@ async def apply(
         before = {name: text_of(name, own[name]) for name in change.money}
         await caps.put(tenant, user, (change.money.get("day", day), change.money.get("month", month)))
     elif key:
-        await keys.limit_key(key, RateLimits(*(change.counts.get(name) for name in LIMITS)))
+        before = {name: text_of(name, value) for name, value in (await keys.limit_key(key, change.counts)).items()}
     else:
         before = {name: text_of(name, getattr(found, AMOUNTS[name])) for name in change.money}
         before |= {name: text_of(name, getattr(found.limits, LIMIT_FIELDS[name])) for name in change.counts}

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from app.oncall.runbook.search import Topic
 
 OTHERS = 4
+NO_SYMPTOM = (
+    "These words name no symptom: write what callers see, an alert's name or an error's code, such as `answers are slow`."
+)
 
 
 def runbook(
@@ -24,7 +27,7 @@ def runbook(
 ) -> None:
     """Find the runbook's page for a symptom, with its first commands. Needs no service, no store and no network."""
     from app.oncall.runbook.pages import read
-    from app.oncall.runbook.search import SURE, find, topics_of
+    from app.oncall.runbook.search import SURE, find, says_nothing, topics_of
 
     pages = read()
     if html:
@@ -40,9 +43,8 @@ def runbook(
     scored = find(pages, " ".join(symptom))
     found = [topic for _, topic in scored]
     if not found:
-        print(
-            "octant: No page has these words. `octant runbook` lists all pages; runbook/README.md is the first.", file=sys.stderr
-        )
+        why = NO_SYMPTOM if says_nothing(" ".join(symptom)) else "No page has these words."
+        print(f"octant: {why} `octant runbook` lists all pages; runbook/README.md is the first.", file=sys.stderr)
         raise typer.Exit(1)
     if scored[0][0] < SURE and not whole:
         print("No page surely fits these words, and a page that does not fit can do harm. The nearest:")
@@ -67,7 +69,10 @@ def _shown(topic: "Topic") -> list[str]:
         lines += ["", symptom]
     for section in topic.sections:
         lines += _commands(section)
-    return [*lines, "", f"All of it: {topic.address}, or --whole."]
+    capitals = (
+        ["", "Words in capitals: runbook/README.md says what each one is."] if any("  fill in " in line for line in lines) else []
+    )
+    return [*lines, *capitals, "", f"All of it: {topic.address}, or --whole."]
 
 
 def _commands(section: "Section") -> list[str]:
@@ -75,4 +80,12 @@ def _commands(section: "Section") -> list[str]:
         return []
     heading = [] if section.level == 1 else ["", section.title]
     condition = [f"  {section.condition}"] if section.condition else []
-    return [*heading, *condition, *(f"  $ {command.text}" for command in section.commands)]
+    return [*heading, *condition, *(f"  {_ready(command.text)}" for command in section.commands)]
+
+
+def _ready(command: str) -> str:
+    """The command after a prompt, or after the words to fill in first: pasted like this, it does nothing."""
+    from app.oncall.runbook.pages import blanks
+
+    left = blanks(command)
+    return f"fill in {', '.join(left)}: {command}" if left else f"$ {command}"

@@ -21,6 +21,12 @@ PROBE, PROBE_MS = "octant:stores:probe", 1000  # a key that is written to see wh
 MOST_WORDS = 200  # of a session's last statement
 WIDTH = 10
 
+# None of them is a connection: a process of the server names its role, database and the client's host and port.
+FIND_HOLDER = (
+    "on its machine, the sessions by their role, database and client:",
+    "  ps -eo pid,lstart,args | grep '[p]ostgres: '",
+    "`kill PID` ends one of them; first end the program that opened them (`ss -tnp` on its machine; of `[local]`, `ss -xp`)",
+)
 # Postgres shows the sessions of other roles to a member of pg_read_all_stats alone: their query is empty otherwise.
 _SESSIONS = """
     SELECT b.pid, b.usename, b.application_name, host(b.client_addr) AS host, b.state, b.query,
@@ -81,14 +87,15 @@ async def _postgres(engine: "AsyncEngine", place: str, redactor: "Redactor") -> 
     from sqlalchemy.exc import DBAPIError
 
     from app.console import formats
-    from app.domain.store_errors import POSTGRES, away
+    from app.domain.store_errors import POSTGRES, away, takes_no_more
 
     try:
         async with engine.connect() as connection:
             state = (await connection.execute(text(_POSTGRES))).one()
             holding = await _holding(connection)
     except (DBAPIError, OSError) as error:
-        return False, [("Postgres", f"{place}: {away(POSTGRES, error)}")]
+        lines = [("Postgres", f"{place}: {away(POSTGRES, error)}")]
+        return False, lines + ([("", f"  {line}") for line in FIND_HOLDER] if takes_no_more(error) else [])
     words = "takes no writes: it is read-only" if state.read_only else "takes reads and writes"
     lines = [
         ("Postgres", f"{place}: {words}"),

@@ -12,6 +12,7 @@ import typer
 from app.cli.audited import changes
 
 if TYPE_CHECKING:
+    from app.audit.attempt_times import Times
     from app.oncall.switch import KillSwitch
     from app.releases.manifest import Release
 
@@ -19,8 +20,9 @@ app = typer.Typer(no_args_is_help=True, help="Kill switch: stop everything, or o
 
 Known = Callable[[str], Awaitable[Collection[str]]]  # the names of a scope; raises Misconfigured where they cannot be read
 MOST_SHOWN = 30
-LATELY, LOOK_SECONDS = timedelta(minutes=5), 3.0
+NEWEST, LATELY, LOOK_SECONDS = timedelta(minutes=1), timedelta(minutes=5), 3.0
 FEWEST, BADLY, SLOW_MS = 5, 0.1, 2_000.0  # attempts of a provider that say something; the share of them that is too much
+MANY, BADLY_OF_MANY = 20, 0.05  # of so many attempts, a smaller share that is not answered says something
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +255,10 @@ def _stop(scope: str, name: str, reason: str, message: str, *, in_flight: bool) 
 
 
 async def _warn_of_others(provider: str) -> None:
-    """Name the other providers that do badly: without this one fewer calls may be answered. Says nothing where it cannot know."""
+    """Name the other providers that do badly: without this one fewer calls may be answered. Is silent where it cannot know.
+
+    A fault that has just begun hides behind good minutes, and one that is just over behind bad ones: it shows both.
+    """
     from app.audit.attempt_times import CALLS, attempt_times
     from app.cli.database import database
     from app.console import formats
@@ -262,17 +267,37 @@ async def _warn_of_others(provider: str) -> None:
     now = datetime.now(UTC)
     try:
         async with asyncio.timeout(LOOK_SECONDS), database() as (engine, _):
-            found = await attempt_times(engine, now - LATELY, now, slow_ms=SLOW_MS)
+            newest, lately = [await attempt_times(engine, now - span, now, slow_ms=SLOW_MS) for span in (NEWEST, LATELY)]
     except (Misconfigured, TimeoutError):
         return
-    for one in found:
-        badly = one.slow > BADLY * one.number or one.answered < (1 - BADLY) * one.number
-        if one.name not in (provider, CALLS) and one.number >= FEWEST and badly:
-            print(
-                f"Beware: of {formats.number(one.number, 'attempt')} at {one.name} in the last {formats.span(LATELY)}, "
-                f"{formats.share(one.answered / one.number)} were answered and {formats.share(one.slow / one.number)} took "
-                f"{formats.ms(SLOW_MS)} or more. If fewer calls are answered now: `octant resume provider {provider}`."
-            )
+    of_newest = {one.name: one for one in newest}
+    for one in lately:
+        last = of_newest.get(one.name)
+        if one.name in (provider, CALLS) or not (_does_badly(one) or (last and _does_badly(last))):
+            continue
+        print(
+            f"Beware: {_went(last, one.name, NEWEST)}; {_went(one, one.name, LATELY)}. "
+            f"Slow is {formats.ms(SLOW_MS)} or more. If fewer calls are answered now: `octant resume provider {provider}`."
+        )
+
+
+def _does_badly(times: "Times") -> bool:
+    """Whether a share of the attempts that is clearly not usual was not answered, or was slow. A few say less than many."""
+    most = BADLY_OF_MANY if times.number >= MANY else BADLY
+    return times.number >= FEWEST and (times.answered < (1 - most) * times.number or times.slow > BADLY * times.number)
+
+
+def _went(times: "Times | None", name: str, span: timedelta) -> str:
+    """How a provider's attempts went within the last minutes."""
+    from app.console import formats
+
+    within = f"in the last {formats.span(span)}"
+    if times is None:
+        return f"{within} there was no attempt at {name}"
+    return (
+        f"{within}, {formats.share(times.answered / times.number)} of {formats.number(times.number, 'attempt')} at {name} were "
+        f"answered and {formats.share(times.slow / times.number)} were slow"
+    )
 
 
 def _public(message: str) -> str:

@@ -38,6 +38,7 @@ from app.console.ranges import DEFAULT, EVENTS, PRESETS, Range, range_of
 from app.console.sessions import Session, Sessions
 from app.domain.errors import DependencyUnavailable, Forbidden, InvalidRequest, OctantError
 from app.domain.records import REFUSALS
+from app.domain.store_errors import takes_no_more, why
 from app.edge.errors import TABLE
 from app.edge.identity import IDENTIFIED
 from app.edge.middleware import from_http
@@ -209,9 +210,10 @@ class ConsoleRoute(APIRoute):
                 return _error_page(request, from_http(error))
             except DataError:
                 return _error_page(request, InvalidRequest("A value in the address cannot be stored or looked for."))
-            except (SQLAlchemyError, OSError):
-                log.warning("a page's store does not answer")
-                return _error_page(request, DependencyUnavailable("Postgres does not answer right now.", retry_after=5.0))
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("a page's store does not answer", extra=why(error))
+                state = "takes no more connections" if takes_no_more(error) else "does not answer"
+                return _error_page(request, DependencyUnavailable(f"Postgres {state} right now.", retry_after=5.0))
 
         return with_pages
 

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
 
 from app.domain.errors import DependencyUnavailable
-from app.domain.store_errors import why
+from app.domain.store_errors import takes_no_more, why
 
 WAIT = 6.0  # seconds for all that a page reads; a search gives up after five
 MOST = 200
@@ -72,4 +72,4 @@ def _reason(error: BaseException) -> str:
         return error.message.rstrip(".")
     if isinstance(error, OperationalError) and isinstance(error.orig, QueryCanceled):
         return "Postgres took too long: choose a shorter time range"
-    return "Postgres does not answer"
+    return f"Postgres {'takes no more connections' if takes_no_more(error) else 'does not answer'}"

@@ -14,7 +14,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from app.oncall.runbook.pages import GENERATED, Page, Section
+from app.oncall.runbook.pages import BLANK, GENERATED, Page, Section, blanks
 
 PATH = "/console/runbook"
 ALERTS = GENERATED.removesuffix(".md")
@@ -148,5 +148,8 @@ def _joined(block: str) -> list[str]:
 def _line(line: str) -> str:
     if not line.startswith("$ "):
         return f'<p class="expected"><code>{escape(line)}</code></p>' if line.strip() else ""
-    command = escape(line[2:])
-    return f'<p class="command"><code>{command}</code><button type="button" class="quiet" data-copy="{command}">Copy</button></p>'
+    command, left = escape(line[2:]), blanks(line[2:])
+    shown = BLANK.sub(lambda word: f"<mark>{word[0]}</mark>" if word[0] in left else word[0], command)
+    note = f' <span class="note">fill in {", ".join(left)}</span>' if left else ""
+    button = f'<button type="button" class="quiet" data-copy="{command}">Copy</button>'
+    return f'<p class="command"><code>{shown}{note}</code>{button}</p>'

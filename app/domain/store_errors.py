@@ -1,11 +1,16 @@
 """A store's error as one sentence for the operator: which store, why, and where to look."""
 
+import re
+
 from app.domain.errors import DependencyUnavailable
 
 VALKEY, POSTGRES = ("Valkey", "OCTANT_VALKEY_URL"), ("Postgres", "OCTANT_DATABASE_URL")
 OF_PACKAGE = {"redis": VALKEY, "sqlalchemy": POSTGRES}
 AWAY = ("OperationalError", "InterfaceError")  # of Postgres: any other error is a fault of ours, and keeps its traceback
 LOCKED = "55P03"  # lock_not_available (postgresql.org/docs/current/errcodes-appendix.html)
+# A server that refuses a connection leaves its words alone: drivers have no code for them.
+FULL = re.compile(r"too many clients already|connection slots are reserved|too many connections for (?:role|database)")
+REFUSED = re.compile(r"FATAL: (?! *(?:the database system is |terminating connection))")
 QUOTING = ("DataError", "IntegrityError", "StatementError")  # their words quote values
 
 
@@ -22,6 +27,9 @@ def away(store: tuple[str, str], error: BaseException) -> str:
     name, setting = store
     if getattr(getattr(error, "orig", error), "sqlstate", None) == LOCKED:
         return f"{name} waits for a session that holds a lock: `octant stores` names it. ({reason(error)})"
+    if takes_no_more(error):
+        way = "`octant runbook too many clients` says how to find their holder"
+        return f"{name} takes no more connections, as all are used: {way}. ({reason(error)})"
     return f"{name} {'refuses this' if _answered(error) else 'does not answer'}; look at {setting}. ({reason(error)})"
 
 
@@ -39,11 +47,17 @@ def why(error: BaseException) -> dict[str, str]:
     return fields
 
 
+def takes_no_more(error: BaseException) -> bool:
+    """Whether Postgres answers, and all connections of the server, or of the role or the database, are used."""
+    return FULL.search(str(getattr(error, "orig", None) or error)) is not None
+
+
 def _answered(error: BaseException) -> bool:
     """Whether the store is there and said no: a read-only server, a full one, a right that is missing."""
     sqlstate = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
     of_valkey = any(kind.__name__ == "ResponseError" for kind in type(error).__mro__)
-    return of_valkey or (bool(sqlstate) and not sqlstate.startswith(("08", "57P")))
+    at_the_door = not sqlstate and REFUSED.search(str(getattr(error, "orig", None) or error)) is not None
+    return of_valkey or at_the_door or (bool(sqlstate) and not sqlstate.startswith(("08", "57P")))
 
 
 def reason(error: BaseException) -> str:

@@ -107,6 +107,24 @@ async def test_a_lower_cap_alerts_at_once_and_a_users_own_cap_is_its_own(engine:
         await changing.apply(engine, change_of({"day": "1"}, {}), tenant="no-such-tenant", shares=())
 
 
+async def test_a_limit_of_a_key_says_what_was_before_and_leaves_its_others(engine: AsyncEngine, tenant: Tenant) -> None:
+    """Once it said nothing, and took the limits away that were not named."""
+    key = (await KeyAdministration(engine, secret=b"s").create_key(tenant.id, name="x")).split("_")[1]
+
+    async def limited(**limits: str) -> str:
+        before = await changing.apply(engine, change_of({}, limits), tenant=tenant.id, key=key, shares=())
+        return changing.words_before(before)
+
+    assert await limited(tokens_per_minute="900", concurrency="2") == "before: --tokens-per-minute none --concurrency none"
+    assert await limited(requests_per_minute="60") == "before: --requests-per-minute none"
+    assert await limited(concurrency="none", tokens_per_minute="5") == "before: --concurrency 2 --tokens-per-minute 900"
+    assert await limited(requests_per_minute="none", tokens_per_minute="none") == (
+        "before: --requests-per-minute 60 --tokens-per-minute 5"
+    )
+    with pytest.raises(NotFound):
+        await changing.apply(engine, change_of({}, {"concurrency": "1"}), tenant=tenant.id, key="unknown", shares=())
+
+
 async def test_a_candidate_is_dismissed_once_and_reopened_once(engine: AsyncEngine) -> None:
     values = {
         "digest": uuid4().hex, "at": NOW, "tenant": "t", "user": "u", "request_id": "r", "feature": "f", "release": "1",

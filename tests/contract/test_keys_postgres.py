@@ -14,7 +14,7 @@ from client import eventually
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.domain.calls import RateLimits, Tenant
+from app.domain.calls import Tenant
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, Unauthenticated
 from app.domain.money import MicroUSD
 from app.security.keys import ring as keys_module
@@ -215,7 +215,7 @@ async def test_a_rotated_key_works_beside_its_successor_until_the_overlap_ends(
     """S6: no downtime, and both stand for the same."""
     old = await admin.create_key(tenant.id, name="backend", user="ada", scopes=("call", "read"))
     old_id = old.split("_")[1]
-    await admin.limit_key(old_id, RateLimits(5, 6, 7))
+    await admin.limit_key(old_id, {"requests_per_minute": 5, "tokens_per_minute": 6, "concurrency": 7})
     new = await admin.rotate_key(old_id, timedelta(seconds=2))
     before, after = await keys.authenticate(old), await keys.authenticate(new)
     assert replace(after, key_id=before.key_id) == before

@@ -9,6 +9,7 @@ import pytest
 from commands import run
 from conftest import own_database
 from redis import Redis
+from sqlalchemy import make_url
 
 from app.domain.store_errors import POSTGRES, away
 
@@ -71,6 +72,24 @@ def test_a_session_that_holds_up_no_other_is_not_ended(env: Env) -> None:
         ran = run(env, "stores", "end", str(pid))
         assert ran.returncode != 0
         assert f"No session waits for {pid}." in ran.stderr
+
+
+def test_a_full_postgres_is_not_said_to_be_away(env: Env) -> None:
+    """It answers, and its address is right. Its sessions are found without a connection to it."""
+    plain = env["OCTANT_DATABASE_URL"].replace("+psycopg", "")
+    with psycopg.connect(plain, autocommit=True) as server:
+        server.execute("CREATE ROLE crowded LOGIN CONNECTION LIMIT 0")
+        try:
+            crowded = make_url(env["OCTANT_DATABASE_URL"]).set(username="crowded").render_as_string(hide_password=False)
+            full = {**env, "OCTANT_DATABASE_URL": crowded}
+            stores, calls = run(full, "stores"), run(full, "calls")
+        finally:
+            server.execute("DROP ROLE crowded")
+    assert "Postgres takes no more connections, as all are used" in stores.stdout
+    assert "OCTANT_DATABASE_URL" not in stores.stdout
+    assert "ps -eo pid,lstart,args | grep '[p]ostgres: '\n" in stores.stdout
+    assert "does not answer" not in stores.stdout
+    assert (calls.returncode, "Postgres takes no more connections" in calls.stderr) == (1, True), calls.stderr
 
 
 def test_a_wait_for_a_lock_leads_to_the_command_that_names_the_session(env: Env) -> None:

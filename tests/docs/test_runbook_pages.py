@@ -12,6 +12,7 @@ from test_prose import verbs_of
 from tools import tool
 
 from app.console.readiness.document import BROWSERS
+from app.oncall.incidents.store import SEVERITIES
 from app.oncall.runbook import pages, twin
 from app.oncall.runbook.pages import Page
 from app.telemetry.catalogue import CATALOGUE
@@ -30,6 +31,28 @@ CODE = re.compile(r"`([^`\n]+)`")
 def test_every_page_keeps_its_form(page: Page) -> None:
     """The form stands in runbook/README.md."""
     assert pages.faults(page) == []
+
+
+def test_no_command_names_what_is_at_fault_in_an_example() -> None:
+    """The search prints commands: once it printed a stop of the provider that answered everything, ready to paste."""
+    named = re.compile(r"\b(anthropic|openai|claude|gpt|acme|northwind|globex|ada|mallory)\b")
+    lines = [f"{page.name}: {command.text}" for page in NAMED for one in page.sections for command in one.commands]
+    assert [line for line in lines if named.search(line)] == []
+
+
+def test_each_word_in_capitals_stands_on_the_first_page_or_on_its_own() -> None:
+    first = RUNBOOK[0].prose
+    for page in NAMED:
+        words = {word for one in page.sections for command in one.commands for word in pages.blanks(command.text)}
+        assert {word for word in words if f"`{word}`" not in first + page.prose} == set(), page.name
+
+
+def test_severities_are_defined_once_as_the_commands_have_them() -> None:
+    """Two pages had two tables of them, of three and of four."""
+    (table,) = [page for page in NAMED if re.search(r"^\| severity \|", page.text, re.MULTILINE)]
+    rows = dict(re.findall(r"^\| (sev\d) \| (.*?) \|", table.text, re.MULTILINE))
+    assert rows == SEVERITIES
+    assert [page.name for page in NAMED if re.search(r"severity \d", page.text)] == []
 
 
 def test_the_ten_incidents_have_pages() -> None:

@@ -8,6 +8,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -28,6 +29,10 @@ PAGES = [page for page in pages.read() if any(section.commands for section in pa
 WRITES = bool(os.environ.get("RUNBOOK_WRITE"))  # `make runbook`: at real time, and the minutes are written to the pages
 SHORT = {"OCTANT_RECOVERY__BREAKER_REST": "1", "OCTANT_RECOVERY__BREAKER_LONGEST_REST": "3", "OCTANT_EVALS__LATE": "2"}
 NEEDS = {"eval-drift.md": "support", "injection-direct.md": "support"}  # the product whose answers are scored or attacked
+OF_PAGE = {  # the route that a page's calls take, and the product whose answers it judges
+    "malformed-output.md": {"PROVIDER": "openai", "OTHER": "anthropic"},
+    "eval-drift.md": {"FEATURE": "support.answer"},
+}
 
 pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]
 
@@ -91,7 +96,8 @@ def world(url: str, env: dict[str, str], caller: str, simulator: Simulator) -> I
     with octant_on_path({**env, "PYTHONPATH": str(ROOT), "PATH": here}) as shell:
         words = {
             "KEY": secret.split("_")[1], "ADMIN": admin, "RELEASE": LIVE_RELEASE, "EARLIER": RELEASES[-2], "TENANT": "acme",
-            "USER": ROGUE,
+            "USER": ROGUE, "PROVIDER": "anthropic", "OTHER": "openai", "MODEL": "fast", "FEATURE": "chat", "DOLLARS": "100",
+            "LIMIT": "600", "TOKENS": "200000", "NUMBER": "20",
         }  # fmt: skip
         user = f"user-{secret[-8:]}"
         made = World(url, shell, caller, secret, words, user)
@@ -107,6 +113,7 @@ def test_a_page_followed_literally_does_what_it_says(page: Page, world: World) -
     """Of an incident: the fault is made, its symptom shows, it is contained, verified and fixed."""
     if NEEDS.get(page.name) and not (ROOT / "app/features" / NEEDS[page.name]).is_dir():
         pytest.skip(f"{NEEDS[page.name]} is not installed")
+    world = replace(world, words={**world.words, **OF_PAGE.get(page.name, {})})
     if not page.is_incident:
         for command in (command for section in page.sections for command in section.commands):
             world.follow(command)

@@ -23,6 +23,31 @@ def of_postgres(error: psycopg.Error) -> OperationalError:
             "Postgres refuses this; look at OCTANT_DATABASE_URL. (too slow)",
         ),
         (of_postgres(psycopg.errors.AdminShutdown("bye")), "Postgres does not answer; look at OCTANT_DATABASE_URL. (bye)"),
+        (
+            of_postgres(psycopg.OperationalError('connection failed: FATAL:  password authentication failed for user "x"')),
+            (
+                "Postgres refuses this; look at OCTANT_DATABASE_URL. "
+                '(connection failed: FATAL:  password authentication failed for user "x")'
+            ),
+        ),
+        (
+            of_postgres(psycopg.OperationalError("FATAL:  the database system is starting up")),
+            "Postgres does not answer; look at OCTANT_DATABASE_URL. (FATAL:  the database system is starting up)",
+        ),
+        *(
+            (
+                of_postgres(psycopg.OperationalError(words)),
+                (
+                    "Postgres takes no more connections, as all are used: `octant runbook too many clients` says how to find "
+                    f"their holder. ({words})"
+                ),
+            )
+            for words in (
+                "FATAL:  sorry, too many clients already",
+                "FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
+                'FATAL:  too many connections for role "octant"',
+            )
+        ),
         (ValkeyConnectionError("no such host"), "Valkey does not answer; look at OCTANT_VALKEY_URL. (no such host)"),
         (ReadOnlyError("a replica"), "Valkey refuses this; look at OCTANT_VALKEY_URL. (a replica)"),
     ],

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
@@ -19,7 +19,7 @@ from app.console.readiness.runbook import judged
 from app.console.runbook_html import address, html_of, html_of_section
 from app.domain.errors import NotFound
 from app.oncall.runbook.pages import FORM, GENERATED, LONGEST_UNREVIEWED, Page, Section, read
-from app.oncall.runbook.search import SURE, Topic, find
+from app.oncall.runbook.search import SURE, Topic, find, says_nothing
 from app.oncall.runbook.twin import document
 
 LONGEST = 200  # characters of a search
@@ -92,35 +92,33 @@ def contained_here(days: Sequence[gamedays.Report]) -> dict[str, gamedays.Report
 def searched(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) -> list[Found]:
     """The places that fit, best first; the best with its commands where it surely fits, and with the provider in the words."""
     spoken = re.findall(r"[\w-]+", wanted.lower())
-    named = next((name for name in providers if name.lower() in spoken), "")
+    named = [name for name in providers if name.lower() in spoken]
+    words = _words(providers, named[0]) if len(named) == 1 else {}
     best = find(pages, wanted, providers)[: OTHERS + 1]
     return [
-        _found(topic, pages, sure=score >= SURE, whole=number == 0, swap=(providers, named))
-        for number, (score, topic) in enumerate(best)
+        _found(topic, pages, sure=score >= SURE, whole=number == 0, words=words) for number, (score, topic) in enumerate(best)
     ]
 
 
-def _found(topic: Topic, pages: Sequence[Page], *, sure: bool, whole: bool, swap: tuple[Collection[str], str]) -> Found:
+def _words(providers: Collection[str], named: str) -> dict[str, str]:
+    """Values of the words for the provider at fault and, where there is only one other, for that."""
+    others = [name for name in providers if name != named]
+    return {"PROVIDER": named, **({"OTHER": others[0]} if len(others) == 1 else {})}
+
+
+def _found(topic: Topic, pages: Sequence[Page], *, sure: bool, whole: bool, words: Mapping[str, str]) -> Found:
     first = topic.sections[0]
     href = address(topic.page.name, "" if first.level == 1 else first.anchor)
     symptom = topic.page.paragraph("Symptom") if first.level == 1 else ""
     shown = [s for s in topic.sections if s.commands and s.title != FORM[-1]] if whole and sure else []
-    texts = [(s.title, html_of_section(for_provider(s, topic.page, *swap), topic.page, pages)) for s in shown]
+    texts = [(s.title, html_of_section(_filled(s, words), topic.page, pages)) for s in shown]
     return Found(topic.title, href, symptom, sure, texts)
 
 
-def for_provider(section: Section, page: Page, providers: Collection[str], named: str) -> Section:
-    """The section with ``named`` as the provider at fault in its commands.
-
-    A page is written with one provider at fault, the first in its commands, and another that answers meanwhile: the two change
-    places.
-    """
-    each = re.compile(rf"\b(?:{'|'.join(map(re.escape, providers))})\b") if providers else None
-    first = each.search(" ".join(_COMMANDS.findall(page.text))) if each else None
-    if each is None or first is None or not named or first[0] == named:
-        return section
-    places = {first[0]: named, named: first[0]}
-    text = _COMMANDS.sub(lambda block: each.sub(lambda name: places.get(name[0], name[0]), block[0]), section.text)
+def _filled(section: Section, words: Mapping[str, str]) -> Section:
+    """The section with these values for words in capitals in its commands and their output."""
+    each = re.compile(rf"\b(?:{'|'.join(words)})\b")
+    text = _COMMANDS.sub(lambda block: each.sub(lambda word: words[word[0]], block[0]), section.text) if words else section.text
     return replace(section, text=text)
 
 
@@ -155,6 +153,8 @@ def answer(pages: Sequence[Page], wanted: str, found: Sequence[Found], now: date
         )
     if wanted and found:
         return "good", f"“{wanted}” leads to: {found[0].title}."
+    if wanted and says_nothing(wanted):
+        return "warn", f"“{wanted}” names no symptom: write what callers see, an alert's name, or an error's code."
     if wanted:
         return "bad", f"No page has the words “{wanted}”. Try an alert's name, an error's code, or fewer words."
     incidents = [page for page in pages if page.is_incident]

@@ -14,6 +14,8 @@ GENERATED = "alerts.md"
 FORM = ("Confirm", "Contain", "Verify", "Fix", "Escalate", "If a step fails", "Practise")
 LONGEST_UNREVIEWED = timedelta(days=180)
 PLACEHOLDER = "FILL-IN"
+BLANK = re.compile(r"(?<![-$\w])(?<!-X )\b[A-Z]{3,}\b")
+_QUOTED = re.compile(r'"[^"]*"')
 _FENCED = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"(#{1,3}) (.+)")
 _REVIEWED = re.compile(r"^Reviewed: (\d{4}-\d\d-\d\d)$", re.MULTILINE)
@@ -156,6 +158,11 @@ def faults(page: Page) -> list[str]:
     if not re.search(r"^- ", page.section("If a step fails").text, re.MULTILINE):
         found.append("If a step fails has no list")
     return found
+
+
+def blanks(command: str) -> list[str]:
+    """The words in capitals for which a value has to be written before the command is run."""
+    return list(dict.fromkeys(BLANK.findall(_QUOTED.sub("", command))))
 
 
 def overdue(pages: list[Page], today: date) -> list[str]:

@@ -1,8 +1,8 @@
 """Finds the place in the runbook for words that a person has: a symptom, an alert, an error's code or type (K1).
 
-A topic is an incident's page, or one section of another page. Words count by where they stand (an alert's name and `Words:`
-most, a text least) and by how few topics have them (BM25F: Robertson and Zaragoza, "The Probabilistic
-Relevance Framework", 2009). A phrase of `Words:` counts more where it is said in one piece.
+A topic is a page with what is done first, or one of its other sections. Words count by where they stand (an alert's name
+and `Words:` most, a text least) and by how few topics have them (BM25F: Robertson and Zaragoza, "The Probabilistic Relevance
+Framework", 2009). A phrase of `Words:` counts more where it is said in one piece, and most where nothing else is said.
 """
 
 import math
@@ -20,10 +20,12 @@ CHANCE = 0.5  # what words count that stand in texts alone
 LEAST = 2.0  # weight from which a word of a topic is no chance
 COVERED = 1.5  # a topic that has two thirds of what was said, by rarity, counts whole; one with less, as much less
 PHRASE = 1.5  # for each word of a phrase of `Words:` that is said in one piece
+WHOLE = 3.0  # where all that is said is an entry of `Words:`, one word or more
 EXACT = 1_000.0  # above every sum of words
 SURE = 1.5  # the least score of a place that the words surely lead to; titles of public incidents have 1.8 and more
 NEAR = 0.8  # likeness at which a word that no topic has is taken for a slip of the finger
 MANUAL = "How a page is written"
+FIRST_STEPS = "The first five minutes"
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[a-z0-9]+")
 # Names under which people speak of a provider. The pages say "provider", or name one as an example: no vendor is favoured.
@@ -86,17 +88,23 @@ def find(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) ->
         parts = {word: rarity[word] * each[word] / (each[word] + SATURATION) for word in words}
         strong = sum(rarity[word] for word in words if each[word] >= LEAST)
         # One rare word of many is chance: "transfer money to an unknown account" is not about a vendor's account.
-        covered = min(1.0, COVERED * strong / whole) if strong else CHANCE * len(words) / len(asked)
-        return sum(parts.values()) * covered + PHRASE * _phrases(topic, said) + EXACT * _is_named(topic, wanted)
+        covered = min(1.0, COVERED * strong / whole) if strong else CHANCE * len(words) / max(1, len(asked))
+        return sum(parts.values()) * covered + _phrases(topic, said) + EXACT * _is_named(topic, wanted)
 
     scored = ((score(each, topic), topic) for each, topic in zip(weights, topics, strict=True))
     return sorted((one for one in scored if one[0] > 0), key=lambda one: -one[0])
 
 
-def _phrases(topic: Topic, said: str) -> int:
-    """How many words stand in phrases of two or more that are among the topic's `Words:`, wherever they are said in one piece."""
+def says_nothing(wanted: str) -> bool:
+    """Whether the words are small ones alone, such as "the": no topic can be found by them, unless it lists them as a phrase."""
+    return not tokens(wanted)
+
+
+def _phrases(topic: Topic, said: str) -> float:
+    """What the phrases of two words or more count that are said in one piece, and an entry that is all that is said."""
     phrases = {in_one_piece(phrase) for phrase in topic.sections[0].words.split(",")}
-    return sum(phrase.count(" ") - 1 for phrase in phrases if phrase.count(" ") > 2 and phrase in said)
+    within = sum(phrase.count(" ") - 1 for phrase in phrases if phrase.count(" ") > 2 and phrase in said)
+    return PHRASE * within + WHOLE * (said.strip() != "" and said in phrases)
 
 
 def in_one_piece(text: str) -> str:
@@ -123,7 +131,8 @@ def topics_of(pages: Sequence[Page]) -> Iterator[Topic]:
     for page in pages:
         if page.name == GENERATED:
             continue
-        own = [s for s in page.sections if s.level == 1 or (page.is_incident and s.title in FORM)]
+        followed = any(section.title == FORM[0] for section in page.sections)
+        own = [s for s in page.sections if s.level == 1 or (followed and s.title in FORM) or s.title == FIRST_STEPS]
         yield Topic(page, tuple(own))
         yield from (Topic(page, (section,)) for section in page.sections if section not in own and section.title != MANUAL)
 

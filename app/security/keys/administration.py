@@ -4,7 +4,7 @@ A key is shown once, when it is made, and kept as a keyed hash. A change reaches
 (`KeyRing`, 5 seconds).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.calls import RateLimits, Tenant
+from app.domain.calls import Tenant
 from app.domain.errors import InvalidRequest, NotFound
 from app.domain.money import MicroUSD
 from app.domain.user_ids import check_user
@@ -79,13 +79,16 @@ class KeyAdministration:
             raise _no_tenant(tenant_id)
         return await self.tenant(tenant_id)
 
-    async def limit_key(self, key_id: str, limits: RateLimits) -> None:
-        """Set a key's own rate limits. Raises NotFound."""
-        values = {"requests_per_minute": limits.requests, "tokens_per_minute": limits.tokens, "concurrency": limits.concurrency}
+    async def limit_key(self, key_id: str, limits: Mapping[str, int | None]) -> Mapping[str, int | None]:
+        """Set rate limits of a key's own by their columns; others stay. Returns those that were set before. Raises NotFound."""
+        of_key = api_keys.c.id == key_id
         async with self._engine.begin() as connection:
-            result = await connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(values))
-        if not result.rowcount:
-            raise NotFound(f"No key {key_id!r}. `octant key list` shows all.")
+            own = select(*(api_keys.c[name] for name in limits)).where(of_key).with_for_update()
+            before = (await connection.execute(own)).mappings().one_or_none()
+            if before is None:
+                raise NotFound(f"No key {key_id!r}. `octant key list` shows all.")
+            await connection.execute(update(api_keys).where(of_key).values(dict(limits)))
+        return dict(before)
 
     async def create_user(self, tenant_id: str, user_id: str) -> None:
         """Note a user of a tenant; noting one twice is fine. Raises NotFound for an unknown tenant, InvalidRequest."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.domain.errors import Misconfigured
+from app.oncall.runbook.pages import blanks
 
 ADDRESS = "http://127.0.0.1:8080"  # as the pages write it
 LONGEST_SECONDS = 120.0
-PLACEHOLDER = re.compile(r"(?<![-$\w])(?<!-X )\b[A-Z]{3,}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class Shell:
         line = command.replace(ADDRESS, self.url)
         for word, value in self.words.items():
             line = re.sub(rf"\b{word}\b", value, line)
-        if left := PLACEHOLDER.search(re.sub(r'"[^"]*"', "", line)):
-            return Followed(command, works=False, code=None, seconds=0.0, output=f"nothing fills in {left[0]}")
+        if left := blanks(line):
+            return Followed(line, works=False, code=None, seconds=0.0, output=f"nothing fills in {left[0]}")
         began = time.monotonic()
         process = await asyncio.create_subprocess_exec(
             "/bin/sh", "-c", line, env=self.env, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
@@ -66,11 +66,11 @@ class Shell:
         except TimeoutError:
             os.killpg(process.pid, 9)
             await process.wait()
-            return Followed(command, works=False, code=None, seconds=LONGEST_SECONDS, output="it did not end")
+            return Followed(line, works=False, code=None, seconds=LONGEST_SECONDS, output="it did not end")
         text = out.decode(errors="replace")
         shown = text if process.returncode == 0 else errors.decode(errors="replace") or text
         return Followed(
-            command, works=process.returncode == 0 and bool(text.strip()), code=process.returncode,
+            line, works=process.returncode == 0 and bool(text.strip()), code=process.returncode,
             seconds=time.monotonic() - began, output=shown.strip(),
         )  # fmt: skip
 

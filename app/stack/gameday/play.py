@@ -250,7 +250,7 @@ class _Game:
         for line in lines:
             followed = await self.shell().follow(line)
             self.outcome.followed.append(followed)
-            self.say(f"`{line}` {'works' if followed.works else 'FAILS'}")
+            self.say(f"`{followed.command}` {'works' if followed.works else 'FAILS'}")
 
     def shell(self) -> Shell:
         """With the newest failed or served call as CALL."""
@@ -313,7 +313,7 @@ async def _play(game: _Game, name: str) -> None:
         outcome.verdict, outcome.reasons = Verdict.NOT_JUDGED.value, list(sick)
         return
     stage, rogue = game.stage, scenario.fault.rogue
-    key, game.words = await key_of(game.shell(), rogue, stage.key)
+    key, game.words = await key_of(game.shell(), scenario.fault, stage.key)
     bad = None
     if scenario.fault.at == "release":
         bad = await BadRelease.of(game.shell(), stage.releases, stage.folder, scenario.fault.change)

@@ -22,20 +22,28 @@ from app.stack.gameday.scenario import Fault, Rogue, Traffic
 from app.stack.gameday.traffic import Callers
 
 BAD = "bad-release"
-TENANT, USER = "acme", "ada"  # of the stage
+TENANT, USER, PROVIDERS = "acme", "ada", ("anthropic", "openai")  # of the stage
 _LIVE = re.compile(r"^(\S+) is live since", re.MULTILINE)
 LEASE_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 
 
-async def key_of(shell: Shell, rogue: Rogue | None, own: str) -> tuple[str, dict[str, str]]:
-    """The caller's key, and the values of the runbook's words for the caller. Raises FaultNotSet."""
-    named = {"TENANT": TENANT, "USER": rogue.user if rogue else USER}
+async def key_of(shell: Shell, fault: Fault, own: str) -> tuple[str, dict[str, str]]:
+    """The caller's key, and the values of the runbook's words for caller and providers. Raises FaultNotSet."""
+    rogue = fault.rogue
+    named = {"TENANT": TENANT, "USER": rogue.user if rogue else USER, **_providers(fault)}
     if rogue is None or not rogue.own_key:
         return own, named
     made = await shell.follow(f"octant key create {TENANT} --name rogue --quiet")
     if not made.works:
         raise FaultNotSet(f"no key for the rogue caller: {made.output[:200]}")
     return made.output, {**named, "KEY": made.output.split("_")[1]}
+
+
+def _providers(fault: Fault) -> dict[str, str]:
+    """The provider at fault and the one that answers meanwhile; empty where the fault is of none or of both."""
+    at_fault = {str(one["provider"]) for one in fault.faults if one.get("provider") in PROVIDERS}
+    others = [name for name in PROVIDERS if name not in at_fault]
+    return {"PROVIDER": at_fault.pop(), "OTHER": others[0]} if len(at_fault) == 1 else {}
 
 
 @asynccontextmanager

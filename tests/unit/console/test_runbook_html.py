@@ -99,6 +99,16 @@ def test_the_commands_of_a_search_carry_the_provider_in_its_words(named: str, ot
     assert any(f"--provider {other} --outcome ok" in command for command in copied)
 
 
+def test_a_command_that_is_not_ready_says_what_to_fill_in() -> None:
+    """Without a name, or with two, no search knows which provider is at fault: a stop of the other one does harm."""
+    for words in ("provider_garbled", "openai fails, anthropic answers"):
+        (best, *_) = searched(PAGES, words, ("anthropic", "openai"))
+        shown = dict(best.commands)["Contain"]
+        assert "octant kill provider <mark>PROVIDER</mark>" in shown
+        assert '<span class="note">fill in PROVIDER</span></code>' in shown
+    assert "<mark>" not in html('```console\n$ kill -STOP $KEY\n$ octant kill all --reason "NOW"\n```\n')
+
+
 @pytest.mark.parametrize("words", ["acme", "2026-11-28", "weather in Paris tomorrow"])
 def test_words_that_the_runbook_does_not_know_assert_no_page(words: str) -> None:
     found = searched(PAGES, words)
@@ -106,6 +116,11 @@ def test_words_that_the_runbook_does_not_know_assert_no_page(words: str) -> None
     assert kind != "good"
     assert "leads to" not in said
     assert not any(one.commands for one in found)
+
+
+def test_words_that_say_nothing_are_answered_with_a_request_for_a_symptom() -> None:
+    kind, said = answer(PAGES, "to be", searched(PAGES, "to be"), datetime(2026, 11, 27, tzinfo=UTC))
+    assert (kind, said.startswith("“to be” names no symptom: write what callers see")) == ("warn", True)
 
 
 @pytest.mark.parametrize("words", ["answers are slow", "OctantBreakerOpen", "valkey", "someone spends our money"])

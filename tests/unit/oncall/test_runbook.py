@@ -210,7 +210,8 @@ def test_the_command_needs_no_service_no_store_and_no_valid_setting(tmp_path: Pa
     ran = run(env, "runbook", "anthropic", "is", "down")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("A model provider is failing\nrunbook/provider-outage.md\n")
-    assert "$ octant kill provider anthropic" in ran.stdout
+    assert "  fill in PROVIDER: octant kill provider PROVIDER" in ran.stdout
+    assert "Words in capitals: runbook/README.md" in ran.stdout
     assert "simulate" not in ran.stdout, "a practice is no step at night"
     assert run(env, "runbook", "xyzzy").returncode == 1
     assert run(env, "runbook").stdout.count("runbook/") >= 20
@@ -296,6 +297,15 @@ def test_the_twin_is_one_file_that_needs_no_other(tmp_path: Path) -> None:
     assert 'name="viewport" content="width=device-width' in text
     assert "flowchart" not in text, "the diagram stands as text"
     assert "gateway &lt;---" in text
+
+
+def test_words_for_a_search_are_no_lines_of_the_printed_page() -> None:
+    """On a screen they help, and a sample of a page keeps its own."""
+    text = twin.document(RUNBOOK)
+    listed = sum(bool(section.words) for page in RUNBOOK for section in page.sections)
+    assert text.count('<span class="words">Words: ') == listed > 20
+    assert "\nWords: outage, 503, down\n" in text
+    assert ".words { display: none; }" in text.partition("@media print")[2]
 
 
 def test_words_of_a_page_cannot_become_markup(tmp_path: Path) -> None:

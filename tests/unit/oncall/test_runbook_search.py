@@ -3,8 +3,13 @@
 Each sentence was written before it was tried; pages got words for those that led astray.
 """
 
+import pytest
 from commands import run
+from hypothesis import given
+from hypothesis import strategies as st
 
+from app.console.pages.runbook import searched
+from app.console.places import fitting, is_question
 from app.oncall.runbook import pages
 from app.oncall.runbook.search import SURE, find
 
@@ -187,6 +192,43 @@ MET = [
     ("the bot said something rude", "eval-drift injection-direct"),
     ("answers in the wrong language", "eval-drift rollback"),
 ]
+# Of a night with ten faults, by the words with which each was looked for; each with the one place that helps.
+NIGHT = [
+    ("worker died", "latency#a-worker-is-frozen-or-was-killed"),
+    ("killed by the kernel", "latency#a-worker-is-frozen-or-was-killed"),
+    ("calls vanish", "latency#a-worker-is-frozen-or-was-killed"),
+    ("gunicorn", "latency#a-worker-is-frozen-or-was-killed"),
+    ("SIGKILL", "latency#a-worker-is-frozen-or-was-killed"),
+    ("worker was killed", "latency#a-worker-is-frozen-or-was-killed"),
+    ("WORKER TIMEOUT", "latency#a-worker-is-frozen-or-was-killed"),
+    ("one of the workers is frozen", "latency#a-worker-is-frozen-or-was-killed"),
+    ("remote end closed connection without response", "latency#a-worker-is-frozen-or-was-killed"),
+    ("connection closed", "latency#a-worker-is-frozen-or-was-killed"),
+    ("process hangs", "latency#a-worker-is-frozen-or-was-killed"),
+    ("worker keeps restarting", "latency#a-worker-is-frozen-or-was-killed"),
+    ("usage missing", "cost-spike#a-provider-reports-no-usage"),
+    ("provider does not report usage", "cost-spike#a-provider-reports-no-usage"),
+    ("usage_estimated", "cost-spike#a-provider-reports-no-usage"),
+    ("cost estimated", "cost-spike#a-provider-reports-no-usage"),
+    ("money is estimated", "cost-spike#a-provider-reports-no-usage"),
+    ("costs went up ten times", "cost-spike#a-provider-reports-no-usage"),
+    ("flood", "callers#one-key-sends-a-flood"),
+    ("client retries in a loop", "callers#one-key-sends-a-flood"),
+    ("someone lowered a cap", "budget-exhausted"),
+    ("cap was lowered", "budget-exhausted"),
+    ("wrong limit set", "budget-exhausted"),
+    ("streaming broken", "provider-outage#streams-break-whole-answers-are-well"),
+    ("streams cut off", "provider-outage#streams-break-whole-answers-are-well"),
+    ("valkey was emptied", "valkey-away"),
+    ("FLUSHALL", "valkey-away"),
+    ("Every model provider is limiting our rate", "rate-limits#every-provider-limits-us"),
+    ("invalid_request", "callers"),
+    ("FATAL: sorry, too many clients already", "postgres-away#its-connections-are-used-up"),
+    ("too many connections", "postgres-away#its-connections-are-used-up"),
+]
+# The first words of a person who was just woken up.
+FIRST = ("what do I do", "what now", "help", "first thing", "is it us", "where do I start", "HELP!")
+SMALL = ("the", "to be", "is it", "what", "???", "日本", " ")
 SAID = [*CUSTOMERS, *COLLEAGUES, *FINANCE, *LATER, *MET]
 
 
@@ -204,10 +246,17 @@ def test_a_command_that_helps_under_a_condition_is_printed_with_it() -> None:
     """A stop of the one provider that answers does more harm than the fault: the terminal shows commands, and no page."""
     for page in ("provider-outage", "latency", "rate-limits"):
         assert next(one for one in RUNBOOK if one.name == f"{page}.md").section("Contain").condition.startswith("Only if "), page
+    for words, condition in (
+        ("flood", "Only if other callers suffer"),
+        ("all providers limit us", "Only if our volume"),
+        ("usage missing", "Only if another model"),
+        ("frozen worker", "Only if callers cannot wait"),
+    ):
+        assert f"\n  {condition}" in run({}, "runbook", words).stdout, words
     lines = run({}, "runbook", "a model provider is failing").stdout.splitlines()
     at = lines.index("Contain")
     assert lines[at + 1].startswith("  Only if another provider answers: ")
-    assert lines[at + 2].startswith("  $ octant kill provider")
+    assert lines[at + 2].startswith("  fill in PROVIDER: octant kill provider PROVIDER ")
 
 
 def test_most_sentences_lead_to_the_right_place_first() -> None:
@@ -247,3 +296,42 @@ def test_the_terminal_says_when_it_is_not_sure() -> None:
     assert "$ octant" not in ran.stdout
     assert "begin with runbook/README.md" in ran.stdout
     assert run({"PATH": "/nowhere"}, "runbook", "all our calls are refused").stdout.startswith("Stopping everything\n")
+
+
+@pytest.mark.parametrize(("words", "wanted"), NIGHT, ids=[words for words, _ in NIGHT])
+def test_each_fault_of_a_night_is_found_first_and_for_sure(words: str, wanted: str) -> None:
+    score, place = places(words)[0]
+    assert (place, score >= SURE) == (wanted, True)
+
+
+@pytest.mark.parametrize("words", FIRST)
+def test_the_first_words_of_a_woken_person_lead_to_the_first_page(words: str) -> None:
+    """Once "help" led to a page on help articles, and words without any symptom ended in a traceback."""
+    score, place = places(words)[0]
+    assert (place, score >= SURE) == ("README", True)
+
+
+def test_the_first_page_and_a_callers_error_come_with_their_commands() -> None:
+    assert "\n  $ octant status --since 15m\n" in run({}, "runbook", "what do I do").stdout
+    assert "\n  $ octant calls --since 15m --failed --limit 5\n" in run({}, "runbook", "invalid_request").stdout
+
+
+@pytest.mark.parametrize("words", SMALL)
+def test_words_that_say_nothing_are_answered_with_a_request_for_a_symptom(words: str) -> None:
+    ran = run({}, "runbook", words)
+    assert (ran.returncode, ran.stdout, "Traceback" in ran.stderr) == (1, "", False)
+    assert "These words name no symptom: write what callers see" in ran.stderr
+
+
+SOME = st.one_of(
+    st.text(max_size=40), st.lists(st.sampled_from([*SMALL, "us", "do", "down", "429", "openai"]), max_size=6).map(" ".join)
+)
+
+
+@given(SOME)
+def test_every_text_is_searched_for_without_an_error(words: str) -> None:
+    """In the terminal, on the console's page, and in its search box."""
+    assert all(score > 0 for score, _ in find(RUNBOOK, words, ["openai"]))
+    searched(RUNBOOK, words, ["openai", "anthropic"])
+    assert isinstance(fitting(words), list)
+    assert is_question(words) in (True, False)
