@@ -20,12 +20,13 @@ JUST_NOW = timedelta(minutes=2)  # what began then is diluted by the calls of a 
 _CALLS = text("""
     WITH seen AS (
         SELECT tenant, outcome, stream, at, request_id,
-               max(at) FILTER (WHERE outcome <> 'ok' AND outcome <> ALL(:refused)) OVER () AS failed_at
+               max(at) FILTER (WHERE outcome <> 'ok' AND outcome <> ALL(:refused)) OVER () AS failed_at,
+               max(at) FILTER (WHERE outcome = ANY(:refused)) OVER (PARTITION BY tenant) AS refused_at
         FROM calls WHERE at >= :since AND at < :until AND outcome <> ALL(:not_calls)
     )
     SELECT tenant, outcome, count(*) AS calls, count(*) FILTER (WHERE stream) AS streams, max(at) AS at,
            max(failed_at) AS failed_at, count(*) FILTER (WHERE at > failed_at) AS later,
-           (array_agg(request_id ORDER BY at DESC))[1] AS request_id
+           count(*) FILTER (WHERE at > refused_at) AS let_in, (array_agg(request_id ORDER BY at DESC))[1] AS request_id
     FROM seen GROUP BY tenant, outcome
 """)
 # The dearest model. Estimates may make all of its cost: no figures came, so the worst case was charged. Attempts have no index by
@@ -54,12 +55,13 @@ _MISTAKES = text("""
 
 @dataclass(frozen=True, slots=True)
 class RefusedTenant:
-    """A tenant of whose ``calls`` some were ``refused`` on purpose, most of them with ``code``."""
+    """A tenant of whose ``calls`` some were ``refused`` on purpose, most with ``code``; ``let_in``: those after the last one."""
 
     tenant: str
     code: str
     refused: int
     calls: int
+    let_in: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ def _refused(rows: Sequence[dict[str, Any]]) -> list[RefusedTenant]:
     for tenant, of in by_tenant.items():
         if refused := [row for row in of if row["outcome"] in REFUSALS]:
             code = max(refused, key=lambda row: int(row["calls"]))["outcome"]
-            found.append(RefusedTenant(tenant, code, _sum(refused, "calls"), _sum(of, "calls")))
+            found.append(RefusedTenant(tenant, code, _sum(refused, "calls"), _sum(of, "calls"), _sum(of, "let_in")))
     return sorted(found, key=lambda one: (-one.refused, one.tenant))
 
 

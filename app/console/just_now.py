@@ -25,7 +25,11 @@ def said_of(recent: JustNow, seen: Overview, latest: Overview | None) -> list[Sa
 
 def refused(tenants: Sequence[RefusedTenant]) -> Said | None:
     """The tenants of which many calls are refused: a tenant that is locked out is lost among the calls of the others."""
-    found = [one for one in tenants if one.refused >= SOME and one.refused >= MANY * one.calls]
+    found = [
+        one
+        for one in tenants
+        if one.refused >= max(SOME, MANY * one.calls) and not (one.let_in >= SOME and _ended(one.refused, one.calls, one.let_in))
+    ]
     if not found:
         return None
     words = [f"{one.tenant}: {one.refused:,} of {one.calls:,} calls of {SPAN} were refused ({one.code})" for one in found[:NAMED]]
@@ -100,11 +104,15 @@ def _kind(kind: FailedKind) -> str:
     return f"{kind.calls:,} {kind.code}{streams} (the last at {formats.utc(kind.at.astimezone(UTC))}, {kind.request_id})"
 
 
+def _ended(bad: int, calls: int, later: int) -> bool:
+    """Whether ``later`` good calls in a row are no chance, after so many bad ones of those before."""
+    return (1 - bad / (calls - later)) ** later < CHANCE
+
+
 def over(recent: JustNow) -> str:
     """Since when none has failed, where as many answers in a row are no chance; empty otherwise."""
     if recent.failed_at is None or recent.later < ENOUGH or recent.failed < FAILING * recent.calls:
         return ""
-    before = recent.calls - recent.later
-    if (1 - recent.failed / before) ** recent.later >= CHANCE:
+    if not _ended(recent.failed, recent.calls, recent.later):
         return ""
     return f"Over: none failed since {formats.utc(recent.failed_at.astimezone(UTC))} ({formats.number(recent.later, 'call')})."

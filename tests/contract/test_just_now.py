@@ -44,7 +44,7 @@ async def test_two_minutes_by_tenant_kind_model_and_caller(engine: AsyncEngine) 
     await Writer(engine).write([replace(one, id=f"just-{n}", at=END - ago * SECOND) for n, (ago, one) in enumerate(made)])
     found = await just_now(engine, END)
     assert (found.calls, found.failed, found.failed_at, found.later) == (7, 3, END - 80 * SECOND, 3)
-    assert found.refused == [RefusedTenant("globex", "budget_exceeded", 3, 4)]
+    assert found.refused == [RefusedTenant("globex", "budget_exceeded", 3, 4, let_in=1)]
     assert [(one.code, one.calls, one.streams, one.request_id) for one in found.failures] == [
         ("provider_garbled", 2, 2, "req_last"), ("cancelled", 1, 0, plain.request_id),
     ]  # fmt: skip

@@ -56,6 +56,9 @@ def test_some_refusals_are_a_warning_and_few_are_none() -> None:
     some = refused([RefusedTenant("acme", "rate_limit_exceeded", 30, 100), RefusedTenant("tiny", "budget_exceeded", 4, 4)])
     assert some == ("warn", "acme: 30 of 100 calls of the last 2 min were refused (rate_limit_exceeded).")
     assert refused([RefusedTenant("acme", "rate_limit_exceeded", 19, 100)]) is None
+    assert refused([RefusedTenant("acme", "budget_exceeded", 60, 66, let_in=6)]) is None, "its cap was raised"
+    for few in (RefusedTenant("acme", "budget_exceeded", 60, 64, let_in=4), RefusedTenant("acme", "x", 25, 110, let_in=10)):
+        assert refused([few]) is not None, "as many may be chance"
     many = refused([RefusedTenant(f"t{n}", "budget_exceeded", 9, 10) for n in range(5)])
     assert many is not None
     assert many[1].endswith(
