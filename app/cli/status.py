@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CHANGES = 3
 TOO_BUSY = 1.5  # processes that want a core, for each of them
 HOUR = timedelta(hours=1)
+UNITS = {"s": "s", "m": "min", "h": "h", "d": "d", "w": "weeks"}  # of an age
 
 T = TypeVar("T")
 
@@ -38,7 +39,9 @@ def status(
     end = moment(until) or datetime.now(UTC)
     begin = moment(since) or end - HOUR
     preset = since if until is None and since in PRESETS else ""
-    if not asyncio.run(_status(Range(begin, end, preset), to_now=until is None)):
+    age = UNITS.get(since[-1:]) if until is None and not preset else None
+    said = f"in the last {int(since[:-1])} {age}" if age else ""
+    if not asyncio.run(_status(Range(begin, end, preset, said=said), to_now=until is None)):
         raise typer.Exit(1)
 
 

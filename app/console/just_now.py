@@ -10,7 +10,8 @@ from app.console import formats
 
 Said = tuple[str, str]  # a kind and a sentence
 FAILING = 0.01  # share of calls that were not answered normally
-CHANCE = 0.01  # of as many answers in a row, at the share of failures of before: less, and the fault is over
+CHANCE = 0.01  # of as many answers in a row, at the share of failures of before: less, and a provider answers again
+SURE = 0.001  # and likewise that a fault is over: it is looked at again and again
 ENOUGH = 20  # answers, requests or mistakes of a caller: of fewer nothing is said
 MANY, MOST, SOME = 0.2, 0.5, 5  # refused calls that are a warning, and a fault: their share of all; and their number
 DEARER = 3  # times the cost of a request before
@@ -75,7 +76,7 @@ def dearer(recent: JustNow, seen: Overview, latest: Overview | None) -> Said | N
         words += f"; {formats.share(most.cost / most.of_all)} of it is for {most.provider} {most.model}"
         if most.estimated:
             share = formats.share(most.estimated / most.attempts)
-            words += f", and {share} of its attempts were charged as estimates, as no usage came (usage_estimated)"
+            words += f", and {share} of its attempts were charged as estimates (usage_estimated)"
     return "warn", f"{words}."
 
 
@@ -106,7 +107,7 @@ def _kind(kind: FailedKind) -> str:
 
 def _ended(bad: int, calls: int, later: int) -> bool:
     """Whether ``later`` good calls in a row are no chance, after so many bad ones of those before."""
-    return (1 - bad / (calls - later)) ** later < CHANCE
+    return (1 - bad / (calls - later)) ** later < SURE
 
 
 def over(recent: JustNow) -> str:
