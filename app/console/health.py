@@ -171,9 +171,10 @@ def summary(
     troubles = just_now.said_of(recent, seen, latest) if recent else []
     if cap := just_now.used(caps):
         troubles.append(cap)
-    first += sorted(troubles, key=lambda one: -KINDS.index(one[0]))
+    first += troubles
+    bad, warn = ([words for worse, words in first if (worse == "bad") == wanted] for wanted in (True, False))
+    said = [*bad, *said, *warn] if kind == "bad" else [*bad, *warn, *said]
     kind = max([kind, *(worse for worse, _ in first)], key=KINDS.index)
-    said = [*(words for _, words in first), *said]
     return kind, [said[0], *(words.replace(WELL, "", 1) for words in said[1:])], strips
 
 

@@ -94,6 +94,9 @@ def test_failures_are_named_with_a_request_and_all_is_not_well_beside_them() -> 
         "2 cancelled (the last at 2026-03-03 12:00:00 UTC, req_other)."
     )
     assert words[2].startswith("99.1 % of 9,000 calls"), words
+    near = said(seen(9000, 80), seen(590, 30), recent, caps=(cap(97, 100),))[1]
+    assert near[:3] == words, "failures come before a warning"
+    assert near[3].startswith("globex has used 97 % of its day cap")
     assert failures(JustNow(calls=1000, failed=3, failures=kinds)) == "", "a few of many are no fault"
 
 
