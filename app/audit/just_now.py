@@ -1,6 +1,6 @@
 """The last two minutes, by tenant, kind of failure, caller and model: facts on what has just begun, or is just over.
 
-All of it is one look at a moment. Each query reads two minutes of one index, or three of the few counts of failed answers.
+Each query reads two minutes of one index, or three of the few counts of failed answers.
 """
 
 from collections import defaultdict

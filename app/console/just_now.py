@@ -11,7 +11,7 @@ from app.console import formats
 Said = tuple[str, str]  # a kind and a sentence
 FAILING = 0.01  # share of calls that were not answered normally
 CHANCE = 0.01  # of as many answers in a row, at the share of failures of before: less, and a provider answers again
-SURE = 0.001  # and likewise that a fault is over: it is looked at again and again
+SURE = 0.001  # and likewise that a fault is over: a page asks every few seconds
 ENOUGH = 20  # answers, requests or mistakes of a caller: of fewer nothing is said
 MANY, MOST, SOME = 0.2, 0.5, 5  # refused calls that are a warning, and a fault: their share of all; and their number
 DEARER = 3  # times the cost of a request before
