@@ -76,7 +76,7 @@ async def _values(console: Console, range_: Range) -> dict[str, Any]:
     described = _described(known.value, range_, strips)
     simulated = sorted(set(known.value.providers) & set(parts.releases.simulated))
     return {
-        "known": known, "seen": known.value, "now": now, "simulated": simulated, "kind": kind, "words": " ".join(said),
+        "known": known, "seen": known.value, "now": now, "simulated": simulated, "kind": kind, "said": said,
         "burn": _burn(now.value, spent, at), "circuits": _circuits(now.value, stopped), **described,
     }  # fmt: skip
 

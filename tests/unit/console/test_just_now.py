@@ -9,6 +9,7 @@ import pytest
 from app.audit.just_now import Dearest, FailedKind, JustNow, Mistakes, RefusedTenant
 from app.audit.overview import Bucket, Overview
 from app.budget.standing import UsedCap
+from app.console.console import templates
 from app.console.health import Now, state_of, summary
 from app.console.just_now import dearer, failures, mistakes, over, refused, used
 from app.console.ranges import Range
@@ -161,6 +162,11 @@ def test_a_flood_of_a_callers_mistakes_names_tenant_and_key() -> None:
 def test_a_circuit_says_which_call_tries_its_model_and_that_none_does(rest: float, stopped: tuple[str, ...], words: str) -> None:
     circuit = Shared(Target("openai", "gpt-6-luna"), 1, rest, -1.0, "3 failures", "w")
     assert state_of(circuit, stopped) == words
+
+
+def test_each_sentence_of_the_overview_is_a_line() -> None:
+    template = templates().from_string("{% import 'parts/macros.html' as m %}{{ m.answers('bad', said) }}")
+    assert template.render(said=["One <b>.", "Two."]) == '<p class="answer bad">One &lt;b&gt;. <br>Two.</p>'
 
 
 def test_an_open_circuit_is_that_of_a_model() -> None:
