@@ -40,11 +40,15 @@ async def test_two_minutes_by_tenant_kind_model_and_caller(engine: AsyncEngine) 
         (60, replace(plain, attempts=(attempt("dear", 100, estimated=False),))),
         (50, turned_away), (40, turned_away), (30, replace(turned_away, outcome="rate_limit_exceeded")),
         (20, replace(plain, tenant="globex")), (10, replace(plain, outcome="no_evidence")),
+        (5, replace(turned_away, tenant="tiny")),
     ]  # fmt: skip
     await Writer(engine).write([replace(one, id=f"just-{n}", at=END - ago * SECOND) for n, (ago, one) in enumerate(made)])
     found = await just_now(engine, END)
     assert (found.calls, found.failed, found.failed_at, found.later) == (7, 3, END - 80 * SECOND, 3)
-    assert found.refused == [RefusedTenant("globex", "budget_exceeded", 3, 4, let_in=1)]
+    assert found.refused == [
+        RefusedTenant("globex", "budget_exceeded", 3, 4, let_in=1),
+        RefusedTenant("tiny", "budget_exceeded", 1, 1),
+    ]
     assert [(one.code, one.calls, one.streams, one.request_id) for one in found.failures] == [
         ("provider_garbled", 2, 2, "req_last"), ("cancelled", 1, 0, plain.request_id),
     ]  # fmt: skip
@@ -66,7 +70,7 @@ async def test_two_minutes_by_tenant_kind_model_and_caller(engine: AsyncEngine) 
     most = (await just_now(engine, END)).mistakes
     assert most is not None
     assert (most.tenant, most.status, most.answers, most.key_id, most.request_id) == ("globex", 400, 100, "k7", "req_new")
-    assert most.calls == 11, "of the same whole minutes: with the one of 121 seconds before"
+    assert most.calls == 12, "of the same whole minutes: with the one of 121 seconds before"
 
 
 async def test_a_cap_that_is_used_is_known_from_its_alert_and_how_far_from_its_counter(
