@@ -99,7 +99,7 @@ async def _end(engine: "AsyncEngine", range_: "Range | None") -> "tuple[Overview
     if range_ is None:
         return None, None
     end = last_minutes(range_)
-    latest = await overview(engine, end.since, end.until, end.width) if end else None
+    latest = await overview(engine, end.since, end.until, end.width, with_states=False) if end else None
     return latest, await just_now(engine, range_.until)
 
 

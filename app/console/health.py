@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from redis.asyncio import Redis
@@ -159,8 +159,8 @@ def summary(
 
     First stops, calls that wait, and faults that no share of answered calls shows: refusals of a tenant, caps, cost, a caller's
     mistakes. Then the last minutes where they are of another kind, or far worse: good calls of before hide a fault that has just
-    begun, and bad ones that it is over, which few calls do not prove. ``latest``: what was seen in `last_minutes`;
-    ``recent``: the facts of the last two, however short the range; both in a range that goes on.
+    begun, and bad ones that it is over, which few calls do not prove. ``latest``: what was seen in `last_minutes`, without
+    states; ``recent``: the facts of the last two, however short the range; both in a range that goes on.
     """
     resting = now.resting if now else {}
     strips = strips_of(seen, range_, resting)
@@ -192,7 +192,7 @@ def _answers(
     if recent and (over := just_now.over(recent)):
         return "warn", [over, *said]
     if latest and end:
-        newest, words = answer(latest, strips_of(latest, end, resting), end)
+        newest, words = answer(latest, strips_of(replace(latest, states=seen.states), end, resting), end)
         worse = KINDS.index(newest) > KINDS.index(kind) or (newest == "bad" and _failed(latest) >= _failed(seen) + MORE)
         if worse or (newest not in ("none", kind) and latest.total.calls >= FEW):
             kind, said = newest if worse else "warn", [f"Just now: {words}", *said]

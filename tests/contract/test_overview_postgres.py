@@ -315,7 +315,9 @@ async def test_what_has_just_begun_comes_first_and_so_does_that_it_is_over(engin
         whole = Range(end - timedelta(minutes=15), end, "15m")
         latest = last_minutes(whole)
         assert latest
-        seen, newest = [await overview(engine, one.since, one.until, one.width) for one in (whole, latest)]
+        seen, newest = [
+            await overview(engine, one.since, one.until, one.width, with_states=one is whole) for one in (whole, latest)
+        ]
         said.append(summary(seen, whole, newest, None, ())[:2])
         stopped = ["An operator has stopped tenant x.", *(words.replace("All is well: ", "") for words in said[-1][1])]
         assert summary(seen, whole, newest, None, ("tenant x",))[1] == stopped, "all is not well with a stop"

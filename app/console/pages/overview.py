@@ -86,7 +86,8 @@ async def _end(console: Console, range_: Range) -> tuple[Overview | None, JustNo
     if not range_.live:
         return None, None
     end, engine, read = last_minutes(range_), console.parts.engine, console.known.read
-    latest = await read("overview just now", overview(engine, end.since, end.until, end.width)) if end else None
+    reading = overview(engine, end.since, end.until, end.width, with_states=False) if end else None
+    latest = await read("overview just now", reading) if reading else None
     recent = await read("just now", just_now(engine, range_.until))
     return latest.value if latest and not latest.away else None, None if recent.away else recent.value
 
