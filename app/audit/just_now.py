@@ -38,14 +38,16 @@ _DEAREST = text("""
     WHERE c.at >= :since AND c.at < :until AND a.at >= :since AND a.at < :until
     GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 1
 """)
-# Of a caller's own mistakes; refusals on purpose are calls. They are counted by the minute, so calls beside them are, too.
+# Of a caller's own mistakes; refusals on purpose are calls. They are counted by the minute, so calls beside them are, too. Paths
+# that do not exist are tried by every scanner of the internet: they are no caller's.
 _MISTAKES = text("""
     WITH kinds AS (
         SELECT tenant, status, code, sum(answers)::bigint AS answers, (array_agg(key_id ORDER BY at DESC))[1] AS key_id,
                (array_agg(request_id ORDER BY at DESC))[1] AS request_id
         FROM failed_answers
         WHERE at >= date_trunc('minute', CAST(:since AS timestamptz)) AND at < :until
-          AND status BETWEEN 400 AND 499 AND code <> ALL(:refused) GROUP BY tenant, status, code
+          AND status BETWEEN 400 AND 499 AND code <> ALL(:refused) AND path <> 'unmatched'
+        GROUP BY tenant, status, code
     )
     SELECT *, (SELECT count(*) FROM calls WHERE at >= date_trunc('minute', CAST(:since AS timestamptz)) AND at < :until
                  AND outcome <> ALL(:not_calls)) AS calls

@@ -63,6 +63,7 @@ async def test_two_minutes_by_tenant_kind_model_and_caller(engine: AsyncEngine) 
         wrong | {"answers": 60, "request_id": "req_new"},
         row | {"status": 429, "code": "budget_exceeded", "answers": 900, "request_id": "req_cap"},
         row | {"status": 502, "code": "output_invalid", "answers": 900, "request_id": "req_5xx"},
+        row | {"status": 404, "code": "not_found", "path": "unmatched", "answers": 900, "request_id": "req_scan"},
         row | {"status": 404, "code": "model_not_found", "answers": 99, "request_id": "req_404"},
     ]  # fmt: skip
     async with engine.begin() as connection:
