@@ -156,8 +156,13 @@ class Overview:
     earlier: bool = True
 
 
-async def overview(engine: AsyncEngine, since: datetime, until: datetime, width: timedelta) -> Overview:
-    """Read it. Raises SQLAlchemyError, also where it takes longer than a search may."""
+async def overview(
+    engine: AsyncEngine, since: datetime, until: datetime, width: timedelta, *, with_states: bool = True
+) -> Overview:
+    """Read it. Raises SQLAlchemyError, also where it takes longer than a search may.
+
+    ``with_states``: providers' states are read, too. They take the hour before ``until``, however short the range.
+    """
     wanted = {
         "since": since,
         "until": until,
@@ -173,7 +178,7 @@ async def overview(engine: AsyncEngine, since: datetime, until: datetime, width:
         rows = await _rows(connection, _SERIES, wanted)
         costs = await _rows(connection, _COSTS, wanted)
         attempts = await _rows(connection, _PROVIDERS, wanted)
-        states = await _rows(connection, provider_state.STATES, provider_state.parameters(until))
+        states = await _rows(connection, provider_state.STATES, provider_state.parameters(until)) if with_states else []
         outcomes = await _rows(connection, _OUTCOMES, wanted)
         [unneeded] = await _rows(connection, _UNNEEDED, wanted)
         [scores] = await _rows(connection, _SCORES, wanted)

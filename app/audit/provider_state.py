@@ -28,7 +28,7 @@ STATES = text(f"""
                max(at) FILTER (WHERE outcome = ANY(:faults)) OVER (PARTITION BY provider) AS failed_at,
                max(at) FILTER (WHERE outcome = 'ok') OVER (PARTITION BY provider) AS answered_at FROM seen
     )
-    SELECT provider, count(*) FILTER (WHERE now) AS attempts,
+    SELECT provider, model, count(*) FILTER (WHERE now) AS attempts,
            count(*) FILTER (WHERE now AND outcome = ANY(:faults)) AS failed,
            count(*) FILTER (WHERE now AND outcome = 'ok' AND (failed_at IS NULL OR at > failed_at)) AS since,
            count(*) FILTER (WHERE now AND outcome = ANY(:faults) AND (answered_at IS NULL OR at > answered_at)) AS failing,
@@ -46,7 +46,7 @@ class ProviderState:
 
     ``since``: answers after its last failure; ``failing``: failures after its last answer. ``slow``: the median of its newest
     attempts and its usual one, in milliseconds, of the model that is the most behind; None where none takes several times its
-    usual time.
+    usual time. ``models``: those whose attempts failed.
     """
 
     attempts: int
@@ -54,6 +54,7 @@ class ProviderState:
     slow: tuple[float, float] | None
     since: int = 0
     failing: int = 0
+    models: frozenset[str] = frozenset()
 
 
 def parameters(until: datetime) -> dict[str, Any]:
@@ -73,6 +74,7 @@ def states_of(rows: Sequence[dict[str, Any]]) -> dict[str, ProviderState]:
             slow,
             before.since + row["since"],
             before.failing + row["failing"],
+            before.models | ({row["model"]} if row["failed"] else set()),
         )
     return found
 

@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.budget.grants import Grants
 from app.budget.recheck import LONGEST_WINDOW
-from app.budget.scopes import ANONYMOUS, SHARDS, key, windows_of
+from app.budget.scopes import ANONYMOUS, SHARDS, key, shard_of, windows_of
 from app.budget.tables import alerts, user_caps
 from app.domain.calls import Tenant
 from app.domain.money import MicroUSD
@@ -71,6 +72,12 @@ _OVER_TIME = text("""
 
 
 _SINCE = text("SELECT coalesce(sum(amount), 0)::bigint FROM ledger WHERE shard = ANY(:shards) AND at >= :since")
+# Which caps are nearly used, or passed: their alerts know it, also of a cap that was lowered below what is spent.
+_USED = text("""
+    SELECT DISTINCT ON (tenant, scope) tenant, scope, "window", "limit", spent, ends_at FROM budget_alerts
+    WHERE resolved_at IS NULL AND ends_at > :now AND share >= :share AND scope IN ('tenant-day', 'tenant-month')
+    ORDER BY tenant, scope, id DESC LIMIT :most
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,17 @@ class Everything:
     def left(self) -> int:
         """Of the cap, neither spent nor held."""
         return max(0, self.cap - self.spent - self.held)
+
+
+@dataclass(frozen=True, slots=True)
+class UsedCap:
+    """A tenant's cap that is nearly used, or passed. ``window``: day or month; ``spent`` with what is held."""
+
+    tenant: str
+    window: str
+    spent: int
+    limit: int
+    ends_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +234,35 @@ async def over_time(
     return Spending(steps, by_name, entries)
 
 
-async def spent_since(engine: AsyncEngine, since: datetime) -> int:
-    """Micro-dollars that all tenants together spent. Raises SQLAlchemyError."""
+async def spent_since(engine: AsyncEngine, *since: datetime) -> list[int]:
+    """Micro-dollars that all tenants together spent, since each moment. Raises SQLAlchemyError."""
+    shards = list(range(SHARDS))
     async with engine.connect() as connection:
         await _briefly(connection)
-        return int((await connection.execute(_SINCE, {"since": since, "shards": list(range(SHARDS))})).scalar_one())
+        return [int((await connection.execute(_SINCE, {"since": at, "shards": shards})).scalar_one()) for at in since]
+
+
+async def used_caps(engine: AsyncEngine, valkey: Redis, now: datetime, *, share: int, most: int = 50) -> list[UsedCap]:
+    """The tenants' caps of which ``share`` per cent or more is spent, the fullest first. Raises SQLAlchemyError.
+
+    An alert knows what was spent when it was raised; the counters say it now, unless Valkey is away.
+    """
+    async with engine.connect() as connection:
+        await _briefly(connection)
+        rows = (await connection.execute(_USED, {"now": now, "share": share, "most": most})).all()
+    keys = {row: key(shard_of(row.tenant), row.tenant, row.scope.removeprefix("tenant-"), row.window) for row in rows}
+    try:
+        counters = await counted(valkey, list(keys.values()))
+    except (RedisError, OSError):
+        counters = {}
+    found = [
+        UsedCap(
+            row.tenant, row.scope.removeprefix("tenant-"), max(row.spent, sum(counters.get(keys[row], (0, 0)))), row.limit,
+            row.ends_at,
+        )
+        for row in rows
+    ]  # fmt: skip
+    return sorted(found, key=lambda one: one.spent / max(1, one.limit), reverse=True)
 
 
 async def open_alerts(

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -13,6 +13,10 @@ from app.cli.times import moment
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from app.audit.failed_answers import Failed
+    from app.audit.just_now import JustNow
     from app.audit.overview import Overview
     from app.console.health import Now, Strip
     from app.console.ranges import Range
@@ -20,6 +24,9 @@ if TYPE_CHECKING:
 CHANGES = 3
 TOO_BUSY = 1.5  # processes that want a core, for each of them
 HOUR = timedelta(hours=1)
+UNITS = {"s": "s", "m": "min", "h": "h", "d": "d", "w": "weeks"}  # of an age
+
+T = TypeVar("T")
 
 
 def status(
@@ -32,58 +39,72 @@ def status(
     end = moment(until) or datetime.now(UTC)
     begin = moment(since) or end - HOUR
     preset = since if until is None and since in PRESETS else ""
-    if not asyncio.run(_status(Range(begin, end, preset), to_now=until is None)):
+    age = UNITS.get(since[-1:]) if until is None and not preset else None
+    said = f"in the last {int(since[:-1])} {age}" if age else ""
+    if not asyncio.run(_status(Range(begin, end, preset, said=said), to_now=until is None)):
         raise typer.Exit(1)
 
 
 async def _status(range_: "Range", *, to_now: bool) -> bool:
     """Print what each store knows, and the end of the range apart where it is worse. Returns whether all is known, and well."""
     from app.audit.overview import overview
-    from app.budget.standing import open_alerts, spent_since
+    from app.budget.standing import used_caps
     from app.cli.database import database
-    from app.console.health import PACE, last_minutes, now_of, of_stops, summary, tenants_at_their_cap
+    from app.console.health import now_of, of_stops, paces, summary
     from app.oncall.scopes import parse
     from app.oncall.switch import KillSwitch
     from app.stores import budget_policy, build_valkey
-
-    just_now = last_minutes(range_) if to_now else None
-
-    async def nothing() -> None: ...
 
     async with database() as (engine, settings):
         valkey, policy = build_valkey(settings), budget_policy(settings)
         switch = KillSwitch(valkey, engine, file=settings.kill_path, fixed=parse(settings.stopped))
         try:
-            seen, latest, now, stops, alerts, last_hour = await asyncio.gather(
+            at = datetime.now(UTC)
+            found = seen, newest, now, stops, caps, spent = await asyncio.gather(
                 overview(engine, range_.since, range_.until, range_.width),
-                overview(engine, just_now.since, just_now.until, just_now.width) if just_now else nothing(),
+                _end(engine, range_ if to_now else None),
                 now_of(valkey, policy.global_daily_cap),
                 switch.status(),
-                open_alerts(engine, datetime.now(UTC)),
-                spent_since(engine, datetime.now(UTC) - PACE),
+                used_caps(engine, valkey, at, share=max(policy.shares, default=100)),
+                paces(engine, at),
                 return_exceptions=True,
             )
             address, ready, unready = await asyncio.to_thread(readiness, settings.host, settings.port)
         finally:
             await valkey.aclose()
-    unknown = [_unknown(found) for found in (seen, latest, now, stops, alerts, last_hour) if isinstance(found, BaseException)]
+    unknown = [_unknown(one) for one in found if isinstance(one, BaseException)]
     for sentence in dict.fromkeys(unknown):
         typer.echo(f"octant: {sentence}", err=True)
-    stopped = [] if isinstance(stops, BaseException) else [stop.words for stop in stops]
-    state = None if isinstance(now, BaseException) else now
+    stopped = [stop.words for stop in _known(stops) or ()]
     kind = "bad" if stopped else "none"
     if isinstance(seen, BaseException):
         print(of_stops(stopped) if stopped else "How calls went is unknown.")
     else:
-        full = {} if isinstance(alerts, BaseException) else tenants_at_their_cap(alerts[0], max(policy.shares, default=100))
-        known = None if isinstance(latest, BaseException) else latest
-        kind, said, strips = summary(seen, range_, known, state, stopped, full)
+        latest, recent = _known(newest) or (None, None)
+        kind, said, strips = summary(seen, range_, latest, _known(now), stopped, _known(caps) or (), recent)
         print("\n".join([f"{address}: {ready}.", *said] if unready else said))
         _table([*_of_calls(seen, range_), *_of_failed_answers(seen), *_of_providers(strips), *_of_changes(seen)])
     _table([("Service", f"{address}: {ready}"), ("This machine", _load())])
-    if state:
-        _table(_of_now(state, 0 if isinstance(last_hour, BaseException) else last_hour))
+    if not isinstance(now, BaseException):
+        _table(_of_now(now, _known(spent) or (0, 0), stopped))
     return kind != "bad" and not unready and not unknown
+
+
+async def _end(engine: "AsyncEngine", range_: "Range | None") -> "tuple[Overview | None, JustNow | None]":
+    """The last minutes of a range that goes on: what was seen in them, unless it is as short, and the facts."""
+    from app.audit.just_now import just_now
+    from app.audit.overview import overview
+    from app.console.health import last_minutes
+
+    if range_ is None:
+        return None, None
+    end = last_minutes(range_)
+    latest = await overview(engine, end.since, end.until, end.width, with_states=False) if end else None
+    return latest, await just_now(engine, range_.until)
+
+
+def _known(found: "T | BaseException") -> "T | None":
+    return None if isinstance(found, BaseException) else found
 
 
 def _load() -> str:
@@ -110,7 +131,8 @@ def _of_calls(seen: "Overview", range_: "Range") -> "Iterator[tuple[str, str]]":
 
     total, (request, call) = seen.total, kinds_of(seen.total)
     rate = formats.rate(range_.a_second(total.requests))
-    yield "Requests", f"{rate}; {formats.number(total.requests, 'request')}, {formats.number(total.calls, 'call')}"
+    counted = f"{formats.number(total.requests, 'request')} let through, with {formats.number(total.calls, 'call')}"
+    yield "Requests", f"{rate}; {counted}"
     failed = formats.share(total.failed / total.calls) if total.calls else formats.NONE
     yield "Calls failed", "; ".join(filter(None, (f"{failed}, {formats.count(total.failed)}", refusals(seen))))
     for one in (request, call):
@@ -123,10 +145,13 @@ def _of_calls(seen: "Overview", range_: "Range") -> "Iterator[tuple[str, str]]":
 
 
 def _of_failed_answers(seen: "Overview") -> "Iterator[tuple[str, str]]":
-    """Answers of 4xx and 5xx, also of requests that no call knows."""
+    """Answers of 4xx and 5xx, also of requests that no call knows: the newest first, and of a minute the most frequent."""
     from app.console import formats
 
-    for one in seen.failed_answers:
+    def newest(one: "Failed") -> tuple[float, int]:
+        return -one.minute.timestamp(), -one.answers
+
+    for one in sorted(seen.failed_answers, key=newest):
         whose = f"of {one.tenant}, key {one.key_id}" if one.tenant else "without a valid key"
         last = f"last in {one.minute:%H:%M}, {one.request_id}: {one.message}"
         yield f"{one.status} {one.code}", f"{formats.count(one.answers)} {whose}, on {one.path}; {last}"
@@ -143,21 +168,20 @@ def _of_changes(seen: "Overview") -> "Iterator[tuple[str, str]]":
         yield f"Changed {at:%H:%M:%S}", f"octant {action}  {subject}"
 
 
-def _of_now(now: "Now", last_hour: int) -> "Iterator[tuple[str, str]]":
+def _of_now(now: "Now", spent: "Sequence[int]", stopped: "Sequence[str]") -> "Iterator[tuple[str, str]]":
     from app.console import formats
-    from app.console.health import burn
+    from app.console.health import burn, state_of
 
     for circuit in now.circuits:
-        rests = "rests" if circuit.rest > 0 else "is tried again by the next call,"
-        yield circuit.target.provider, f"{circuit.target.model} {rests} after {circuit.cause}"
+        yield circuit.target.provider, state_of(circuit, stopped)
     number, calls = now.under_way
     longest = f", the longest for {formats.seconds((datetime.now(UTC) - calls[0].began_at).total_seconds())}" if calls else ""
     yield "Under way", f"{formats.number(number, 'call')}{longest}"
     money = now.money
     yield "Money today", f"{formats.usd(money.spent)} spent, {formats.usd(money.held)} held of {formats.usd(money.cap)}"
-    if pace := burn(money, last_hour, datetime.now(UTC)):
+    if pace := burn(money, spent, datetime.now(UTC)):
         end = f"the cap is reached at {pace.reached:%H:%M} UTC" if pace.reached else f"{formats.usd(pace.by)} by 24:00 UTC"
-        yield "Last hour's pace", f"{formats.usd(pace.an_hour)} an hour, {end}"
+        yield f"{pace.of.capitalize()}'s pace", f"{formats.usd(pace.an_hour)} an hour, {end}"
 
 
 def _table(rows: "Iterator[tuple[str, str]] | Sequence[tuple[str, str]]") -> None:

@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.audit.just_now import JUST_NOW, JustNow
 from app.audit.overview import Bucket, Overview
 from app.audit.provider_state import ProviderState
-from app.budget.standing import Everything, everything
+from app.budget.standing import Everything, UsedCap, everything, spent_since
 from app.budget.under_way import UnderWay, under_way
-from app.console import formats
+from app.console import formats, just_now
+from app.console.just_now import CHANCE, ENOUGH, FAILING, MANY, SOME
 from app.console.ranges import Range
 from app.domain.money import MicroUSD
 from app.domain.records import REFUSALS
@@ -21,18 +23,15 @@ from app.gateway.recovery.shared_circuits import Shared
 
 SICK, ILL = 0.05, 0.5  # shares of a provider's attempts that failed
 LEAST, FEW = 3, 10  # failed attempts that make a provider failing; attempts of which no share is given
-CHANCE = 0.01  # of as many answers in a row, at the share of failures of the last minutes: less, and the provider answers again
-MANY, SOME = 0.2, 5  # refused calls that are worth a warning: their share of all, and their number
 SERVER_ERROR = 500
 KINDS = ("none", "good", "warn", "bad")
 MORE = 0.1  # the share of failed calls, above that of a longer range, that is news
-JUST_NOW = timedelta(minutes=2)  # what began then is diluted by the calls of a longer range
 LONG_WAIT, TIMES_USUAL = timedelta(seconds=10), 3  # a call waits long from then on, and from so many times the 95th percentile
-FAILING = 0.01  # share of calls that were not answered normally
 TICKS = 60
 ERRORS, SLOW = "errors", "slow"
 AGAIN = "answering again"
-PASSED_OVER, CIRCUIT_OPEN = "passed over", "its circuit is open"
+PASSED_OVER = "passed over"
+WELL = "All is well: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +43,13 @@ class Now:
     under_way: tuple[int, Sequence[UnderWay]]
 
     @property
-    def resting(self) -> frozenset[str]:
-        """The providers with a circuit that is open. One that the next call tries is no news where none comes."""
-        return frozenset(circuit.target.provider for circuit in self.circuits if circuit.rest > 0)
+    def resting(self) -> Mapping[str, str]:
+        """Providers with an open circuit, and of which models. One that the next call tries is no news where none comes."""
+        found: dict[str, list[str]] = {}
+        for circuit in self.circuits:
+            if circuit.rest > 0:
+                found.setdefault(circuit.target.provider, []).append(circuit.target.model)
+        return {name: f"the circuit of {' and '.join(models)} is open" for name, models in found.items()}
 
 
 async def now_of(valkey: Redis, cap: MicroUSD) -> Now:
@@ -79,12 +82,14 @@ class Strip:
         return f"{self.name} is {'slow' if self.word == SLOW else 'failing'}"
 
 
-def tenants_at_their_cap(alerts: Sequence[Mapping[str, Any]], last: int) -> dict[str, int]:
-    """The tenants that have used nearly all of a cap of theirs, or more, and that share in per cent.
-
-    ``alerts``: the open ones; ``last``: the share of a cap at which the last alert fires.
-    """
-    return {one["tenant"]: one["share"] for one in alerts if one["scope"].startswith("tenant") and one["share"] >= last}
+def state_of(circuit: Shared, stopped: Collection[str]) -> str:
+    """A circuit that is not closed, in words. ``stopped``: what operators have stopped, as `kind name`."""
+    provider, model = circuit.target
+    if {"everything", f"provider {provider}", f"model {provider}/{model}"} & set(stopped):
+        return f"{model} is stopped by an operator, and rested after {circuit.cause} before"
+    if circuit.rest > 0:
+        return f"{model} rests after {circuit.cause}, tried again in {formats.seconds(circuit.rest)}"
+    return f"{model} rested after {circuit.cause}: tried by the next call that reaches it; a fallback when the first target fails"
 
 
 def waiting(now: Now | None, seen: Overview, at: datetime) -> str:
@@ -108,13 +113,9 @@ def of_stops(stopped: Sequence[str]) -> str:
     return f"An operator has stopped {' and '.join(stopped)}."
 
 
-def answer(
-    seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequence[str], full: Mapping[str, int] = {}
-) -> tuple[str, str]:
-    """How it goes, in one sentence of the data. ``full``: the tenants at their cap, each with its share in per cent."""
+def answer(seen: Overview, strips: Sequence[Strip], range_: Range) -> tuple[str, str]:
+    """How it goes, in one sentence of the data."""
     total = seen.total
-    if stopped:
-        return "bad", of_stops(stopped)
     if not total.calls + total.refused:
         return "none", f"No calls {range_.words}. Send one, or choose a longer time."
     if not total.calls:
@@ -136,46 +137,75 @@ def answer(
         errors = [outcome for outcome, _ in seen.outcomes if outcome not in REFUSALS]
         most = f" The most frequent error is {errors[0]}." if errors else ""
         return "bad" if failed >= SICK else "warn", f"{rest}; {formats.count(total.failed)} failed.{most}"
-    return _well(seen, answered, rest, full)
+    return _well(seen, answered, rest)
 
 
 def last_minutes(range_: Range) -> Range | None:
-    """The end of a range that goes on; None for one that is hardly longer."""
-    longer = range_.until - range_.since > 2 * JUST_NOW
+    """The end of a range that goes on; None for one that is not longer."""
+    longer = range_.until - range_.since > JUST_NOW
     return Range(range_.until - JUST_NOW, range_.until, "", said=f"in the last {formats.span(JUST_NOW)}") if longer else None
 
 
 def summary(
-    seen: Overview, range_: Range, latest: Overview | None, now: Now | None, stopped: Sequence[str], full: Mapping[str, int]
+    seen: Overview,
+    range_: Range,
+    latest: Overview | None,
+    now: Now | None,
+    stopped: Sequence[str],
+    caps: Sequence[UsedCap] = (),
+    recent: JustNow | None = None,
 ) -> tuple[str, Sequence[str], list[Strip]]:
     """A kind, the sentences on a range, and its providers.
 
-    The last minutes come first where they are of another kind, or far worse: good calls of before hide what has just begun, and
-    bad ones that it is over, which few calls do not prove. Before them come calls that wait, and stops. ``latest``: what was seen
-    in `last_minutes`, in a range that goes on.
+    First stops, calls that wait, and faults that no share of answered calls shows: refusals of a tenant, caps, cost, a caller's
+    mistakes. Then the last minutes where they are of another kind, or far worse: good calls of before hide a fault that has just
+    begun, and bad ones that it is over, which few calls do not prove. ``latest``: what was seen in `last_minutes`, without
+    states; ``recent``: the facts of the last two, however short the range; both in a range that goes on.
     """
-    resting = now.resting if now else frozenset()
+    resting = now.resting if now else {}
     strips = strips_of(seen, range_, resting)
-    kind, words = answer(seen, strips, range_, (), full)
-    said = [words]
-    end = last_minutes(range_)
+    kind, said = _answers(seen, strips, range_, latest, resting, recent)
+    first: list[just_now.Said] = [("bad", of_stops(stopped))] if stopped else []
+    if (latest or recent) and (waits := waiting(now, seen, range_.until)):
+        first.append(("bad", waits))
+    troubles = just_now.said_of(recent, seen, latest) if recent else []
+    if cap := just_now.used(caps):
+        troubles.append(cap)
+    first += troubles
+    bad, warn = ([words for worse, words in first if (worse == "bad") == wanted] for wanted in (True, False))
+    said = [*bad, *said, *warn] if kind == "bad" else [*bad, *warn, *said]
+    kind = max([kind, *(worse for worse, _ in first)], key=KINDS.index)
+    return kind, [said[0], *(words.replace(WELL, "", 1) for words in said[1:])], strips
+
+
+def _answers(
+    seen: Overview,
+    strips: Sequence[Strip],
+    range_: Range,
+    latest: Overview | None,
+    resting: Mapping[str, str],
+    recent: JustNow | None,
+) -> tuple[str, list[str]]:
+    """The sentences on calls that were let through."""
+    kind, words = answer(seen, strips, range_)
+    said, end = [words], last_minutes(range_)
+    if recent and (over := just_now.over(recent)):
+        return "warn", [over, *said]
     if latest and end:
-        newest, words = answer(latest, strips_of(latest, end, resting), end, (), full)
+        newest, words = answer(latest, strips_of(replace(latest, states=seen.states), end, resting), end)
         worse = KINDS.index(newest) > KINDS.index(kind) or (newest == "bad" and _failed(latest) >= _failed(seen) + MORE)
         if worse or (newest not in ("none", kind) and latest.total.calls >= FEW):
             kind, said = newest if worse else "warn", [f"Just now: {words}", *said]
-    if latest and (waits := waiting(now, seen, range_.until)):
-        kind, said = "bad", [waits, *said]
-    if stopped:
-        kind, said = "bad", [of_stops(stopped), *said]
-    return kind, said, strips
+    if recent and (fail := just_now.failures(recent)):
+        kind, said = ("warn", [fail, *said]) if kind == "good" else (kind, [said[0], fail, *said[1:]])
+    return kind, said
 
 
 def _failed(seen: Overview) -> float:
     return seen.total.failed / seen.total.calls if seen.total.calls else 0.0
 
 
-def _well(seen: Overview, answered: str, rest: str, full: Mapping[str, int]) -> tuple[str, str]:
+def _well(seen: Overview, answered: str, rest: str) -> tuple[str, str]:
     """The sentence where all that was let through is well. ``answered``: the share of it; ``rest``: with the refusals besides."""
     total = seen.total
     broken = [failed for failed in seen.failed_answers if failed.status >= SERVER_ERROR]
@@ -183,16 +213,12 @@ def _well(seen: Overview, answered: str, rest: str, full: Mapping[str, int]) -> 
     if number and number >= FAILING * total.requests:
         most = f"{formats.count(broken[0].answers)} of {broken[0].status} {broken[0].code} on {broken[0].path}"
         return "warn", f"{formats.number(number, 'request')} got an answer of 5xx ({most}), though of the calls {rest}."
-    if full:
-        first = min(full)
-        named = f"{first} has" if len(full) == 1 else f"{first} and {len(full) - 1} more have"
-        return "warn", f"{named} used {min(full.values())} % of a cap or more, so calls may be refused (Budgets); {rest}."
     turned_away = total.refused / (total.calls + total.refused)
     if turned_away >= MANY and total.refused >= SOME:
         return "warn", f"{formats.share(turned_away)} of all calls were refused: {refusals(seen)}. Of the others {answered}."
     p95 = formats.ms(total.request_latency[1]) if total.request_latency else formats.NONE
     each = formats.usd(total.cost / total.requests) if total.requests else formats.NONE
-    return "good", f"All is well: {rest}. 95 % of requests took at most {p95}; one costs {each} on average."
+    return "good", f"{WELL}{rest}. 95 % of requests took at most {p95}; one costs {each} on average."
 
 
 def refusals(seen: Overview) -> str:
@@ -200,10 +226,10 @@ def refusals(seen: Overview) -> str:
     return ", ".join(f"{formats.count(calls)} refused {REFUSALS[name]}" for name, calls in seen.outcomes if name in REFUSALS)
 
 
-def strips_of(seen: Overview, range_: Range, resting: Collection[str]) -> list[Strip]:
+def strips_of(seen: Overview, range_: Range, resting: Mapping[str, str]) -> list[Strip]:
     """The providers over the range, in sixty steps or fewer, and their state at its end.
 
-    ``resting``: those with an open circuit. One of them has a strip even if no call tried it in the range: it gets none.
+    ``resting``: those with an open circuit, and why. One of them has a strip even if no call tried it in the range: it gets none.
     """
     whole = range_.until - range_.since
     found = []
@@ -213,7 +239,7 @@ def strips_of(seen: Overview, range_: Range, resting: Collection[str]) -> list[S
         for at, (attempts, failed) in by_time.items():
             step = min(TICKS - 1, max(0, int((at - range_.since) / whole * TICKS)))
             steps[step] = steps[step][0] + attempts, steps[step][1] + failed
-        kind, word, why = ("bad", PASSED_OVER, CIRCUIT_OPEN) if name in resting else _state(seen.states.get(name))
+        kind, word, why = ("bad", PASSED_OVER, resting[name]) if name in resting else _state(seen.states.get(name))
         ticks = [(_health(*counts)[0], *counts) for counts in steps]
         attempts, failed = (sum(counts[one] for counts in by_time.values()) for one in (0, 1))
         found.append(Strip(name, kind, word, ticks, attempts, failed, why))
@@ -230,11 +256,12 @@ def _state(now: ProviderState | None) -> tuple[str, str, str]:
     if now.slow and kind != "bad" and now.failing < LEAST:
         takes, usual = now.slow
         return "warn", SLOW, f"{formats.ms(takes)} where {formats.ms(usual)} is usual"
+    of = f", all of {' and '.join(sorted(now.models))}" if now.models else ""
     if now.failing >= LEAST and kind != "bad" and (now.failed / now.attempts) ** now.failing < CHANCE:
-        return "bad", "failing", f"none of its newest {now.failing} attempts was answered"
-    failed = f"{_part(now.failed, now.attempts)} of the last minutes failed" if now.failed else ""
+        return "bad", "failing", f"none of its newest {now.failing} attempts was answered{of}"
+    failed = f"{_part(now.failed, now.attempts)} of the last minutes failed{of}" if now.failed else ""
     if kind in ("bad", "warn") and now.failed and (1 - now.failed / now.attempts) ** now.since < CHANCE:
-        return "warn", AGAIN, f"{failed}, and none of the newest {now.since}"
+        return "good" if now.since >= ENOUGH else "warn", AGAIN, f"{failed}, and none of the newest {now.since}"
     return kind, word, failed
 
 
@@ -252,28 +279,42 @@ def _health(attempts: int, failed: int) -> tuple[str, str]:
     return ("bad", "failing") if share >= ILL else ("warn", ERRORS) if share >= SICK else ("good", "answering")
 
 
-PACE = timedelta(hours=1)  # one method on every page and for every range: the last hour goes on
+PACE, NEWEST = timedelta(hours=1), timedelta(minutes=5)
+FASTER = 2  # times the last hour's pace
 
 
 @dataclass(frozen=True, slots=True)
 class Burn:
-    """How fast money goes, in micro-dollars. ``by``: what the day has cost at its end, at this pace.
+    """How fast money goes, in micro-dollars. ``by``: what the day has cost at its end, at this pace. ``of``: its time.
 
     ``reached``: when the global cap is, if it is today.
     """
 
-    an_hour: int
+    an_hour: float
     by: float
     reached: datetime | None
+    of: str = "last hour"
 
 
-def burn(money: Everything, last_hour: int, now: datetime) -> Burn | None:
-    """What the pace of the last hour makes of today. ``last_hour``: micro-dollars spent in it; None where nothing was."""
+def burn(money: Everything, spent: Sequence[int], now: datetime) -> Burn | None:
+    """What the pace makes of today; None where nothing was spent. One method on every page, and for every range.
+
+    The last hour's pace goes on; where the last five minutes' is far above it, that one. ``spent``: micro-dollars in each.
+    """
+    last_hour, newest = spent
     if last_hour <= 0:
         return None
-    by = money.spent + last_hour * ((money.resets_at - now) / PACE)
-    reached = now + PACE * ((money.cap - money.spent) / last_hour) if money.spent < money.cap < by else None
-    return Burn(last_hour, by, reached)
+    pace, of = float(last_hour), "last hour"
+    if (faster := newest * (PACE / NEWEST)) > FASTER * last_hour:
+        pace, of = faster, f"last {formats.span(NEWEST)}"
+    by = money.spent + pace * ((money.resets_at - now) / PACE)
+    reached = now + PACE * ((money.cap - money.spent) / pace) if money.spent < money.cap < by else None
+    return Burn(pace, by, reached, of)
+
+
+async def paces(engine: AsyncEngine, now: datetime) -> list[int]:
+    """Micro-dollars spent in the last hour and in the last five minutes, for `burn`. Raises SQLAlchemyError."""
+    return await spent_since(engine, now - PACE, now - NEWEST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
-from app.console.formats import moment
+from app.console.formats import moment, utc
 from app.domain.years import within_years
 
 PRESETS = {
@@ -19,6 +19,7 @@ PRESETS = {
 EVENTS = {"release": "the last release", "incident": "the incident"}
 DEFAULT = "1h"
 MOST_POINTS = 90
+SHORT = timedelta(minutes=10)  # its ends are named to the second
 # Lengths that people read on a clock: seconds, minutes, hours, a day.
 _WIDTHS = [timedelta(seconds=s) for s in (1, 5, 10, 15, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400)]
 
@@ -52,7 +53,8 @@ class Range:
             return f"since {EVENTS[self.preset]} at {moment(self.since)}"
         if self.preset:
             return f"in the last {PRESETS[self.preset][1]}"
-        return f"from {moment(self.since)} to {moment(self.until)}"
+        named = utc if self.until - self.since < SHORT else moment
+        return f"from {named(self.since)} to {named(self.until)}"
 
     def a_second(self, count: int) -> float:
         """The rate of what happened ``count`` times in it."""

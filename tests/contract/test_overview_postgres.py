@@ -21,7 +21,7 @@ from app.audit.rows import Writer
 from app.audit.tables import failed_answers
 from app.budget.standing import Everything
 from app.budget.under_way import UnderWay
-from app.console.health import Now, answer, kinds_of, last_minutes, strips_of, summary, tenants_at_their_cap
+from app.console.health import Now, answer, kinds_of, last_minutes, strips_of, summary
 from app.console.pages.overview import cost_steps
 from app.console.ranges import Range
 from app.domain.calls import Attempt, Usage
@@ -80,17 +80,16 @@ async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -
     assert {name: sum(n for n, _ in steps.values()) for name, steps in seen.providers.items()} == {"anthropic": 6, "openai": 3}
 
     range_ = Range(BEGAN, BEGAN + 5 * MINUTE, "")
-    strips = strips_of(seen, range_, {"openai"})
+    strips = strips_of(seen, range_, {"openai": "the circuit of m is open"})
     assert [(strip.name, strip.attempts, strip.failed) for strip in strips] == [("anthropic", 6, 3), ("openai", 3, 0)]
     assert strips[1].word == "passed over", "an open circuit is the state, whatever the attempts were"
     assert strips[1].symptom == "openai is failing", "the words that the runbook is searched by"
-    kind, words = answer(seen, strips, range_, ())
+    kind, words = answer(seen, strips, range_)
     assert kind == "bad"
-    assert "openai is passed over (its circuit is open)" in words
+    assert "openai is passed over (the circuit of m is open)" in words
     assert "83.3 % of 6 calls" in words
-    rests = answer(seen, strips_of(seen, range_, {"groq"}), range_, ())[1]
-    assert "groq is passed over (its circuit is open)" in rests, "though no call of the range tried it"
-    assert answer(seen, strips, range_, ("everything",)) == ("bad", "An operator has stopped everything.")
+    rests = answer(seen, strips_of(seen, range_, {"groq": "the circuit of m is open"}), range_)[1]
+    assert "groq is passed over (the circuit of m is open)" in rests, "though no call of the range tried it"
 
 
 async def test_a_request_is_all_its_calls_and_the_tools_between_them(engine: AsyncEngine) -> None:
@@ -155,10 +154,10 @@ async def test_a_lost_race_is_charged_to_the_provider_that_was_too_slow(engine: 
     assert seen.total.estimated <= await estimated_since(engine, began), "later tests' records may add to it"
 
     range_ = Range(began, began + MINUTE, "")
-    strips = strips_of(seen, range_, ())
+    strips = strips_of(seen, range_, {})
     assert {strip.name: strip.word for strip in strips} == {"anthropic": "errors", "openai": "answering"}
-    _, words = answer(seen, strips, range_, ())
-    assert words.startswith("anthropic has errors (3 of its 9 attempts of the last minutes failed); ")
+    _, words = answer(seen, strips, range_)
+    assert words.startswith("anthropic has errors (3 of its 9 attempts of the last minutes failed, all of m); ")
     assert "openai" not in words
     assert words.endswith(" 3 by another model.")
 
@@ -179,7 +178,7 @@ async def test_a_provider_that_takes_several_times_its_usual_time_is_slow(engine
     for seconds in (90, 150, 250):
         range_ = Range(began, began + timedelta(seconds=seconds), "")
         seen = await overview(engine, range_.since, range_.until, MINUTE)
-        said.append(answer(seen, strips_of(seen, range_, ()), range_, ()))
+        said.append(answer(seen, strips_of(seen, range_, {}), range_))
     assert [kind for kind, _ in said] == ["good", "warn", "good"]
     assert said[1][1].startswith("anthropic is slow (3.05 s where 59 ms is usual); ")
 
@@ -195,7 +194,7 @@ async def test_a_providers_state_is_that_of_the_last_minutes(engine: AsyncEngine
     await Writer(engine).write(records)
     range_ = Range(began, began + 60 * MINUTE, "")
     seen = await overview(engine, range_.since, range_.until, MINUTE)
-    [strip] = strips_of(seen, range_, ())
+    [strip] = strips_of(seen, range_, {})
     assert (strip.word, strip.failed, strip.symptom) == ("answering", 4, "")
 
 
@@ -204,7 +203,7 @@ async def test_a_provider_that_answers_again_is_not_one_with_some_errors(engine:
     plain = a_record(tenant="overview", fallbacks=0, degraded=(), attempts=())
     bad, good = (attempt(1, "anthropic", outcome) for outcome in ("provider_failed", "ok"))
     words = []
-    for hours, outcomes in enumerate(("x" * 12 + "." * 2, "x" * 12 + "." * 5, "x........." * 3), start=13):
+    for hours, outcomes in enumerate(("x" * 12 + "." * 2, "x" * 12 + "." * 5, "x........." * 3, "x" * 12 + "." * 20), start=13):
         began = BEGAN + timedelta(hours=hours)
         records = [
             replace(plain, id=f"again-{hours}-{n}", at=began + timedelta(seconds=n), attempts=(bad if one == "x" else good,))
@@ -212,9 +211,9 @@ async def test_a_provider_that_answers_again_is_not_one_with_some_errors(engine:
         ]
         await Writer(engine).write(records)
         range_ = Range(began, began + MINUTE, "")
-        [strip] = strips_of(await overview(engine, range_.since, range_.until, MINUTE), range_, ())
+        [strip] = strips_of(await overview(engine, range_.since, range_.until, MINUTE), range_, {})
         words.append((strip.word, strip.kind))
-    assert words == [("failing", "bad"), ("answering again", "warn"), ("errors", "warn")]
+    assert words == [("failing", "bad"), ("answering again", "warn"), ("errors", "warn"), ("answering again", "good")]
 
 
 async def test_one_failed_attempt_or_two_make_no_provider_failing(engine: AsyncEngine) -> None:
@@ -226,10 +225,10 @@ async def test_one_failed_attempt_or_two_make_no_provider_failing(engine: AsyncE
             [replace(plain, id=f"few-{failed}-{n}", at=began + timedelta(seconds=n), attempts=(bad,)) for n in range(failed)]
         )
         range_ = Range(began, began + MINUTE, "")
-        [strip] = strips_of(await overview(engine, range_.since, range_.until, MINUTE), range_, ())
+        [strip] = strips_of(await overview(engine, range_.since, range_.until, MINUTE), range_, {})
         found.append((strip.word, strip.kind, strip.why))
     assert [word for word, _, _ in found] == ["errors", "errors", "failing"]
-    assert found[0][1:] == ("warn", "its only attempt of the last minutes failed")
+    assert found[0][1:] == ("warn", "its only attempt of the last minutes failed, all of m")
 
 
 async def test_a_refusal_on_purpose_is_no_failure(engine: AsyncEngine) -> None:
@@ -245,14 +244,10 @@ async def test_a_refusal_on_purpose_is_no_failure(engine: AsyncEngine) -> None:
     range_ = Range(began, began + MINUTE, "")
     seen = await overview(engine, range_.since, range_.until, MINUTE)
     assert (seen.total.calls, seen.total.refused, seen.total.failed, seen.unneeded) == (1, 4, 0, 1)
-    kind, words = answer(seen, strips_of(seen, range_, ()), range_, ())
+    kind, words = answer(seen, strips_of(seen, range_, {}), range_)
     assert kind == "good"
     assert words.startswith("All is well: 100 % of 1 call ")
     assert "(2 refused by a cap, 1 refused by a rate limit, 1 refused by an operator's stop besides)" in words
-    full = [{"scope": "tenant-day", "tenant": "acme", "share": 95}, {"scope": "tenant-month", "tenant": "tiny", "share": 80}]
-    one_user = {"scope": "user-day", "tenant": "other", "share": 95}
-    kind, words = answer(seen, (), range_, (), tenants_at_their_cap([*full, one_user], 95))
-    assert (kind, words.startswith("acme has used 95 % of a cap or more, so calls may be refused")) == ("warn", True), words
     wanted = CallFilter(tenant="overview", since=began, until=began + MINUTE)
     total = await total_of(engine, wanted)
     assert (total.failed, total.refused) == (0, 4), "the list of the calls counts as the overview does"
@@ -275,11 +270,11 @@ async def test_a_storm_of_refusals_is_named_and_makes_no_figure_look_better(engi
     assert (seen.total.refused, seen.costs) == (30, before.costs)
     listed, total = await find_requests(engine, Wanted(since=range_.since, until=range_.until))
     assert len(listed) == total.requests == seen.total.requests == 1, "nor in the list of requests"
-    kind, words = answer(seen, strips_of(seen, range_, ()), range_, ())
+    kind, words = answer(seen, strips_of(seen, range_, {}), range_)
     refusals = "96.8 % of all calls were refused: 30 refused by a cap."
     assert (kind, words) == ("warn", f"{refusals} Of the others 100 % of 1 call {range_.words} were answered.")
     none_let_through = replace(seen, total=replace(seen.total, calls=0, ok=0, requests=0))
-    assert answer(none_let_through, (), range_, ())[0] == "warn"
+    assert answer(none_let_through, (), range_)[0] == "warn"
 
 
 async def test_answers_of_5xx_that_no_call_knows_are_named(engine: AsyncEngine) -> None:
@@ -293,11 +288,11 @@ async def test_answers_of_5xx_that_no_call_knows_are_named(engine: AsyncEngine) 
         await connection.execute(insert(failed_answers).values(row | {"status": 404, "code": "model_not_found", "answers": 90}))
     range_ = Range(day, day + 5 * MINUTE, "")
     seen = await overview(engine, range_.since, range_.until, range_.width)
-    assert answer(seen, strips_of(seen, range_, ()), range_, ())[0] == "good", "a caller's own mistakes are no trouble of ours"
+    assert answer(seen, strips_of(seen, range_, {}), range_)[0] == "good", "a caller's own mistakes are no trouble of ours"
     async with engine.begin() as connection:
         await connection.execute(insert(failed_answers).values(row | {"status": 502, "code": "output_invalid", "answers": 3}))
     seen = await overview(engine, range_.since, range_.until, range_.width)
-    kind, words = answer(seen, strips_of(seen, range_, ()), range_, ())
+    kind, words = answer(seen, strips_of(seen, range_, {}), range_)
     assert kind == "warn"
     assert words.startswith("3 requests got an answer of 5xx (3 of 502 output_invalid on /v1/extract), though of the calls 100 %")
 
@@ -320,13 +315,16 @@ async def test_what_has_just_begun_comes_first_and_so_does_that_it_is_over(engin
         whole = Range(end - timedelta(minutes=15), end, "15m")
         latest = last_minutes(whole)
         assert latest
-        seen, newest = [await overview(engine, one.since, one.until, one.width) for one in (whole, latest)]
-        said.append(summary(seen, whole, newest, None, (), {})[:2])
-        assert summary(seen, whole, newest, None, ("tenant x",), {})[1] == ["An operator has stopped tenant x.", *said[-1][1]]
+        seen, newest = [
+            await overview(engine, one.since, one.until, one.width, with_states=one is whole) for one in (whole, latest)
+        ]
+        said.append(summary(seen, whole, newest, None, ())[:2])
+        stopped = ["An operator has stopped tenant x.", *(words.replace("All is well: ", "") for words in said[-1][1])]
+        assert summary(seen, whole, newest, None, ("tenant x",))[1] == stopped, "all is not well with a stop"
     kinds = [(kind, len(sentences)) for kind, sentences in said]
     assert kinds == [("bad", 2), ("warn", 2), ("bad", 1), ("good", 1)], said
     assert said[0][1][0].startswith(
-        "Just now: anthropic is failing (100 % of its attempts of the last minutes failed); 0 % of 12 calls in"
+        "Just now: anthropic is failing (100 % of its attempts of the last minutes failed, all of m); 0 % of 12 calls in"
     )
     assert said[1][1][0].startswith("Just now: All is well: 100 % of 12 calls")
 
@@ -343,11 +341,11 @@ async def test_a_provider_whose_every_attempt_fails_now_is_failing_whatever_came
         ]
         await Writer(engine).write(records)
         range_ = Range(began, began + 2 * MINUTE, "")
-        [strip] = strips_of(await overview(engine, range_.since, range_.until, MINUTE), range_, ())
+        [strip] = strips_of(await overview(engine, range_.since, range_.until, MINUTE), range_, {})
         found.append((strip.word, strip.why))
-    assert found[0] == ("failing", "none of its newest 4 attempts was answered")
+    assert found[0] == ("failing", "none of its newest 4 attempts was answered, all of m")
     assert [word for word, _ in found[1:]] == ["answering", "failing"], "two may be chance, and so may three where half fail"
-    assert found[2][1].endswith("of its attempts of the last minutes failed")
+    assert found[2][1].endswith("of its attempts of the last minutes failed, all of m")
 
 
 async def test_calls_that_wait_far_longer_than_calls_take_are_named_though_no_record_has_them(engine: AsyncEngine) -> None:
@@ -364,13 +362,13 @@ async def test_calls_that_wait_far_longer_than_calls_take_are_named_though_no_re
         calls = [UnderWay(call_id=str(age), began_at=end - timedelta(seconds=age), **about) for age in ages]  # type: ignore[arg-type]
         return Now((), money, (len(calls), calls))
 
-    kind, said, _ = summary(seen, range_, seen, state(25.0, 14.0, 13.5, 12.0, 2.0), (), {})
+    kind, said, _ = summary(seen, range_, seen, state(25.0, 14.0, 13.5, 12.0, 2.0), ())
     assert kind == "bad"
     assert said[0] == (
         "4 calls under way for up to 25.0 s, where 95 % took at most 1.20 s: without an answer yet, they are in no figure here."
     )
     for few in (state(25.0, 14.0, 2.0), state(9.0, 8.0, 8.0, 8.0)):  # two may be long ones; none waits long yet
-        assert summary(seen, range_, seen, few, (), {})[0] == "good"
+        assert summary(seen, range_, seen, few, ())[0] == "good"
 
 
 async def test_refusals_are_shown_beside_many_kinds_of_errors(engine: AsyncEngine) -> None:

@@ -11,12 +11,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.audit.just_now import JustNow, just_now
 from app.audit.overview import EDGES, Bucket, Overview, overview
-from app.budget.standing import open_alerts, spent_since
+from app.budget.standing import used_caps
 from app.console import charts, formats, live
 from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.health import (
-    PACE,
     SLOW,
     Burn,
     Now,
@@ -25,9 +25,10 @@ from app.console.health import (
     kinds_of,
     last_minutes,
     now_of,
+    paces,
     refusals,
+    state_of,
     summary,
-    tenants_at_their_cap,
 )
 from app.console.known import Known
 from app.console.navigation import OVERVIEW
@@ -60,36 +61,44 @@ def router(console: Console) -> APIRouter:
 
 async def _values(console: Console, range_: Range) -> dict[str, Any]:
     wanted = ("overview", *range_.query.items())
-    latest = last_minutes(range_) if range_.live else None
-    at = datetime.now(UTC)
-    known, recent, now, alerts, pace = await asyncio.gather(
-        console.known.read(wanted, overview(console.parts.engine, range_.since, range_.until, range_.width)),
-        console.known.read("overview just now", _overview(console, latest)),
-        console.known.read("overview now", now_of(console.parts.valkey, console.parts.policy.global_daily_cap)),
-        console.known.read("open alerts", open_alerts(console.parts.engine, at)),
-        console.known.read("last hour's money", spent_since(console.parts.engine, at - PACE)),
+    at, parts, read = datetime.now(UTC), console.parts, console.known.read
+    known, (latest, recent), now, caps, spent = await asyncio.gather(
+        read(wanted, overview(parts.engine, range_.since, range_.until, range_.width)),
+        _end(console, range_),
+        read("overview now", now_of(parts.valkey, parts.policy.global_daily_cap)),
+        read("used caps", used_caps(parts.engine, parts.valkey, at, share=max(parts.policy.shares, default=100))),
+        read("the paces of money", paces(parts.engine, at)),
     )
     if known.value is None:
         return {"known": known, "seen": None, "now": now}
-    last = max(console.parts.policy.shares, default=100)
-    full = tenants_at_their_cap(alerts.value[0] if alerts.value else (), last)
-    stopped = console.parts.switch.stopped_words
-    kind, said, strips = summary(known.value, range_, None if recent.away else recent.value, now.value, stopped, full)
+    stopped = parts.switch.stopped_words
+    kind, said, strips = summary(known.value, range_, latest, now.value, stopped, caps.value or (), recent)
     described = _described(known.value, range_, strips)
-    simulated = sorted(set(known.value.providers) & set(console.parts.releases.simulated))
+    simulated = sorted(set(known.value.providers) & set(parts.releases.simulated))
     return {
-        "known": known, "seen": known.value, "now": now, "simulated": simulated, "kind": kind, "words": " ".join(said),
-        "burn": _burn(now.value, pace, at), **described,
+        "known": known, "seen": known.value, "now": now, "simulated": simulated, "kind": kind, "said": said,
+        "burn": _burn(now.value, spent, at), "circuits": _circuits(now.value, stopped), **described,
     }  # fmt: skip
 
 
-async def _overview(console: Console, range_: Range | None) -> Overview | None:
-    return await overview(console.parts.engine, range_.since, range_.until, range_.width) if range_ else None
+async def _end(console: Console, range_: Range) -> tuple[Overview | None, JustNow | None]:
+    """The last minutes of a range that goes on, if its records can be read now."""
+    if not range_.live:
+        return None, None
+    end, engine, read = last_minutes(range_), console.parts.engine, console.known.read
+    reading = overview(engine, end.since, end.until, end.width, with_states=False) if end else None
+    latest = await read("overview just now", reading) if reading else None
+    recent = await read("just now", just_now(engine, range_.until))
+    return latest.value if latest and not latest.away else None, None if recent.away else recent.value
 
 
-def _burn(now: Now | None, last_hour: Known[int], at: datetime) -> Burn | None:
+def _circuits(now: Now | None, stopped: Sequence[str]) -> list[str]:
+    return [f"{circuit.target.provider} {state_of(circuit, stopped)}" for circuit in now.circuits] if now else []
+
+
+def _burn(now: Now | None, spent: Known[list[int]], at: datetime) -> Burn | None:
     """The forecast; none while a store is away, as yesterday's pace is none of today."""
-    return burn(now.money, last_hour.value, at) if now and last_hour.value and not last_hour.away else None
+    return burn(now.money, spent.value, at) if now and spent.value and not spent.away else None
 
 
 def _described(seen: Overview, range_: Range, strips: Sequence[Strip]) -> dict[str, Any]:

@@ -428,7 +428,7 @@ async def test_the_overviews_number_of_requests_leads_to_a_list_of_as_many(
     async def as_many() -> bool:
         """Calls of the tests before end and are recorded meanwhile, so the three are read until none came between them."""
         first = await operator.get(f"/console?{urlencode({'since': from_, 'until': until})}")
-        figures = re.search(r"([\d,]+) requests? with ([\d,]+) calls?", first.words)
+        figures = re.search(r"([\d,]+) requests? let through with ([\d,]+) calls?", first.words)
         way = re.search(r'<dt>Requests</dt>\s*<dd><a href="([^"]+)"', first.text)
         assert figures
         assert way

@@ -23,7 +23,7 @@ def money(spent: int, cap: int) -> Everything:
 
 
 def test_the_pace_of_the_last_hour_goes_on_until_the_day_resets() -> None:
-    found = burn(money(5 * DOLLAR, 100 * DOLLAR), 3 * DOLLAR // 2, NOON)
+    found = burn(money(5 * DOLLAR, 100 * DOLLAR), (3 * DOLLAR // 2, 0), NOON)
     assert found is not None
     assert found.an_hour == 1.5 * DOLLAR
     assert found.by == (5 + 12 * 1.5) * DOLLAR
@@ -31,17 +31,27 @@ def test_the_pace_of_the_last_hour_goes_on_until_the_day_resets() -> None:
 
 
 def test_a_pace_above_the_cap_says_when_it_is_reached() -> None:
-    found = burn(money(5 * DOLLAR, 8 * DOLLAR), 3 * DOLLAR, NOON)
+    found = burn(money(5 * DOLLAR, 8 * DOLLAR), (3 * DOLLAR, DOLLAR // 4), NOON)
     assert found is not None
     assert found.reached == NOON + HOUR
 
 
+def test_a_pace_that_has_just_risen_is_the_one_that_goes_on() -> None:
+    """$6 of the last hour's $9 went in its last five minutes: $72 an hour."""
+    found = burn(money(9 * DOLLAR, 81 * DOLLAR), (9 * DOLLAR, 6 * DOLLAR), NOON)
+    assert found is not None
+    assert (found.an_hour, found.of, found.reached) == (72 * DOLLAR, "last 5 min", NOON + HOUR)
+    even = burn(money(9 * DOLLAR, 810 * DOLLAR), (9 * DOLLAR, DOLLAR), NOON)
+    assert even is not None
+    assert (even.an_hour, even.of) == (9 * DOLLAR, "last hour"), "a busier minute is no other pace"
+
+
 def test_an_hour_in_which_nothing_was_spent_has_no_pace() -> None:
-    assert burn(money(5 * DOLLAR, 8 * DOLLAR), 0, NOON) is None
+    assert burn(money(5 * DOLLAR, 8 * DOLLAR), (0, 0), NOON) is None
 
 
 def test_a_cap_that_is_used_up_is_not_reached_again() -> None:
-    found = burn(money(8 * DOLLAR, 8 * DOLLAR), 3 * DOLLAR, NOON)
+    found = burn(money(8 * DOLLAR, 8 * DOLLAR), (3 * DOLLAR, 0), NOON)
     assert found is not None
     assert found.reached is None
 

@@ -1,0 +1,167 @@
+"""The last two minutes, by tenant, kind of failure, caller and model: facts on what has just begun, or is just over.
+
+Each query reads two minutes of one index, or three of the few counts of failed answers.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.audit.searching import bounded
+from app.domain.records import NO_MODEL, REFUSALS
+
+JUST_NOW = timedelta(minutes=2)  # what began then is diluted by the calls of a longer range
+
+_CALLS = text("""
+    WITH seen AS (
+        SELECT tenant, outcome, stream, at, request_id,
+               max(at) FILTER (WHERE outcome <> 'ok' AND outcome <> ALL(:refused)) OVER () AS failed_at,
+               max(at) FILTER (WHERE outcome = ANY(:refused)) OVER (PARTITION BY tenant) AS refused_at
+        FROM calls WHERE at >= :since AND at < :until AND outcome <> ALL(:not_calls)
+    )
+    SELECT tenant, outcome, count(*) AS calls, count(*) FILTER (WHERE stream) AS streams, max(at) AS at,
+           max(failed_at) AS failed_at, count(*) FILTER (WHERE at > failed_at) AS later,
+           count(*) FILTER (WHERE at > refused_at) AS let_in, (array_agg(request_id ORDER BY at DESC))[1] AS request_id
+    FROM seen GROUP BY tenant, outcome
+""")
+# The dearest model. Estimates may make all of its cost: no figures came, so the worst case was charged. Attempts have no index by
+# time: they are found through their calls.
+_DEAREST = text("""
+    SELECT a.provider, a.model, sum(a.cost)::bigint AS cost, count(*) AS attempts,
+           count(*) FILTER (WHERE a.usage_estimated) AS estimated, (sum(sum(a.cost)) OVER ())::bigint AS of_all
+    FROM calls c JOIN attempts a ON a.call_id = c.id AND a.at = c.at
+    WHERE c.at >= :since AND c.at < :until AND a.at >= :since AND a.at < :until
+    GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 1
+""")
+# Of a caller's own mistakes; refusals on purpose are calls. They are counted by the minute, so calls beside them are, too. Paths
+# that do not exist are tried by every scanner of the internet: they are no caller's.
+_MISTAKES = text("""
+    WITH kinds AS (
+        SELECT tenant, status, code, sum(answers)::bigint AS answers, (array_agg(key_id ORDER BY at DESC))[1] AS key_id,
+               (array_agg(request_id ORDER BY at DESC))[1] AS request_id
+        FROM failed_answers
+        WHERE at >= date_trunc('minute', CAST(:since AS timestamptz)) AND at < :until
+          AND status BETWEEN 400 AND 499 AND code <> ALL(:refused) AND path <> 'unmatched'
+        GROUP BY tenant, status, code
+    )
+    SELECT *, (SELECT count(*) FROM calls WHERE at >= date_trunc('minute', CAST(:since AS timestamptz)) AND at < :until
+                 AND outcome <> ALL(:not_calls)) AS calls
+    FROM kinds ORDER BY answers DESC, tenant, code LIMIT 1
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedTenant:
+    """A tenant of whose ``calls`` some were ``refused`` on purpose, most with ``code``; ``let_in``: those after the last one."""
+
+    tenant: str
+    code: str
+    refused: int
+    calls: int
+    let_in: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FailedKind:
+    """Calls that failed with ``code``, how many of them were streams, and the last one's request and moment."""
+
+    code: str
+    calls: int
+    streams: int
+    request_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Dearest:
+    """The model that most was spent on: its cost and that of all, its attempts, and those charged as estimates."""
+
+    provider: str
+    model: str
+    cost: int
+    attempts: int
+    estimated: int
+    of_all: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mistakes:
+    """Most frequent answers of 4xx of one tenant, beside all ``calls``. ``key_id`` and ``request_id``: of the last one."""
+
+    tenant: str
+    status: int
+    code: str
+    answers: int
+    key_id: str
+    request_id: str
+    calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JustNow:
+    """See the module. ``calls``: those let through; ``later``: how many were answered after the last failure at ``failed_at``."""
+
+    calls: int = 0
+    failed: int = 0
+    failed_at: datetime | None = None
+    later: int = 0
+    refused: Sequence[RefusedTenant] = ()
+    failures: Sequence[FailedKind] = ()
+    dearest: Dearest | None = None
+    mistakes: Mistakes | None = None
+
+
+async def just_now(engine: AsyncEngine, until: datetime) -> JustNow:
+    """Read it. Raises SQLAlchemyError, also where it takes longer than a search may."""
+    wanted = {"since": until - JUST_NOW, "until": until, "not_calls": sorted(NO_MODEL), "refused": sorted(REFUSALS)}
+    async with bounded(engine) as connection:
+        found = [
+            [dict(row) for row in (await connection.execute(query, wanted)).mappings()] for query in (_CALLS, _DEAREST, _MISTAKES)
+        ]
+    calls, dearest, mistakes = found
+    through = [row for row in calls if row["outcome"] not in REFUSALS]
+    failed = [row for row in through if row["outcome"] != "ok"]
+    return JustNow(
+        calls=_sum(through, "calls"),
+        failed=_sum(failed, "calls"),
+        failed_at=failed[0]["failed_at"] if failed else None,
+        later=_sum((row for row in through if row["outcome"] == "ok"), "later"),
+        refused=_refused(calls),
+        failures=_failures(failed),
+        dearest=Dearest(**dearest[0]) if dearest else None,
+        mistakes=Mistakes(**mistakes[0]) if mistakes else None,
+    )
+
+
+def _sum(rows: Iterable[dict[str, Any]], name: str) -> int:
+    return sum(int(row[name]) for row in rows)
+
+
+def _refused(rows: Sequence[dict[str, Any]]) -> list[RefusedTenant]:
+    """The tenants with refusals, most of them first."""
+    by_tenant = defaultdict[str, list[dict[str, Any]]](list)
+    for row in rows:
+        by_tenant[row["tenant"]].append(row)
+    found = []
+    for tenant, of in by_tenant.items():
+        if refused := [row for row in of if row["outcome"] in REFUSALS]:
+            code = max(refused, key=lambda row: int(row["calls"]))["outcome"]
+            found.append(RefusedTenant(tenant, code, _sum(refused, "calls"), _sum(of, "calls"), _sum(of, "let_in")))
+    return sorted(found, key=lambda one: (-one.refused, one.tenant))
+
+
+def _failures(rows: Sequence[dict[str, Any]]) -> list[FailedKind]:
+    """The kinds of failures, the most frequent first."""
+    by_code = defaultdict[str, list[dict[str, Any]]](list)
+    for row in rows:
+        by_code[row["outcome"]].append(row)
+    found = []
+    for code, of in by_code.items():
+        last = max(of, key=lambda row: row["at"])
+        found.append(FailedKind(code, _sum(of, "calls"), _sum(of, "streams"), last["request_id"], last["at"]))
+    return sorted(found, key=lambda one: (-one.calls, one.code))

@@ -1,0 +1,119 @@
+"""Sentences on the last two minutes: refusals, failures, cost, and whether a fault is over. Facts in, words out."""
+
+from collections.abc import Sequence
+from datetime import UTC
+
+from app.audit.just_now import JUST_NOW, FailedKind, JustNow, RefusedTenant
+from app.audit.overview import Overview
+from app.budget.standing import UsedCap
+from app.console import formats
+
+Said = tuple[str, str]  # a kind and a sentence
+FAILING = 0.01  # share of calls that were not answered normally
+CHANCE = 0.01  # of as many answers in a row, at the share of failures of before: less, and a provider answers again
+SURE = 0.001  # and likewise that a fault is over: a page asks every few seconds
+ENOUGH = 20  # answers, requests or mistakes of a caller: of fewer nothing is said
+MANY, MOST, SOME = 0.2, 0.5, 5  # refused calls that are a warning, and a fault: their share of all; and their number
+DEARER = 3  # times the cost of a request before
+NAMED = 3  # tenants or kinds in a sentence
+SPAN = f"the last {formats.span(JUST_NOW)}"
+
+
+def said_of(recent: JustNow, seen: Overview, latest: Overview | None) -> list[Said]:
+    """The sentences that come before those on answers and failures."""
+    return [one for one in (refused(recent.refused), dearer(recent, seen, latest), mistakes(recent)) if one]
+
+
+def refused(tenants: Sequence[RefusedTenant]) -> Said | None:
+    """The tenants of which many calls are refused: a tenant that is locked out is lost among the calls of the others."""
+    found = [
+        one
+        for one in tenants
+        if one.refused >= max(SOME, MANY * one.calls) and not (one.let_in >= SOME and _ended(one.refused, one.calls, one.let_in))
+    ]
+    if not found:
+        return None
+    words = [f"{one.tenant}: {one.refused:,} of {one.calls:,} calls of {SPAN} were refused ({one.code})" for one in found[:NAMED]]
+    more = f"; and so were calls of {formats.number(len(found) - NAMED, 'more tenant')}" if len(found) > NAMED else ""
+    locked_out = any(one.refused >= MOST * one.calls for one in found)
+    return "bad" if locked_out else "warn", f"{'; '.join(words)}{more}."
+
+
+def used(caps: Sequence[UsedCap]) -> Said | None:
+    """The caps that are nearly used or passed, the fullest first."""
+    if not caps:
+        return None
+    words = "; ".join(map(_cap, caps[:NAMED]))
+    more = f"; and so are {formats.number(len(caps) - NAMED, 'more cap')}" if len(caps) > NAMED else ""
+    return "warn", f"{words}{more} (Budgets)."
+
+
+def _cap(cap: UsedCap) -> str:
+    times = cap.spent / cap.limit if cap.limit else 0.0
+    how_much = f"{times:,.0f} times" if times >= 10 else f"{times:.1f} times" if times >= 2 else f"{int(times * 100)} % of"
+    whose = (
+        f"{cap.tenant} has used {how_much} its {cap.window} cap" if cap.limit else f"{cap.tenant} has a {cap.window} cap of $0"
+    )
+    if cap.spent < cap.limit:
+        return f"{whose}, so calls may be refused"
+    return f"{whose}, so its calls are refused until {formats.moment(cap.ends_at)}"
+
+
+def dearer(recent: JustNow, seen: Overview, latest: Overview | None) -> Said | None:
+    """A request costs several times as much as in the range before, and which model makes it so."""
+    if latest is None:
+        return None
+    now, total = latest.total, seen.total
+    requests, cost = total.requests - now.requests, total.request_cost - now.request_cost
+    if min(now.requests, requests) < ENOUGH or cost <= 0:
+        return None
+    mean, before = now.request_cost / now.requests, cost / requests
+    if mean < DEARER * before:
+        return None
+    words = f"A request of {SPAN} costs {formats.usd(mean)} on average, {formats.as_much(mean / before)} as before"
+    most = recent.dearest
+    if most and most.of_all:
+        words += f"; {formats.share(most.cost / most.of_all)} of it is for {most.provider} {most.model}"
+        if most.estimated:
+            share = formats.share(most.estimated / most.attempts)
+            words += f", and {share} of its attempts were charged as estimates (usage_estimated)"
+    return "warn", f"{words}."
+
+
+def mistakes(recent: JustNow) -> Said | None:
+    """A flood of answers of 4xx to one caller. They become no calls, so no figure of calls has them."""
+    most = recent.mistakes
+    if most is None or most.answers < ENOUGH or most.answers < MANY * (most.answers + most.calls):
+        return None
+    whose = f"of {most.tenant}" if most.tenant else "without a valid key"
+    key = f"key {most.key_id}, " if most.key_id else ""
+    return "warn", (
+        f"{formats.number(most.answers, 'request')} {whose} of the last minutes got {most.status} {most.code}, "
+        f"beside {formats.number(most.calls, 'call')} in all (the last one: {key}{most.request_id})."
+    )
+
+
+def failures(recent: JustNow) -> str:
+    """The kinds of failures, each with a request to begin with; empty where few calls failed."""
+    if not recent.failed or recent.failed < FAILING * recent.calls:
+        return ""
+    return f"Failed in {SPAN}: {'; '.join(map(_kind, recent.failures[:NAMED]))}."
+
+
+def _kind(kind: FailedKind) -> str:
+    streams = "" if kind.streams < kind.calls else ", all of them streams" if kind.calls > 1 else ", a stream"
+    return f"{kind.calls:,} {kind.code}{streams} (the last at {formats.utc(kind.at.astimezone(UTC))}, {kind.request_id})"
+
+
+def _ended(bad: int, calls: int, later: int) -> bool:
+    """Whether ``later`` good calls in a row are no chance, after so many bad ones of those before."""
+    return (1 - bad / (calls - later)) ** later < SURE
+
+
+def over(recent: JustNow) -> str:
+    """Since when none has failed, where as many answers in a row are no chance; empty otherwise."""
+    if recent.failed_at is None or recent.later < ENOUGH or recent.failed < FAILING * recent.calls:
+        return ""
+    if not _ended(recent.failed, recent.calls, recent.later):
+        return ""
+    return f"Over: none failed since {formats.utc(recent.failed_at.astimezone(UTC))} ({formats.number(recent.later, 'call')})."

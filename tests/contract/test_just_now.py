@@ -1,0 +1,104 @@
+"""Facts of the last two minutes, and the caps that are used, on the real database (O1, C5)."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from records import a_record
+from redis.asyncio import Redis
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.audit.just_now import Dearest, JustNow, RefusedTenant, just_now
+from app.audit.rows import Writer
+from app.audit.tables import failed_answers
+from app.budget.scopes import key, shard_of
+from app.budget.standing import used_caps
+from app.budget.tables import alerts
+from app.domain.calls import Attempt, Usage
+from app.domain.money import MicroUSD
+
+END = datetime(2026, 3, 5, 10, 0, 30, tzinfo=UTC)  # a day of its own
+SECOND = timedelta(seconds=1)
+
+
+async def test_two_minutes_by_tenant_kind_model_and_caller(engine: AsyncEngine) -> None:
+    def attempt(model: str, cost: int, *, estimated: bool) -> Attempt:
+        return Attempt(
+            number=1, provider="openai", model=model, outcome="ok", started_ms=0.0, latency_ms=1.0, cost=MicroUSD(cost),
+            usage=Usage(estimated=estimated),
+        )  # fmt: skip
+
+    plain = a_record(tenant="acme", outcome="ok", stream=False, fallbacks=0, degraded=(), attempts=())
+    broken = replace(plain, outcome="provider_garbled", stream=True)
+    turned_away = replace(plain, tenant="globex", outcome="budget_exceeded")
+    made = [
+        (500, broken), (121, turned_away),  # before the two minutes
+        (90, broken), (80, replace(broken, request_id="req_last")), (85, replace(broken, outcome="cancelled", stream=False)),
+        (100, replace(plain, attempts=(attempt("cheap", 10, estimated=False),))),
+        (70, replace(plain, attempts=(attempt("dear", 100, estimated=True),))),
+        (60, replace(plain, attempts=(attempt("dear", 100, estimated=False),))),
+        (50, turned_away), (40, turned_away), (30, replace(turned_away, outcome="rate_limit_exceeded")),
+        (20, replace(plain, tenant="globex")), (10, replace(plain, outcome="no_evidence")),
+        (5, replace(turned_away, tenant="tiny")),
+    ]  # fmt: skip
+    await Writer(engine).write([replace(one, id=f"just-{n}", at=END - ago * SECOND) for n, (ago, one) in enumerate(made)])
+    found = await just_now(engine, END)
+    assert (found.calls, found.failed, found.failed_at, found.later) == (7, 3, END - 80 * SECOND, 3)
+    assert found.refused == [
+        RefusedTenant("globex", "budget_exceeded", 3, 4, let_in=1),
+        RefusedTenant("tiny", "budget_exceeded", 1, 1),
+    ]
+    assert [(one.code, one.calls, one.streams, one.request_id) for one in found.failures] == [
+        ("provider_garbled", 2, 2, "req_last"), ("cancelled", 1, 0, plain.request_id),
+    ]  # fmt: skip
+    assert found.dearest == Dearest("openai", "dear", 200, 2, 1, 210)
+    assert found.mistakes is None
+    assert await just_now(engine, END + timedelta(minutes=10)) == JustNow(refused=[], failures=[])
+
+    row = {"path": "/v1/chat/completions", "key_id": "k7", "message": "m", "at": END.replace(second=0), "tenant": "globex"}
+    wrong = row | {"status": 400, "code": "invalid_request"}
+    rows = [
+        wrong | {"answers": 40, "request_id": "req_old", "at": END - 90 * SECOND, "key_id": "k1"},
+        wrong | {"answers": 60, "request_id": "req_new"},
+        row | {"status": 429, "code": "budget_exceeded", "answers": 900, "request_id": "req_cap"},
+        row | {"status": 502, "code": "output_invalid", "answers": 900, "request_id": "req_5xx"},
+        row | {"status": 404, "code": "not_found", "path": "unmatched", "answers": 900, "request_id": "req_scan"},
+        row | {"status": 404, "code": "model_not_found", "answers": 99, "request_id": "req_404"},
+    ]  # fmt: skip
+    async with engine.begin() as connection:
+        await connection.execute(insert(failed_answers), rows)
+    most = (await just_now(engine, END)).mistakes
+    assert most is not None
+    assert (most.tenant, most.status, most.answers, most.key_id, most.request_id) == ("globex", 400, 100, "k7", "req_new")
+    assert most.calls == 12, "of the same whole minutes: with the one of 121 seconds before"
+
+
+async def test_a_cap_that_is_used_is_known_from_its_alert_and_how_far_from_its_counter(
+    engine: AsyncEngine, valkey: Redis
+) -> None:
+    tenant, now = uuid4().hex, datetime.now(UTC)
+    row = {
+        "tenant": tenant, "subject": "", "window": "2026-03-05", "share": 95, "limit": 1_000, "spent": 960,
+        "ends_at": now + timedelta(hours=1), "scope": "tenant-day",
+    }  # fmt: skip
+    rows = [
+        row,
+        row | {"scope": "tenant-month", "limit": 2_000, "share": 80},
+        row | {"scope": "user-day", "subject": "u", "limit": 5},
+        row | {"limit": 7, "ends_at": now - timedelta(seconds=1)},  # of a cap that was changed
+    ]
+    async with engine.begin() as connection:
+        await connection.execute(insert(alerts), rows)
+    counter = key(shard_of(tenant), tenant, "day", "2026-03-05")
+
+    async def found() -> list[tuple[str, int, int]]:
+        caps = await used_caps(engine, valkey, now, share=95, most=1_000)
+        return [(one.window, one.spent, one.limit) for one in caps if one.tenant == tenant]
+
+    assert await found() == [("day", 960, 1_000)]
+    await valkey.hset(counter, mapping={"spent": 1_200, "held": 50})
+    assert await found() == [("day", 1_250, 1_000)]
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE budget_alerts SET resolved_at = now() WHERE tenant = :tenant"), {"tenant": tenant})
+    assert await found() == []

@@ -1,0 +1,175 @@
+"""Sentences on the last two minutes, from facts."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from app.audit.just_now import Dearest, FailedKind, JustNow, Mistakes, RefusedTenant
+from app.audit.overview import Bucket, Overview
+from app.budget.standing import UsedCap
+from app.console.console import templates
+from app.console.health import Now, state_of, summary
+from app.console.just_now import dearer, failures, mistakes, over, refused, used
+from app.console.ranges import Range
+from app.domain.routes import Target
+from app.gateway.recovery.shared_circuits import Shared
+
+NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+NEXT = "tried by the next call that reaches it; a fallback when the first target fails"
+
+
+def seen(calls: int, failed: int = 0, *, turned_away: int = 0, cost: int = 0) -> Overview:
+    total = Bucket(
+        at=None, calls=calls, ok=calls - failed, refused=turned_away, retried=0, fallen_back=0, repaired=0, degraded=0,
+        latency=None, ttft=None, cost=cost, estimated=0, cost_bands=None, requests=calls, request_cost=cost, request_latency=None,
+        request_cost_bands=None,
+    )  # fmt: skip
+    outcomes = [("provider_failed", failed)] * bool(failed) + [("budget_exceeded", turned_away)] * bool(turned_away)
+    return Overview(
+        total=total, series=(), costs=(), providers={}, states={}, outcomes=outcomes, unneeded=0, scored=0, passed=0, marks=()
+    )  # fmt: skip
+
+
+def said(whole: Overview, latest: Overview | None, recent: JustNow, *, caps: tuple[UsedCap, ...] = ()) -> tuple[str, list[str]]:
+    kind, words, _ = summary(whole, Range(NOON - HOUR, NOON, "1h"), latest, None, (), caps, recent)
+    return kind, list(words)
+
+
+def cap(spent: int, limit: int, tenant: str = "globex") -> UsedCap:
+    return UsedCap(tenant, "day", spent, limit, datetime(2026, 3, 4, tzinfo=UTC))
+
+
+def test_a_tenant_that_is_locked_out_comes_first_though_all_other_calls_are_well() -> None:
+    locked = JustNow(calls=211, refused=[RefusedTenant("globex", "budget_exceeded", 131, 133)])
+    kind, words = said(seen(6932, turned_away=131), seen(211, turned_away=131), locked, caps=(cap(129_000, 1_000),))
+    assert kind == "bad"
+    assert words[:2] == [
+        "globex: 131 of 133 calls of the last 2 min were refused (budget_exceeded).",
+        "globex has used 129 times its day cap, so its calls are refused until 2026-03-04 00:00 UTC (Budgets).",
+    ]
+    assert not any("All is well" in one for one in words)
+
+
+def test_some_refusals_are_a_warning_and_few_are_none() -> None:
+    some = refused([RefusedTenant("acme", "rate_limit_exceeded", 30, 100), RefusedTenant("tiny", "budget_exceeded", 4, 4)])
+    assert some == ("warn", "acme: 30 of 100 calls of the last 2 min were refused (rate_limit_exceeded).")
+    assert refused([RefusedTenant("acme", "rate_limit_exceeded", 19, 100)]) is None
+    assert refused([RefusedTenant("acme", "budget_exceeded", 60, 66, let_in=6)]) is None, "its cap was raised"
+    for few in (RefusedTenant("acme", "budget_exceeded", 60, 64, let_in=4), RefusedTenant("acme", "x", 25, 110, let_in=10)):
+        assert refused([few]) is not None, "as many may be chance"
+    many = refused([RefusedTenant(f"t{n}", "budget_exceeded", 9, 10) for n in range(5)])
+    assert many is not None
+    assert many[1].endswith(
+        "; t2: 9 of 10 calls of the last 2 min were refused (budget_exceeded); and so were calls of 2 more tenants."
+    )
+
+
+@pytest.mark.parametrize(
+    ("spent", "limit", "words"),
+    [
+        (970, 1000, "globex has used 97 % of its day cap, so calls may be refused (Budgets)."),
+        (1040, 1000, "globex has used 104 % of its day cap, so its calls are refused until 2026-03-04 00:00 UTC (Budgets)."),
+        (2500, 1000, "globex has used 2.5 times its day cap, so its calls are refused until 2026-03-04 00:00 UTC (Budgets)."),
+        (9, 0, "globex has a day cap of $0, so its calls are refused until 2026-03-04 00:00 UTC (Budgets)."),
+    ],
+)
+def test_a_cap_says_how_far_it_is_used(spent: int, limit: int, words: str) -> None:
+    assert used([cap(spent, limit)]) == ("warn", words)
+
+
+def test_no_cap_is_named_where_none_is_nearly_used() -> None:
+    assert used([]) is None
+
+
+def test_failures_are_named_with_a_request_and_all_is_not_well_beside_them() -> None:
+    kinds = [FailedKind("provider_garbled", 28, 28, "req_last", NOON), FailedKind("cancelled", 2, 1, "req_other", NOON)]
+    recent = JustNow(calls=590, failed=30, failed_at=NOON, later=2, failures=kinds)
+    kind, words = said(seen(9000, 80), seen(590, 30), recent)
+    assert kind == "bad"
+    assert words[0].startswith("Just now: 94.9 % of 590 calls")
+    assert words[1] == (
+        "Failed in the last 2 min: 28 provider_garbled, all of them streams (the last at 2026-03-03 12:00:00 UTC, req_last); "
+        "2 cancelled (the last at 2026-03-03 12:00:00 UTC, req_other)."
+    )
+    assert words[2].startswith("99.1 % of 9,000 calls"), words
+    near = said(seen(9000, 80), seen(590, 30), recent, caps=(cap(97, 100),))[1]
+    assert near[:3] == words, "failures come before a warning"
+    assert near[3].startswith("globex has used 97 % of its day cap")
+    assert failures(JustNow(calls=1000, failed=3, failures=kinds)) == "", "a few of many are no fault"
+
+
+def test_a_fault_that_is_over_is_no_fault_of_now() -> None:
+    recent = JustNow(calls=334, failed=20, failed_at=datetime(2026, 3, 3, 11, 59, 20, tzinfo=UTC), later=270)
+    kind, words = said(seen(334, 20), None, recent)
+    assert (kind, words[0]) == ("warn", "Over: none failed since 2026-03-03 11:59:20 UTC (270 calls).")
+    assert words[1].startswith("94 % of 334 calls")
+
+
+@pytest.mark.parametrize(
+    ("calls", "failed", "later"),
+    [(39, 20, 19), (200, 10, 60), (1000, 5, 900), (100, 0, 0)],
+    ids=["few calls since", "as many in a row are chance", "hardly one failed", "none failed"],
+)
+def test_a_fault_is_over_only_where_no_chance_explains_it(calls: int, failed: int, later: int) -> None:
+    assert over(JustNow(calls=calls, failed=failed, failed_at=NOON if failed else None, later=later)) == ""
+
+
+def test_a_request_that_costs_several_times_as_much_names_the_model_and_the_estimates() -> None:
+    dearest = Dearest("openai", "gpt-6-luna", 900_000, 50, 45, 1_000_000)
+    whole, latest = seen(1100, cost=2_000_000), seen(100, cost=1_000_000)
+    kind, words = said(whole, latest, JustNow(calls=100, dearest=dearest))
+    assert kind == "warn"
+    assert words[0] == (
+        "A request of the last 2 min costs $0.01 on average, 10 times as much as before; 90 % of it is for openai gpt-6-luna, "
+        "and 90 % of its attempts were charged as estimates (usage_estimated)."
+    )
+    plain = dearer(JustNow(dearest=Dearest("openai", "m", 9, 5, 0, 9)), whole, latest)
+    assert plain is not None
+    assert plain[1].endswith("; 100 % of it is for openai m.")
+    assert dearer(JustNow(), seen(1100, cost=2_000_000), seen(100, cost=400_000)) is None, "2.5 times"
+    assert dearer(JustNow(), seen(110, cost=9_000_000), seen(100, cost=8_900_000)) is None, "ten requests before show nothing"
+    assert dearer(JustNow(), whole, None) is None
+
+
+def test_a_flood_of_a_callers_mistakes_names_tenant_and_key() -> None:
+    flood = Mistakes("globex", 400, "invalid_request", 1924, "k7", "req_1", 300)
+    words = (
+        "1,924 requests of globex of the last minutes got 400 invalid_request, beside 300 calls in all "
+        "(the last one: key k7, req_1)."
+    )
+    assert mistakes(JustNow(mistakes=flood)) == ("warn", words)
+    unknown = mistakes(JustNow(mistakes=Mistakes("", 401, "invalid_api_key", 50, "", "req_1", 100)))
+    assert unknown is not None
+    assert unknown[1].startswith("50 requests without a valid key of the last minutes got 401")
+    assert unknown[1].endswith("(the last one: req_1).")
+    for few in (Mistakes("t", 400, "c", 19, "k", "r", 0), Mistakes("t", 400, "c", 60, "k", "r", 300)):
+        assert mistakes(JustNow(mistakes=few)) is None
+
+
+@pytest.mark.parametrize(
+    ("rest", "stopped", "words"),
+    [
+        (12.0, (), "gpt-6-luna rests after 3 failures, tried again in 12.0 s"),
+        (-1.0, (), f"gpt-6-luna rested after 3 failures: {NEXT}"),
+        (-1.0, ("model openai/gpt-6-luna",), "gpt-6-luna is stopped by an operator, and rested after 3 failures before"),
+        (12.0, ("provider openai",), "gpt-6-luna is stopped by an operator, and rested after 3 failures before"),
+        (12.0, ("model openai/gpt-6",), "gpt-6-luna rests after 3 failures, tried again in 12.0 s"),
+    ],
+)  # fmt: skip
+def test_a_circuit_says_which_call_tries_its_model_and_that_none_does(rest: float, stopped: tuple[str, ...], words: str) -> None:
+    circuit = Shared(Target("openai", "gpt-6-luna"), 1, rest, -1.0, "3 failures", "w")
+    assert state_of(circuit, stopped) == words
+
+
+def test_each_sentence_of_the_overview_is_a_line() -> None:
+    template = templates().from_string("{% import 'parts/macros.html' as m %}{{ m.answers('bad', said) }}")
+    assert template.render(said=["One <b>.", "Two."]) == '<p class="answer bad">One &lt;b&gt;. <br>Two.</p>'
+
+
+def test_an_open_circuit_is_that_of_a_model() -> None:
+    circuits = [Shared(Target("openai", name), 1, rest, 0.0, "x", "w") for name, rest in (("a", 5.0), ("b", -1.0), ("c", 2.0))]
+    now = cast("Now", SimpleNamespace(circuits=circuits))
+    assert Now.resting.fget(now) == {"openai": "the circuit of a and c is open"}  # type: ignore[attr-defined]

@@ -1,0 +1,59 @@
+"""Lines of `octant status` that need no store."""
+
+import importlib
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import typer
+
+from app.audit.failed_answers import Failed
+from app.audit.overview import Overview
+from app.console.ranges import Range
+
+room = importlib.import_module("app.cli.status")  # `app.cli` has the command under this name
+NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
+
+
+def test_error_lines_are_the_newest_first_and_of_a_minute_the_most_frequent() -> None:
+    one = Failed(
+        tenant="acme", path="/v1/x", status=503, code="old", answers=900, minute=NOON, request_id="r", key_id="k", message="m"
+    )  # fmt: skip
+    later = replace(one, code="few", status=404, answers=2, minute=NOON + timedelta(minutes=1))
+    seen = cast("Overview", SimpleNamespace(failed_answers=[one, later, replace(later, code="many", answers=9)]))
+    assert [name for name, _ in room._of_failed_answers(seen)] == ["404 many", "404 few", "503 old"]
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "words"),
+    [
+        ("30s", None, "in the last 30 s"),
+        ("1m", None, "in the last 1 min"),
+        ("15m", None, "in the last 15 min"),
+        ("2w", None, "in the last 2 weeks"),
+        ("2026-03-03T12:00:00", "2026-03-03T12:00:30", "from 2026-03-03 12:00:00 UTC to 2026-03-03 12:00:30 UTC"),
+        ("2026-03-03T12:00", "2026-03-03T13:00", "from 2026-03-03 12:00 UTC to 2026-03-03 13:00 UTC"),
+    ],
+)
+def test_a_range_is_named_as_it_was_given(since: str, until: str | None, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An age of thirty seconds named two moments that were the same minute."""
+    found = list[str]()
+
+    async def status(range_: Range, **_: Any) -> bool:  # noqa: ANN401 - not read
+        found.append(range_.words)
+        return True
+
+    monkeypatch.setattr(room, "_status", status)
+    room.status(since, until)
+    assert found == [words]
+
+
+def test_trouble_ends_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def status(_: Range, **__: Any) -> bool:  # noqa: ANN401 - not read
+        return False
+
+    monkeypatch.setattr(room, "_status", status)
+    with pytest.raises(typer.Exit):
+        room.status("1h", None)
