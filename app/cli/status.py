@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from app.audit.overview import Overview
     from app.console.health import Now, Strip
     from app.console.ranges import Range
+    from app.releases.reports import Report, Silent
 
 CHANGES = 3
+JUST_SILENT = 120.0  # seconds: then it is worth the first line
 TOO_BUSY = 1.5  # processes that want a core, for each of them
 HOUR = timedelta(hours=1)
 UNITS = {"s": "s", "m": "min", "h": "h", "d": "d", "w": "weeks"}  # of an age
@@ -50,9 +52,10 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
     from app.audit.overview import overview
     from app.budget.standing import used_caps
     from app.cli.database import database
-    from app.console.health import now_of, of_stops, paces, summary
+    from app.console.health import WELL, now_of, of_stops, paces, summary
     from app.oncall.scopes import parse
     from app.oncall.switch import KillSwitch
+    from app.releases import reports
     from app.stores import budget_policy, build_valkey
 
     async with database() as (engine, settings):
@@ -60,7 +63,7 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
         switch = KillSwitch(valkey, engine, file=settings.kill_path, fixed=parse(settings.stopped))
         try:
             at = datetime.now(UTC)
-            found = seen, newest, now, stops, caps, spent = await asyncio.gather(
+            calls = asyncio.gather(
                 overview(engine, range_.since, range_.until, range_.width),
                 _end(engine, range_ if to_now else None),
                 now_of(valkey, policy.global_daily_cap),
@@ -69,9 +72,12 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
                 paces(engine, at),
                 return_exceptions=True,
             )
+            workers = asyncio.gather(reports.read(engine), reports.silent(engine), return_exceptions=True)
+            (seen, newest, now, stops, caps, spent), (serving, silent) = await asyncio.gather(calls, workers)
             address, ready, unready = await asyncio.to_thread(readiness, settings.host, settings.port)
         finally:
             await valkey.aclose()
+    found = seen, newest, now, stops, caps, spent, serving, silent
     unknown = [_unknown(one) for one in found if isinstance(one, BaseException)]
     for sentence in dict.fromkeys(unknown):
         typer.echo(f"octant: {sentence}", err=True)
@@ -82,9 +88,11 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
     else:
         latest, recent = _known(newest) or (None, None)
         kind, said, strips = summary(seen, range_, latest, _known(now), stopped, _known(caps) or (), recent)
-        print("\n".join([f"{address}: {ready}.", *said] if unready else said))
+        hanging = _hanging(_known(silent) or ()) if to_now else []
+        first = [*([f"{address}: {ready}."] if unready else []), *hanging]
+        print("\n".join([*first, *(words.replace(WELL, "", 1) if first else words for words in said)]))
         _table([*_of_calls(seen, range_), *_of_failed_answers(seen), *_of_providers(strips), *_of_changes(seen)])
-    _table([("Service", f"{address}: {ready}"), ("This machine", _load())])
+    _table([("Service", f"{address}: {ready}"), *_of_workers(_known(serving), _known(silent) or ()), ("This machine", _load())])
     if not isinstance(now, BaseException):
         _table(_of_now(now, _known(spent) or (0, 0), stopped))
     return kind != "bad" and not unready and not unknown
@@ -105,6 +113,24 @@ async def _end(engine: "AsyncEngine", range_: "Range | None") -> "tuple[Overview
 
 def _known(found: "T | BaseException") -> "T | None":
     return None if isinstance(found, BaseException) else found
+
+
+def _hanging(silent: "Sequence[Silent]") -> list[str]:
+    """Workers that fell silent just now: the calls at one hang or are lost, and leave no record."""
+    return [
+        f"Worker {one.worker} is silent for {one.seconds:.0f} s: it hangs or was killed, and its calls may leave no record."
+        for one in silent
+        if one.seconds < JUST_SILENT
+    ]
+
+
+def _of_workers(serving: "Sequence[Report] | None", silent: "Sequence[Silent]") -> "Iterator[tuple[str, str]]":
+    """The workers that report, and those that did until lately and never said that they stop."""
+    from app.console import formats
+
+    lost = ", ".join(f"{one.worker} for {formats.seconds(one.seconds)}" for one in silent)
+    if serving is not None:
+        yield "Workers", f"{len(serving)} report{f'; silent without having stopped: {lost}' if lost else ''}"
 
 
 def _load() -> str:

@@ -12,6 +12,7 @@ import typer
 from app.audit.failed_answers import Failed
 from app.audit.overview import Overview
 from app.console.ranges import Range
+from app.releases.reports import Report, Silent
 
 room = importlib.import_module("app.cli.status")  # `app.cli` has the command under this name
 NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
@@ -57,3 +58,15 @@ def test_trouble_ends_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_status", status)
     with pytest.raises(typer.Exit):
         room.status("1h", None)
+
+
+def test_a_worker_that_fell_silent_just_now_comes_first_and_one_of_before_has_its_row() -> None:
+    """Its calls hang or are lost without a record, so every figure says that all is well."""
+    silent = [Silent("vm:7", 14.2), Silent("vm:5", 300)]
+    [line] = room._hanging(silent)
+    assert line.startswith("Worker vm:7 is silent for 14 s")
+    reports = [Report(worker="vm:8", release="a"), Report(worker="vm:9", release="a")]
+    row = dict(room._of_workers(reports, silent))["Workers"]
+    assert row == "2 report; silent without having stopped: vm:7 for 14.2 s, vm:5 for 5 min"
+    assert dict(room._of_workers(reports, [])) == {"Workers": "2 report"}
+    assert dict(room._of_workers(None, [])) == {}, "Postgres is away: nothing is known"
