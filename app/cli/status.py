@@ -206,8 +206,9 @@ def _of_now(now: "Now", spent: "Sequence[int]", stopped: "Sequence[str]") -> "It
     money = now.money
     yield "Money today", f"{formats.usd(money.spent)} spent, {formats.usd(money.held)} held of {formats.usd(money.cap)}"
     if pace := burn(money, spent, datetime.now(UTC)):
-        end = f"the cap is reached at {pace.reached:%H:%M} UTC" if pace.reached else f"{formats.usd(pace.by)} by 24:00 UTC"
-        yield f"{pace.of.capitalize()}'s pace", f"{formats.usd(pace.an_hour)} an hour, {end}"
+        newest = f"; the last 5 min's pace is {formats.usd(pace.newest)} an hour" if pace.newest else ""
+        end = f"; at that pace the cap is reached at {pace.reached:%H:%M} UTC" if pace.reached else ""
+        yield "Last hour's pace", f"{formats.usd(pace.an_hour)} an hour, {formats.usd(pace.by)} by 24:00 UTC{newest}{end}"
 
 
 def _table(rows: "Iterator[tuple[str, str]] | Sequence[tuple[str, str]]") -> None:

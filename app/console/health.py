@@ -285,31 +285,33 @@ FASTER = 2  # times the last hour's pace
 
 @dataclass(frozen=True, slots=True)
 class Burn:
-    """How fast money goes, in micro-dollars. ``by``: what the day has cost at its end, at this pace. ``of``: its time.
+    """How fast money goes, in micro-dollars. ``by``: what the day has cost at its end, at the last hour's pace, ``an_hour``.
 
-    ``reached``: when the global cap is, if it is today.
+    ``newest``: the pace of the last five minutes, where it is far above that. ``reached``: when the global cap is, at the faster of
+    the two, if it is today.
     """
 
     an_hour: float
     by: float
     reached: datetime | None
-    of: str = "last hour"
+    newest: float | None = None
 
 
 def burn(money: Everything, spent: Sequence[int], now: datetime) -> Burn | None:
     """What the pace makes of today; None where nothing was spent. One method on every page, and for every range.
 
-    The last hour's pace goes on; where the last five minutes' is far above it, that one. ``spent``: micro-dollars in each.
+    Five minutes are no forecast of a day, but they are a warning: a cap comes sooner where they go on. ``spent``: micro-dollars of
+    the last hour and of the last five minutes.
     """
-    last_hour, newest = spent
+    last_hour, in_newest = spent
     if last_hour <= 0:
         return None
-    pace, of = float(last_hour), "last hour"
-    if (faster := newest * (PACE / NEWEST)) > FASTER * last_hour:
-        pace, of = faster, f"last {formats.span(NEWEST)}"
-    by = money.spent + pace * ((money.resets_at - now) / PACE)
-    reached = now + PACE * ((money.cap - money.spent) / pace) if money.spent < money.cap < by else None
-    return Burn(pace, by, reached, of)
+    newest = in_newest * (PACE / NEWEST)
+    faster = newest if newest > FASTER * last_hour else None
+    left = (money.resets_at - now) / PACE
+    pace = faster or float(last_hour)
+    reached = now + PACE * ((money.cap - money.spent) / pace) if money.spent < money.cap < money.spent + pace * left else None
+    return Burn(float(last_hour), money.spent + last_hour * left, reached, faster)
 
 
 async def paces(engine: AsyncEngine, now: datetime) -> list[int]:

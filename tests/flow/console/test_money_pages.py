@@ -29,7 +29,7 @@ EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"{{7*7}}"
 LACKING = {
     path.stem for path in (ROOT / "releases").glob("*.toml") if not (ROOT / "releases/evals" / f"{path.stem}.json").exists()
 }
-PACE = r"last (?:hour|5 min)'s pace"
+PACE = r"last hour's pace"
 TENANT = f"money-{uuid.uuid4().hex[:6]}"
 
 

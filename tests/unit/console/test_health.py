@@ -36,14 +36,15 @@ def test_a_pace_above_the_cap_says_when_it_is_reached() -> None:
     assert found.reached == NOON + HOUR
 
 
-def test_a_pace_that_has_just_risen_is_the_one_that_goes_on() -> None:
-    """$6 of the last hour's $9 went in its last five minutes: $72 an hour."""
+def test_a_pace_that_has_just_risen_is_named_and_brings_the_cap_nearer() -> None:
+    """$6 of the last hour's $9 went in its last five minutes: $72 an hour. It is no forecast of a whole day."""
     found = burn(money(9 * DOLLAR, 81 * DOLLAR), (9 * DOLLAR, 6 * DOLLAR), NOON)
     assert found is not None
-    assert (found.an_hour, found.of, found.reached) == (72 * DOLLAR, "last 5 min", NOON + HOUR)
+    assert (found.an_hour, found.by, found.newest) == (9 * DOLLAR, 117 * DOLLAR, 72 * DOLLAR)
+    assert found.reached == NOON + HOUR
     even = burn(money(9 * DOLLAR, 810 * DOLLAR), (9 * DOLLAR, DOLLAR), NOON)
     assert even is not None
-    assert (even.an_hour, even.of) == (9 * DOLLAR, "last hour"), "a busier minute is no other pace"
+    assert (even.an_hour, even.newest) == (9 * DOLLAR, None), "a busier minute is no other pace"
 
 
 def test_an_hour_in_which_nothing_was_spent_has_no_pace() -> None:
