@@ -287,8 +287,8 @@ FASTER = 2  # times the last hour's pace
 class Burn:
     """How fast money goes, in micro-dollars. ``by``: what the day has cost at its end, at the last hour's pace, ``an_hour``.
 
-    ``newest``: the pace of the last five minutes, where it is far above that. ``reached``: when the global cap is, at the faster of
-    the two, if it is today.
+    ``newest``: the pace of the last five minutes, where it is far above that. ``reached``: when the global cap is, at the faster
+    of the two, if it is today.
     """
 
     an_hour: float
@@ -300,8 +300,8 @@ class Burn:
 def burn(money: Everything, spent: Sequence[int], now: datetime) -> Burn | None:
     """What the pace makes of today; None where nothing was spent. One method on every page, and for every range.
 
-    Five minutes are no forecast of a day, but they are a warning: a cap comes sooner where they go on. ``spent``: micro-dollars of
-    the last hour and of the last five minutes.
+    Five minutes are no forecast of a day, but they are a warning: a cap comes sooner where they go on. ``spent``: micro-dollars
+    of the last hour and of the last five minutes.
     """
     last_hour, in_newest = spent
     if last_hour <= 0:

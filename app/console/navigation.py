@@ -46,7 +46,13 @@ BUDGETS = Page(
     "Caps, spending, the worst case",
     "cost, costs, money, spend, spending, tenant, tenants, user, limit, cap, price, bill",
 )
-EVALS = Page("evals", "Evals", "e", "Suites, scores, candidates", "quality, prove quality, tests, score, regression, judge")
+EVALS = Page(
+    "evals",
+    "Evals",
+    "e",
+    "Suites, scores, candidates",
+    "quality, prove quality, did a change make answers worse, tests, score, regression, judge",
+)
 RELEASES = Page(
     "releases",
     "Releases",
@@ -59,7 +65,8 @@ ONCALL = Page(
     "On-call",
     "n",
     "Who has the pager, incidents",
-    "pager, duty, who is on call, on call, rota, rotation, shift, incident, page, acknowledge",
+    "pager, duty, who is on call, who is called, who is called at 3 a.m., who is called at night, on call, rota, rotation, shift,"
+    " incident, page, acknowledge",
     first=True,
 )
 SECURITY = Page("security", "Security", "s", "Threats, keys, operators' log", "security, secrets, threat, injection, attack")

@@ -38,7 +38,8 @@ PARTS = (
     _part(OVERVIEW, "#cost", "Cost of a request", "cost of a request, cost per call, price of an answer"),
     _part(
         BUDGETS, "#worst-case", "Worst case of one user and of all",
-        "rogue user, rogue, runaway, abuse, abusive user, worst case, exposure, most that one user can spend",
+        "rogue user, rogue, runaway, abuse, abusive user, worst case, exposure, most that one user can spend,"
+        " how much can one user spend",
     ),
     _part(EVALS, "/production", "Score in production", "production score, live score, drift, sampled, quality in production"),
     _part(EVALS, "#runs", "Runs of the evals", "eval runs, eval history, trend"),

@@ -94,6 +94,9 @@ async def tested(sources: Sources) -> Evidence:
     if test.waits:
         value = f"a test page has had no answer for {took}: a person acknowledges it, in On-call or with octant oncall ack"
         held = "gaps" if test.seconds < PATIENCE else "failing"
+    if test.answered and test.by.startswith("key:"):
+        value = f"{value}: a key names no person, so it may not have been the one on duty"
+        held = rehearsed(test.at, sources.now, kept=True, whole=False)
     if test.answered and test.by_a_machine:
         value = f"a test page reached {test.by}, a machine, which acknowledged it after {took}: no person's answer is known"
         held = rehearsed(test.at, sources.now, kept=True, whole=False)
