@@ -301,7 +301,7 @@ def templates() -> Environment:
         "browser": formats.browser,
         "at_most": formats.at_most, "span": formats.span, "seconds": formats.seconds, "moment": formats.moment,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
-        "words": _words, "unbroken": _unbroken, "path": _path, "input_of": input_of,
+        "words": _words, "unproven": formats.unproven, "unbroken": _unbroken, "path": _path, "input_of": input_of,
         "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}",
     }  # fmt: skip
     made.globals |= {"asset": asset, "link": link, "refusals_of": REFUSALS}

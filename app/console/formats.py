@@ -139,3 +139,9 @@ def browser(named: str) -> str:
     name = next((f"{shown} {found[1]}" for shown, mark in _BROWSERS if (found := re.search(rf"{mark}/(\d+)", named))), "")
     system = next((shown for shown, mark in _SYSTEMS if mark in named), "")
     return ", ".join(filter(None, (name, system))) if name else named
+
+
+def unproven(lacking: int) -> str:
+    """Eval results that a release lacks: ``12 of its eval results are missing or below their threshold``."""
+    verb = "is missing or below its" if lacking == 1 else "are missing or below their"
+    return f"{count(lacking)} of its eval results {verb} threshold"

@@ -125,8 +125,7 @@ async def _ask_activate(console: Console, values: Values, *, force: bool) -> Ask
     effect = await _change(console, wanted)
     if lacking and not force:
         gate = (
-            f"It will be refused: {formats.number(len(lacking), 'eval result')} {'is' if len(lacking) == 1 else 'are'} missing,"
-            f" such as: {lacking[0]} To make them: {COMMAND.format(wanted)}"
+            f"It will be refused: {formats.unproven(len(lacking))}, such as: {lacking[0]} To make them: {COMMAND.format(wanted)}"
         )
     elif lacking:
         gate = (
@@ -160,7 +159,7 @@ async def _change(console: Console, wanted: str) -> str:
 async def _activate(console: Console, values: Values, reason: str, session: Session, *, force: bool) -> str:
     wanted = values["release"]
     lacking = await console.parts.releases.activate(wanted, by=session.actor, reason=reason, force=force)
-    return f"{wanted} is live." + (f" It lacks {formats.number(len(lacking), 'eval result')}." if lacking else "")
+    return f"{wanted} is live." + (f" {formats.unproven(len(lacking))}." if lacking else "")
 
 
 def _pinned(values: Values) -> Pinned | None:
@@ -241,11 +240,7 @@ async def _ask_canary(console: Console, values: Values, *, force: bool) -> Asked
     if before and found.release:
         change = summary(compare(before, found.release, await releases.traffic(), cost))
     lacking = [] if running else await releases.lacking(wanted)
-    gate = (
-        f" It lacks {formats.number(len(lacking), 'eval result')}" + ("." if force else ", so it will be refused.")
-        if lacking
-        else ""
-    )
+    gate = f" {formats.unproven(len(lacking))}" + ("." if force else ", so it will be refused.") if lacking else ""
     cap = formats.usd(CANARY_DOLLARS * MICROS_PER_DOLLAR)
     instead = f", now {formats.share(running[0].share)} do" if running else f"; the others stay on release {live}"
     return Asked(
@@ -288,7 +283,7 @@ async def _ask_promote(console: Console, _: Values, *, force: bool) -> Asked:
     lacking = await console.parts.releases.lacking(canary.release)
     gate = "" if verdict == "promote" else " The evidence does not reach a promotion." + ("" if force else " It will be refused.")
     if lacking:
-        gate += f" It lacks {formats.number(len(lacking), 'eval result')}" + ("." if force else ", so it will be refused.")
+        gate += f" {formats.unproven(len(lacking))}" + ("." if force else ", so it will be refused.")
     return Asked(
         title=f"Promote the canary {canary.release}" + (" without the evidence" if force else ""),
         effect=f"All users get release {canary.release} within 5 s; now {formats.share(canary.share)} do. {why}{gate}",

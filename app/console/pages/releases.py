@@ -215,7 +215,7 @@ def answer(state: State, stopped: Sequence[Stop], now: datetime) -> tuple[str, s
     kind = "bad" if behind or not state.reports else "good"
     if state.unproven:
         kind = "warn" if kind == "good" else kind
-        words += f" It lacks {formats.number(state.unproven, 'eval result')}."
+        words += f" {formats.unproven(state.unproven)}."
     if state.canary and state.canary[0].state == canaries.RUNNING:
         words += f" {canary_words(state.canary)}"
         kind = "warn" if kind == "good" and state.canary[2][-1].stop >= state.canary[2][-1].promote > 0 else kind
@@ -283,7 +283,7 @@ def one_answer(
     name = found.manifest.id
     if found.problem:
         return "bad", f"{name} cannot be live here: a pin does not resolve."
-    gate = f"it lacks {formats.number(len(lacking), 'eval result')}" if lacking else "it has every eval result that it needs"
+    gate = formats.unproven(len(lacking)) if lacking else "it has every eval result that it needs"
     if name == current:
         return ("warn" if lacking else "good"), f"{name} is live, served by {formats.number(len(serving), 'worker')}; {gate}."
     if past:

@@ -138,7 +138,13 @@ def state(*workers: str, unproven: int = 0) -> page.State:
     [
         (("r2", "r2"), 0, [], "good", "Release r2 has been live on all 2 workers for 2 h."),
         (("r2", "r1"), 0, [], "bad", "Release r2 has been live on 1 of 2 workers for 2 h."),
-        (("r2",), 2, [], "warn", "Release r2 has been live on its one worker for 2 h. It lacks 2 eval results."),
+        (
+            ("r2",),
+            2,
+            [],
+            "warn",
+            "Release r2 has been live on its one worker for 2 h. 2 of its eval results are missing or below their threshold.",
+        ),
         (
             ("r2",),
             0,
