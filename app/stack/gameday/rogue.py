@@ -20,9 +20,10 @@ from app.stack.gameday.lease import FaultNotSet, Held, held
 from app.stack.gameday.page import Shell
 from app.stack.gameday.scenario import Fault, Rogue, Traffic
 from app.stack.gameday.traffic import Callers
+from app.stack.vendors import SIMULATED_PATHS
 
 BAD = "bad-release"
-TENANT, USER, PROVIDERS = "acme", "ada", ("anthropic", "openai")  # of the stage
+TENANT, USER = "acme", "ada"  # of the stage
 _LIVE = re.compile(r"^(\S+) is live since", re.MULTILINE)
 LEASE_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 
@@ -41,8 +42,8 @@ async def key_of(shell: Shell, fault: Fault, own: str) -> tuple[str, dict[str, s
 
 def _providers(fault: Fault) -> dict[str, str]:
     """The provider at fault and the one that answers meanwhile; empty where the fault is of none or of both."""
-    at_fault = {str(one["provider"]) for one in fault.faults if one.get("provider") in PROVIDERS}
-    others = [name for name in PROVIDERS if name not in at_fault]
+    at_fault = {str(one["provider"]) for one in fault.faults if one.get("provider") in SIMULATED_PATHS}
+    others = [name for name in SIMULATED_PATHS if name not in at_fault]
     return {"PROVIDER": at_fault.pop(), "OTHER": others[0]} if len(at_fault) == 1 else {}
 
 
