@@ -74,7 +74,10 @@ class World:
         while True:
             ran = self.shell(command.text)
             missing = expected.missing(ran.stdout)
-            if ran.returncode == 0 and not missing:
+            judged = (
+                ran.returncode == 1 and command.text.startswith("octant status") and not ran.stderr
+            )  # it says that calls failed
+            if (ran.returncode == 0 or judged) and not missing:
                 return
             shown = f"{ran.returncode} $ {command.text}\n{ran.stdout}{ran.stderr}\nnot shown: {missing}"
             again = (repeat and command.expected) or UNANSWERED.search(ran.stderr)
