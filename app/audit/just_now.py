@@ -142,13 +142,17 @@ def _sum(rows: Iterable[dict[str, Any]], name: str) -> int:
     return sum(int(row[name]) for row in rows)
 
 
+def _by(rows: Iterable[dict[str, Any]], name: str) -> dict[str, list[dict[str, Any]]]:
+    found = defaultdict[str, list[dict[str, Any]]](list)
+    for row in rows:
+        found[row[name]].append(row)
+    return found
+
+
 def _refused(rows: Sequence[dict[str, Any]]) -> list[RefusedTenant]:
     """The tenants with refusals, most of them first."""
-    by_tenant = defaultdict[str, list[dict[str, Any]]](list)
-    for row in rows:
-        by_tenant[row["tenant"]].append(row)
     found = []
-    for tenant, of in by_tenant.items():
+    for tenant, of in _by(rows, "tenant").items():
         if refused := [row for row in of if row["outcome"] in REFUSALS]:
             code = max(refused, key=lambda row: int(row["calls"]))["outcome"]
             found.append(RefusedTenant(tenant, code, _sum(refused, "calls"), _sum(of, "calls"), _sum(of, "let_in")))
@@ -157,11 +161,8 @@ def _refused(rows: Sequence[dict[str, Any]]) -> list[RefusedTenant]:
 
 def _failures(rows: Sequence[dict[str, Any]]) -> list[FailedKind]:
     """The kinds of failures, the most frequent first."""
-    by_code = defaultdict[str, list[dict[str, Any]]](list)
-    for row in rows:
-        by_code[row["outcome"]].append(row)
     found = []
-    for code, of in by_code.items():
+    for code, of in _by(rows, "outcome").items():
         last = max(of, key=lambda row: row["at"])
         found.append(FailedKind(code, _sum(of, "calls"), _sum(of, "streams"), last["request_id"], last["at"]))
     return sorted(found, key=lambda one: (-one.calls, one.code))

@@ -21,15 +21,6 @@ from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, O
 MOST_REASON = 500
 
 
-class Elsewhere(Exception):  # noqa: N818 - it is a way, not an error
-    """There is nothing to do now. A page says why, and what can be done instead."""
-
-    def __init__(self, to: str) -> None:
-        """``to``: the address of that page."""
-        super().__init__()
-        self.to = to
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What the page that asks once more says: a title, the effect in a sentence, and the same as a command.
@@ -93,10 +84,7 @@ def router(console: Console, actions: Mapping[str, Act]) -> APIRouter:
         await operator(request)
         act = _found(actions, name)
         values = _values(act, request.query_params)
-        try:
-            asked = await act.ask(values)
-        except Elsewhere as page:
-            return RedirectResponse(page.to, 303)
+        asked = await act.ask(values)
         return _page(console, request, act, {**values, **asked.settled}, asked)
 
     @made.post("/{name}")
@@ -106,10 +94,7 @@ def router(console: Console, actions: Mapping[str, Act]) -> APIRouter:
         fields = await form_of(request)
         act = _found(actions, name)
         values, reason = _values(act, fields), fields.get("reason", "").strip()
-        try:
-            asked = await act.ask(values)
-        except Elsewhere as page:
-            return RedirectResponse(page.to, 303)
+        asked = await act.ask(values)
         values |= asked.settled
         if not reason or len(reason) > MOST_REASON:
             return _page(

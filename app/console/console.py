@@ -125,6 +125,15 @@ viewer = SignedIn(frozenset({"viewer", "operator"}))
 operator = SignedIn(frozenset({"operator"}))
 
 
+class Elsewhere(Exception):  # noqa: N818 - it is a way, not an error
+    """Another page answers this request: one that says why there is nothing to do, or the same at a shorter address."""
+
+    def __init__(self, to: str) -> None:
+        """``to``: the address of that page."""
+        super().__init__()
+        self.to = to
+
+
 class SignInFirst(Exception):  # noqa: N818 - it is a way, not an error
     """No session: the sign-in page comes first."""
 
@@ -199,15 +208,15 @@ class ConsoleRoute(APIRoute):
         handler = super().get_route_handler()
 
         async def with_pages(request: Request) -> Response:
-            way = _chosen_alone(request)
             try:
-                return RedirectResponse(way, 303) if way else await handler(request)
+                _chosen_alone(request)
+                return await handler(request)
             except SignInFirst as first:
                 return _sign_in_first(request, first.to)
-            except OctantError as error:
-                return _error_page(request, error)
-            except HTTPException as error:
-                return _error_page(request, from_http(error))
+            except Elsewhere as page:
+                return RedirectResponse(page.to, 303)
+            except (OctantError, HTTPException) as error:
+                return _error_page(request, from_http(error) if isinstance(error, HTTPException) else error)
             except DataError:
                 return _error_page(request, InvalidRequest("A value in the address cannot be stored or looked for."))
             except (SQLAlchemyError, OSError) as error:
@@ -218,16 +227,15 @@ class ConsoleRoute(APIRoute):
         return with_pages
 
 
-def _chosen_alone(request: Request) -> str:
-    """The address without the empty fields that a browser sends with a form; empty where it has none.
+def _chosen_alone(request: Request) -> None:
+    """Raise `Elsewhere` to the address without the empty fields that a browser sends with a form, where it has some.
 
     The address of a sign-in may be a provider's answer, so it stays as it is.
     """
     query = request.query_params.multi_items()
     chosen = [(name, value) for name, value in query if value]
-    if request.method != "GET" or len(chosen) == len(query) or request.url.path.startswith("/console/sign-in"):
-        return ""
-    return request.url.path + (f"?{urlencode(chosen)}" if chosen else "")
+    if request.method == "GET" and len(chosen) < len(query) and not request.url.path.startswith("/console/sign-in"):
+        raise Elsewhere(request.url.path + (f"?{urlencode(chosen)}" if chosen else ""))
 
 
 def _sign_in_first(request: Request, to: str) -> Response:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from app.budget.pricing import cost
 from app.console import formats
-from app.console.acting import Act, Asked, Elsewhere
-from app.console.console import Console, link
+from app.console.acting import Act, Asked
+from app.console.console import Console, Elsewhere, link
 from app.console.running import number_running
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, Misconfigured
