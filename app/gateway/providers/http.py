@@ -8,31 +8,23 @@ recovery retries. Redirects are not followed, because they would carry the key t
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from functools import lru_cache, partial
-from io import BytesIO
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
-
-import aiohttp
-from aiohttp.client_proto import ResponseHandler
 
 from app import __version__
 from app.domain.json_text import finite
 from app.domain.proxies import proxy_of
 from app.domain.waiting import Turn
-from app.gateway.providers.errors import NotConnected, ProtocolError
+from app.gateway.providers.connections import Connections, Response
+from app.gateway.providers.errors import ProtocolError
 from app.gateway.providers.sse import BOM, Decoder, Event
 
-MOST_CONNECTIONS = 1_000
 MOST_REPLY = 32 * 2**20  # bytes: a chat's whole answer, with twenty log probabilities for each of 16,000 tokens
 MOST_ERROR = 2**20
-MOST_HEADER = 2**16  # aiohttp's own limit of 8 KiB is less than some proxies' security policies and traces
-MOST_INTERIM = 100  # answers of the kind of 100 and 103 before the real one
-LARGE = 2**20
+LARGE = 2**20  # bytes of an answer
 EVENTS_A_LOOK = 16
 WAITED = 0.0002  # seconds; a read of what is there already takes some microseconds
-KEPT = 4.0  # seconds that a connection may wait for its next request; uvicorn (vLLM, SGLang) and Node close theirs after five
 OK = range(200, 300)
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 COMMON = {"content-type": "application/json", "accept": "application/json", "user-agent": f"octant/{__version__}"}
@@ -66,7 +58,7 @@ class Whole:
 class Events:
     """The events of a streamed answer, as they come."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: Response) -> None:
         """The response's head has come.
 
         ``known`` may read a piece that begins between two events and is one event, instead of decoding it: None where it cannot.
@@ -148,7 +140,7 @@ class Http:
         self._base = urlsplit(base_url)
         self._proxy = proxy_of(self._base.scheme, self._base.hostname or "")
         self._urls: dict[str, str] = {}
-        self._session: aiohttp.ClientSession | None = None
+        self._connections: Connections | None = None
 
     def use_key(self, key: str) -> None:
         """Send this key from the next request on. Without one a word is sent: local servers take any, and refuse none."""
@@ -161,8 +153,11 @@ class Http:
 
         Raises StatusError, ProtocolError for an answer that is too large, and aiohttp's errors.
         """
-        async with await self._send(path, body, headers, connect) as response:
+        response = await self._send(path, body, headers, connect)
+        try:
             return Whole(await _read(response, most), response.headers)
+        finally:
+            response.close()
 
     async def open(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], *, connect: float) -> Events:
         """Send and wait for the head of a streamed answer. Raises as `post`. Close what it returns."""
@@ -170,34 +165,22 @@ class Http:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._session:
-            await self._session.close()
+        if self._connections:
+            await self._connections.aclose()
 
-    async def _send(
-        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], connect: float
-    ) -> aiohttp.ClientResponse:
-        if self._session is None:
-            connector = _Tunnelling if self._proxy else _Connector
-            self._session = aiohttp.ClientSession(
-                connector=connector(limit=MOST_CONNECTIONS, keepalive_timeout=KEPT),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                max_field_size=MOST_HEADER,
-            )
-        content = encoded(body)
-        response = await self._session.post(
-            self._urls.get(path) or self._url(path),
-            data=content if len(content) < LARGE else BytesIO(content),  # in pieces, so that others go on
-            headers={**self._headers, **headers},
-            allow_redirects=False,
-            proxy=self._proxy,
-            timeout=_timeout(connect),
-        )
+    async def _send(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], connect: float) -> Response:
+        if self._connections is None:
+            self._connections = Connections(self._proxy)
+        url = self._urls.get(path) or self._url(path)
+        response = await self._connections.post(url, {**self._headers, **headers}, encoded(body), connect)
         if response.status in OK:
             return response
-        async with response:
+        try:
             raise StatusError(
                 response.status, response.headers, parsed((await _read(response, MOST_ERROR)).decode(errors="replace"))
             )
+        finally:
+            response.close()
 
     def _url(self, path: str) -> str:
         """The address of ``path``; a query of the base URL (``?api-version=…``) stays its query."""
@@ -210,17 +193,12 @@ def _unknown(piece: bytes) -> None:
     del piece
 
 
-@lru_cache(64)
-def _timeout(connect: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect)
-
-
 def encoded(body: Mapping[str, Any]) -> bytes:
     """The bytes of a request. Raises ValueError for a number that JSON lacks."""
     return finite(body)
 
 
-async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
+async def _read(response: Response, most: int) -> bytes:
     """The body, decompressed. Raises ProtocolError beyond ``most`` bytes."""
     pieces, size, turn = [], 0, Turn()
     while piece := await response.content.readany():
@@ -241,47 +219,3 @@ def parsed(text: str) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
-
-
-class _Connection(ResponseHandler):
-    """A connection that reads no interim answers, and breaks off behind the hundredth.
-
-    aiohttp queues them all and reads them without letting others run: a server that sends nothing else stops every call.
-    """
-
-    _interim = 0
-
-    def feed_data(self, data: Any, size: int = 0) -> None:  # noqa: ANN401 - as aiohttp's
-        """Take the head of an answer."""
-        if not 100 <= data[0].code <= 199 or data[0].code == 101:  # 101 is an answer: other protocols follow
-            self._interim = 0
-            super().feed_data(data, size)
-            return
-        self._interim += 1
-        if self._interim == MOST_INTERIM:
-            self.set_exception(aiohttp.ServerDisconnectedError("Only interim answers came."))
-            self.close()
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Connects to a provider."""
-
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - as aiohttp's
-        """``options``: the connector's."""
-        super().__init__(**options)
-        self._factory = partial(_Connection, loop=self._loop)  # type: ignore[assignment] # partial is invariant
-
-
-class _Tunnelling(_Connector):
-    """Connects through a proxy. What fails before the tunnel stands has sent nothing to the provider: it is no broken answer."""
-
-    async def connect(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as aiohttp's
-        """As the connector's. Raises NotConnected where the proxy refuses or breaks off."""
-        try:
-            return await super().connect(*args, **options)
-        except (TimeoutError, aiohttp.ClientConnectorError):
-            raise
-        except aiohttp.ClientHttpProxyError as error:
-            raise NotConnected(f"The proxy refuses to connect: HTTP {error.status}.") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise NotConnected("The proxy broke off before the connection stood.") from error

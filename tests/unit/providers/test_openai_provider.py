@@ -12,7 +12,7 @@ from aiohttp import web
 from app.domain import errors
 from app.domain.calls import Done, TextDelta, ToolUseDelta, ToolUseStart
 from app.domain.messages import Message, Sampling, Text, ToolUse
-from app.gateway.providers import http
+from app.gateway.providers import connections
 from app.gateway.providers import openai as adapter
 from app.gateway.providers.base import ModelRequest, Timeouts
 from app.gateway.providers.openai import OpenAIProvider
@@ -485,8 +485,8 @@ async def test_a_connection_is_given_up_before_a_server_closes_it(
     upstream: Upstream, provider: OpenAIProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R7. A request on one that is closing would fail, and be counted as paid."""
-    assert http.KEPT < 5
-    monkeypatch.setattr(http, "KEPT", 0.3)
+    assert connections.KEPT < 5
+    monkeypatch.setattr(connections, "KEPT", 0.3)
     used = []
 
     async def noting(req: web.Request) -> web.StreamResponse:

@@ -1,0 +1,142 @@
+"""A request that is written without aiohttp's session is the one that the session would write."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+
+from app.gateway.providers import connections
+from app.gateway.providers.connections import Answer, Connections
+
+HEADERS = {"content-type": "application/json", "accept": "application/json", "user-agent": "octant/1", "x-name": "Zoë"}
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+
+
+@dataclass
+class Wire:
+    """A server that answers each request with ``answer``, and keeps the bytes that came."""
+
+    url: str = ""
+    answer: bytes = OK
+    came: list[bytes] = field(default_factory=list)
+    connections: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
+                self.came.append(head + await reader.readexactly(int(length.split(b":")[1])))
+                writer.write(self.answer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@pytest.fixture
+async def wire() -> AsyncIterator[Wire]:
+    wire = Wire()
+    server = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
+    wire.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    yield wire
+    server.close()
+
+
+@pytest.fixture
+async def to() -> AsyncIterator[Connections]:
+    made = Connections(None)
+    yield made
+    await made.aclose()
+
+
+async def _post(to: Connections, url: str, content: bytes = b"{}") -> bytes:
+    answer = await to.post(url, HEADERS, content, 2.0)
+    try:
+        return await answer.content.readany()
+    finally:
+        answer.close()
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/a b", "/v1/x?api-version=2024-10-21&b=%2f", "/ü/%C3%BC", ""])
+async def test_the_bytes_are_those_of_a_session(wire: Wire, to: Connections, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    await _post(to, wire.url + path)
+    monkeypatch.setattr(connections, "AT_ONCE", 0)
+    await _post(to, wire.url + path)
+    ours, theirs = wire.came
+    assert ours == theirs
+    assert wire.connections == 1  # they share the pool
+
+
+@pytest.mark.parametrize("value", ["a\r\nx-evil: 1", "a\nb", "a\rb", "a\0b"])
+@pytest.mark.parametrize("name", [True, False])
+async def test_a_header_cannot_begin_another_line(wire: Wire, to: Connections, value: str, *, name: bool) -> None:
+    with pytest.raises(ValueError, match="line break"):
+        await to.post(wire.url, {**HEADERS, **({value: "x"} if name else {"x-user": value})}, b"{}", 2.0)
+    assert wire.came == []
+
+
+async def test_an_answer_that_is_left_unread_takes_its_connection_with_it(wire: Wire, to: Connections) -> None:
+    wire.answer = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{"
+    answer = await to.post(wire.url, HEADERS, b"{}", 2.0)
+    waiting = asyncio.create_task(_all(answer.content))
+    await asyncio.sleep(0.05)
+    answer.close()
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await waiting
+    wire.answer = OK
+    assert await _post(to, wire.url) == b"{}"
+    assert wire.connections == 2
+
+
+async def _all(content: aiohttp.StreamReader) -> bytes:
+    return b"".join([piece async for piece in content.iter_any()])
+
+
+async def test_a_cancelled_request_takes_its_connection_with_it(wire: Wire, to: Connections) -> None:
+    wire.answer = b""
+    waiting = asyncio.create_task(_post(to, wire.url))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    wire.answer = OK
+    assert await _post(to, wire.url) == b"{}"
+    assert wire.connections == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [OK, b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"],
+)
+async def test_a_connection_waits_for_the_next_request_and_nothing_for_the_collector(
+    wire: Wire, to: Connections, answer: bytes
+) -> None:
+    wire.answer = answer
+    await _post(to, wire.url)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            await _post(to, wire.url)
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        left = [one for one in gc.garbage if isinstance(one, Answer | aiohttp.StreamReader)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert wire.connections == 1
+    assert left == []
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 two hundred\r\n\r\n"])
+async def test_what_is_no_http_is_an_error_of_the_answer(wire: Wire, to: Connections, answer: bytes) -> None:
+    wire.answer = answer
+    with pytest.raises((aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError)):
+        await _post(to, wire.url)
