@@ -1,30 +1,26 @@
-"""The way out of a connection: heads that join their bodies, clients that take nothing, ends that lose no answer, HTTP/1.0."""
+"""The way out of a connection: answers as they are written, clients that take nothing, ends that lose no answer."""
 
 import asyncio
 import fcntl
 import termios
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
 
+BODILESS = (204, 304)
 LINGER_SECONDS, LONGEST_LINGER = 1.0, 10.0  # without a byte of what a refused client still sends; and in all
 
 
-class Joining:
-    """A transport that sends an answer's head together with the first of its body, where that comes in the same turn of the loop.
+class Ending:
+    """A transport whose end is the protocol's: it may have to wait for the client."""
 
-    uvicorn writes them apart: two calls of the system, two packets, and a client that is woken twice.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, close: Callable[[], None]) -> None:
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
         """``close`` is how a connection ends, once all is written."""
         self._transport = transport
-        self._loop = loop
         self._close = close
-        self._head = b""
         self._ended = False
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a transport has
@@ -33,36 +29,26 @@ class Joining:
 
     def write(self, data: bytes) -> None:
         """Write; after the end, nothing."""
-        if self._ended:
-            return
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.writelines((head, data))
-        elif data.startswith(b"HTTP/"):
-            self._head = data
-            self._loop.call_soon(self._flush)
-        else:
+        if not self._ended:
             self._transport.write(data)
+
+    def writelines(self, pieces: Iterable[bytes]) -> None:
+        """Write them in one call of the system; after the end, nothing."""
+        if not self._ended:
+            self._transport.writelines(pieces)
 
     def write_eof(self) -> None:
         """Say that nothing follows."""
-        self._flush()
         self._ended = True
         self._transport.write_eof()
 
     def close(self) -> None:
         """End the connection as it is to end."""
-        self._flush()
         self._close()
 
     def lost(self) -> None:
         """The connection is gone: hold its protocol, which holds this, no longer."""
         self._close = self._transport.close
-
-    def _flush(self) -> None:
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.write(head)
 
 
 class Taking:
@@ -130,19 +116,74 @@ class Linger:
             self._transport.close()
 
 
-class UntilClosed(RequestResponseCycle):
-    """An answer to a client of HTTP/1.0: one without a length ends with the connection, as chunks are HTTP/1.1's (RFC 9112, 6.1).
+class Answer(RequestResponseCycle):
+    """An answer whose head leaves with the first of its body, where that comes in the same turn of the loop.
 
-    uvicorn sends chunks to everyone. A client of HTTP/1.0 takes their sizes for text.
+    uvicorn writes them apart: two calls of the system, two packets, and a client that is woken twice. It also sends chunks to
+    everyone. They are HTTP/1.1's (RFC 9112, 6.1): to a client of HTTP/1.0 an answer without a length ends with the connection.
     """
 
+    _head = b""
     _endless = False
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - uvicorn's own
-        """As uvicorn's, to which each piece is the rest of a length."""
-        if message["type"] == "http.response.start":
-            self._endless = not any(name.lower() == b"content-length" for name, _ in message.get("headers", ()))
-            self.chunked_encoding = False if self._endless else None
-        elif message["type"] == "http.response.body" and self._endless:
-            self.expected_content_length += len(message.get("body", b""))
-        await super().send(message)
+        """Write a head, or more of a body. Raises RuntimeError for an answer that HTTP cannot say."""
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        if self.response_complete:
+            raise RuntimeError("The answer was complete before.")
+        if self.response_started:
+            self._go_on(message.get("body", b""), more=message.get("more_body", False))
+        else:
+            self._begin(message["status"], [*self.default_headers, *message["headers"]])
+
+    def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        names, values = [name.lower() for name, _ in headers], [value for _, value in headers]
+        if HEADER_RE.search(b"".join(names)) or HEADER_VALUE_RE.search(b"".join(values)):
+            raise RuntimeError("A header's name or value is not valid.")
+        self.response_started, self.waiting_for_100_continue = True, False
+        found = dict(zip(names, values, strict=True))
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        if found.get(b"connection") == b"close":
+            self.keep_alive = False
+        elif not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        self.chunked_encoding = False
+        if b"content-length" in found:
+            self.expected_content_length = int(found[b"content-length"])
+        elif self.scope["method"] != "HEAD" and status not in BODILESS:
+            self._endless = self.scope["http_version"] == "1.0"
+            self.chunked_encoding = not self._endless
+            lines += [b"transfer-encoding: chunked\r\n"] * self.chunked_encoding
+        self._head = b"".join((STATUS_LINE[status], *lines, b"\r\n"))
+        if b"content-length" not in found:  # a stream, whose first event may be long in coming
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _go_on(self, body: bytes, *, more: bool) -> None:
+        if self.scope["method"] == "HEAD":
+            self.expected_content_length, body = 0, b""
+        elif self.chunked_encoding:
+            body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (b"" if more else b"0\r\n\r\n")
+        elif not self._endless:
+            self.expected_content_length -= len(body)
+        if self.expected_content_length < 0 or (self.expected_content_length and not more):
+            raise RuntimeError("The answer's body is not of its content-length.")
+        if self._head:
+            head, self._head = self._head, b""
+            self.transport.writelines((head, body))
+        else:
+            self.transport.write(body)
+        if more:
+            return
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
+    def _flush(self) -> None:
+        if self._head and not self.disconnected:
+            head, self._head = self._head, b""
+            self.transport.write(head)

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from app.domain.errors import HeadersTooLarge, InvalidRequest, OctantError, RequestTooSlow
 from app.edge.errors import Dialect, dialect_of, render
 from app.edge.middleware import GONE
-from app.stack.answering import Joining, Linger, Taking, UntilClosed
+from app.stack.answering import Answer, Ending, Linger, Taking
 from app.stack.descriptors import Descriptors
 
 # Host = uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2)
@@ -72,7 +72,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """The time for the first headers begins."""
         super().connection_made(transport)
-        self.transport = cast("asyncio.Transport", Joining(transport, self.loop, self._end))
+        self.transport = cast("asyncio.Transport", Ending(transport, self._end))
         self._wire = transport
         self._made = self.loop.time()
         self.patience.descriptors.note(transport.get_extra_info("socket").fileno())
@@ -83,7 +83,7 @@ class Protocol(HttpToolsProtocol):
         self._disarm()
         self._taken()
         self._hang_up()
-        cast("Joining", self.transport).lost()
+        cast("Ending", self.transport).lost()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -177,8 +177,7 @@ class Protocol(HttpToolsProtocol):
             raise ValueError(message)
         cast("dict[str, Any]", self.scope)[GONE] = []
         super().on_headers_complete()  # it may raise as well: then this is a head still, and is refused as one
-        if version == "1.0":
-            self.cycle.__class__ = UntilClosed
+        self.cycle.__class__ = Answer
         self._in_head = False
         self._open = [*(cycle for cycle in self._open if not cycle.response_complete), self.cycle]
         self._disarm()
