@@ -50,7 +50,7 @@ class Answer:
         content.on_eof(connection.release)
 
     def close(self) -> None:
-        """As `Response`. Whoever waits for more of the body gets aiohttp's ClientConnectionError."""
+        """As `Response`. A task that waits for more of the body gets aiohttp's ClientConnectionError."""
         if not self._connection.closed and self.content.exception() is None:
             self.content.set_exception(aiohttp.ClientConnectionError("The connection was closed."))
         self._connection.close()
