@@ -32,8 +32,12 @@ TOKENS_PER_MILLION = 1_000_000
 # (docs.anthropic.com, "Tool use: pricing"); chat templates add under ten tokens a message.
 PER_MESSAGE = 16
 PER_TOOL_LIST = 1_000
-PER_IMAGE = 8_000
-LARGEST_WINDOW = 1_000_000  # of any model on sale: a longer request is refused by the vendor, not billed
+LARGEST_WINDOW = 1_050_000  # of any model here that reads files (GPT-6): a longer request is refused by the vendor, not billed
+# The most tokens of one image, by the beginning of a model's name. Claude: platform.claude.com/docs/en/build-with-claude/vision.
+# GPT: the sizes in developers.openai.com/api/docs/guides/images-vision. GPT-6 reads an image as it is, refuses one of more
+# than 30,000 patches, and counts 1.2 tokens a patch; GPT-4o mini counts 2,833, and 5,667 for each of at most 8 tiles.
+IMAGE_TOKENS = {"claude-": 4_784, "gpt-6-sol": 36_000, "gpt-6.1": 36_000, "gpt-4o-mini": 48_169}
+LARGEST_IMAGE = 73_800  # of any model: the most patches, at the highest factor that OpenAI has (2.46, of its nano models)
 WRITTEN_OUT = frozenset({"text", "content"})  # kinds of sources whose text is in the request; others are files or addresses
 
 
@@ -75,13 +79,40 @@ def worst_case(input_tokens: int, max_output_tokens: int, tiers: Sequence[Price]
     return MicroUSD(-(-(input_tokens * dearest + max_output_tokens * output) // TOKENS_PER_MILLION))
 
 
+def image_tokens(model: str, tiers: Sequence[Price]) -> int:
+    """Look up the most tokens that one image counts as: as the price table says, else the vendor."""
+    own = max((tier.image_tokens or 0 for tier in tiers), default=0)
+    return own or next((most for name, most in IMAGE_TOKENS.items() if model.startswith(name)), LARGEST_IMAGE)
+
+
+def with_images(input_tokens: int, images: int, each: int) -> int:
+    """Add images to a bound. All images of a request fit into one window together."""
+    return input_tokens + min(images * each, LARGEST_WINDOW)
+
+
+def images_in(messages: Sequence[Message]) -> int:
+    """Count the images of a request: their tokens depend on the model (`image_tokens`)."""
+    return sum(_images(part) for message in messages for part in message.parts)
+
+
+def _images(part: Part) -> int:
+    match part:
+        case Image():
+            return 1
+        case ToolResult(content=content):
+            return sum(_images(inner) for inner in content)
+        case Native() as native:
+            return sum(kind == "image" for kind, _ in _sources(native.block))
+    return 0
+
+
 def most_input_tokens(
     system: Sequence[Text], messages: Sequence[Message], tools: Sequence[ToolSpec], output: OutputSchema | None
 ) -> int:
-    """Bound the tokens a request can be counted as.
+    """Bound the tokens a request can be counted as, without its images (`images_in`).
 
     A byte-level tokenizer (all current Anthropic and OpenAI models) makes at most one token of each UTF-8 byte, so the
-    number of bytes bounds the number of tokens, whatever the language. Images are billed by area with a fixed maximum.
+    number of bytes bounds the number of tokens, whatever the language.
 
     Of a file or an address nothing bounds the tokens but the model's window: a PDF of a kilobyte can show one page hundreds of
     times. All files of a request fit into one window together.
@@ -100,7 +131,7 @@ def most_input_tokens(
 
 
 def part_tokens(part: Part) -> int:  # noqa: PLR0911 - a table
-    """Bound the tokens of one part, without those of files."""
+    """Bound the tokens of one part, without those of files and images."""
     match part:
         case Text(text=text, citations=citations):
             return _bytes(text) + sum(_bytes(spaced(dict(citation))) for citation in citations)
@@ -111,12 +142,11 @@ def part_tokens(part: Part) -> int:  # noqa: PLR0911 - a table
         case Document(data=data):
             return PER_MESSAGE + (0 if _holds_a_file(part) else len(data or ""))
         case Native() as native:
-            images = sum(kind == "image" for kind, _ in _sources(native.block))
-            return PER_MESSAGE + min(_bytes(spaced(native.block)), LARGEST_WINDOW) + images * PER_IMAGE
+            return PER_MESSAGE + min(_bytes(spaced(native.block)), LARGEST_WINDOW)
         case Thinking(text=text, signature=signature, redacted=redacted):
             return _bytes(text) + _bytes(signature or "") + _bytes(redacted or "")
         case Image():
-            return PER_IMAGE
+            return PER_MESSAGE
         case ToolUse(name=name, arguments=arguments, signature=signature):
             return PER_MESSAGE + _bytes(name) + _bytes(arguments) + _bytes(signature or "")
         case ToolResult(content=content):

@@ -17,6 +17,7 @@ class Price:
     """Micro-dollars per million tokens (so 3 USD per million is 3_000_000), for inputs of ``from_input_tokens`` and more.
 
     ``cache_write`` is for five minutes. ``cache_write_1h`` is for an hour; where a table does not say, twice the input's price.
+    ``image_tokens``: the most that one image counts as; where a table does not say, as `app.budget.pricing` knows of the vendors.
     """
 
     input: int
@@ -25,6 +26,7 @@ class Price:
     cache_write: int
     from_input_tokens: int = 0
     cache_write_1h: int | None = None
+    image_tokens: int | None = None
 
     @property
     def hour_write(self) -> int:

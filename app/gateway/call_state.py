@@ -25,6 +25,7 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.spans import CallSpan
 
 BYTES_PER_TOKEN = 4  # of English text; the difference to what was used flows back
+IMAGE = 2_000  # tokens of a usual image
 ANSWER_SECONDS, ANSWER_SHARE = 0.25, 0.1  # of the deadline, the smaller: kept for the answer's own way to the caller
 LAST_RESORT = "last_resort"  # outcome, model and entry in octant-degraded of a static answer
 
@@ -76,7 +77,7 @@ class CallState:
 
     @property
     def input_tokens(self) -> int:
-        """The most input tokens that this call's request can count."""
+        """The most input tokens that this call's request can count, without its images."""
         if self._input_tokens is None:
             r = self.request
             counted = pricing.most_input_tokens(r.system, r.messages, r.tools, r.output)
@@ -86,7 +87,8 @@ class CallState:
     def bound(self, further: tuple[Message, ...] = ()) -> Bound:
         """The most tokens that one attempt can count; ``further`` are turns after the request."""
         if self._bound is None:
-            self._bound = Bound(self.input_tokens, self.most_output, hour_cache=keeps_for_an_hour(self.request))
+            images = pricing.images_in(self.request.messages)
+            self._bound = Bound(self.input_tokens, self.most_output, keeps_for_an_hour(self.request), images)
         if not further:
             return self._bound
         return replace(self._bound, input=self._bound.input + pricing.most_input_tokens((), further, (), None))
@@ -114,7 +116,17 @@ class CallState:
         """An estimate for the rate limits: one token for four bytes of input, and all output allowed."""
         if self.request.embed:
             return self.request.embed.likely_tokens
-        return self.input_tokens // BYTES_PER_TOKEN + (self.request.sampling.max_output_tokens or 0)
+        return self.likely_input + (self.request.sampling.max_output_tokens or 0)
+
+    @property
+    def likely_input(self) -> int:
+        """An estimate of the input's tokens."""
+        return self.input_tokens // BYTES_PER_TOKEN + self.bound().images * IMAGE
+
+    @property
+    def most_input(self) -> int:
+        """The most input tokens that this call can count at any target."""
+        return max(self.spending.at(target, self.bound()).input for target in self.targets)
 
     def request_for(self, target: Target, further: tuple[Message, ...] = ()) -> ModelRequest:
         """Build the request to ``target``, with ``further`` turns and timeouts cut to the remaining time.
@@ -125,7 +137,7 @@ class CallState:
         messages = (*self.request.messages, *further)
         headers = {"traceparent": self.spending.traceparent}
         if self.request.on_input:
-            self.request.on_input(Usage(input=self.input_tokens // BYTES_PER_TOKEN, estimated=True))
+            self.request.on_input(Usage(input=self.likely_input, estimated=True))
         return replace(self.request, model=target.model, messages=messages, timeouts=timeouts, headers=headers)
 
     async def attempt(self, target: Target, further: tuple[Message, ...] = ()) -> AbstractContextManager[AttemptInProgress]:

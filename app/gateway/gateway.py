@@ -248,7 +248,7 @@ class Gateway:
             traceparent = current_traceparent()
             request = replace(state.request, headers={"traceparent": traceparent} if traceparent else {})
             counted = await self._rooms.recovery.count_tokens(request, state.pin.route, call.deadline)
-        return (state.input_tokens, False) if counted is None else (counted, True)
+        return (state.most_input, False) if counted is None else (counted, True)
 
     def _screen(self, state: CallState) -> None:
         """Raise ContentRefused if the prompt's policy blocks a suspected attack."""

@@ -23,11 +23,15 @@ ABSURD = 10  # times our bound: above it a figure is no count; below it counts a
 @quick
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The most tokens that one attempt can count. ``hour_cache``: its input may be kept in a cache for an hour."""
+    """The most tokens that one attempt can count. ``hour_cache``: its input may be kept in a cache for an hour.
+
+    ``images`` come on top of ``input``: each target counts them its own way (`app.budget.pricing.image_tokens`).
+    """
 
     input: int
     output: int
     hour_cache: bool = False
+    images: int = 0
 
     def at(self, seconds: float, received: int) -> "Bound":
         """The bound of a stream ``seconds`` after its request, with ``received`` bytes arrived."""

@@ -47,8 +47,15 @@ class Spending:
 
     def worst_case(self, target: Target, bound: Bound) -> MicroUSD:
         """The most that one paid attempt of at most ``bound`` tokens can cost at ``target``."""
-        tiers = pricing.tiers_of(self.prices, target.provider, target.model)
+        tiers, bound = pricing.tiers_of(self.prices, target.provider, target.model), self.at(target, bound)
         return pricing.worst_case(bound.input, bound.output, tiers, hour_cache=bound.hour_cache)
+
+    def at(self, target: Target, bound: Bound) -> Bound:
+        """The bound with its images as ``target`` counts them."""
+        if not bound.images:
+            return bound
+        each = pricing.image_tokens(target.model, pricing.tiers_of(self.prices, target.provider, target.model))
+        return replace(bound, input=pricing.with_images(bound.input, bound.images, each), images=0)
 
     @property
     def cost(self) -> MicroUSD:
@@ -70,6 +77,7 @@ class Spending:
 
     async def attempt(self, target: Target, bound: Bound) -> AbstractContextManager[AttemptInProgress]:
         """Hold an attempt's worst case; the attempt is what is done within the result. Raises BudgetExceeded."""
+        bound = self.at(target, bound)
         worst = self.worst_case(target, bound)
         await self._afford(worst)
         return self._attempted(target, bound, worst)

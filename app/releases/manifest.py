@@ -119,6 +119,7 @@ class _PriceFile(Strict):
         cache_write: int = Field(ge=0)
         cache_write_1h: int | None = Field(default=None, ge=0)
         from_input_tokens: int = Field(default=0, ge=0)
+        image_tokens: int | None = Field(default=None, ge=1)
 
     version: str
     effective: date
@@ -318,7 +319,7 @@ def _prices(pin: PricesPin, places: Places) -> PriceTable:
     file = _parsed(_PriceFile, _pinned_text(path, pin.sha256, "prices.sha256", places), str(path))
     found: dict[tuple[str, str], list[Price]] = {}
     for tier in file.price:
-        price = Price(tier.input, tier.output, tier.cached_input, tier.cache_write, tier.from_input_tokens, tier.cache_write_1h)
+        price = Price(**tier.model_dump(exclude={"provider", "model"}))
         found.setdefault((tier.provider, tier.model), []).append(price)
     for key, tiers in found.items():
         if sum(t.from_input_tokens == 0 for t in tiers) != 1:

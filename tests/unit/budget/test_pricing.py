@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.budget.pricing import LARGEST_WINDOW, PER_IMAGE, cost, most_input_tokens, tiers_of, worst_case
+from app.budget.pricing import (
+    LARGEST_IMAGE,
+    LARGEST_WINDOW,
+    cost,
+    image_tokens,
+    images_in,
+    most_input_tokens,
+    tiers_of,
+    with_images,
+    worst_case,
+)  # fmt: skip
 from app.domain.calls import Usage
 from app.domain.errors import Misconfigured
 from app.domain.messages import Document, Image, Message, Native, Part, Text, ToolResult, ToolSpec, ToolUse
@@ -81,9 +91,34 @@ def test_every_byte_of_text_counts_as_a_token_at_most(text: str) -> None:
     assert most_input_tokens((Text(text),), (message,), (), None) >= 4 * size
 
 
+# The vendors' figures.
+CLAUDE = 4_784  # platform.claude.com/docs/en/build-with-claude/vision
+GPT_6 = 30_000 * 12 // 10  # developers.openai.com/api/docs/guides/images-vision: patches of 32 pixels, 1.2 tokens each
+GPT_4O_MINI = 2_833 + 5_667 * 2 * 4  # tiles of 512 pixels in an image of 768 by 2,048
+
+
+@pytest.mark.parametrize(
+    ("model", "most"),
+    [
+        ("claude-sonnet-5-5", CLAUDE),
+        ("gpt-6-sol", GPT_6),
+        ("gpt-4o-mini-2024-07-18", GPT_4O_MINI),
+        ("acme-vision", LARGEST_IMAGE),
+    ],
+)
+def test_an_image_counts_as_the_most_that_its_model_makes_of_one(model: str, most: int) -> None:
+    """C1: a hold below the bill lets a user pass a cap."""
+    assert image_tokens(model, FLAT) == most <= LARGEST_IMAGE
+    assert image_tokens(model, (*FLAT, replace(FLAT[0], image_tokens=7_000))) == 7_000
+
+
 def test_an_image_counts_by_its_most_not_by_its_bytes() -> None:
-    with_image = most_input_tokens((), (Message("user", (Image(data="x" * 1_000_000, media_type="image/png"),)),), (), None)
-    assert 8_000 <= with_image < 9_000
+    image = Image(data="x" * 1_000_000, media_type="image/png")
+    messages = (Message("user", (image, ToolResult("t", (image,)))),)
+    assert images_in(messages) == 2
+    assert most_input_tokens((), messages, (), None) < 1_000
+    assert with_images(5, 2, 4_784) == 5 + 2 * 4_784
+    assert with_images(5, 100, 36_000) == 5 + LARGEST_WINDOW, "a longer request is refused, not billed"
 
 
 def cited(kind: str, source: dict[str, str]) -> Native:
@@ -124,5 +159,4 @@ def test_a_document_that_is_written_out_counts_by_its_bytes() -> None:
 
 def test_an_image_in_a_block_of_the_vendor_counts_by_its_most() -> None:
     block = {"type": "document", "source": {"type": "content", "content": [{"type": "image", "source": ADDRESS}] * 3}}
-    counted = most_input_tokens((), (Message("user", (Native("anthropic", block),)),), (), None)
-    assert 3 * PER_IMAGE <= counted < 3 * PER_IMAGE + 1_000
+    assert images_in((Message("user", (Native("anthropic", block),)),)) == 3

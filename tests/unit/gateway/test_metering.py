@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from scripted import A, Scripted, call_state, error, recovery
+from scripted import A, B, Scripted, call_state, error, recovery
 
 from app.domain.calls import Usage
 from app.domain.errors import OctantError, ProviderTimeout
-from app.domain.messages import Text
+from app.domain.messages import Image, Message, Text
 from app.domain.routes import Price, PriceTable
 from app.gateway.metering import FASTEST, Bound, count
 
@@ -53,3 +53,20 @@ async def test_an_input_that_may_be_cached_for_an_hour_is_held_and_counted_at_th
     with pytest.raises(OctantError):
         await recovery(Scripted("a", error(ProviderTimeout)), Scripted("b", error(ProviderTimeout))).complete(state)
     assert state.spending.attempts[0].cost == state.worst_case(A) == 2 * state.input_tokens + 100
+
+
+async def test_an_image_is_held_and_counted_as_each_target_counts_it() -> None:
+    """C1, C6: a target that counts more of an image than another holds more for it."""
+    state = call_state(attempts=1)
+    plain = Price(1_000_000, 1_000_000, 100_000, 1_000_000)
+    prices = {(t.provider, t.model): (replace(plain, image_tokens=most),) for t, most in ((A, 5_000), (B, 40_000))}
+    state.spending.prices = PriceTable("p", prices)
+    image = Image(data="aGk=", media_type="image/png")
+    state.change(replace(state.request, messages=(Message("user", (image, image)),)))
+    text = state.input_tokens + state.most_output
+    assert (state.worst_case(A), state.worst_case(B)) == (text + 10_000, text + 80_000)
+    assert state.worst_first_attempt() == text + 80_000
+    assert state.likely_tokens < 5_000, "the rate limits count likely tokens"
+    with pytest.raises(OctantError):
+        await recovery(Scripted("a", error(ProviderTimeout)), Scripted("b", error(ProviderTimeout))).complete(state)
+    assert [attempt.cost for attempt in state.spending.attempts] == [text + 10_000, text + 80_000]

@@ -28,6 +28,7 @@ sources = ["made up"]
 provider = "openai"
 model = "m-large"
 from_input_tokens = 1000
+image_tokens = 5_000
 input = 4
 output = 8
 cached_input = 1
@@ -114,6 +115,7 @@ def test_a_release_gives_routes_prompts_prices_and_indexes_as_pinned(written: Wr
     assert (route.targets[0].provider, route.targets[0].model) == ("openai", "m-large")
     assert (route.max_output_tokens, route.sampling.temperature) == (100, 0.5)
     assert [tier.from_input_tokens for tier in release.prices.prices["openai", "m-large"]] == [0, 1000]
+    assert [tier.image_tokens for tier in release.prices.prices["openai", "m-large"]] == [None, 5_000]
     assert release.indexes == {"kb": "kb-000000000001"}
     assert release.sha256 == hashlib.sha256(written.text.encode()).hexdigest()
 
