@@ -23,7 +23,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as ValkeyConnectionError
+from redis.exceptions import ConnectionError as LostError
 from redis.maint_notifications import MaintNotificationsConfig
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
@@ -33,6 +33,7 @@ from sqlalchemy.pool import NullPool
 
 from app import __version__
 from app.budget.budget import BudgetPolicy
+from app.budget.valkey_answers import read_of, with_forms
 from app.domain.money import from_dollars
 from app.domain.postgres_session import ENCODING, SESSION
 from app.features import recall
@@ -63,9 +64,7 @@ LONGEST_SECONDS = 90.0  # the end of every wait on Postgres
 # on long transactions, which end the session.
 ENDED = frozenset({"25006", "25P03", "25P04"})
 NOT_ALLOWED = "42501"  # the role has lost a right
-
 RELEASE_SECONDS = 24 * 3600.0  # a machine that was off for longer may have missed a rollback
-
 SIMULATOR = "simulator"  # its host in compose, and the key that it is called with
 
 VALKEY_TIMEOUT = 1.0
@@ -249,7 +248,8 @@ class ValkeyPool(BlockingConnectionPool):
         if connection.is_connected and self._opened.get(connection, 0.0) < self._trusted_since:
             await connection.disconnect(nowait=True)
         fresh = not connection.is_connected
-        await super().ensure_connection(connection)
+        with read_of("the greeting"):
+            await super().ensure_connection(connection)
         if fresh:
             self._opened[connection] = time.monotonic()
 
@@ -290,11 +290,12 @@ def build_valkey(settings: Settings) -> Redis:
         decode_responses=True,
         socket_timeout=VALKEY_TIMEOUT,
         socket_connect_timeout=VALKEY_TIMEOUT,
+        encoding_errors="replace",  # bytes that are no text are a wrong answer, not an error of ours
         **keepalive,
-        retry=Retry(NoBackoff(), 1, supported_errors=(ValkeyConnectionError,)),
+        retry=Retry(NoBackoff(), 1, supported_errors=(LostError,)),
         maint_notifications_config=MaintNotificationsConfig(enabled=False),
     )
-    return Redis.from_pool(pool)
+    return with_forms(Redis.from_pool(pool))
 
 
 def budget_policy(settings: Settings) -> BudgetPolicy:

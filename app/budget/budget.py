@@ -30,6 +30,7 @@ from app.budget.restore import Restorer
 from app.budget.round_trips import RoundTrips, Run
 from app.budget.scopes import SHARDS, Scope, key, scopes_of, windows_of
 from app.budget.settled import Settled
+from app.budget.valkey_answers import number
 from app.budget.valkey_watch import Allowance, ValkeyWatch
 from app.domain.backlog import Backlog
 from app.domain.calls import Identity
@@ -201,14 +202,14 @@ class Budget:
         own = self._caps.of(identity)
         scopes = scopes_of(identity.tenant, self._named(identity).user, self._now(), own)
         found = [await self._valkey.hmget(scope.key, "spent", "held") for scope in scopes]
-        return [(scope, int(spent or 0), int(held or 0)) for scope, (spent, held) in zip(scopes, found, strict=True)]
+        return [(scope, number(spent), number(held)) for scope, (spent, held) in zip(scopes, found, strict=True)]
 
     async def counted_globally(self) -> tuple[int, int, int]:
         """Today's global micro-dollars: spent, held, and granted to shards."""
         day = windows_of("UTC", self._now()).day
         shares = [await self._valkey.hmget(key(s, "all", "day", day), "spent", "held") for s in range(SHARDS)]
         granted = await self._grants.granted(day)
-        return sum(int(s or 0) for s, _ in shares), sum(int(h or 0) for _, h in shares), granted
+        return sum(number(spent) for spent, _ in shares), sum(number(held) for _, held in shares), granted
 
     def _named(self, identity: Identity) -> Identity:
         """The identity under the id that counters and ledger know."""
@@ -300,7 +301,7 @@ class Budget:
                     hold.note_rates(rest)
                 return
             if status == "grant":
-                granted = await asyncio.shield(self._begun(self._grants.more(hold, amount, *rest, tries=tries)))
+                granted = await asyncio.shield(self._begun(self._grants.more(hold, amount, rest, tries=tries)))
             elif status == "unknown":
                 await self._restored(hold.shard, known=hold.shard in self._epochs)
             else:

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from app.budget.hold import Hold
 from app.budget.scopes import DAY_SECONDS, GLOBAL, SHARDS, key, windows_of
+from app.budget.valkey_answers import number, read_of
 from app.domain.errors import BudgetExceeded, DependencyUnavailable
 from app.domain.money import MicroUSD
 
@@ -27,12 +28,15 @@ class Grants:
         self._cap = cap
         self._grant = valkey.register_script((Path(__file__).parent / "grant.lua").read_text())
 
-    async def more(self, hold: Hold, amount: MicroUSD, granted: int, spent: int, held: int, *, tries: int) -> int:
+    async def more(self, hold: Hold, amount: MicroUSD, shard: list[int], *, tries: int) -> int:
         """Return the total now granted to the hold's shard. Raises BudgetExceeded if the cap leaves too little.
 
-        ``tries``: how often this call tried before. Other calls used the earlier grants first, so it requests more each time.
+        ``shard``: what the hold's shard was granted, spent and holds. ``tries``: how often this call tried before. Other calls
+        used the earlier grants first, so it requests more each time.
         """
-        lacks = spent + held + amount - granted
+        with read_of("hold.lua"):
+            granted, spent, held = shard
+            lacks = spent + held + amount - granted
         arguments = [hold.shard, granted, lacks, lacks + (FURTHER << tries) * amount, self._cap, DAY_SECONDS]
         keys = [_day_key(hold.day)]
         known, total = await self._ask(keys, arguments, hold.day)
@@ -45,14 +49,20 @@ class Grants:
 
     async def granted(self, day: str) -> int:
         """The sum of all shards' grants on a UTC day."""
-        return int(await self._valkey.hget(_day_key(day), "granted") or 0)
+        return number(await self._valkey.hget(_day_key(day), "granted"))
 
     async def _ask(self, keys: list[str], arguments: list[int], day: str) -> tuple[int, int]:
-        known, *total = await self._grant(keys=keys, args=arguments)
+        known, total = _granted(await self._grant(keys=keys, args=arguments))
         if known == -1:  # a new day, or one that was lost: begin with what the shards hold
-            shares = [int(await self._valkey.hget(key(s, "all", "day", day), "granted") or 0) for s in range(SHARDS)]
-            known, *total = await self._grant(keys=keys, args=[*arguments, *shares])
-        return int(known), int(total[0]) if total else 0
+            shares = [number(await self._valkey.hget(key(s, "all", "day", day), "granted")) for s in range(SHARDS)]
+            known, total = _granted(await self._grant(keys=keys, args=[*arguments, *shares]))
+        return known, total
+
+
+@read_of("grant.lua")
+def _granted(answer: list[int]) -> tuple[int, int]:
+    known, *total = answer
+    return int(known), int(total[0]) if total else 0
 
 
 def _day_key(day: str) -> str:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from app.budget.scopes import Scopes, as_number, key, shard_of
+from app.budget.valkey_answers import read_of
 from app.domain.calls import Identity, RateLimits, RateState
 from app.domain.json_text import compact
 from app.domain.money import ZERO, MicroUSD
@@ -126,6 +127,7 @@ class Hold:
             len(self.subjects), *(as_number(limits.tokens) for _, limits in self.subjects), *shares,
         ]  # fmt: skip
 
+    @read_of("hold.lua")
     def note_rates(self, figures: Sequence[int]) -> None:
         """Keep the figures of ``hold.lua`` for each subject: requests left, ms until all are back, tokens left, ms."""
         if not figures:  # the answer to the first try was lost, and the figures with it

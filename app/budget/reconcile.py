@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.budget.hold import epoch_key
 from app.budget.ledger import Ledger
 from app.budget.scopes import ANONYMOUS, SHARDS, key
+from app.budget.valkey_answers import read_of
 from app.domain.errors import OctantError
 from app.domain.periodic import Periodic
 
@@ -50,15 +51,12 @@ async def differences(valkey: Redis, ledger: Ledger) -> list[Difference]:
     found: list[Difference] = []
     for shard in range(SHARDS):
         names = [s.key for s in await ledger.sums(shard)]
-        answer = json.loads(await compare(keys=[epoch_key(shard), key(shard, "ledger"), *names], args=[]))
-        if not answer["there"]:
+        compared = _compared(await compare(keys=[epoch_key(shard), key(shard, "ledger"), *names], args=[]), names)
+        if compared is None:
             continue  # lost a moment ago: it is being rebuilt from the ledger
-        pending = [_fields(entry) for entry in answer["pending"]]
+        pending, counters, last = compared
         waiting = _per_counter(shard, pending)
-        counters = dict(zip(names, (int(c) for c in answer["spent"]), strict=True))
-        millis, _, sequence = str(answer["last"]).partition("-")
-        ids = [identity for identity, _ in pending]
-        sums = await ledger.sums(shard, upto=(int(millis), int(sequence)), without=ids)
+        sums = await ledger.sums(shard, upto=last, without=[identity for identity, _ in pending])
         should = {s.key: s.amount for s in sums}
         for name in names:
             expected = should.get(name, 0) + waiting.get(name, 0)
@@ -115,6 +113,17 @@ class Reconciler:
             if found:
                 log.warning("counters differ from the ledger", extra={"counters": len(found)})
                 await mend(self._valkey, found)
+
+
+@read_of("compare.lua")
+def _compared(answer: str, names: list[str]) -> tuple[list[tuple[str, dict[str, str]]], dict[str, int], tuple[int, int]] | None:
+    """The entries that wait in the stream, the counters, and the stream's last id. None where the counters are lost."""
+    found = json.loads(answer)
+    if not found["there"]:
+        return None
+    millis, _, sequence = str(found["last"]).partition("-")
+    counters = dict(zip(names, map(int, found["spent"]), strict=True))
+    return [_fields(entry) for entry in found["pending"]], counters, (int(millis), int(sequence))
 
 
 def _fields(entry: list[Any]) -> tuple[str, dict[str, str]]:

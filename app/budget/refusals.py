@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from app.budget.hold import RATE_UNITS, Hold
+from app.budget.valkey_answers import read_of
 from app.domain.calls import RateState
 from app.domain.errors import BudgetExceeded, DependencyUnavailable, OctantError, RateLimited
 from app.domain.money import MicroUSD
@@ -17,6 +18,7 @@ def check_request_cap(hold: Hold, amount: MicroUSD) -> None:
         )
 
 
+@read_of("hold.lua")
 def refusal(status: str, rest: list[int], hold: Hold, amount: MicroUSD, now: datetime) -> OctantError:
     """The refusal of ``hold.lua`` as an error."""
     if status == "full":

@@ -22,6 +22,7 @@ from redis.exceptions import ConnectionError as ValkeyConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
+from app.budget.valkey_answers import Form, WrongAnswerError, a_number, words
 from app.domain.periodic import STOP_SECONDS, end, spawn
 from app.domain.quick import quick
 from app.domain.waiting import one_of
@@ -34,11 +35,17 @@ OnSent = Callable[[asyncio.Future[Any]], None]
 @quick
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a script."""
+    """One run of a script. ``form``: that of its answers."""
 
     script: AsyncScript
     keys: Sequence[str]
     arguments: Sequence[Any]
+    form: Form = a_number
+
+    def check(self, answer: object) -> None:
+        """Raise WrongAnswerError unless the answer is one of the script's, or an error."""
+        if not isinstance(answer, (RedisError, OSError)) and not self.form(answer):
+            raise WrongAnswerError("a script")
 
 
 class RoundTrips:
@@ -57,10 +64,10 @@ class RoundTrips:
             await self._line.aclose()
 
     def joining(self, script: AsyncScript) -> Callable[..., Awaitable[Any]]:
-        """The script, called as ever. ``sent`` gets the answer under way: the script runs even if its caller leaves."""
+        """A script that answers words, called as ever. ``sent`` gets the answer under way: it runs even if its caller leaves."""
 
         async def run(*, keys: Sequence[str], args: Sequence[Any], sent: OnSent = lambda _: None) -> Any:  # noqa: ANN401 - its own answer
-            return await self.run(Run(script, keys, args), sent)
+            return await self.run(Run(script, keys, args, words), sent)
 
         return run
 
@@ -97,6 +104,7 @@ class RoundTrips:
             again = asyncio.ensure_future(self._load_and_run(run))
             sent(again)
             found = await asyncio.shield(again)
+        run.check(found)
         return found
 
     async def _load_and_run(self, run: Run) -> Any:  # noqa: ANN401 - a script's own answer or error
@@ -126,7 +134,7 @@ class _Line:
         # The client's own way to send makes two tasks and a timer for each script.
         self._writer: asyncio.StreamWriter = connection._writer  # type: ignore[assignment] # noqa: SLF001 - it is connected
         self._unsent: list[bytes] = []
-        self._expected: deque[tuple[asyncio.Future[Any], float]] = deque()  # with the time at which it is late
+        self._expected: deque[tuple[asyncio.Future[Any], float, Run]] = deque()  # with the time at which it is late
         self._timer: asyncio.TimerHandle | None = None
         self._failure: Exception = ValkeyConnectionError("The connection was closed.")
         self._over = self._loop.create_future()
@@ -145,7 +153,7 @@ class _Line:
         packed = b"".join(map(hiredis.pack_command, commands))
         late = self._loop.time() + (self._connection.socket_timeout or math.inf)
         answers = [self._loop.create_future() for _ in runs]
-        self._expected.extend((answer, late) for answer in answers)
+        self._expected.extend((answer, late, run) for answer, run in zip(answers, runs, strict=True))
         if self._timer is None and late < math.inf:
             self._timer = self._loop.call_at(late, self._look)
         if not self._unsent:
@@ -175,7 +183,11 @@ class _Line:
                     found = await self._connection.read_response(timeout=math.inf)
                 except ResponseError as error:
                     found = error
-                answer, _ = self._expected.popleft()
+                if not self._expected:
+                    raise WrongAnswerError("no script")
+                answer, _, run = self._expected[0]
+                run.check(found)
+                self._expected.popleft()
                 if not answer.done():  # else its caller is gone
                     answer.set_result(found)
         except (RedisError, OSError) as error:
@@ -226,7 +238,7 @@ class _Line:
         if self._timer:
             self._timer.cancel()
         while self._expected:
-            answer, _ = self._expected.popleft()
+            answer, *_ = self._expected.popleft()
             if not answer.done():
                 answer.set_exception(self._failure)
                 answer.exception()  # a caller that left does not look at it

@@ -18,6 +18,7 @@ from app.budget.grants import Grants
 from app.budget.recheck import LONGEST_WINDOW
 from app.budget.scopes import ANONYMOUS, SHARDS, key, shard_of, windows_of
 from app.budget.tables import alerts, user_caps
+from app.budget.valkey_answers import number
 from app.domain.calls import Tenant
 from app.domain.money import MicroUSD
 
@@ -145,7 +146,7 @@ async def counted(valkey: Redis, keys: Sequence[str]) -> dict[str, Counted]:
             for name in some:
                 pipeline.hmget(name, "spent", "held")
             for name, (spent, held) in zip(some, await pipeline.execute(), strict=True):
-                found[name] = int(spent or 0), int(held or 0)
+                found[name] = number(spent), number(held)
     return found
 
 

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from app.budget.hold import lease_prefix, leases_key
 from app.budget.scopes import SHARDS
+from app.budget.valkey_answers import read_of
 
 MOST = 100
 
@@ -46,6 +47,7 @@ async def under_way(valkey: Redis, *, most: int = MOST) -> tuple[int, Sequence[U
     return sum(answers[::2]), sorted(found, key=lambda call: call.began_at)[:most]
 
 
+@read_of("HMGET")
 def _call(lease: str, entry: str, amount: str) -> UnderWay:
     known = json.loads(entry)
     return UnderWay(

@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 
 from app.budget.budget import Budget
 from app.budget.scopes import GLOBAL, NAMES, scopes_of
+from app.budget.valkey_answers import number
 from app.domain.calls import Tenant
 
 AT_ONCE = 500
@@ -22,7 +23,7 @@ async def usage_shares(valkey: Redis, budget: Budget, tenants: Sequence[Tenant])
             for day in days:
                 pipeline.hget(day.key, "spent")
             spent = await pipeline.execute()
-        largest = max([largest, *(share(int(s or 0), day.limit) for s, day in zip(spent, days, strict=True))])
+        largest = max([largest, *(share(number(s), day.limit) for s, day in zip(spent, days, strict=True))])
     spent_by_all, _, _ = await budget.counted_globally()
     return {NAMES[0]: largest, GLOBAL: share(spent_by_all, budget.policy.global_daily_cap)}
 

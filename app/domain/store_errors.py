@@ -16,7 +16,7 @@ QUOTING = ("DataError", "IntegrityError", "StatementError")  # their words quote
 
 def of_store(error: BaseException) -> str | None:
     """The sentence; None where no store is at fault. The packages are named, not imported: most commands need neither."""
-    package = type(error).__module__.partition(".")[0]
+    package = _package(error)
     if package not in OF_PACKAGE or (package == "sqlalchemy" and type(error).__name__ not in AWAY):
         return None
     return away(OF_PACKAGE[package], error)
@@ -36,9 +36,8 @@ def away(store: tuple[str, str], error: BaseException) -> str:
 def why(error: BaseException) -> dict[str, str]:
     """Fields of a log line: the error's type, and a store's own reason, without which an operator can only guess."""
     fields = {"error_type": type(error).__name__}
-    package = type(error).__module__.partition(".")[0]
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    if package in {*OF_PACKAGE, "psycopg"} and kinds.isdisjoint(QUOTING):
+    if _package(error) and kinds.isdisjoint(QUOTING):
         fields["reason"] = reason(error)
     elif isinstance(error, DependencyUnavailable):
         fields["reason"] = error.message
@@ -50,6 +49,12 @@ def why(error: BaseException) -> dict[str, str]:
 def takes_no_more(error: BaseException) -> bool:
     """Whether Postgres answers, and all connections of the server, or of the role or the database, are used."""
     return FULL.search(str(getattr(error, "orig", None) or error)) is not None
+
+
+def _package(error: BaseException) -> str:
+    """The driver that the error, or the one that it derives from, is of; empty where it is no store's."""
+    packages = (kind.__module__.partition(".")[0] for kind in type(error).__mro__)
+    return next((package for package in packages if package in {*OF_PACKAGE, "psycopg"}), "")
 
 
 def _answered(error: BaseException) -> bool:

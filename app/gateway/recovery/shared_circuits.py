@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import InvalidResponse, RedisError
 
 from app.domain.periodic import Periodic
 from app.domain.routes import Target
@@ -167,7 +167,10 @@ async def read(valkey: Redis) -> list[Shared]:
         pipeline.hgetall(KEY)
         (seconds, micros), entries = await pipeline.execute()
     now_ms = int(seconds) * 1000 + int(micros) // 1000
-    return [_shared(str(field), json.loads(value), now_ms) for field, value in sorted(entries.items())]
+    try:
+        return [_shared(field, json.loads(value), now_ms) for field, value in sorted(entries.items())]
+    except (TypeError, ValueError, LookupError) as error:
+        raise InvalidResponse("An entry is no circuit.") from error
 
 
 async def forget(valkey: Redis, target: Target) -> bool:

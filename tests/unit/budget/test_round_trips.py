@@ -122,7 +122,7 @@ async def trips(server: Server) -> AsyncIterator[RoundTrips]:
 
 
 def run(argument: object) -> Run:
-    return Run(cast("AsyncScript", Script()), ["k"], [argument])
+    return Run(cast("AsyncScript", Script()), ["k"], [argument], lambda _: True)
 
 
 async def test_scripts_of_one_turn_leave_together_and_have_their_own_answers(trips: RoundTrips, server: Server) -> None:
