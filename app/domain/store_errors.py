@@ -36,8 +36,9 @@ def away(store: tuple[str, str], error: BaseException) -> str:
 def why(error: BaseException) -> dict[str, str]:
     """Fields of a log line: the error's type, and a store's own reason, without which an operator can only guess."""
     fields = {"error_type": type(error).__name__}
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    if _package(error) and kinds.isdisjoint(QUOTING):
+    cause = getattr(error, "orig", None) or error  # SQLAlchemy's own types all derive from StatementError
+    kinds = {kind.__name__ for kind in type(cause).__mro__}
+    if _package(cause) and kinds.isdisjoint(QUOTING):
         fields["reason"] = reason(error)
     elif isinstance(error, DependencyUnavailable):
         fields["reason"] = error.message

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from redis.exceptions import ConnectionError as ValkeyConnectionError
 from redis.exceptions import ReadOnlyError, ResponseError
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import DataError, OperationalError, StatementError
 
 from app.domain.errors import DependencyUnavailable
 from app.domain.store_errors import of_store, why
@@ -64,6 +64,9 @@ def test_a_log_line_has_the_reason_of_a_store_and_no_value_that_it_quotes() -> N
     assert (
         why(psycopg.errors.ReadOnlySqlTransaction("read-only"))["reason"] == "read-only"
     )  # of a copy, which SQLAlchemy does not see
+    full = OperationalError("SELECT", None, psycopg.OperationalError("FATAL: sorry, too many clients already"))
+    assert why(full) == {"error_type": "OperationalError", "reason": "FATAL: sorry, too many clients already"}
+    assert why(StatementError("INSERT 'Ada'", "", None, ValueError("'Ada'"))) == {"error_type": "StatementError"}
     assert why(DependencyUnavailable("Not read yet."))["reason"] == "Not read yet."
     assert why(PermissionError(13, "Permission denied", "/secret"))["reason"] == "Permission denied"
     assert why(DataError("INSERT", None, psycopg.DataError("invalid: 'Ada'"))) == {"error_type": "DataError"}
