@@ -337,7 +337,7 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
     settings.require_stores()
     async with AsyncExitStack() as stack:
         stack.callback(metrics.later.write)
-        engine, valkey = build_engine(settings), build_valkey(settings)
+        engine, unpooled, valkey = build_engine(settings), build_engine(settings, pooled=False), build_valkey(settings)
         patterns = TenantPatterns(engine, keep_days=settings.records_keep)
         redactor = Redactor(settings.secret, on_failure=metrics.redaction_failures.inc, added=patterns)
         clean = partial(redactor.redact, tenant="")
@@ -373,7 +373,7 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         await open_handoffs(stack, settings, engine, clean, send=paging.announce)
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
-            checks=health_checks(engine, valkey, keys, releases, budget, switch) | paging.checks(),
+            checks=health_checks(engine, unpooled, valkey, keys, releases, budget, switch) | paging.checks(),
             release=lambda: releases.known, replayed=Replays(recorder, tracing).record, failed=failed.note, switch=switch,
         )  # fmt: skip
         features = FeatureParts(

@@ -20,6 +20,7 @@ from app.domain.errors import Stopped
 from app.domain.in_flight import InFlight
 from app.domain.money import from_dollars
 from app.domain.routes import Target
+from app.domain.store_errors import why
 from app.edge.parts import Check, Health
 from app.gateway.call_state import CallState
 from app.gateway.recovery.breaker import STATES, State
@@ -40,6 +41,7 @@ from app.telemetry.loop_lag import LoopLag
 from app.telemetry.metrics import Metrics
 
 POSTGRES_CHECK_SECONDS = 1.0
+NEW_CONNECTION_EVERY = 5.0  # seconds; opening one costs Postgres a process
 TAKES_NO_WRITES = text("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'")
 KEEPS_ALL = "noeviction"
 
@@ -184,26 +186,57 @@ def show_state(metrics: Metrics, target: Target, state: State) -> None:
     metrics.breaker_state.set(STATES.index(state), provider=target.provider, model=target.model)
 
 
+class _Full:
+    """Whether Postgres takes one more connection, found out every few seconds: those of the pool hide that all are used."""
+
+    def __init__(self, unpooled: AsyncEngine) -> None:
+        """Ask at the first check."""
+        self._unpooled = unpooled
+        self._asked = -NEW_CONNECTION_EVERY
+        self._refused = False
+
+    async def check(self) -> bool:
+        if time.monotonic() - self._asked < NEW_CONNECTION_EVERY and not self._refused:
+            return False
+        before, self._asked, self._refused = self._refused, time.monotonic(), False
+        try:
+            async with self._unpooled.connect():
+                return False
+        except (SQLAlchemyError, OSError) as error:
+            self._refused = True
+            if not before:
+                log.warning("Postgres takes no new connection: `octant stores` says why", extra=why(error))
+            return True
+
+
 def health_checks(
-    engine: AsyncEngine, valkey: Redis, keys: KeyRing, releases: Releases, budget: Budget, switch: KillSwitch
+    engine: AsyncEngine,
+    unpooled: AsyncEngine,
+    valkey: Redis,
+    keys: KeyRing,
+    releases: Releases,
+    budget: Budget,
+    switch: KillSwitch,
 ) -> dict[str, Check]:
     """Whether calls work. With Postgres away, calls of known keys still do: degraded, and ready.
 
-    Degraded is also a Postgres that takes no writes (a standby, a primary that was demoted, a disk that a host has closed), and a
-    Valkey that may drop counters of money to make room.
+    Degraded is also a Postgres that takes no writes (a standby, a primary that was demoted, a disk that a host has closed) or no
+    new connection of ``unpooled``, and a Valkey that may drop counters of money to make room.
     """
-    evicts = read_only = False
+    evicts = read_only = refused = False
+    full = _Full(unpooled)
 
     async def postgres() -> Health:
-        nonlocal read_only
+        nonlocal read_only, refused
         try:
             async with asyncio.timeout(POSTGRES_CHECK_SECONDS), engine.connect() as connection:
                 before, read_only = read_only, bool((await connection.execute(TAKES_NO_WRITES)).scalar_one())
+                refused = await full.check()
         except (SQLAlchemyError, OSError):
             return "degraded" if keys.knows_some else "failing"
         if read_only and not before:
             log.warning("Postgres takes no writes: records wait, and operators' changes are refused")
-        return "degraded" if read_only else "ok"
+        return "degraded" if read_only or refused else "ok"
 
     async def valkey_answers() -> Health:
         nonlocal evicts

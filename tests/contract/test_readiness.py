@@ -33,7 +33,7 @@ async def empty_valkey() -> AsyncIterator[Redis]:
 
 
 def checks_of(engine: AsyncEngine, valkey: Redis, switch: KillSwitch) -> dict[str, Check]:
-    return health_checks(engine, valkey, OTHER, OTHER, OTHER, switch)
+    return health_checks(engine, engine, valkey, OTHER, OTHER, OTHER, switch)
 
 
 async def test_a_worker_that_has_read_no_stops_yet_is_not_ready(empty_valkey: Redis, engine: AsyncEngine) -> None:
@@ -67,6 +67,27 @@ async def test_a_postgres_that_takes_no_writes_degrades_and_says_so_once(
             assert [await check(), await check()] == [found, found]
             assert [r.message.split(":")[0] for r in caplog.records] == ["Postgres takes no writes"] * (word == "on")
         await engine.dispose()
+
+
+async def test_a_postgres_that_takes_no_new_connection_degrades_and_says_why(
+    empty_valkey: Redis, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The pool's connections are still good, and would hide it."""
+    with own_database(database_url, "crowded") as url:
+        pooled = create_async_engine(url)
+        async with pooled.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await connection.execute(text("CREATE ROLE crowded LOGIN CONNECTION LIMIT 0"))
+            crowded = create_async_engine(pooled.url.set(username="crowded"), poolclass=NullPool)
+            switch = KillSwitch(empty_valkey, file=None)
+            check = health_checks(pooled, crowded, empty_valkey, OTHER, OTHER, OTHER, switch)["postgres"]
+            assert [await check(), await check()] == ["degraded", "degraded"]
+            assert [r.message.partition(":")[0] for r in caplog.records] == ["Postgres takes no new connection"]
+            assert "too many connections" in caplog.records[0].__dict__["reason"]
+            await connection.execute(text("ALTER ROLE crowded CONNECTION LIMIT 5"))
+            assert await check() == "ok"
+            await connection.execute(text("DROP ROLE crowded"))
+        await pooled.dispose()
 
 
 @pytest.mark.parametrize(("policy", "limit", "found"), [
