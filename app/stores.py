@@ -60,10 +60,10 @@ PROBE_SECONDS, PROBE_EVERY = 1.0, 0.5
 STATEMENT_SECONDS = 10.0  # Postgres itself ends a statement then, unless its transaction sets another limit
 LOCK_SECONDS = 2.0  # and then a wait for a lock: a table that a migration has locked must not take up the pool
 LONGEST_SECONDS = 90.0  # the end of every wait on Postgres
-# SQLSTATEs that psycopg does not count as the server's: a replica or a primary that was demoted; limits of the server on idle and
-# on long transactions, which end the session.
-ENDED = frozenset({"25006", "25P03", "25P04"})
-NOT_ALLOWED = "42501"  # the role has lost a right
+# SQLSTATEs that psycopg does not count as the server's: a replica or a primary that was demoted; its limits on idle and on long
+# transactions, which end the session; a statement that a session has prepared and a migration, or a pooler, has made void.
+ENDED = frozenset({"25006", "25P03", "25P04", "0A000", "26000"})
+REFUSED = frozenset({"42501", "XX000", "XX001", "XX002"})  # the role has lost a right; the server's own faults, on a broken disk
 RELEASE_SECONDS = 24 * 3600.0  # a machine that was off for longer may have missed a rollback
 SIMULATOR = "simulator"  # its host in compose, and the key that it is called with
 
@@ -222,11 +222,11 @@ def _silent() -> psycopg.OperationalError:
 
 
 def _as_away(context: ExceptionContext) -> OperationalError | None:
-    """A server that ends sessions or takes no writes counts as away, with all connections of the pool; so does a lost right."""
+    """A server that ends sessions or takes no writes counts as away, with all connections of the pool; so does a refusal."""
     sqlstate = getattr(context.original_exception, "sqlstate", None)
-    if sqlstate not in {*ENDED, NOT_ALLOWED}:
+    if sqlstate not in ENDED | REFUSED:
         return None
-    context.is_disconnect = sqlstate != NOT_ALLOWED
+    context.is_disconnect = sqlstate in ENDED
     return OperationalError(context.statement, None, context.original_exception, hide_parameters=True)
 
 

@@ -1,0 +1,132 @@
+"""A proxy before Postgres that answers statements, or new sessions, with an error, over real TCP."""
+
+import asyncio
+import struct
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+ENCRYPT = {80877103, 80877104}  # requests for TLS and for GSSAPI: answered with no
+
+# The words that Postgres 18 says, by the error's code.
+ACCENTS = {
+    "53300": "sorry, too many clients already",
+    "57P03": "the database system is starting up",
+    "57P01": "terminating connection due to administrator command",
+    "57P02": "terminating connection because of crash of another server process",
+    "57P05": "terminating connection due to idle-session timeout",
+    "25006": "cannot execute INSERT in a read-only transaction",
+    "25P03": "terminating connection due to idle-in-transaction timeout",
+    "53100": 'could not extend file "base/5/16384": No space left on device',
+    "53200": "out of shared memory",
+    "53400": "could not open more files",
+    "55P03": "canceling statement due to lock timeout",
+    "57014": "canceling statement due to statement timeout",
+    "40001": "could not serialize access due to concurrent update",
+    "40P01": "deadlock detected",
+    "58030": 'could not read block 0 in file "base/5/16384": Input/output error',
+    "28P01": 'password authentication failed for user "octant"',
+    "28000": 'role "octant" is not permitted to log in',
+    "3D000": 'database "octant" does not exist',
+    "42501": "permission denied for table calls",
+    "0A000": "cached plan must not change result type",
+    "26000": 'prepared statement "_pg3_0" does not exist',
+    "XX000": "cache lookup failed for relation 16384",
+    "XX001": "invalid page in block 0 of relation base/5/16384",
+    "08P01": "server login failed",  # as a pooler says it
+}
+ENDS = frozenset({"57P01", "57P02", "57P05", "25P03"})  # the server closes the session with them
+
+
+class LyingPostgres:
+    """The proxy. ``at_door`` and ``at_statement`` give the error's code, or None for the true answer."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.at_door: Callable[[], str | None] = lambda: None
+        self.at_statement: Callable[[bytes], str | None] = lambda _: None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def hang_up(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    @asynccontextmanager
+    async def running(self, host: str, port: int) -> AsyncGenerator["LyingPostgres", None]:
+        """Relay to the server of that host, or of that folder of sockets."""
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            try:
+                await self._session(reader, writer, host, port)
+            except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        self.port = int(server.sockets[0].getsockname()[1])
+        try:
+            yield self
+        finally:
+            server.close()
+            self.hang_up()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int) -> None:
+        while True:
+            (length, request), rest = struct.unpack("!ii", await reader.readexactly(8)), b""
+            rest = await reader.readexactly(length - 8)
+            if request not in ENCRYPT:
+                break
+            writer.write(b"N")
+        if code := self.at_door():
+            writer.write(_error("FATAL", code))
+            await writer.drain()
+            writer.close()
+            return
+        socket = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else ""
+        far_reader, far_writer = await (asyncio.open_unix_connection(socket) if socket else asyncio.open_connection(host, port))
+        far_writer.write(struct.pack("!ii", length, request) + rest)
+        back = asyncio.create_task(_pump(far_reader, writer))
+        try:
+            while await self._message(reader, writer, far_writer):
+                pass
+        finally:
+            back.cancel()
+            far_writer.close()
+
+    async def _message(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, far: asyncio.StreamWriter) -> bool:
+        """Relay one message, or answer it. Returns whether the session goes on."""
+        kind, frame = await _frame(reader)
+        code = self.at_statement(frame) if kind in b"QP" else None
+        if code is None:
+            far.write(frame)
+            return True
+        if kind == b"P":  # the server passes over the rest up to the client's Sync
+            while kind != b"S":
+                kind, _ = await _frame(reader)
+        ends = code in ENDS
+        writer.write(_error("FATAL" if ends else "ERROR", code) + (b"" if ends else b"Z\x00\x00\x00\x05I"))
+        await writer.drain()
+        if ends:
+            writer.close()
+        return not ends
+
+
+async def _frame(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    head = await reader.readexactly(5)
+    return head[:1], head + await reader.readexactly(struct.unpack("!i", head[1:])[0] - 4)
+
+
+async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    while data := await source.read(65536):
+        target.write(data)
+        await target.drain()
+    target.close()
+
+
+def _error(severity: str, code: str) -> bytes:
+    words = {"S": severity, "V": severity, "C": code, "M": ACCENTS[code]}
+    fields = b"".join(f"{name}{word}\0".encode() for name, word in words.items())
+    return b"E" + struct.pack("!i", len(fields) + 5) + fields + b"\0"
