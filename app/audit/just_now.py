@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.audit.failed_answers import MOST_KEY
 from app.audit.searching import bounded
 from app.domain.records import NO_MODEL, REFUSALS
 
@@ -40,19 +41,20 @@ _DEAREST = text("""
 """)
 # Of a caller's own mistakes; refusals on purpose are calls. They are counted by the minute, so calls beside them are, too. Paths
 # that do not exist are tried by every scanner of the internet: they are no caller's.
-_MISTAKES = text("""
+_MISTAKES = text(f"""
     WITH kinds AS (
-        SELECT tenant, status, code, sum(answers)::bigint AS answers, (array_agg(key_id ORDER BY at DESC))[1] AS key_id,
-               (array_agg(request_id ORDER BY at DESC))[1] AS request_id
+        SELECT tenant, status, code, sum(answers)::bigint AS answers, (array_agg(key_id ORDER BY at DESC))[1] AS last_key,
+               (array_agg(request_id ORDER BY at DESC))[1] AS request_id, jsonb_agg(keys) AS keys
         FROM failed_answers
         WHERE at >= date_trunc('minute', CAST(:since AS timestamptz)) AND at < :until
           AND status BETWEEN 400 AND 499 AND code <> ALL(:refused) AND path <> 'unmatched'
         GROUP BY tenant, status, code
     )
-    SELECT *, (SELECT count(*) FROM calls WHERE at >= date_trunc('minute', CAST(:since AS timestamptz)) AND at < :until
-                 AND outcome <> ALL(:not_calls)) AS calls
-    FROM kinds ORDER BY answers DESC, tenant, code LIMIT 1
-""")
+    SELECT tenant, status, code, answers, request_id, coalesce(most.key, last_key) AS key_id,
+           (SELECT count(*) FROM calls WHERE at >= date_trunc('minute', CAST(:since AS timestamptz)) AND at < :until
+              AND outcome <> ALL(:not_calls)) AS calls
+    FROM kinds LEFT JOIN LATERAL ({MOST_KEY}) most ON true ORDER BY answers DESC, tenant, code LIMIT 1
+""")  # noqa: S608 - a constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Dearest:
 
 @dataclass(frozen=True, slots=True)
 class Mistakes:
-    """Most frequent answers of 4xx of one tenant, beside all ``calls``. ``key_id`` and ``request_id``: of the last one."""
+    """Most frequent answers of 4xx of one tenant, beside all ``calls``. ``key_id``: most went to it; ``request_id``: the last."""
 
     tenant: str
     status: int

@@ -29,7 +29,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from app.domain.personal import PersonalData
 
@@ -204,6 +204,7 @@ failed_answers = Table(
     Column("request_id", Text, nullable=False, comment="of the last one"),
     Column("key_id", Text, nullable=False, comment="of the last one"),
     Column("message", Text, nullable=False, comment="of the last one, redacted"),
+    Column("keys", JSONB, nullable=False, server_default="{}", comment="answers by key, of those with the most"),
 )
 
 _ATTEMPTS_OF = '(call_id, at) IN (SELECT id, at FROM calls WHERE tenant = :tenant AND "user" = ANY(:users))'
@@ -230,5 +231,6 @@ NOT_PERSONAL = {
     "failed_answers.code": "an error's code",
     "failed_answers.request_id": "of a request that no record and no user is known of",
     "failed_answers.key_id": "a key, not a user",
+    "failed_answers.keys": "numbers by keys, not users",
     "failed_answers.message": "an error's words, which name a field, a model or a limit, redacted",
 }

@@ -178,7 +178,8 @@ def _of_failed_answers(seen: "Overview") -> "Iterator[tuple[str, str]]":
         return -one.minute.timestamp(), -one.answers
 
     for one in sorted(seen.failed_answers, key=newest):
-        whose = f"of {one.tenant}, key {one.key_id}" if one.tenant else "without a valid key"
+        most = f"{formats.count(one.of_key)} of them to" if one.of_key and one.of_key < one.answers else ""
+        whose = f"of {one.tenant}, {most} key {one.key_id}".replace("  ", " ") if one.tenant else "without a valid key"
         last = f"last in {one.minute:%H:%M}, {one.request_id}: {one.message}"
         yield f"{one.status} {one.code}", f"{formats.count(one.answers)} {whose}, on {one.path}; {last}"
 

@@ -4,17 +4,21 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit import failed_answers as room
 from app.audit.failed_answers import Failed, FailedAnswers, failed_answers
+from app.audit.tables import failed_answers as table
 from app.domain.records import FailedAnswer
 
 
-def answer(tenant: str, status: int = 404, request_id: str = "req_1", message: str = "No model 'x'.") -> FailedAnswer:
+def answer(
+    tenant: str, status: int = 404, request_id: str = "req_1", message: str = "No model 'x'.", key: str = "k1"
+) -> FailedAnswer:
     return FailedAnswer(
-        request_id=request_id, tenant=tenant, key_id="k1", path="/v1/chat/completions", status=status,
+        request_id=request_id, tenant=tenant, key_id=key, path="/v1/chat/completions", status=status,
         code="model_not_found" if status < 500 else "output_invalid", message=message,
     )  # fmt: skip
 
@@ -38,6 +42,21 @@ async def test_several_workers_count_together_and_the_newest_words_are_kept_reda
     ours, theirs = await of(engine, tenant)
     assert (ours.status, ours.answers, ours.message) == (502, 1, f"for <{tenant}>"), "ours come first"
     assert (theirs.status, theirs.answers, theirs.request_id, theirs.message) == (404, 301, "req_last", "No model 'y'.")
+
+
+async def test_the_key_of_a_flood_is_named_though_another_was_answered_last(engine: AsyncEngine) -> None:
+    tenant = uuid4().hex
+    first, second = (FailedAnswers(engine, clean=lambda text, _: text) for _ in range(2))
+    others = [f"k{number}" for number in range(2 * room.MOST_KEYS)]
+    for worker, keys in ((first, ["flood"] * 40 + others), (second, ["k1", "flood", "flood", "last"])):
+        for key in keys:
+            worker.note(answer(tenant, key=key))
+        await worker.write()
+    (found,) = await of(engine, tenant)
+    assert (found.answers, found.key_id, found.of_key) == (44 + len(others), "flood", 42)
+    async with engine.connect() as connection:
+        keys = (await connection.execute(select(table.c["keys"]).where(table.c.tenant == tenant))).scalar_one()
+    assert len(keys) <= room.MOST_KEYS, "it does not grow with the number of keys"
 
 
 async def test_what_postgres_does_not_take_waits_and_no_flood_grows_without_end(

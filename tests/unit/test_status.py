@@ -20,11 +20,14 @@ NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
 
 def test_error_lines_are_the_newest_first_and_of_a_minute_the_most_frequent() -> None:
     one = Failed(
-        tenant="acme", path="/v1/x", status=503, code="old", answers=900, minute=NOON, request_id="r", key_id="k", message="m"
+        tenant="acme", path="/v1/x", status=503, code="old", answers=900, minute=NOON, request_id="r", key_id="k", of_key=900,
+        message="m",
     )  # fmt: skip
     later = replace(one, code="few", status=404, answers=2, minute=NOON + timedelta(minutes=1))
     seen = cast("Overview", SimpleNamespace(failed_answers=[one, later, replace(later, code="many", answers=9)]))
     assert [name for name, _ in room._of_failed_answers(seen)] == ["404 many", "404 few", "503 old"]
+    (_, words), *_ = room._of_failed_answers(cast("Overview", SimpleNamespace(failed_answers=[replace(one, of_key=700)])))
+    assert words.startswith("900 of acme, 700 of them to key k, on /v1/x; last in 12:00")
 
 
 @pytest.mark.parametrize(
