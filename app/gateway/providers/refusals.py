@@ -5,7 +5,7 @@ words are searched, never passed on, because vendors quote prompts in them. Six 
 prompt that is too long, two numbers.
 
 Sources are the servers' own code and public reports: OpenAI, Azure OpenAI, Anthropic, Amazon Bedrock, Gemini, Mistral, Groq, xAI,
-DeepSeek, DashScope, Moonshot, Z.ai, Cohere, NVIDIA, OpenRouter, LiteLLM, vLLM, SGLang, TGI, llama.cpp, Ollama.
+DeepSeek, DashScope, Moonshot, Z.ai, MiniMax, Cohere, NVIDIA, OpenRouter, LiteLLM, vLLM, SGLang, TGI, llama.cpp, Ollama.
 """
 
 import json
@@ -60,12 +60,15 @@ _CONTEXT = re.compile(
     r"|maximum number of tokens allowed|exceeds the maximum number of (?:input )?tokens|tokens exceed the configured limit"
     r"|reduce the length of the (?:messages|prompt|input)|range of input length should be|exceed max message tokens"
     r"|`inputs` tokens \+ `max_new_tokens`|too large for model with \d+"
-    r"|exceeded model token limit|too many tokens: total number"  # Moonshot, Cohere
+    r"|exceeded model token limit|too many tokens: total number|prompt exceeds max"  # Moonshot, Cohere, Z.ai
 )
 _POLICY = re.compile(
     r"content (?:filter|management polic|filtering polic|polic)|usage polic|violat\w+ (?:our|the) polic|content exists risk"
     r"|responsible ai|input (?:was )?flagged|flagged (?:by|as|for)|considered high risk|prohibited_content|safety system"
+    r"|violates usage guidelines|\bnew_sensitive\b|unsafe or sensitive content|不安全或敏感内容"  # xAI, MiniMax, Z.ai
 )
+# Of the request's content, though the status is one for our key (OpenRouter, xAI) or for a fault of the server's (MiniMax).
+_OF_CONTENT = re.compile(r"flagged|content violates|\bnew_sensitive\b")
 _LARGE = re.compile(
     r"exceeds the maximum (?:allowed )?(?:size|number of bytes)|payload too large|entity too large|request too large"
 )
@@ -110,6 +113,7 @@ _DENIED_CODES = frozenset(
 )
 _DENIED = re.compile(
     r"credit balance is too low|insufficient (?:account )?balance|specified api usage limits|account is in good standing"
+    r"|account is in arrears|余额不足"  # Z.ai
     r"|overdue (?:account|payment)|organization has been (?:disabled|restricted)|account (?:is|has been) (?:suspended|disabled)"
     r"|(?:incorrect|invalid|expired) api key|api key (?:is )?(?:not valid|invalid|expired)|user location is not supported"
     r"|is not a valid model id|model .{1,100} has been decommissioned|no models? (?:is )?loaded"
@@ -214,10 +218,10 @@ def _said(body: object) -> tuple[list[str], str]:
 
 def _by_words(status: int, codes: list[str], words: str) -> RejectionReason | None:
     found: RejectionReason | None = None
+    if status == 451 or (status in (403, 500) and _OF_CONTENT.search(words) and _POLICY.search(words)):
+        return "content_policy"
     if status == 500:  # LM Studio's and older llama.cpp's servers; other words about contexts are of the server's own trouble
         return "context_length" if _CONTEXT.search(words) and _OVER.search(words) else None
-    if status == 403:
-        return "content_policy" if "flagged" in words and _POLICY.search(words) else None
     if status in (200, 400, 413, 422):
         if _CONTEXT.search(words) or _too_long_a_message(codes, words):
             found = "context_length"

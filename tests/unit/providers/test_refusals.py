@@ -43,6 +43,7 @@ LONG = [
                       "Try using a shorter prompt or a smaller max_tokens value."}),
     (400, {"message": "Provider returned error", "code": 400,
            "metadata": {"raw": '{"error": {"message": "This endpoint\'s maximum context length is 32768 tokens."}}'}}),
+    (400, {"error": {"code": "1261", "message": "Prompt exceeds max length"}}),  # docs.z.ai/api-reference/api-code
 ]  # fmt: skip
 POLICY = [
     (400, {"message": "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.",
@@ -57,6 +58,13 @@ POLICY = [
     (400, {"message": "The request was rejected because it was considered high risk", "type": "content_filter"}),
     (403, {"message": "Your chosen model requires moderation and your input was flagged for: violence",
            "code": 403, "metadata": {"reasons": ["violence"], "flagged_input": "…"}}),
+    # theopenco/llmgateway#1785, Wei-Shaw/sub2api#5359: as a refusal of our key, one caller's prompt would rest the model for all
+    (403, {"code": "permission-denied", "error": "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO"}),
+    (500, {"error": {"message": "input new_sensitive, text is sensitive (1026)"}}),  # NousResearch/hermes-agent#41110
+    (422, {"error": {"message": "input new_sensitive (1026)"}}),  # esengine/DeepSeek-Reasonix#6818
+    (200, {"status_code": 1027, "status_msg": "output new_sensitive"}),  # MiniMax-AI/cli#256
+    (400, {"error": {"code": "1301", "message": "系统检测到输入或生成内容可能包含不安全或敏感内容"}}),  # docs.z.ai
+    (451, {"error": {"message": "The content is blocked."}}),  # RFC 7725
 ]  # fmt: skip
 LARGE = [
     (413, {"type": "error", "error": {"type": "request_too_large", "message": "Request exceeds the maximum size"}}),
@@ -144,6 +152,8 @@ DENIED = [
     (429, {"error": {"message": "Your account is suspended", "type": "exceeded_current_quota_error"}}),
     (429, {"error": {"http_code": "429", "message": "insufficient balance (1008)", "type": "insufficient_balance_error"}}),
     (500, {"type": "error", "error": {"type": "api_error", "message": "insufficient balance (1008)"}}),
+    (429, {"error": {"code": "1113", "message": "余额不足或无可用资源包,请充值。"}}),  # docs.z.ai/api-reference/api-code
+    (429, {"error": {"code": "1113", "message": "Your account is in arrears, please recharge and try again"}}),
 ]  # fmt: skip
 
 
@@ -219,6 +229,8 @@ def test_the_reason_of_a_refusal_is_read_from_what_servers_send(status: int, bod
         (200, {"message": "Overloaded", "type": "overloaded_error"}),
         (401, {"message": "Incorrect API key"}),
         (403, {"message": "Your key has no access to this model"}),
+        (403, {"code": "permission-denied", "error": "Access to the chat endpoint is denied"}),
+        (500, {"message": "The content policy service is away"}),
         (404, {"message": "The model does not exist"}),
         (429, {"message": "Request too large for gpt-6 on tokens per min (TPM)", "code": "rate_limit_exceeded"}),
         (500, {"message": "the maximum context length could not be read"}),
