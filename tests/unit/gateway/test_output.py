@@ -30,6 +30,8 @@ def reply_of(*parts: Part, stop: StopReason = "end") -> Reply:
         "{'n': 1}",
         "{n: 1, /* the answer */}",
         "﻿ {\n 'n' : +1 }",
+        '<think>Perhaps {"n": 0}?</think>\n{"n": 1}',  # Open-Historia/open-historia#354
+        'Perhaps [0]?\n</think>\n```json\n{"n": 1}\n```',
     ],
 )
 def test_json_with_freedoms_is_read_and_handed_on_as_plain_json(text: str) -> None:
@@ -49,6 +51,7 @@ def test_json_with_freedoms_is_read_and_handed_on_as_plain_json(text: str) -> No
         '{"a": {"n": 1}, "b": "tru',
         '{"n": 1} or rather {"n": 2}',
         '{"n": NaN}',
+        '<think>Perhaps {"n": 0}?</think>\nI cannot say.',
         "",
         "The answer is 1.",
         "[" * 10_000,
@@ -78,6 +81,29 @@ def test_the_call_of_a_tool_that_is_not_strict_is_delivered_as_it_came(arguments
     reply = reply_of(ToolUse("1", "order", arguments), ToolUse("2", "ordre", "{}"), stop="tool_use")
     assert judge(reply, None, (FREE,)) == OutputCheck(reply)
     assert judge(reply, SCHEMA, (FREE,)) == OutputCheck(reply)
+
+
+# ducroo/SICTIC-AI#37 and others: models write backslashes of LaTeX, patterns, paths and Markdown as they are. JSON5 drops them.
+@pytest.mark.parametrize("written", [r"\alpha", r"\d+", r"C:\dir", r"\vec", r"\0", r"\x41", r"\$5", r"my\_name", "a\\\nb"])
+def test_a_backslash_that_json_does_not_know_is_never_dropped(written: str) -> None:
+    assert document_in(f'{{"a": "{written}"}}') is None
+    assert document_in(f"{{a: '{written}',}}") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('```\n{"a": "one\ntwo\tthree"}\n```', "one\ntwo\tthree"),  # line ends within a string mean themselves
+        (r"""{'a': 'it\'s', }""", "it's"),
+        (r"""{"a": "it\'s"}""", "it's"),
+        (r"""{"a": "C:\\dir \u00e9 \" \/",}""", 'C:\\dir \u00e9 " /'),
+        ('{"a": "</think> stays",}', "</think> stays"),
+    ],
+)
+def test_texts_in_lenient_json_keep_their_value(text: str, value: str) -> None:
+    found = document_in(text)
+    assert found is not None
+    assert json.loads(found) == {"a": value}
 
 
 def test_beside_a_tool_that_is_not_strict_a_strict_one_is_judged_and_read_leniently() -> None:
