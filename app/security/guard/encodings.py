@@ -8,6 +8,8 @@ import binascii
 import re
 from collections.abc import Callable, Iterator
 
+from app.security.redaction.normalisation import plain
+
 DEEPEST = 3  # a spelling within a spelling within a spelling
 MOST_READ = 65_536  # characters of one text, and of all that is decoded of it
 _FEWEST = 12  # letters; fewer mean nothing
@@ -23,6 +25,8 @@ _NUMBERS: tuple[tuple[re.Pattern[str], int], ...] = (
 _DIGITS = {2: re.compile(r"[01]{7,8}"), 8: re.compile(r"[0-7]{3}"), 10: re.compile(r"[0-9]{2,3}")}
 _PREFIXES = re.compile(r"\\x|0x|%|[\s,:;]")
 _LABEL = re.compile(r"(?m)^[ \t>*#-]*(?:[^\W\d_]{1,16}[ \t]*)?[#(]?[0-9]{1,4}(?:[ \t]*/[ \t]*[0-9]{1,4})?[ \t]*[:.)\]-]+[ \t]*")
+_LEET = str.maketrans("013457@$!|", "oieastasil")
+_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # 256 of them, drawn as nothing: one for each byte
 _FIRST = re.compile(r"(?m)^[^\w\n]*(\w)")
 _LAST = re.compile(r"(?m)(\w)[^\w\n]*$")
 
@@ -31,6 +35,7 @@ def readings(text: str) -> Iterator[str]:
     """Every other reading of ``text``, the decoded ones decoded again."""
     text = text[:MOST_READ]
     yield from _of_lines(text)
+    yield from _respelled(text)
     room = MOST_READ
     wave = [text]
     for _ in range(DEEPEST):
@@ -53,6 +58,20 @@ def _of_lines(text: str) -> Iterator[str]:
         yield _LABEL.sub("", text)
     yield "".join(_FIRST.findall(text))
     yield "".join(_LAST.findall(text))
+
+
+def _respelled(text: str) -> Iterator[str]:
+    """The text as a page or a parser shows it, with digits read as letters, and with its words turned round."""
+    if (shown := plain(text)) != text:
+        yield shown
+    if (spelled := text.translate(_LEET)) != text:
+        yield spelled
+    words = text.split()
+    yield " ".join(reversed(words))
+    yield " ".join(word[::-1] for word in words)
+    if selectors := _SELECTORS.findall(text):
+        codes = (ord(one) - 0xFE00 if ord(one) < 0x10000 else ord(one) - 0xE0100 + 16 for one in selectors)
+        yield bytes(codes).decode("utf-8", errors="replace")
 
 
 def _decoded(text: str) -> Iterator[str]:
@@ -78,7 +97,7 @@ def _decoded(text: str) -> Iterator[str]:
 
 def _read(decode: Callable[[str], bytes], written: str) -> Iterator[str]:
     try:
-        text = decode(written).decode("utf-8", errors="replace")
+        text = decode(written).replace(b"\0", b"").decode("utf-8", errors="replace")  # of UTF-16 too
     except (binascii.Error, ValueError):
         return
     if len(text) >= _FEWEST and 4 * sum(letter.isprintable() and letter != "\ufffd" for letter in text) >= 3 * len(text):

@@ -1,22 +1,22 @@
 """Detects an answer that gives its system prompt away (S4): its canary, a long run of its letters, or as many in pieces.
 
-All are searched in a text without its case, spaces and punctuation, so spelling it out with gaps hides nothing.
-Also seen as it comes: backwards, ROT13, hexadecimal, base64, character codes. Seen at the end, when a stream has left already:
-`encodings`, and any other shift of the alphabet. A paraphrase, a translation, pieces shorter than `PIECE`, or a cipher of the
-attacker's own is not seen; that is why a system prompt holds no secret.
+All are searched in a text without its case, spaces and punctuation, so spelling it out with gaps hides nothing, nor do accents
+and letters of other scripts that look alike. Also seen as it comes: backwards, ROT13, hexadecimal, base64, character codes.
+Seen at the end, when a stream has left already: `encodings`, and any other shift of the alphabet. A paraphrase, a translation,
+pieces shorter than `PIECE`, or a cipher of the attacker's own is not seen; that is why a system prompt holds no secret.
 """
 
 import base64
 import codecs
 import hashlib
 import hmac
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice, pairwise
 
 from app.security.guard.encodings import MOST_READ, readings
+from app.security.guard.overrides import folded
 
 CANARY_LETTERS = 20
 RUN = 60  # letters and digits in a row, about twelve words
@@ -108,7 +108,7 @@ def plain(text: str) -> str:
     """Letters and digits alone, without case."""
     if text.isascii():
         return text.lower().translate(_NEITHER)
-    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
+    return "".join(c for c in folded(text).casefold() if c.isalnum())
 
 
 @dataclass(slots=True)
@@ -225,7 +225,7 @@ def _placed(text: str) -> tuple[str, list[int]]:
     """As `plain`, and where in the text each letter comes from."""
     letters, places = [], []
     for place, char in enumerate(text):
-        for letter in char.casefold() if char.isascii() else unicodedata.normalize("NFKC", char).casefold():
+        for letter in char.casefold() if char.isascii() else folded(char).casefold():
             if letter.isalnum():
                 letters.append(letter)
                 places.append(place)

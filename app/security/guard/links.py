@@ -23,8 +23,13 @@ MOST_ROUNDS = 6  # a text that is put together anew each time it is taken apart 
 MOST_PARSED = 65_536  # characters of one text; of one that is longer, links in brackets become text
 
 # Not the joiners inside emoji and Persian words (200C, 200D), not the marks of right-to-left text (200E, 200F, 2066-2069).
-INVISIBLE = "\u00ad\u200b\u202a-\u202e\u2060-\u2064\ufeff\U000e0000-\U000e007f"
-_NEVER_SHOWN = re.compile("[" + INVISIBLE.replace("\u00ad", "") + "\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+INVISIBLE = "\u00ad\u200b\u202a-\u202e\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+# One chooses the form of the emoji or the Chinese character before it; several, or one behind any other letter, are hidden bytes.
+SELECTORS = "\ufe00-\ufe0f\U000e0100-\U000e01ef"
+_NEVER_SHOWN = re.compile(
+    "[" + INVISIBLE.replace("\u00ad", "") + "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]"
+    f"|[{SELECTORS}]{{2,}}|(?<=[\x00-\u2fff\U0001f000-\U0001ffff])[\U000e0100-\U000e01ef]"
+)
 _TRIGGER = re.compile(rf"{TAG}|{TARGET}")
 _TAG = re.compile(rf"{TAG}({IN_TAG})(>?)")
 _NAME = re.compile(r"/?([A-Za-z][A-Za-z0-9:-]*)")

@@ -65,10 +65,14 @@ _LOOKALIKES = str.maketrans(
     "аеорсухікмтвнгѕјԁһӏԛԝѵɡαοενικρτυχβηᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ",
     "aeopcyxikmtbhrsjdhlqwvgaoevikptuxbnabcdefghijklmnoprstuvwyz",
 )
+# Letters in circles and squares and those of flags, which have no compatibility form; tags, which are not drawn; fillers.
+_ENCLOSED = {first + at: chr(97 + at) for first in (0x1F150, 0x1F170, 0x1F1E6) for at in range(26)}
+_TAGS = {0xE0000 + code: chr(code) for code in range(0x20, 0x7F)}
+_DRAWN = {**_ENCLOSED, **_TAGS, 0x115F: None, 0x1160: None}
 
 
 def folded(text: str) -> str:
     """The text in plain Latin letters: compatibility forms, accents, strokes through letters, and letters that look alike."""
-    apart = unicodedata.normalize("NFKD", text)
+    apart = unicodedata.normalize("NFKD", text).translate(_DRAWN)
     bare = "".join(c for c in apart if not unicodedata.combining(c) and unicodedata.category(c) != "Cf")
     return bare.lower().translate(_LOOKALIKES)

@@ -16,13 +16,20 @@ import re2
 
 from app.security.guard import classifier
 from app.security.guard.links import INVISIBLE as INVISIBLE_LETTERS
+from app.security.guard.links import SELECTORS
 from app.security.guard.overrides import ABROAD, folded
 
 MOST_READ = 16_000  # characters of one text: its beginning and its end
-_ESCAPED = re.sub(
-    r"[^\x21-\x7e]", lambda found: f"\\x{{{ord(found[0]):X}}}", INVISIBLE_LETTERS.replace("\u00ad", "")
-)  # a soft hyphen is what word processors write
-INVISIBLE = re2.compile(f"[{_ESCAPED}]")
+
+
+def _escaped(letters: str) -> str:
+    return re.sub(r"[^\x21-\x7e]", lambda found: f"\\x{{{ord(found[0]):X}}}", letters)
+
+
+# A soft hyphen is what word processors write.
+_UNSEEN = f"[{_escaped(INVISIBLE_LETTERS.replace(chr(0xAD), ''))}]|[{_escaped(SELECTORS)}]{{2,}}"
+INVISIBLE = re2.compile(_UNSEEN)
+_HIDDEN = re2.compile(rf"{_UNSEEN}|[!-~][\x{{E0100}}-\x{{E01EF}}]")  # see `links.SELECTORS`
 _FLAG_EMOJI = re2.compile(r"\x{1F3F4}[\x{E0061}-\x{E007A}]+\x{E007F}")  # Scotland's flag is spelled in invisible letters
 # A chat template's own marks; or a line that begins as a turn of the system or the assistant and then speaks to a model. The
 # label alone says nothing: bug reports begin with "System: Windows 11", and customers paste an assistant's answers.
@@ -50,7 +57,7 @@ _OVERRIDE = re2.compile(
     rf"(?:\W+(?:{_OF_A_MODEL})){{0,4}}\W+(?:instruction|prompt|rule|direction|guideline|directive|constraint|programming)s?\b"
 )
 PATTERNS: Mapping[str, "re2._Regexp[str]"] = {
-    "invisible-characters": INVISIBLE,
+    "invisible-characters": _HIDDEN,
     "fake-role": _FAKE_ROLE,
     "override-instructions": _OVERRIDE,
 }

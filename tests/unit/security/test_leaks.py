@@ -33,6 +33,18 @@ FORMS: dict[str, Callable[[str], str]] = {
     "base64 after two": lambda text: base64.b64encode(b"xy" + text.encode()).decode(),
     "hexadecimal": lambda text: text.encode().hex(" "),
     "full width": lambda text: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text),
+    # Spellings of jailbreak collections (elder-plinius/P4RS3LT0NGV3): each reads as the same text
+    "Cyrillic and Greek letters": lambda text: text.translate(
+        str.maketrans("aceopxyAEOKv", "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0410\u0415\u041e\u041a\u03bd")
+    ),
+    "one look-alike": lambda text: text.replace("o", "\u043e"),
+    "accents": lambda text: text.translate(str.maketrans("aeiouy", "\u00e1\u00e9\u00ed\u00f3\u00fa\u00fd")),
+    "struck through": lambda text: "".join(f"{c}\u0336" for c in text),
+    "small capitals": lambda text: text.translate(str.maketrans("abcdeghijklmnoprtuvwz", "ᴀʙᴄᴅᴇɢʜɪᴊᴋʟᴍɴᴏᴘʀᴛᴜᴠᴡᴢ")),
+    "squares": lambda text: "".join(chr(0x1F170 + ord(c) - 97) if "a" <= c <= "z" else c for c in text.lower()),
+    "letters of flags": lambda text: " ".join(chr(0x1F1E6 + ord(c) - 97) if "a" <= c <= "z" else c for c in text.lower()),
+    "fillers between": "\u3164".join,
+    "tags": lambda text: "".join(chr(0xE0000 + ord(c)) if " " <= c <= "~" else c for c in text),
 }
 
 
@@ -98,6 +110,15 @@ OTHERWISE: dict[str, Callable[[str], str]] = {
     "shifted by three": lambda text: "".join(
         chr((ord(c) - 94) % 26 + 97) if c.isascii() and c.isalpha() else c for c in text.lower()
     ),
+    "character references": lambda text: "".join(f"&#{ord(c)};" for c in text),  # a page shows them as the text
+    "escapes": lambda text: "".join(f"\\u{ord(c):04x}" for c in text),
+    "digits for letters": lambda text: text.lower().translate(str.maketrans("oieast", "013457")),
+    "words from the last": lambda text: " ".join(text.split()[::-1]),
+    "each word backwards": lambda text: " ".join(word[::-1] for word in text.split()),
+    "selectors behind an emoji": lambda text: (
+        "\U0001f600" + "".join(chr(0xFE00 + b) if b < 16 else chr(0xE0100 + b - 16) for b in text.encode())
+    ),
+    "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16-le")).decode(),
     "mirrored": lambda text: "".join(chr(219 - ord(c)) if c.isascii() and c.isalpha() else c for c in text.lower()),
 }
 

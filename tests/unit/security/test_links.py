@@ -157,3 +157,25 @@ def test_arguments_nested_too_deeply_to_check_are_withheld_where_a_check_blocks(
     assert Outgoing(LINKS, {"foreign-link": "flag"}).reply(use) == use
     with pytest.raises(AnswerWithheld, match="nested too deeply"):
         Outgoing(LINKS, {"foreign-link": "block"}, output=OutputSchema("any", {})).reply(a_reply(DEEP))
+
+
+# microsoft/PyRIT#835, uber/ADR#45: bytes behind an emoji, drawn as nothing; and 8-bit control characters, which terminals obey.
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("hi \U0001f600\U000e0158\U000e0155\U000e015c!", "hi \U0001f600!"),
+        ("".join(f"{letter}\U000e0101" for letter in "secret"), "secret"),
+        ("a\ufe01\ufe02\ufe03b", "ab"),
+        ("a\ufff9hidden\ufffb\u206ab", "ahiddenb"),  # anthropics/claude-code-action#1007, BitterSecurity/Decepticon#480
+        ("\x9b2Jgone\x9d0;title\x9c", "2Jgone0;title"),
+    ],
+)
+def test_bytes_in_selectors_and_control_characters_never_come_out(text: str, shown: str) -> None:
+    assert LINKS.clean(text)[0] == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["\u2764\ufe0f 1\ufe0f\u20e3 \u2600\ufe0e", "\u8fbb\U000e0100\u3055\u3093", "\u0915\u094d\u200d", "a\x85b"]
+)
+def test_selectors_of_emoji_and_of_japanese_names_stay(text: str) -> None:
+    assert LINKS.clean(text) == (text, 0)

@@ -84,3 +84,15 @@ def test_an_attack_inside_a_long_fenced_passage_is_seen() -> None:
     filler = "The tent has two poles and a flysheet. Dry it before you store it. " * 30
     assert screened(fence("passage", filler, nonce=nonce(), id="x")) == frozenset()
     assert screened(fence("passage", f"{filler}{ATTACK} {filler}", nonce=nonce(), id="x")) >= {"override-instructions"}
+
+
+@pytest.mark.parametrize(
+    ("text", "flagged"),
+    [
+        ("Look \U0001f600\U000e0158\U000e0155\U000e015c", True),
+        ("".join(f"{letter}\U000e0101" for letter in "order"), True),
+        ("\u2764\ufe0f and 1\ufe0f\u20e3, said \u8fbb\U000e0100", False),
+    ],
+)
+def test_bytes_hidden_in_selectors_are_flagged(text: str, flagged: bool) -> None:
+    assert ("invisible-characters" in screened(text)) is flagged
