@@ -96,6 +96,20 @@ MUST_GO = [
     ("credential", "EAACEdEose0cBA" + "aB3" * 20),
     ("credential", "sgp_0123456789abcdef_" + "0a1b2c3d" * 5),
     ("credential", "hvs." + "aB3_" * 8),
+    # Keys of issuers that changed their form or came since 2025
+    ("credential", "jca_" + "aB3x" * 9),  # trufflesecurity/trufflehog#4624
+    ("credential", "cflt" + "aB3x" * 15),  # trufflesecurity/trufflehog#4490
+    ("credential", "rootly_" + "0a1b" * 16),  # trufflesecurity/trufflehog#3396
+    ("credential", "oak_" + "aB3xY7zQ" * 3),  # gitleaks/gitleaks#2276
+    ("credential", "uak_" + "aB3xY7zQ" * 5),
+    ("credential", "apk_user_" + "aB3x" * 15),  # betterleaks/betterleaks: devin, docker, aikido, asaas, vercel, canva
+    ("credential", "cog_" + "ab2x" * 13),
+    ("credential", "SWMKEY-1-" + "aB3x" * 11),
+    ("credential", "AIK_SECRET_" + "aB3x" * 16),
+    ("credential", "aact_prod_" + "aB3x" * 10),
+    ("credential", "vcp_" + "aB-3_x" * 9),
+    ("credential", "cnvca" + "aB3x" * 12),
+    ("credential", "ion_" + "aB3xY7" * 7),  # betterleaks/betterleaks#312
     ("jwt", JWT),
     ("private-key", PEM),
 ]
@@ -207,6 +221,31 @@ INSIDE = [
     ("NI number: ZZ 22 21 13 T", "NI number: <national-id>"),
     ("PESEL to 83071782592", "PESEL to <national-id>"),
     ("Mi NIE es Y0520290K", "Mi NIE es <national-id>"),
+    # National ids of further countries, numbers by the states' own samples or made up
+    ("Kennitalan mín er 120174-3399.", "Kennitalan mín er <national-id>."),
+    ("CNP-ul meu este 1630615123457.", "CNP-ul meu este <national-id>."),
+    ("我的身分證字號是A123456789", "我的身分證字號是<national-id>"),
+    ("Личный номер 3300775A014PB9", "Личный номер <national-id>"),
+    ("Իմ հանրային ծառայությունների համարանիշը 2201890123 է", "Իմ հանրային ծառայությունների համարանիշը <national-id> է"),
+    ("Ghana card GHA-123456789-0", "Ghana card <national-id>"),
+    ("رقم البطاقة الوطنية BE123456", "رقم البطاقة الوطنية <national-id>"),
+    ("Ma CIN est BE123456", "Ma CIN est <national-id>"),
+    ("الرقم المدني 285010112345", "الرقم المدني <national-id>"),
+    ("QID 28535612345", "QID <national-id>"),
+    ("ፋይዳ ቁጥሬ 6140 7981 6217 9801", "ፋይዳ ቁጥሬ <national-id>"),
+    ("Cédula V-12.345.678", "Cédula <national-id>"),
+    ("Mi CI es 1.234.567-2", "Mi CI es <national-id>"),
+    ("C.I. Nro. 4.123.456", "C.I. Nro. <national-id>"),
+    ("Carnet de identidad 91021027775", "Carnet de identidad <national-id>"),
+    ("Mi DPI: 2345 67890 0101", "Mi DPI: <national-id>"),
+    ("DUI 00016297-5", "DUI <national-id>"),
+    ("Mon NAM: BOUF 9401 1419", "Mon NAM: <national-id>"),
+    ("NPI 1234567893", "NPI <national-id>"),
+    ("p-tal 300408-559", "p-tal <national-id>"),
+    # Names of accounts in India's and Brazil's payments; an IBAN with dots
+    ("upi id ravi.k@okhdfcbank", "upi id <bank-account>"),
+    ("chave pix 123e4567-e89b-12d3-a456-426655440000", "chave pix <bank-account>"),
+    ("iban de89.3704.0044.0532.0130.00. Thanks", "iban <iban>. Thanks"),
     # Spellings of e-mail addresses
     ('write to "j.doe"@example.com', "write to <email>"),
     ("ada (at) example (dot) com", "<email>"),
@@ -231,6 +270,10 @@ MUST_STAY = [
     "shipping-times",
     "[returns-and-refunds]",
     "SKU-202-555-0123",
+    "lip_sync_generation_pipeline_v2 and pina_colada_recipe_collection_2026",
+    "samsara_api_client_configuration, dvc_server_configuration_path, oak_bookshelf_with_drawers_large",
+    "build CI 12345678 is green",
+    "pix 0123-4567",
     "product TENT-4P-2024",
     "EAN 4006381333931",
     "ISBN 978-3-16-148410-0",

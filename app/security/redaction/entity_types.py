@@ -55,8 +55,8 @@ ENTITY_TYPES: tuple[Kind, ...] = (
         r"[a-z0-9-]+(?:(?:\.|[ ]?[\[({<][ ]?(?:dot|punkt|point|punto|ponto|\.)[ ]?[\])}>][ ]?)[a-z0-9-]+)+)",
     ),
     Kind("email", rf"([{_LETTER}0-9][{_LETTER}0-9._%+'-]*@(?:[{_LETTER}0-9-]+\.)+[{_LETTER}][{_LETTER}]+)", only_if(email)),
-    Kind("iban", rf"(?i)\biban{FILLERS}{SEPARATOR}([A-Z]{{2}}[0-9]{{2}}(?:[ -]?[A-Z0-9]){{8,30}})\b", only_if(mistyped_iban)),
-    Kind("iban", r"(?i)\b[a-z]{2}[0-9]{2}(?:[ -]?[a-z0-9]){11,40}", iban),
+    Kind("iban", rf"(?i)\biban{FILLERS}{SEPARATOR}([A-Z]{{2}}[0-9]{{2}}(?:[ .-]?[A-Z0-9]){{8,30}})\b", only_if(mistyped_iban)),
+    Kind("iban", r"(?i)\b[a-z]{2}[0-9]{2}(?:[ .-]?[a-z0-9]){11,40}", iban),
     Kind(
         "card",
         rf"\b([0-9](?:{_GAP}?[0-9]){{11,18}})\b",

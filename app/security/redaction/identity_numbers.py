@@ -99,7 +99,7 @@ DOCUMENTS: tuple[Kind, ...] = (
     Kind("national-id", rf"\b([A-Z]{{1,6}} {_ID_REST})\b", only_if(identifier), unless=GOODS, after=labels.AFTER_IDENTITY),
     Kind(
         "national-id",
-        rf"(?i)\b((?:[A-Z]{{3,6}}-|[A-Z]{{0,6}}){_ID_REST}(?:\([0-9A]\)|\b))",  # Hong Kong's check in brackets
+        rf"(?i)\b((?:[A-Z]{{1,6}}-|[A-Z]{{0,6}}){_ID_REST}(?:\([0-9A]\)|\b))",  # Hong Kong's check in brackets
         only_if(identifier),
         unless=GOODS,
         after=labels.AFTER_IDENTITY,

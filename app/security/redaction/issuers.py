@@ -71,6 +71,13 @@ SHAPES = (
     rf"CCDB1_[A-Za-z0-9]{{20,}}_[A-Za-z0-9]{{30,}}|aivenv1_[A-Za-z0-9+/=_-]{{40,}}|xa[ap]t-{_UUID}|chpt_[0-9a-f]{{12,}}|p\.eyJ[A-Za-z0-9_-]{{20,}}\.[A-Za-z0-9_-]{{20,}}",
     r"sktsec_[A-Za-z0-9_-]{20,}|snyk_[us]at\.[A-Za-z0-9]{8}\.[A-Za-z0-9._-]{20,}|packagist_[a-z]{3}_[0-9a-f]{60,}|depot_[a-z]{3,8}_[0-9a-f]{40,}",
     rf"st\.[0-9a-f]{{20,}}\.[0-9a-f]{{30,}}\.[0-9a-f]{{30,}}|0\.{_UUID}\.[A-Za-z0-9]{{28,}}:[A-Za-z0-9+/=]{{22,}}|(?:prod|dev|preview):[a-z0-9-]{{3,40}}\|[A-Za-z0-9+/=]{{40,}}",
+    # Since 2025, by the rules of gitleaks, betterleaks and TruffleHog
+    r"jca_[A-Za-z0-9]{36}\b|(?:alcht|ddapp|kpat|spat|pina|vtwn|lip|samsara_api)_[A-Za-z0-9]{20,}|dbt[uc]_[A-Za-z0-9_-]{40,}|ucat_[A-Z0-9]{26}\b",
+    r"AIK_(?:CI|SECRET)_[A-Za-z0-9]{20,}|aact_(?:prod|hmlg)_[A-Za-z0-9_-]{20,}|cnvca[A-Za-z0-9_-]{40,}|csa_[A-Za-z0-9]{36,}",
+    r"apk_(?:user_)?[A-Za-z0-9+/=_-]{40,}|cog_[a-z2-7]{40,}|sgamp_user_[A-Za-z0-9]{20,}_[0-9a-f]{40,}|rootly_[0-9a-f]{40,}|cflt[A-Za-z0-9+/]{56,}",
+    r"SWMKEY-1-[A-Za-z0-9+/]{40,}|configcat-sdk-1/[A-Za-z0-9_-]{20,}/[A-Za-z0-9_-]{20,}|bce-v3/ALTAK-[A-Za-z0-9]{16,}/[0-9a-f]{40}",
+    r"ramp_sec_[A-Za-z0-9]{40,}|api_live(?:_us|_ca)?\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{30,}|na1\.[A-Za-z0-9+/]{60,}",
+    r"vc[aikpr]_[A-Za-z0-9_-]{40,}|ATSTT3x[A-Za-z0-9_=-]{30,}|endr\+[A-Za-z0-9-]{16,}|ion_[A-Za-z0-9]{42}\b|STS\.[A-Za-z0-9]{24,}",
     # Sales, mail, messages
     r"polar_[a-z]{2,3}_[A-Za-z0-9]{30,}|pdl_(?:(?:live|sdbx)_apikey|ntfset)_[A-Za-z0-9_+/]{20,}|os_v2_(?:app|org)_[a-z0-9]{60,}|xsmtpsib-[0-9A-Fa-f]{40,}-[A-Za-z0-9]{10,}",
     r"tkn\.v1_[A-Za-z0-9+/=]{30,}|pk_[0-9]{6,12}_[A-Z0-9]{32}\b|1000\.[0-9a-f]{32}\.[0-9a-f]{32}\b|00D[A-Za-z0-9]{12,15}![A-Za-z0-9._]{60,}",
@@ -81,5 +88,6 @@ SHAPES = (
 SHORT_PREFIXES = (
     r"(?:pa|ak|as|app|dataset|m0|tly|secret(?:-(?:live|test))?)-[A-Za-z0-9_-]{20,}=?|"
     r"(?:up|svix|gal|mint|mxb|pat|ak|cr|jsr[pd]|dd[opw]|sm|sk|essu|secret|live|test|AVNS)_[A-Za-z0-9_.-]{20,}|"
+    r"(?:oak|uak|creem|mergify_application_key|mercury_production|persona_production|dvc_(?:server|client|mobile))_[A-Za-z0-9_-]{20,}|"
     r"(?:KEY0|BSA|cio|fnA)[A-Za-z0-9_-]{25,}|[0-9]{1,7}\|[A-Za-z0-9]{40,48}\b"
 )

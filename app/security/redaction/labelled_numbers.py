@@ -67,6 +67,9 @@ _BANK = (
     r"رقم الحساب|"
     r"מספר חשבון|เลขที่บัญชี|số tài khoản"
 )
+# Names of an account in India's and Brazil's payments: an address without a domain, a random UUID
+_ALIAS = r"\bupi(?: id)?|\bvpa|\bchave (?:pix|aleatória)|\bpix(?: key)?"
+_ALIAS_VALUE = r"([A-Za-z0-9._-]{2,64}@[A-Za-z]{2,32}\b|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})"
 _MINE = (
     r" (?:is|är|es|est|ist|è|é|to|jest|on) (?:my|mitt|min|mi|meine?|mon|ma|mijn|il mio|la mia|(?:o )?meu|(?:a )?minha|moje|mój)"
     r" (?:[^\s.,]{1,20} ){0,3}"
@@ -128,4 +131,5 @@ LABELLED: tuple[Kind, ...] = (
     ),
     Kind("plate", rf"(?i:{_PLATE})\.?(?i:{_FILLERS}){_JOINT}{_PLATE_VALUE}", plate),
     Kind("bank-account", rf"(?i:{_BANK})\.?(?i:{_FILLERS}){_JOINT}([0-9](?:[ .-]?[0-9]|[A-Z]){{5,33}})", account),
+    Kind("bank-account", rf"(?i:{_ALIAS})\.?(?i:{_FILLERS}){_JOINT}{_ALIAS_VALUE}"),
 )

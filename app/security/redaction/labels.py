@@ -6,7 +6,7 @@ list would be complete.
 """
 
 _WORD = r"[^\s0-9,;:=#()<>{}\[\]\"]+"
-_COPULA = r"(?:は|が|の|番号|号码|號碼|号|是|为|為|係|번호|는|은|이|가|नंबर|संख्या|क्रमांक|है|पर|「|:|[ \t])"
+_COPULA = r"(?:は|が|の|番号|字號|字号|号码|號碼|号|是|为|為|係|번호|는|은|이|가|नंबर|संख्या|क्रमांक|है|पर|「|:|[ \t])"
 
 # What goes on right behind a word in scripts that part no words ("โทรหาฉันที่ 0 2…"), and what Hebrew and Zulu join to a value.
 _UNSPACED = r"[\x{E00}-\x{EFF}\x{1000}-\x{109F}\x{1780}-\x{17FF}]{0,16}"
@@ -167,7 +167,7 @@ IDENTITY = (
     r"título de eleitor|identidade|"
     r"numer pesel|pesel|numer dowodu|dowód osobisty|dowodu osobistego|personnummer|samordningsnummer|cpr(?:-?nummer|"
     r"-?nr)?|fødselsnummer|"
-    r"henkilötunnus|hetu|kennitala|isikukood|personas kods|asmens kodas|rodné číslo|rodného čísla|osobní číslo|číslo op|"
+    r"henkilötunnus|hetu|kennitalan?|isikukood|personas kods|asmens kodas|rodné číslo|rodného čísla|osobní číslo|číslo op|"
     r"občanský průkaz|személyi szám|"
     r"személyi igazolvány|adóazonosító(?: jel)?|taj[- ]szám|cod numeric personal|matični broj|(?:tc|"
     r"t\.c\.) ?(?:kimlik)?(?: no| numarası| numaram)?|kimlik (?:no|numarası|numaram)|"
@@ -177,18 +177,22 @@ IDENTITY = (
     r"tarjeta sanitaria|cartão (?:do )?sus|health card|(?:health )?insurance (?:policy )?(?:number|no|id)|policy (?:number|no)|"
     r"número de póliza|apólice n[ºo°]?|numéro de police|polisnummer|(?:nr|"
     r"numer) polisy|polizza n[.°]?|versicherungsschein-?(?:nr|nummer)|"
-    r"nambari ya kitambulisho|shaxsiy raqam|my id (?:number|no)"
+    r"nambari ya kitambulisho|shaxsiy raqam|my id (?:number|no)|cnp-ul|carnet de identidad|documento personal de identificación|"
+    r"(?:mi )?c\.i\.|mi ci|ma cin|ghana ?card|phil(?:sys|id)|fayda|p-tal"
 )
 IDENTITY_SHORT = (
     r"SSN|NINO|NIN|DNI|NIF|NIE|BSN|PESEL|NIP|CPF|RG|CNPJ|CURP|RFC|CUIL|CUIT|RUT|SIN|TFN|ABN|ITIN|PPSN?|NRIC|FIN|HKID|CNP|"
     r"EGN|OIB|JMBG|EMŠO|AMKA|AFM|TCKN|"
-    r"NSS|NID|UAN|NIT|RUC|RIF|VKN|NPWP|NUIT|CNS|SUS|RČ|FİN|NUSS|NISS|NIR|AHV|AVS|SVNR|SV-Nr|CPR|NIK|KTP|CCCD|CMND|PAN|CF|NHI|IRD|IČO|SNILS|INN"
+    r"NSS|NID|UAN|NIT|RUC|RIF|VKN|NPWP|NUIT|CNS|SUS|RČ|FİN|NUSS|NISS|NIR|AHV|AVS|SVNR|SV-Nr|CPR|"
+    r"NIK|KTP|CCCD|CMND|PAN|CF|NHI|IRD|IČO|SNILS|INN|CIN|DUI|DPI|QID|NPI|RAMQ|NAM|TIC"
 )
 IDENTITY_ELSEWHERE = (
     r"マイナンバー|個人番号|免許証番号|在留カード|आधार|पैन कार्ड|पैन|身份证|身分證|身份證|居民身份|주민(?:등록)?번호|"
     r"외국인등록번호|СНИЛС|ИНН|[ІI]ПН|[ІI]НН|РНОКПП|УНЗР|ідентифікаційний (?:код|номер)|ЕГН|ΑΜΚΑ|ΑΦΜ|תעודת זהות|ת\.ז\.?|"
-    r"هوية|هویت|الرقم (?:القومي|الوطني)|الإقامة|کد ملی|شناختی کارڈ|เลขบัตรประชาชน|เลขประจำตัวประชาชน|תעודת ה?זהות|מספר זהות|"
-    r"পরিচয়পত্র|এনআইডি|ஆதார்|ఆధార్|ಆಧಾರ್|ആധാർ|આધાર|ਆਧਾਰ|नागरिकता|හැඳුනුම්පත්|პირადი ნომერი|ЖСН|ИИН|регистрийн дугаар|ЈМБГ|ЕМБГ|АМКА"
+    r"هوية|هویت|الرقم (?:القومي|الوطني|المدني|الشخصي)|رقم البطاقة(?: الوطنية)?|الإقامة|"
+    r"کد ملی|شناختی کارڈ|เลขบัตรประชาชน|เลขประจำตัวประชาชน|תעודת ה?זהות|מספר זהות|"
+    r"পরিচয়পত্র|এনআইডি|ஆதார்|ఆధార్|ಆಧಾರ್|ആധാർ|આધાર|ਆਧਾਰ|नागरिकता|හැඳුනුම්පත්|პირადი ნომერი|ЖСН|ИИН|регистрийн дугаар|личн(?:ый|ого) номера?|"
+    r"ፋይዳ|հանրային ծառայությունների համարանիշ[ա-և]{0,2}|ЈМБГ|ЕМБГ|АМКА"
 )
 PASSPORT = (
     r"passports?|passeport|pasaporte|reisepass|passaporto|passaporte|paspoort|paszport(?:u)?|pass(?:nummer|nr)|passi|pasu|"
