@@ -34,6 +34,7 @@ from app.api.chat.anthropic_fields import (
 from app.api.chat.parsing import as_object
 from app.domain.errors import InvalidRequest, UnsupportedParameter
 from app.domain.messages import CacheTtl, Document, Image, Native, Part, Text, Thinking, ToolResult, ToolUse
+from app.edge.media import compact, web_address
 
 NO_FILES = "files are not stored by this service; send them as base64 or by URL"
 CACHED: Mapping[CacheTtl, Mapping[str, str]] = {"5m": {"type": "ephemeral"}, "1h": {"type": "ephemeral", "ttl": "1h"}}
@@ -112,9 +113,9 @@ def _image(block: ImageBlock, where: str) -> Image | Native:
         return _native(block)
     match block.source:
         case UrlSource(url=url):
-            return Image(url=url, cache=ttl_of(block))
+            return Image(url=web_address(url), cache=ttl_of(block))
         case Base64Source(data=data, media_type=media_type):
-            return Image(data=data, media_type=media_type, cache=ttl_of(block))
+            return Image(data=compact(data), media_type=media_type, cache=ttl_of(block))
 
 
 def _document(block: DocumentBlock, where: str) -> Document | Native:
@@ -133,11 +134,11 @@ def _document(block: DocumentBlock, where: str) -> Document | Native:
     more: dict[str, Any] = {"name": block.title, "options": options, "cache": ttl_of(block)}
     match block.source:
         case PdfSource(data=data, media_type=media_type):
-            return Document(data=data, media_type=media_type, **more)
+            return Document(data=compact(data), media_type=media_type, **more)
         case PlainSource(data=data, media_type=media_type):
             return Document(text=data, media_type=media_type, **more)
         case UrlSource(url=url):
-            return Document(url=url, **more)
+            return Document(url=web_address(url), **more)
 
 
 def _native(block: Marked) -> Native:

@@ -68,7 +68,7 @@ class UrlSource(Wire):
     """A file elsewhere."""
 
     type: Literal["url"]
-    url: str = Field(pattern=r"^https?://")
+    url: str = Field(pattern=r"(?i)^https?://")
 
 
 class FileSource(Wire):

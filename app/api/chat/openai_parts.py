@@ -16,8 +16,7 @@ from app.api.chat.openai_part_fields import (
 )
 from app.domain.errors import InvalidRequest, UnsupportedParameter
 from app.domain.messages import CacheTtl, Document, Image, Text
-
-WEB = ("https://", "http://")
+from app.edge import media
 
 
 def unsupported(param: str, reason: str) -> UnsupportedParameter:
@@ -51,32 +50,31 @@ def part_of(part: UserPart, where: str) -> Text | Image | Document:
 
 
 def _image(image: ImageUrl, where: str, cache: CacheTtl | None) -> Image:
-    if image.url[:5].lower() == "data:":
+    if media.holds_data(image.url):
         media_type, data = _data_url(image.url, where)
         return Image(data=data, media_type=media_type, detail=image.detail, cache=cache)
-    if not image.url.startswith(WEB):
+    address = media.web_address(image.url)
+    if address is None:
         raise InvalidRequest("An image URL must be http, https or data.", param=where)
-    return Image(url=image.url, detail=image.detail, cache=cache)
+    return Image(url=address, detail=image.detail, cache=cache)
 
 
 def _data_url(url: str, where: str) -> tuple[str, str]:
-    """The media type and the base64 text of a data URL (RFC 2397: parameters may stand before ``base64``)."""
-    head, _, data = url[5:].partition(",")
-    media_type, *parameters = head.split(";")
-    if not media_type or not parameters or parameters[-1].strip().lower() != "base64" or not data:
+    found = media.inline(url)
+    if found is None:
         raise InvalidRequest("A data URL must read data:<media type>;base64,….", param=where)
-    return media_type.strip().lower(), data
+    return found
 
 
 def _document(file: File, where: str, cache: CacheTtl | None) -> Document:
     if file.file_id:
         raise unsupported(f"{where}.file_id", "There are no uploaded files here: send the document as 'file_data'")
-    if file.file_data and file.file_data.startswith(WEB):
-        return Document(url=file.file_data, name=file.filename, cache=cache)
+    if address := media.web_address(file.file_data or ""):
+        return Document(url=address, name=file.filename, cache=cache)
     if not file.file_data:
         raise InvalidRequest(f"Missing required parameter: '{where}.file_data'.", param=f"{where}.file_data")
-    media_type, data = "application/pdf", file.file_data
-    if data[:5].lower() == "data:":
+    media_type, data = "application/pdf", media.compact(file.file_data)
+    if media.holds_data(data):
         media_type, data = _data_url(data, f"{where}.file_data")
     if not media_type.startswith("text/"):
         return Document(data=data, media_type=media_type, name=file.filename, cache=cache)

@@ -29,6 +29,7 @@ from app.domain.messages import (
     ToolUse,
     extend,
 )
+from app.edge import media
 
 Status = Literal["in_progress", "completed", "incomplete"]
 KNOWN = (
@@ -311,7 +312,7 @@ def _image(image: InputImage, at: str) -> Image:
     if image.image_url is None:
         raise _no_file_ids(at) if image.file_id else InvalidRequest(f"'{at}' needs image_url.", param=f"{at}.image_url")
     where = f"{at}.image_url"
-    if image.image_url.startswith("data:"):
+    if media.holds_data(image.image_url):
         media_type, data = _inline(image.image_url, where)
         return Image(data=data, media_type=media_type, detail=image.detail, cache=image.cache)
     return Image(url=_address(image.image_url, where), detail=image.detail, cache=image.cache)
@@ -325,8 +326,8 @@ def _document(file: InputFile, at: str) -> Document:
             _no_file_ids(at) if file.file_id else InvalidRequest(f"'{at}' needs file_data or file_url.", param=f"{at}.file_data")
         )
     where = f"{at}.file_data"
-    data, media_type = file.file_data, "application/pdf"  # bare base64: the API began with PDFs
-    if data.startswith("data:"):
+    data, media_type = media.compact(file.file_data), "application/pdf"  # bare base64: the API began with PDFs
+    if media.holds_data(data):
         media_type, data = _inline(data, where)
     if not media_type.startswith("text/"):
         return Document(data=data, media_type=media_type, name=file.filename, cache=file.cache)
@@ -338,18 +339,17 @@ def _document(file: InputFile, at: str) -> Document:
 
 
 def _inline(url: str, at: str) -> tuple[str, str]:
-    """Media type and base64 of a data URL, whose parameters are left out (RFC 2397)."""
-    head, _, data = url.removeprefix("data:").partition(",")
-    media_type, *options = head.split(";")
-    if "base64" not in options or not media_type or not data:
+    found = media.inline(url)
+    if found is None:
         raise InvalidRequest("A data URL must read data:TYPE;base64,DATA.", param=at)
-    return media_type.lower(), data
+    return found
 
 
 def _address(url: str, at: str) -> str:
-    if not url.startswith(("https://", "http://")):
+    address = media.web_address(url)
+    if address is None:
         raise InvalidRequest("A URL must be http, https or data.", param=at)
-    return url
+    return address
 
 
 def _no_file_ids(at: str) -> UnsupportedParameter:
