@@ -4,6 +4,7 @@
 hands on a variable that is not set as an empty one.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,11 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 PREFIX, DELIMITER = "octant_", "__"
+# Kubernetes puts each Service's address into every container, as Docker's links did: of one named `octant`, OCTANT_PORT is a URL.
+_LINKED = re.compile(
+    rf"{PREFIX}(?:\w+_)?(?:service_(?:host|port(?:_\w+)?)|port_[0-9]+_(?:tcp|udp|sctp)(?:_proto|_port|_addr)?)\Z"
+)
+_LINK = re.compile(r"(?:tcp|udp|sctp)://")
 MEANT_EMPTY = frozenset({"octant_http__trusted_proxies"})  # empty is no proxy there, and the default is some
 
 
@@ -23,6 +29,7 @@ class _Tidied:
     def _load_env_vars(self) -> Mapping[str, str | None]:
         found: Mapping[str, str | None] = super()._load_env_vars()  # type: ignore[misc] # of the class beside
         ours = {name: tidied(value) if value and name.startswith(PREFIX) else value for name, value in found.items()}
+        ours = {name: value for name, value in ours.items() if not (name.endswith("_port") and value and _LINK.match(value))}
         defaults = dict(_defaults(self.settings_cls))
         return {name: value for name, value in ours.items() if value != "" or name in MEANT_EMPTY or not defaults.get(name)}
 
@@ -46,6 +53,11 @@ def tidied(value: str) -> str:
     """A value without blanks around it, and without one pair of quotes around it."""
     value = value.strip()
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
+
+
+def is_linked(name: str) -> bool:
+    """Whether a variable is Kubernetes' word on a Service, not a setting."""
+    return bool(_LINKED.match(name.lower()))
 
 
 def known_names(settings: type[BaseSettings]) -> frozenset[str]:

@@ -30,7 +30,7 @@ from app.setting_groups import (
     RecoverySettings,
     VendorSettings,
 )
-from app.setting_sources import PREFIX, DotEnv, Environment, known_names
+from app.setting_sources import PREFIX, DotEnv, Environment, is_linked, known_names
 
 __all__ = [
     "DEVELOPMENT_SECRET",
@@ -294,7 +294,7 @@ def _complaint(error: Mapping[str, Any]) -> str:
 def unknown_variables() -> list[str]:
     """Variables of the environment and of .env that look like settings and are none: a typing error changes nothing, silently."""
     names = {*os.environ, *(name.upper() for name in DotEnv(Settings).env_vars)}
-    ours = {name for name in names if name.upper().startswith(PREFIX.upper())}
+    ours = {name for name in names if name.upper().startswith(PREFIX.upper()) and not is_linked(name)}
     known, groups = known_names(Settings) | NOT_OURS, f"{PREFIX}providers__"
     return sorted(name for name in ours if name.lower() not in known and not name.lower().startswith(groups))
 

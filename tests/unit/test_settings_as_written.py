@@ -48,6 +48,31 @@ def test_a_setting_means_what_its_writer_means(
     assert getattr(load(), field) == meant
 
 
+# abartrim/sobs#435, actualbudget/actual#4920: a Service named as the program stops it, and each of its pods restarts for ever.
+def test_what_kubernetes_says_of_a_service_of_our_name_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "10.96.0.7"
+    links = {
+        "PORT": f"tcp://{address}:80",
+        "METRICS_PORT": f"tcp://{address}:9464",  # of a Service named octant-metrics
+        "SERVICE_HOST": address,
+        "SERVICE_PORT": "80",
+        "SERVICE_PORT_HTTP": "80",
+        "METRICS_SERVICE_HOST": address,
+        "PORT_80_TCP": f"tcp://{address}:80",
+        "PORT_80_TCP_PROTO": "tcp",
+        "PORT_80_TCP_PORT": "80",
+        "PORT_80_TCP_ADDR": address,
+    }
+    for name, value in links.items():
+        monkeypatch.setenv(f"OCTANT_{name}", value)
+    assert (load().port, load().metrics_port) == (8080, 9464)
+    assert unknown_variables() == []
+    monkeypatch.setenv("OCTANT_PORT", "8081")
+    monkeypatch.setenv("OCTANT_PROT", "8081")
+    assert load().port == 8081
+    assert unknown_variables() == ["OCTANT_PROT"]
+
+
 def test_an_empty_variable_takes_what_is_on_back(monkeypatch: pytest.MonkeyPatch, elsewhere: Path) -> None:
     """Where empty means off, it is no missing value; an empty list of proxies is not the default one."""
     (elsewhere / ".env").write_text("OCTANT_OTLP_ENDPOINT=http://collector:4318\r\nOCTANT_WORKERS='5'\r\n")
