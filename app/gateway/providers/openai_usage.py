@@ -34,12 +34,13 @@ class _OutputDetails(BaseModel):
 
 
 class Reported(BaseModel):
-    """One report. ``prompt_cache_hit_tokens``: DeepSeek's name for the cached part of the prompt."""
+    """One report. The prompt's cached part is ``prompt_cache_hit_tokens`` to DeepSeek, ``cached_tokens`` to Moonshot."""
 
     prompt_tokens: Count = None
     completion_tokens: Count = None
     total_tokens: Count = None
     prompt_cache_hit_tokens: Count = None
+    cached_tokens: Count = None
     prompt_tokens_details: Annotated[_InputDetails | None, Optional] = None
     completion_tokens_details: Annotated[_OutputDetails | None, Optional] = None
 
@@ -63,7 +64,7 @@ class Reported(BaseModel):
         """What it says. Zero: not known. ``final``: the output's figure is no growing one."""
         inputs, outputs = self.prompt_tokens_details or _InputDetails(), self.completion_tokens_details or _OutputDetails()
         prompt, written = self.prompt_tokens or 0, inputs.cache_write_tokens or 0
-        cached = inputs.cached_tokens or self.prompt_cache_hit_tokens or 0
+        cached = inputs.cached_tokens or self.prompt_cache_hit_tokens or self.cached_tokens or 0
         output = self.output
         if UNUSABLE in (prompt, cached, written) or max(cached, written) > prompt:
             prompt = cached = written = 0  # a share that is more than the whole says that neither can be believed

@@ -520,6 +520,8 @@ USAGES: list[tuple[Json, tuple[int, int, int, bool]]] = [
     ({"usage": {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": None}}, (12, 0, 3, False)),
     ({"usage": {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}}, (8, 4, 3, False)),
     ({"usage": {"prompt_tokens": 12, "completion_tokens": 3, "prompt_cache_hit_tokens": 4}}, (8, 4, 3, False)),
+    ({"usage": {"prompt_tokens": 12, "completion_tokens": 3, "cached_tokens": 4}}, (8, 4, 3, False)),  # promptfoo/promptfoo#9672
+    ({"usage": {"prompt_tokens": 12, "completion_tokens": 3, "cached_tokens": 40}}, (0, 0, 3, False)),
     (
         {"usage": {"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135, DETAILS: {"reasoning_tokens": 94}}},
         (32, 0, 103, False),
