@@ -39,9 +39,16 @@ _SPEAKS_TO_A_MODEL = (
     r"|ignore|disregard|forget|obey|comply|act as|pretend|from now on|reveal|override|bypass|output|repeat"
     r"|(?:respond|reply|answer) (?:with|only)"
 )
+# Of the templates of Qwen, Llama, Phi, gpt-oss, Kimi, GLM, Cohere, Granite and DeepSeek.
+_MARKS = (
+    r"im_(?:start|end|sep|system|user|assistant|middle)|system|assistant|user|developer|observation|(?:start|end)_header_id"
+    r"|header_(?:start|end)|eot(?:_id)?|endoftext|endofprompt|message|channel|constrain|return|(?:start|end)_of_role"
+    r"|(?:start_of_turn|end_of_turn|system|user|chatbot)_token|(?:begin|end)\x{2581}of\x{2581}sentence|tool\x{2581}[a-z\x{2581}]{1,30}"
+)
 _FAKE_ROLE = re2.compile(
     r"(?im)<\|?(?:im_start|system|assistant)\|?>|<<sys>>|\[/?inst\]|<(?:start|end)_of_turn>"
-    r"|<[|\x{FF5C}](?:im_start|im_end|system|assistant|user|(?:start|end)_header_id|eot_id|endoftext)[|\x{FF5C}]>"
+    rf"|<[|\x{{FF5C}}](?:{_MARKS})[|\x{{FF5C}}]>|<\|start\|>(?:system|developer|assistant)|\[\|(?:system|assistant|user)\|\]"
+    r"|\[/?(?:system_prompt|available_tools|tool_results|tool_calls)\]"
     r"|^\s*(?:#{1,3}\s*)?\[?(?:system|assistant)\s*(?:prompt|message|override|instruction)?s?\]?\s*:[^\n]{0,80}?"
     rf"\b(?:{_SPEAKS_TO_A_MODEL})"
 )
