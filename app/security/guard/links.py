@@ -26,8 +26,14 @@ MOST_PARSED = 65_536  # characters of one text; of one that is longer, links in 
 INVISIBLE = "\u00ad\u200b\u202a-\u202e\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
 # One chooses the form of the emoji or the Chinese character before it; several, or one behind any other letter, are hidden bytes.
 SELECTORS = "\ufe00-\ufe0f\U000e0100-\U000e01ef"
+# England's, Scotland's and Wales's are spelled in invisible letters behind a black flag.
+_FLAGS = (
+    "\U0001f3f4(?:"
+    + "|".join("".join(chr(0xE0000 + ord(c)) for c in name) for name in ("gbeng", "gbsct", "gbwls"))
+    + ")\U000e007f"
+)
 _NEVER_SHOWN = re.compile(
-    "[" + INVISIBLE.replace("\u00ad", "") + "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]"
+    f"({_FLAGS})|[" + INVISIBLE.replace("\u00ad", "") + "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]"
     f"|[{SELECTORS}]{{2,}}|(?<=[\x00-\u2fff\U0001f000-\U0001ffff])[\U000e0100-\U000e01ef]"
 )
 _TRIGGER = re.compile(rf"{TAG}|{TARGET}")
@@ -77,7 +83,7 @@ class Links:
 
     def visible(self, text: str) -> str:
         """The text without characters that `clean` always takes out: call it before a text is cut."""
-        return _NEVER_SHOWN.sub("", text)
+        return _without_the_unseen(text)
 
     def clean(self, text: str, code: CodeSpans | None = None) -> tuple[str, int]:
         """The text without foreign links and images, HTML and invisible characters.
@@ -117,7 +123,7 @@ class _Cleaning:
         self.removed += 1
 
     def _once(self, text: str) -> str:
-        text = _NEVER_SHOWN.sub("", text)
+        text = _without_the_unseen(text)
         if _TRIGGER.search(text):
             text = self._without_destinations(text)
             text = self._without_definitions(text)
@@ -257,6 +263,10 @@ class _Inert:
         if attribute == len(self._attributes):
             return True
         return place < len(self._ends) and self._attributes[attribute] > self._ends[place]
+
+
+def _without_the_unseen(text: str) -> str:
+    return _NEVER_SHOWN.sub(lambda found: found[1] or "", text)
 
 
 def _name(inner: str) -> str:

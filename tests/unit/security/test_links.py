@@ -159,10 +159,15 @@ def test_arguments_nested_too_deeply_to_check_are_withheld_where_a_check_blocks(
         Outgoing(LINKS, {"foreign-link": "block"}, output=OutputSchema("any", {})).reply(a_reply(DEEP))
 
 
+# AlexanderMattTurner/agent-sanitizer#126: its flag is no smuggled text
+ENGLAND = "\U0001f3f4" + "".join(chr(0xE0000 + ord(letter)) for letter in "gbeng") + "\U000e007f wins"
+
+
 # microsoft/PyRIT#835, uber/ADR#45: bytes behind an emoji, drawn as nothing; and 8-bit control characters, which terminals obey.
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
+        ("".join(chr(0xE0000 + ord(c)) for c in "secret") + "\U0001f3f4\U000e0067\U000e0062\U000e0078", "\U0001f3f4"),
         ("hi \U0001f600\U000e0158\U000e0155\U000e015c!", "hi \U0001f600!"),
         ("".join(f"{letter}\U000e0101" for letter in "secret"), "secret"),
         ("a\ufe01\ufe02\ufe03b", "ab"),
@@ -175,7 +180,7 @@ def test_bytes_in_selectors_and_control_characters_never_come_out(text: str, sho
 
 
 @pytest.mark.parametrize(
-    "text", ["\u2764\ufe0f 1\ufe0f\u20e3 \u2600\ufe0e", "\u8fbb\U000e0100\u3055\u3093", "\u0915\u094d\u200d", "a\x85b"]
+    "text", ["\u2764\ufe0f 1\ufe0f\u20e3 \u2600\ufe0e", ENGLAND, "\u8fbb\U000e0100\u3055\u3093", "\u0915\u094d\u200d", "a\x85b"]
 )
 def test_selectors_of_emoji_and_of_japanese_names_stay(text: str) -> None:
     assert LINKS.clean(text) == (text, 0)
