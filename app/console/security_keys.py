@@ -134,7 +134,7 @@ def _of_providers(ours: Sequence[ProviderKey]) -> tuple[str, bool]:
         parts.append(f"the oldest file is {formats.span(_minutes(max(ages)))} old")
     if undated := [key for key in set_ if key.age is None]:
         used = max((key.at_least for key in undated if key.at_least), default=None)
-        since = f", in use here for at least {formats.span(_minutes(used))}" if used else ""
+        since = f", first used here at least {formats.span(_minutes(used))} ago" if used else ""
         parts.append(f"{len(undated)} from a variable without a date{since}")
     return f"{', '.join(parts[:2])}{''.join(f'; {part}' for part in parts[2:])}.", bool(denied)
 

@@ -3,6 +3,7 @@
 import http.server
 import re
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import pytest
 import requests
 from axe_playwright_python.sync_playwright import Axe
 from conftest import LIVE_RELEASE, octant
-from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Route, sync_playwright
 from sqlalchemy import create_engine, delete, insert, select, text
 from tools import tool
 
@@ -59,6 +60,16 @@ new PerformanceObserver((list) => { for (const one of list.getEntries()) if (!on
   window.shifts += one.value; window.shifted.push(...one.sources.map((source) => named(source.node)));
 } })
   .observe({type: "layout-shift", buffered: true});
+"""
+
+RELATIVE = """
+() => {
+  const counted = [...document.querySelectorAll("main time[data-ago]")];
+  const rest = document.querySelector("main").cloneNode(true);
+  rest.querySelectorAll("time, code, pre, script").forEach((one) => one.remove());
+  const texts = counted.map((one) => one.textContent);
+  return {counted: texts, still: rest.textContent.match(/[\\d.]+ (ms|s|min|h|d) (ago|old)\\b/g) || []};
+}
 """
 
 LINES = """[...document.querySelectorAll("main .nowrap")].filter((one) => /\\d{4}-\\d\\d-\\d\\d|^--/.test(one.textContent))
@@ -142,6 +153,49 @@ def test_pages_have_no_violation_no_overflow_and_do_not_jump(
     assert problems == []
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.usefixtures("traffic")
+def test_pages_do_not_jump_on_a_slow_machine_and_network(browser: Browser, service_url: str, key: str, width: str) -> None:
+    """Scripts, fonts and live parts come late, to a slow processor: no text is painted that is later replaced by another."""
+    problems = []
+    with opened(browser, service_url, key, width) as (context, page):
+
+        def late(route: Route) -> None:
+            time.sleep(0.2)
+            route.continue_()
+
+        for kind in ("**/*.js", "**/*.woff2", "**/console/live/**"):
+            context.route(kind, late)
+        context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 4})
+        for path in (*(one.path for one in PAGES), "/console/calls?range=1h", *BEHIND):
+            page.goto(path)
+            page.wait_for_load_state("load")
+            if page.locator("[data-live]").count():
+                page.wait_for_selector(".fresh.live")
+            page.wait_for_timeout(100)
+            problems += _shifts(page)
+    assert problems == []
+
+
+@pytest.mark.usefixtures("traffic")
+def test_relative_times_count_on_and_nothing_jumps(browser: Browser, service_url: str, key: str) -> None:
+    problems = []
+    with opened(browser, service_url, key) as (_, page):
+        page.clock.install()
+        for path in ("log", "sessions", "keys"):
+            page.goto(f"/console/security?tab={path}")
+            page.wait_for_load_state("load")
+            begun = page.evaluate(RELATIVE)
+            assert begun["counted"], path
+            page.clock.fast_forward(12 * 60_000)
+            page.wait_for_timeout(500)
+            after = page.evaluate(RELATIVE)
+            stood = [one for one, before in zip(after["counted"], begun["counted"], strict=True) if one == before]
+            problems += [f"{path}: {one} stands still" for one in [*stood, *after["still"]]]
+            problems += _shifts(page)
+    assert problems == []
+
+
 @pytest.fixture(scope="module")
 def kept(stack_env: dict[str, str]) -> Iterator[None]:
     """A game day's report, a run of evals and an incident, as each is written here."""
@@ -201,8 +255,13 @@ def _problems(axe: Axe, page: Page) -> list[str]:
     problems = [f"{place}: {one['id']}: {one['nodes'][0]['html'][:120]}" for one in found]
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     problems += [f"{place}: {wide} pixels too wide"] if wide > 0 else []
-    shift = page.evaluate("window.shifts")
-    return problems + ([f"{place}: shifted by {shift:.3f}: {page.evaluate('window.shifted')}"] if shift > MOST_SHIFT else [])
+    return problems + _shifts(page)
+
+
+def _shifts(page: Page) -> list[str]:
+    """How far the page that is open has jumped, if it is more than it may be."""
+    place, shift = page.evaluate("location.pathname + location.search"), page.evaluate("window.shifts")
+    return [f"{place}: shifted by {shift:.3f}: {page.evaluate('window.shifted')}"] if shift > MOST_SHIFT else []
 
 
 @pytest.mark.usefixtures("traffic")

@@ -223,13 +223,13 @@ def described(one: Incident | None, entries: Sequence[Entry], now: datetime) -> 
     if one is None:
         return "none", "Nothing is known of this incident right now."
     leads = f"led by {one.commander}" if one.commander else "without a commander"
-    length = formats.span((one.closed_at or now) - one.opened_at)
+    length = formats.span((one.closed_at or now) - one.opened_at)  # "ago": the page counts on
     number = formats.number(len(entries), "entry", "entries")
     if one.closed_at is None:
         return "bad" if one.severity in (
             "sev1",
             "sev2",
-        ) else "warn", f"{one.severity}, open for {length}, {leads}; {number} so far."
+        ) else "warn", f"{one.severity}, opened {length} ago, {leads}; {number} so far."
     change = f"changed {one.runbook_page}" if one.runbook_page else "changed no page of the runbook"
     return "good", f"{one.severity}, closed after {length}, {leads}; it {change}."
 

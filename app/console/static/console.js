@@ -6,10 +6,17 @@ const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 
 // Times: stored and sent in UTC, shown in the browser's zone, which the page names.
 const full = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium", timeZone: zone });
-function ago(at) {
+function ago(at, kind = "") { // by the kind of a `data-ago`: a moment ago, "old" of a thing, "length" of what goes on
   const seconds = Math.round((Date.now() - at) / 1000);
+  if (kind === "length") return lasting(Math.max(seconds, 0));
+  if (kind === "old") return `${span(Math.max(seconds, 0))} old`;
   if (seconds < 0) return `in ${span(-seconds)}`;
   return seconds < 5 ? "just now" : `${span(seconds)} ago`;
+}
+function lasting(seconds) { // its two largest units, by the rule of formats.py
+  const [size, unit, part, rest] = seconds < 172800 ? [3600, "h", 60, "min"] : [86400, "d", 3600, "h"];
+  const more = Math.floor((seconds % size) / part);
+  return seconds < 3600 || !more ? span(seconds) : `${Math.floor(seconds / size)} ${unit} ${more} ${rest}`;
 }
 function span(seconds) {
   if (seconds < 60) return `${seconds} s`;
@@ -26,26 +33,46 @@ function showTimes(root) {
     const at = new Date(element.dateTime);
     if (isNaN(at)) continue;
     element.title = `${full.format(at)} (${zone}), ${at.toISOString()}`;
-    element.textContent = "ago" in element.dataset ? ago(at) : short(at, element);
+    element.textContent = "ago" in element.dataset ? ago(at, element.dataset.ago) : short(at, element);
   }
 }
 
-// Sentences of ours hold moments in UTC, with its name; with scripts they are in the browser's zone as well.
+// Sentences of ours hold moments in UTC, with its name; with scripts they are in the browser's zone as well. A length of time
+// that they count to now counts on.
 const MOMENT = /(\d{4}-\d\d-\d\d) (\d\d:\d\d)(:\d\d)? UTC/;
+const LENGTH = /(\d[\d.]*) (ms|s|min|h|d)(?: (\d+) (s|min|h))? (ago|old)\b/;
+const UNITS = { ms: 1, s: 1000, min: 60000, h: 3600000, d: 86400000 };
+function momentOf([, day, minute, second]) {
+  const at = new Date(`${day}T${minute}${second || ":00"}Z`), time = document.createElement("time");
+  time.dateTime = at.toISOString(); time.title = `${full.format(at)} (${zone}), ${at.toISOString()}`;
+  time.textContent = full.format(at).slice(0, second ? 19 : 16);
+  return time;
+}
+function lengthOf([, number, unit, more, rest, kind]) {
+  const at = new Date(Date.now() - number * UNITS[unit] - (more ? more * UNITS[rest] : 0)), time = document.createElement("time");
+  time.dateTime = at.toISOString(); time.dataset.ago = kind === "old" ? kind : "";
+  time.textContent = ago(at, time.dataset.ago);
+  return time;
+}
 function showMoments(root) {
   for (const place of $$(".answer, .note, .banner, figcaption p, .ranges a, .reply, .finding, .door p", root)) {
-    const walk = document.createTreeWalker(place, NodeFilter.SHOW_TEXT), found = [];
-    while (walk.nextNode()) if (MOMENT.test(walk.currentNode.data) && !walk.currentNode.parentElement.closest("time, code")) found.push(walk.currentNode);
-    for (let node of found) {
-      for (let match; (match = MOMENT.exec(node.data)); ) {
-        const rest = node.splitText(match.index), at = new Date(`${match[1]}T${match[2]}${match[3] || ":00"}Z`);
-        const time = document.createElement("time");
-        node = rest.splitText(match[0].length);
-        time.dateTime = at.toISOString(); time.title = `${full.format(at)} (${zone}), ${at.toISOString()}`;
-        time.textContent = full.format(at).slice(0, match[3] ? 19 : 16);
-        rest.replaceWith(time);
+    for (const [pattern, made] of [[MOMENT, momentOf], [LENGTH, lengthOf]]) {
+      const walk = document.createTreeWalker(place, NodeFilter.SHOW_TEXT), found = [];
+      while (walk.nextNode()) if (pattern.test(walk.currentNode.data) && !walk.currentNode.parentElement.closest("time, code")) found.push(walk.currentNode);
+      for (let node of found) {
+        for (let match; (match = pattern.exec(node.data)); ) {
+          const rest = node.splitText(match.index);
+          node = rest.splitText(match[0].length);
+          rest.replaceWith(made(match));
+        }
       }
     }
+  }
+}
+function countOn() {
+  for (const one of $$("time[data-ago]")) {
+    const words = ago(new Date(one.dateTime), one.dataset.ago);
+    if (one.textContent !== words) one.textContent = words;
   }
 }
 
@@ -315,7 +342,7 @@ document.addEventListener("formdata", (event) => { // an address holds what was 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 let resizing;
 addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(drawAll, 150); });
-setInterval(() => $$("time[data-ago]").forEach((one) => { one.textContent = ago(new Date(one.dateTime)); }), 5000);
+setInterval(countOn, 5000);
 if (narrow.matches && $("#search")) $("#search").placeholder = "Search"; // more words are cut there
 $$("[data-print]").forEach((one) => { one.hidden = false; }); // it needs this script
 $$("[data-zone]").forEach((one) => { one.textContent = zone; });

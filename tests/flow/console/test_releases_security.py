@@ -295,7 +295,7 @@ async def test_a_providers_key_from_a_variable_is_as_old_as_its_first_call(
     await post(http, "/v1/chat/completions", {"model": "fast", "messages": [{"role": "user", "content": "hi"}]})
 
     async def shown() -> bool:
-        return "in use here for at least" in (await operator.get("/console/security?tab=keys")).words
+        return "first used here at least" in (await operator.get("/console/security?tab=keys")).words
 
     await eventually(shown)
     printed = octant(stack_env, "provider-key", "status")

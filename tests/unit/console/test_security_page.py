@@ -274,7 +274,7 @@ def test_a_key_without_a_date_is_as_old_as_its_first_call_on_record_at_least() -
     assert shown(timedelta(days=91)).word == "old"
     assert (shown(timedelta(days=91), 60.0).at_least, shown(timedelta(days=91), 60.0).word) == (None, "accepted")
     said = security_keys.answer([security_keys.key_of(key(timedelta(days=1)), NOW)], [shown(timedelta(days=3))])
-    assert said[1].endswith("none was denied; 1 from a variable without a date, in use here for at least 3 d.")
+    assert said[1].endswith("none was denied; 1 from a variable without a date, first used here at least 3 d ago.")
     assert said[0] == "warn"
 
 
