@@ -1,7 +1,7 @@
-"""Rehearsals as evidence: the newest game day of each scenario that was played here, and attempts without a verdict."""
+"""Rehearsals as evidence: the newest game day of each scenario that was played here, one under way, and attempts."""
 
 from app.console import formats
-from app.console.readiness.answers import Evidence, State, missing, rehearsed
+from app.console.readiness.answers import Evidence, State, rehearsed
 from app.console.readiness.sources import Found, GameDay, Sources
 from app.oncall.gamedays import played_now
 from app.releases.rehearsals import JUDGED
@@ -10,17 +10,22 @@ TIMES = ("detected", "contained", "recovered")
 
 
 def played(sources: Sources, *scenarios: str) -> list[Evidence]:
-    """The newest game day of each scenario, in the order of ``scenarios``; and one that is being played now."""
+    """The newest game day of each scenario, in the order of ``scenarios``."""
     days = sources.gamedays(*scenarios)
     newest = {one.scenario: one for one in days}
     counted = newest | {one.scenario: one for one in days if one.verdict in JUDGED}
-    found = [_evidence(counted[name], newest[name], sources) for name in scenarios if name in counted]
+    return [_evidence(counted[name], newest[name], sources) for name in scenarios if name in counted]
+
+
+def under_way(sources: Sources, *scenarios: str) -> str:
+    """A sentence on the game day of ``scenarios`` that is being played now; empty without one.
+
+    It is no evidence: before its end it proves nothing, and takes nothing from what is known.
+    """
     now = played_now(sources.state_dir)
-    if now and now.scenario in scenarios and now.scenario not in newest:
-        value = "it is being played now; its result is here as soon as it has ended"
-        command = f"octant drill gameday {now.scenario}"
-        found.append(missing(f"Game day {now.scenario}", value, command, closed_by="The page of game days shows how far it is."))
-    return found
+    if now is None or now.scenario not in scenarios:
+        return ""
+    return f" A game day {now.scenario} is under way: the page of game days shows how far it is; its result counts after its end."
 
 
 def attempted(found: Found, command: str) -> list[Evidence]:

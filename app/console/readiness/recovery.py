@@ -7,7 +7,7 @@ from app.audit.overview import overview
 from app.console import formats
 from app.console.readiness.answers import ELSEWHERE, Answer, Evidence, missing, of_rehearsal, rehearsed
 from app.console.readiness.observability import DAY
-from app.console.readiness.played import attempted, played
+from app.console.readiness.played import attempted, played, under_way
 from app.console.readiness.sources import Sources
 from app.domain.errors import Misconfigured
 from app.oncall.runbook.pages import read
@@ -46,6 +46,7 @@ async def answer(sources: Sources) -> Answer:
         found.append(
             Evidence(name="In production", value=value, link="/console/calls?range=24h", command="octant calls --since 24h")
         )
+    words += under_way(sources, *SCENARIOS)
     return Answer(axis="Recovery", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
 

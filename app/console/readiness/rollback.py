@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from app.console import formats
 from app.console.readiness.answers import Answer, Evidence, State, missing, of_rehearsal
-from app.console.readiness.played import attempted, newest_kept, played
+from app.console.readiness.played import attempted, newest_kept, played, under_way
 from app.console.readiness.sources import Found, Sources
 from app.domain.errors import Misconfigured
 from app.releases.history import ROLLBACK as WENT_BACK
@@ -31,7 +31,7 @@ async def answer(sources: Sources) -> Answer:
         return Answer(axis="Rollback", question=QUESTION, words=UNREADABLE, evidence=found, command=COMMAND)
     if counted is None:
         found = [missing("Rehearsal", "none is in the log", COMMAND), *played(sources, BAD_RELEASE)]
-        words = NEVER + _taken_back(sources)
+        words = NEVER + _taken_back(sources) + under_way(sources, BAD_RELEASE)
         return Answer(axis="Rollback", question=QUESTION, words=words, evidence=found, command=COMMAND)
     found = [*_rehearsal(counted, sources), *played(sources, BAD_RELEASE)]
     value = (
@@ -56,7 +56,7 @@ async def answer(sources: Sources) -> Answer:
         found.append(
             Evidence(name="In production", value=value, at=last.at, link="/console/releases", command="octant release history")
         )
-    words = _words(counted, sources) + _really(real, sources) + _taken_back(sources)
+    words = _words(counted, sources) + _really(real, sources) + _taken_back(sources) + under_way(sources, BAD_RELEASE)
     return Answer(axis="Rollback", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
 
@@ -64,7 +64,8 @@ def _really(rollbacks: Sequence[Activation], sources: Sources) -> str:
     """The newest rollback here that was no rehearsal. ``rollbacks``: the newest first. Empty without any."""
     if not rollbacks:
         return ""
-    return f" {formats.span(sources.now - rollbacks[0].at)} ago an operator rolled back here, to release {rollbacks[0].release}."
+    ago = formats.span(sources.now - rollbacks[0].at)
+    return f" An operator rolled back here {ago} ago, to release {rollbacks[0].release}."
 
 
 def _taken_back(sources: Sources) -> str:

@@ -11,7 +11,7 @@ from app.console.readiness.played import played
 from app.console.readiness.sources import Sources
 
 QUESTION = "How much can one rogue user spend in a day, and which code enforces it?"
-COMMAND = "octant budget worst-case"
+COMMAND, ROGUE = "octant budget worst-case", "rogue-user"
 FRESH = timedelta(minutes=10)
 RUN_BY = (
     ". They are there; this review does not run them. CI does on every change, in the jobs `test` and `rehearsals` of"
@@ -40,7 +40,7 @@ async def answer(sources: Sources) -> Answer:
         _files(sources, "Enforced by", exposure.ENFORCED_BY),
         _files(sources, "Proven by", exposure.PROVEN_BY, note=RUN_BY, command="make test"),
         await _ledger(sources),
-        *played(sources, "rogue-user"),
+        *played(sources, ROGUE),
     ]  # fmt: skip
     words = (
         f"{formats.usd(most.user)}: the {most.why_user} of {tenant.id}. In a night, which has a part of two days, at most"

@@ -145,11 +145,17 @@ async def test_how_short_a_fault_was_is_said_before_the_half_hour_of_another_mac
     assert [one.name for one in found.evidence][-1] == "Rehearsed outage", "with its place of origin, behind"
 
 
-async def test_a_game_day_that_is_being_played_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    now = Playing("provider-outage", NOW, 1, ())
-    monkeypatch.setattr("app.console.readiness.played.played_now", lambda _: now)
-    [found] = played(sources(tmp_path), *recovery.SCENARIOS)
-    assert (found.state, "being played now" in found.value) == ("missing", True)
+@pytest.mark.parametrize("scenario", ["provider-outage", "injection"])
+async def test_a_game_day_under_way_is_named_and_takes_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scenario: str
+) -> None:
+    monkeypatch.setattr(recovery, "overview", lambda *_: asyncio.sleep(0, SimpleNamespace(total=SimpleNamespace(fallen_back=0))))
+    a_game_day(tmp_path, "rate-limit-storm", fault_ended=1900.0)
+    before = await recovery.answer(sources(tmp_path))
+    monkeypatch.setattr("app.console.readiness.played.played_now", lambda _: Playing(scenario, NOW, 1, ()))
+    found = await recovery.answer(sources(tmp_path))
+    assert (before.state, found.state, found.evidence) == ("proved", "proved", before.evidence)
+    assert ("A game day provider-outage is under way" in found.words) == (scenario == "provider-outage")
 
 
 def test_an_answer_does_not_say_the_same_twice() -> None:
@@ -287,7 +293,7 @@ async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_prom
     rehearsed = SimpleNamespace(kind="rollback", at=NOW, release="2026-11-26", reason="rehearsal")
     really = SimpleNamespace(history=lambda _: asyncio.sleep(0, [rehearsed, back]))
     found = await rollback.answer(replace(here, releases=cast(Any, really)))
-    assert found.words.endswith(" 3 min ago an operator rolled back here, to release 2026-11-27."), found.words
+    assert found.words.endswith(" An operator rolled back here 3 min ago, to release 2026-11-27."), found.words
 
 
 def scored(passed: int) -> SuiteResult:
