@@ -27,6 +27,7 @@ from app.stack.processes import Watched, child, stop_left_overs, wait_for
 from app.stack.receiver import DemoReceiver
 from app.stack.reviving import Revived
 from app.stack.running import SIMULATOR, Demo, note_of, noted
+from app.stack.running import given as given_settings
 from app.stack.stop_times import stop_seconds
 from app.stack.vendor_keys import KeyChecks
 
@@ -223,7 +224,7 @@ def everything(
     ``start_seconds``: how long a part may take. ``valkey_through`` gives the address at which the parts find Valkey, from its
     own: a game day puts a proxy between them.
     """
-    folder = settings.state_dir
+    folder, given = settings.state_dir, given_settings()
     for name in _stop_left_overs(folder):
         tell(f"{name} of an earlier run stopped")
     patience = stop_seconds(settings.graceful_timeout) + 2
@@ -258,7 +259,9 @@ def everything(
         tell("the service is ready")
         revived += _scorer(stack, folder, running, ports, tell) if scored else []
         parts = [service, *simulators, _postgres(folder), _valkey(folder)]
-        yield Running(running, parts, revived, vendors.label_of(stood_in_for), note_of(running, env, stood_in_for), keys)
+        yield Running(
+            running, parts, revived, vendors.label_of(stood_in_for), note_of(running, {**given, **env}, stood_in_for), keys
+        )
 
 
 def _stop_left_overs(folder: Path) -> list[str]:

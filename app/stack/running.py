@@ -20,10 +20,12 @@ import psutil
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
 from app.domain.hosts import authority
+from app.setting_sources import PREFIX
 from app.settings import Settings
 
 NOTE, SIMULATOR = "running.json", "simulator.json"
 CONNECT_SECONDS = 1.0
+SECRET = ("SECRET", "KEY", "PASSWORD", "TOKEN")  # in names of settings: these stay out of the note
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,12 @@ class Demo:
 def fingerprint(settings: Settings) -> str:
     """A digest that identifies a secret without revealing it."""
     return hashlib.sha256(b"running demo:" + settings.secret).hexdigest()[:16]
+
+
+def given() -> dict[str, str]:
+    """The settings in this process' environment that are no secrets: commands shall see a demo's as it does."""
+    found = {name: value for name, value in EnvSettingsSource(Settings).env_vars.items() if value and name.startswith(PREFIX)}
+    return {name.upper(): value for name, value in found.items() if not any(word in name.upper() for word in SECRET)}
 
 
 def note_of(settings: Settings, env: Mapping[str, str], simulated: Sequence[str]) -> Demo:

@@ -20,7 +20,7 @@ def introduction(settings: Settings, key: str, *, simulated: bool) -> str:
     lines = [
         f"\nOctant answers at {url} (its API: {url}/docs), metrics at {metrics}/metrics{other_port}",
         "\nIn another terminal, in this folder:\n",
-        f"export KEY={key}{_path()}",
+        f"export KEY={key}{_path()}{_state(settings)}",
         f"octant budget show {settings.demo_tenant}",
     ]
     if simulated:
@@ -37,3 +37,9 @@ def _path() -> str:
     if own.parent == Path.cwd() / ".venv" / "bin":
         return ' PATH="$PWD/.venv/bin:$PATH"'
     return f' PATH={shlex.quote(str(own.parent))}:"$PATH"'
+
+
+def _state(settings: Settings) -> str:
+    """The state folder for the commands, unless they find it by themselves in this folder."""
+    usual = Settings.model_fields["state_dir"].default
+    return "" if settings.state_dir == usual else f" OCTANT_STATE_DIR={shlex.quote(str(settings.state_dir.resolve()))}"

@@ -17,7 +17,8 @@ import pytest
 from conftest import ROOT, own_database
 
 from app.settings import Settings, load
-from app.stack.running import NOTE, Demo, find, fingerprint, noted
+from app.stack.running import NOTE, Demo, find, fingerprint, given, noted
+from app.stack.welcome import introduction
 
 RELATIVE = Path(".octant")
 
@@ -231,3 +232,19 @@ def test_the_note_holds_no_key_of_a_real_vendor(demo: Demo) -> None:
         note = json.loads((demo.folder / NOTE).read_text())
     assert note["secret"] == fingerprint(Settings())
     assert Settings().secret.decode() not in json.dumps(note)
+
+
+def test_the_demos_settings_are_given_but_for_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCTANT_DEFAULT_USER_DAILY_CAP", "1.50")
+    monkeypatch.setenv("OCTANT_SECRET_KEY", "s" * 40)
+    monkeypatch.setenv("OCTANT_OPENAI__API_KEY", "of-a-vendor")
+    assert given()["OCTANT_DEFAULT_USER_DAILY_CAP"] == "1.50"
+    assert not {"OCTANT_SECRET_KEY", "OCTANT_OPENAI__API_KEY", "PATH"} & set(given())
+
+
+@pytest.mark.parametrize("folder", [RELATIVE, Path("a b/state")])
+def test_the_invitation_names_a_state_folder_that_commands_would_not_find(folder: Path) -> None:
+    words = introduction(Settings(state_dir=folder), "oct_key", simulated=False)
+    line = next(one for one in words.splitlines() if one.startswith("export KEY=oct_key"))
+    assert ("OCTANT_STATE_DIR" in line) == (folder != RELATIVE)
+    assert folder == RELATIVE or line.endswith(f" OCTANT_STATE_DIR='{folder.resolve()}'")
