@@ -93,8 +93,16 @@ class Played(_Loose):
     probes: list[Probe] = Field(default_factory=list)
     followed: list[Followed] = Field(default_factory=list)
     callers: dict[str, int] = Field(default_factory=dict)
+    rogue: dict[str, int] = Field(default_factory=dict)
+    cap: str = ""
     timeline: list[tuple[float, str]] = Field(default_factory=list)
     money: dict[str, Money] = Field(default_factory=dict)
+
+    @property
+    def noticed(self) -> str:
+        """How many of the other users' calls failed beside a rogue one, in a sentence; empty without one."""
+        whole = sum(self.callers.values())
+        return f"{whole - self.callers.get('answered', 0):,} of their {whole:,} calls failed" if self.rogue else ""
 
     @property
     def price(self) -> str:

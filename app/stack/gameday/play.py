@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ from app.stack.gameday.lease import FaultNotSet, Held
 from app.stack.gameday.money import Money, spent
 from app.stack.gameday.page import Followed, Shell, commands
 from app.stack.gameday.pager import Pager
-from app.stack.gameday.rogue import BadRelease, calling, in_force, key_of
+from app.stack.gameday.rogue import BadRelease, calling, cap_of, capped, in_force, key_of
 from app.stack.gameday.scenario import Phase, Probe, Scenario
 from app.stack.gameday.traffic import Callers, measure, usual_provider
 
@@ -75,7 +76,8 @@ class Judged:
 class Outcome:
     """A game day that has ended. Times are seconds from the fault's begin; None: it did not happen.
 
-    ``money``: of the time before the fault, and of the fault; empty where the records could not be read.
+    ``money``: of the time before the fault, and of the fault; empty where the records could not be read. ``callers``: all but
+    the rogue, whose answers are ``rogue``; ``cap``: the cap that met it.
     """
 
     scenario: str
@@ -93,6 +95,8 @@ class Outcome:
     probes: list[Judged] = field(default_factory=list)
     followed: list[Followed] = field(default_factory=list)
     callers: dict[str, int] = field(default_factory=dict)
+    rogue: dict[str, int] = field(default_factory=dict)
+    cap: str = ""
     timeline: list[tuple[float, str]] = field(default_factory=list)
     postmortem: str = ""
     money: dict[str, Money] = field(default_factory=dict)
@@ -129,6 +133,11 @@ class _Game:
         at = round(self.passed, 2)
         self.outcome.timeline.append((at, words))
         self.stage.heard(Line(words, at))
+
+    @property
+    def fault_at(self) -> float:
+        """The fault's begin, on the callers' clock."""
+        return self._fault_at
 
     @property
     def passed(self) -> float:
@@ -287,7 +296,7 @@ async def play(name: str, scenario: Scenario, stage: Stage, runbook: Path) -> Ou
     outcome = Outcome(name, datetime.now(UTC))
     headers = {"authorization": f"Bearer {stage.key}"}
     async with aiohttp.ClientSession(stage.url, headers=headers, connector=aiohttp.TCPConnector(limit=0)) as http:
-        callers = Callers(http, scenario.traffic)
+        callers, game = Callers(http, scenario.traffic), None
         try:
             game = _Game(scenario, stage, runbook, callers, outcome)
             callers.start()
@@ -302,8 +311,8 @@ async def play(name: str, scenario: Scenario, stage: Stage, runbook: Path) -> Ou
             outcome.reasons.append(f"{type(error).__name__}: {error}")
         finally:
             await callers.stop()
-        for one in callers.seen:
-            outcome.callers[one.what] = outcome.callers.get(one.what, 0) + 1
+        outcome.callers = dict(Counter(one.what for one in callers.seen))
+        outcome.rogue = dict(Counter(one.what for one in game.rogue.seen)) if game and game.rogue else {}
     return outcome
 
 
@@ -322,7 +331,10 @@ async def _play(game: _Game, name: str) -> None:
         in_force(name, scenario.fault, stage.control, bad) as lease,
         calling(game.callers, key, rogue, stage.url) as game.rogue,
     ):
+        before = await cap_of(game.shell()) if rogue else ("", "")
         await game.fault(lease)
+        if game.rogue:
+            outcome.cap = capped(before[1], await cap_of(game.shell()), game.rogue.seen, game.fault_at)
     if lease.lost:
         outcome.reasons.append(f"the fault ended before its time: {lease.lost}")
         return

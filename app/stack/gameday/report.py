@@ -83,7 +83,8 @@ def as_markdown(scenario: Scenario, outcome: Outcome) -> str:
         f"- **Hypothesis:** {scenario.hypothesis}",
         f"- **Begun:** {_utc(outcome.begun_at)}; fault at {_utc(outcome.fault_at) if outcome.fault_at else 'never'}",
         f"- **Runbook followed literally:** {works} of {of} commands of {scenario.runbook.page} work",
-        f"- **Callers:** {', '.join(f'{what} {count}' for what, count in sorted(outcome.callers.items()))}",
+        f"- **Callers:** {_counted(outcome.callers)}",
+        *_rogue(outcome),
         *_money(outcome),
         "",
         "| step | seconds from the fault |",
@@ -102,6 +103,20 @@ def as_markdown(scenario: Scenario, outcome: Outcome) -> str:
         state = f"exit code {one.code}" if one.code is not None else "was not run"
         lines += ["", f"`{one.command}` {state}, {one.seconds:.1f} s", "", "~~~text", one.output[:SHOWN], "~~~"]
     return "\n".join(lines) + "\n"
+
+
+def _rogue(outcome: Outcome) -> Sequence[str]:
+    """The rogue caller, and how many of the others noticed; empty without one."""
+    if not outcome.rogue:
+        return []
+    failed = sum(outcome.callers.values()) - outcome.callers.get(ANSWERED, 0)
+    others = f"- **Other users who noticed:** {failed} of their {sum(outcome.callers.values())} calls failed"
+    cap = [f"- **The rogue user's cap:** {outcome.cap}"] if outcome.cap else []
+    return [f"- **The rogue user:** {_counted(outcome.rogue)}", *cap, others]
+
+
+def _counted(seen: dict[str, int]) -> str:
+    return ", ".join(f"{what} {count}" for what, count in sorted(seen.items()))
 
 
 def _money(outcome: Outcome) -> Sequence[str]:

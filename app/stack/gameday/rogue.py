@@ -7,7 +7,7 @@ day that is killed.
 import re
 import shutil
 import tomllib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +19,13 @@ import tomli_w
 from app.stack.gameday.lease import FaultNotSet, Held, held
 from app.stack.gameday.page import Shell
 from app.stack.gameday.scenario import Fault, Rogue, Traffic
-from app.stack.gameday.traffic import Callers
+from app.stack.gameday.traffic import Callers, Seen
 from app.stack.vendors import SIMULATED_PATHS
 
 BAD = "bad-release"
 TENANT, USER = "acme", "ada"  # of the stage
+REFUSED = "budget_exceeded"
+_CAP = re.compile(r"^user-day\s+spent\s+(\S+).*?\scap\s+(\S+)", re.MULTILINE)
 _LIVE = re.compile(r"^(\S+) is live since", re.MULTILINE)
 LEASE_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 
@@ -71,12 +73,31 @@ async def calling(beside: Callers, key: str, rogue: Rogue | None, url: str) -> A
     headers = {"authorization": f"Bearer {key}"}
     async with aiohttp.ClientSession(url, headers=headers, connector=aiohttp.TCPConnector(limit=0)) as http:
         traffic = Traffic(rate=rogue.rate, kinds=("chat",), deadline=beside.deadline)
-        callers = Callers(http, traffic, user=rogue.user, says=rogue.text)
+        callers = Callers(http, traffic, user=rogue.user, says=rogue.text * rogue.times)
         callers.start(beside)
         try:
             yield callers
         finally:
             await callers.stop()
+
+
+async def cap_of(shell: Shell) -> tuple[str, str]:
+    """What the rogue has spent today and its cap a day, as `octant budget show` prints them; empty where it cannot."""
+    shown = await shell.follow("octant budget show TENANT --user USER")
+    found = _CAP.search(shown.output)
+    return (found[1], found[2]) if found else ("", "")
+
+
+def capped(before: str, after: tuple[str, str], seen: Sequence[Seen], fault_at: float) -> str:
+    """A sentence on the cap that met the rogue; empty where none is known. ``before``: its cap as the fault began."""
+    spent, cap = after
+    if not before or not cap:
+        return ""
+    first = min((one.at for one in seen if one.what == REFUSED), default=None)
+    met = f"refused from second {first - fault_at:.1f} on, when" if first is not None else "never refused,"
+    if cap == before:
+        return f"{cap} a day, as it was before the game day; {met} {spent} was spent"
+    return f"lowered from {before} to {cap} a day by the runbook's command; {met} {spent} was spent"
 
 
 class BadRelease:

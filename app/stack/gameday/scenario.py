@@ -47,10 +47,14 @@ class Steady(Strict):
 
 
 class Rogue(Strict):
-    """A caller who does harm as long as the fault lasts. ``own_key``: with a key of its own, the runbook's KEY."""
+    """A caller who does harm as long as the fault lasts. ``own_key``: with a key of its own, the runbook's KEY.
+
+    ``times``: how often its text stands in each request: a longer one costs more.
+    """
 
     user: str = "mallory"
     text: str = Field(min_length=1, max_length=4000)
+    times: int = Field(default=1, ge=1, le=5000)
     rate: float = Field(default=4.0, gt=0, le=100)
     own_key: bool = False
 

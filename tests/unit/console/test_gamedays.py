@@ -34,6 +34,11 @@ SCENARIO = Scenario(
 )  # fmt: skip
 
 
+def test_other_users_who_noticed_a_rogue_are_counted() -> None:
+    assert played(rogue={"answered": 9}, callers={"answered": 90, "timeout": 2}).noticed == "2 of their 92 calls failed"
+    assert not played(callers={"answered": 90}).noticed, "without a rogue user"
+
+
 def test_an_answers_price_stands_beside_that_of_before_the_fault() -> None:
     """An attempt that hangs is charged its upper bound: a fault can be dear that broke nothing."""
     money = {"before": {"answered": 10, "cost": 2_000}, "fault": {"answered": 4, "cost": 32_000, "bound": 30_000}}

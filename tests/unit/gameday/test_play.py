@@ -23,7 +23,7 @@ from app.stack.gameday import report
 from app.stack.gameday.page import Followed, Shell, commands
 from app.stack.gameday.pager import Pager
 from app.stack.gameday.play import Stage, play
-from app.stack.gameday.rogue import key_of
+from app.stack.gameday.rogue import REFUSED, capped, key_of
 from app.stack.gameday.scenario import Probe, Scenario, load, names
 from app.stack.gameday.traffic import Seen, measure
 
@@ -159,10 +159,27 @@ async def test_a_rogue_caller_is_judged_apart_and_ends_with_the_fault(stage: Sta
     outcome = await play("away", scenario, stage, runbook)
     assert (outcome.verdict, outcome.reasons) == ("kept", [])
     assert [round(one.value or 0) for one in outcome.probes if one.name in {"rogue", "page"}] == [100, 50]
+    assert set(outcome.rogue) == {"answered"}
+    others = outcome.callers["answered"]
+    assert f"**Other users who noticed:** 0 of their {others} calls failed" in report.as_markdown(scenario, outcome)
     without = await play(
         "away", scenario.model_copy(update={"fault": scenario.fault.model_copy(update={"rogue": None})}), stage, runbook
     )
     assert (without.verdict, without.reasons[0]) == ("not kept", "rogue: answered is no caller in the phase fault")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("$5.00", ("$4.79", "$5.00"), "$5.00 a day, as it was before the game day; refused from second 2.5 on"),
+        ("$5.00", ("$0.01", "$0.00001"), "lowered from $5.00 to $0.00001 a day by the runbook's command; refused from"),
+        ("", ("", ""), ""),
+    ],
+)
+def test_the_cap_that_met_a_rogue_is_named(before: str, after: tuple[str, str], words: str) -> None:
+    seen = [Seen(at=at, kind="chat", what=what, seconds=0, first_byte=0) for at, what in ((9, "answered"), (12.5, REFUSED))]
+    assert capped(before, after, seen, 10.0).startswith(words)
+    assert capped("$5.00", ("$1.00", "$5.00"), seen[:1], 10.0).endswith("never refused, $1.00 was spent")
 
 
 async def test_the_pager_of_a_game_day_reports_an_alert_and_hears_of_its_page() -> None:
