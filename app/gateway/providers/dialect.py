@@ -83,6 +83,7 @@ OPENAI = Dialect(
         recursion=True,
         object_root=True,
         typed=True,
+        counted=False,
     ),
 )
 # Mistral's server, and vLLM's with Mistral's templates, take tool call ids of nine letters and digits only.
@@ -109,6 +110,7 @@ ANTHROPIC = Dialect(
         recursion=False,
         object_root=False,
         typed=False,
+        counted=True,
     ),
 )
 

@@ -42,7 +42,7 @@ class Combinations:
         reference = rest.pop("$ref", None)
         if reference is not None:
             if not follow and rest.keys() <= NOTES:
-                return {"$ref": reference}
+                return {"$ref": reference, **{name: rest[name] for name in ("description",) if isinstance(rest.get(name), str)}}
             rest = merge(rest, self.flat(target_of(str(reference), self.root), follow=True, chain=chain + 1))
         if "const" in rest:
             rest = merge({"enum": [rest.pop("const")]}, rest)

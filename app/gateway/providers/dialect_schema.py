@@ -5,7 +5,8 @@ So
 
 - combinations are written out: ``allOf`` and the neighbours of ``$ref``, ``anyOf`` and ``oneOf`` are merged into each branch;
 - keywords that the vendor does not know are left out and stand in the description for the model;
-- an object that allows further properties is closed, but never one whose properties are not named (a map).
+- an object that allows further properties is closed, but never one whose properties are not named (a map);
+- a reference with a description of its own is written out too, where that fits: neither vendor takes one beside ``$ref``.
 
 Every document that names only declared properties stays possible, and what is left out is still checked: `recovery.output` judges
 the answer by the caller's schema, not by this one. A schema that cannot be rewritten has no fitted form; it is sent as a hint.
@@ -49,7 +50,10 @@ LIMITS: Mapping[str, frozenset[str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subset:
-    """What a vendor enforces. ``typed``: every schema has a ``type``; ``all_required``: an optional property is not possible."""
+    """What a vendor enforces. ``typed``: every schema has a ``type``; ``all_required``: an optional property is not possible.
+
+    ``counted``: it limits the number of optional properties and of unions.
+    """
 
     name: str
     keywords: frozenset[str]
@@ -58,6 +62,7 @@ class Subset:
     recursion: bool
     object_root: bool
     typed: bool
+    counted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +85,23 @@ def fitted(schema: Mapping[str, Any], subset: Subset, *, root: Literal["object"]
 
 
 def _fitted(text: str, subset: Subset, root: str | None) -> Fitted | None:
+    made, written_out = _written(text, subset, root, describe=True)
+    if not written_out:
+        return made
+    plain, _ = _written(text, subset, root, describe=False)
+    more = made is None or plain is None or (made.optional, made.unions) != (plain.optional, plain.unions)
+    return plain if made is None or (subset.counted and more) else made
+
+
+def _written(text: str, subset: Subset, root: str | None, *, describe: bool) -> tuple[Fitted | None, bool]:
+    """The rewritten schema, and whether a reference was written out for its description."""
+    rewriting = _Rewriting(json.loads(text), subset, describe=describe)
     try:
-        made = _Rewriting(json.loads(text), subset).whole(root)
-        return made if len(json.dumps(made.schema)) <= GROWTH * len(text) + 1_000 else None
+        made = rewriting.whole(root)
+        fits = len(json.dumps(made.schema)) <= GROWTH * len(text) + 1_000
     except (Unfit, Contradiction, RecursionError, ValueError):
-        return None
+        return None, rewriting.written_out
+    return made if fits else None, rewriting.written_out
 
 
 _cached = lru_cache(maxsize=CACHED)(_fitted)
@@ -93,8 +110,10 @@ _cached = lru_cache(maxsize=CACHED)(_fitted)
 class _Rewriting:
     """One schema on its way."""
 
-    def __init__(self, root: Schema, subset: Subset) -> None:
+    def __init__(self, root: Schema, subset: Subset, *, describe: bool) -> None:
         self._root, self._subset, self._combinations = root, subset, Combinations(root)
+        self._describe, self._within = describe, list[str]()  # the references that are being written out
+        self.written_out = False
         self._defs: dict[str, Schema | None] = {}  # None: under way, so a reference to it is a circle
         self._names: dict[str, str] = {}
         self._schemas = self._properties = self._values = self._optional = self._unions = 0
@@ -115,7 +134,7 @@ class _Rewriting:
             raise Unfit
         schema = self._combinations.flat(schema)
         if "$ref" in schema:
-            return self._reference(str(schema["$ref"]))
+            return self._described(schema, depth) or self._reference(str(schema["$ref"]))
         if "anyOf" in schema:
             return self._union(schema["anyOf"], schema, depth)
         if "enum" in schema:
@@ -128,6 +147,19 @@ class _Rewriting:
         if self._subset.typed and not {"object", "array"} & set(kinds):
             return self._scalars(kinds, schema)
         return self._union([{**schema, "type": kind} for kind in kinds], {}, depth)
+
+    def _described(self, schema: Schema, depth: int) -> Schema | None:
+        """The schema that a reference with a description leads to; None where it has none, or leads in a circle."""
+        pointer = str(schema["$ref"])
+        under_way = pointer in self._names and self._defs[self._names[pointer]] is None
+        if not self._describe or "description" not in schema or under_way or pointer in self._within:
+            return None
+        self.written_out = True
+        self._within.append(pointer)
+        try:
+            return self._node(self._combinations.flat(schema, follow=True), depth)
+        finally:
+            self._within.pop()
 
     def _reference(self, pointer: str) -> Schema:
         if pointer not in self._names:

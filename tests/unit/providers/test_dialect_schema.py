@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.gateway.providers.dialect import ANTHROPIC, OPENAI, Dialect
-from app.gateway.providers.dialect_schema import fitted
+from app.gateway.providers.dialect_schema import Subset, fitted
 from app.gateway.providers.dialect_tools import parameters
 from app.gateway.recovery.schema import Run
 from app.gateway.recovery.schema_compiler import Compiler
@@ -435,3 +435,71 @@ def test_schemas_that_multiply_are_worked_on_in_bounds() -> None:
     fitted(wide, OPENAI.subset)
     deep: Json = json.loads('{"type":"object","properties":{"a":' * 90 + "{}" + "}}" * 90)
     assert parameters(deep, items=True) == deep
+
+
+REFERRED: Json = {
+    "$defs": {
+        "Money": {
+            "type": "object",
+            "description": "An amount",
+            "properties": {"cents": {"type": "integer"}},
+            "required": ["cents"],
+            "additionalProperties": False,
+        },
+        "Color": {"type": "string", "enum": ["red", "blue"]},
+    },
+    "type": "object",
+    "properties": {
+        "net": {"$ref": "#/$defs/Money", "description": "Without tax"},
+        "gross": {"$ref": "#/$defs/Money"},
+        "color": {"$ref": "#/$defs/Color", "description": "Of the frame", "default": "red"},
+    },
+    "required": ["net", "gross", "color"],
+    "additionalProperties": False,
+}
+
+
+# pydantic/pydantic-ai#6591, langchain-ai/langchain#32483, openai/openai-python#1637: pydantic writes a field's description beside
+# the reference to its model, and OpenAI refuses it there ("$ref cannot have keywords").
+@pytest.mark.parametrize("subset", [OPENAI.subset, ANTHROPIC.subset], ids=["openai", "anthropic"])
+def test_a_description_beside_a_reference_reaches_the_model(subset: Subset) -> None:
+    made = fitted(REFERRED, subset)
+    assert made
+    properties = made.schema["properties"]
+    assert properties["net"]["description"] == "Without tax"
+    assert properties["net"]["properties"] == {"cents": {"type": "integer"}}
+    assert properties["color"] == {"type": "string", "enum": ["red", "blue"], "description": "Of the frame"}
+    assert properties["gross"] == {"$ref": "#/$defs/Money"}
+    assert "$ref" not in json.dumps(properties["net"])
+
+
+def test_a_description_in_a_circle_of_references_leaves_it_one() -> None:
+    node = {
+        "type": "object",
+        "properties": {"next": {"anyOf": [{"$ref": "#/$defs/Node", "description": "The next one"}, {"type": "null"}]}},
+        "required": ["next"],
+        "additionalProperties": False,
+    }
+    made = fitted({"$defs": {"Node": node}, "$ref": "#/$defs/Node"}, OPENAI.subset)
+    assert made
+    assert made.schema["properties"]["next"]["anyOf"][0]["description"] == "The next one"
+    assert fitted({"$defs": {"Node": node}, "$ref": "#/$defs/Node"}, ANTHROPIC.subset) is None
+
+
+@pytest.mark.parametrize("subset", [OPENAI.subset, ANTHROPIC.subset], ids=["openai", "anthropic"])
+def test_a_description_does_not_cost_the_enforcement_of_the_schema(subset: Subset) -> None:
+    """Written out often, a large model would outgrow what a caller's schema may become, or the unions that Anthropic counts."""
+    place = {"anyOf": [{"type": "string", "enum": [f"place {n}" for n in range(40)]}, {"type": "integer"}]}
+    large = {"type": "object", "properties": {"p": place}, "required": ["p"], "additionalProperties": False}
+    names = [f"n{n}" for n in range(12)]
+    schema = {
+        "$defs": {"Large": large},
+        "type": "object",
+        "properties": {name: {"$ref": "#/$defs/Large", "description": name} for name in names},
+        "required": names,
+        "additionalProperties": False,
+    }
+    made = fitted(schema, subset)
+    assert made
+    assert made.unions == 1
+    assert made.schema["properties"]["n1"] == {"$ref": "#/$defs/Large"}
