@@ -33,7 +33,7 @@ _FLAGS = (
     + ")\U000e007f"
 )
 _NEVER_SHOWN = re.compile(
-    f"({_FLAGS})|[" + INVISIBLE.replace("\u00ad", "") + "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]"
+    f"({_FLAGS})|[" + INVISIBLE.replace("\u00ad", "") + "\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x90\x9b\x9d]"
     f"|[{SELECTORS}]{{2,}}|(?<=[\x00-\u2fff\U0001f000-\U0001ffff])[\U000e0100-\U000e01ef]"
 )
 _TRIGGER = re.compile(rf"{TAG}|{TARGET}")
