@@ -71,7 +71,8 @@ class Connections:
     async def post(self, url: str, headers: Mapping[str, str], content: bytes, connect: float) -> Response:
         """Send, and wait for the answer's head. ``connect``: seconds to connect or to wait for a connection.
 
-        Redirects are not followed. Raises ValueError for a header that holds a line break, and aiohttp's errors.
+        ``headers``: by names in lower case; one replaces ours of its name. Redirects are not followed. Raises ValueError for a
+        header that holds a line break, and aiohttp's errors.
         """
         if self._proxy or len(content) > AT_ONCE:
             return await self._session.post(
@@ -114,9 +115,11 @@ async def _exchanged(connection: Connection, request: bytes) -> Answer:
 def _head(target: aiohttp.ClientRequest, headers: Mapping[str, str], length: int) -> bytes:
     """The head of a request, in the order in which aiohttp writes it. Raises ValueError for a line break or a NUL in a header."""
     own = target.headers
+    host = () if "host" in headers else (f"Host: {own['Host']}",)
+    codings = () if "accept-encoding" in headers else (f"Accept-Encoding: {own['Accept-Encoding']}",)
     lines = [
-        f"POST {target.url.raw_path_qs} HTTP/1.1", f"Host: {own['Host']}", *map(": ".join, headers.items()),
-        f"Accept-Encoding: {own['Accept-Encoding']}", f"Content-Length: {length}", "", "",
+        f"POST {target.url.raw_path_qs} HTTP/1.1", *host, *map(": ".join, headers.items()), *codings,
+        f"Content-Length: {length}", "", "",
     ]  # fmt: skip
     text = "\r\n".join(lines)
     if text.count("\n") + text.count("\r") != 2 * (len(lines) - 1) or "\0" in text:

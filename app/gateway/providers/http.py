@@ -135,8 +135,8 @@ class Http:
     """The connections to one provider. Nothing connects before the first request."""
 
     def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
-        """``headers`` go with each request, beside our own. Raises Misconfigured for a proxy that is not of HTTP."""
-        self._headers = {**COMMON, **headers}
+        """``headers`` go with each request, in place of ours. Raises Misconfigured for a proxy that is not of HTTP."""
+        self._headers = {**COMMON, **{name.lower(): value for name, value in headers.items()}}
         self._base = urlsplit(base_url)
         self._proxy = proxy_of(self._base.scheme, self._base.hostname or "")
         self._urls: dict[str, str] = {}

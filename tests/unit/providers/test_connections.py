@@ -10,6 +10,7 @@ import pytest
 
 from app.gateway.providers import connections
 from app.gateway.providers.connections import Answer, Connections
+from app.gateway.providers.http import Http
 
 HEADERS = {"content-type": "application/json", "accept": "application/json", "user-agent": "octant/1", "x-name": "Zoë"}
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
@@ -71,6 +72,20 @@ async def test_the_bytes_are_those_of_a_session(wire: Wire, to: Connections, mon
     ours, theirs = wire.came
     assert ours == theirs
     assert wire.connections == 1  # they share the pool
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("Host", "other.example"), ("Accept-Encoding", "identity"), ("User-Agent", "ours"), ("X-One", "1")]
+)
+async def test_a_header_of_the_settings_replaces_ours_of_that_name(wire: Wire, name: str, value: str) -> None:
+    http = Http(wire.url, {name: value})
+    for size in (1, connections.AT_ONCE):
+        await http.post("/v1", {"a": "x" * size}, {}, connect=2.0)
+    await http.aclose()
+    for request in wire.came:
+        lines = [line for line in request.lower().split(b"\r\n") if line.startswith(name.lower().encode() + b":")]
+        assert lines == [f"{name.lower()}: {value}".encode()]
+    assert len(wire.came) == 2
 
 
 @pytest.mark.parametrize("value", ["a\r\nx-evil: 1", "a\nb", "a\rb", "a\0b"])
