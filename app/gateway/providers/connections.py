@@ -21,6 +21,7 @@ MOST_CONNECTIONS = 1_000
 MOST_HEADER = 2**16  # aiohttp's own limit of 8 KiB is less than some proxies' security policies and traces
 MOST_INTERIM = 100  # answers of the kind of 100 and 103 before the real one
 AT_ONCE = 2**20  # bytes of a request; a larger one leaves in pieces, so that others go on
+TEXT = bytes({9, *range(32, 256)} - {127})  # of a header (RFC 9110, 5.5): no control character but the tab
 KEPT = 4.0  # seconds that a connection may wait for its next request; uvicorn (vLLM, SGLang) and Node close theirs after five
 
 
@@ -72,7 +73,7 @@ class Connections:
         """Send, and wait for the answer's head. ``connect``: seconds to connect or to wait for a connection.
 
         ``headers``: by names in lower case; one replaces ours of its name. Redirects are not followed. Raises ValueError for a
-        header that holds a line break, and aiohttp's errors.
+        header that holds a control character, and aiohttp's errors.
         """
         if self._proxy or len(content) > AT_ONCE:
             return await self._session.post(
@@ -113,7 +114,7 @@ async def _exchanged(connection: Connection, request: bytes) -> Answer:
 
 
 def _head(target: aiohttp.ClientRequest, headers: Mapping[str, str], length: int) -> bytes:
-    """The head of a request, in the order in which aiohttp writes it. Raises ValueError for a line break or a NUL in a header."""
+    """The head of a request, in the order in which aiohttp writes it. Raises ValueError for a control character in a header."""
     own = target.headers
     host = () if "host" in headers else (f"Host: {own['Host']}",)
     codings = () if "accept-encoding" in headers else (f"Accept-Encoding: {own['Accept-Encoding']}",)
@@ -121,10 +122,10 @@ def _head(target: aiohttp.ClientRequest, headers: Mapping[str, str], length: int
         f"POST {target.url.raw_path_qs} HTTP/1.1", *host, *map(": ".join, headers.items()), *codings,
         f"Content-Length: {length}", "", "",
     ]  # fmt: skip
-    text = "\r\n".join(lines)
-    if text.count("\n") + text.count("\r") != 2 * (len(lines) - 1) or "\0" in text:
-        raise ValueError("A header holds a line break.")
-    return text.encode()
+    head = "\r\n".join(lines).encode()
+    if head.translate(None, TEXT) != b"\r\n" * (len(lines) - 1):
+        raise ValueError("A header holds a control character.")
+    return head
 
 
 @lru_cache(64)
