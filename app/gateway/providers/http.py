@@ -7,10 +7,11 @@ recovery retries. Redirects are not followed, because they would carry the key t
 
 import json
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from app import __version__
 from app.domain.json_text import finite
@@ -137,14 +138,20 @@ class Http:
     def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
         """``headers`` go with each request, in place of ours. Raises Misconfigured for a proxy that is not of HTTP."""
         self._headers = {**COMMON, **{name.lower(): value for name, value in headers.items()}}
-        self._base = urlsplit(base_url)
+        base = urlsplit(base_url)
+        self._user, _, host = base.netloc.rpartition("@")
+        self._base = base._replace(netloc=host)
         self._proxy = proxy_of(self._base.scheme, self._base.hostname or "")
         self._urls: dict[str, str] = {}
         self._connections: Connections | None = None
 
     def use_key(self, key: str) -> None:
-        """Send this key from the next request on. Without one a word is sent: local servers take any, and refuse none."""
-        self._headers["authorization"] = f"Bearer {key or 'none'}"
+        """Send this key from the next request on. Without one a word is sent: local servers take any, and refuse none.
+
+        A user in the base URL, of a proxy before the server, goes before the key, as in the SDKs.
+        """
+        user = unquote(self._user if ":" in self._user else f"{self._user}:")
+        self._headers["authorization"] = f"Basic {b64encode(user.encode()).decode()}" if self._user else f"Bearer {key or 'none'}"
 
     async def post(
         self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], *, connect: float, most: int = MOST_REPLY

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -85,6 +86,19 @@ async def test_a_header_of_the_settings_replaces_ours_of_that_name(wire: Wire, n
     for request in wire.came:
         lines = [line for line in request.lower().split(b"\r\n") if line.startswith(name.lower().encode() + b":")]
         assert lines == [f"{name.lower()}: {value}".encode()]
+    assert len(wire.came) == 2
+
+
+async def test_a_user_in_the_base_url_goes_before_the_key(wire: Wire) -> None:
+    """As with the SDKs (httpx). aiohttp's session refuses the two together."""
+    http = Http(wire.url.replace("//", "//us%C3%A9r:p%40ss@"), {})
+    http.use_key("k")
+    for size in (1, connections.AT_ONCE):
+        await http.post("/v1", {"a": "x" * size}, {}, connect=2.0)
+    await http.aclose()
+    for request in wire.came:
+        lines = [line for line in request.split(b"\r\n") if line.lower().startswith(b"authorization:")]
+        assert lines == [b"authorization: Basic " + b64encode("usér:p@ss".encode())]
     assert len(wire.came) == 2
 
 
