@@ -97,7 +97,11 @@ class Connections:
 
     def _target(self, url: str) -> aiohttp.ClientRequest:
         """The address of requests, as aiohttp reads it: its connections, its path, and the Host that it names."""
-        made = aiohttp.ClientRequest("POST", URL(url), loop=asyncio.get_running_loop(), session=self._session)
+        try:
+            address = URL(url)
+        except ValueError as error:
+            raise aiohttp.InvalidURL(url) from error
+        made = aiohttp.ClientRequest("POST", address, loop=asyncio.get_running_loop(), session=self._session)
         self._targets[url] = made
         return made
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 import aiohttp
 import pytest
 
+from app.domain.addresses import web_address
 from app.gateway.providers import connections
 from app.gateway.providers.connections import Answer, Connections
+from app.gateway.providers.errors import Blame, from_transport
 from app.gateway.providers.http import Http
 
 HEADERS = {"content-type": "application/json", "accept": "application/json", "user-agent": "octant/1", "x-name": "Zoë"}
@@ -87,6 +89,14 @@ async def test_a_header_of_the_settings_replaces_ours_of_that_name(wire: Wire, n
         lines = [line for line in request.lower().split(b"\r\n") if line.startswith(name.lower().encode() + b":")]
         assert lines == [f"{name.lower()}: {value}".encode()]
     assert len(wire.came) == 2
+
+
+@pytest.mark.parametrize("host", ["a\u200bb.example", "a\xadb.example", "a\\b.example"])
+async def test_a_base_url_that_settings_take_and_no_client_reads_is_named(to: Connections, host: str) -> None:
+    web_address(f"http://{host}/v1")
+    with pytest.raises(aiohttp.ClientError) as raised:
+        await _post(to, f"http://{host}/v1")
+    assert str(from_transport(raised.value, Blame("p", "m"))) == "The base URL is not valid."
 
 
 async def test_a_user_in_the_base_url_goes_before_the_key(wire: Wire) -> None:
