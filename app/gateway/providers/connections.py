@@ -138,18 +138,29 @@ def _timeout(connect: float) -> aiohttp.ClientTimeout:
 
 
 class _Connection(ResponseHandler):
-    """A connection that reads no interim answers, and breaks off behind the hundredth.
+    """A connection that reads no interim answers, and breaks off behind the hundredth; and one that no request waits for.
 
-    aiohttp queues them all and reads them without letting others run: a server that sends nothing else stops every call.
+    aiohttp queues them all. It reads interim ones without letting others run: a server that sends nothing else stops every call.
+    One that comes while the connection waits would be the next request's answer.
     """
 
     _interim = 0
+    _asked = False
+
+    def set_response_params(self, **params: Any) -> None:  # noqa: ANN401 - as aiohttp's
+        """A request follows."""
+        self._asked = True
+        super().set_response_params(**params)
 
     def feed_data(self, data: Any, size: int = 0) -> None:  # noqa: ANN401 - as aiohttp's
         """Take the head of an answer."""
         if not 100 <= data[0].code <= 199 or data[0].code == 101:  # 101 is an answer: other protocols follow
             self._interim = 0
-            super().feed_data(data, size)
+            if self._asked:
+                self._asked = False
+                super().feed_data(data, size)
+            else:
+                self.close()
             return
         self._interim += 1
         if self._interim == MOST_INTERIM:

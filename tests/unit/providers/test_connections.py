@@ -27,9 +27,11 @@ class Wire:
     answer: bytes = OK
     came: list[bytes] = field(default_factory=list)
     connections: int = 0
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.writers.append(writer)
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -172,6 +174,17 @@ async def test_a_connection_waits_for_the_next_request_and_nothing_for_the_colle
         gc.enable()
     assert wire.connections == 1
     assert left == []
+
+
+@pytest.mark.parametrize("size", [2, connections.AT_ONCE + 1])
+@pytest.mark.parametrize("status", [b"200 OK", b"408 Request Timeout"])
+async def test_an_answer_that_no_request_waits_for_answers_none(wire: Wire, to: Connections, status: bytes, size: int) -> None:
+    """Some proxies send a 408 on a connection that waited too long (Go's client calls it an unsolicited response)."""
+    await _post(to, wire.url)
+    wire.writers[0].write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 6\r\n\r\nanyone")
+    await asyncio.sleep(0.05)
+    assert await _post(to, wire.url, b"x" * size) == b"{}"
+    assert wire.connections == 2
 
 
 @pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 two hundred\r\n\r\n"])
