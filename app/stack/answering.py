@@ -117,10 +117,11 @@ class Linger:
 
 
 class Answer(RequestResponseCycle):
-    """An answer whose head leaves with the first of its body, where that comes in the same turn of the loop.
+    """An answer whose head leaves with the first of its body; that of a stream at the end of the loop's turn at the latest.
 
     uvicorn writes them apart: two calls of the system, two packets, and a client that is woken twice. It also sends chunks to
     everyone. They are HTTP/1.1's (RFC 9112, 6.1): to a client of HTTP/1.0 an answer without a length ends with the connection.
+    An answer that fails before its head has left is uvicorn's answer of 500, which replaces the head.
     """
 
     _head = b""
@@ -132,33 +133,33 @@ class Answer(RequestResponseCycle):
             await self.flow.drain()
         if self.disconnected:
             return
-        if self.response_complete:
-            raise RuntimeError("The answer was complete before.")
-        if self.response_started:
+        kind = message["type"]
+        if kind == "http.response.start" and not self.response_started:
+            self._begin(message["status"], [*self.default_headers, *message["headers"]])
+        elif kind == "http.response.body" and (self.response_started or self._head) and not self.response_complete:
             self._go_on(message.get("body", b""), more=message.get("more_body", False))
         else:
-            self._begin(message["status"], [*self.default_headers, *message["headers"]])
+            raise RuntimeError(f"No {kind} can follow.")
 
     def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        names, values = [name.lower() for name, _ in headers], [value for _, value in headers]
-        if HEADER_RE.search(b"".join(names)) or HEADER_VALUE_RE.search(b"".join(values)):
+        fields = [(name.lower(), value) for name, value in headers]
+        found = dict(fields)
+        if HEADER_RE.search(b"".join(found)) or HEADER_VALUE_RE.search(b"".join([value for _, value in fields])):
             raise RuntimeError("A header's name or value is not valid.")
-        self.response_started, self.waiting_for_100_continue = True, False
-        found = dict(zip(names, values, strict=True))
-        lines = [b"%b: %b\r\n" % header for header in headers]
+        self.waiting_for_100_continue = False
+        lines = [b"%b: %b\r\n" % field for field in fields]
         if found.get(b"connection") == b"close":
             self.keep_alive = False
         elif not self.keep_alive:
             lines.append(b"connection: close\r\n")
-        self.chunked_encoding = False
-        if b"content-length" in found:
-            self.expected_content_length = int(found[b"content-length"])
-        elif self.scope["method"] != "HEAD" and status not in BODILESS:
-            self._endless = self.scope["http_version"] == "1.0"
-            self.chunked_encoding = not self._endless
-            lines += [b"transfer-encoding: chunked\r\n"] * self.chunked_encoding
+        stream = b"content-length" not in found
+        self.expected_content_length = int(found.get(b"content-length", 0))
+        chunks = stream and self.scope["method"] != "HEAD" and status not in BODILESS
+        self._endless = chunks and self.scope["http_version"] == "1.0"
+        self.chunked_encoding = chunks and not self._endless
+        lines += [b"transfer-encoding: chunked\r\n"] * self.chunked_encoding
         self._head = b"".join((STATUS_LINE[status], *lines, b"\r\n"))
-        if b"content-length" not in found:  # a stream, whose first event may be long in coming
+        if stream:  # its first event may be long in coming
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _go_on(self, body: bytes, *, more: bool) -> None:
@@ -170,11 +171,7 @@ class Answer(RequestResponseCycle):
             self.expected_content_length -= len(body)
         if self.expected_content_length < 0 or (self.expected_content_length and not more):
             raise RuntimeError("The answer's body is not of its content-length.")
-        if self._head:
-            head, self._head = self._head, b""
-            self.transport.writelines((head, body))
-        else:
-            self.transport.write(body)
+        self._write(body)
         if more:
             return
         self.response_complete = True
@@ -183,7 +180,13 @@ class Answer(RequestResponseCycle):
             self.transport.close()
         self.on_response()
 
+    def _write(self, body: bytes) -> None:
+        if self._head:
+            head, self._head, self.response_started = self._head, b"", True
+            self.transport.writelines((head, body))
+        else:
+            self.transport.write(body)
+
     def _flush(self) -> None:
         if self._head and not self.disconnected:
-            head, self._head = self._head, b""
-            self.transport.write(head)
+            self._write(b"")
