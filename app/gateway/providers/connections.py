@@ -45,16 +45,24 @@ class Answer:
     __slots__ = ("_connection", "content", "headers", "status")
 
     def __init__(self, connection: Connection, status: int, headers: Mapping[str, str], content: aiohttp.StreamReader) -> None:
-        """Its head has come. With the end of ``content`` the connection goes back to the pool."""
+        """Its head has come. With the end of ``content`` the connection is done."""
         self.status, self.headers, self.content = status, headers, content
         self._connection = connection
-        content.on_eof(connection.release)
+        content.on_eof(partial(_done, connection))
 
     def close(self) -> None:
         """As `Response`. A task that waits for more of the body gets aiohttp's ClientConnectionError."""
         if not self._connection.closed and self.content.exception() is None:
             self.content.set_exception(aiohttp.ClientConnectionError("The connection was closed."))
         self._connection.close()
+
+
+def _done(connection: Connection) -> None:
+    """Give it back to the pool; close it where the answer came before the request had left: the next one would wait behind it."""
+    if connection.transport and connection.transport.get_write_buffer_size():
+        connection.close()
+    else:
+        connection.release()
 
 
 class Connections:

@@ -2,9 +2,11 @@
 
 import asyncio
 import gc
+import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import cast
 
 import aiohttp
 import pytest
@@ -174,6 +176,37 @@ async def test_a_connection_waits_for_the_next_request_and_nothing_for_the_colle
         gc.enable()
     assert wire.connections == 1
     assert left == []
+
+
+async def test_a_request_does_not_queue_behind_one_that_was_refused_unread(
+    to: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server answers a large request before it has read it, and reads no more of that connection."""
+    made = connections._Connection.connection_made
+    came: list[bytes] = []
+
+    def small(self: connections._Connection, transport: asyncio.Transport) -> None:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        made(self, transport)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(await reader.readuntil(b"\r\n\r\n"))
+        cast("asyncio.Transport", writer.transport).pause_reading()
+        writer.write(OK)
+        await done.wait()
+        writer.close()
+
+    monkeypatch.setattr(connections._Connection, "connection_made", small)
+    done = asyncio.Event()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    for size in (connections.AT_ONCE, 2):
+        async with asyncio.timeout(2.0):
+            assert await _post(to, url, b"x" * size) == b"{}"
+    assert len(came) == 2
+    done.set()
+    server.close()
 
 
 @pytest.mark.parametrize("size", [2, connections.AT_ONCE + 1])
