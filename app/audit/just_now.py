@@ -30,13 +30,11 @@ _CALLS = text("""
            count(*) FILTER (WHERE at > refused_at) AS let_in, (array_agg(request_id ORDER BY at DESC))[1] AS request_id
     FROM seen GROUP BY tenant, outcome
 """)
-# The dearest model. Estimates may make all of its cost: no figures came, so the worst case was charged. Attempts have no index by
-# time: they are found through their calls.
+# The dearest model. Estimates may make all of its cost: no figures came, so the worst case was charged.
 _DEAREST = text("""
-    SELECT a.provider, a.model, sum(a.cost)::bigint AS cost, count(*) AS attempts,
-           count(*) FILTER (WHERE a.usage_estimated) AS estimated, (sum(sum(a.cost)) OVER ())::bigint AS of_all
-    FROM calls c JOIN attempts a ON a.call_id = c.id AND a.at = c.at
-    WHERE c.at >= :since AND c.at < :until AND a.at >= :since AND a.at < :until
+    SELECT provider, model, sum(cost)::bigint AS cost, count(*) AS attempts,
+           count(*) FILTER (WHERE usage_estimated) AS estimated, (sum(sum(cost)) OVER ())::bigint AS of_all
+    FROM attempts WHERE at >= :since AND at < :until
     GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 1
 """)
 # Of a caller's own mistakes; refusals on purpose are calls. They are counted by the minute, so calls beside them are, too. Paths

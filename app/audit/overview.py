@@ -139,7 +139,8 @@ class Overview:
 
     ``providers``: by provider and step, attempts that had a result of their own, and those that count against the provider.
     ``states``: at the range's end. ``unneeded``: calls in no figure, as they needed no model. ``marks``: what operators changed.
-    ``failed_answers``: the most frequent ones of 4xx and 5xx. ``earlier``: whether a call before the range is on record.
+    ``failed_answers``: the most frequent ones of 4xx and 5xx. ``earlier``: whether the first step has calls, or any is on record
+    from before the range.
     """
 
     total: Bucket
@@ -182,9 +183,10 @@ async def overview(
         outcomes = await _rows(connection, _OUTCOMES, wanted)
         [unneeded] = await _rows(connection, _UNNEEDED, wanted)
         [scores] = await _rows(connection, _SCORES, wanted)
-        [earlier] = await _rows(connection, _EARLIER, wanted)
         marks = await _rows(connection, _MARKS, wanted)
         failed = await failed_answers(connection, since, until)
+        began = any(row["at"] == since for row in rows)  # a range that begins with calls needs none before it
+        earlier = began or (await _rows(connection, _EARLIER, wanted))[0]["is_there"]
     requests = next((row["priced"] for row in rows), None) or {}  # the same in each row
     found = {row["at"]: Bucket(**{name: value for name, value in row.items() if name != "priced"}) for row in rows}
     providers: dict[str, dict[datetime, tuple[int, int]]] = {}
@@ -203,7 +205,7 @@ async def overview(
         passed=scores["passed"],
         marks=[(row["at"], row["action"], row["subject"]) for row in reversed(marks)],
         failed_answers=failed,
-        earlier=earlier["is_there"],
+        earlier=earlier,
     )
 
 

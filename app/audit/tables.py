@@ -158,6 +158,8 @@ attempts = Table(
     Column("provider_key", String(8), nullable=True, comment="fingerprint of our key at the provider"),
     Column("response", Text, nullable=True, comment="what came back; null if nothing did, or if it is the call's response"),
     Column("violations", ARRAY(Text), nullable=True, comment="what was wrong with it: paths and rules"),
+    # Rows come in the order of time: ranges of pages are enough, and cost a write next to nothing.
+    Index("attempts_at", "at", postgresql_using="brin", postgresql_with={"pages_per_range": 32, "autosummarize": True}),
     postgresql_partition_by="RANGE (at)",
 )
 

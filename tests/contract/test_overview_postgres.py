@@ -1,12 +1,14 @@
 """The overview's figures, read from records on the real database."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
 from records import a_record
-from sqlalchemy import insert
+from sqlalchemy import event, insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.attempt_times import CALLS, Times, attempt_times
@@ -63,6 +65,46 @@ async def recorded(engine: AsyncEngine) -> AsyncEngine:
     return engine
 
 
+@contextmanager
+def statements(engine: AsyncEngine) -> Iterator[list[str]]:
+    sent: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        sent.append(statement)
+
+    event.listen(engine.sync_engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(engine.sync_engine, "before_cursor_execute", note)
+
+
+async def test_attempts_of_a_short_range_are_found_by_their_time(engine: AsyncEngine) -> None:
+    """A day has millions; a page of the last minutes reads none of the others."""
+    day = (BEGAN + timedelta(days=53)).replace(hour=0)
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT records_partition(:day)"), {"day": day.date()})
+        await connection.execute(SEEDED, {"day": day})
+        name = f"attempts_{day:%Y%m%d}"
+        await connection.execute(SUMMED_UP, {"name": name})  # in production the server does, by itself
+        await connection.execute(text(f"ANALYZE {name}"))
+        wanted = {"since": day + timedelta(hours=10), "until": day + timedelta(hours=10, minutes=5)}
+        plan = "\n".join((await connection.execute(COUNTED, wanted)).scalars())
+        await connection.rollback()
+    assert f"Bitmap Index Scan on {name}_at_idx" in plan, plan
+
+
+SEEDED = text("""
+    INSERT INTO attempts (call_id, number, at, provider, model, outcome, started_ms, latency_ms, input_tokens, output_tokens,
+                          cached_input_tokens, cache_write_tokens, reasoning_tokens, usage_estimated, cost)
+    SELECT 's-' || n, 1, CAST(:day AS timestamptz) + n * interval '1 s', 'anthropic', 'm', 'ok', 1, 1, 1, 1, 0, 0, 0, false, 1
+    FROM generate_series(1, 80000) AS n
+""")
+SUMMED_UP = text("""
+    SELECT brin_summarize_new_values(indexrelid) FROM pg_index JOIN pg_class ON oid = indexrelid
+    WHERE indrelid = CAST(:name AS regclass) AND relam = (SELECT oid FROM pg_am WHERE amname = 'brin')
+""")
+COUNTED = text("EXPLAIN SELECT provider, count(*) FROM attempts WHERE at >= :since AND at < :until GROUP BY 1")
+
+
 async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -> None:
     seen = await overview(recorded, BEGAN, BEGAN + 5 * MINUTE, MINUTE)
     total = seen.total
@@ -73,6 +115,9 @@ async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -
     assert (await overview(recorded, BEGAN + MINUTE, BEGAN + 2 * MINUTE, MINUTE)).earlier, "a rate of zero, not the beginning"
     long_ago = BEGAN.replace(year=2000)
     assert not (await overview(recorded, long_ago, long_ago + MINUTE, MINUTE)).earlier
+    with statements(recorded) as sent:
+        assert (await overview(recorded, BEGAN, BEGAN + 5 * MINUTE, MINUTE)).earlier
+    assert not [one for one in sent if "EXISTS" in one], "a range that begins with calls asks for none before it"
     assert sum(bucket.cost for bucket in seen.series) == total.cost
     assert total.latency is not None
     assert total.latency[0] == 100.0
