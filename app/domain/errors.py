@@ -318,9 +318,11 @@ class BudgetExceeded(AskPermission):
 
     def __init__(
         self, *, scope: str, limit: int, spent: int, held: int, needed: int,
-        resets_at: datetime | None = None, now: datetime | None = None,
+        resets_at: datetime | None = None, now: datetime | None = None, user: str = "",
     ) -> None:  # fmt: skip
         """``scope`` is for instance ``tenant-day``; ``needed`` is the worst case that did not fit.
+
+        ``user``: as counters know the user whose cap it is, for the log; the caller's words name no user.
 
         ``resets_at`` is None where nothing resets (one request's own cap). With ``now``, ``retry_after`` says in how many seconds
         the same call may fit: soon where calls in flight hold the room, else at the reset; None where it never will.
@@ -332,6 +334,7 @@ class BudgetExceeded(AskPermission):
         )
         self.scope, self.resets_at, self.limit, self.spent, self.held, self.needed = scope, resets_at, limit, spent, held, needed
         self.retry_after: float | None = None
+        self.user = user
         self.soon = held > 0 and resets_at is not None and spent + needed <= limit
         if self.soon:
             self.retry_after = IN_FLIGHT_SECONDS

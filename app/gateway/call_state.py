@@ -35,7 +35,7 @@ class CallState:
     """See the module. Times are milliseconds since ``started`` (``perf_counter``).
 
     ``degraded`` is recorded in full; its entries in ``undelivered`` are not shown to the caller. ``answering``: the target whose
-    answer, or whose stream, the caller gets.
+    answer, or whose stream, the caller gets. ``cap``: the scope of the cap that refused the call, and the user of a user's cap.
     """
 
     call: Call
@@ -52,6 +52,7 @@ class CallState:
     reply: Reply | None = None
     outcome: str = "ok"
     error: str | None = None
+    cap: Mapping[str, str] = field(default_factory=dict)
     degraded: list[str] = field(default_factory=list)
     undelivered: set[str] = field(default_factory=set)
     first_token_ms: float | None = None

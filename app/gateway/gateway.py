@@ -161,6 +161,8 @@ class Gateway:
         """Note the error that ends a call, and the call's cost until then."""
         state.outcome, state.error = error.code, error.message
         error.receipt = state.receipt()
+        if isinstance(error, BudgetExceeded):
+            state.cap = {"scope": error.scope, **({"user": error.user} if error.user else {})}
         self._count_refusal(error)
 
     def _keep(self, state: CallState) -> None:
@@ -338,6 +340,7 @@ class Gateway:
                 "cost_usd": to_dollars(cost),
                 "duration_ms": round(seconds * 1000, 2),
                 "overhead_ms": round(overhead_ms, 2),
+                **state.cap,
             },
         )
 

@@ -29,6 +29,7 @@ no_retries = true
 class Service:
     url: str
     env: dict[str, str]
+    folder: Path
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def service(stack_env: dict[str, str], database_url: str, tmp_path_factory: pyte
         env |= {"OCTANT_VALKEY_URL": valkey, "OCTANT_DATABASE_URL": database}
         octant(env, "release", "activate", "degrading", "--force", "--reason", "tests")
         with running_service(env, folder / "service.log") as url:
-            yield Service(url, env)
+            yield Service(url, env, folder)
 
 
 def a_tenant(service: Service, *caps: str) -> tuple[str, str]:
@@ -109,6 +110,23 @@ def test_with_nothing_left_to_give_up_the_refusal_says_everything_in_both_envelo
     status, _, body = ask(service, key, "new", path="/v1/messages", max_tokens=20)
     assert (status, body["type"], body["error"]["code"]) == (429, "error", "budget_exceeded")
     assert tenant not in body["error"]["message"]
+
+
+def test_the_user_whose_cap_refused_a_call_is_named_to_the_operator_alone(service: Service) -> None:
+    """C4: in the records, and in the log by the name that `octant budget top` knows; the caller's words name no user."""
+    tenant, key = a_tenant(service, "--user-day", "0.000002")
+    for user, name in (("customer-7", "customer-7"), ("ada@example.com", "user#")):
+        status, _, body = ask(service, key, "new", max_tokens=20, user=user)
+        assert (status, body["error"]["budget"]["scope"]) == (429, "user-day")
+        assert user not in body["error"]["message"]
+        lines = [json.loads(line) for line in (service.folder / "service.log").read_text().splitlines() if '"call"' in line]
+        (line,) = [one for one in lines if one["tenant"] == tenant and one.get("user", "").startswith(name)]
+        assert line["scope"] == "user-day"
+        assert "ada@" not in line["user"]
+    until = time.monotonic() + 30
+    while "customer-7" not in octant(service.env, "calls", "--tenant", tenant, "--outcome", "budget_exceeded"):
+        assert time.monotonic() < until
+        time.sleep(0.2)
 
 
 def test_rate_limits_are_in_both_vendors_headers_and_refusals_have_retry_after(service: Service) -> None:
