@@ -47,10 +47,11 @@ def worst(codes: Sequence[int]) -> int:
 def _commits() -> int:
     """The number of commits. Raises Misconfigured without a repository: then name a scenario."""
     command = ["git", "rev-list", "--count", "HEAD"]
-    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Misconfigured("Whose turn it is follows from the number of commits, and this is no git checkout. Name a scenario.")
-    return int(done.stdout)
+    try:
+        return int(subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=True).stdout)
+    except (OSError, subprocess.CalledProcessError):
+        said = "Whose turn it is follows from the number of commits, and this is no git checkout. Name a scenario."
+        raise Misconfigured(said) from None
 
 
 def _played(name: str, *, again: bool = True) -> int:

@@ -157,9 +157,12 @@ def pinned_at(commit: str, path: Path, label: str) -> PinnedRun | None:
 
 
 def _git(path: Path, *arguments: str) -> bytes:
-    """The output of git in the file's folder; nothing where it fails."""
+    """The output of git in the file's folder; nothing where it fails, or is not installed."""
     command = ["git", "-C", str(path.parent), *arguments]
-    return subprocess.run(command, capture_output=True, check=False).stdout
+    try:
+        return subprocess.run(command, capture_output=True, check=False).stdout
+    except OSError:
+        return b""
 
 
 def unfit(comparison: Comparison, pinned: PinnedRun, cases: Sequence[Case]) -> Iterator[str]:

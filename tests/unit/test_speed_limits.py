@@ -1,10 +1,15 @@
 """The limits that `make bench` holds in CI are ratios to the bare forward of the same run."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.domain.errors import Misconfigured
+from benchmarks import gamedays
+from benchmarks.speed import report
 from benchmarks.speed.report import over
+from evals import baseline
 
 
 def results(*, cpu: list[float], event: list[float], ready: list[float]) -> dict[str, Any]:
@@ -15,6 +20,15 @@ def results(*, cpu: list[float], event: list[float], ready: list[float]) -> dict
 
 
 LIMITS = {"cpu": 10.0, "event": 4.0, "ready": 12.0}
+
+
+def test_without_git_the_results_are_kept_without_their_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """They are written after an hour of measurements."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert report._commit() == "unknown"
+    assert baseline._git(tmp_path / "baseline.json", "log") == b""
+    with pytest.raises(Misconfigured, match="Name a scenario"):
+        gamedays._commits()
 
 
 def test_ratios_within_their_limits_say_nothing() -> None:
