@@ -119,7 +119,7 @@ def main() -> None:
     verdict = judge(phases, both)
     print(f"\nVerdict: {verdict}.")
     if arguments.log:
-        _log(phases, verdict, arguments.scale)
+        _log(phases, verdict, arguments.scale, arguments.rate)
     sys.exit(verdict.exit_code)
 
 
@@ -198,24 +198,31 @@ def _times(phase: Phase) -> str:
     return f"{dollars(phase.during) / before:.2f}" if before else "-"
 
 
-def result(share: float, callers: int, p99: float, faces: Sequence[str], scale: float) -> str:
-    """The words of the log of rehearsals: how many callers, and for how long, if not for the whole half hour."""
+def result(phases: Mapping[str, Phase], scale: float, rate: float) -> str:
+    """The words of the log of rehearsals: how many callers noticed, in how long if not the whole half hour, how many a second."""
+    seen = [one for phase in phases.values() for one in phase.during]
+    failed = sum(one.what not in ANSWERED for one in seen)
+    p99 = max(quantile(phase.during, 0.99) for phase in phases.values())
     real = f"{REAL_MINUTES:g} minutes"
     lasted = real if scale == 1 else f"{REAL_MINUTES * 60 / scale:.3g} s that stand for {real}"
-    return f"{share:.2f} % of {callers:,} callers answered in {lasted} ({', '.join(faces)}), p99 {p99:.0f} ms"
+    return (
+        f"{failed:,} of {len(seen):,} callers noticed in {lasted} ({', '.join(phases)}), at {rate:g} requests a second;"
+        f" {answered(seen):.2f} % were answered, p99 {p99:.0f} ms"
+    )
 
 
-def _log(phases: Mapping[str, Phase], verdict: Verdict, scale: float) -> None:
+def _log(phases: Mapping[str, Phase], verdict: Verdict, scale: float, rate: float) -> None:
     """Append the rehearsal and its result to the log, unless it was not judged: then nothing was rehearsed."""
     settings = load()
     path = settings.rehearsals_file
     if verdict == Verdict.NOT_JUDGED:
         print(f"Not appended to {path}: a rehearsal that is not judged is none.")
         return
-    worst = min(phases.values(), key=lambda p: answered(p.during))
-    p99 = max(quantile(p.during, 0.99) for p in phases.values())
-    note = result(answered(worst.during), sum(len(p.during) for p in phases.values()), p99, [*phases], scale)
-    done = Rehearsal(at=datetime.now(UTC), what=rehearsals.OUTAGE, kept=verdict == Verdict.KEPT, note=note)
+    command = f'make outage ARGS="{" ".join(sys.argv[1:])}"'
+    done = Rehearsal(
+        at=datetime.now(UTC), what=rehearsals.OUTAGE, kept=verdict == Verdict.KEPT, note=result(phases, scale, rate),
+        command=command,
+    )  # fmt: skip
     rehearsals.append(path, done, secret=settings.secret)
     print(f"Appended to {path}.")
 

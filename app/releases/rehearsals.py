@@ -31,7 +31,16 @@ REASON, END_REASON = "rehearsal", "the end of a rehearsal"  # of what a rehearsa
 Verdict = Literal["kept", "not kept", "not judged"]
 JUDGED: Sequence[Verdict] = ("kept", "not kept")
 _MAC, _KEY, _BEFORE = "mac", "key", "before"
-_LATER = ("verdict", "environment", "workers", "code", "steps", "key", "text")  # left out of a line where they are empty
+_LATER = (
+    "verdict",
+    "environment",
+    "workers",
+    "code",
+    "steps",
+    "key",
+    "text",
+    "command",
+)  # left out of a line where they are empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,7 @@ class Rehearsal:
 
     ``verdict``: `not judged` where the system was sick before it began. ``workers``: how many were timed; ``code``: its version.
     ``key``: the fingerprint of the secret that signed its line; empty for an unsigned one. ``text``: of its attacks.
+    ``command``: that played it; empty in lines of before and where the kind says it.
     """
 
     at: AwareDatetime
@@ -63,6 +73,7 @@ class Rehearsal:
     steps: tuple[Step, ...] = ()
     key: str = ""
     text: str = ""
+    command: str = ""
 
     @property
     def judged(self) -> bool:

@@ -1,7 +1,8 @@
-"""Game days: the reports that are kept, and one of them as two lanes on one axis of time. Reads files, needs no store."""
+"""Game days: the reports that are kept, and one of them as two lanes on one axis of time; rehearsed outages beside them."""
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,12 +15,16 @@ from app.console.console import ROUTES, VIEWING, Console
 from app.console.gameday_actions import refusal
 from app.console.gamedays import TIMES, WORDS, Report
 from app.console.navigation import GAMEDAY
+from app.console.pages.readiness import sources_of
 from app.console.readiness.answers import OLD
-from app.domain.errors import NotFound
+from app.console.readiness.sources import Found as Rehearsed
+from app.domain.errors import Misconfigured, NotFound
 from app.oncall.gamedays import played_now
 from app.oncall.runbook.pages import FOLDER as RUNBOOK
+from app.releases.rehearsals import OUTAGE
 
 COMMAND = "octant drill gameday {}"
+MOST_OUTAGES = 5
 JUST = timedelta(minutes=10)  # after its end, the page begins with the newest game day
 
 
@@ -41,7 +46,7 @@ def router(console: Console) -> APIRouter:
         return console.page(
             request, "gamedays.html", GAMEDAY, found=found, kind=kind, words=words, command=COMMAND,
             played=played, known=known, ended=ended, ended_words=described(ended)[1] if ended else "",
-            now_played=now_played, refusal=refusal(console.parts.environment),
+            now_played=now_played, refusal=refusal(console.parts.environment), outages=await _outages(console),
         )  # fmt: skip
 
     @made.get("/live/gameday")
@@ -70,6 +75,17 @@ def router(console: Console) -> APIRouter:
         )  # fmt: skip
 
     return made
+
+
+async def _outages(console: Console) -> Sequence[Rehearsed]:
+    """The newest rehearsed outages that were judged. None where the log cannot be read, or where they ran is not known."""
+    sources = sources_of(console, {})
+    began = await console.known.read("first live", sources.began())
+    with suppress(Misconfigured, OSError):
+        log = await asyncio.to_thread(sources.rehearsals, OUTAGE)
+        judged = [one for one in reversed(log) if one.judged][:MOST_OUTAGES]
+        return () if began.away and began.value is None else sources.found(judged, began.value)
+    return ()
 
 
 def ended_at(one: Report) -> datetime:

@@ -15,7 +15,7 @@ from app.releases.rehearsals import OUTAGE
 
 QUESTION = "If a model provider fails for half an hour at peak, how many of our users notice?"
 COMMAND = "make outage"
-REHEARSALS = "/console/releases#rehearsals"
+REHEARSALS = "/console/gameday#outages"
 LOGGED = "`make outage ARGS=--log` rehearses half an hour at peak in seconds here, with every time of it as much shorter."
 PAGE = "provider-outage.md"
 HALF_AN_HOUR = 1800.0  # seconds
@@ -62,8 +62,11 @@ async def _rehearsed(sources: Sources) -> tuple[list[Evidence], bool]:
     value = one.result + newest.mark
     state = of_rehearsal(one, sources.now, whole=newest.own)
     found = [
-        Evidence(name="Rehearsed outage", value=value, state=state, closed_by=LOGGED, at=one.at, link=REHEARSALS, command=COMMAND)
-    ]
+        Evidence(
+            name="Rehearsed outage", value=value, state=state, closed_by=LOGGED, at=one.at, link=REHEARSALS,
+            command=one.command or COMMAND,
+        )
+    ]  # fmt: skip
     return [*found, *attempted(newest, COMMAND)], newest.own
 
 

@@ -202,6 +202,13 @@ async def test_no_button_sends_a_test_page_where_no_receiver_is(operator: Person
     assert (asked.status, "no page is sent" in asked.words) == (400, True)
 
 
+async def test_game_days_show_the_rehearsed_outage_with_the_callers_who_noticed(operator: Person) -> None:
+    shown = await operator.get("/console/gameday")
+    assert "0 of 45,000 callers noticed in 30 minutes (hanging), at 25 requests a second" in shown.words
+    assert "make outage ARGS" in shown.words
+    assert "rehearsed on another machine" in shown.words
+
+
 async def test_a_game_day_is_played_once_at_a_time_shown_and_stopped(operator: Person, stack_env: dict[str, str]) -> None:
     form = {"scenario": "provider-outage", "reason": "practice", "back": "/console/gameday"}
     assert "refuses every connection" in (await operator.get("/console/do/drill-gameday?scenario=provider-outage")).words

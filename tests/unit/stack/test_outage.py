@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.releases.rehearsals import verify
+from app.releases.rehearsals import read, verify
 from app.settings import load
 from app.stack.baseline import Verdict
 from benchmarks import outage
@@ -51,15 +51,20 @@ def test_on_a_machine_that_is_too_busy_nothing_is_judged() -> None:
     assert judge({"hanging": slow}, Phase(WELL, TIMEOUTS)) == NOT_JUDGED
 
 
-def test_the_log_says_whether_the_half_hour_was_a_whole_one() -> None:
-    whole = result(100.0, 45000, 579.4, ["hanging"], 1)
-    assert whole == "100.00 % of 45,000 callers answered in 30 minutes (hanging), p99 579 ms"
-    assert "in 7.5 s that stand for 30 minutes (refusing, 5xx)" in result(99.95, 700, 900.0, ["refusing", "5xx"], 240)
+def test_the_log_says_how_many_noticed_and_whether_the_half_hour_was_a_whole_one() -> None:
+    phase = Phase(WELL, [*BACKUP[:-2], seen("degraded"), seen("deadline_exceeded")])
+    assert result({"hanging": phase}, 1, 25) == (
+        "1 of 1,000 callers noticed in 30 minutes (hanging), at 25 requests a second; 99.90 % were answered, p99 200 ms"
+    )
+    assert "1 of 2,000 callers noticed in 7.5 s that stand for 30 minutes (5xx, hanging)" in result(
+        {"5xx": Phase(WELL, BACKUP), "hanging": phase}, 240, 40
+    )
 
 
 def test_the_line_in_the_log_is_signed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     log = tmp_path / "rehearsals.jsonl"
     monkeypatch.setenv("OCTANT_REHEARSALS_FILE", str(log))
-    outage._log({"refused": Phase(WELL, BACKUP, 1.0)}, KEPT, 1.0)
+    outage._log({"refused": Phase(WELL, BACKUP, 1.0)}, KEPT, 1.0, 40.0)
+    assert read(log)[0].command.startswith('make outage ARGS="')
     found = verify(log, load().secret)
     assert (found.signed, found.unsigned, found.foreign) == (1, 0, 0)
