@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.audited import changes
+from app.cli.audited import add, changes
 from app.features.installed import installed
 
 if TYPE_CHECKING:
+    from app.releases.following import Followed
     from app.releases.manifest import Release
     from app.releases.releases import Releases
     from app.releases.setting_back import Pinned
@@ -26,7 +27,6 @@ Force = Annotated[
     typer.Option("--force", help="Also without eval results. Audited as an action of its own; an alert fires while it is live."),
 ]
 ReleaseId = Annotated[str, typer.Argument(help="Release id: the name of its file in releases/, without .toml.")]
-WAIT_SECONDS = 5.0
 MOST_SHOWN = 20
 
 
@@ -309,28 +309,29 @@ async def _roll_back(reason: str, to: str | None, only: "Pinned | None", *, agai
     started = time.monotonic()
     async with opened() as releases:
         live = await releases.rollback(by=getpass.getuser(), reason=reason, to=to, only=only, again=again)
-        await wait_for_workers(releases, live, started)
+        if took := await wait_for_workers(releases, live, started):
+            add(took.noted)
 
 
-async def wait_for_workers(releases: "Releases", release_id: str, started: float) -> None:
+async def wait_for_workers(releases: "Releases", release_id: str, started: float) -> "Followed | None":
     """Say when every worker serves it, as they report themselves. Exit code 1 if one does not within the promised time.
 
     That time runs from here, where the release is live, however long making it so took; ``started`` is for the figure alone.
     """
+    from app.releases import following
+
     print(f"{release_id} is live ({time.monotonic() - started:.1f} s).")
-    until = time.monotonic() + WAIT_SECONDS
-    while (reports := await releases.reports()) and any(report.release != release_id for report in reports):
-        if time.monotonic() > until:
-            break
-        await asyncio.sleep(0.1)
+    reports = await following.until_followed(releases.reports, release_id)
+    took = following.followed(reports, release_id, started)
     behind = [report for report in reports if report.release != release_id]
     if not reports:
         print("No worker reports: none is running. A worker that starts now starts with it.")
     elif not behind:
         print(f"All {len(reports)} workers serve it ({time.monotonic() - started:.1f} s).")
     else:
-        print(f"{len(behind)} of {len(reports)} workers do not serve it after {WAIT_SECONDS:g} s:")
+        print(f"{len(behind)} of {len(reports)} workers do not serve it after {following.WITHIN:g} s:")
         for report in behind:
             reason = report.reason if report.refused == release_id else "it has not looked yet, or Postgres is away for it"
             print(f"  {report.worker} serves {report.release}: {reason}")
         raise typer.Exit(1)
+    return took

@@ -1,15 +1,18 @@
 """Actions on releases: activate one, go back, start, end or promote a canary. Each says what it changes, in numbers."""
 
 import shlex
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from app.budget.pricing import cost
 from app.console import formats
-from app.console.acting import Act, Asked
+from app.console.acting import Act, Asked, Done
 from app.console.console import Console, Elsewhere, link
 from app.console.running import number_running
 from app.console.sessions import Session
@@ -18,6 +21,7 @@ from app.domain.money import MICROS_PER_DOLLAR, from_dollars
 from app.releases.canaries import Canary
 from app.releases.compared import Compared, compare
 from app.releases.eval_gate import COMMAND
+from app.releases.following import followed, until_followed
 from app.releases.setting_back import Pinned
 from app.releases.shares import share_of
 from app.releases.way_back import way_back
@@ -203,10 +207,19 @@ async def _ask_rollback(console: Console, values: Values) -> Asked:
     )  # fmt: skip
 
 
-async def _roll_back(console: Console, values: Values, reason: str, session: Session) -> str:
-    only = _pinned(values)
-    live = await console.parts.releases.rollback(by=session.actor, reason=reason, to=values["to"] or None, only=only)
-    return f"Release {live} is live."
+async def _roll_back(console: Console, values: Values, reason: str, session: Session) -> Done:
+    only, started, releases = _pinned(values), time.monotonic(), console.parts.releases
+    live = await releases.rollback(by=session.actor, reason=reason, to=values["to"] or None, only=only)
+    took = None
+    with suppress(SQLAlchemyError, OSError):  # it is done, whatever the reports say
+        took = followed(await until_followed(releases.reports, live), live, started)
+    if took is None:
+        return Done(f"Release {live} is live.")
+    return Done(
+        f"Release {live} is live: the last of {formats.number(took.workers, 'worker')} served it after"
+        f" {formats.seconds(took.seconds)}.",
+        took.noted,
+    )
 
 
 async def _canary(console: Console) -> tuple[Canary, str, str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from starlette.responses import Response
 from app.console import formats, live, stop_actions
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.evidence_chart import drawn
+from app.console.followed import of_rollbacks
 from app.console.known import Known
 from app.console.navigation import RELEASES
 from app.console.pages.readiness import sources_of
@@ -30,6 +31,7 @@ from app.releases.compared import Row, as_written, pins_of
 from app.releases.eval_gate import COMMAND
 from app.releases.evidence import tolerable, worse
 from app.releases.evidence_line import Point, towards
+from app.releases.following import Followed
 from app.releases.history import Activation
 from app.releases.reports import Report
 from app.releases.shadow_control import Beside
@@ -56,7 +58,7 @@ CanaryNow = tuple[Canary, Judgement, Sequence[Point]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """All that the page shows from Postgres."""
+    """All that the page shows from Postgres. ``followed``: how soon workers followed a rollback, by its number."""
 
     past: Sequence[Activation]
     reports: Sequence[Report]
@@ -64,6 +66,7 @@ class State:
     shadow: tuple[Shadow, Beside] | None
     listed: Sequence[Listed]
     unproven: int
+    followed: Mapping[int, Followed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,7 @@ async def _state(console: Console, count: int) -> State:
     return State(
         past=past, reports=await releases.reports(), canary=await releases.latest_canary(), shadow=await releases.shadow(),
         listed=await releases.listed(), unproven=len(past[0].unproven or ()) if past else 0,
+        followed=await of_rollbacks(console.parts.engine, past),
     )  # fmt: skip
 
 

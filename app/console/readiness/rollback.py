@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Sequence
 
 from app.console import formats
+from app.console.followed import of_rollbacks
 from app.console.readiness.answers import Answer, Evidence, State, missing, of_rehearsal
 from app.console.readiness.played import attempted, newest_kept, played, under_way
 from app.console.readiness.sources import Found, Sources
 from app.domain.errors import Misconfigured
+from app.releases.following import Followed
 from app.releases.history import ROLLBACK as WENT_BACK
 from app.releases.history import Activation
 from app.releases.rehearsals import END_REASON, REASON, ROLLBACK, Rehearsal, Step, verify
@@ -48,24 +50,30 @@ async def answer(sources: Sources) -> Answer:
             command="octant rehearse verify",
         )
     )
-    past = await sources.releases.history(200)
+    past, took = await sources.releases.history(200), None
     real = [one for one in past if one.kind == WENT_BACK and one.reason not in (REASON, END_REASON)]
     if real:
-        last = real[0]
-        value = f"{formats.number(len(real), 'rollback')}, the last to release {last.release}: {last.reason}"
+        last, took = real[0], (await of_rollbacks(sources.engine, real[:1])).get(real[0].number)
+        seconds = _took(took) or "its seconds were not measured"
+        value = f"{formats.number(len(real), 'rollback')}, the last to release {last.release}: {last.reason}; {seconds}"
         found.append(
             Evidence(name="In production", value=value, at=last.at, link="/console/releases", command="octant release history")
         )
-    words = _words(counted, sources) + _really(real, sources) + _taken_back(sources) + under_way(sources, BAD_RELEASE)
+    words = _words(counted, sources) + _really(real, took, sources) + _taken_back(sources) + under_way(sources, BAD_RELEASE)
     return Answer(axis="Rollback", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
 
-def _really(rollbacks: Sequence[Activation], sources: Sources) -> str:
+def _really(rollbacks: Sequence[Activation], took: Followed | None, sources: Sources) -> str:
     """The newest rollback here that was no rehearsal. ``rollbacks``: the newest first. Empty without any."""
     if not rollbacks:
         return ""
     ago = formats.span(sources.now - rollbacks[0].at)
-    return f" An operator rolled back here {ago} ago, to release {rollbacks[0].release}."
+    seconds = f"; {_took(took)}" if took else ""
+    return f" An operator rolled back here {ago} ago, to release {rollbacks[0].release}{seconds}."
+
+
+def _took(took: Followed | None) -> str:
+    return f"the last of {formats.number(took.workers, 'worker')} served it after {formats.seconds(took.seconds)}" if took else ""
 
 
 def _taken_back(sources: Sources) -> str:

@@ -29,6 +29,7 @@ from app.oncall.runbook.pages import page_of, read
 from app.releases.eval_gate import ModelScore, Score, SuiteResult
 from app.releases.eval_history import OVERALL
 from app.releases.eval_results import Proof
+from app.releases.following import Followed
 from app.releases.rehearsals import ATTACKED, FILE, INJECTION, OUTAGE, ROLLBACK, Rehearsal, Step, append
 from app.security.keys.administration import KeyInfo
 from app.security.keys.provider_keys import KeyStatus
@@ -289,11 +290,17 @@ async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_prom
     assert found.words.startswith("400 ms from the start of the command until the last worker"), found.words
     named = [one.state for one in found.evidence if one.name == "Last attempt"]
     assert named == (["gaps"] if later else []), "what came before the result is over"
-    back = SimpleNamespace(kind="rollback", at=NOW - timedelta(minutes=3), release="2026-11-27", reason="worse answers")
+    back = SimpleNamespace(number=7, kind="rollback", at=NOW - timedelta(minutes=3), release="2026-11-27", reason="worse answers")
     rehearsed = SimpleNamespace(kind="rollback", at=NOW, release="2026-11-26", reason="rehearsal")
     really = SimpleNamespace(history=lambda _: asyncio.sleep(0, [rehearsed, back]))
+    kept: dict[int, Followed] = {}
+    monkeypatch.setattr(rollback, "of_rollbacks", lambda *_: asyncio.sleep(0, kept))
     found = await rollback.answer(replace(here, releases=cast(Any, really)))
     assert found.words.endswith(" An operator rolled back here 3 min ago, to release 2026-11-27."), found.words
+    assert found.evidence[-1].value.endswith("worse answers; its seconds were not measured")
+    kept[7] = Followed("2026-11-27", 3, 0.83)
+    found = await rollback.answer(replace(here, releases=cast(Any, really)))
+    assert found.words.endswith("to release 2026-11-27; the last of 3 workers served it after 830 ms."), found.words
 
 
 def scored(passed: int) -> SuiteResult:

@@ -1,12 +1,17 @@
-"""The messages that an operator gets after a release went live."""
+"""The messages that an operator gets after a release went live, and the seconds that are kept of a rollback."""
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 import pytest
 import typer
 
 from app.cli import releases as commands
+from app.console.followed import matched
+from app.releases import following
+from app.releases.following import Followed, noted_in
+from app.releases.history import Activation
 from app.releases.reports import Report
 
 if TYPE_CHECKING:
@@ -33,13 +38,16 @@ def room(*reports: dict[str, str]) -> "Releases":
 
 async def test_a_slow_activation_leaves_the_workers_their_whole_time(capsys: pytest.CaptureFixture[str]) -> None:
     """B2: on a busy machine activating itself may take longer than the workers are given."""
-    long_ago = time.monotonic() - 10 * commands.WAIT_SECONDS
-    await commands.wait_for_workers(room({"one": "old"}, {"one": "new"}), "new", long_ago)
+    long_ago = time.monotonic() - 10 * following.WITHIN
+    took = await commands.wait_for_workers(room({"one": "old"}, {"one": "new"}), "new", long_ago)
+    assert took is not None
+    assert (took.release, took.workers, took.seconds > 10 * following.WITHIN) == ("new", 1, True)
+    assert await commands.wait_for_workers(room({}), "new", long_ago) is None
     assert "All 1 workers serve it" in capsys.readouterr().out
 
 
 async def test_a_worker_that_stays_behind_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(commands, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(following, "WITHIN", 0.1)
     with pytest.raises(typer.Exit) as ended:
         await commands.wait_for_workers(room({"one": "new", "two": "old", "sick": "old"}), "new", time.monotonic())
     assert ended.value.exit_code == 1
@@ -47,3 +55,17 @@ async def test_a_worker_that_stays_behind_is_named(monkeypatch: pytest.MonkeyPat
     assert "2 of 3 workers do not serve it" in said
     assert "two serves old: it has not looked yet" in said
     assert "sick serves old: no index" in said
+
+
+def test_the_seconds_of_a_rollback_are_read_from_the_row_of_its_release_and_time() -> None:
+    at = datetime(2026, 11, 27, 12, tzinfo=UTC)
+    took = Followed("2026-11-27", 3, 0.834)
+    assert took.noted == "2026-11-27 on the last of 3 workers after 0.83 s"
+    assert noted_in(f"to=2026-11-27, {took.noted}") == Followed("2026-11-27", 3, 0.83)
+    assert noted_in("to=2026-11-27") is None
+
+    def back(number: int, release: str, minutes: int) -> Activation:
+        return Activation(number, release, "x", "rollback", "ada", "worse", at - timedelta(minutes=minutes))
+
+    rows = [(at + timedelta(seconds=2), took.noted), (at - timedelta(hours=1), "a on the last of 1 worker after 9.00 s")]
+    assert matched(rows, [back(9, "2026-11-27", 0), back(8, "2026-11-27", 30), back(7, "a", 30)]) == {9: noted_in(took.noted)}
