@@ -49,7 +49,7 @@ def of_pages(total: Figures) -> Evidence:
     value = f"{formats.number(total.pages, 'page')} in 90 days, {total.acknowledged} acknowledged: {_mtta(total)}"
     value = value if total.pages else "no page in 90 days: how soon people acknowledge is not known"
     held: State = "proved" if total.acknowledged else "gaps"
-    shown = "The first page that a person acknowledges shows it."
+    shown = "The first page that a person acknowledges shows it; `octant incident report` prints it then."
     return Evidence(
         name="Pages", value=value, state=held, closed_by=shown, link="/console/oncall", command="octant incident report"
     )
@@ -63,9 +63,10 @@ def _now(held: list[Duty]) -> Evidence:
     if not held:
         return Evidence(name="Now", value="no person is on call", state="failing", link="/console/oncall", command=COMMAND)
     named = ", ".join(f"level {duty.level} {duty.person.name}" for duty in held if duty.person)
+    named += "" if len(held) > 1 else " alone: without an answer no second level is called"
     return Evidence(
         name="Now", value=named, state="proved" if len(held) > 1 else "gaps", link="/console/oncall", command=COMMAND,
-        closed_by="Give the rotation a second level: docs/oncall.md.",
+        closed_by="Give the rotation a second level, as docs/oncall.md says; `octant oncall check` reads it.",
     )  # fmt: skip
 
 

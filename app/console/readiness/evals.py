@@ -30,7 +30,7 @@ async def answer(sources: Sources) -> Answer:
     refusals = refused(proof)
     found += [_refused(name, one) for name, one in refusals]
     if not sources.own_products:
-        value = "none yet, each product here is an example of this project"
+        value = "no product of your own has a suite of evals yet: each product here is an example of this project"
         begun = "`make feature NAME=…` begins one, with a suite of its own."
         found.append(Evidence(name="Own product", value=value, state="gaps", closed_by=begun, command="make feature NAME=…"))
     if simulated := simulated_in(results):
@@ -80,7 +80,7 @@ def _delta(proof: Proof, link: str) -> list[Evidence]:
         name = f"Change of {now.suite}"
         if release == proof.release:
             value = f"release {release} is the first that held, so there is none to compare with"
-            next_ = "The next release is compared with it."
+            next_ = f"The next release is compared with it, once `{COMMAND}` has run on that."
             found.append(Evidence(name=name, value=value, state="gaps", closed_by=next_, at=now.at, link=link, command=COMMAND))
             continue
         before, after = (one.scores[OVERALL].passed / one.scores[OVERALL].total for one in (first, now))

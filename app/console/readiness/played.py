@@ -50,9 +50,9 @@ def _evidence(one: GameDay, newest: GameDay, sources: Sources) -> Evidence:
     size = f", {one.answered:,} of {one.callers:,} requests answered, on a service of its own" if one.callers else ""
     value = f"the promise was {one.verdict}" if judged else f"a game day without a verdict: {one.verdict}"
     times = ", ".join(f"{name} after {formats.seconds(at)}" for name in TIMES if (at := getattr(one, name)) is not None)
-    again = f"{formats.span(sources.now - newest.at)} ago it was played without a verdict: {newest.verdict}"
+    unjudged = f"{formats.span(sources.now - newest.at)} ago it was played without a verdict: {newest.verdict}"
     price = f"an answer cost {formats.as_much(one.dearer)} in the fault as before it" if one.dearer is not None else ""
-    value = "; ".join(filter(None, (value + size, times, price, again if newest is not one else "")))
+    value = "; ".join(filter(None, (value + size, times, price, unjudged if newest is not one else "")))
     link = f"/console/gameday/{one.report.removesuffix('.json')}" if one.report else ""
     return Evidence(
         name=f"Game day {one.scenario}", value=value, state=state, at=one.at, link=link,

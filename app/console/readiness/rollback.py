@@ -17,8 +17,8 @@ from app.releases.rehearsals import END_REASON, REASON, ROLLBACK, Rehearsal, Ste
 QUESTION = "How many seconds does it take to undo a bad release, and when did you last try?"
 COMMAND, BAD_RELEASE = "octant rehearse", "bad-release"
 OWN_LOG = (
-    "The lines that are not signed here came with the code: begin a log of your own, a new file in OCTANT_REHEARSALS_FILE, and"
-    f" `{COMMAND}` signs its lines with your secret."
+    f"Name a new file in OCTANT_REHEARSALS_FILE: `{COMMAND}` signs every line that it writes there, and `octant rehearse verify`"
+    " checks them."
 )
 UNREADABLE, NEVER = "The log of rehearsals cannot be read.", "The way back was never rehearsed here."
 
@@ -36,14 +36,17 @@ async def answer(sources: Sources) -> Answer:
         words = NEVER + _taken_back(sources) + under_way(sources, BAD_RELEASE)
         return Answer(axis="Rollback", question=QUESTION, words=words, evidence=found, command=COMMAND)
     found = [*_rehearsal(counted, sources), *played(sources, BAD_RELEASE)]
+    strange, whole = signed.foreign + signed.unsigned, signed.signed + signed.foreign + signed.unsigned
     value = (
-        f"of the log that came with the code, {formats.number(signed.signed, 'line is', 'lines are')} signed with this service's"
-        f" secret, {signed.foreign} with another and {signed.unsigned} not at all"
+        f"{strange} of {formats.number(whole, 'result')} in the log of rehearsals came with the code and are not signed by this"
+        " service, so a later change of them would not be found"
+        if strange
+        else f"each of {formats.number(whole, 'result')} in the log of rehearsals is signed by this service"
     )
     held: State = "failing" if signed.problems else "gaps" if signed.unsigned or signed.foreign else "proved"
     found.append(
         Evidence(
-            name="Signatures",
+            name="Signed results",
             value="; ".join(signed.problems) or value,
             state=held,
             closed_by=OWN_LOG,

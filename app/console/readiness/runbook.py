@@ -8,11 +8,12 @@ from app.console import formats
 from app.console.gamedays import reports
 from app.console.readiness.answers import ELSEWHERE, OLD, Answer, Evidence, State, missing
 from app.console.readiness.sources import Sources
-from app.oncall.runbook.pages import GENERATED, Page, faults, overdue, placeholders, read
+from app.oncall.runbook.pages import GENERATED, LONGEST_UNREVIEWED, Page, faults, overdue, placeholders, read
 
 QUESTION = "Can an engineer who did not build it mend it at night, with the runbook alone?"
 COMMAND = "make runbook"
-READ = "A person reads each of them and writes the day into its line `Reviewed:`."
+UNTRIED = "no trial by a person who did not build it is on record"
+READ = "A person reads each of them and writes the day into its line `Reviewed:`; `octant check --production` names those left."
 
 
 async def answer(sources: Sources) -> Answer:
@@ -39,7 +40,7 @@ def judged(
         return Answer(
             axis="Runbook", question=QUESTION, words="There is no page of an incident.", evidence=found, command=COMMAND
         )
-    found = [_rehearsed(incidents, now, elsewhere), *_reviewed(pages, now)]
+    found = [_tried(incidents, now), _rehearsed(incidents, now, elsewhere), *_reviewed(pages, now)]
     broken = [f"{page.name}: {fault}" for page in pages for fault in faults(page)]
     if broken:
         found.append(Evidence(name="Form", value="; ".join(broken[:3]), state="failing", command=COMMAND))
@@ -60,6 +61,23 @@ def judged(
         else f"None of the {len(incidents)} incident pages was rehearsed yet."
     )
     return Answer(axis="Runbook", question=QUESTION, words=words, evidence=found, command=COMMAND)
+
+
+def _tried(incidents: list[Page], now: datetime) -> Evidence:
+    """Trials by people who did not build the service. A rehearsal that a program runs is none."""
+    tried = [page.tried for page in incidents if page.tried]
+    name, link, command = "Trial by an outsider", "/console/runbook/rehearsal", "octant runbook rehearsal"
+    again = f"`{command}` says how such a trial is made and written down."
+    if not tried:
+        return Evidence(name=name, value=UNTRIED, state="gaps", closed_by=again, link=link, command=command)
+    newest, slowest = max(day for day, _ in tried), max(minutes for _, minutes in tried)
+    value = (
+        f"a person who did not build it contained the fault of {len(tried)} of {formats.number(len(incidents), 'page')} with the"
+        f" page alone, the slowest in {slowest:.1f} minutes"
+    )
+    state: State = "stale" if newest + LONGEST_UNREVIEWED < now.date() else "proved"
+    at = datetime.combine(newest, time(0), UTC)
+    return Evidence(name=name, value=value, state=state, closed_by=again, at=at, link=link, command=command)
 
 
 def _where(number: int, elsewhere: int) -> str:

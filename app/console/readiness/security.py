@@ -20,7 +20,10 @@ COMMAND = "make injection"
 GATE, DRILL = "make injection ARGS=--log", "octant drill injection --vector every --log"
 PAGE, CASES = "/console/security#attacks", "/console/evals#suites"
 ATTACKS = ("injection", "exfiltration", "pii", "leak")
-IN_FILES = "Write each into its file in OCTANT_SECRETS_DIR, such as octant_openai__api_key; a new one there takes effect at once."
+IN_FILES = (
+    "Write each into its file in OCTANT_SECRETS_DIR, such as octant_openai__api_key, where a new one takes effect at once;"
+    " `octant provider-key status` shows its age."
+)
 OLD_KEY, ROTATED_WITHIN = timedelta(days=90), timedelta(days=30)
 
 
@@ -131,7 +134,8 @@ def of_keys(keys: Sequence[KeyInfo], now: datetime) -> list[Evidence]:
     oldest = now - min(key.created_at for key in usable)
     endless = sum(key.expires_at is None for key in usable)
     value = (
-        f"{formats.number(len(usable), 'usable key')}, the oldest {formats.span(_minutes(oldest))} old, {endless} without an end"
+        f"{formats.number(len(usable), 'usable key')}, the oldest {formats.span(_minutes(oldest))} old;"
+        f" {endless} of them never {'expires' if endless == 1 else 'expire'}"
     )
     state: State = "stale" if oldest > OLD_KEY else "gaps" if endless else "proved"
     rotated = [key for key in keys if key.replaced_by]
@@ -159,7 +163,7 @@ def of_provider_keys(keys: Sequence[KeyStatus]) -> Evidence:
     if ages:
         parts.append(f"the oldest {formats.span(_minutes(max(ages)))} old")
     if unknown:
-        parts.append(f"of unknown age at {' and '.join(unknown)}: a variable tells none, a file does")
+        parts.append(f"of unknown age at {' and '.join(unknown)}: a variable has no date, a file does")
     state: State = "stale" if ages and max(ages) > OLD_KEY else "gaps" if unknown else "proved"
     value = ", ".join(parts)
     return Evidence(name="Providers' keys", value=value, state=state, closed_by=IN_FILES, link=link, command=command)

@@ -81,7 +81,11 @@ async def _ledger(sources: Sources) -> Evidence:
     except TimeoutError:
         value = f"it is too long to compare in {sources.patience:g} s here; the service compares it by itself and alerts"
         return before or Evidence(
-            name="Ledger", value=value, state="gaps", closed_by=f"`{command}` takes its time.", command=command
+            name="Ledger",
+            value=value,
+            state="gaps",
+            closed_by=f"`{command}` compares it, however long that takes.",
+            command=command,
         )
     value = f"{formats.number(len(found), 'counter')} differ from the ledger" if found else "every counter agrees with the ledger"
     state: State = "failing" if found else "proved"

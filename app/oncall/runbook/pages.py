@@ -20,6 +20,7 @@ _FENCED = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"(#{1,3}) (.+)")
 _REVIEWED = re.compile(r"^Reviewed: (\d{4}-\d\d-\d\d)$", re.MULTILINE)
 _REHEARSED = re.compile(r"^Rehearsed: (\d{4}-\d\d-\d\d), contained in (\d+\.\d) minutes$", re.MULTILINE)
+_TRIED = re.compile(r"^Tried: (\d{4}-\d\d-\d\d), contained in (\d+\.\d) minutes$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,12 @@ class Page:
     def rehearsed(self) -> tuple[date, float] | None:
         """The day on which its commands last contained its fault, and the minutes they took."""
         found = _REHEARSED.search(self.prose)
+        return (date.fromisoformat(found[1]), float(found[2])) if found else None
+
+    @property
+    def tried(self) -> tuple[date, float] | None:
+        """The day on which a person who did not build the service contained its fault with it alone, and the minutes."""
+        found = _TRIED.search(self.prose)
         return (date.fromisoformat(found[1]), float(found[2])) if found else None
 
     def paragraph(self, name: str) -> str:

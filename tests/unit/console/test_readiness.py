@@ -36,6 +36,7 @@ from app.security.keys.provider_keys import KeyStatus
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 STEP = Step("a link, by way of direct", 0.1, kept=True, note="held off")
+TRIED = "Tried: 2026-11-27, contained in 9.5 minutes"
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -349,7 +350,7 @@ async def test_an_outage_of_the_runbook_elsewhere_is_shown_and_leaves_the_questi
     monkeypatch.setattr(readiness_sources, "first_live", lambda _: asyncio.sleep(0, NOW - timedelta(days=999)))
     assert (await recovery.answer(sources(tmp_path))).state == "proved", "after `make runbook` here"
     began = datetime.combine(max(page.rehearsed[0] for page in read() if page.rehearsed), time(9), UTC)
-    of_runbook = runbook.judged(read(), NOW, began=began).evidence[0]
+    of_runbook = runbook.judged(read(), NOW, began=began).evidence[1]
     assert of_runbook.state == "gaps", "both questions count it in the same way"
     assert ELSEWHERE in of_runbook.value
     played = {"provider-outage": NOW}
@@ -397,8 +398,8 @@ def test_old_endless_and_missing_keys_are_told_apart(keys: list[KeyInfo], states
     [
         ([], "missing", "no provider has a key"),
         ([60.0, 86_400.0 * 3], "proved", "2 keys, the oldest 3 d old"),
-        ([60.0, None], "gaps", "2 keys, the oldest 1 min old, of unknown age at b: a variable tells none"),
-        ([None, None], "gaps", "2 keys, of unknown age at a and b: a variable tells none"),
+        ([60.0, None], "gaps", "2 keys, the oldest 1 min old, of unknown age at b: a variable has no date"),
+        ([None, None], "gaps", "2 keys, of unknown age at a and b: a variable has no date"),
         ([86_400.0 * 91, None], "stale", "2 keys, the oldest 91 d old, of unknown age at b"),
     ],
     ids=["none", "files", "one variable", "variables", "old"],
@@ -431,11 +432,9 @@ def test_code_that_is_named_and_not_there_fails(tmp_path: Path) -> None:
 
 def test_the_runbook_turns_with_its_rehearsals_and_reviews() -> None:
     pages = read()
+    today = f"Rehearsed: 2026-11-27, contained in 0.5 minutes\n{TRIED}"
     fresh = [
-        page_of(
-            page.name,
-            page.text.replace("Rehearsed: not yet", "Rehearsed: 2026-11-27, contained in 0.5 minutes").replace("FILL-IN", "x"),
-        )
+        page_of(page.name, re.sub("^Rehearsed: .*", today, page.text.replace("FILL-IN", "x"), flags=re.MULTILINE))
         for page in pages
     ]
     assert runbook.judged(fresh, NOW).state == "proved"
@@ -443,6 +442,20 @@ def test_the_runbook_turns_with_its_rehearsals_and_reviews() -> None:
     assert runbook.judged(fresh, NOW + timedelta(days=200)).state == "stale"
     assert runbook.judged([page_of(p.name, p.text.replace("## Verify", "## Look")) for p in fresh], NOW).state == "failing"
     assert runbook.judged([], NOW).state == "missing"
+
+
+def test_without_a_trial_by_an_outsider_the_runbook_says_so() -> None:
+    found = runbook.judged(read(), NOW)
+    trial = next(one for one in found.evidence if one.name == "Trial by an outsider")
+    assert trial.state == "gaps"
+    assert found.why == (
+        "Trial by an outsider: no trial by a person who did not build it is on record. `octant runbook rehearsal` says how such a"
+        " trial is made and written down."
+    )
+    one = [page_of(p.name, p.text.replace("\nWords:", f"\n{TRIED}\nWords:", 1)) for p in read() if p.name == "latency.md"]
+    found = runbook.judged(one, NOW)
+    assert found.evidence[0].value.startswith("a person who did not build it contained the fault of 1 of 1 page")
+    assert runbook.judged(one, NOW + timedelta(days=181)).evidence[0].state == "stale"
 
 
 def test_a_page_that_no_person_has_reviewed_is_named_and_generated_pages_do_not_count() -> None:

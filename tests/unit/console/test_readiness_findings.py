@@ -1,5 +1,6 @@
 """A broken precondition turns the finding of the readiness review that names it (X1)."""
 
+import ast
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -88,9 +89,9 @@ async def test_a_log_of_outages_that_cannot_be_read_fails_with_its_words() -> No
 @pytest.mark.parametrize(
     ("signed", "state", "words"),
     [
-        ({}, "proved", "3 lines are signed"),
-        ({"foreign": 1}, "gaps", "1 with another"),
-        ({"unsigned": 1}, "gaps", "1 not at all"),
+        ({}, "proved", "each of 3 results"),
+        ({"foreign": 1}, "gaps", "1 of 4 results in the log of rehearsals came with the code"),
+        ({"unsigned": 1}, "gaps", "are not signed by this service"),
         ({"problems": ["Line 2: the signature is broken."]}, "failing", "the signature is broken"),
     ],
 )
@@ -104,7 +105,7 @@ async def test_a_signature_that_is_broken_fails_and_one_of_elsewhere_is_a_gap(
     monkeypatch.setattr(rollback, "verify", lambda *_: seen)
     monkeypatch.setattr(rollback, "played", lambda *_: [])
     releases = SimpleNamespace(history=lambda _: asyncio.sleep(0, []))
-    found = named(await rollback.answer(sources(releases=releases, state_dir=tmp_path)), "Signatures")
+    found = named(await rollback.answer(sources(releases=releases, state_dir=tmp_path)), "Signed results")
     assert found.state == state
     assert words in found.value
 
@@ -141,3 +142,29 @@ async def test_a_ledger_that_is_too_long_to_compare_leaves_a_gap(monkeypatch: py
 def test_pages_without_any_review_are_missing() -> None:
     [found] = runbook._reviewed([], NOW)
     assert (found.state, found.value) == ("missing", "no page has a date of review")
+
+
+def gaps(folder: Path) -> list[str]:
+    """What closes each gap, as the readiness review's modules write it."""
+    found = []
+    for path in sorted(folder.glob("*.py")):
+        tree = ast.parse(path.read_text())
+        named = {
+            target.id: node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.keyword) and node.arg == "closed_by":
+                value = named.get(node.value.id, node.value) if isinstance(node.value, ast.Name) else node.value
+                found.append(f"{path.name}: {ast.unparse(value)}")
+    return found
+
+
+def test_what_closes_a_gap_is_a_sentence_with_a_command_or_a_page() -> None:
+    """A buyer reads it: it names what to run or to read."""
+    shown = [one for one in gaps(Path(runbook.__file__).parent) if "closed_by" not in one]
+    assert len(shown) > 15
+    assert [one for one in shown if "`" not in one and "runbook/" not in one] == []

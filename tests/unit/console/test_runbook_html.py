@@ -133,7 +133,10 @@ def test_the_runbook_is_as_calm_as_the_readiness_review() -> None:
     pages, now = read(), datetime(2026, 11, 27, 12, tzinfo=UTC)
     kind, words = answer(pages, "", [], now)
     assert (kind, judged(pages, now).state) == ("warn", "gaps")
-    assert "still hold a placeholder" in words
+    assert "no trial by a person who did not build it is on record" in words
+    tried = "\nTried: 2026-11-27, contained in 9.5 minutes\nWords:"
+    pages = [page_of(page.name, page.text.replace("\nWords:", tried, 1)) for page in pages]
+    assert "still hold a placeholder" in answer(pages, "", [], now)[1]
     whole = [page for page in pages if not placeholders([page])]
     assert answer(whole, "", [], now)[0] == "good"
     assert answer(whole, "", [], now + timedelta(days=60))[0] == "warn"
