@@ -1,9 +1,10 @@
 """A month of the rotation as rows of weeks, for the on-call page."""
 
 from calendar import Calendar
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
+from itertools import groupby
 
 from app.oncall.rota.clocks import readings
 from app.oncall.rota.rotation import Rotation
@@ -23,7 +24,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One cell. ``inside``: whether it is of the month; ``planned``: whether the plan has begun."""
+    """One cell. ``inside``: whether it is of the month; ``planned``: whether the plan has begun.
+
+    ``until``: the last day of the month up to which all are as this one; 0 where the next differs. ``again``: as the one before.
+    A phone shows such days as one.
+    """
 
     date: date
     inside: bool
@@ -31,6 +36,8 @@ class Day:
     holiday: str
     planned: bool
     held: Sequence[Held]
+    until: int = 0
+    again: bool = False
 
     @property
     def first(self) -> Sequence[Held]:
@@ -56,7 +63,7 @@ def month(rotation: Rotation, first: date, today: date) -> list[list[Day]]:
     held = shifts(rotation, start, end)
     holidays = {holiday.date: holiday.name for holiday in rotation.holidays}
     colours = {key: number % 5 + 1 for number, key in enumerate(rotation.people)}
-    return [
+    days = [
         [
             Day(
                 day,
@@ -70,6 +77,17 @@ def month(rotation: Rotation, first: date, today: date) -> list[list[Day]]:
         ]
         for week in weeks
     ]
+    inside = [day for week in days for day in week if day.inside]
+    joined = {day.date: day for day in _runs(inside)}
+    return [[joined.get(day.date, day) for day in week] for week in days]
+
+
+def _runs(days: Sequence[Day]) -> Iterator[Day]:
+    """The days, those that are alike joined to runs; today stands alone."""
+    for _, alike in groupby(days, key=lambda day: (day.today, day.holiday, day.planned, day.held)):
+        first, *others = alike
+        yield replace(first, until=others[-1].date.day if others else 0)
+        yield from (replace(other, again=True) for other in others)
 
 
 def _of_day(rotation: Rotation, held: Sequence[Shift], day: date, colours: Mapping[str, int]) -> list[Held]:

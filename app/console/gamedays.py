@@ -145,14 +145,23 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """The picture: the operator's events, the system's, ticks of the axis, and the span of the fault. All x in pixels."""
+    """The picture: the operator's events, the system's, ticks of the axis, and the span of the fault. All x in pixels.
+
+    ``rows``: of labels above and below. On a phone the events are a list.
+    """
 
     ours: Sequence[Mark]
     systems: Sequence[Mark]
     ticks: Sequence[tuple[float, str]]
     fault: tuple[float, float]
     width: float
-    rows: int
+    rows: tuple[int, int]
+
+    @property
+    def in_order(self) -> Sequence[tuple[bool, Mark]]:
+        """All events by their time, each with whether it is the operator's."""
+        both = [*((False, mark) for mark in self.systems), *((True, mark) for mark in self.ours)]
+        return sorted(both, key=lambda pair: pair[1].at)
 
 
 def reports(state_dir: Path) -> list[Report]:
@@ -228,8 +237,8 @@ def lanes(played: Played) -> Lanes:
     placed_ours = _placed(ours, x)
     placed_systems = _placed([(0.0, "fault begins", "bad"), *systems], x)
     ticks = [(x(at), f"{at:g} s") for at in _steps(last)]
-    rows = max((mark.row for mark in [*placed_ours, *placed_systems]), default=0) + 1
-    return Lanes(placed_ours, placed_systems, ticks, (x(0), x(times.get("fault_ended", last))), WIDTH, rows)
+    above, below = (max((mark.row for mark in placed), default=0) + 1 for placed in (placed_ours, placed_systems))
+    return Lanes(placed_ours, placed_systems, ticks, (x(0), x(times.get("fault_ended", last))), WIDTH, (above, below))
 
 
 def scale_of(events: Sequence[tuple[float, str, str]], last: float) -> float:

@@ -62,6 +62,20 @@ new PerformanceObserver((list) => { for (const one of list.getEntries()) if (!on
   .observe({type: "layout-shift", buffered: true});
 """
 
+# Words of a state that stand on two lines, and what scrolls sideways in a chart: a phone shows neither.
+BROKEN = """
+() => [...document.querySelectorAll("main .state")].filter((one) => one.checkVisibility()).flatMap((one) => {
+  const text = [...one.childNodes].find((node) => node.nodeType === 3);
+  return text ? [...text.data.matchAll(/\\S+/g)].filter((word) => {
+    const range = document.createRange();
+    range.setStart(text, word.index); range.setEnd(text, word.index + word[0].length);
+    return new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1;
+  }).map((word) => word[0]) : [];
+})
+"""
+CUT = """[...document.querySelectorAll("main figure .wide")]
+  .filter((one) => one.checkVisibility() && one.scrollWidth > one.clientWidth + 1).map((one) => one.getAttribute("aria-label"))"""
+
 RELATIVE = """
 () => {
   const counted = [...document.querySelectorAll("main time[data-ago]")];
@@ -245,7 +259,24 @@ def test_a_game_day_an_eval_run_and_an_incident_open_from_their_lists(
             page.wait_for_load_state("load")
             assert shown in page.content()
             problems += _problems(axe, page)
+            if width == "phone":
+                problems += [f"{place}: {words} is broken" for words in page.evaluate(BROKEN)]
+                problems += [f"{place}: {name} is cut" for name in page.evaluate(CUT)]
     assert problems == []
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_phone_shows_a_game_day_as_a_list_and_days_that_are_alike_as_one(browser: Browser, service_url: str, key: str) -> None:
+    with opened(browser, service_url, key, "phone") as (_, page):
+        page.goto("/console/gameday")
+        page.goto(page.locator("[data-row] a[href^='/console/gameday/']").first.get_attribute("href") or "")
+        assert page.locator("ol.along li").first.inner_text().split() == ["0", "ms", "fault", "begins"]
+        assert not page.locator("svg.lanes").is_visible()
+        page.goto("/console/oncall?month=2026-12")
+        days = page.locator(".month td.inside")
+        shown = [day for day in days.all() if day.is_visible()]
+        assert len(shown) <= 15 < days.count()
+        assert re.match("\\d+ \N{EN DASH} \\d+", next(day for day in shown if formats.NONE in day.inner_text()).inner_text())
 
 
 def _problems(axe: Axe, page: Page) -> list[str]:

@@ -1,11 +1,13 @@
 """The on-call page's sentence (P1, X1)."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from app.console.calendar import month
 from app.console.known import Known
 from app.console.pages.oncall import Happened, Level, actions, answer, at_three, from_opening
 from app.console.readiness.answers import Evidence, State
@@ -60,3 +62,14 @@ def test_the_next_night_names_the_persons_of_three_o_clock_in_the_rotations_zone
 )
 def test_a_line_of_a_timeline_stands_in_whole_seconds_from_the_opening(after: float, shown: str) -> None:
     assert from_opening(NOW, NOW + timedelta(seconds=after)) == shown
+
+
+def test_days_of_the_same_people_are_joined_for_a_phone_and_today_stands_alone() -> None:
+    rotation = load_rotation(load().rotation_file)
+    days = [day for week in month(rotation, date(2026, 12, 1), date(2026, 12, 4)) for day in week if day.inside]
+    shown = [day for day in days if not day.again]
+    assert sum(max(1, day.until - day.date.day + 1) for day in shown) == len(days) == 31
+    assert len(shown) <= 15
+    assert next(day for day in days if day.today).until == 0
+    for before, after in pairwise(days):
+        assert not after.again or after.held == before.held
