@@ -1,7 +1,8 @@
 """Addresses of stores and servers, as settings have them. A refusal never quotes one: it may hold a password."""
 
 import re
-from urllib.parse import urlsplit
+from base64 import b64encode
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 POSTGRES = {"postgresql+psycopg", "postgresql", "postgres"}  # the last two are what hosts of databases hand out
 VALKEY = {"redis": "redis", "rediss": "rediss", "unix": "unix", "valkey": "redis", "valkeys": "rediss"}
@@ -48,6 +49,14 @@ def web_address(value: str) -> str:
     if value and (not fits or any(c.isspace() for c in value)):
         raise ValueError("must be an address that begins with http:// or https://")
     return value
+
+
+def without_user(address: str) -> tuple[str, str]:
+    """An address of HTTP without its user and password, and the Authorization that they are (RFC 7617); empty without a user."""
+    parts = urlsplit(address)
+    user, _, host = parts.netloc.rpartition("@")
+    words = unquote(user if ":" in user else f"{user}:")
+    return urlunsplit(parts._replace(netloc=host)), f"Basic {b64encode(words.encode()).decode()}" if user else ""
 
 
 def _is_of_valkey(address: str) -> bool:

@@ -14,6 +14,7 @@ from http.client import HTTPException
 from typing import IO
 from urllib.parse import urlsplit
 
+from app.domain.addresses import without_user
 from app.domain.hosts import is_loopback
 from app.gateway.providers.adapters import ADAPTERS
 from app.settings import ProviderSettings, Settings
@@ -35,7 +36,7 @@ class KeyChecks:
         for name, provider in settings.all_providers().items():
             if name in simulated:
                 continue
-            self._found[name] = f"real ({provider.base_url})"
+            self._found[name] = f"real ({without_user(provider.base_url)[0]})"
             place = places[name]
             if provider.api_key.get_secret_value():
                 source = str(place.file) if place.file and place.file.is_file() else place.setting
@@ -59,9 +60,10 @@ def _verdict(provider: ProviderSettings) -> str:
     adapter = ADAPTERS[provider.kind]
     if adapter.models_path is None:
         return "cannot be checked: its vendor has no list of models."
-    headers = adapter.key_headers(provider.api_key.get_secret_value())
+    address, user = without_user(provider.base_url)
+    headers = {**adapter.key_headers(provider.api_key.get_secret_value()), **({"authorization": user} if user else {})}
     try:
-        request = urllib.request.Request(provider.base_url.rstrip("/") + adapter.models_path, headers=dict(headers))  # noqa: S310 - the operator's address
+        request = urllib.request.Request(address.rstrip("/") + adapter.models_path, headers=headers)  # noqa: S310 - the operator's address
         with _opener(provider.base_url).open(request, timeout=ANSWER_SECONDS):
             return "is accepted."
     except urllib.error.HTTPError as error:

@@ -7,13 +7,13 @@ recovery retries. Redirects are not followed, because they would carry the key t
 
 import json
 import time
-from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from app import __version__
+from app.domain.addresses import without_user
 from app.domain.json_text import finite
 from app.domain.proxies import proxy_of
 from app.domain.waiting import Turn
@@ -138,9 +138,8 @@ class Http:
     def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
         """``headers`` go with each request, in place of ours. Raises Misconfigured for a proxy that is not of HTTP."""
         self._headers = {**COMMON, **{name.lower(): value for name, value in headers.items()}}
-        base = urlsplit(base_url)
-        self._user, _, host = base.netloc.rpartition("@")
-        self._base = base._replace(netloc=host)
+        address, self._user = without_user(base_url)
+        self._base = urlsplit(address)
         self._proxy = proxy_of(self._base.scheme, self._base.hostname or "")
         self._urls: dict[str, str] = {}
         self._connections: Connections | None = None
@@ -150,8 +149,7 @@ class Http:
 
         A user in the base URL, of a proxy before the server, goes before the key, as in the SDKs.
         """
-        user = unquote(self._user if ":" in self._user else f"{self._user}:")
-        self._headers["authorization"] = f"Basic {b64encode(user.encode()).decode()}" if self._user else f"Bearer {key or 'none'}"
+        self._headers["authorization"] = self._user or f"Bearer {key or 'none'}"
 
     async def post(
         self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], *, connect: float, most: int = MOST_REPLY

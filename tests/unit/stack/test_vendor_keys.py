@@ -1,6 +1,7 @@
 """The demo reports real and simulated vendors, and whether a key is accepted."""
 
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -79,6 +80,15 @@ def test_each_vendor_gets_the_key_as_its_sdk_sends_it() -> None:
     (_, openai), (_, anthropic) = handler.requests
     assert openai["authorization"] == f"Bearer {GOOD}"
     assert (anthropic["authorization"], anthropic["anthropic-version"]) == (f"Bearer {GOOD}", "2026-10-21")
+
+
+def test_a_user_of_the_address_is_tried_before_the_key_and_not_printed() -> None:
+    with vendor() as (url, handler):
+        lines = KeyChecks(settings(url.replace("//", "//us:p%40ss@"), GOOD), ["anthropic"]).lines()
+    assert f"real ({url}/v1)" in lines[1]
+    assert not any("p%40ss" in line for line in lines)
+    ((path, headers),) = handler.requests
+    assert (path, headers["authorization"]) == ("/v1/models", "Basic " + b64encode(b"us:p@ss").decode())
 
 
 def test_a_key_never_follows_a_redirect() -> None:
