@@ -7,14 +7,14 @@ webhook accepts it; and to Alertmanager repeatedly, in Prometheus' way, until th
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
-from sqlalchemy import Row, func, or_, select, update
+from sqlalchemy import FromClause, Row, Select, func, or_, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -44,6 +44,13 @@ class Receivers:
     secret: str
     allowed_hosts: frozenset[str]
     runbook_url: str = ""
+
+
+def one_each(rows: FromClause = alerts) -> Select[Any]:
+    """Of the thresholds that one subject has passed in a window the newest, and of those at once the highest."""
+    c = rows.c
+    each = (c.scope, c.tenant, c.subject, c.window)
+    return select(rows).ext(postgresql.distinct_on(*each)).order_by(*each, c.at.desc(), c.share.desc())
 
 
 class Alerts:
@@ -110,12 +117,13 @@ class Alerts:
         """Send Alertmanager the open alerts and those that just ended. Returns how many; 0 if it accepts none."""
         async with self._engine.connect() as connection:
             lately = datetime.now(UTC) - timedelta(seconds=5 * REPEAT_EVERY)
-            rows = (await connection.execute(select(alerts).where(alerts.c.ends_at > lately).limit(1000))).all()
+            found = (await connection.execute(select(alerts).where(alerts.c.ends_at > lately).limit(1000))).all()
+        rows = [(row, ends) for row, ends in _with_ends(found) if ends > lately]
         if not rows or not self._receivers.alertmanager_url:
             return 0
         url = self._receivers.alertmanager_url.rstrip("/") + "/api/v2/alerts"
         try:
-            async with http.post(url, json=[_for_alertmanager(row, self._receivers.runbook_url) for row in rows]) as answer:
+            async with http.post(url, json=_in_force(rows, self._receivers.runbook_url)) as answer:
                 return len(rows) if answer.status == 200 else 0
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             log.warning("Alertmanager took no alerts", extra=why(error))
@@ -173,7 +181,26 @@ def as_json(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def _for_alertmanager(row: Row[Any], runbook_url: str) -> dict[str, Any]:
+def _with_ends(rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], datetime]]:
+    """Each alert with its end: the next threshold that the same subject passes ends it, so that one of them is open."""
+    found, after = [], dict[Any, datetime]()
+    for row in sorted(rows, key=lambda row: (row.at, row.share), reverse=True):
+        each = (row.scope, row.tenant, row.subject, row.window)
+        found.append((row, min(row.ends_at, after.get(each, row.ends_at))))
+        after[each] = row.at
+    return found
+
+
+def _in_force(rows: Sequence[tuple[Row[Any], datetime]], runbook_url: str) -> list[dict[str, Any]]:
+    """The alerts in Alertmanager's form. Of those with the same labels, as of two users, the one that ends last."""
+    found = {}
+    for row, ends in sorted(rows, key=lambda pair: pair[1]):
+        alert = _for_alertmanager(row, runbook_url, ends)
+        found[tuple(alert["labels"].items())] = alert
+    return list(found.values())
+
+
+def _for_alertmanager(row: Row[Any], runbook_url: str, ends: datetime) -> dict[str, Any]:
     """No user's id: it may be personal, and Alertmanager's receivers are many. Severities as in `deploy/slo/alerts.toml`."""
     drift = row.scope == "cost-drift"
     labels = {
@@ -190,8 +217,8 @@ def _for_alertmanager(row: Row[Any], runbook_url: str) -> dict[str, Any]:
     return {
         "labels": labels,
         "annotations": annotations,
-        "startsAt": min(row.at, row.ends_at).isoformat(),  # sent late, or ended at once: it refuses an end before the start
-        "endsAt": row.ends_at.isoformat(),
+        "startsAt": min(row.at, ends).isoformat(),  # sent late, or ended at once: it refuses an end before the start
+        "endsAt": ends.isoformat(),
     }
 
 

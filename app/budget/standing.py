@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.budget.alerts import one_each
 from app.budget.grants import Grants
 from app.budget.recheck import LONGEST_WINDOW
 from app.budget.scopes import ANONYMOUS, SHARDS, key, shard_of, windows_of
@@ -269,10 +270,11 @@ async def used_caps(engine: AsyncEngine, valkey: Redis, now: datetime, *, share:
 async def open_alerts(
     engine: AsyncEngine, now: datetime, *, tenant: str = "", most: int = 50
 ) -> tuple[list[dict[str, Any]], int]:
-    """Budget alerts that are not over, the highest share first, and how many there are. Raises SQLAlchemyError."""
+    """Budget alerts that are not over, one each, the highest share first, and how many. Raises SQLAlchemyError."""
     c = alerts.c
     conditions = [c.resolved_at.is_(None), c.ends_at > now] + ([c.tenant == tenant] if tenant else [])
-    wanted = select(alerts, func.count().over().label("all")).where(*conditions).order_by(c.share.desc(), c.id.desc()).limit(most)
+    each = one_each().where(*conditions).subquery()
+    wanted = select(each, func.count().over().label("all")).order_by(each.c.share.desc(), each.c.id.desc()).limit(most)
     async with engine.connect() as connection:
         rows = (await connection.execute(wanted)).mappings().all()
     return [dict(row) for row in rows], (rows[0]["all"] if rows else 0)

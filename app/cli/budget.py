@@ -92,9 +92,12 @@ def reconcile(
         raise typer.Exit(1)
 
 
+MOST_THRESHOLDS = 10  # of one subject
+
+
 @app.command("alerts")
 def alerts(count: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20) -> None:
-    """Show the last budget alerts, newest first."""
+    """Show the last budget alerts, newest first: of one subject the highest threshold that it passed."""
     asyncio.run(_alerts(count))
 
 
@@ -239,10 +242,13 @@ async def _reconcile(*, fix: bool, lower: bool) -> bool:
 async def _alerts(count: int) -> None:
     from sqlalchemy import select
 
+    from app.budget.alerts import one_each
     from app.budget.tables import alerts as table
 
+    lately = select(table).order_by(table.c.id.desc()).limit(MOST_THRESHOLDS * count).subquery()
+    each = one_each(lately).subquery()
     async with _rooms() as rooms, rooms.engine.connect() as connection:
-        rows = (await connection.execute(select(table).order_by(table.c.id.desc()).limit(count))).all()
+        rows = (await connection.execute(select(each).order_by(each.c.id.desc()).limit(count))).all()
     for row in rows:
         state = "resolved" if row.resolved_at else "open    "
         what = row.note or f"{row.share} % of {_usd(row.limit)}"

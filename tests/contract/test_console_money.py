@@ -107,6 +107,17 @@ async def test_a_lower_cap_alerts_at_once_and_a_users_own_cap_is_its_own(engine:
         await changing.apply(engine, change_of({"day": "1"}, {}), tenant="no-such-tenant", shares=())
 
 
+async def test_one_user_has_one_open_alert_of_a_cap(engine: AsyncEngine, tenant: Tenant) -> None:
+    """The highest threshold that it passed; here, in the terminal and in a hand-over."""
+    now = datetime.now(UTC)
+    row = {"scope": "user-day", "tenant": tenant.id, "window": "w", "limit": 5, "spent": 5, "ends_at": now + timedelta(hours=1)}
+    passed = [("ada", 50), ("ada", 80), ("ada", 95), ("bob", 50)]
+    async with engine.begin() as connection:
+        await connection.execute(insert(alerts), [{**row, "subject": who, "share": share} for who, share in passed])
+    found, count = await standing.open_alerts(engine, now, tenant=tenant.id)
+    assert (count, [(one["subject"], one["share"]) for one in found]) == (2, [("ada", 95), ("bob", 50)])
+
+
 async def test_a_limit_of_a_key_says_what_was_before_and_leaves_its_others(engine: AsyncEngine, tenant: Tenant) -> None:
     """Once it said nothing, and took the limits away that were not named."""
     key = (await KeyAdministration(engine, secret=b"s").create_key(tenant.id, name="x")).split("_")[1]

@@ -205,7 +205,7 @@ PLANTED = (
     """,
     """
     INSERT INTO budget_alerts (scope, tenant, subject, "window", share, "limit", spent, at, ends_at)
-    VALUES ('user-day', 'acme', :who, 'w', 80, 1, 1, :m13, :m13)
+    VALUES ('user-day', 'acme', :who, 'w', 50, 1, 1, :m14, :m13), ('user-day', 'acme', :who, 'w', 80, 1, 1, :m13, :m13)
     """,
 )
 

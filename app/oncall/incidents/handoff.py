@@ -30,7 +30,12 @@ log = logging.getLogger(__name__)
 Send = Callable[[str, str], Awaitable[bool]]  # title and text; whether the receiver took it
 
 _SPENT = text("SELECT coalesce(sum(amount), 0) FROM ledger WHERE global_day = :day")
-_ALERTS = text("SELECT scope, tenant, share FROM budget_alerts WHERE resolved_at IS NULL AND ends_at > :at ORDER BY at")
+_ALERTS = text("""
+    SELECT scope, tenant, share FROM (
+        SELECT DISTINCT ON (scope, tenant, subject, "window") scope, tenant, share, at FROM budget_alerts
+        WHERE resolved_at IS NULL AND ends_at > :at ORDER BY scope, tenant, subject, "window", at DESC, share DESC
+    ) AS each ORDER BY at
+""")
 _CALLS = text("SELECT count(*), count(*) FILTER (WHERE outcome <> 'ok') FROM calls WHERE at > :since AND at <= :at")
 
 

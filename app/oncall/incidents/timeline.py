@@ -55,7 +55,10 @@ _CANARIES = text(
     WHERE started_at BETWEEN :since AND :until OR ended_at BETWEEN :since AND :until
     """
 )
-_BUDGET = text("""SELECT scope, tenant, share, at, resolved_at FROM budget_alerts WHERE at BETWEEN :since AND :until""")
+_BUDGET = text("""
+    SELECT DISTINCT ON (scope, tenant, subject, "window") scope, tenant, share, at FROM budget_alerts
+    WHERE at BETWEEN :since AND :until ORDER BY scope, tenant, subject, "window", at DESC, share DESC
+""")
 
 Window = Mapping[str, Any]
 
@@ -161,7 +164,7 @@ async def _of_canaries(connection: AsyncConnection, window: Window) -> list[Entr
 
 
 async def _of_budget(connection: AsyncConnection, window: Window) -> list[Entry]:
-    """Alerts of caps. Users are left out."""
+    """Alerts of caps: of one user the highest threshold that was passed. The users' names are left out."""
     return [
         Entry(
             at=row.at, kind="budget", actor="", text=f"{row.share} % of {row.scope}" + (f" of {row.tenant}" if row.tenant else "")
