@@ -24,6 +24,7 @@ from app.console import formats
 from app.console.navigation import PAGES
 from app.console.readiness.answers import Answer, Evidence
 from app.console.readiness.document import BROWSERS, document, print_pdf
+from app.oncall.gamedays import Line, playing
 from app.oncall.paging.tables import pages
 from app.oncall.runbook.pages import FOLDER as RUNBOOK
 from app.releases.evaluations import eval_results, eval_runs
@@ -189,6 +190,22 @@ def test_pages_do_not_jump_on_a_slow_machine_and_network(browser: Browser, servi
             page.wait_for_timeout(100)
             problems += _shifts(page)
     assert problems == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_jumps_while_a_game_day_is_played(
+    browser: Browser, service_url: str, key: str, stack_env: dict[str, str], width: str
+) -> None:
+    with (
+        playing(Path(stack_env["OCTANT_STATE_DIR"]), "rogue-user") as happens,
+        opened(browser, service_url, key, width) as (_, page),
+    ):
+        page.goto("/console/gameday")
+        for number in range(12):
+            happens(Line(f"event {number}", float(number)))
+            if number % 4 == 3:
+                page.wait_for_selector(f"text=event {number}")
+        assert _shifts(page) == []
 
 
 @pytest.mark.usefixtures("traffic")

@@ -38,8 +38,8 @@ async def answer(sources: Sources) -> Answer:
     found = [*_rehearsal(counted, sources), *played(sources, BAD_RELEASE)]
     strange, whole = signed.foreign + signed.unsigned, signed.signed + signed.foreign + signed.unsigned
     value = (
-        f"{strange} of {formats.number(whole, 'result')} in the log of rehearsals came with the code and are not signed by this"
-        " service, so a later change of them would not be found"
+        f"{strange} of {formats.number(whole, 'result')} in the log of rehearsals came with the code without this"
+        " service's signature, so a later change there would not be found"
         if strange
         else f"each of {formats.number(whole, 'result')} in the log of rehearsals is signed by this service"
     )

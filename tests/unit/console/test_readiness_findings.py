@@ -91,7 +91,7 @@ async def test_a_log_of_outages_that_cannot_be_read_fails_with_its_words() -> No
     [
         ({}, "proved", "each of 3 results"),
         ({"foreign": 1}, "gaps", "1 of 4 results in the log of rehearsals came with the code"),
-        ({"unsigned": 1}, "gaps", "are not signed by this service"),
+        ({"unsigned": 1}, "gaps", "without this service's signature"),
         ({"problems": ["Line 2: the signature is broken."]}, "failing", "the signature is broken"),
     ],
 )

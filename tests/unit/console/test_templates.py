@@ -1,10 +1,12 @@
 """Every template of the console can be read: a page that no other test opens fails here, and in a second."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 
 from app.console.console import TEMPLATES, templates
+from app.console.known import Known
 
 NAMES = sorted(templates().list_templates(extensions=["html"]))
 
@@ -36,3 +38,15 @@ def test_a_releases_id_is_shown_as_code(name: str) -> None:
 
 def test_all_pages_are_among_them() -> None:
     assert {"overview.html", "evals.html", "parts/macros.html"} <= set(NAMES)
+
+
+def test_without_postgres_the_live_part_of_releases_keeps_the_place_of_its_figures() -> None:
+    """What is below it does not jump when Postgres answers again."""
+    away: Known[object] = Known(None, datetime.now(UTC), "Postgres does not answer")
+    nothing: dict[str, object] = {
+        "known": away, "stops": away, "state": None, "session": None, "kind": "warn", "words": "", "tabs": {}, "tab": "rollback",
+    }  # fmt: skip
+    shown = templates().get_template("parts/releases.html").render(**nothing)
+    labels = re.findall(r"<dt>(.+?)</dt>", shown)
+    assert labels == re.findall(r'm\.figure\("(.+?)"', (TEMPLATES / "parts/releases.html").read_text())
+    assert len(labels) == 6
