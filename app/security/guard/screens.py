@@ -27,7 +27,7 @@ def _escaped(letters: str) -> str:
 
 
 # A soft hyphen is what word processors write.
-_UNSEEN = f"[{_escaped(INVISIBLE_LETTERS.replace(chr(0xAD), ''))}]|[{_escaped(SELECTORS)}]{{2,}}"
+_UNSEEN = f"[{_escaped(INVISIBLE_LETTERS.replace(chr(0xAD), ''))}]+|[{_escaped(SELECTORS)}]{{2,}}"
 INVISIBLE = re2.compile(_UNSEEN)
 _HIDDEN = re2.compile(rf"{_UNSEEN}|[!-~][\x{{E0100}}-\x{{E01EF}}]")  # see `links.SELECTORS`
 _FLAG_EMOJI = re2.compile(r"\x{1F3F4}[\x{E0061}-\x{E007A}]+\x{E007F}")  # Scotland's flag is spelled in invisible letters
