@@ -11,6 +11,7 @@ from functools import partial
 from types import FrameType
 
 from app.api.chat import anthropic_request, openai_request
+from app.api.responses import request as responses_request
 from app.budget.pricing import most_input_tokens
 from app.domain.calls import Call, Deadline, Identity, Tenant
 from app.domain.errors import InvalidRequest, OctantError
@@ -137,6 +138,14 @@ def cases() -> dict[str, Callable[[], object]]:
         found[f"anthropic: {name}"] = partial(
             of_body, anthropic_request.read, body.replace(b'"model":"m",', b'"model":"m","max_tokens":9,', 1)
         )
+    fields = ",".join(f'"f{number}":1' for number in range(140_000))
+    found["responses: many unknown fields"] = partial(
+        of_body, responses_request.read, f'{{"model":"m","input":"a",{fields}}}'.encode()
+    )
+    turn = f'{{"role":"assistant","content":[{{"type":"tool_use","id":"t","name":"f","input":{{{fields}}}}}]}}'
+    found["anthropic: a tool's input of many fields"] = partial(
+        of_body, anthropic_request.read, chat(f"{USER},{turn}", ',"max_tokens":9')
+    )
     for stage, run in STAGES.items():
         for name, text in TEXTS.items():
             found[f"{stage}: {name}"] = partial(run, text)

@@ -28,11 +28,17 @@ TYPES: Mapping[str, str] = {
 }
 # The last step of a location where it is a member of a union, which pydantic names by its type.
 MEMBER = re.compile(r"(?:str|int|float|bool)\Z|(?:list|dict|literal|tagged-union)\[|constrained-|[A-Z]")
+MOST_ERRORS = 1_000  # that are searched for the one that the caller meant
 KINDS = frozenset({"union_tag_invalid", "union_tag_not_found"})  # the field that tells the members of a union apart
 
 
 def meant(error: ValidationError) -> tuple[tuple[int | str, ...], Sequence[Violation]]:
-    """The location of the deepest violation, and all violations there: a union has one for each member that is as deep."""
+    """The location of the deepest violation, and all violations there: a union has one for each member that is as deep.
+
+    Raises InvalidRequest for a body that is wrong in many places: to list 190,000 of them takes a second.
+    """
+    if error.error_count() > MOST_ERRORS:
+        raise InvalidRequest(f"The body has values of a wrong type in over {MOST_ERRORS:,} places.")
     found = [(_location(violation), violation) for violation in error.errors(include_input=False, include_url=False)]
     deepest, first = max(found, key=lambda pair: len(pair[0]))
     if not deepest or not MEMBER.match(str(deepest[-1])):

@@ -1,6 +1,5 @@
 """Parse a body into a request model. Errors name the field and never quote its value."""
 
-import json
 import re
 from itertools import pairwise
 from typing import Annotated, Any, TypeVar
@@ -8,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.errors import InvalidRequest
+from app.domain.json_text import spaced
 from app.edge.violations import is_missing, meant, rule, unparsable
 
 T = TypeVar("T", bound=BaseModel)
@@ -15,7 +15,6 @@ Item = TypeVar("Item")
 Many = Annotated[list[Item], Field(fail_fast=True)]  # the first wrong one ends it: a list may have a million
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 OF_ONE_KIND = re.compile(r"tool_calls\[\d+]\Z")
-MOST_ERRORS = 1_000  # checked at most, to find the one to report
 FIELDS: set[str] = set()
 # Discriminators that pydantic puts behind an index; they are not fields.
 TAGS = frozenset(
@@ -47,8 +46,6 @@ def parse(model: type[T], body: bytes, *, unknown: str) -> T:
 
 def _describe(error: ValidationError, unknown: str) -> InvalidRequest:
     """Describe the violation in our own words and the vendor's field names."""
-    if error.error_count() > MOST_ERRORS:
-        return InvalidRequest(f"The body has values of a wrong type in over {MOST_ERRORS:,} places.")
     location, found = meant(error)
     if refusal := unparsable(found):
         return refusal
@@ -82,4 +79,4 @@ def _tells_a_kind(before: int | str | None, path: str) -> bool:
 
 def as_object(value: Any) -> str:  # noqa: ANN401 - any JSON
     """JSON text of a tool's input."""
-    return json.dumps(value, ensure_ascii=False)
+    return spaced(value)
