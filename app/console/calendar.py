@@ -26,7 +26,7 @@ class Held:
 class Day:
     """One cell. ``inside``: whether it is of the month; ``planned``: whether the plan has begun.
 
-    ``until``: the last day of the month up to which all are as this one; 0 where the next differs. ``again``: as the one before.
+    ``until``: the last day of its month up to which all are as this one; 0 where the next differs. ``again``: as the one before.
     A phone shows such days as one.
     """
 
@@ -52,11 +52,11 @@ class Day:
     @property
     def gap(self) -> bool:
         """Whether the plan lacks a person at level 1 here."""
-        return self.inside and self.planned and not self.first
+        return self.planned and not self.first
 
 
 def month(rotation: Rotation, first: date, today: date) -> list[list[Day]]:
-    """The weeks of a month, from Monday on. ``first``: its first day."""
+    """The weeks of a month, whole ones from Monday on. ``first``: its first day."""
     weeks = Calendar().monthdatescalendar(first.year, first.month)
     start = readings(weeks[0][0], time(0), rotation.zone)[0]
     end = readings(weeks[-1][-1] + timedelta(days=1), time(0), rotation.zone)[1]
@@ -77,14 +77,13 @@ def month(rotation: Rotation, first: date, today: date) -> list[list[Day]]:
         ]
         for week in weeks
     ]
-    inside = [day for week in days for day in week if day.inside]
-    joined = {day.date: day for day in _runs(inside)}
-    return [[joined.get(day.date, day) for day in week] for week in days]
+    joined = {day.date: day for day in _runs([day for week in days for day in week])}
+    return [[joined[day.date] for day in week] for week in days]
 
 
 def _runs(days: Sequence[Day]) -> Iterator[Day]:
     """The days, those that are alike joined to runs; today stands alone."""
-    for _, alike in groupby(days, key=lambda day: (day.today, day.holiday, day.planned, day.held)):
+    for _, alike in groupby(days, key=lambda day: (day.date.month, day.today, day.holiday, day.planned, day.held)):
         first, *others = alike
         yield replace(first, until=others[-1].date.day if others else 0)
         yield from (replace(other, again=True) for other in others)

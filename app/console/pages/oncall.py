@@ -29,6 +29,7 @@ from app.oncall.paging.changes import TRIGGERED
 from app.oncall.paging.figures import Figures, figures
 from app.oncall.paging.pages import Page
 from app.oncall.rota.covers import FILE, Covers
+from app.oncall.rota.night import next_night
 from app.oncall.rota.reading import load_rotation
 from app.oncall.rota.report import month as month_of
 from app.oncall.rota.rotation import Rotation
@@ -80,11 +81,11 @@ def router(console: Console) -> APIRouter:
         test = (await console.known.read("pager", tested(sources_of(console, {})))).value
         first, problem = _month(month, now.astimezone(rotation.zone).date())
         kind, words = answer(levels, known, test)
-        night = await asyncio.to_thread(at_three, rotation, now)
+        night = await asyncio.to_thread(next_night, rotation, now)
         weeks = await asyncio.to_thread(calendar.month, rotation, first, now.astimezone(rotation.zone).date())
         return console.page(
             request, "oncall.html", ONCALL, kind=kind, words=words, problem=problem, rotation=rotation, levels=levels,
-            night=night,
+            night=night.words,
             known=known, happened=known.value, weeks=weeks, first=first, earlier=_shifted(first, -1), later=_shifted(first, 1),
             covers=found, answered=answered, chart=_chart(known.value, rotation, now),
             sent=console.parts.paging is not None, test=test, test_kind=KINDS[test.state] if test else "none",
@@ -179,20 +180,6 @@ async def _incident(console: Console, number: int) -> tuple[Incident, list[Entry
     store = Incidents(console.parts.engine, clean=partial(clean, redactor=console.parts.redactor))
     one = await store.find(number)
     return one, await timeline(store.engine, one, clean=partial(clean, redactor=console.parts.redactor))
-
-
-def at_three(rotation: Rotation, now: datetime) -> str:
-    """The persons who are called at the next 3 a.m. of the rotation's zone, in a sentence."""
-    local = now.astimezone(rotation.zone)
-    night = local.replace(hour=3, minute=0, second=0, microsecond=0)
-    night = night if night > local else night + timedelta(days=1)
-    called, waited = list[str](), 0
-    for duty in duties(rotation, night.astimezone(UTC)):
-        if duty.person:
-            called.append(f"{duty.person.name}{f' after {waited} min' if waited else ''}")
-        waited += duty.minutes
-    when = f"At the next 3 a.m. ({night:%A}, {rotation.zone.key})"
-    return f"{when}: {', then '.join(called)}." if called else f"{when}: no person."
 
 
 def answer(levels: Sequence[Level], known: Known[Happened], test: Evidence | None) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""On-call: the person who is called now, the next 90 days, times to an answer, and the last test of the pager."""
+"""On-call: the persons of the next 3 a.m., the next 90 days, times to an answer, and the last test of the pager."""
 
 import asyncio
 from datetime import timedelta
@@ -9,6 +9,7 @@ from app.console.readiness.sources import Sources
 from app.domain.errors import Misconfigured
 from app.oncall.paging.figures import Figures, figures, newest_test
 from app.oncall.rota.covers import current
+from app.oncall.rota.night import next_night
 from app.oncall.rota.problems import problems
 from app.oncall.rota.reading import load_rotation
 from app.oncall.rota.rotation import Rotation
@@ -37,10 +38,9 @@ async def answer(sources: Sources) -> Answer:
     found.append(of_pages(total))
     test = await tested(sources)
     found += [test, await _switch(sources)]
-    first = held[0].person if held else None
-    second = f", then {held[1].person.name} after {held[0].minutes} minutes" if len(held) > 1 and held[1].person else ""
+    night = await asyncio.to_thread(next_night, rotation, sources.now)
     end = f"; pages are acknowledged after {mtta}." if total.mtta is not None else f"; {test.value}."
-    words = f"{first.name}{second}{end}" if first else "No person is on call now."
+    words = f"{'' if held else 'No person is on call now. '}{night.words}{end}"
     return Answer(axis="On-call", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
 

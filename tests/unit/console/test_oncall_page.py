@@ -9,9 +9,10 @@ import pytest
 
 from app.console.calendar import month
 from app.console.known import Known
-from app.console.pages.oncall import Happened, Level, actions, answer, at_three, from_opening
+from app.console.pages.oncall import Happened, Level, actions, answer, from_opening
 from app.console.readiness.answers import Evidence, State
 from app.oncall.paging.figures import figures_of
+from app.oncall.rota.night import next_night
 from app.oncall.rota.reading import load_rotation
 from app.oncall.rota.shifts import duties
 from app.settings import load
@@ -49,10 +50,12 @@ async def test_the_form_of_a_test_page_says_how_it_is_acknowledged() -> None:
 def test_the_next_night_names_the_persons_of_three_o_clock_in_the_rotations_zone(hour: int) -> None:
     rotation = load_rotation(load().rotation_file)
     now = NOW.replace(hour=hour)
-    words = at_three(rotation, now)
+    words = next_night(rotation, now).words
     three = next(at for at in (now + timedelta(minutes=n) for n in range(1, 1441)) if at.astimezone(rotation.zone).hour == 3)
     on_duty = [duty.person.name for duty in duties(rotation, three) if duty.person]
-    assert words.startswith(f"At the next 3 a.m. ({three.astimezone(rotation.zone):%A}, {rotation.zone.key}): {on_duty[0]}")
+    assert words.startswith(
+        f"At the next 3 a.m. ({three.astimezone(rotation.zone):%A %-d %B}, {rotation.zone.key}): {on_duty[0]}"
+    )
     assert [name for name in on_duty if name not in words] == []
 
 
@@ -73,3 +76,12 @@ def test_days_of_the_same_people_are_joined_for_a_phone_and_today_stands_alone()
     assert next(day for day in days if day.today).until == 0
     for before, after in pairwise(days):
         assert not after.again or after.held == before.held
+
+
+def test_whole_weeks_name_their_persons_also_of_the_next_month() -> None:
+    """The next night may be of another month than its evening."""
+    rotation = load_rotation(load().rotation_file)
+    outside = [day for week in month(rotation, date(2026, 11, 1), date(2026, 11, 30)) for day in week if day.date.month == 12]
+    assert [day.date.day for day in outside] == [1, 2, 3, 4, 5, 6]
+    assert all(day.first and not day.inside for day in outside)
+    assert outside[0].until or not outside[1].again, "a phone shows a run of days of one month"

@@ -1,6 +1,7 @@
 """The question of on-call in the readiness review turns with each of its findings (X1)."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from app.console.readiness.answers import OLD, Evidence, State
 from app.console.readiness.sources import Sources
 from app.oncall.paging.figures import Figures
 from app.oncall.paging.figures import Tested as PagerTest
+from app.oncall.rota.night import next_night
 from app.oncall.rota.reading import load_rotation
 from app.oncall.rota.shifts import Duty
 
@@ -77,6 +79,14 @@ async def test_a_second_person_has_to_stand_behind_the_first(
     assert now.state == state
     assert ("No person is on call now." in said.words) == (not levels)
     assert ("no person is on call" in now.value) == (not levels)
+
+
+@pytest.mark.parametrize("hour", [1, 2, 4, 23])
+async def test_the_review_and_the_page_name_the_same_persons_at_night(well: pytest.MonkeyPatch, hour: int) -> None:
+    """A shift may change between now and the night: 30 November at 04:00 is another duty than the next 3 a.m."""
+    now = datetime(2026, 11, 30, hour, tzinfo=UTC)
+    said = await duty.answer(replace(sources(), now=now))
+    assert said.words.startswith(next_night(load_rotation(ROTATION), now).words)
 
 
 async def test_a_hole_in_the_rotation_fails_with_its_words(well: pytest.MonkeyPatch) -> None:
