@@ -23,7 +23,8 @@ def goals(suite: str) -> Mapping[str, float]:
         read = tomllib.loads((folder / "thresholds.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    sections: dict[str, Any] = {OVERALL: read.get(OVERALL), **read.get("modes", {}), **read.get("measures", {})}
+    sections: dict[str, Any] = {OVERALL: read.get(OVERALL)}
+    sections |= {name: one for part in ("modes", "measures", "models") for name, one in read.get(part, {}).items()}
     goal_of = {name: section.get("goal") for name, section in sections.items() if isinstance(section, dict)}
     return {name: float(goal) for name, goal in goal_of.items() if isinstance(goal, int | float)}
 

@@ -36,6 +36,7 @@ class ScoreLine:
     """A score with its interval. ``change``: of the share since the release before; None where the cases differ.
 
     ``counts``: whether it is a part of the overall share. ``goal``: the share that the business needs, where the suite names one.
+    ``floor``: whether the threshold only holds what the simulator's rules reach.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ScoreLine:
     change: float | None
     counts: bool = True
     goal: float | None = None
+    floor: bool = False
 
     @property
     def share(self) -> float:
@@ -60,8 +62,11 @@ class ScoreLine:
 
     @property
     def state(self) -> tuple[str, str]:
-        """A kind and a word."""
-        return ("good", "holds") if self.share >= self.least else ("bad", "below")
+        """A kind and words: a floor that holds is no pass, unless the goal is reached."""
+        if self.share < self.least:
+            return "bad", "below"
+        reached = self.goal is not None and self.share >= self.goal
+        return ("none", "holds its floor") if self.floor and not reached else ("good", "holds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +77,15 @@ class SuiteCard:
     overall: ScoreLine
     modes: list[ScoreLine]
     measures: list[ScoreLine]
+    models: list[ScoreLine]
     before: Filed | None
     lost: list[str]
     won: list[str]
+
+    @property
+    def shares(self) -> list[ScoreLine]:
+        """Every share that has a threshold, as the gate judges them."""
+        return [self.overall, *self.modes, *self.measures, *self.models]
 
 
 def router(console: Console) -> APIRouter:
@@ -154,22 +165,24 @@ def card(one: Filed, filed: Sequence[Filed]) -> SuiteCard:
     before = max((other for other in same if other.release < one.release), key=lambda other: other.release, default=None)
     if before is None and eval_gate.below(one.result):
         before = min(same, key=lambda other: other.release, default=None)
-    scores, wanted = before.result.scores if before else {}, goals(one.result.suite)
+    scores, wanted = eval_gate.judged(before.result) if before else {}, goals(one.result.suite)
 
     def lines(found: Mapping[str, Score]) -> list[ScoreLine]:
-        return [_line(name, score, scores.get(name), wanted.get(name)) for name, score in found.items()]
+        simulated = bool(one.result.simulated)
+        return [_line(name, score, scores.get(name), wanted.get(name), floor=simulated) for name, score in found.items()]
 
     overall = one.result.scores.get(OVERALL) or next(iter(one.result.scores.values()))
+    models = {name: score for name, score in eval_gate.judged(one.result).items() if name not in one.result.scores}
     return SuiteCard(
-        one, _line(OVERALL, overall, scores.get(OVERALL), wanted.get(OVERALL)), lines(one.modes), lines(one.measures), before,
+        one, lines({OVERALL: overall})[0], lines(one.modes), lines(one.measures), lines(models), before,
         flipped(before, one), flipped(one, before),
     )  # fmt: skip
 
 
-def _line(name: str, score: Score, before: Score | None, goal: float | None) -> ScoreLine:
+def _line(name: str, score: Score, before: Score | None, goal: float | None, *, floor: bool = False) -> ScoreLine:
     change = score.passed / score.total - before.passed / before.total if before else None
     bounds = interval(score.passed, score.total)
-    return ScoreLine(name, score.passed, score.total, score.least, *bounds, change, name != CHAOS, goal)
+    return ScoreLine(name, score.passed, score.total, score.least, *bounds, change, name != CHAOS, goal, floor)
 
 
 def figures(cards: Sequence[SuiteCard]) -> dict[str, Any]:
@@ -222,7 +235,7 @@ def answer(
     simulated = simulated_in(one.filed.result for one in cards)
     fake = f" {simulated[0].upper()}{simulated[1:]}." if simulated else ""
     kind = "warn" if lost or simulated else "good"
-    short = [line for one in cards for line in (one.overall, *one.modes) if line.goal is not None and line.share < line.goal]
+    short = [line for one in cards for line in one.shares if line.goal is not None and line.share < line.goal]
     goal = f" {formats.number(len(short), 'share')} {'is' if len(short) == 1 else 'are'} below the goal for a vendor's model."
     holds = f"Release {chosen} holds every threshold: {each} cases passed."
     return kind, f"{holds}{flipped}{_refused(filed)}{fake}{goal if short else ''}{production}"

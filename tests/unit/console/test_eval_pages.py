@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT
 
 from app.audit.quality import Drift, Quality
+from app.console.console import templates
 from app.console.pages import eval_production, release_diff
 from app.console.pages import evals as evals_page
 from app.console.pages.evals import answer, card, chart, chosen_release, figures, judged
@@ -23,6 +24,7 @@ from app.releases.eval_history import CHAOS, Run, Runs, filed, threshold_count, 
 from evals.chaos import MODE
 from evals.discovery import names
 
+SUITE = "{% import 'parts/evals.html' as e %}{{ e.suite(card) }}"
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 RELEASES = ROOT / "releases"
 
@@ -77,6 +79,28 @@ def test_every_score_of_a_result_stands_beside_its_goal() -> None:
         assert [line.goal for line in (*shown.modes, *shown.measures)] == [known[name] for name in (*one.modes, *one.measures)]
 
 
+def test_every_threshold_of_a_release_is_a_row_of_its_page(tmp_path: Path) -> None:
+    """A reader counts the thresholds that the sentence names; a limit and a model alone are some of them."""
+    written(tmp_path, "1", passed=9, failed=["a"])
+    made, _ = filed(tmp_path)
+    stored, _ = filed(RELEASES)
+    for found in (made, [one for one in stored if one.release == stored[0].release]):
+        cards = [card(one, found) for one in found]
+        shown = "".join(str(templates().from_string(SUITE).render(card=one)) for one in cards)
+        assert shown.count("<tr data-threshold>") == figures(cards)["thresholds"]
+
+
+def test_a_floor_of_the_simulator_is_no_pass_unless_the_goal_is_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, "1", passed=8, failed=["a"])
+    found, _ = filed(tmp_path)
+    monkeypatch.setattr(evals_page, "goals", lambda _: {"overall": 0.95, "wrong_words": 1.0, "m": 0.9})
+    shown = {line.name: line.state for line in card(found[0], found).shares}
+    assert (shown["overall"], shown["wrong_words"]) == (("none", "holds its floor"), ("good", "holds"))
+    assert shown["m"] == shown["supported"] == ("none", "holds its floor")
+    real = replace(found[0], result=found[0].result.model_copy(update={"simulated": ()}))
+    assert {line.state for line in card(real, found).shares} == {("good", "holds")}
+
+
 def test_the_answer_names_the_newest_release_that_the_gate_refuses(tmp_path: Path) -> None:
     written(tmp_path, "1", passed=4, failed=["a"])  # below overall and one mode
     written(tmp_path, "2", passed=9, failed=["a"])
@@ -93,8 +117,8 @@ def test_the_answer_names_the_newest_release_that_the_gate_refuses(tmp_path: Pat
 def test_the_answer_counts_shares_below_their_goal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path, "1", passed=9, failed=["a"])
     found, _ = filed(tmp_path)
-    monkeypatch.setattr(evals_page, "goals", lambda _: {"overall": 0.95, "wrong_tool": 0.8, "wrong_words": 1.0})
-    assert " 1 share is below the goal for a vendor's model." in answer("1", [card(found[0], found)], None, NOW)[1]
+    monkeypatch.setattr(evals_page, "goals", lambda _: {"overall": 0.95, "wrong_tool": 0.8, "supported": 1.0, "m": 1.0})
+    assert " 3 shares are below the goal for a vendor's model." in answer("1", [card(found[0], found)], None, NOW)[1]
     monkeypatch.setattr(evals_page, "goals", lambda _: {})
     assert "goal" not in answer("1", [card(found[0], found)], None, NOW)[1]
 
