@@ -312,6 +312,7 @@ def templates() -> Environment:
         "words": _words, "unproven": formats.unproven, "unbroken": _unbroken, "path": _path, "input_of": input_of,
         "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}",
     }  # fmt: skip
+    made.tests["day"] = formats.is_day
     made.globals |= {"asset": asset, "link": link, "refusals_of": REFUSALS}
     return made
 

@@ -1,7 +1,7 @@
 """Figures as people read them: three significant digits, always with a unit."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from app.domain import figures
 from app.domain.money import MICROS_PER_DOLLAR
@@ -124,13 +124,22 @@ def size(value: float | None) -> str:
     return f"{value:,.0f} {unit}" if unit == "B" else f"{digits(value)} {unit}"
 
 
-def utc(at: datetime | None) -> str:
-    """A moment in UTC, as a page without scripts shows it."""
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else NONE
+def is_day(at: date) -> bool:
+    """Whether no time of the day is known: in each zone it is the same day."""
+    return not isinstance(at, datetime)
 
 
-def moment(at: datetime) -> str:
+def utc(at: date | None) -> str:
+    """A moment in UTC, as a page without scripts shows it; a day as it is."""
+    if at is None:
+        return NONE
+    return f"{at}" if is_day(at) else f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def moment(at: date) -> str:
     """A moment in a sentence, to the minute, in UTC: a page's script shows it in the browser's zone, as it does `utc`'s."""
+    if not isinstance(at, datetime):
+        return f"{at}"
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 

@@ -1,8 +1,8 @@
 """An answer of the readiness review: its sentence, its evidence, and the state that follows from them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
 from app.releases.rehearsals import Rehearsal
@@ -19,8 +19,9 @@ OLD = timedelta(days=30)  # a rehearsal or an eval run proves no more than this
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """One fact. ``at``: when it was established, None for now. ``command`` checks it again; ``link`` leads to its source.
+    """One fact. ``command`` checks it again; ``link`` leads to its source.
 
+    ``at``: when it was established; a day where no more is known, None for now.
     ``closed_by``: a sentence with the command or the place that makes a proof of it, where it is none.
     """
 
@@ -28,7 +29,7 @@ class Evidence:
     value: str
     state: State = "proved"
     closed_by: str = ""
-    at: datetime | None = None
+    at: date | None = None
     link: str = ""
     command: str = ""
 
@@ -86,9 +87,14 @@ class Answer:
         return KINDS[self.state]
 
     @property
-    def checked_at(self) -> datetime | None:
+    def checked_at(self) -> date | None:
         """The oldest of its dated evidence; None where all of it is of now."""
-        return min((one.at for one in self.evidence if one.at), default=None)
+        return first(one.at for one in self.evidence if one.at)
+
+
+def first(times: Iterable[date]) -> date | None:
+    """The earliest of some days and moments: a day counts from its begin in UTC."""
+    return min(times, key=lambda at: at if isinstance(at, datetime) else datetime.combine(at, time(0), UTC), default=None)
 
 
 def aged(at: datetime, now: datetime, *, most: timedelta = OLD) -> State:

@@ -76,14 +76,13 @@ def _of_the_runbook(sources: Sources, began: datetime | None) -> list[Evidence]:
     if page is None or page.rehearsed is None:
         return []
     day, minutes = page.rehearsed
-    at = datetime.combine(day, time(0), UTC)
     own = began is not None and day > began.date()
-    state = rehearsed(at, sources.now, kept=True, whole=own)
+    state = rehearsed(datetime.combine(day, time(0), UTC), sources.now, kept=True, whole=own)
     value = f"its commands contained an outage in {minutes:.1f} minutes" + ("" if own else f" ({ELSEWHERE})")
     link = f"/console/runbook/{PAGE.removesuffix('.md')}"
     again = "`make runbook` rehearses it here."
     return [
-        Evidence(name="Page of the runbook", value=value, state=state, closed_by=again, at=at, link=link, command="make runbook")
+        Evidence(name="Page of the runbook", value=value, state=state, closed_by=again, at=day, link=link, command="make runbook")
     ]
 
 

@@ -1,13 +1,13 @@
 """The review: every question once, in the order of the axes. A store that is away leaves its own questions unanswered alone."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import date
 
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.console.readiness import duty, evals, observability, recovery, rollback, runbook, security, spending
-from app.console.readiness.answers import Answer, Evidence
+from app.console.readiness.answers import Answer, Evidence, first
 from app.console.readiness.sources import Sources
 from app.domain.errors import DependencyUnavailable, Misconfigured
 
@@ -82,6 +82,6 @@ def lines(answers: Sequence[Answer]) -> list[str]:
     ]
 
 
-def oldest(answers: Sequence[Answer]) -> datetime | None:
+def oldest(answers: Sequence[Answer]) -> date | None:
     """The oldest dated evidence of all answers."""
-    return min((at for one in answers if (at := one.checked_at)), default=None)
+    return first(at for one in answers if (at := one.checked_at))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 
 from app.console import formats
 from app.console.gamedays import reports
@@ -76,8 +76,7 @@ def _tried(incidents: list[Page], now: datetime) -> Evidence:
         f" page alone, the slowest in {slowest:.1f} minutes"
     )
     state: State = "stale" if newest + LONGEST_UNREVIEWED < now.date() else "proved"
-    at = datetime.combine(newest, time(0), UTC)
-    return Evidence(name=name, value=value, state=state, closed_by=again, at=at, link=link, command=command)
+    return Evidence(name=name, value=value, state=state, closed_by=again, at=newest, link=link, command=command)
 
 
 def _where(number: int, elsewhere: int) -> str:
@@ -87,7 +86,6 @@ def _where(number: int, elsewhere: int) -> str:
 def _rehearsed(incidents: list[Page], now: datetime, elsewhere: int) -> Evidence:
     days = [page.rehearsed[0] for page in incidents if page.rehearsed]
     never = [page.name.removesuffix(".md") for page in incidents if not page.rehearsed]
-    at = datetime.combine(min(days), time(0), UTC) if days else None
     old = [day for day in days if day + OLD < now.date()]
     state: State = "missing" if not days else "stale" if old else "gaps" if never or elsewhere else "proved"
     value = (
@@ -97,7 +95,13 @@ def _rehearsed(incidents: list[Page], now: datetime, elsewhere: int) -> Evidence
     )
     here = f"`{COMMAND}` follows each page here and writes the day into it."
     return Evidence(
-        name="Rehearsed pages", value=value, state=state, closed_by=here, at=at, link="/console/runbook", command=COMMAND
+        name="Rehearsed pages",
+        value=value,
+        state=state,
+        closed_by=here,
+        at=min(days, default=None),
+        link="/console/runbook",
+        command=COMMAND,
     )
 
 
@@ -115,14 +119,13 @@ def _reviewed(pages: list[Page], now: datetime) -> list[Evidence]:
     )
     if late:
         value = f"{formats.number(len(late), 'page')} overdue: {late[0].partition(' was ')[0]}"
-    at = datetime.combine(min(days), time(0), UTC)
     return [
         Evidence(
             name="Reviewed pages",
             value=value,
             state="stale" if late else "gaps" if without else "proved",
             closed_by=READ,
-            at=at,
+            at=min(days),
             link="/console/runbook",
         )
     ]

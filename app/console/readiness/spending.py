@@ -1,7 +1,7 @@
 """Cost caps: the most that one user can spend in a day, from the caps in force, and the code that enforces it."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from app.budget import exposure
 from app.budget.reconcile import differences
@@ -72,7 +72,7 @@ def _files(sources: Sources, name: str, places: tuple[str, ...], *, note: str = 
 async def _ledger(sources: Sources) -> Evidence:
     """Compare counters with the ledger, at most once in `FRESH`: it reads the whole month."""
     before = sources.kept.get("ledger")
-    if before and before.at and sources.now - before.at < FRESH:
+    if before and isinstance(before.at, datetime) and sources.now - before.at < FRESH:
         return before
     command = "octant budget reconcile"
     try:

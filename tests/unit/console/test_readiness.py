@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError as ValkeyAway
 from sqlalchemy.exc import OperationalError
 
 from app.budget import exposure
+from app.console.console import templates
 from app.console.readiness import duty, evals, observability, recovery, review, rollback, runbook, security, spending
 from app.console.readiness import sources as readiness_sources
 from app.console.readiness.answers import ELSEWHERE, OLD, Answer, Evidence, State
@@ -518,6 +519,19 @@ def test_the_file_for_a_proposal_holds_every_answer_fact_and_gap_as_text() -> No
     listed = whole.partition("still in place")[2].partition("</ul>")[0]
     assert listed.count("the simulator answered") == 8
     assert "Suite" not in listed
+
+
+def test_a_day_stays_the_same_day_in_each_zone() -> None:
+    """A review of 2026-11-26 is not of the evening before in New York: its time of the day is not known."""
+    day = date(2026, 11, 26)
+    write = templates().from_string("{% import 'parts/macros.html' as m %}{{ m.time(at) }}|{{ at|utc }}|{{ at|moment }}")
+    assert write.render(at=day) == '<span class="nowrap">2026-11-26</span>|2026-11-26|2026-11-26'
+    moment = datetime(2026, 11, 26, 4, tzinfo=UTC)
+    assert "<time" in write.render(at=moment)
+    facts = [Evidence(name="a", value="b", at=moment), Evidence(name="c", value="d", at=day)]
+    assert Answer(axis="Runbook", question="?", words="W.", evidence=facts, command="c").checked_at is day
+    pages = [page for page in read(ROOT / "runbook") if page.reviewed]
+    assert [type(one.at) for one in runbook._reviewed(pages, NOW)] == [date]
 
 
 def test_without_chromium_the_error_names_two_ways_to_a_pdf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
