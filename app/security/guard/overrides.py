@@ -80,6 +80,5 @@ def folded(text: str) -> str:
     apart = unicodedata.normalize("NFKD", text)
     if len(apart) > 2 * MOST_FOLDED:
         apart = apart[:MOST_FOLDED] + apart[-MOST_FOLDED:]
-    apart = apart.translate(_DRAWN)
-    bare = "".join(c for c in apart if not unicodedata.combining(c) and unicodedata.category(c) != "Cf")
+    bare = "".join(c for c in apart.translate(_DRAWN) if not unicodedata.combining(c) and unicodedata.category(c) != "Cf")
     return bare.lower().translate(_LOOKALIKES)
