@@ -52,7 +52,8 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
     from app.audit.overview import overview
     from app.budget.standing import used_caps
     from app.cli.database import database
-    from app.console.health import WELL, now_of, of_stops, paces, summary
+    from app.console.health import WELL, beside, now_of, of_stops, paces, summary
+    from app.console.waiting import Waiting, waiting
     from app.oncall.scopes import parse
     from app.oncall.switch import KillSwitch
     from app.releases import reports
@@ -72,22 +73,25 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
                 paces(engine, at),
                 return_exceptions=True,
             )
-            workers = asyncio.gather(reports.read(engine), reports.silent(engine), return_exceptions=True)
-            (seen, newest, now, stops, caps, spent), (serving, silent) = await asyncio.gather(calls, workers)
+            workers = asyncio.gather(reports.read(engine), reports.silent(engine), waiting(engine), return_exceptions=True)
+            (seen, newest, now, stops, caps, spent), (serving, silent, open_now) = await asyncio.gather(calls, workers)
             address, ready, unready = await asyncio.to_thread(readiness, settings.host, settings.port)
         finally:
             await valkey.aclose()
-    found = seen, newest, now, stops, caps, spent, serving, silent
+    found = seen, newest, now, stops, caps, spent, serving, silent, open_now
     unknown = [_unknown(one) for one in found if isinstance(one, BaseException)]
     for sentence in dict.fromkeys(unknown):
         typer.echo(f"octant: {sentence}", err=True)
     stopped = [stop.words for stop in _known(stops) or ()]
+    waits = (_known(open_now) if to_now else None) or Waiting()
+    print("".join(f"{one.words}  {one.command}\n" for each in (waits.pages, waits.incidents) for one in each), end="")
     kind = "bad" if stopped else "none"
     if isinstance(seen, BaseException):
         print(of_stops(stopped) if stopped else "How calls went is unknown.")
     else:
         latest, recent = _known(newest) or (None, None)
         kind, said, strips = summary(seen, range_, latest, _known(now), stopped, _known(caps) or (), recent)
+        kind, said = beside(waits, kind, said)
         hanging = _hanging(_known(silent) or ()) if to_now else []
         first = [*([f"{address}: {ready}."] if unready else []), *hanging]
         print("\n".join([*first, *(words.replace(WELL, "", 1) if first else words for words in said)]))

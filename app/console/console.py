@@ -36,6 +36,7 @@ from app.console.parts import ConsoleParts
 from app.console.places import Place, places
 from app.console.ranges import DEFAULT, EVENTS, PRESETS, Range, range_of
 from app.console.sessions import Session, Sessions
+from app.console.waiting import Waiting, waiting
 from app.domain.errors import DependencyUnavailable, Forbidden, InvalidRequest, OctantError
 from app.domain.records import REFUSALS
 from app.domain.store_errors import takes_no_more, why
@@ -47,6 +48,7 @@ from app.edge.target import check_fields
 TEMPLATES = Path(__file__).with_name("templates")
 COOKIE = "__Host-octant-console"  # the prefix makes browsers insist on Secure, on the path / and on no domain
 SESSION = "octant.console.session"
+WAITING = "octant.console.waiting"
 HERE = "octant.console"
 MOST_FIELDS = 100
 MOST_OF_A_FORM = 256 * 1024  # bytes
@@ -79,8 +81,10 @@ class Console:
     ) -> Response:
         """Write a page. ``values`` are the template's own."""
         session: Session | None = request.scope.get(SESSION)
+        waiting: Waiting = request.scope.get(WAITING) or Waiting()
         shared = {
-            "places": [_filled(place) for place in places(self.parts.providers, may_act=session.may_act)] if session else [],
+            "places": [_filled(place) for place in self._places(session, waiting)] if session else [],
+            "waiting": waiting,
             "page": page, "pages": PAGES, "title": title or (page.title if page else "Octant"), "session": session,
             "request": request,
             "environment": self.parts.environment, "version": __version__, "now": datetime.now(UTC),
@@ -90,6 +94,13 @@ class Console:
             "done": _done(request, session),
         }  # fmt: skip
         return HTMLResponse(self._environment.get_template(template).render(**(shared | values)), status)
+
+    def _places(self, session: Session, waiting: Waiting) -> list[Place]:
+        return places(self.parts.providers, may_act=session.may_act, waiting=waiting.pages)
+
+    async def waiting(self) -> Waiting:
+        """Pages without an answer and open incidents, as they are or were last known."""
+        return (await self.known.read("waiting", waiting(self.parts.engine), wait=EVENTS_WAIT)).value or Waiting()
 
     async def range(self, query: Mapping[str, str], default: str = DEFAULT) -> Range:
         """The range of an address, which may begin with an event that Postgres knows."""
@@ -118,6 +129,7 @@ class SignedIn:
             raise Forbidden(
                 "Your session may look, not act. Sign in with a key of the scope `admin`, or in a group of operators."
             )
+        request.scope[WAITING] = await console_of(request).waiting()
         return session
 
 

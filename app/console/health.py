@@ -16,6 +16,7 @@ from app.budget.under_way import UnderWay, under_way
 from app.console import formats, just_now
 from app.console.just_now import CHANCE, ENOUGH, FAILING, MANY, SOME
 from app.console.ranges import Range
+from app.console.waiting import Waiting
 from app.domain.money import MicroUSD
 from app.domain.records import REFUSALS
 from app.gateway.recovery import shared_circuits
@@ -176,6 +177,13 @@ def summary(
     said = [*bad, *said, *warn] if kind == "bad" else [*bad, *warn, *said]
     kind = max([kind, *(worse for worse, _ in first)], key=KINDS.index)
     return kind, [said[0], *(words.replace(WELL, "", 1) for words in said[1:])], strips
+
+
+def beside(waiting: Waiting, kind: str, said: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """The kind and the sentences of `summary` where a page or an incident comes before them: all is not well then."""
+    if not waiting.pages and not waiting.incidents:
+        return kind, said
+    return max(kind, waiting.kind, key=KINDS.index), [words.replace(WELL, "", 1) for words in said]
 
 
 def _answers(

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from functools import cache
 
 from app.console.navigation import BUDGETS, EVALS, ONCALL, OVERVIEW, PAGES, RELEASES, SECURITY, Page
+from app.console.waiting import WaitingPage
 from app.oncall.runbook.pages import read
 from app.oncall.runbook.search import in_one_piece, tokens
+
+MOST_WAITING = 3  # pages in the palette; On-call lists all
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,10 @@ PARTS = (
     _part(EVALS, "#runs", "Runs of the evals", "eval runs, eval history, trend"),
     _part(
         RELEASES, "#rollback", "Rollback: the last one and its seconds",
-        "rollback, roll back, how do you roll back, revert, undo, bad release, seconds, rehearsal",
+        "rollback, roll back, how do you roll back, how long does a rollback take, revert, undo, bad release, seconds, rehearsal",
     ),
     _part(RELEASES, "?tab=stops#stops", "Kill switch and stops", "kill switch, stopped, emergency stop, resume"),
-    _part(ONCALL, "#pages", "Pages and their acknowledgement", "acknowledge, open pages, escalation, time to acknowledge"),
+    _part(ONCALL, "#pages", "Pages and their acknowledgement", "ack, acknowledge, open pages, escalation, time to acknowledge"),
     _part(ONCALL, "#calendar", "Calendar of shifts", "calendar, shifts, next on call, handover, rotation, schedule"),
     _part(
         SECURITY, "#attacks", "Prompt injection: attacks held off",
@@ -93,10 +96,20 @@ def own() -> Iterator[Place]:
     yield from PARTS
 
 
-def places(providers: Sequence[str], *, may_act: bool) -> list[Place]:
-    """All that the palette offers; the actions for those who may act. Each asks once more before it happens."""
+def places(providers: Sequence[str], *, may_act: bool, waiting: Sequence[WaitingPage] = ()) -> list[Place]:
+    """All that the palette offers; the actions for those who may act. Each asks once more before it happens.
+
+    ``waiting``: pages without an answer. Their acknowledgement comes first, or the way to them for those who may not act.
+    """
     rest = [*own(), Place("Switch the theme", "Light or dark", "dark, light, mode, colours, appearance", name="theme")]
-    return [*(_actions(providers) if may_act else ()), *rest, *_incidents()]
+    first = (_acknowledge(page, may_act=may_act) for page in waiting[:MOST_WAITING])
+    return [*first, *(_actions(providers) if may_act else ()), *rest, *_incidents()]
+
+
+def _acknowledge(page: WaitingPage, *, may_act: bool) -> Place:
+    way = f"/console/do/oncall-ack?page={page.id}" if may_act else "/console/oncall#pages"
+    title = f"Acknowledge {page.alert}…" if may_act else f"The page {page.alert} waits"
+    return Place(title, "A page without an answer", "ack, acknowledge, page, open page, answer the page, pager", way)
 
 
 def _actions(providers: Sequence[str]) -> list[Place]:

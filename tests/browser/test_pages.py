@@ -423,6 +423,8 @@ def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, s
         "prompt injection": "/console/security**", "rogue user": "/console/budgets**", "latency": "/console#latency",
         "evals": "/console/evals", "is there a runbook": "/console/runbook", "answers are slow": "/console/runbook/latency",
         "the site is down": "/console/runbook?q=the+site+is+down", "customers get 429": "/console/runbook/budget-exhausted",
+        "ack": "/console/oncall**", "how long does a rollback take": "/console/releases**",
+        "when was the last rollback": "/console/releases**",
     }  # fmt: skip
     with opened(browser, service_url, key) as (_, page):
         for words, path in wanted.items():
@@ -441,9 +443,16 @@ def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, s
         page.keyboard.press("Control+k")
         page.keyboard.type("cap acme")  # a word that a page knows, and one that only the records do
         assert [words.split("\n")[0] for words in page.locator("#palette li").all_inner_texts()[:2]] == [
-            "Search “cap acme”",
+            "Search for “cap acme”",
             "Budgets",
         ]
+        listed = []
+        for words in ("rollback", "roll back"):
+            page.fill("#palette-text", words)
+            listed.append(page.locator("#palette li").all_inner_texts()[:-1])
+        assert listed[0] == listed[1], "two spellings of one word"
+        page.fill("#palette-text", "zxqv")
+        assert page.locator('#palette li[aria-selected="true"]').inner_text().startswith("Search for “zxqv”")
         page.goto("/console/calls")
         page.keyboard.press("/")
         page.keyboard.type("latency")

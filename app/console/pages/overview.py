@@ -21,6 +21,7 @@ from app.console.health import (
     Burn,
     Now,
     Strip,
+    beside,
     burn,
     kinds_of,
     last_minutes,
@@ -62,21 +63,23 @@ def router(console: Console) -> APIRouter:
 async def _values(console: Console, range_: Range) -> dict[str, Any]:
     wanted = ("overview", *range_.query.items())
     at, parts, read = datetime.now(UTC), console.parts, console.known.read
-    known, (latest, recent), now, caps, spent = await asyncio.gather(
+    known, (latest, recent), now, caps, spent, waiting = await asyncio.gather(
         read(wanted, overview(parts.engine, range_.since, range_.until, range_.width)),
         _end(console, range_),
         read("overview now", now_of(parts.valkey, parts.policy.global_daily_cap)),
         read("used caps", used_caps(parts.engine, parts.valkey, at, share=max(parts.policy.shares, default=100))),
         read("the paces of money", paces(parts.engine, at)),
+        console.waiting(),
     )
     if known.value is None:
-        return {"known": known, "seen": None, "now": now}
+        return {"known": known, "seen": None, "now": now, "waiting": waiting}
     stopped = parts.switch.stopped_words
     kind, said, strips = summary(known.value, range_, latest, now.value, stopped, caps.value or (), recent)
+    kind, said = beside(waiting, kind, said)
     described = _described(known.value, range_, strips)
     simulated = sorted(set(known.value.providers) & set(parts.releases.simulated))
     return {
-        "known": known, "seen": known.value, "now": now, "simulated": simulated, "kind": kind, "said": said,
+        "known": known, "seen": known.value, "now": now, "waiting": waiting, "simulated": simulated, "kind": kind, "said": said,
         "burn": _burn(now.value, spent, at), "circuits": _circuits(now.value, stopped), **described,
     }  # fmt: skip
 

@@ -77,6 +77,10 @@ function countOn() {
 }
 
 // Live parts.
+function showBadge(part) { // pages without an answer, in the menu
+  const one = $("[data-waiting]", part), badge = $("[data-badge]");
+  if (one && badge) { badge.hidden = one.dataset.waiting === "0"; badge.firstChild.data = one.dataset.waiting; }
+}
 function follow(part) {
   const note = $("[data-fresh]", part.parentElement) || $("[data-fresh]");
   const source = new EventSource(part.dataset.live);
@@ -100,7 +104,7 @@ function follow(part) {
     const over = $("[data-reload]", part); // what was live has ended: the page as it is now, without what was done before
     if (over) { source.close(); location.replace(over.dataset.reload); return; }
     $$("details", part).forEach((one, index) => { one.open = open[index] || false; });
-    prepare(part);
+    prepare(part); showBadge(part);
     $$(".tabs, .wide", part).forEach((one, index) => { one.scrollLeft = across[index] || 0; });
     age();
   });
@@ -251,24 +255,40 @@ function prepare(root) {
 // Keys and palette.
 const palette = $("#palette"), paletteText = $("#palette-text"), paletteList = $("#palette-list");
 const places = paletteList ? JSON.parse(paletteList.dataset.places || "[]") : [];
-const has = (text, words) => words.every((word) => text.toLowerCase().includes(word));
-const phrases = (place) => `${place.title},${place.words}`.toLowerCase().split(",").map((phrase) => phrase.trim());
+const joined = (text) => text.toLowerCase().replace(/\b(roll|fall|on)[ -](back|call)/g, "$1$2"); // two spellings of one word
+const wordsOf = (text) => joined(text).split(/[^\p{L}\p{N}]+/u).filter(Boolean);
+const SMALL = /^(a|an|the|get|gets|got)$/;
+const begins = (text, words) => words.some((word) => !SMALL.test(word)) && words.filter((word) => !SMALL.test(word)).every((word) => wordsOf(text).some((one) => one.startsWith(word)));
+const phrases = (place) => `${place.title},${place.words}`.split(",").map((phrase) => wordsOf(phrase).join(" ")).filter(Boolean);
+const acts = (place) => (place.href || "").startsWith("/console/do/");
+const NOT = 9;
+// How well a place fits, the best first: a whole phrase, one within, the beginning of one, beginnings of words, initials, and for a question a word of its own.
+function rankOf(place, words) {
+  const said = words.join(" "), own = phrases(place), within = (phrase) => ` ${said} `.includes(` ${phrase} `);
+  const asks = /^(how|what|which|who|when|where|why|is|are|do|does|did|can)$/.test(words[0]) && words.length > 2;
+  const fits = [
+    own.includes(said), own.some((phrase) => phrase.includes(" ") && within(phrase)), own.some((phrase) => phrase.startsWith(said)),
+    begins(place.title, words), begins(`${place.title} ${place.words}`, words), begins(`${place.title} ${place.about} ${place.words}`, words),
+    said.length > 1 && wordsOf(place.title).map((word) => word[0]).join("").startsWith(said), asks && !acts(place) && !place.late && own.some(within),
+  ];
+  const at = fits.indexOf(true);
+  return at < 0 ? NOT : at < 2 || !place.late ? at : at + 10; // the runbook's pages come after the console's own, unless one says just that
+}
 function go(item) { // to a place; the theme is switched where one is
   if (item.dataset.name !== "theme") { location.href = item.dataset.href; return; }
   palette.close(); switchTheme();
 }
-function fillPalette() {
-  const wanted = paletteText.value.trim().toLowerCase(), words = wanted.split(/\s+/);
-  const whole = (place) => phrases(place).some((phrase) => phrase === wanted || (phrase.includes(" ") && wanted.includes(phrase)));
-  const rank = (place) => (wanted && whole(place) ? 0 : [place.title, `${place.title} ${place.words}`, `${place.title} ${place.about} ${place.words}`].findIndex((text) => has(text, words)) + 1 || 9);
-  const late = ([, place]) => Number(place.late || false); // the runbook's pages come after the console's own
-  const acts = (place) => (place.href || "").startsWith("/console/do/");
-  const all = wanted ? places : [...places.filter((place) => !place.searched && !acts(place)), ...places.filter(acts)];
-  const found = all.map((place) => [rank(place), place]).filter(([at]) => at < 9).sort((a, b) => late(a) - late(b) || a[0] - b[0]).map(([, place]) => place);
-  if (wanted) found.push({ title: `Search “${paletteText.value.trim()}”`, about: "", href: `/console/search?q=${encodeURIComponent(paletteText.value.trim())}` });
-  if (found.length === 1 && words.length > 1) { // no place has every word, such as "cap acme": below the search, those that have one
-    const some = (place) => words.filter((word) => word.length > 2 && has(`${place.title} ${place.words}`, [word])).length;
-    found.push(...places.filter(some).sort((a, b) => late([0, a]) - late([0, b]) || some(b) - some(a)).slice(0, 8));
+function fillPalette() { // Enter opens the first entry, whatever it is: it is marked
+  const typed = paletteText.value.trim(), words = wordsOf(typed);
+  const search = { title: `Search for “${typed}”`, about: "Runbook and records", href: `/console/search?q=${encodeURIComponent(typed)}` };
+  let found = [...places.filter((place) => !place.searched && !acts(place)), ...places.filter(acts)];
+  if (typed) {
+    const ranked = places.map((place) => [words.length ? rankOf(place, words) : NOT, place]).filter(([at]) => at !== NOT && at !== NOT + 10);
+    found = [...ranked.sort((a, b) => a[0] - b[0] || Number(a[1].late || false) - Number(b[1].late || false)).map(([, place]) => place), search];
+  }
+  if (found[0] === search && words.length > 1) { // no place has every word, such as "cap acme": below the search, those that have one
+    const some = (place) => words.filter((word) => word.length > 2 && begins(`${place.title} ${place.words}`, [word])).length;
+    found.push(...places.filter(some).sort((a, b) => Number(a.late || false) - Number(b.late || false) || some(b) - some(a)).slice(0, 8));
   }
   paletteList.replaceChildren(...found.map((place, index) => {
     const item = document.createElement("li");

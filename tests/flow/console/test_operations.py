@@ -296,3 +296,20 @@ async def test_the_static_twin_is_saved_as_a_file(operator: Person) -> None:
     twin = await operator.get("/console/runbook.html")
     assert (twin.status, twin.headers["content-disposition"]) == (200, 'attachment; filename="runbook.html"')
     assert "Kill switch" in twin.words or "Stopping everything" in twin.words
+
+
+async def test_a_page_that_waits_comes_first_everywhere(operator: Person, page: str, stack_env: dict[str, str]) -> None:
+    """On Overview, in the menu, in the palette and in `octant status`: a green sentence would hide it."""
+    overview = (await operator.get("/console?range=1h")).text
+    first = overview.index("Page without an answer since")
+    assert "OctantBreakerOpen; Ada was called (level 1)." in overview
+    assert f"octant oncall ack {page[:8]}" in overview
+    assert first < overview.index('<dl class="figures">')
+    assert "All is well" not in overview
+    assert 'class="answer good"' not in overview
+    assert re.search(r'data-badge title="Pages without an answer">[1-9]', (await operator.get("/console/calls")).text)
+    assert f"/console/do/oncall-ack?page={page}" in overview
+    ran = await asyncio.to_thread(run, stack_env, "status")
+    assert ran.returncode == 1
+    assert "Page without an answer since" in ran.stdout.splitlines()[0]
+    assert f"octant oncall ack {page[:8]}" in ran.stdout

@@ -1,6 +1,7 @@
 """Words of a buyer and of an operator lead to the page, and the part of it, that answers (X1)."""
 
 import re
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -10,6 +11,7 @@ from app.console.navigation import PAGES
 from app.console.pages import releases
 from app.console.pages.security import TABS
 from app.console.places import PARTS, fitting, is_question, places
+from app.console.waiting import WaitingPage
 
 ASKED = {
     "rollback": "/console/releases#rollback",
@@ -53,6 +55,15 @@ def test_a_whole_question_is_no_search_in_texts() -> None:
     assert is_question("Who is on call?")
     assert not is_question("on call")
     assert not is_question("who is on call and why")
+
+
+@pytest.mark.parametrize(("may_act", "href"), [(True, "/console/do/oncall-ack?page=1f"), (False, "/console/oncall#pages")])
+def test_a_page_that_waits_comes_before_every_other_place(may_act: bool, href: str) -> None:
+    waits = WaitingPage("1f", "ProviderDown", "Ada", 1, datetime(2026, 11, 30, 3, tzinfo=UTC), test=False)
+    first = places((), may_act=may_act, waiting=[waits])[0]
+    assert (first.href, "ProviderDown" in first.title, first.searched) == (href, True, False)
+    assert {"ack", "acknowledge", "page"} <= {word.strip() for word in first.words.split(",")}
+    assert not [place for place in places((), may_act=may_act) if place.href.startswith("/console/do/oncall-ack")]
 
 
 @pytest.mark.parametrize("place", PARTS, ids=lambda place: place.href)

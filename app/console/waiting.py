@@ -1,0 +1,92 @@
+"""Pages without an answer and open incidents: they come first on Overview and in `octant status`, and mark the menu."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.console import formats
+from app.oncall.incidents.store import OPEN
+from app.oncall.incidents.tables import incidents
+from app.oncall.paging.changes import TRIGGERED
+from app.oncall.paging.tables import pages
+
+MOST = 50
+SEVERE = ("sev1", "sev2")
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingPage:
+    """A page that no person has acknowledged. ``person``: the one who was called last; empty before the first call."""
+
+    id: str
+    alert: str
+    person: str
+    level: int
+    at: datetime
+    test: bool
+
+    @property
+    def words(self) -> str:
+        """Its sentence."""
+        whose = f"{self.person} was called (level {self.level})" if self.person else "no person was called yet"
+        return f"{'Test page' if self.test else 'Page'} without an answer since {formats.moment(self.at)}: {self.alert}; {whose}."
+
+    @property
+    def command(self) -> str:
+        """It acknowledges the page."""
+        return f"octant oncall ack {self.id[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIncident:
+    """An incident that is not closed."""
+
+    number: int
+    title: str
+    severity: str
+    commander: str
+    at: datetime
+
+    @property
+    def words(self) -> str:
+        """Its sentence."""
+        leads = f"led by {self.commander}" if self.commander else "without a commander"
+        return (
+            f"Incident {self.number} is open since {formats.moment(self.at)}, {self.severity}, {leads}: {self.title.rstrip('.')}."
+        )
+
+    @property
+    def command(self) -> str:
+        """It shows the incident."""
+        return f"octant incident show {self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """All of both, the newest first."""
+
+    pages: Sequence[WaitingPage] = ()
+    incidents: Sequence[OpenIncident] = ()
+
+    @property
+    def kind(self) -> str:
+        """How bad it is: a real page without an answer is as bad as a severe incident."""
+        if any(not page.test for page in self.pages) or any(one.severity in SEVERE for one in self.incidents):
+            return "bad"
+        return "warn" if self.pages or self.incidents else "good"
+
+
+async def waiting(engine: AsyncEngine) -> Waiting:
+    """Read them. Raises SQLAlchemyError or OSError."""
+    open_pages = select(pages).where(pages.c.status == TRIGGERED).order_by(pages.c.triggered_at.desc()).limit(MOST)
+    open_incidents = select(incidents).where(incidents.c.status == OPEN).order_by(incidents.c.number.desc()).limit(MOST)
+    async with engine.connect() as connection:
+        found = (await connection.execute(open_pages)).all()
+        others = (await connection.execute(open_incidents)).all()
+    return Waiting(
+        [WaitingPage(str(one.id), one.alert, one.person or "", one.level, one.triggered_at, one.test) for one in found],
+        [OpenIncident(one.number, one.title, one.severity, one.commander or "", one.opened_at) for one in others],
+    )
