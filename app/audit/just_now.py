@@ -30,6 +30,14 @@ _CALLS = text("""
            count(*) FILTER (WHERE at > refused_at) AS let_in, (array_agg(request_id ORDER BY at DESC))[1] AS request_id
     FROM seen GROUP BY tenant, outcome
 """)
+# The calls since the last answered one: a fault that lasts longer than two minutes began before them.
+_FAILING = text("""
+    SELECT count(*) AS calls, min(at) AS since FROM calls
+    WHERE at >= CAST(:until AS timestamptz) - interval '1 hour' AND at < :until
+      AND outcome <> ALL(:refused) AND outcome <> ALL(:not_calls) AND outcome <> 'cancelled'
+      AND at > coalesce((SELECT max(at) FROM calls WHERE outcome = 'ok' AND at < :until
+                         AND at >= CAST(:until AS timestamptz) - interval '1 hour'), '-infinity')
+""")
 # The dearest model. Estimates may make all of its cost: no figures came, so the worst case was charged.
 _DEAREST = text("""
     SELECT provider, model, sum(cost)::bigint AS cost, count(*) AS attempts,
@@ -104,12 +112,17 @@ class Mistakes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JustNow:
-    """See the module. ``calls``: those let through; ``later``: how many were answered after the last failure at ``failed_at``."""
+    """See the module. ``calls``: those let through; ``later``: how many were answered after the last failure at ``failed_at``.
+
+    ``failing``: calls since the last answer of the last hour, all failed, the first of them at ``failing_since``.
+    """
 
     calls: int = 0
     failed: int = 0
     failed_at: datetime | None = None
     later: int = 0
+    failing: int = 0
+    failing_since: datetime | None = None
     refused: Sequence[RefusedTenant] = ()
     failures: Sequence[FailedKind] = ()
     dearest: Dearest | None = None
@@ -121,9 +134,10 @@ async def just_now(engine: AsyncEngine, until: datetime) -> JustNow:
     wanted = {"since": until - JUST_NOW, "until": until, "not_calls": sorted(NO_MODEL), "refused": sorted(REFUSALS)}
     async with bounded(engine) as connection:
         found = [
-            [dict(row) for row in (await connection.execute(query, wanted)).mappings()] for query in (_CALLS, _DEAREST, _MISTAKES)
+            [dict(row) for row in (await connection.execute(query, wanted)).mappings()]
+            for query in (_CALLS, _DEAREST, _MISTAKES, _FAILING)
         ]
-    calls, dearest, mistakes = found
+    calls, dearest, mistakes, [failing] = found
     through = [row for row in calls if row["outcome"] not in REFUSALS]
     failed = [row for row in through if row["outcome"] != "ok"]
     return JustNow(
@@ -131,6 +145,8 @@ async def just_now(engine: AsyncEngine, until: datetime) -> JustNow:
         failed=_sum(failed, "calls"),
         failed_at=failed[0]["failed_at"] if failed else None,
         later=_sum((row for row in through if row["outcome"] == "ok"), "later"),
+        failing=int(failing["calls"]),
+        failing_since=failing["since"],
         refused=_refused(calls),
         failures=_failures(failed),
         dearest=Dearest(**dearest[0]) if dearest else None,

@@ -197,13 +197,18 @@ def _answers(
     """The sentences on calls that were let through."""
     kind, words = answer(seen, strips, range_)
     said, end = [words], last_minutes(range_)
+    alone = answer(seen, (), range_)[1]  # without the providers' clause: said once, in the sentence before
+    tried = [strip for strip in strips if strip.kind != "none"]
+    everywhere = bool(tried) and all(strip.kind == "bad" for strip in tried)
+    if recent and (out := just_now.outage(recent, everywhere=everywhere)):
+        return "bad", [*filter(None, (out, just_now.failures(recent), alone))]
     if recent and (over := just_now.over(recent)):
         return "warn", [over, *said]
     if latest and end:
         newest, words = answer(latest, strips_of(replace(latest, states=seen.states), end, resting), end)
         worse = KINDS.index(newest) > KINDS.index(kind) or (newest == "bad" and _failed(latest) >= _failed(seen) + MORE)
         if worse or (newest not in ("none", kind) and latest.total.calls >= FEW):
-            kind, said = newest if worse else "warn", [f"Just now: {words}", *said]
+            kind, said = newest if worse else "warn", [f"Just now: {words}", alone]
     if recent and (fail := just_now.failures(recent)):
         kind, said = ("warn", [fail, *said]) if kind == "good" else (kind, [said[0], fail, *said[1:]])
     return kind, said

@@ -13,6 +13,7 @@ FAILING = 0.01  # share of calls that were not answered normally
 CHANCE = 0.01  # of as many answers in a row, at the share of failures of before: less, and a provider answers again
 SURE = 0.001  # and likewise that a fault is over: a page asks every few seconds
 ENOUGH = 20  # answers, requests or mistakes of a caller: of fewer nothing is said
+FEW = 3  # failed calls in a row that are no chance where every provider fails
 MANY, MOST, SOME = 0.2, 0.5, 5  # refused calls that are a warning, and a fault: their share of all; and their number
 DEARER = 3  # times the cost of a request before
 NAMED = 3  # tenants or kinds in a sentence
@@ -108,6 +109,19 @@ def _kind(kind: FailedKind) -> str:
 def _ended(bad: int, calls: int, later: int) -> bool:
     """Whether ``later`` good calls in a row are no chance, after so many bad ones of those before."""
     return (1 - bad / (calls - later)) ** later < SURE
+
+
+def outage(recent: JustNow, *, everywhere: bool) -> str:
+    """That no call is answered any more, and since when; empty where so many failed calls in a row may be chance.
+
+    ``everywhere``: every provider that is called is failing.
+    """
+    if recent.failing_since is None or recent.failing < (FEW if everywhere else SOME):
+        return ""
+    what = "No provider answers" if everywhere else "No call is answered"
+    number = f"{recent.failing:,}"
+    since = formats.utc(recent.failing_since.astimezone(UTC))
+    return f"{what} since {since}: {number} of the last {number} calls failed."
 
 
 def over(recent: JustNow) -> str:

@@ -102,3 +102,15 @@ async def test_a_cap_that_is_used_is_known_from_its_alert_and_how_far_from_its_c
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE budget_alerts SET resolved_at = now() WHERE tenant = :tenant"), {"tenant": tenant})
     assert await found() == []
+
+
+async def test_a_fault_is_as_old_as_the_first_failed_call_after_the_newest_answer(engine: AsyncEngine) -> None:
+    """It lasts longer than the two minutes that the other facts are of; a call that the caller ended says nothing."""
+    end = END + timedelta(days=1)
+    plain = a_record(tenant="outage", outcome="ok", stream=False, fallbacks=0, degraded=(), attempts=())
+    failed = replace(plain, outcome="providers_unavailable")
+    made = [(700, failed), (600, plain), (420, failed), (300, replace(plain, outcome="cancelled")), (90, failed),
+            (60, replace(plain, outcome="budget_exceeded")), (30, replace(plain, outcome="last_resort"))]  # fmt: skip
+    await Writer(engine).write([replace(one, id=f"outage-{n}", at=end - ago * SECOND) for n, (ago, one) in enumerate(made)])
+    found = await just_now(engine, end)
+    assert (found.failing, found.failing_since) == (3, end - 420 * SECOND)

@@ -1,5 +1,6 @@
 """Sentences on the last two minutes, from facts."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import cast
@@ -8,6 +9,7 @@ import pytest
 
 from app.audit.just_now import Dearest, FailedKind, JustNow, Mistakes, RefusedTenant
 from app.audit.overview import Bucket, Overview
+from app.audit.provider_state import ProviderState
 from app.budget.standing import UsedCap
 from app.console.console import templates
 from app.console.health import Now, state_of, summary
@@ -166,10 +168,45 @@ def test_a_circuit_says_which_call_tries_its_model_and_that_none_does(rest: floa
 
 def test_each_sentence_of_the_overview_is_a_line() -> None:
     template = templates().from_string("{% import 'parts/macros.html' as m %}{{ m.answers('bad', said) }}")
-    assert template.render(said=["One <b>.", "Two."]) == '<p class="answer bad">One &lt;b&gt;. <br>Two.</p>'
+    lines = '<div class="answer lines bad"><p>One &lt;b&gt;.</p><p class="more">Two.</p></div>'
+    assert template.render(said=["One <b>.", "Two."]) == lines
 
 
 def test_an_open_circuit_is_that_of_a_model() -> None:
     circuits = [Shared(Target("openai", name), 1, rest, 0.0, "x", "w") for name, rest in (("a", 5.0), ("b", -1.0), ("c", 2.0))]
     now = cast("Now", SimpleNamespace(circuits=circuits))
     assert Now.resting.fget(now) == {"openai": "the circuit of a and c is open"}  # type: ignore[attr-defined]
+
+
+def strip_states(*names: str, failing: int) -> dict[str, ProviderState]:
+    return {
+        name: ProviderState(10, 10 if failing else 0, None, 0 if failing else 10, failing, frozenset({"m"})) for name in names
+    }
+
+
+def outage_of(*names: str, failing: int, answers: int = 29) -> tuple[str, list[str]]:
+    """The sentences where so many of the newest calls failed, with these providers failing and the others answering."""
+    tried = {name: {NOON: (10, 5)} for name in ("anthropic", "openai")}
+    states = strip_states("anthropic", "openai", failing=0) | strip_states(*names, failing=failing)
+    whole, latest = (replace(seen(calls, failing), providers=tried, states=states) for calls in (369, answers + failing))
+    kinds = [FailedKind("providers_unavailable", failing, 0, "req_last", NOON)]
+    began = NOON - timedelta(minutes=7)
+    return said(whole, latest, JustNow(calls=answers + failing, failed=failing, failed_at=NOON, failures=kinds,
+                failing=failing, failing_since=began))  # fmt: skip
+
+
+def test_a_total_outage_begins_with_one_short_sentence_and_says_no_clause_twice() -> None:
+    kind, words = outage_of("anthropic", "openai", failing=11)
+    assert (kind, words[0]) == ("bad", "No provider answers since 2026-03-03 11:53:00 UTC: 11 of the last 11 calls failed.")
+    assert [line.partition(":")[0] for line in words[1:2]] == ["Failed in the last 2 min"]
+    assert words[2].startswith("97 % of 369 calls in the last 1 h were answered; 11 failed.")
+    assert len(words) == 3
+    assert "newest" not in " ".join(words), "the providers' own lines say it"
+
+
+def test_one_provider_that_fails_is_no_outage_and_is_named_once() -> None:
+    kind, words = outage_of("openai", failing=4)
+    assert kind == "bad"
+    assert words[0].startswith("Just now: openai is failing (")
+    assert sum("openai is failing" in line for line in words) == 1
+    assert outage_of("openai", failing=5)[1][0].startswith("No call is answered since ")
