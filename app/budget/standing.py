@@ -74,6 +74,11 @@ _OVER_TIME = text("""
 
 
 _SINCE = text("SELECT coalesce(sum(amount), 0)::bigint FROM ledger WHERE shard = ANY(:shards) AND at >= :since")
+# The first entry of a time; none where there are entries of before, so that the time before it is known, too.
+_BEGAN = text("""
+    SELECT CASE WHEN NOT EXISTS (SELECT FROM ledger WHERE shard = ANY(:shards) AND at < :since)
+           THEN (SELECT min(at) FROM ledger WHERE shard = ANY(:shards) AND at >= :since) END
+""")
 # Which caps are nearly used, or passed: their alerts know it, also of a cap that was lowered below what is spent.
 _USED = text("""
     SELECT DISTINCT ON (tenant, scope) tenant, scope, "window", "limit", spent, ends_at FROM budget_alerts
@@ -242,6 +247,14 @@ async def spent_since(engine: AsyncEngine, *since: datetime) -> list[int]:
     async with engine.connect() as connection:
         await _briefly(connection)
         return [int((await connection.execute(_SINCE, {"since": at, "shards": shards})).scalar_one()) for at in since]
+
+
+async def spending_began(engine: AsyncEngine, since: datetime) -> datetime | None:
+    """The moment of the first entry of all, if none is older than ``since``. Raises SQLAlchemyError."""
+    async with engine.connect() as connection:
+        await _briefly(connection)
+        began: datetime | None = (await connection.execute(_BEGAN, {"since": since, "shards": list(range(SHARDS))})).scalar_one()
+        return began
 
 
 async def used_caps(engine: AsyncEngine, valkey: Redis, now: datetime, *, share: int, most: int = 50) -> list[UsedCap]:

@@ -160,7 +160,7 @@ def _of_calls(seen: "Overview", range_: "Range") -> "Iterator[tuple[str, str]]":
     from app.console.health import kinds_of, refusals
 
     total, (request, call) = seen.total, kinds_of(seen.total)
-    rate = formats.rate(range_.a_second(total.requests))
+    rate = range_.rate(total.requests, seen.began)
     counted = f"{formats.number(total.requests, 'request')} let through, with {formats.number(total.calls, 'call')}"
     yield "Requests", f"{rate}; {counted}"
     failed = formats.share(total.failed / total.calls) if total.calls else formats.NONE

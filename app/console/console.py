@@ -316,7 +316,7 @@ def templates() -> Environment:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.filters |= {
-        "count": formats.count, "number": formats.number, "rate": formats.rate, "ms": formats.ms, "usd": formats.usd,
+        "count": formats.count, "number": formats.number, "ms": formats.ms, "usd": formats.usd,
         "charted": formats.charted, "share": formats.share, "size": formats.size, "estimated": formats.estimated,
         "browser": formats.browser,
         "at_most": formats.at_most, "span": formats.span, "seconds": formats.seconds, "moment": formats.moment,

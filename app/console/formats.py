@@ -27,14 +27,6 @@ def number(value: float, one: str, many: str = "") -> str:
     return f"{count(value)} {one if value == 1 else many or one + 's'}"
 
 
-def rate(per_second: float) -> str:
-    """A rate by the unit that makes it readable: ``12.3 /s``, ``4.20 /min``, ``8 /h``."""
-    for unit, seconds in (("s", 1), ("min", 60), ("h", 3600)):
-        if per_second * seconds >= 1 or unit == "h":
-            break
-    return f"{digits(per_second * seconds)} /{unit}"
-
-
 def count(value: float | None) -> str:
     """``1,234`` up to ten thousand, then ``12.4k``."""
     return NONE if value is None else figures.count(value)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.audit.just_now import JUST_NOW, JustNow
 from app.audit.overview import Bucket, Overview
 from app.audit.provider_state import ProviderState
-from app.budget.standing import Everything, UsedCap, everything, spent_since
+from app.budget.standing import Everything, UsedCap, everything, spending_began, spent_since
 from app.budget.under_way import UnderWay, under_way
 from app.console import formats, just_now
 from app.console.just_now import CHANCE, ENOUGH, FAILING, MANY, SOME
@@ -328,8 +328,13 @@ def burn(money: Everything, spent: Sequence[int], now: datetime) -> Burn | None:
 
 
 async def paces(engine: AsyncEngine, now: datetime) -> list[int]:
-    """Micro-dollars spent in the last hour and in the last five minutes, for `burn`. Raises SQLAlchemyError."""
-    return await spent_since(engine, now - PACE, now - NEWEST)
+    """Micro-dollars of an hour and of the last five minutes, for `burn`. Raises SQLAlchemyError.
+
+    A service that has spent for less than an hour has the hour's at its pace until now: nothing is known of the time before.
+    """
+    spent, newest = await spent_since(engine, now - PACE, now - NEWEST)
+    began = await spending_began(engine, now - PACE)
+    return [round(spent * (PACE / max(now - began, NEWEST))) if began else spent, newest]
 
 
 @dataclass(frozen=True, slots=True)

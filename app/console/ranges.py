@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
-from app.console.formats import moment, utc
+from app.console.formats import digits, moment, utc
 from app.domain.years import within_years
 
 PRESETS = {
@@ -19,6 +19,7 @@ PRESETS = {
 EVENTS = {"release": "the last release", "incident": "the incident"}
 DEFAULT = "1h"
 MOST_POINTS = 90
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SHORT = timedelta(minutes=10)  # its ends are named to the second
 # Lengths that people read on a clock: seconds, minutes, hours, a day.
 _WIDTHS = [timedelta(seconds=s) for s in (1, 5, 10, 15, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400)]
@@ -56,9 +57,15 @@ class Range:
         named = utc if self.until - self.since < SHORT else moment
         return f"from {named(self.since)} to {named(self.until)}"
 
-    def a_second(self, count: int) -> float:
-        """The rate of what happened ``count`` times in it."""
-        return count / max(1.0, (self.until - self.since).total_seconds())
+    def rate(self, count: int, began: datetime | None) -> str:
+        """The rate of what happened ``count`` times in it, since it ``began``: nothing is known of the time before.
+
+        A range has one unit: ``12.3 /min`` up to a day, ``8.00 /h`` for longer ones.
+        """
+        whole = self.until - self.since
+        length = max(min(MINUTE, whole), self.until - max(self.since, began or self.since))
+        unit, name = (MINUTE, "min") if whole <= DAY else (HOUR, "h")
+        return f"{digits(count * (unit / length))} /{name}"
 
     @property
     def width(self) -> timedelta:

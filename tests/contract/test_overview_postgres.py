@@ -115,6 +115,8 @@ async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -
     assert (await overview(recorded, BEGAN + MINUTE, BEGAN + 2 * MINUTE, MINUTE)).earlier, "a rate of zero, not the beginning"
     long_ago = BEGAN.replace(year=2000)
     assert not (await overview(recorded, long_ago, long_ago + MINUTE, MINUTE)).earlier
+    young = await overview(recorded, long_ago, BEGAN + 5 * MINUTE, timedelta(days=30))
+    assert (young.earlier, young.began is not None and young.began >= BEGAN) == (False, True), "its rate begins there"
     with statements(recorded) as sent:
         assert (await overview(recorded, BEGAN, BEGAN + 5 * MINUTE, MINUTE)).earlier
     assert not [one for one in sent if "EXISTS" in one], "a range that begins with calls asks for none before it"

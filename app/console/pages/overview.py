@@ -114,7 +114,7 @@ def _described(seen: Overview, range_: Range, strips: Sequence[Strip]) -> dict[s
     return {
         "refusals": refusals(seen), "strips": strips,
         "slow": any(strip.word == SLOW for strip in strips), "total": total, "costs": cost_steps(seen.costs),
-        "rate": range_.a_second(total.requests),
+        "rate": range_.rate(total.requests, seen.began),
         "rates": counted(seen, lambda bucket: bucket.requests * per_second),
         "failures": counted(seen, lambda bucket: bucket.failed),
         "latencies": [bucket.request_latency[1] if bucket.request_latency else None for bucket in series],

@@ -1,13 +1,16 @@
 """The pace of today's money, as the first page and `octant status` show it."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.overview import Overview
 from app.budget.standing import Everything
+from app.console import health
 from app.console.console import templates
 from app.console.health import burn
 from app.console.pages.overview import counted
@@ -85,3 +88,14 @@ def test_a_figure_of_which_nothing_is_known_yet_has_no_line() -> None:
     template = templates().from_string("{% import 'parts/macros.html' as m %}{{ m.figure('First token', '-', points=points) }}")
     assert "<svg" not in template.render(points=[None, None])
     assert "<svg" in template.render(points=[None, 0.0])
+
+
+@pytest.mark.parametrize(("minutes", "an_hour"), [(None, 6), (30, 12), (10, 36), (1, 72)])
+async def test_a_service_that_has_just_begun_is_forecast_by_the_time_since(
+    monkeypatch: pytest.MonkeyPatch, minutes: int | None, an_hour: int
+) -> None:
+    """$6 of ten minutes are no pace of $6 an hour; less than five minutes are none at all."""
+    began = NOON - timedelta(minutes=minutes) if minutes else None
+    monkeypatch.setattr(health, "spent_since", lambda *_: asyncio.sleep(0, [6 * DOLLAR, DOLLAR]))
+    monkeypatch.setattr(health, "spending_began", lambda *_: asyncio.sleep(0, began))
+    assert await health.paces(cast(AsyncEngine, None), NOON) == [an_hour * DOLLAR, DOLLAR]

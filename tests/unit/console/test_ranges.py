@@ -74,3 +74,14 @@ def test_a_range_of_any_length_has_as_many_points_as_a_chart_can_show(since: str
 
 def test_an_event_of_a_clock_that_is_ahead_is_no_range() -> None:
     assert range_of({"range": "incident"}, now=NOW, moments={"incident": NOW + timedelta(seconds=1)}).preset == "1h"
+
+
+def test_a_rate_is_of_the_time_for_which_there_are_calls_and_in_the_unit_of_its_range() -> None:
+    """41 requests of a service that is two minutes old are no 41 an hour."""
+    hour, week = range_of({"range": "1h"}, now=NOW), range_of({"range": "7d"}, now=NOW)
+    assert hour.rate(41, NOW - timedelta(minutes=2)) == "20.5 /min"
+    assert hour.rate(41, None) == "0.683 /min"
+    assert hour.rate(3, NOW - timedelta(seconds=4)) == "3.00 /min", "a few seconds are no rate"
+    assert hour.rate(0, None) in ("0 /min", "0.00 /min")
+    assert hour.rate(72_000, None) == "1,200 /min"
+    assert week.rate(41, NOW - timedelta(minutes=2)) == "1,230 /h"
