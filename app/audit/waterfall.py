@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Literal
 
-from app.domain.records import steps_in
+from app.domain.records import CIRCUIT, STOPPED, steps_in
 
 Kind = Literal["edge", "retrieval", "tool", "call", "attempt"]
 
@@ -46,25 +47,41 @@ def spans_of(calls: Sequence[Mapping[str, Any]]) -> list[Span]:
         steps = [
             Span(f"{step.kind} {step.name}", _KINDS.get(step.kind, "tool"), "failed" if step.failed else "ok",
                  start + step.begins_ms, step.takes_ms)
-            for step in steps_in(row["steps"])
+            for step in steps_in(row["steps"]) if step.kind not in _STATES
         ]  # fmt: skip
         if row["before_ms"] is not None and row["request_id"] not in seen:
             first = start - row["before_ms"]
             spans.append(Span("edge", "edge", "", first, max(0.0, min([start, *(step.start for step in steps)]) - first)))
         seen.add(row["request_id"])
         spans += steps
+        passed = [
+            Span(f"{step.name}, passed over", "attempt", "", start + max(0.0, step.begins_ms + step.takes_ms), 0.0)
+            for step in steps_in(row["steps"]) if step.kind in _STATES
+        ]  # fmt: skip
         tried = [
             Span(f"{a['provider']} {a['model']}", "attempt", a["outcome"], start + a["started_ms"], a["latency_ms"], a)
             for a in row["attempts"]
         ]
         call = Span(row["feature"], "call", row["outcome"], start, row["latency_ms"], row)
         own, waits = _uncovered(call, tried)
-        spans += [replace(call, own=own, waits=waits), *tried]
+        spans += [replace(call, own=own, waits=waits), *passed, *tried]
     origin = min(span.start for span in spans)
     return [
         replace(span, start=span.start - origin, own=_moved(span.own, -origin), waits=_moved(span.waits, -origin))
         for span in spans
     ]
+
+
+def passed_over(call: Mapping[str, Any]) -> list[str]:
+    """A sentence for each target that a call was not sent to, with the reason: its circuit, or an operator's stop."""
+    found = []
+    for step in steps_in(call["steps"]):
+        if step.kind == CIRCUIT:
+            since = call["at"] + timedelta(milliseconds=step.begins_ms)
+            found.append(f"{step.name} was passed over: its circuit was open since {since:%Y-%m-%d %H:%M:%S} UTC.")
+        elif step.kind == STOPPED:
+            found.append(f"{step.name} was passed over: an operator had stopped it.")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,5 +158,6 @@ def _covered(parts: Sequence[tuple[float, float]]) -> float:
 
 WAITS, OWN = "waits between attempts", "the service itself"
 LEAST = 0.001  # milliseconds; less is rounding
+_STATES = (CIRCUIT, STOPPED)
 _KINDS: Mapping[str, Kind] = {"retrieval": "retrieval", "tool": "tool"}
 _NAMES: Mapping[Kind, str] = {"edge": "edge", "retrieval": "retrieval", "tool": "tools", "attempt": "attempts"}

@@ -41,7 +41,7 @@ def trace(
 
 
 def _draw(found: Sequence[dict[str, Any]]) -> None:
-    from app.audit.waterfall import account_of
+    from app.audit.waterfall import account_of, passed_over
     from app.cli.calls import ESTIMATE
     from app.domain.figures import usd
 
@@ -54,6 +54,8 @@ def _draw(found: Sequence[dict[str, Any]]) -> None:
     account = account_of(found)
     print(f"{account.took:.1f} ms: {', '.join(f'{name} {length:.1f} ms' for name, length in account.words)}")
     for row in found:
+        for line in passed_over(row):
+            print(f"{row['id']}  {line}")
         for attempt in row["attempts"]:
             if attempt["usage_estimated"]:
                 print(f"{row['id']}  attempt {attempt['number']}, {usd(attempt['cost'])}: {ESTIMATE}")

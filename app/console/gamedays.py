@@ -21,6 +21,7 @@ MOST_BYTES = 2_000_000
 MOST_LINES = 200
 NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ-[a-z0-9-]{1,80}")
 _COMMAND = re.compile(r"\A`([^`]+)` (works|FAILS|shows it)|\A`([^`]+)` did not show")
+MIX = "over all routes and kinds of calls, so another mix of them alone changes it"
 _OURS = ("acknowledged", "not acknowledged")
 TIMES = ("detected", "paged", "acknowledged", "contained", "fault_ended", "recovered")
 WORDS = {
@@ -111,7 +112,7 @@ class Played(_Loose):
         if not before.each or fault.each is None:
             return ""
         bound = f"; {formats.usd(fault.bound)} of the fault's {formats.usd(fault.cost)} is an upper bound" if fault.bound else ""
-        return f"{formats.usd(before.each)} before the fault, {formats.as_much(fault.each / before.each)} in it{bound}"
+        return f"{formats.usd(before.each)} before the fault, {formats.usd(fault.each)} in it{bound}; {MIX}"
 
 
 class Report(_Loose):

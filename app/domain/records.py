@@ -101,9 +101,16 @@ class CallRecord:
         return "\n".join(texts) if texts else None
 
 
+CIRCUIT, STOPPED = "circuit", "stopped"
+
+
 @dataclass(frozen=True, slots=True)
 class CallStep:
-    """Retrieval or a tool before a call. ``begins_ms`` counts from the call's beginning: below zero."""
+    """Retrieval or a tool before a call. ``begins_ms`` counts from the call's beginning: below zero.
+
+    Or a target that the call passed over, of the kind `CIRCUIT` or `STOPPED`: its times are those of that state, until the call
+    came to it.
+    """
 
     kind: str
     name: str

@@ -14,6 +14,7 @@ def record_of(state: CallState) -> CallRecord:
     spending, call, prompt = state.spending, state.call, state.pin.prompt
     last = spending.attempts[-1] if spending.attempts else None
     before, steps = state.span.before()
+    steps = (*steps, *state.passed.values())
     return CallRecord(
         id=state.call_id,
         request_id=call.id,

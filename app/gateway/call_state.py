@@ -22,6 +22,7 @@ from app.gateway.providers.base import ModelRequest
 from app.gateway.rendering import within
 from app.gateway.spending import Spending
 from app.telemetry.metrics import Metrics
+from app.telemetry.recording import Step
 from app.telemetry.spans import CallSpan
 
 BYTES_PER_TOKEN = 4  # of English text; the difference to what was used flows back
@@ -35,7 +36,8 @@ class CallState:
     """See the module. Times are milliseconds since ``started`` (``perf_counter``).
 
     ``degraded`` is recorded in full; its entries in ``undelivered`` are not shown to the caller. ``answering``: the target whose
-    answer, or whose stream, the caller gets. ``cap``: the scope of the cap that refused the call, and the user of a user's cap.
+    answer, or whose stream, the caller gets. ``passed``: the targets that it was not sent to, with the reason.
+    ``cap``: the scope of the cap that refused the call, and the user of a user's cap.
     """
 
     call: Call
@@ -57,6 +59,7 @@ class CallState:
     undelivered: set[str] = field(default_factory=set)
     first_token_ms: float | None = None
     answering: Target | None = None
+    passed: dict[Target, Step] = field(default_factory=dict)
     _input_tokens: int | None = None
     _bound: Bound | None = None
 
@@ -180,6 +183,11 @@ class CallState:
         ignored = {f"ignored_{name}" for name in self.ignored.get(target, ())}
         self.degraded = [code for code in self.degraded if not code.startswith("ignored_") or code in ignored]
         self.spending.put_last(target)
+
+    def pass_over(self, target: Target, why: str, since: float = 0.0) -> None:
+        """Note that a target was not tried. ``why``: see `CallStep`. ``since``: seconds that this state has lasted."""
+        now = time.time_ns()
+        self.passed[target] = (why, f"{target.provider} {target.model}", now - int(since * 1e9), now, False)
 
     def notice(self, flags: tuple[str, ...], undelivered: frozenset[str]) -> None:
         """Note the guard's flags: for the record, and for the caller unless ``undelivered``."""

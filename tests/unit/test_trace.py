@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.audit.waterfall import account_of, spans_of
+from app.audit.waterfall import account_of, passed_over, spans_of
 from app.cli.trace import BAR, Bar, bars_of, waterfall
 from app.domain.records import step_text
 
@@ -83,6 +83,30 @@ def test_the_wait_before_a_retry_is_none_of_the_services_work() -> None:
     assert call.own == [(4.0, 2.0), (183.0, 1.0)]
     alone = account_of([a_call(0, attempts=[])])
     assert (alone.waited, alone.own, [name for name, _ in alone.words]) == (0, 40, ["the service itself"])
+
+
+def test_a_target_that_was_passed_over_has_its_name_and_reason() -> None:
+    """Only the answering provider has an attempt, so the reason for the fallback stands nowhere else."""
+    second = 1_000_000_000
+    steps = step_text(
+        [
+            ("circuit", "anthropic m", 60 * second, 100 * second, False),
+            ("stopped", "openai o", 100 * second, 100 * second, False),
+        ],
+        100 * second,
+    )
+    row = a_call(0, before_ms=4.0, steps=steps)
+    assert passed_over(row) == [
+        "anthropic m was passed over: its circuit was open since 2026-11-22 23:59:20 UTC.",
+        "openai o was passed over: an operator had stopped it.",
+    ]
+    spans = [(one.label, one.kind, one.start, one.length) for one in spans_of([row])]
+    assert spans == [
+        ("edge", "edge", 0, 4), ("chat", "call", 4, 40), ("anthropic m, passed over", "attempt", 4, 0),
+        ("openai o, passed over", "attempt", 4, 0), ("openai m", "attempt", 14, 20),
+    ]  # fmt: skip
+    assert account_of([row]).took == 44
+    assert passed_over(a_call(0)) == []
 
 
 def test_bars_are_in_proportion_and_never_leave_the_width() -> None:

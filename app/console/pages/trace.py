@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from app.audit.call_filter import CallFilter
 from app.audit.marks import marks_of
 from app.audit.query import calls_of_trace, find_calls, get_call, input_of, texts_of
-from app.audit.waterfall import Account, Span, account_of, spans_of
+from app.audit.waterfall import Account, Span, account_of, passed_over, spans_of
 from app.budget.under_way import UnderWay
 from app.console import formats
 from app.console.console import ROUTES, VIEWING, Console
@@ -100,7 +100,8 @@ def router(console: Console) -> APIRouter:
         bars = opened(bars_of(calls), {number for number, one in said.items() if one.tools})
         marked = await console.known.read(("marks", trace_id), marks_of(console.parts.engine, [row["id"] for row in shown]))
         return console.page(
-            request, "trace.html", CALLS, title="Trace", known=known, marks=marked.value or {},
+            request, "trace.html", CALLS, title="Trace", known=known,
+            passed={row["id"]: passed_over(row) for row in shown}, marks=marked.value or {},
             calls=shown, chosen=len(shown) < len(calls), trace_id=trace_id,
             chunks=[bars[first : first + CHUNK] for first in range(0, len(bars), CHUNK)],
             texts={number: of.sides for number, of in stored.items()}, said=said, facts=facts_of(shown), wanted=wanted,
@@ -264,7 +265,8 @@ def _words(known: Known[list[Row]]) -> str:
     tried = f" after {attempts} attempts" if attempts > len(calls) else ""
     took, bound = formats.ms(account_of(calls).took), any(row["usage_estimated"] for row in calls)
     spent = f"at most {formats.usd(cost)}, an estimate as an attempt broke off" if bound else formats.usd(cost)
-    return f"{number} of {last['tenant']}, {end}{by}{tried}, in {took} for {spent}."
+    passed = "".join(f" {line}" for line in passed_over(last)) if len(calls) == 1 else ""
+    return f"{number} of {last['tenant']}, {end}{by}{tried}, in {took} for {spent}.{passed}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Rehearsals as evidence: the newest game day of each scenario that was played here, one under way, and attempts."""
 
 from app.console import formats
+from app.console.gamedays import MIX
 from app.console.readiness.answers import Evidence, State, rehearsed
 from app.console.readiness.sources import Found, GameDay, Sources
 from app.oncall.gamedays import played_now
@@ -51,7 +52,9 @@ def _evidence(one: GameDay, newest: GameDay, sources: Sources) -> Evidence:
     value = f"the promise was {one.verdict}" if judged else f"a game day without a verdict: {one.verdict}"
     times = ", ".join(f"{name} after {formats.seconds(at)}" for name in TIMES if (at := getattr(one, name)) is not None)
     unjudged = f"{formats.span(sources.now - newest.at)} ago it was played without a verdict: {newest.verdict}"
-    price = f"an answer cost {formats.as_much(one.dearer)} in the fault as before it" if one.dearer is not None else ""
+    before, fault = one.costs.get("before"), one.costs.get("fault")
+    known = before is not None and fault is not None
+    price = f"an answer cost {formats.usd(before)} before the fault and {formats.usd(fault)} in it ({MIX})" if known else ""
     value = "; ".join(filter(None, (value + size, times, price, unjudged if newest is not one else "")))
     link = f"/console/gameday/{one.report.removesuffix('.json')}" if one.report else ""
     return Evidence(

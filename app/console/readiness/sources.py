@@ -48,12 +48,6 @@ class GameDay(BaseModel):
     costs: dict[str, float | None] = Field(default_factory=dict)
     report: str = ""
 
-    @property
-    def dearer(self) -> float | None:
-        """How many times the usual an answer cost in the fault; None where it is not known."""
-        before, fault = self.costs.get("before"), self.costs.get("fault")
-        return fault / before if before and fault is not None else None
-
 
 @dataclass(frozen=True, slots=True)
 class Found:

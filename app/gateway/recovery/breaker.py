@@ -73,7 +73,9 @@ class Window:
 
 @dataclass(slots=True)
 class Circuit:
-    """One target's. ``trips`` counts the rests in a row, 0 is closed; ``until`` and ``claimed_until`` on the monotonic clock.
+    """One target's. ``trips`` counts the rests in a row, 0 is closed; ``since`` is the begin of the first of them.
+
+    ``since``, ``until`` and ``claimed_until`` are on the monotonic clock.
 
     ``silent`` counts timeouts in a row, however long ago: where calls are few, no window ever holds enough of them.
     ``answered``: of a resting target, the share of its attempts that is answered, as far as is known; 0 where it is silent, or
@@ -84,6 +86,7 @@ class Circuit:
 
     window: Window
     trips: int = 0
+    since: float = 0.0
     until: float = 0.0
     claimed_until: float = 0.0
     cause: str = ""
@@ -162,6 +165,11 @@ class Circuits:
         now = self.clock()
         rests = [circuit.until - now for t in targets if (circuit := self.known.get(t)) and circuit.trips]
         return max(0.0, min(rests)) if rests else None
+
+    def rests_for(self, target: Target) -> float:
+        """Seconds since a target's circuit opened, as this worker saw or heard it; 0 where it is closed."""
+        circuit = self.known.get(target)
+        return max(0.0, self.clock() - circuit.since) if circuit and circuit.trips else 0.0
 
     async def admit(self, target: Target, seconds: float) -> bool:
         """Whether a call may try this target now; half-open, whether it is the probe. ``seconds``: its longest time."""
@@ -261,6 +269,7 @@ class Circuits:
                 0.0 if hopeless else (succeeded + 1) / (succeeded + sum(others) + 2)
             )  # Laplace's: none of five is not never
         rest = min(self.policy.rest * 2**circuit.trips, self.policy.longest_rest)
+        circuit.since = circuit.since if circuit.trips else now
         circuit.trips, circuit.until, circuit.claimed_until, circuit.cause = circuit.trips + 1, now + rest, 0.0, code
         circuit.window.clear()
         circuit.opens()
@@ -276,6 +285,7 @@ class Circuits:
             circuit.answered = answered
         circuit.window.clear()
         if not circuit.trips:
+            circuit.since = self.clock()
             circuit.opens()
         circuit.until, circuit.trips, circuit.claimed_until = until, trips, claimed_until
 

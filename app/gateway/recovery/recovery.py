@@ -38,6 +38,7 @@ from app.domain.errors import (
     Wait,
 )
 from app.domain.messages import Message, Text
+from app.domain.records import CIRCUIT, STOPPED
 from app.domain.routes import Route, Target
 from app.gateway.call_state import LAST_RESORT, CallState
 from app.gateway.providers.base import ModelRequest, Provider
@@ -230,9 +231,11 @@ class Recovery:
         """Start one target after the other until one succeeds; None if none does. Skipped ones go to ``resting``."""
         for number, target in enumerate(targets):
             if self.stopped(target):
+                state.pass_over(target, STOPPED)
                 continue
             if not await self.circuits.admit(target, state.longest_attempt()):
                 resting.append(target)
+                state.pass_over(target, CIRCUIT, self.circuits.rests_for(target))
                 self.metrics.breaker_skips.inc(provider=target.provider, model=target.model)
                 continue
             race.start(target, self._at(state, target, once, [t for t in targets if t not in race.started]))

@@ -127,7 +127,7 @@ def _money(outcome: Outcome) -> Sequence[str]:
     prices = [f"${price / MICROS_PER_DOLLAR:.6f}" for price in (before, fault)]
     most = outcome.money["fault"].bound
     bound = f"; {usd(MicroUSD(most))} of the fault's money is an upper bound" if most else ""
-    return [f"- **An answer cost:** {prices[0]} before the fault, {prices[1]} in it{bound}"]
+    return [f"- **An answer cost:** {prices[0]} before the fault, {prices[1]} in it{bound}; over all routes and kinds of calls"]
 
 
 def _times(outcome: Outcome) -> Sequence[tuple[str, float | None]]:

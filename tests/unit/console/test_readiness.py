@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.budget import exposure
 from app.console.console import templates
+from app.console.gamedays import MIX
 from app.console.readiness import duty, evals, observability, recovery, review, rollback, runbook, security, spending
 from app.console.readiness import sources as readiness_sources
 from app.console.readiness.answers import ELSEWHERE, OLD, Answer, Evidence, State
@@ -370,7 +371,7 @@ def test_a_game_day_without_a_verdict_proves_nothing_and_fails_nothing(tmp_path:
     assert "210 of 210 requests answered, on a service of its own" in found.value
     (tmp_path / GAMEDAYS).write_text(json.dumps(line | {"verdict": "kept", "costs": {"before": 200.0, "fault": 900.0}}) + "\n")
     [found] = played(sources(tmp_path), *recovery.SCENARIOS)
-    assert "; an answer cost 4.5 times as much in the fault as before it" in found.value
+    assert f"; an answer cost $0.0002 before the fault and $0.0009 in it ({MIX})" in found.value
     later = {"at": "2026-11-28T10:00:00+00:00", "verdict": "not judged"}
     (tmp_path / GAMEDAYS).write_text(kept + json.dumps(line | later) + "\n")
     [found] = played(sources(tmp_path), *recovery.SCENARIOS)

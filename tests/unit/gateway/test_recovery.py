@@ -21,6 +21,7 @@ from app.domain.errors import (
     UnsupportedParameter,
 )
 from app.domain.messages import OutputSchema, Sampling, Text, ToolChoice, ToolResult, ToolSpec, ToolUse
+from app.domain.records import steps_in
 from app.gateway.call_record import record_of
 from app.gateway.recovery.output import CUT_OFF
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
@@ -65,6 +66,25 @@ async def test_only_an_answer_of_another_model_than_the_first_is_a_fallback(
     await room.complete(state)
     assert state.receipt().provider == ("b" if fallbacks else "a")
     assert (state.fallbacks, state.receipt().fallbacks, record_of(state).fallbacks) == (fallbacks,) * 3
+
+
+async def test_a_record_says_why_a_target_was_passed_over() -> None:
+    now = 1000.0
+    room = recovery(Scripted("a", "fine"), Scripted("b", "backup"))
+    room.circuits.clock = lambda: now
+    room.circuits.open_until(A, now + 60, 1, 0.0)
+    now += 30.0
+    room.circuits.open_until(A, now + 60, 2, 0.0)  # again, twice as long: it is open since the first
+    state = call_state()
+    await room.complete(state)
+    [step] = steps_in(record_of(state).steps)
+    assert (step.kind, step.name, step.takes_ms) == ("circuit", "a model-a", 30_000)
+    state = call_state()
+    await recovery(Scripted("a", "fine"), Scripted("b", "backup"), stopped=frozenset({"a"})).complete(state)
+    assert [(step.kind, step.name) for step in steps_in(record_of(state).steps)] == [("stopped", "a model-a")]
+    state = call_state()
+    await recovery(Scripted("a", "fine"), Scripted("b", "backup")).complete(state)
+    assert record_of(state).steps is None
 
 
 async def test_a_call_without_an_answer_fell_back_to_none() -> None:
