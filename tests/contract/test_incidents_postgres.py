@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.audit.actions import Action, ActionLog, clean
 from app.audit.rows import Writer
 from app.domain.errors import InvalidRequest, NotFound
+from app.domain.records import CallRecord, step_text
 from app.oncall.incidents.duty import RotationDuties
+from app.oncall.incidents.outage import Impact, impact, runbook_of
 from app.oncall.incidents.postmortem import draft, template_in, write
 from app.oncall.incidents.report import report
 from app.oncall.incidents.store import Incident, Incidents, RunbookChange, incident_for_page
@@ -30,6 +33,7 @@ from app.security.redaction.redactor import Redactor
 REDACTOR = Redactor(b"a key for the tests of incidents")
 CLEAN = partial(clean, redactor=REDACTOR)
 MAIL = "ada.lovelace@example.com"
+BEGAN = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
 NO_CHANGE = RunbookChange(None, "the page was right")
 
 
@@ -45,7 +49,7 @@ async def own(own_url: str) -> AsyncIterator[AsyncEngine]:
         yield engine
         async with engine.begin() as connection:
             await connection.execute(text("SET LOCAL session_replication_role = replica"))
-            tables = "incidents, pages, stops, manifests, actions, actions_head, budget_alerts"
+            tables = "incidents, pages, stops, manifests, actions, actions_head, budget_alerts, calls, attempts"
             await connection.execute(text(f"TRUNCATE {tables} CASCADE"))
 
 
@@ -191,6 +195,34 @@ async def test_a_call_is_linked_by_our_own_ids_alone(own: AsyncEngine, incidents
         await incidents.link(one, "trace", "not a trace", by="ada")
     linked = [e for e in await timeline(own, one, clean=CLEAN) if e.kind == "link"]
     assert [record.id in e.text and record.trace_id in e.text and "of-" not in e.text for e in linked] == [True]
+
+
+def tried(after: float, outcome: str, user: str, *, passed: bool = False) -> CallRecord:
+    """A call a few seconds after `BEGAN`; where it passed anthropic over, its circuit was open since the sixth second."""
+    at, attempt = BEGAN + timedelta(seconds=after), a_record().attempts[0]
+    ok = outcome == "ok"
+    model = replace(attempt, provider="openai" if passed else "anthropic", model="m", outcome=outcome, started_ms=0.0)
+    opened, now = int((BEGAN.timestamp() + 6) * 1e9), int(at.timestamp() * 1e9)
+    steps = step_text([("circuit", "anthropic m", opened, now, False)], now) if passed else None
+    more = {"steps": steps, "fallbacks": int(passed), "error": None if ok else "away"}
+    return a_record(id=uuid4().hex, at=at, user=user, outcome=outcome, attempts=(model,), **more)
+
+
+async def test_an_outage_stands_in_the_timeline_with_its_impact(own: AsyncEngine, incidents: Incidents) -> None:
+    failed = [tried(n, "provider_failed", f"u{n % 2}") for n in range(5)]
+    over = [tried(8 + n, "ok", "ada", passed=True) for n in range(3)]
+    records = [tried(-60, "ok", "ada"), *failed, *over, tried(20, "ok", "ada")]
+    await Writer(own, lambda tenant, user: REDACTOR.pseudonym(user, tenant=tenant)).write(records)
+    one = await incidents.open("anthropic fails", "sev3", by="ada", at=BEGAN + timedelta(seconds=10))
+    found = [(e.at - BEGAN, e.text) for e in await timeline(own, one, clean=CLEAN) if e.kind == "provider"]
+    assert found == [
+        (timedelta(0), "anthropic m fails: 5 attempts in a row, most as provider_failed"),
+        (timedelta(seconds=6), "circuit of anthropic m open: 3 calls passed it over"),
+        (timedelta(seconds=20), "anthropic m answers again, after 20 s"),
+    ]
+    async with own.connect() as connection:
+        assert await impact(connection, BEGAN, None) == Impact(calls=9, failed=5, users=2, fallen_back=3)
+        assert not await runbook_of(connection, one.id)
 
 
 PLANTED = (

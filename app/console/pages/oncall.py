@@ -22,6 +22,8 @@ from app.console.readiness.answers import KINDS, Evidence
 from app.console.readiness.duty import tested
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, Misconfigured, NotFound
+from app.oncall.incidents import outage
+from app.oncall.incidents.outage import Impact
 from app.oncall.incidents.store import Incident, Incidents
 from app.oncall.incidents.timeline import Entry, timeline
 from app.oncall.paging.alarms import NO_RECEIVER, alarm_for_test
@@ -97,11 +99,13 @@ def router(console: Console) -> APIRouter:
         if not number.isascii() or not number.isdigit() or int(number) > MOST_NUMBER:
             raise NotFound("An incident has a number, as in /console/oncall/incidents/1.")
         known = await console.known.read(("incident", number), _incident(console, int(number)))
-        one, entries = known.value or (None, [])
+        seen = known.value
+        one, entries = (seen.one, seen.entries) if seen else (None, [])
         kind, words = described(one, entries, datetime.now(UTC))
         return console.page(
             request, "incident.html", ONCALL, title=f"Incident {number}", number=number, known=known, one=one, entries=entries,
-            kind=kind, words=words, since=lambda entry: from_opening(one.opened_at, entry.at) if one else "", link_of=_link_of,
+            kind=kind, words=words, seen=seen, impact_words=impact_words, link_of=_link_of,
+            since=lambda entry: from_opening(one.opened_at, entry.at) if one else "",
         )  # fmt: skip
 
     return made
@@ -176,10 +180,35 @@ async def _happened(console: Console, rotation: Rotation, now: datetime) -> Happ
     return Happened(pages, listed, total, weeks)
 
 
-async def _incident(console: Console, number: int) -> tuple[Incident, list[Entry]]:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An incident with its timeline. ``impact``: of its calls from the first failing provider on. ``runbook``: a page's name."""
+
+    one: Incident
+    entries: list[Entry]
+    impact: Impact
+    runbook: str
+
+
+async def _incident(console: Console, number: int) -> Seen:
     store = Incidents(console.parts.engine, clean=partial(clean, redactor=console.parts.redactor))
     one = await store.find(number)
-    return one, await timeline(store.engine, one, clean=partial(clean, redactor=console.parts.redactor))
+    entries = await timeline(store.engine, one, clean=partial(clean, redactor=console.parts.redactor))
+    failing = [entry.at for entry in entries if entry.kind == "provider"]
+    async with store.engine.connect() as connection:
+        counted = await outage.impact(connection, min([one.opened_at, *failing]), one.closed_at)
+        page = await outage.runbook_of(connection, one.id)
+    changed = (one.runbook_page or "").partition("#")[0].removesuffix(".md")
+    return Seen(one, entries, counted, page or changed or ("provider-outage" if failing else ""))
+
+
+def impact_words(impact: Impact) -> str:
+    """The impact in one line: the calls that failed, their users, and the calls that another model answered."""
+    if not impact.calls:
+        return "No call came in its time."
+    failed, users = formats.number(impact.failed, "call"), formats.number(impact.users, "user")
+    lost = f"{failed} of {users} failed" if impact.failed else "No call failed"
+    return f"{lost}, of {formats.count(impact.calls)}; a fallback answered {formats.count(impact.fallen_back)}."
 
 
 def answer(levels: Sequence[Level], known: Known[Happened], test: Evidence | None) -> tuple[str, str]:

@@ -13,9 +13,10 @@ from typing import Any, Literal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.oncall.incidents import outage
 from app.oncall.incidents.store import Clean, Incident, events_of
 
-Kind = Literal["page", "ack", "command", "switch", "release", "canary", "budget", "incident", "note", "link"]
+Kind = Literal["page", "ack", "command", "switch", "release", "canary", "budget", "incident", "note", "link", "provider"]
 LEAD = timedelta(minutes=30)  # a cause comes before its alert: a release, a command
 SAME = timedelta(seconds=10)  # a stop and the row of its command
 _HISTORY = frozenset({"release activate", "rollback", "release promote", "release canary", "release abort"})
@@ -45,10 +46,16 @@ _ACTIONS = text(
     """
     SELECT at, actor, action, subject, reason, outcome FROM actions
     WHERE at BETWEEN :since AND :until AND action NOT LIKE 'incident %' AND action NOT LIKE 'oncall ack%'
+      AND action NOT LIKE 'console sign%'
     """
 )
-_STOPS = text("SELECT scope, name, stopped, by, reason, at FROM stops WHERE at BETWEEN :since AND :until")
-_ACTIVATIONS = text("SELECT release, previous, kind, by, reason, at FROM activations WHERE at BETWEEN :since AND :until")
+_STOPS = text("SELECT scope, name, stopped, by, reason, at FROM stops WHERE at BETWEEN :since AND :until AND scope <> 'test'")
+_ACTIVATIONS = text(
+    """
+    SELECT release, previous, kind, by, reason, at FROM activations
+    WHERE at BETWEEN :since AND :until AND NOT (by = 'setup' AND reason = 'first start')
+    """
+)
 _CANARIES = text(
     """
     SELECT release, against, state, shares, by, reason, started_at, ended_at, ended_by, verdict FROM canaries
@@ -173,8 +180,12 @@ async def _of_budget(connection: AsyncConnection, window: Window) -> list[Entry]
     ]
 
 
+async def _of_calls(connection: AsyncConnection, window: Window) -> list[Entry]:
+    return [Entry(at=one.at, kind="provider", actor="", text=one.words) for one in await outage.facts(connection, window)]
+
+
 _SOURCES: tuple[Callable[[AsyncConnection, Window], Awaitable[list[Entry]]], ...] = (
-    _of_pages, _of_commands, _of_stops, _of_releases, _of_canaries, _of_budget,
+    _of_pages, _of_commands, _of_stops, _of_releases, _of_canaries, _of_budget, _of_calls,
 )  # fmt: skip
 
 

@@ -1,0 +1,129 @@
+"""The service's own facts of an incident: providers that fail and answer again, circuits, and the calls that failed.
+
+They come from the records of calls. Of an incident that lasts longer than `LONGEST` its begin is read: the
+attempts of a week would keep the page waiting.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain.records import CIRCUIT, REFUSALS, steps_in
+
+LONGEST = timedelta(days=1)
+IN_A_ROW = 5  # failed attempts of one model, as many as open a circuit
+TOGETHER = timedelta(seconds=5)  # workers see a circuit open at moments of their own
+_RUNS = text(
+    """
+    WITH tried AS (
+        SELECT provider, model, at + started_ms * interval '1 ms' AS began, outcome = 'ok' AS ok, outcome
+        FROM attempts WHERE at BETWEEN :since AND :until
+    ), counted AS (
+        SELECT *, count(*) FILTER (WHERE ok) OVER (PARTITION BY provider, model ORDER BY began) AS run FROM tried
+    )
+    SELECT provider, model, run, min(began) FILTER (WHERE NOT ok) AS failed_at, count(*) FILTER (WHERE NOT ok) AS failed,
+           min(began) FILTER (WHERE ok) AS answered_at, mode() WITHIN GROUP (ORDER BY outcome) FILTER (WHERE NOT ok) AS outcome
+    FROM counted GROUP BY provider, model, run ORDER BY provider, model, run
+    """
+)
+_PASSED = text("SELECT at, steps FROM calls WHERE at BETWEEN :since AND :until AND steps LIKE :circuit ORDER BY at")
+_IMPACT = text(
+    """
+    SELECT count(*) AS calls, count(*) FILTER (WHERE bad) AS failed,
+           count(DISTINCT (tenant, "user")) FILTER (WHERE bad) AS users,
+           count(*) FILTER (WHERE fallbacks > 0 AND outcome = 'ok') AS fallen_back
+    FROM (SELECT *, outcome <> 'ok' AND outcome <> ALL(:refused) AS bad FROM calls WHERE at BETWEEN :since AND :until) AS seen
+    """
+)
+
+
+_LINKS = text(
+    """
+    SELECT links ->> 'runbook' FROM page_timers JOIN pages ON pages.id = page_id
+    WHERE incident_id = :incident AND links ->> 'runbook' <> '' ORDER BY triggered_at LIMIT 9
+    """
+)
+_PAGE = re.compile(r"/runbook/([a-z0-9-]+)(?:\.md)?(?:#|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that the service saw, in a sentence."""
+
+    at: datetime
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """The calls of an incident's time: all, those that failed, the users of these, and those that another model answered."""
+
+    calls: int
+    failed: int
+    users: int
+    fallen_back: int
+
+
+async def facts(connection: AsyncConnection, window: Mapping[str, Any]) -> list[Fact]:
+    """Providers and circuits in this time. ``window``: ``since`` and ``until``."""
+    window = _bounded(window)
+    rows = [dict(row) for row in (await connection.execute(_RUNS, window)).mappings()]
+    seen = [(row.at, row.steps) for row in await connection.execute(_PASSED, window | {"circuit": f'%"{CIRCUIT}"%'})]
+    return sorted([*_of_providers(rows), *_of_circuits(seen)], key=lambda one: one.at)
+
+
+async def runbook_of(connection: AsyncConnection, incident: UUID) -> str:
+    """The runbook's page that the incident's first page names, without its ending; empty where none does."""
+    links = (await connection.execute(_LINKS, {"incident": incident})).scalars().all()
+    found = (match for one in links if (match := _PAGE.search(one)))
+    return next((match[1] for match in found), "")
+
+
+async def impact(connection: AsyncConnection, since: datetime, until: datetime | None) -> Impact:
+    """Count the calls from an incident's begin to its end, or to now."""
+    window = _bounded({"since": since, "until": until or datetime.now(UTC)})
+    row = (await connection.execute(_IMPACT, window | {"refused": list(REFUSALS)})).mappings().one()
+    return Impact(**row)
+
+
+def _bounded(window: Mapping[str, Any]) -> dict[str, Any]:
+    return {"since": window["since"], "until": min(window["until"], window["since"] + LONGEST)}
+
+
+def _of_providers(rows: Sequence[Mapping[str, Any]]) -> list[Fact]:
+    """A row is an answer and the failures up to the next one: many in a row say that the model fails."""
+    found: list[Fact] = []
+    for place, row in enumerate(rows):
+        if row["failed"] < IN_A_ROW:
+            continue
+        name = f"{row['provider']} {row['model']}"
+        found.append(Fact(row["failed_at"], f"{name} fails: {row['failed']:,} attempts in a row, most as {row['outcome']}"))
+        following = rows[place + 1] if place + 1 < len(rows) else None
+        if following and (following["provider"], following["model"]) == (row["provider"], row["model"]):
+            length = (following["answered_at"] - row["failed_at"]).total_seconds()
+            found.append(Fact(following["answered_at"], f"{name} answers again, after {length:.0f} s"))
+    return found
+
+
+def _of_circuits(seen: Sequence[tuple[datetime, str]]) -> list[Fact]:
+    """Each time that a circuit was open, with the calls that passed its target over."""
+    opened: dict[str, list[tuple[datetime, int]]] = {}
+    for at, steps in seen:
+        for step in steps_in(steps):
+            if step.kind == CIRCUIT:
+                times, since = opened.setdefault(step.name, []), at + timedelta(milliseconds=step.begins_ms)
+                if times and since - times[-1][0] < TOGETHER:
+                    times[-1] = (min(since, times[-1][0]), times[-1][1] + 1)
+                else:
+                    times.append((since, 1))
+    return [
+        Fact(at, f"circuit of {name} open: {calls:,} call{'s' if calls > 1 else ''} passed it over")
+        for name, times in opened.items()
+        for at, calls in times
+    ]
