@@ -1,6 +1,7 @@
 """Every command that changes something leaves a row in the log of operators' actions: `@changes("kill all")` does it.
 
-The row is written when the command has ended, with how it ended, also when it failed. The command comes first: a kill switch
+The row is written when the command has ended, with how it ended, also when it failed. A command that waits for a person has one
+of its begin as well, so that the person's answer does not come before it. The command comes first: a kill switch
 does not wait for Postgres. Where Postgres is away the row goes to a local file, and a message says so.
 """
 
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
     from app.stack.running import Demo
 
 _more: ContextVar["list[str] | None"] = ContextVar("more_words", default=None)
+BEGUN = "begun"  # the outcome of an action that goes on, as the console writes it, too
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def changes(action: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def changes(action: str, *, waits: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Mark a command as one that changes something. ``action`` is its name: the part behind `octant`.
 
+    ``waits``: for a person, so it has a row of its begin besides.
     With `--force` it is an action of its own, so that all that was forced can be listed.
     """
 
@@ -38,6 +41,8 @@ def changes(action: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             more: list[str] = []
             outcome = "ok"
             token, words = changed_demos.set(demos), _more.set(more)
+            if waits:
+                _note(action, kwargs, BEGUN, ())
             try:
                 return command(*args, **kwargs)
             except BaseException as error:

@@ -70,7 +70,7 @@ def _page(
         list_pages()
 
 
-@changes("oncall page")
+@changes("oncall page", waits=True)
 def _test(*, wait: str) -> None:
     """Send a page that is marked as a test. The minutes to its acknowledgement are kept."""
     if not asyncio.run(_tested(_seconds(wait))):

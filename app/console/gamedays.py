@@ -42,6 +42,7 @@ class Written(_Loose):
     title: str = ""
     hypothesis: str = ""
     runbook: dict[str, Any] = Field(default_factory=dict)
+    limits: dict[str, Any] = Field(default_factory=dict)
 
 
 class Probe(_Loose):
@@ -126,6 +127,15 @@ class Report(_Loose):
     def kind(self) -> str:
         """The mark of its verdict."""
         return {"kept": "good", "not kept": "bad"}.get(self.played.verdict, "none")
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """The proof of containment: the cap's refusals, or callers who were all served for some seconds after the commands."""
+        if self.played.rogue:
+            return {"contained": "from here on the user was refused"}
+        window = self.written_before.limits.get("window")
+        served = f"by then all calls of {window:g} s after the commands were served" if isinstance(window, int | float) else ""
+        return {"contained": served} if served else {}
 
     @property
     def page(self) -> str:

@@ -20,3 +20,16 @@ def test_a_forced_command_is_audited_as_an_action_of_its_own(
 
     command(release_id="a", reason="r", force=force)
     assert [(name, outcome) for name, _, outcome, _ in noted] == [(action, "ok")]
+
+
+def test_a_command_that_waits_for_a_person_is_in_the_log_before_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The acknowledgement of a test page stood before the page, with an earlier time: its command had waited for it."""
+    rows: list[tuple[str, str]] = []
+    monkeypatch.setattr(audited, "_note", lambda action, _, outcome, __: rows.append((action, outcome)))
+
+    @audited.changes("oncall page", waits=True)
+    def command() -> None:
+        rows.append(("oncall ack", "ok"))
+
+    command()
+    assert rows == [("oncall page", "begun"), ("oncall ack", "ok"), ("oncall page", "ok")]

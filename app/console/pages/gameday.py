@@ -70,7 +70,7 @@ def router(console: Console) -> APIRouter:
         return console.page(
             request, "gameday.html", GAMEDAY, title=found.written_before.title or played.scenario, one=found, kind=kind,
             words=words,
-            lanes=gamedays.lanes(played), times=[(WORDS[at], getattr(played, at)) for at in TIMES],
+            lanes=gamedays.lanes(played), times=[(at, WORDS[at], getattr(played, at)) for at in TIMES],
             draft=draft, command=COMMAND.format(played.scenario), measured=measured,
         )  # fmt: skip
 

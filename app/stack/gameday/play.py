@@ -24,7 +24,7 @@ from app.stack.gameday.lease import FaultNotSet, Held
 from app.stack.gameday.money import Money, spent
 from app.stack.gameday.page import Followed, Shell, commands
 from app.stack.gameday.pager import Pager
-from app.stack.gameday.rogue import BadRelease, calling, cap_of, capped, in_force, key_of
+from app.stack.gameday.rogue import BadRelease, calling, cap_of, capped, held_off, in_force, key_of
 from app.stack.gameday.scenario import Phase, Probe, Scenario
 from app.stack.gameday.traffic import Callers, measure, usual_provider
 
@@ -128,10 +128,11 @@ class _Game:
         self.rogue: Callers | None = None
         self.words: dict[str, str] = {}
 
-    def say(self, words: str) -> None:
-        """Add a line to the timeline."""
-        at = round(self.passed, 2)
+    def say(self, words: str, at: float | None = None) -> None:
+        """Add a line to the timeline. ``at``: the seconds of an event that is known only later."""
+        at = round(self.passed, 2) if at is None else at
         self.outcome.timeline.append((at, words))
+        self.outcome.timeline.sort(key=lambda line: line[0])
         self.stage.heard(Line(words, at))
 
     @property
@@ -173,8 +174,12 @@ class _Game:
             self._incident = await self._opened(paged=await self._page())
             await self._follow(self._contain)
         before = self.passed
-        self.outcome.contained = await self._until(self._served("contained", since=before), self.scenario.limits.contained_within)
-        self.say("contained" if self.outcome.contained is not None else "not contained in time")
+        contained = await self._until(self._served("contained", since=before), self.scenario.limits.contained_within)
+        refused = held_off(self.rogue.between(self._fault_at, self.callers.now), self._fault_at) if self.rogue else None
+        by_the_cap = contained is not None and refused is not None and refused < contained  # before an operator does anything
+        contained = refused if by_the_cap else contained
+        self.outcome.contained = contained
+        self.say("contained" if contained is not None else "not contained in time", contained if by_the_cap else None)
         await self._follow(self._verify)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds - self.passed)):
@@ -239,7 +244,10 @@ class _Game:
         }
         for probe in self.scenario.probes:
             begin, until = spans[probe.phase]
-            value = self._measure(probe, begin - (window if probe.phase != "fault" else 0), until)
+            lead = (
+                0 if probe.phase == "fault" or probe.of == "rogue" else window
+            )  # before its first refusal the rogue is answered
+            value = self._measure(probe, begin - lead, until)
             out.probes.append(Judged(probe.name, probe.phase, probe.measure, value, probe.holds(value)))
         missed = {"detection": out.detected, "containment": out.contained, "recovery": out.recovered}
         out.reasons += [f"no {name} in time" for name, at in missed.items() if at is None]

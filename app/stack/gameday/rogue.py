@@ -88,6 +88,13 @@ async def cap_of(shell: Shell) -> tuple[str, str]:
     return (found[1], found[2]) if found else ("", "")
 
 
+def held_off(seen: Sequence[Seen], fault_at: float) -> float | None:
+    """Seconds from the fault's begin until the cap refused the rogue for good: the first refusal after its last other answer."""
+    last = max((one.at for one in seen if one.what != REFUSED), default=fault_at)
+    first = min((one.at for one in seen if one.what == REFUSED and one.at > last), default=None)
+    return None if first is None else round(first - fault_at, 2)
+
+
 def capped(before: str, after: tuple[str, str], seen: Sequence[Seen], fault_at: float) -> str:
     """A sentence on the cap that met the rogue; empty where none is known. ``before``: its cap as the fault began."""
     spent, cap = after

@@ -39,6 +39,16 @@ def test_other_users_who_noticed_a_rogue_are_counted() -> None:
     assert not played(callers={"answered": 90}).noticed, "without a rogue user"
 
 
+def test_the_report_says_what_proves_containment() -> None:
+    """A rollback works in seconds; the later time is that of callers who were all served since."""
+    windowed = Written(limits={"window": 5})
+    served = "by then all calls of 5 s after the commands were served"
+    assert Report(written_before=windowed, played=played()).notes == {"contained": served}
+    refused = {"contained": "from here on the user was refused"}
+    assert Report(written_before=windowed, played=played(rogue={"budget_exceeded": 3})).notes == refused
+    assert Report(written_before=Written(), played=played()).notes == {}
+
+
 def test_an_answers_price_stands_beside_that_of_before_the_fault() -> None:
     """An attempt that hangs is charged its upper bound: a fault can be dear that broke nothing."""
     money = {"before": {"answered": 10, "cost": 2_000}, "fault": {"answered": 4, "cost": 32_000, "bound": 30_000}}

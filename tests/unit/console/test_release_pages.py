@@ -24,6 +24,7 @@ from app.releases.compared import compare, runs
 from app.releases.difference import Traffic
 from app.releases.evidence import ALPHA
 from app.releases.evidence_line import Counted, points
+from app.releases.following import Followed
 from app.releases.history import Activation
 from app.releases.manifest import Places, Release, load
 from app.releases.rehearsals import FILE, ROLLBACK, Rehearsal, append
@@ -131,6 +132,13 @@ def activation(**more: object) -> Activation:
 def state(*workers: str, unproven: int = 0) -> page.State:
     reports = [Report(worker=str(n), release=release) for n, release in enumerate(workers)]
     return page.State(past=[activation()], reports=reports, canary=None, shadow=None, listed=[], unproven=unproven)
+
+
+def test_a_rollback_that_is_live_says_its_seconds_at_once() -> None:
+    back = replace(state("r2", "r2"), followed={activation().number: Followed("r2", 2, 1.24)})
+    said = " The last of 2 workers served it 1.24 s after the rollback began."
+    assert said in page.answer(back, [], activation().at)[1]
+    assert "rollback began" not in page.answer(state("r2", "r2"), [], activation().at)[1]
 
 
 @pytest.mark.parametrize(

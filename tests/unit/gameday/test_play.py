@@ -23,7 +23,7 @@ from app.stack.gameday import report
 from app.stack.gameday.page import Followed, Shell, commands
 from app.stack.gameday.pager import Pager
 from app.stack.gameday.play import Stage, play
-from app.stack.gameday.rogue import REFUSED, capped, key_of
+from app.stack.gameday.rogue import REFUSED, capped, held_off, key_of
 from app.stack.gameday.scenario import Probe, Scenario, load, names
 from app.stack.gameday.traffic import Seen, measure
 
@@ -112,6 +112,16 @@ async def test_a_sick_service_a_broken_promise_and_a_failed_tool_differ(
     outcome = await play("away", Scenario.model_validate(tomllib.loads(text)), stage, runbook)
     assert (outcome.verdict, outcome.exit_code) == (verdict, code), (outcome.reasons, outcome.callers)
     assert any(why in reason for reason in outcome.reasons), outcome.reasons
+
+
+def test_a_cap_contains_a_rogue_from_the_refusal_after_its_last_answer() -> None:
+    def seen(*what: str) -> list[Seen]:
+        return [Seen(at=10.0 + number, kind="chat", what=one, seconds=0.1, first_byte=0.1) for number, one in enumerate(what)]
+
+    assert held_off(seen("answered", "answered", REFUSED, REFUSED), 10.0) == 2.0
+    assert held_off(seen("answered", REFUSED, "answered", REFUSED), 10.0) == 3.0, "money came back, and one more was answered"
+    assert held_off(seen(REFUSED, "answered"), 10.0) is None
+    assert held_off([], 10.0) is None
 
 
 @pytest.mark.parametrize("name", names(ROOT / "runbook"))
