@@ -191,14 +191,13 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
 def build_engine(settings: Settings, *, pooled: bool = True) -> AsyncEngine:
     """The one engine of the process. The texts of its errors do not quote what was to be written.
 
-    Without a pool, for a command, each use opens a connection of its own.
+    Without a pool, for a command, each use opens a connection of its own, and prepares no statement.
     """
-    pool: dict[str, Any] = (
-        {"pool_size": 5, "max_overflow": 5, "pool_timeout": POOL_SECONDS} if pooled else {"poolclass": NullPool}
-    )
+    limits = {"pool_size": 5, "max_overflow": 5, "pool_timeout": POOL_SECONDS}
+    pool: dict[str, Any] = limits if pooled else {"poolclass": NullPool}
     watch = PostgresWatch()
-    connect_args = {"async_creator_fn": watch.connect, **_KEEPALIVE, **ENCODING}
-    engine = create_async_engine(settings.database_url, hide_parameters=True, connect_args=connect_args, **pool)
+    own = {"async_creator_fn": watch.connect, "prepare_threshold": 5 if pooled else None, **_KEEPALIVE, **ENCODING}
+    engine = create_async_engine(settings.database_url, hide_parameters=True, connect_args=own, **pool)
 
     def check(connection: Any, record: Any, _: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event
         if not record.info:  # it was opened a moment ago

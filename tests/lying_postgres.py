@@ -98,14 +98,14 @@ class LyingPostgres:
 
     async def _message(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, far: asyncio.StreamWriter) -> bool:
         """Relay one message, or answer it. Returns whether the session goes on."""
-        kind, frame = await _frame(reader)
+        kind, frame = await frame_of(reader)
         code = self.at_statement(frame) if kind in b"QP" else None
         if code is None:
             far.write(frame)
             return True
         if kind == b"P":  # the server passes over the rest up to the client's Sync
             while kind != b"S":
-                kind, _ = await _frame(reader)
+                kind, _ = await frame_of(reader)
         ends = code in ENDS
         writer.write(_error("FATAL" if ends else "ERROR", code) + (b"" if ends else b"Z\x00\x00\x00\x05I"))
         await writer.drain()
@@ -114,7 +114,7 @@ class LyingPostgres:
         return not ends
 
 
-async def _frame(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+async def frame_of(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     head = await reader.readexactly(5)
     return head[:1], head + await reader.readexactly(struct.unpack("!i", head[1:])[0] - 4)
 

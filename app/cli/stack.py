@@ -43,8 +43,10 @@ def migrate() -> None:
     """Bring the database's schema up to date."""
     from app.cli.stores import settings_with_stores
     from app.migrations import upgrade
+    from app.stack.pooling import refuse_shared_sessions
 
     settings = settings_with_stores()
+    refuse_shared_sessions(settings)
     upgrade(settings.database_url)
     print("The schema is up to date.")
 

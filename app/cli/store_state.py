@@ -88,11 +88,13 @@ async def _postgres(engine: "AsyncEngine", place: str, redactor: "Redactor") -> 
 
     from app.console import formats
     from app.domain.store_errors import POSTGRES, away, takes_no_more
+    from app.stack.pooling import SHARED, sessions_are_shared
 
     try:
         async with engine.connect() as connection:
             state = (await connection.execute(text(_POSTGRES))).one()
             holding = await _holding(connection)
+        shared = await sessions_are_shared(engine)
     except (DBAPIError, OSError) as error:
         lines = [("Postgres", f"{place}: {away(POSTGRES, error)}")]
         return False, lines + ([("", f"  {line}") for line in FIND_HOLDER] if takes_no_more(error) else [])
@@ -101,6 +103,7 @@ async def _postgres(engine: "AsyncEngine", place: str, redactor: "Redactor") -> 
         ("Postgres", f"{place}: {words}"),
         ("", f"{state.connections} of {state.most} connections; {formats.size(state.bytes)} of data"),
     ]
+    lines += [("", SHARED)] if shared else []
     for session in holding:
         program, host = session.application_name or "a program without a name", session.host or "this machine"
         who = f"{session.usename or 'a role'}, {program} at {host}"
@@ -111,7 +114,7 @@ async def _postgres(engine: "AsyncEngine", place: str, redactor: "Redactor") -> 
         )
         lines += [("", f"  its last statement: {said}")] if said else []
         lines.append(("", f"  octant stores end {session.pid}"))
-    return not (holding or state.read_only), lines
+    return not (holding or shared or state.read_only), lines
 
 
 async def _holding(connection: "AsyncConnection") -> list[Any]:

@@ -9,7 +9,7 @@ OF_PACKAGE = {"redis": VALKEY, "sqlalchemy": POSTGRES}
 AWAY = ("OperationalError", "InterfaceError")  # of Postgres: any other error is a fault of ours, and keeps its traceback
 LOCKED = "55P03"  # lock_not_available (postgresql.org/docs/current/errcodes-appendix.html)
 # A server that refuses a connection leaves its words alone: drivers have no code for them.
-FULL = re.compile(r"too many clients already|connection slots are reserved|too many connections for (?:role|database)")
+FULL = re.compile(r"too many clients already|connection slots are reserved|too many connections for|no more connections allowed")
 REFUSED = re.compile(r"FATAL: (?! *(?:the database system is |terminating connection))")
 QUOTING = ("DataError", "IntegrityError", "StatementError")  # their words quote values
 

@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from psycopg.errors import InsufficientPrivilege, InvalidSchemaName, LockNotAvailable, ReadOnlySqlTransaction
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -39,7 +39,7 @@ def upgrade(database_url: str, revision: str = "heads") -> None:
     """Bring the schema to ``revision``. Safe to run from several processes at once: they take turns.
 
     Raises Misconfigured where Postgres does not answer, where another transaction keeps a lock that a migration needs, where the
-    role may not change the schema, and where newer code migrated the database.
+    role may not change the schema, where newer code migrated the database, and where the database cannot hold every text.
     """
     try:
         present = current(database_url)
@@ -78,10 +78,16 @@ def downgrade(database_url: str, revision: str = "base") -> None:
 
 
 def current(database_url: str) -> tuple[str, ...]:
-    """The revisions that the database has, none for an empty one."""
+    """The revisions that the database has, none for an empty one. Raises Misconfigured where it is not in UTF-8."""
     engine = create_engine(database_url, poolclass=NullPool, connect_args={"connect_timeout": 5, **ENCODING})
     try:
         with engine.connect() as connection:
+            encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+            if encoding != "UTF8":  # of another, a text of some caller has no place in it, or is cut in the middle of a letter
+                raise Misconfigured(
+                    f"The database is encoded in {encoding}, and texts of callers in every script need UTF8:"
+                    " CREATE DATABASE octant ENCODING 'UTF8' TEMPLATE template0."
+                )
             return tuple(sorted(MigrationContext.configure(connection).get_current_heads()))
     finally:
         engine.dispose()

@@ -35,6 +35,7 @@ from app.settings import Settings, load
 from app.stack.descriptors import raise_limit
 from app.stack.isolation import in_a_process_of_its_own, until_orphaned, watch_ourselves
 from app.stack.perform import Answer, perform
+from app.stack.pooling import refuse_shared_sessions
 from app.stack.ports import require_free
 from app.stack.preflight import refuse_example_values
 from app.stack.private import OTHERS
@@ -320,6 +321,7 @@ def run(job_id: str = "", attempt: str = "") -> None:
     refuse_example_values(settings)
     if not job_id:
         require_free([(settings.host, settings.worker_metrics_port)])
+        refuse_shared_sessions(settings)
     redactor = Redactor(settings.secret)
     logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
     logs.take_over_last_words()

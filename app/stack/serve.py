@@ -21,6 +21,7 @@ from app.domain.hosts import authority
 from app.settings import Settings, load, unknown_variables
 from app.stack import handover
 from app.stack.descriptors import Descriptors, raise_limit
+from app.stack.pooling import refuse_shared_sessions
 from app.stack.ports import require_free
 from app.stack.preflight import refuse_example_values
 from app.stack.private import OTHERS
@@ -59,6 +60,7 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
     preload()
     settings = settings_of()
     settings.require_stores()
+    refuse_shared_sessions(settings)
     redactor = Redactor(settings.secret)
     logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
     logs.take_over_last_words()

@@ -19,6 +19,7 @@ from app.releases.manifest import parse
 from app.releases.recorded import sources_path
 from app.settings import PACKAGE, Settings
 from app.stack.fitting import fitting
+from app.stack.pooling import refuse_shared_sessions
 from app.stack.private import OTHERS
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def run(settings: Settings, tell: Callable[[str], None]) -> None:
     from app.migrations import upgrade
 
     os.umask(OTHERS)
+    refuse_shared_sessions(settings)
     tell("schema")
     upgrade(settings.database_url)
     _build_indexes(settings, tell)

@@ -99,6 +99,21 @@ def test_a_role_that_may_not_change_the_schema_is_said_so(empty_database: str) -
             connection.execute(text("DROP ROLE reader"))
 
 
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_hold_every_text_is_refused(database_url: str, encoding: str) -> None:
+    """Latin 1 lacks letters of our own comments; SQL_ASCII counts bytes and cuts letters (postgresql.org, multibyte)."""
+    server = create_engine(database_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE elsewhere ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"))
+    try:
+        with pytest.raises(Misconfigured, match=f"encoded in {encoding}, and .* ENCODING 'UTF8'"):
+            migrations.upgrade(make_url(database_url).set(database="elsewhere").render_as_string(hide_password=False))
+    finally:
+        with server.connect() as connection:
+            connection.execute(text("DROP DATABASE elsewhere WITH (FORCE)"))
+        server.dispose()
+
+
 def test_a_migration_that_hangs_elsewhere_is_waited_for_with_a_limit(
     empty_database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
