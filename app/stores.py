@@ -24,6 +24,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as LostError
+from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
@@ -34,6 +35,7 @@ from sqlalchemy.pool import NullPool
 from app import __version__
 from app.budget.budget import BudgetPolicy
 from app.budget.valkey_answers import read_of, with_forms
+from app.domain.errors import Misconfigured
 from app.domain.money import from_dollars
 from app.domain.postgres_session import ENCODING, SESSION
 from app.features import recall
@@ -66,7 +68,6 @@ ENDED = frozenset({"25006", "25P03", "25P04", "0A000", "26000"})
 REFUSED = frozenset({"42501", "XX000", "XX001", "XX002"})  # the role has lost a right; the server's own faults, on a broken disk
 RELEASE_SECONDS = 24 * 3600.0  # a machine that was off for longer may have missed a rollback
 SIMULATOR = "simulator"  # its host in compose, and the key that it is called with
-
 VALKEY_TIMEOUT = 1.0
 VALKEY_CONNECTIONS = 64  # a burst waits for one of these; it does not open a thousand
 
@@ -75,7 +76,6 @@ _KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count"
 _VALKEY_KEEPALIVE = {socket.TCP_KEEPIDLE: 5, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT: 3, socket.TCP_USER_TIMEOUT: 5000}
 
 LIMITS = f"SET statement_timeout = {STATEMENT_SECONDS * 1000:.0f}; SET lock_timeout = {LOCK_SECONDS * 1000:.0f}; "
-
 RV = TypeVar("RV")
 
 
@@ -274,26 +274,27 @@ class _Sending:
 
 
 def build_valkey(settings: Settings) -> Redis:
-    """The one client of the process. It fails fast: each use has its own rule for an outage (ADR 0007).
+    """The one client of the process. It fails fast: each use has its own rule for an outage (ADR 0007). Raises Misconfigured.
 
     A command whose connection was closed is sent once more on a new one: every script and command of ours may be repeated. One
     that was not answered in time is not. Maintenance notifications are off: with them redis-py 8.1 hands out connections that
     the server has closed.
     """
     tcp = not settings.valkey_url.startswith("unix:")
-    keepalive: dict[str, Any] = {"socket_keepalive": True, "socket_keepalive_options": _VALKEY_KEEPALIVE} if tcp else {}
-    pool = ValkeyPool.from_url(
-        settings.valkey_url,
-        max_connections=VALKEY_CONNECTIONS,
-        timeout=VALKEY_TIMEOUT,
-        decode_responses=True,
-        socket_timeout=VALKEY_TIMEOUT,
-        socket_connect_timeout=VALKEY_TIMEOUT,
-        encoding_errors="replace",  # bytes that are no text are a wrong answer, not an error of ours
-        **keepalive,
-        retry=Retry(NoBackoff(), 1, supported_errors=(LostError,)),
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-    )
+    options: dict[str, Any] = {"socket_keepalive": True, "socket_keepalive_options": _VALKEY_KEEPALIVE} if tcp else {}
+    options |= {
+        "max_connections": VALKEY_CONNECTIONS,
+        **dict.fromkeys(("timeout", "socket_timeout", "socket_connect_timeout"), VALKEY_TIMEOUT),
+        "decode_responses": True,
+        "encoding_errors": "replace",  # bytes that are no text are a wrong answer, not an error of ours
+        "retry": Retry(NoBackoff(), 1, supported_errors=(LostError,)),
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+    try:
+        pool = ValkeyPool.from_url(settings.valkey_url, **options)
+        pool.connection_class(**pool.connection_kwargs)
+    except (TypeError, ValueError, RedisError) as error:
+        raise Misconfigured(f"OCTANT_VALKEY_URL: what follows its `?` is no option of the client there. ({error})") from error
     return with_forms(Redis.from_pool(pool))
 
 

@@ -12,7 +12,7 @@ import typer
 from app.cli.amounts import MOST_DAYS, number
 from app.cli.audited import add, changes
 from app.domain import figures
-from app.domain.store_errors import reason
+from app.domain.store_errors import VALKEY, away
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -139,8 +139,7 @@ async def _rooms() -> AsyncGenerator[_Rooms, None]:
             )
             yield _Rooms(engine, valkey, settings, budget)
         except (RedisError, OSError) as error:
-            message = f"Valkey does not answer ({reason(error)}); look at OCTANT_VALKEY_URL. No money can be spent now."
-            raise Misconfigured(message) from None
+            raise Misconfigured(f"{away(VALKEY, error)} No money can be spent now.") from None
         finally:
             await valkey.aclose()
 

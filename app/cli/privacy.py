@@ -12,7 +12,7 @@ import typer
 
 from app.cli.audited import changes
 from app.cli.files import private_file
-from app.domain.store_errors import reason
+from app.domain.store_errors import VALKEY, away
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -124,6 +124,6 @@ async def _opened(tenant: str, user: str) -> "AsyncGenerator[tuple[AsyncEngine, 
         try:
             yield engine, valkey, settings, redactor, Person.of(tenant, user, redactor, history)
         except (RedisError, OSError) as error:
-            raise Misconfigured(f"Valkey does not answer ({reason(error)}); look at OCTANT_VALKEY_URL.") from None
+            raise Misconfigured(away(VALKEY, error)) from None
         finally:
             await valkey.aclose()

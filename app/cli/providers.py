@@ -12,7 +12,7 @@ from app.cli.amounts import number
 from app.cli.audited import changes
 from app.cli.tables import print_table
 from app.cli.times import moment
-from app.domain.store_errors import reason
+from app.domain.store_errors import VALKEY, away
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -147,6 +147,6 @@ async def _valkey() -> "AsyncGenerator[Redis, None]":
     try:
         yield valkey
     except (RedisError, OSError) as error:
-        raise Misconfigured(f"Valkey does not answer ({reason(error)}): workers judge each for itself now.") from None
+        raise Misconfigured(f"{away(VALKEY, error)} Workers judge each for itself now.") from None
     finally:
         await valkey.aclose()

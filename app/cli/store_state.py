@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Postgres and Valkey: whether they take reads and writes, and what holds them up.")
 
 PROBE, PROBE_MS = "octant:stores:probe", 1000  # a key that is written to see whether Valkey takes a write
+WRITE = "return redis.call('SET', KEYS[1], 1, 'PX', ARGV[1])"  # as the budget writes: by a script
 MOST_WORDS = 200  # of a session's last statement
 WIDTH = 10
 
@@ -125,22 +126,25 @@ async def _holding(connection: "AsyncConnection") -> list[Any]:
 
 
 async def _valkey(valkey: "Redis", place: str) -> tuple[bool, list[tuple[str, str]]]:
-    """As `_postgres`. A write is tried, as a full one answers reads."""
-    from redis.exceptions import OutOfMemoryError, RedisError
+    """As `_postgres`. A script that writes is tried: a full one answers reads, and a role may lack scripts alone."""
+    from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError
 
     from app.domain.store_errors import VALKEY, away, reason
 
+    about: dict[str, Any] = {}
     try:
-        about: dict[str, Any] = await valkey.info()
+        about = await valkey.info()
+    except NoPermissionError:
+        pass  # the service does without
     except (RedisError, OSError) as error:
         return False, [("Valkey", f"{place}: {away(VALKEY, error)}")]
     try:
-        await valkey.set(PROBE, 1, px=PROBE_MS)
+        await valkey.register_script(WRITE)(keys=[PROBE], args=[PROBE_MS])
         refused, full = "", False
     except (RedisError, OSError) as error:
         refused, full = reason(error), isinstance(error, OutOfMemoryError)
     lines = [("Valkey", f"{place}: {f'takes no writes: {refused}' if refused else 'takes reads and writes'}")]
-    return not refused, [*lines, *_filled(about, full=full)]
+    return not refused, [*lines, *(_filled(about, full=full) if about else [])]
 
 
 def _filled(about: dict[str, Any], *, full: bool) -> Iterator[tuple[str, str]]:

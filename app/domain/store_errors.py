@@ -61,7 +61,7 @@ def _package(error: BaseException) -> str:
 def _answered(error: BaseException) -> bool:
     """Whether the store is there and said no: a read-only server, a full one, a right that is missing."""
     sqlstate = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
-    of_valkey = any(kind.__name__ == "ResponseError" for kind in type(error).__mro__)
+    of_valkey = any(kind.__name__ in ("ResponseError", "AuthenticationError") for kind in type(error).__mro__)
     at_the_door = not sqlstate and REFUSED.search(str(getattr(error, "orig", None) or error)) is not None
     return of_valkey or at_the_door or (bool(sqlstate) and not sqlstate.startswith(("08", "57P")))
 

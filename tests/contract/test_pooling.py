@@ -10,7 +10,6 @@ from one_session_pooler import one_session
 from sqlalchemy import make_url, text
 
 from app.domain.errors import Misconfigured
-from app.domain.store_errors import POSTGRES, away
 from app.settings import Settings
 from app.stack.embedded import free_port
 from app.stack.pooling import refuse_shared_sessions
@@ -41,11 +40,6 @@ async def test_commands_name_the_pooler(stack_env: Mapping[str, str], pooled_url
     ran = await asyncio.to_thread(run, {**stack_env, **ports, "OCTANT_DATABASE_URL": pooled_url}, command)
     assert ran.returncode != 0
     assert "gives each transaction another session" in ran.stdout + ran.stderr
-
-
-def test_a_pooler_without_a_place_for_more_clients_is_named_as_full() -> None:
-    """PgBouncer's words at `max_client_conn`: github.com/pgbouncer/pgbouncer, src/client.c."""
-    assert "takes no more connections" in away(POSTGRES, Exception("FATAL:  no more connections allowed (max_client_conn)"))
 
 
 async def test_a_command_prepares_no_statement_that_another_client_would_meet(pooled_url: str) -> None:

@@ -116,6 +116,25 @@ def test_a_full_valkey_says_that_it_takes_no_writes_and_how_it_gets_memory(env: 
     assert "of 1.00 MB of memory" in ran.stdout
 
 
+@pytest.mark.parametrize(
+    ("rights", "code", "words"),
+    [
+        ("+@all -@scripting", 1, "takes no writes: User probe has no permissions to run the 'evalsha' command"),
+        ("+@all -info", 0, "takes reads and writes"),
+    ],
+)
+def test_rights_in_valkey_are_judged_by_what_the_budget_needs(env: Env, rights: str, code: int, words: str) -> None:
+    """Hosted ones take away groups of commands: valkey.io/topics/acl. The budget writes by scripts alone, and needs no INFO."""
+    with Redis.from_url(env["OCTANT_VALKEY_URL"]) as valkey:
+        valkey.execute_command("ACL", "SETUSER", "probe", "on", ">word", "~*", "&*", *rights.split())
+        try:
+            ran = run({**env, "OCTANT_VALKEY_URL": env["OCTANT_VALKEY_URL"].replace("//", "//probe:word@")}, "stores")
+        finally:
+            valkey.acl_deluser("probe")
+    assert ran.returncode == code
+    assert words in ran.stdout
+
+
 def test_stores_that_are_away_are_named_each(env: Env) -> None:
     gone = {"OCTANT_DATABASE_URL": "postgresql+psycopg://u:secret@127.0.0.1:1/x", "OCTANT_VALKEY_URL": "redis://127.0.0.1:1/0"}
     ran = run({**env, **gone}, "stores")

@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import stores
+from app.domain.errors import Misconfigured
 from app.settings import Settings
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 from app.stores import build_engine, build_valkey
@@ -233,3 +234,12 @@ async def test_defaults_of_the_database_change_nothing_here(own_url: str, defaul
             await engine.dispose()
         finally:
             server.execute(f"ALTER DATABASE octant RESET {default.partition(' ')[0]}")
+
+
+@pytest.mark.parametrize("options", ["ssl_cert_reqs=none", "foo=1", "socket_timeout=soon"])
+def test_an_option_that_the_client_lacks_is_said_and_its_secret_is_not(options: str) -> None:
+    """`ssl_cert_reqs` fits rediss:// alone: a TypeError at the first command before (redis/redis-py#3217)."""
+    with pytest.raises(Misconfigured, match="OCTANT_VALKEY_URL: what follows its `\\?`") as refused:
+        build_valkey(Settings(valkey_url=f"redis://:hidden@127.0.0.1:1/0?{options}"))
+    assert options.partition("=")[0] in str(refused.value)
+    assert "hidden" not in str(refused.value)

@@ -90,7 +90,7 @@ def test_a_store_that_refuses_is_one_sentence_with_its_reason_and_no_password(st
     valkey = stack_env["OCTANT_VALKEY_URL"].replace("redis://", "redis://octant:hunter2@")
     for command in (["setup"], ["providers"], ["budget", "show", "acme"]):
         message = refused({**stack_env, "OCTANT_VALKEY_URL": valkey}, *command)
-        assert "Valkey does not answer" in message
+        assert "Valkey refuses this" in message
         assert "invalid username-password pair or user is disabled." in message
         assert "hunter2" not in message
     postgres = "postgresql+psycopg://octant:hunter2@127.0.0.1:1/none"

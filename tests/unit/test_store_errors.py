@@ -2,8 +2,8 @@
 
 import psycopg
 import pytest
+from redis.exceptions import AuthenticationError, ReadOnlyError, ResponseError
 from redis.exceptions import ConnectionError as ValkeyConnectionError
-from redis.exceptions import ReadOnlyError, ResponseError
 from sqlalchemy.exc import DataError, OperationalError, StatementError
 
 from app.domain.errors import DependencyUnavailable
@@ -46,9 +46,11 @@ def of_postgres(error: psycopg.Error) -> OperationalError:
                 "FATAL:  sorry, too many clients already",
                 "FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
                 'FATAL:  too many connections for role "octant"',
+                "FATAL:  no more connections allowed (max_client_conn)",  # PgBouncer
             )
         ),
         (ValkeyConnectionError("no such host"), "Valkey does not answer; look at OCTANT_VALKEY_URL. (no such host)"),
+        (AuthenticationError("wrong password"), "Valkey refuses this; look at OCTANT_VALKEY_URL. (wrong password)"),
         (ReadOnlyError("a replica"), "Valkey refuses this; look at OCTANT_VALKEY_URL. (a replica)"),
     ],
 )
