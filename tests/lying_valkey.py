@@ -20,17 +20,17 @@ WRONG = {
     "garbage": b"\x00\x16\x03\x01 garbage\r\n",
     "http": b"HTTP/1.1 400 Bad Request\r\n\r\n",
     "half an answer": b"*3\r\n$5\r\nhal",
-    **{
-        error.split()[0]: f"-{error}\r\n".encode()
-        for error in (
-            "ERR unknown command", "LOADING Valkey is loading the dataset in memory", "READONLY You can't write",
-            "MISCONF Errors writing to disk", "OOM command not allowed when used memory > 'maxmemory'.", "CLUSTERDOWN down",
-            "NOSCRIPT No matching script.", "MOVED 3999 127.0.0.1:6381", "ASK 3999 127.0.0.1:6381", "TRYAGAIN Multiple keys",
-            "WRONGTYPE Operation against a key holding the wrong kind of value", "BUSY Valkey is busy running a script",
-            "NOAUTH Authentication required.", "NOPERM no permissions", "MASTERDOWN Link with MASTER is down",
-            "UNKILLABLE busy", "NOREPLICAS Not enough good replicas", "MAX number of clients reached",
-        )
-    },
+}
+ERRORS = {
+    error.split()[0]: f"-{error}\r\n".encode()
+    for error in (
+        "ERR unknown command", "LOADING Valkey is loading the dataset in memory", "READONLY You can't write",
+        "MISCONF Errors writing to disk", "OOM command not allowed when used memory > 'maxmemory'.", "CLUSTERDOWN down",
+        "NOSCRIPT No matching script.", "MOVED 3999 127.0.0.1:6381", "ASK 3999 127.0.0.1:6381", "TRYAGAIN Multiple keys",
+        "WRONGTYPE Operation against a key holding the wrong kind of value", "BUSY Valkey is busy running a script",
+        "NOAUTH Authentication required.", "NOPERM no permissions", "MASTERDOWN Link with MASTER is down",
+        "UNKILLABLE busy", "NOREPLICAS Not enough good replicas", "MAX number of clients reached",
+    )
 }  # fmt: skip
 
 

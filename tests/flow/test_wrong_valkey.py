@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientSession
 from client import session
 from conftest import running_service
-from lying_valkey import WRONG, LyingValkey
+from lying_valkey import ERRORS, WRONG, LyingValkey
 from sqlalchemy import make_url
 
 from app.stack.embedded import free_port
@@ -54,7 +54,7 @@ async def test_no_call_is_answered_500_whatever_valkey_answers(stack_env: dict[s
             service = await asyncio.to_thread(stack.enter_context, running_service(env, log))
             async with session(service, api_key) as http:
                 for answer, command in product(ANSWERS, ("EVALSHA", None)):
-                    liar.lie = lambda name, c=command, a=answer: WRONG[a] if c in (name, None) else None  # type: ignore[misc]
+                    liar.lie = lambda name, c=command, a=answer: {**WRONG, **ERRORS}[a] if c in (name, None) else None  # type: ignore[misc]
                     async with http.post("/v1/chat/completions", json=ASK) as reply:
                         code = (await reply.json()).get("error", {}).get("code")
                         assert (reply.status, code) == (503, "dependency_unavailable"), (answer, command)
