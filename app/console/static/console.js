@@ -1,81 +1,5 @@
-// The console's own script: times, live parts, charts, keys. Every page works without it.
+// The console's own script: live parts, charts, keys; times are in first.js. Every page works without it.
 "use strict";
-const $ = (selector, root = document) => root.querySelector(selector);
-const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
-const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
-
-// Times: stored and sent in UTC, shown in the browser's zone, which the page names.
-const full = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium", timeZone: zone });
-function ago(at, kind = "") { // by the kind of a `data-ago`: a moment ago, "old" of a thing, "length" of what goes on
-  const seconds = Math.round((Date.now() - at) / 1000);
-  if (kind === "length") return lasting(Math.max(seconds, 0));
-  if (kind === "old") return `${span(Math.max(seconds, 0))} old`;
-  if (seconds < 0) return `in ${span(-seconds)}`;
-  return seconds < 5 ? "just now" : `${span(seconds)} ago`;
-}
-function lasting(seconds) { // its two largest units, by the rule of formats.py
-  const [size, unit, part, rest] = seconds < 172800 ? [3600, "h", 60, "min"] : [86400, "d", 3600, "h"];
-  const more = Math.floor((seconds % size) / part);
-  return seconds < 3600 || !more ? span(seconds) : `${Math.floor(seconds / size)} ${unit} ${more} ${rest}`;
-}
-function span(seconds) {
-  if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
-  return seconds < 172800 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86400)} d`;
-}
-const narrow = matchMedia("(max-width: 760px)");
-function short(at, element) { // on a phone a table says the time alone of what was today
-  const whole = full.format(at), today = full.format(Date.now()).slice(0, 10);
-  return narrow.matches && whole.startsWith(today) && element.closest("tbody") ? whole.slice(11) : whole;
-}
-function showTimes(root) {
-  for (const element of $$("time[datetime]", root)) {
-    const at = new Date(element.dateTime);
-    if (isNaN(at)) continue;
-    element.title = `${full.format(at)} (${zone}), ${at.toISOString()}`;
-    element.textContent = "ago" in element.dataset ? ago(at, element.dataset.ago) : short(at, element);
-  }
-}
-
-// Sentences of ours hold moments in UTC, with its name; with scripts they are in the browser's zone as well. A length of time
-// that they count to now counts on.
-const MOMENT = /(\d{4}-\d\d-\d\d) (\d\d:\d\d)(:\d\d)? UTC/;
-const LENGTH = /(\d[\d.]*) (ms|s|min|h|d)(?: (\d+) (s|min|h))? (ago|old)\b/;
-const UNITS = { ms: 1, s: 1000, min: 60000, h: 3600000, d: 86400000 };
-function momentOf([, day, minute, second]) {
-  const at = new Date(`${day}T${minute}${second || ":00"}Z`), time = document.createElement("time");
-  time.dateTime = at.toISOString(); time.title = `${full.format(at)} (${zone}), ${at.toISOString()}`;
-  time.textContent = full.format(at).slice(0, second ? 19 : 16);
-  return time;
-}
-function lengthOf([, number, unit, more, rest, kind]) {
-  const at = new Date(Date.now() - number * UNITS[unit] - (more ? more * UNITS[rest] : 0)), time = document.createElement("time");
-  time.dateTime = at.toISOString(); time.dataset.ago = kind === "old" ? kind : "";
-  time.textContent = ago(at, time.dataset.ago);
-  return time;
-}
-function showMoments(root) {
-  for (const place of $$(".answer, .note, .banner, figcaption p, .ranges a, .reply, .finding, .door p", root)) {
-    for (const [pattern, made] of [[MOMENT, momentOf], [LENGTH, lengthOf]]) {
-      const walk = document.createTreeWalker(place, NodeFilter.SHOW_TEXT), found = [];
-      while (walk.nextNode()) if (pattern.test(walk.currentNode.data) && !walk.currentNode.parentElement.closest("time, code")) found.push(walk.currentNode);
-      for (let node of found) {
-        for (let match; (match = pattern.exec(node.data)); ) {
-          const rest = node.splitText(match.index);
-          node = rest.splitText(match[0].length);
-          rest.replaceWith(made(match));
-        }
-      }
-    }
-  }
-}
-function countOn() {
-  for (const one of $$("time[data-ago]")) {
-    const words = ago(new Date(one.dateTime), one.dataset.ago);
-    if (one.textContent !== words) one.textContent = words;
-  }
-}
-
 // Live parts.
 function showBadge(part) { // pages without an answer, in the menu
   const one = $("[data-waiting]", part), badge = $("[data-badge]");
@@ -234,17 +158,6 @@ function label(root) {
   }
 }
 
-// The head of a table's first column of moments names their zone.
-function nameZone(root) {
-  for (const table of $$("table:not(.month)", root)) {
-    const cell = $("tbody time[datetime]:not([data-ago])", table)?.closest("td, th"), head = cell && table.tHead?.rows[0]?.cells[cell.cellIndex];
-    if (!head || $(".hidden, [data-zone]", head)) continue;
-    const name = document.createElement("span");
-    name.dataset.zone = ""; name.textContent = zone;
-    head.append(", ", name);
-  }
-}
-
 function prepare(root) {
   label(root); nameZone(root); // a label on a phone is short
   showTimes(root); showMoments(root);
@@ -366,6 +279,7 @@ setInterval(countOn, 5000);
 if (narrow.matches && $("#search")) $("#search").placeholder = "Search"; // more words are cut there
 $$("[data-print]").forEach((one) => { one.hidden = false; }); // it needs this script
 $$("[data-zone]").forEach((one) => { one.textContent = zone; });
+early.disconnect();
 prepare(document);
 for (const one of $$("[data-said]")) { // said once: a reload, a step back or a shared link does not say it again
   const way = new URL(location.href);
