@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from app.console.navigation import BUDGETS, EVALS, ONCALL, OVERVIEW, PAGES, RELEASES, SECURITY, Page
+from app.console.navigation import BUDGETS, EVALS, ONCALL, OVERVIEW, PAGES, RELEASES, REQUESTS, SECURITY, Page
 from app.console.waiting import WaitingPage
 from app.oncall.runbook.pages import read
 from app.oncall.runbook.search import in_one_piece, tokens
@@ -43,6 +43,10 @@ PARTS = (
         BUDGETS, "#worst-case", "Worst case of one user and of all",
         "rogue user, rogue, runaway, abuse, abusive user, worst case, exposure, most that one user can spend,"
         " how much can one user spend",
+    ),
+    _part(
+        REQUESTS, "/failed", "Failed answers: 4xx and 5xx",
+        "401, 404, 4xx, 5xx, failed answers, wrong key, wrong model, errors of callers, refused requests",
     ),
     _part(EVALS, "/production", "Score in production", "production score, live score, drift, sampled, quality in production"),
     _part(EVALS, "#runs", "Runs of the evals", "eval runs, eval history, trend"),

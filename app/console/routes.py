@@ -26,6 +26,7 @@ from app.console.pages import (
     eval_production,
     eval_run,
     evals,
+    failed,
     gameday,
     oncall,
     overview,
@@ -45,6 +46,7 @@ __all__ = ["Console", "routers"]
 PAGES: tuple[Callable[[Console], APIRouter], ...] = (
     overview.router,
     calls.router,
+    failed.router,
     requests.router,
     search.router,
     trace.router,

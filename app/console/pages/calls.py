@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.audit.answers_without_call import listed
 from app.audit.call_filter import SORTS, CallFilter, Searched, bounds_of, searched
 from app.audit.query import Total, cursor_of, find_calls, total_of
 from app.audit.searching import one_moment
@@ -90,6 +91,7 @@ def router(console: Console) -> APIRouter:
             shown=shown, tail=query.get("tail") == "1" and range_.live, fields=fields, more=_more(known.value, wanted),
             sorts=True, chips=chips_of(fields, shown), command=_command(query, range_),
             words=searched_for(nothing) if nothing else _words(known.value, range_), nothing=nothing,
+            failed_with=await _failed_with(console, range_, query),
             runbook_command=f"octant runbook {shlex.quote(nothing)}",
             running=await running(console), suggested={} if known.away else await _suggested(console, range_),
         )  # fmt: skip
@@ -112,6 +114,15 @@ def router(console: Console) -> APIRouter:
         return live.stream(request, console, write)
 
     return made
+
+
+async def _failed_with(console: Console, range_: Range, query: dict[str, str]) -> str:
+    """The way to the failed answers with the wanted words, such as the id of a request that never became a call."""
+    words = next((query[name] for name in ("text", "request_id", "model", "outcome") if query.get(name)), "")
+    if not words:
+        return ""
+    found = await console.known.read(None, listed(console.parts.engine, range_.since, range_.until, words, most=1))
+    return link("/console/requests/failed", {**range_.query, "text": words}) if found.value else ""
 
 
 def filter_of(query: dict[str, str], range_: Range) -> CallFilter:

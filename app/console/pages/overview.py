@@ -33,6 +33,7 @@ from app.console.health import (
 )
 from app.console.known import Known
 from app.console.navigation import OVERVIEW
+from app.console.pages.failed import of_kinds
 from app.console.ranges import Range
 from app.domain.money import MICROS_PER_DOLLAR
 
@@ -145,6 +146,8 @@ def _described(seen: Overview, range_: Range, strips: Sequence[Strip]) -> dict[s
         "calls_link": link("/console/calls", range_.query, needed_model="true", refused="false"),
         "requests_link": link("/console/requests", range_.query),
         "failed_link": link("/console/calls", range_.query, failed="true", refused="false"),
+        "failed_answers": of_kinds(seen.failed_answers) if seen.failed_answers else "",
+        "failed_answers_link": link("/console/requests/failed", range_.query),
         "refused_link": link("/console/calls", range_.query, refused="true"),
     }  # fmt: skip
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from app.audit.answers_without_call import listed
 from app.audit.call_filter import CallFilter
 from app.audit.query import find_calls, is_in_errors, traces_of
 from app.console import formats
@@ -86,6 +87,20 @@ async def way_of(console: Console, words: str) -> Way:
 
     The id of several requests leads to the list of their calls.
     """
+    way = await _way_of_records(console, words)
+    if way.exact:
+        return way
+    now = datetime.now(UTC)
+    found = await listed(console.parts.engine, now - PRESETS["30d"][0], now, words, most=1) if words else ()
+    if not found:
+        return way
+    refused = Place(f"Failed answers with “{words}”", "In Requests", "", failed_with(words))
+    exact = words == found[0].request_id or f"'{words}'" in found[0].message or " " in words
+    return Way((refused, *way.places) if exact else (*way.places, refused), exact=exact)
+
+
+async def _way_of_records(console: Console, words: str) -> Way:
+    """The same among calls."""
     if not words:
         return Way((Place("Calls", "", "", "/console/calls"),), exact=True)
     if _may_be_id(words) and (way := await _named(console, words)):
@@ -98,6 +113,11 @@ async def way_of(console: Console, words: str) -> Way:
         return Way((by_words,), exact=await is_in_errors(engine, words, since))
     except InvalidRequest:  # it takes too long, say; the list of calls says why
         return Way()
+
+
+def failed_with(words: str) -> str:
+    """The list of the failed answers with these words."""
+    return link("/console/requests/failed", {"text": words, "range": "30d"})
 
 
 def _calls_with(words: str) -> str:

@@ -43,7 +43,7 @@ _COMMON = frozenset(
         a an and are as at be been by for from has have in into is it its no not of on or our s so than that
         the their then there they this to us was we were when which while will with you your can cannot all
         any after before during due some since do does did i my me he she him his if but about how what who
-        why would could should now just got am
+        why would could should now just got am someone anyone
         """
     )
 )

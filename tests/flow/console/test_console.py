@@ -590,3 +590,24 @@ async def test_a_static_file_is_named_by_its_content(service_url: str) -> None:
             assert (await stranger.get(re.sub(r"static/\w+/", "static/0000000000000000/", path))).status in (303, 404)
         for path in ("/console/static/x/../console.py", "/console/static/0/%2e%2e/console.py", "/console/static/0/nothing.css"):
             assert (await stranger.get(path)).status in (303, 404)
+
+
+async def test_a_request_that_never_became_a_call_is_found_in_the_console(http: aiohttp.ClientSession, viewer: Person) -> None:
+    """A wrong model name: Overview has a line, and a search by its id or the name leads to the list."""
+    model = f"gpt-{uuid.uuid4().hex[:8]}"
+    body = {"model": model, "messages": [{"role": "user", "content": "Hi"}]}
+    async with http.post("/v1/chat/completions", json=body) as refused:
+        assert refused.status == 404
+        request_id = refused.headers["x-request-id"]
+
+    async def listed() -> str:
+        text = (await viewer.get(f"/console/requests/failed?range=1h&text={model}")).text
+        return text if request_id in text else ""
+
+    assert f"No model &#39;{model}&#39;" in await eventually(listed)
+    for words in (request_id, model):
+        assert request_id in (await viewer.get(f"/console/requests/failed?range=1h&text={words}")).text
+        assert "/console/requests/failed?range=1h" in (await viewer.get(f"/console/calls?range=1h&text={words}")).text
+        found = await viewer.get(f"/console/search?q={words}")
+        assert "/console/requests/failed?text=" in found.headers.get("location", "") + found.text, words
+    assert "/console/requests/failed" in (await viewer.get("/console?range=1h")).text

@@ -21,7 +21,7 @@ def a_console(monkeypatch: pytest.MonkeyPatch, texts: str = "none", named: str =
             raise InvalidRequest("The search took more than 5 s.")
         if texts == "away":
             raise ConnectionRefusedError
-        return [] if texts == "none" else [{"id": "call_1"}]
+        return [] if texts in ("none", "refused") else [{"id": "call_1"}]
 
     async def in_errors(*_: object) -> bool:
         return texts == "error"
@@ -29,7 +29,14 @@ def a_console(monkeypatch: pytest.MonkeyPatch, texts: str = "none", named: str =
     async def by_name(*_: object) -> str:
         return named
 
-    for name, one in (("find_calls", found_calls), ("is_in_errors", in_errors), ("_named", by_name)):
+    async def failed(*_: object, **__: object) -> list[object]:
+        if texts == "away":
+            raise ConnectionRefusedError
+        message = "No model 'gpt-1'. Your key may use: smart."
+        return [SimpleNamespace(request_id="req_1", message=message)] if texts == "refused" else []
+
+    fakes = {"find_calls": found_calls, "is_in_errors": in_errors, "_named": by_name, "listed": failed}
+    for name, one in fakes.items():
         monkeypatch.setattr(search, name, one)
     parts = SimpleNamespace(engine=None, providers=("openai", "anthropic"))
     return cast("Console", SimpleNamespace(known=LastKnown(), parts=parts))
@@ -41,7 +48,7 @@ async def ways(console: Console, words: str) -> list[str]:
     return [place.href.partition("=")[0] for place in found]
 
 
-RUNBOOK, CALLS = "/console/runbook?q", "/console/calls?text"
+RUNBOOK, FAILED, CALLS = "/console/runbook?q", "/console/requests/failed?text", "/console/calls?text"
 
 
 @pytest.mark.parametrize("words", SYMPTOMS)
@@ -77,3 +84,9 @@ async def test_an_id_leads_to_what_it_names_or_to_the_list_of_calls(monkeypatch:
 async def test_words_that_fit_nothing_while_the_records_are_away_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DependencyUnavailable, match="so no call is searched for"):
         await search.found_for(a_console(monkeypatch, "away"), "zxqv")
+
+
+@pytest.mark.parametrize("words", ["gpt-1", "req_1", "No model 'gpt-1'"])
+async def test_a_request_that_never_became_a_call_is_found(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    """By its id, by the name in the answer's words, and by the words."""
+    assert (await ways(a_console(monkeypatch, "refused"), words))[0] == FAILED
