@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from app.oncall.runbook.search import Topic
 
 OTHERS = 4
+NEAREST = 3  # where nothing fits well
 NO_SYMPTOM = (
     "These words name no symptom: write what callers see, an alert's name or an error's code, such as `answers are slow`."
 )
@@ -47,8 +48,8 @@ def runbook(
         print(f"octant: {why} `octant runbook` lists all pages; runbook/README.md is the first.", file=sys.stderr)
         raise typer.Exit(1)
     if scored[0][0] < SURE and not whole:
-        print("No page surely fits these words, and a page that does not fit can do harm. The nearest:")
-        _list(found[: 1 + OTHERS])
+        print("Nothing fits well, and a page that does not fit can do harm; nearest:")
+        _list(found[:NEAREST])
         print("If none fits, begin with runbook/README.md: the first five minutes, and a table of what you see.")
         return
     print(found[0].page.text if whole else "\n".join(_shown(found[0])))

@@ -24,6 +24,7 @@ from app.oncall.runbook.twin import document
 
 LONGEST = 200  # characters of a search
 OTHERS = 7
+NEAREST = 3  # where nothing fits well
 _COMMANDS = re.compile(r"^ *```console\n.*?^ *```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
@@ -95,6 +96,7 @@ def searched(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()
     named = [name for name in providers if name.lower() in spoken]
     words = _words(providers, named[0]) if len(named) == 1 else {}
     best = find(pages, wanted, providers)[: OTHERS + 1]
+    best = best if best and best[0][0] >= SURE else best[:NEAREST]
     return [
         _found(topic, pages, sure=score >= SURE, whole=number == 0, words=words) for number, (score, topic) in enumerate(best)
     ]
@@ -149,7 +151,7 @@ def answer(pages: Sequence[Page], wanted: str, found: Sequence[Found], now: date
     if wanted and found and not found[0].sure:
         return (
             "warn",
-            f"No page surely fits “{wanted}”. The nearest are below; try an alert's name, an error's code, or a symptom.",
+            f"Nothing fits “{wanted}” well; nearest: {'; '.join(one.title for one in found)}.",
         )
     if wanted and found:
         return "good", f"“{wanted}” leads to: {found[0].title}."

@@ -19,6 +19,7 @@ SATURATION = 4.0  # a word that stands everywhere in a topic counts no more than
 CHANCE = 0.5  # what words count that stand in texts alone
 LEAST = 2.0  # weight from which a word of a topic is no chance
 COVERED = 1.5  # a topic that has two thirds of what was said, by rarity, counts whole; one with less, as much less
+SENTENCE = 4  # words of which one alone is chance
 PHRASE = 1.5  # for each word of a phrase of `Words:` that is said in one piece
 WHOLE = 3.0  # where all that is said is an entry of `Words:`, one word or more
 EXACT = 1_000.0  # above every sum of words
@@ -84,11 +85,14 @@ def find(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) ->
     rarity = {word: _rarity(seen_in[word], len(topics)) for word in words}
     whole = sum(rarity.values()) + _rarity(0, len(topics)) * (len(asked) - len(words))
 
+    alone = len(asked) == 1 and len(_words_of(wanted)) >= SENTENCE  # of "someone who did not build it" one word says something
+
     def score(each: Counter[str], topic: Topic) -> float:
         parts = {word: rarity[word] * each[word] / (each[word] + SATURATION) for word in words}
         strong = sum(rarity[word] for word in words if each[word] >= LEAST)
         # One rare word of many is chance: "transfer money to an unknown account" is not about a vendor's account.
         covered = min(1.0, COVERED * strong / whole) if strong else CHANCE * len(words) / max(1, len(asked))
+        covered *= CHANCE if alone else 1.0
         return sum(parts.values()) * covered + _phrases(topic, said) + EXACT * _is_named(topic, wanted)
 
     scored = ((score(each, topic), topic) for each, topic in zip(weights, topics, strict=True))

@@ -3,6 +3,8 @@
 Each sentence was written before it was tried; pages got words for those that led astray.
 """
 
+import re
+
 import pytest
 from commands import run
 from hypothesis import given
@@ -292,7 +294,7 @@ def test_the_terminal_says_when_it_is_not_sure() -> None:
     """It lists the nearest places and no command to run, as the console does."""
     ran = run({"PATH": "/nowhere"}, "runbook", "the new office coffee machine is broken")
     assert ran.returncode == 0
-    assert ran.stdout.startswith("No page surely fits these words")
+    assert ran.stdout.startswith("Nothing fits well, and a page that does not fit can do harm; nearest:")
     assert "$ octant" not in ran.stdout
     assert "begin with runbook/README.md" in ran.stdout
     assert run({"PATH": "/nowhere"}, "runbook", "all our calls are refused").stdout.startswith("Stopping everything\n")
@@ -335,3 +337,20 @@ def test_every_text_is_searched_for_without_an_error(words: str) -> None:
     searched(RUNBOOK, words, ["openai", "anthropic"])
     assert isinstance(fitting(words), list)
     assert is_question(words) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [("No model 'gpt-1'. GET /v1/models lists them.", "callers"), ("No model 'gpt-1'", "callers"), ("model_not_found", "callers"),
+     ("No model provider could answer.", "provider-outage"),
+     ("No model gave output that satisfies the schema.", "malformed-output")],
+)  # fmt: skip
+def test_the_texts_of_our_own_errors_lead_to_their_pages(words: str, wanted: str) -> None:
+    score, place = places(words)[0]
+    assert (place, score >= SURE) == (wanted, True)
+
+
+def test_a_sentence_of_which_one_word_alone_says_something_is_no_symptom() -> None:
+    assert places("someone who did not build it")[0][0] < SURE
+    ran = run({"PATH": "/nowhere"}, "runbook", "someone who did not build it")
+    assert len(re.findall(r"^  runbook/", ran.stdout, re.MULTILINE)) == 3
