@@ -22,7 +22,7 @@ def list_actions(count: Annotated[int, typer.Option("--count", "--limit", min=1,
     rows = asyncio.run(_newest(count))
     for row in rows:
         what = f"{row.action}  {row.subject}  [{row.outcome}]  {row.reason}"
-        line = f"{row.number:>6}  {row.at:%Y-%m-%d %H:%M:%S}  {row.actor}  {what}"
+        line = f"{row.number:>6}  {row.at:%Y-%m-%d %H:%M:%S} UTC  {row.actor}  {what}"
         print(" ".join(line.splitlines()).rstrip())  # no reason can pass for another action
     if not rows:
         print("Nothing was done yet.")

@@ -251,7 +251,7 @@ async def _alerts(count: int) -> None:
     for row in rows:
         state = "resolved" if row.resolved_at else "open    "
         what = row.note or f"{row.share} % of {_usd(row.limit)}"
-        print(f"{row.at:%Y-%m-%d %H:%M}  {state}  {row.scope:12} {row.tenant:20} {row.subject:20} {what}")
+        print(f"{row.at:%Y-%m-%d %H:%M} UTC  {state}  {row.scope:12} {row.tenant:20} {row.subject:20} {what}")
     if not rows:
         print("No alerts.")
 

@@ -142,7 +142,8 @@ def _table(rows: list[dict[str, Any]], tried: str | None) -> None:
     columns = ("at", "id", "tenant", "user", "feature", "model", "outcome", "ms", "tokens", "cost", *([tried] if tried else []))
     lines = [
         (
-            f"{r['at']:%m-%d %H:%M:%S}", r["id"], r["tenant"], r["user"] or "-", r["feature"], r["model"] or "-", r["outcome"],
+            f"{r['at']:%m-%d %H:%M:%S} UTC", r["id"], r["tenant"], r["user"] or "-", r["feature"], r["model"] or "-",
+            r["outcome"],
             f"{r['latency_ms']:.0f}", f"{input_of(r)}+{r['output_tokens']}", _spent(r),
             *([", ".join(a["outcome"] for a in r["attempts"] if a["provider"] == tried)] if tried else []),
         )

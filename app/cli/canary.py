@@ -67,7 +67,7 @@ async def _canary(release_id: str, share: float, reason: str, choices: dict[str,
     async with opened() as releases:
         begun = await releases.try_out(release_id, share, by=getpass.getuser(), reason=reason, **choices)
     print(f"{begun.share:.4g} of the users get {begun.release} within 5 seconds, the others {begun.against}.")
-    print(f"`octant release status` shows how it stands. An operator decides by {begun.deadline:%Y-%m-%d %H:%M}.")
+    print(f"`octant release status` shows how it stands. An operator decides by {begun.deadline:%Y-%m-%d %H:%M} UTC.")
 
 
 async def _abort(reason: str) -> None:
@@ -103,11 +103,11 @@ def show_canary(canary: "Canary", judged: "Judgement") -> None:
     from app.domain.figures import usd
     from app.releases.evidence import tolerable, worse
 
-    when = f"{canary.started_at:%Y-%m-%d %H:%M}"
+    when = f"{canary.started_at:%Y-%m-%d %H:%M} UTC"
     shares = " -> ".join(f"{share:.4g}" for share in canary.shares)
     cost = f"{usd(canary.spent)} of {usd(canary.cap)}"
     print(f"canary {canary.release} beside {canary.against}: {canary.state}, started {when} by {canary.by}")
-    print(f"  share {shares}; cost {cost}; an operator decides by {canary.deadline:%Y-%m-%d %H:%M}")
+    print(f"  share {shares}; cost {cost}; an operator decides by {canary.deadline:%Y-%m-%d %H:%M} UTC")
     for lack in canary.unproven or ():
         print(f"  UNPROVEN  {lack}")
     if canary.verdict:

@@ -46,7 +46,7 @@ async def _history() -> None:
     for row in rows:
         if not shown or row.kind == code.ROLLBACK or shown[-1][0] != row.code:
             note = f" rollback by {row.by}: {row.reason}" if row.kind == code.ROLLBACK else ""
-            shown.append((row.code, f"{row.at:%Y-%m-%d %H:%M:%S}  {row.code}  ({row.version}){note}"))
+            shown.append((row.code, f"{row.at:%Y-%m-%d %H:%M:%S} UTC  {row.code}  ({row.version}){note}"))
     for _, line in shown[: -MOST_SHOWN - 1 : -1]:
         print(line)
     if not shown:
@@ -66,7 +66,7 @@ async def _roll_back(reason: str, to: str, *, dry_run: bool, plan_done: bool) ->
         rows = await code.read(engine)
         goal = code.target(rows, to)
         now = code.path_of(rows)[-1]
-        print(f"{now} -> {goal.code} ({goal.version}), which ran here first on {goal.at:%Y-%m-%d %H:%M}.")
+        print(f"{now} -> {goal.code} ({goal.version}), which ran here first on {goal.at:%Y-%m-%d %H:%M} UTC.")
         _check_plans(await _plans(engine, goal), done=plan_done)
         if dry_run:
             for command in deployed.commands(goal, named=bool(to)):

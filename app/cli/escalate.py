@@ -48,7 +48,8 @@ def list_triggers(
 ) -> None:
     """List triggers of a rollback, newest first: escalations, answers that drift, costs that rose."""
     for one in asyncio.run(_newest(limit, kind)):
-        print(f"{one.id:>5}  {one.at:%Y-%m-%d %H:%M}  {one.kind:<10}  {one.subject:<20}  {one.release:<16}  {_short(one.text)}")
+        about = f"{one.kind:<10}  {one.subject:<20}  {one.release:<16}  {_short(one.text)}"
+        print(f"{one.id:>5}  {one.at:%Y-%m-%d %H:%M} UTC  {about}")
 
 
 @app.command("show")
@@ -131,7 +132,7 @@ def _whole(trigger: "Trigger", *, as_json: bool = False) -> None:
         fields = {name: getattr(trigger, name) for name in ("id", "kind", "subject", "text", "by", "release", "command")}
         print(json.dumps({**fields, "at": f"{trigger.at:%Y-%m-%dT%H:%M:%S%z}", "evidence": evidence}, ensure_ascii=False))
         return
-    print(f"trigger {trigger.id}: {trigger.kind} of {trigger.subject}, {trigger.at:%Y-%m-%d %H:%M}, by {trigger.by}")
+    print(f"trigger {trigger.id}: {trigger.kind} of {trigger.subject}, {trigger.at:%Y-%m-%d %H:%M} UTC, by {trigger.by}")
     print(f"  {trigger.text}")
     since = f" since {evidence['live_since'][:16]} (by {evidence['made_live_by']})" if evidence.get("live_since") else ""
     print(f"release {trigger.release or 'none'}{since}, before it {evidence.get('previous') or 'nothing'}")

@@ -186,8 +186,8 @@ def list_incidents(
         async with _incidents() as (incidents, _, _):
             found = await incidents.list(since=moment(since))
         for one in found:
-            ended = f"closed {one.closed_at:%Y-%m-%d %H:%M}" if one.closed_at else "open"
-            when = f"{one.opened_at:%Y-%m-%d %H:%M}  {ended:<23}"
+            ended = f"closed {one.closed_at:%Y-%m-%d %H:%M} UTC" if one.closed_at else "open"
+            when = f"{one.opened_at:%Y-%m-%d %H:%M} UTC  {ended:<27}"
             print(f"{one.number:>5}  {one.severity}  {when}  {one.commander or '-'}  {one.title}")
         if not found:
             print("No incident is open." if since is None else "There was no incident.")
@@ -269,4 +269,4 @@ def _print(incident: "Incident", entries: "Sequence[Entry]") -> None:
 
 
 def _utc(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -77,7 +77,7 @@ def _write_csv(found: "Report") -> None:
 
 
 def _print(found: "Report", duties: "Duties") -> None:
-    print(f"pages from {found.since:%Y-%m-%d %H:%M} to {found.until:%Y-%m-%d %H:%M} UTC; weeks and hours in {duties.zone}")
+    print(f"pages from {found.since:%Y-%m-%d %H:%M} UTC to {found.until:%Y-%m-%d %H:%M} UTC; weeks and hours in {duties.zone}")
     print(f"  {'':24} pages  unacked   open  MTTA      MTTR      out of hours")
     _row("all", found.total)
     for monday, counts in found.weeks:

@@ -124,8 +124,8 @@ def list_keys(
         return
     for info in found:
         user = info.user or "any user"
-        until = f"expires {info.expires_at:%Y-%m-%d %H:%M}" if info.expires_at else "never expires"
-        used = f"last used {info.last_used_at:%Y-%m-%d %H:%M}" if info.last_used_at else "never used"
+        until = f"expires {info.expires_at:%Y-%m-%d %H:%M} UTC" if info.expires_at else "never expires"
+        used = f"last used {info.last_used_at:%Y-%m-%d %H:%M} UTC" if info.last_used_at else "never used"
         then = f" (replaced by {info.replaced_by})" if info.replaced_by else ""
         head = f"{info.id}  {_state(info):8} {info.tenant:20} {user:20} {','.join(info.scopes):12} {until:26} {used:27}"
         print(f"{head} {info.name}{then}{_revoked(info, by)}")
@@ -137,7 +137,7 @@ def _revoked(info: "KeyInfo", by: Mapping[str, str]) -> str:
     """When a key was revoked, and by which operator, as far as the operators' log says it."""
     if info.revoked_at is None:
         return ""
-    return f"  revoked {info.revoked_at:%Y-%m-%d %H:%M} by {by.get(info.id, 'an unknown operator')}"
+    return f"  revoked {info.revoked_at:%Y-%m-%d %H:%M} UTC by {by.get(info.id, 'an unknown operator')}"
 
 
 def _show(token: str, *, quiet: bool) -> None:

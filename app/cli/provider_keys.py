@@ -59,7 +59,7 @@ def _last_use(use: "Use | None", *, known: bool) -> str:
 
 
 def _at(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S}" if at else "never in 7 days"
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "never in 7 days"
 
 
 def _at_least(first: datetime | None) -> str:

@@ -236,7 +236,8 @@ async def _history(count: int) -> None:
     async with opened() as releases:
         for a in await releases.history(limit=count):
             print(
-                f"{a.at:%Y-%m-%d %H:%M:%S}  {a.kind:8}  {a.release:16} (before: {a.previous or 'nothing'})  by {a.by}: {a.reason}"
+                f"{a.at:%Y-%m-%d %H:%M:%S} UTC  {a.kind:8}  {a.release:16} (before: {a.previous or 'nothing'})  "
+                f"by {a.by}: {a.reason}"
             )
 
 
@@ -247,7 +248,7 @@ async def _status() -> None:
             print("No release is live. `octant release activate ID` makes one live.")
             raise typer.Exit(1)
         live = newest[0]
-        print(f"{live.release} is live since {live.at:%Y-%m-%d %H:%M:%S} ({live.kind} by {live.by}: {live.reason})")
+        print(f"{live.release} is live since {live.at:%Y-%m-%d %H:%M:%S} UTC ({live.kind} by {live.by}: {live.reason})")
         for lack in live.unproven or ():
             print(f"UNPROVEN  {lack}")
         behind = 0

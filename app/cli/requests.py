@@ -47,8 +47,9 @@ async def _list(wanted: Any, range_: Any) -> None:  # noqa: ANN401 - a `Wanted` 
     columns = ("at", "trace", "outcome", "feature", "tenant", "user", "calls", "latency", "cost", "release")
     lines = [
         (
-            f"{row['at']:%m-%d %H:%M:%S}", row["trace_id"], f"{row['failed']} failed" if row["failed"] else "ok", row["feature"],
-            row["tenant"], row["user"] or "-", str(row["calls"]), formats.ms(row["latency_ms"]), formats.usd(row["cost"]),
+            f"{row['at']:%m-%d %H:%M:%S} UTC", row["trace_id"], f"{row['failed']} failed" if row["failed"] else "ok",
+            row["feature"], row["tenant"], row["user"] or "-", str(row["calls"]), formats.ms(row["latency_ms"]),
+            formats.usd(row["cost"]),
             row["release"] or "-",
         )
         for row in rows

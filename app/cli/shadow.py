@@ -45,7 +45,7 @@ async def _start(release_id: str, share: float, reason: str, budget: MicroUSD, d
     async with opened() as releases:
         begun = await releases.start_shadow(release_id, share, by=getpass.getuser(), reason=reason, budget=budget, days=days)
     print(f"{begun.release} answers {begun.share:.4g} of the calls too, within 5 seconds. No user gets its answers.")
-    until = f"{begun.until:%Y-%m-%d %H:%M}"
+    until = f"{begun.until:%Y-%m-%d %H:%M} UTC"
     print(f"It ends at {until}, or when {usd(budget)} are used up. `octant release status` shows how it stands.")
 
 
@@ -60,9 +60,9 @@ def show_shadow(shadow: "Shadow", beside: Mapping[str, Any]) -> None:
     from app.domain.figures import usd
 
     cost = f"{usd(shadow.spent)} of {usd(shadow.budget)}"
-    when = f"{shadow.started_at:%Y-%m-%d %H:%M}"
+    when = f"{shadow.started_at:%Y-%m-%d %H:%M} UTC"
     print(f"shadow {shadow.release} beside {shadow.against}: {shadow.state}, started {when} by {shadow.by}")
-    print(f"  share {shadow.share:.4g} of the calls; cost {cost}; it ends at {shadow.until:%Y-%m-%d %H:%M}")
+    print(f"  share {shadow.share:.4g} of the calls; cost {cost}; it ends at {shadow.until:%Y-%m-%d %H:%M} UTC")
     if shadow.why:
         print(f"  ended by {shadow.ended_by}: {shadow.why}")
     if not beside["answers"]:

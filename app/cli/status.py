@@ -184,7 +184,7 @@ def _of_failed_answers(seen: "Overview") -> "Iterator[tuple[str, str]]":
     for one in sorted(seen.failed_answers, key=newest):
         most = f"{formats.count(one.of_key)} of them to" if one.of_key and one.of_key < one.answers else ""
         whose = f"of {one.tenant}, {most} key {one.key_id}".replace("  ", " ") if one.tenant else "without a valid key"
-        last = f"last in {one.minute:%H:%M}, {one.request_id}: {one.message}"
+        last = f"last in {one.minute:%H:%M} UTC, {one.request_id}: {one.message}"
         yield f"{one.status} {one.code}", f"{formats.count(one.answers)} {whose}, on {one.path}; {last}"
 
 
@@ -196,7 +196,7 @@ def _of_providers(strips: "Sequence[Strip]") -> "Iterator[tuple[str, str]]":
 def _of_changes(seen: "Overview") -> "Iterator[tuple[str, str]]":
     """What operators changed last in the range: the first suspect of what began then."""
     for at, action, subject in seen.marks[-CHANGES:]:
-        yield f"Changed {at:%H:%M:%S}", f"octant {action}  {subject}"
+        yield f"Changed {at:%H:%M:%S} UTC", f"octant {action}  {subject}"
 
 
 def _of_now(now: "Now", spent: "Sequence[int]", stopped: "Sequence[str]") -> "Iterator[tuple[str, str]]":

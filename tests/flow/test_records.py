@@ -88,7 +88,7 @@ def test_requests_that_never_became_a_call_are_in_the_status(service_url: str, a
     request_id = next(one for one in ids if one in line)
     assert line.startswith("404 model_not_found")
     assert "of acme, key " in line
-    assert re.search(rf"on /v1/chat/completions; last in \d\d:\d\d, {request_id}: No model '{body['model']}'", line), line
+    assert re.search(rf"on /v1/chat/completions; last in \d\d:\d\d UTC, {request_id}: No model '{body['model']}'", line), line
 
 
 def test_a_call_is_found_by_what_was_said_within_five_seconds(

@@ -27,7 +27,7 @@ def test_error_lines_are_the_newest_first_and_of_a_minute_the_most_frequent() ->
     seen = cast("Overview", SimpleNamespace(failed_answers=[one, later, replace(later, code="many", answers=9)]))
     assert [name for name, _ in room._of_failed_answers(seen)] == ["404 many", "404 few", "503 old"]
     (_, words), *_ = room._of_failed_answers(cast("Overview", SimpleNamespace(failed_answers=[replace(one, of_key=700)])))
-    assert words.startswith("900 of acme, 700 of them to key k, on /v1/x; last in 12:00")
+    assert words.startswith("900 of acme, 700 of them to key k, on /v1/x; last in 12:00 UTC")
 
 
 @pytest.mark.parametrize(

@@ -280,7 +280,7 @@ async def test_a_key_is_revoked_and_the_log_names_it(operator: Person, stack_env
     log = await operator.get(f"/console/security?tab=log&action=key+revoke&subject={number}")
     assert "leaked" in log.words
     [line] = [line for line in octant(stack_env, "key", "list", "acme").splitlines() if line.startswith(number)]
-    assert re.search(r"  revoked \d{4}-\d\d-\d\d \d\d:\d\d by key:\w+ of acme in the console$", line), line
+    assert re.search(r"  revoked \d{4}-\d\d-\d\d \d\d:\d\d UTC by key:\w+ of acme in the console$", line), line
     other = octant(stack_env, "key", "create", "acme", "--name", "another", "--quiet").strip().split("_")[1]
     octant(stack_env, "key", "revoke", other)
     listed = {one["id"]: one for one in map(json.loads, octant(stack_env, "key", "list", "--json").splitlines())}
