@@ -33,6 +33,7 @@ ERRORS, SLOW = "errors", "slow"
 AGAIN = "answering again"
 PASSED_OVER = "passed over"
 WELL = "All is well: "
+MOST_FREQUENT = "The most frequent error is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def answer(seen: Overview, strips: Sequence[Strip], range_: Range) -> tuple[str,
         )
     if failed >= FAILING:
         errors = [outcome for outcome, _ in seen.outcomes if outcome not in REFUSALS]
-        most = f" The most frequent error is {errors[0]}." if errors else ""
+        most = f" {MOST_FREQUENT} {errors[0]}." if errors else ""
         return "bad" if failed >= SICK else "warn", f"{rest}; {formats.count(total.failed)} failed.{most}"
     return _well(seen, answered, rest)
 
@@ -198,10 +199,11 @@ def _answers(
     kind, words = answer(seen, strips, range_)
     said, end = [words], last_minutes(range_)
     alone = answer(seen, (), range_)[1]  # without the providers' clause: said once, in the sentence before
+    counted = alone.partition(f" {MOST_FREQUENT}")[0]
     tried = [strip for strip in strips if strip.kind != "none"]
     everywhere = bool(tried) and all(strip.kind == "bad" for strip in tried)
     if recent and (out := just_now.outage(recent, everywhere=everywhere)):
-        return "bad", [*filter(None, (out, just_now.failures(recent), alone))]
+        return "bad", [*filter(None, (out, just_now.failed_kinds(recent), counted))]
     if recent and (over := just_now.over(recent)):
         return "warn", [over, *said]
     if latest and end:

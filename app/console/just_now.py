@@ -101,6 +101,15 @@ def failures(recent: JustNow) -> str:
     return f"Failed in {SPAN}: {'; '.join(map(_kind, recent.failures[:NAMED]))}."
 
 
+def failed_kinds(recent: JustNow) -> str:
+    """The same in short, beside a sentence that says since when."""
+    if not recent.failures:
+        return ""
+    last = max(recent.failures, key=lambda kind: kind.at)
+    named = ", ".join(f"{kind.calls:,} {kind.code}" for kind in recent.failures[:NAMED])
+    return f"Failed in {SPAN}: {named}; the last one is {last.request_id}."
+
+
 def _kind(kind: FailedKind) -> str:
     streams = "" if kind.streams < kind.calls else ", all of them streams" if kind.calls > 1 else ", a stream"
     return f"{kind.calls:,} {kind.code}{streams} (the last at {formats.utc(kind.at.astimezone(UTC))}, {kind.request_id})"
