@@ -81,8 +81,7 @@ _OUTCOMES = text("""
     GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 30
 """)
 _UNNEEDED = text("SELECT count(*) AS calls FROM calls WHERE at >= :since AND at < :until AND outcome = ANY(:not_calls)")
-_EARLIER = text("SELECT EXISTS (SELECT FROM calls WHERE at < :since) AS is_there")
-_BEGAN = text("SELECT min(at) AS at FROM calls WHERE at >= :since AND at < :until AND outcome <> ALL(:not_calls)")
+_FIRST = text("SELECT min(at) AS at FROM calls WHERE at < :until")
 _SCORES = text(
     "SELECT count(*) AS scored, count(*) FILTER (WHERE passed) AS passed FROM eval_scores WHERE at >= :since AND at < :until"
 )
@@ -140,8 +139,8 @@ class Overview:
 
     ``providers``: by provider and step, attempts that had a result of their own, and those that count against the provider.
     ``states``: at the range's end. ``unneeded``: calls in no figure, as they needed no model. ``marks``: what operators changed.
-    ``failed_answers``: the most frequent ones of 4xx and 5xx. ``earlier``: whether the first step has calls, or any is on record
-    from before the range. ``began``: the first call, where none is.
+    ``failed_answers``: the most frequent ones of 4xx and 5xx. ``first``: the oldest call on record, if the first step has none.
+    ``earlier``: whether the first step has calls, or any is on record from before the range.
     """
 
     total: Bucket
@@ -156,7 +155,12 @@ class Overview:
     marks: Sequence[tuple[datetime, str, str]]
     failed_answers: Sequence[Failed] = ()
     earlier: bool = True
-    began: datetime | None = None
+    first: datetime | None = None
+
+    @property
+    def began(self) -> datetime | None:
+        """When the first call came, if that was within the range."""
+        return None if self.earlier else self.first
 
 
 async def overview(
@@ -188,8 +192,7 @@ async def overview(
         marks = await _rows(connection, _MARKS, wanted)
         failed = await failed_answers(connection, since, until)
         began = any(row["at"] == since for row in rows)  # a range that begins with calls needs none before it
-        earlier = began or (await _rows(connection, _EARLIER, wanted))[0]["is_there"]
-        first = None if earlier else (await _rows(connection, _BEGAN, wanted))[0]["at"]
+        first = None if began else (await _rows(connection, _FIRST, wanted))[0]["at"]
     requests = next((row["priced"] for row in rows), None) or {}  # the same in each row
     found = {row["at"]: Bucket(**{name: value for name, value in row.items() if name != "priced"}) for row in rows}
     providers: dict[str, dict[datetime, tuple[int, int]]] = {}
@@ -208,8 +211,8 @@ async def overview(
         passed=scores["passed"],
         marks=[(row["at"], row["action"], row["subject"]) for row in reversed(marks)],
         failed_answers=failed,
-        earlier=earlier,
-        began=first,
+        earlier=began or (first is not None and first < since),
+        first=first,
     )
 
 

@@ -14,9 +14,14 @@ def spec(
     unit: str = "",
     kind: str = "lines",
     marks: Sequence[tuple[datetime, str]] = (),
+    known: tuple[datetime | None, datetime | None] = (None, None),
 ) -> dict[str, Any]:
-    """A chart over time. ``kind``: lines, bars or stack."""
+    """A chart over time. ``kind``: lines, bars or stack.
+
+    ``known``: the first record and the end of what is read; the span of a step that a reader points at is cut there.
+    """
     return {
+        "known": [at.timestamp() if at else None for at in known],
         "x": [at.timestamp() for at in times],
         "times": list(times),
         "series": [{"label": label, "values": list(values), "colour": colour} for label, values, colour in series],

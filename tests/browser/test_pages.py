@@ -628,6 +628,9 @@ def test_a_chart_names_its_newest_values_while_nothing_is_pointed_at(browser: Br
         assert not set(newest) & {"\u2013", "--", ""}
         page.locator("[data-chart] .u-over").first.hover(position={"x": 4, "y": 20})
         page.wait_for_function(f"(before) => ({read})().join() !== before", arg=",".join(newest))
+        legends = "[...document.querySelectorAll('[data-chart] .u-legend')]"
+        times = f"() => {legends}.map((one) => one.querySelector('.u-value').textContent)"
+        assert len(set(page.evaluate(times))) == 1 < len(page.evaluate(times)), "each chart shows the time that one is pointed at"
         page.mouse.move(1, 1)
         page.wait_for_function(f"(before) => ({read})().join() === before", arg=",".join(newest))
 

@@ -117,6 +117,9 @@ async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -
     assert not (await overview(recorded, long_ago, long_ago + MINUTE, MINUTE)).earlier
     young = await overview(recorded, long_ago, BEGAN + 5 * MINUTE, timedelta(days=30))
     assert (young.earlier, young.began is not None and young.began >= BEGAN) == (False, True), "its rate begins there"
+    begun = await overview(recorded, BEGAN - 15 * MINUTE, BEGAN + 5 * MINUTE, 10 * MINUTE)
+    assert begun.first == BEGAN, "within its step: before it nothing is known"
+    assert not begun.earlier
     with statements(recorded) as sent:
         assert (await overview(recorded, BEGAN, BEGAN + 5 * MINUTE, MINUTE)).earlier
     assert not [one for one in sent if "EXISTS" in one], "a range that begins with calls asks for none before it"

@@ -108,7 +108,7 @@ def _burn(now: Now | None, spent: Known[list[int]], at: datetime) -> Burn | None
 def _described(seen: Overview, range_: Range, strips: Sequence[Strip]) -> dict[str, Any]:
     total, series = seen.total, seen.series
     times = [bucket.at for bucket in series if bucket.at]
-    marks = [(at, action) for at, action, _ in seen.marks]
+    marks, known = [(at, action) for at, action, _ in seen.marks], (seen.first, range_.until)
     per_second = 1 / range_.width.total_seconds()
     quick = all(bucket.request_latency[2] < 1000 for bucket in series if bucket.request_latency)
     unit, per = ("ms", 1) if quick else ("s", 1000)
@@ -127,7 +127,7 @@ def _described(seen: Overview, range_: Range, strips: Sequence[Strip]) -> dict[s
             times,
             [("answered", [b.ok for b in series], "s1"), ("failed", [b.failed for b in series], "bad"),
              ("refused", [b.refused for b in series], "s2")],
-            unit="calls", kind="stack", marks=marks,
+            unit="calls", kind="stack", marks=marks, known=known,
         ),
         "latency": charts.spec(
             times,
@@ -135,13 +135,13 @@ def _described(seen: Overview, range_: Range, strips: Sequence[Strip]) -> dict[s
                 (f"p{p}", [b.request_latency[n] / per if b.request_latency else None for b in series], c)
                 for n, (p, c) in enumerate(BANDS)
             ],
-            unit=unit, marks=marks,
+            unit=unit, marks=marks, known=known,
         ),
         "recovery": charts.spec(
             times,
             [(words, [getattr(b, name) / b.calls * 100 if b.calls else None for b in series], "") for name,
             words in SHARES.items()],
-            unit="%", marks=marks,
+            unit="%", marks=marks, known=known,
         ),
         "calls_link": link("/console/calls", range_.query, needed_model="true", refused="false"),
         "requests_link": link("/console/requests", range_.query),

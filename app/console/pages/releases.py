@@ -217,7 +217,8 @@ def answer(state: State, stopped: Sequence[Stop], now: datetime) -> tuple[str, s
         on = f"{len(state.reports) - len(behind)} of {len(state.reports)} workers"
     words = f"Release {newest.release} has been live on {on} for {formats.span(_minutes(now, newest.at))}."
     if took := state.followed.get(newest.number):
-        words += f" The last of {formats.number(took.workers, 'worker')} served it {formats.seconds(took.seconds)} after the rollback began."
+        last, took_words = formats.number(took.workers, "worker"), formats.seconds(took.seconds)
+        words += f" The last of {last} served it {took_words} after the rollback began."
     kind = "bad" if behind or not state.reports else "good"
     if state.unproven:
         kind = "warn" if kind == "good" else kind

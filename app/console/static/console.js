@@ -69,12 +69,21 @@ function onAxis(ticks, step, ends) { // words of the ticks of a time axis: days,
 }
 function severalDays([first, last]) { return dayOf().format(first * 1000) !== dayOf().format(last * 1000); }
 const plots = new Map();
+// All charts of a page show the time that one of them is pointed at. A dragged range is of that one alone.
+const together = { key: "page", setSeries: false, scales: ["x", null], filters: { pub: (type) => type === "mousemove" || type === "mouseleave", sub: () => true } };
+function during(at, step, spec, several) { // the span of a step; before the first record and after the end nothing is known
+  const [first, end] = spec.known || [], write = (from) => (several ? full : new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: zone })).format(from * 1000);
+  const begins = first != null && first > at && first < at + step ? first : at, ends = end == null ? at + step : Math.min(at + step, end);
+  if (spec.kind === "bars" || step < 60 || ends <= begins) return write(at);
+  const last = write(ends), begun = write(begins), seconds = begins % 60 || ends % 60;
+  const cut = (words) => (seconds ? words : words.slice(0, -3));
+  return `${cut(begun)}–${cut(several && last.slice(0, 10) === begun.slice(0, 10) ? last.slice(11) : last)}`;
+}
 function draw(element) {
   if (!window.uPlot) return;
   const spec = JSON.parse(element.dataset.chart);
   const line = token("--line"), soft = token("--soft"), ground = getComputedStyle(element.closest(".chart")).backgroundColor;
   const colours = ["--s1", "--s2", "--s3", "--s4", "--s5"].map(token);
-  const second = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: zone });
   const axis = { stroke: soft, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "11px Inter, sans-serif" };
   const bars = spec.kind === "bars";
   const series = spec.series.map((one, index) => {
@@ -114,8 +123,8 @@ function draw(element) {
   const rest = (u) => { if (u.cursor.idx == null && newest >= 0) u.setLegend({ idx: newest }); }; // while nothing is pointed at
   const options = {
     width: element.clientWidth, height: element.clientHeight - (element.closest(".compact") && innerWidth >= 1100 ? 24 : 44), // of its legend: one line or two
-    padding: [high ? high + 4 : null, null, null, null], cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
-    scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : (several ? full : second).format(v * 1000)) }, ...series],
+    padding: [high ? high + 4 : null, null, null, null], cursor: { drag: { x: true, y: false }, points: { size: 6 }, sync: together }, legend: { live: true },
+    scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : during(v, step, spec, several)) }, ...series],
     axes: [{ ...axis, size: several ? 40 : 26, values: (_, ticks, __, ___, step) => onAxis(ticks, step, ends) }, { ...axis, space: 24, size: spec.unit === "$" ? 64 : 48, values: (_, ticks) => ticks.map((t) => (spec.unit.length < 3 && t ? measured(t, spec.unit) : shown(t))) }], plugins: [marks],
     hooks: { ready: [rest], setCursor: [rest], setSelect: [(u) => {
       if (u.select.width < 8) return;
