@@ -15,7 +15,7 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationError, create_mode
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from app.domain.errors import InvalidRequest, Misconfigured
-from app.domain.setting_types import Dollars, PostgresAddress, Seconds, ValkeyAddress, WebAddress
+from app.domain.setting_types import DEVELOPMENT_SECRET, Dollars, PostgresAddress, Seconds, ValkeyAddress, WebAddress
 from app.gateway.providers.adapters import ADAPTERS, Adapter
 from app.oncall.paging.settings import PagingSettings
 from app.oncall.scopes import parse as parse_stops
@@ -47,7 +47,6 @@ __all__ = [
     "unknown_variables",
 ]
 
-DEVELOPMENT_SECRET = "development-only-secret"  # noqa: S105 - refused outside development, see `Settings._complete`
 PACKAGE = Path(__file__).resolve().parent
 
 Stage = Literal["development", "staging", "production"]

@@ -20,6 +20,17 @@ _FLAGS = text(
 )
 
 
+_REQUESTS = text(
+    """
+    SELECT count(DISTINCT request_id) AS requests, count(*) AS calls,
+           count(DISTINCT request_id) FILTER (WHERE outcome <> 'ok') AS refused
+    FROM calls
+    WHERE at >= :since AND at < :until AND cardinality(degraded) > 0
+      AND EXISTS (SELECT FROM unnest(degraded) AS flag WHERE flag LIKE 'guard:%')
+    """
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Flagged:
     """Calls with one flag, of one feature and outcome, in one step of time. ``flag``: without its prefix."""
@@ -29,6 +40,23 @@ class Flagged:
     feature: str
     outcome: str
     calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlaggedRequests:
+    """Requests with a flag on any of their calls. ``refused``: those in which a flagged call had no answer."""
+
+    requests: int
+    calls: int
+    refused: int
+
+
+async def flagged_requests(engine: AsyncEngine, since: datetime, until: datetime) -> FlaggedRequests:
+    """Count them: a request of two calls with the same flag is one. Raises as `flags`."""
+    async with engine.connect() as connection:
+        await connection.execute(text(f"SET LOCAL statement_timeout = {LONGEST * 1000:.0f}"))
+        row = (await connection.execute(_REQUESTS, {"since": since, "until": until})).mappings().one()
+        return FlaggedRequests(**row)
 
 
 async def flags(engine: AsyncEngine, since: datetime, until: datetime, width: timedelta) -> Sequence[Flagged]:

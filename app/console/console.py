@@ -322,7 +322,7 @@ def templates() -> Environment:
         "at_most": formats.at_most, "span": formats.span, "seconds": formats.seconds, "moment": formats.moment,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
         "words": _words, "unproven": formats.unproven, "unbroken": _unbroken, "path": _path, "input_of": input_of,
-        "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}",
+        "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}", "unprefixed": str.removeprefix,
     }  # fmt: skip
     made.tests["day"] = formats.is_day
     made.globals |= {"asset": asset, "link": link, "refusals_of": REFUSALS}

@@ -7,18 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 SHORT = 2000  # characters of a question, an answer or a tool's result; the whole JSON stands below
+WAITS = '"waiting for the customer"'  # the status of a tool's result in `app.features.support.tools`
 # A product fences its user's words (`security.guard.fence`); the label of the fence around them, newest first.
 _FENCED = re.compile(r"<(question|message|customer_message)(?: [^<>\n]*)?>\n(.*?)\n</\1>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool that ran before the call. ``arguments`` as the model wrote them; ``result`` as the model got it."""
+    """A tool that ran before the call. ``arguments`` as the model wrote them; ``result`` as the model got it.
+
+    ``waits``: it changed nothing yet, as the customer has to confirm it.
+    """
 
     name: str
     arguments: str
     result: str
     failed: bool
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ def said_of(request: str, response: str) -> Said:
             _cut(str(use.get("arguments", ""))),
             _cut(_text(_objects(got, "tool_result"))),
             got.get("is_error") is True,
+            WAITS in _text(_objects(got, "tool_result")),
         )
         for use, got in zip(used, results, strict=False)
     ]

@@ -22,3 +22,4 @@ def _dollars(value: str) -> str:
 
 
 Dollars = Annotated[str, AfterValidator(_dollars)]
+DEVELOPMENT_SECRET = "development-only-secret"  # noqa: S105 - refused outside development, see `Settings._complete`

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.action_search import ActionFilter, find_actions
 from app.audit.actions import Action, ActionLog
-from app.audit.flags import flags
+from app.audit.flags import flagged_requests, flags
 from app.audit.recent import recent_calls
 from app.audit.recorder import Recorder
 from app.audit.spill import Spill
@@ -103,6 +104,13 @@ async def test_flags_of_the_guard_are_counted_by_step_and_feature(engine: AsyncE
     mine = [(one.flag, one.calls) for one in found if one.feature == tenant]
     assert sum(calls for _, calls in mine) == 2
     assert {flag for flag, _ in mine} == {"leak"}
+    before = await flagged_requests(engine, now - 5 * MINUTE, now + 5 * MINUTE)
+    two = [a_record(tenant=tenant, request_id=f"two-{tenant}", degraded=("guard:leak", "guard:link")) for _ in range(2)]
+    for record in (two[0], replace(two[1], outcome="provider_failed")):
+        recorder.record(record)
+    await recorder.flush()
+    after = await flagged_requests(engine, now - 5 * MINUTE, now + 5 * MINUTE)
+    assert (after.requests - before.requests, after.calls - before.calls, after.refused - before.refused) == (1, 2, 1)
 
 
 @pytest.mark.parametrize("name", ["../outside", "console-a/../console-a", "console-a.toml", "", "x" * 500])

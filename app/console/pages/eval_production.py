@@ -52,19 +52,20 @@ def router(console: Console) -> APIRouter:
 async def _production(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
     range_, now, engine = await console.range(query, "7d"), datetime.now(UTC), console.parts.engine
     feature, skip = query.get("feature", ""), number_of(query.get("skip"))
-    known, failing = await asyncio.gather(
+    known, failing, states = await asyncio.gather(
         console.known.read(("quality", *range_.query.items()), quality.quality(engine, range_.since, range_.until, range_.width)),
         console.known.read(
             ("failing", *range_.query.items(), feature, skip),
             quality.failing(engine, range_.since, range_.until, feature=feature, most=PAGE, skip=skip),
         ),
+        console.known.read("candidates' states", quality.candidate_states(engine)),
     )
     kind, words = answer(known.value, range_, now)
     return {
         "range": range_, "known": known, "quality": known.value, "kind": kind, "words": words, "failing": failing.value,
         "feature": feature, "skip": skip, "page_size": PAGE, "chart": chart(known.value, range_), "now": now,
         "simulated": sorted(console.parts.releases.simulated),
-        "lines": lines(known.value), "limit": DRIFT_LIMIT, "first": DRIFT_FIRST,
+        "lines": lines(known.value), "states": states, "limit": DRIFT_LIMIT, "first": DRIFT_FIRST,
     }  # fmt: skip
 
 

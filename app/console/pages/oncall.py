@@ -14,7 +14,7 @@ from starlette.responses import Response
 from app.audit.actions import clean
 from app.console import calendar, charts, formats
 from app.console.acting import Act, Asked
-from app.console.console import ROUTES, VIEWING, Console
+from app.console.console import ROUTES, VIEWING, Console, Elsewhere
 from app.console.known import Known
 from app.console.navigation import ONCALL
 from app.console.pages.readiness import sources_of
@@ -119,7 +119,7 @@ def actions(console: Console) -> Iterator[Act]:
         if console.parts.paging is None:
             raise InvalidRequest(NO_RECEIVER)
         if any(page.test for page in await pages.newest(resolved=False, limit=MOST_OPEN)):
-            raise InvalidRequest("A test page is open already. Acknowledge it, then resolve it.")
+            raise Elsewhere("/console/oncall#pages")  # that one is there, with its buttons
         return Asked(
             title="Send a test page", strong=False, button="Send it",
             effect="It calls the person on duty now, and without an answer the next level, as a real page does. The time to the"

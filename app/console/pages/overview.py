@@ -159,7 +159,7 @@ def counted(seen: Overview, measure: Callable[[Bucket], float]) -> list[float | 
     return [None] * blank + [measure(bucket) for bucket in seen.series[blank:]]
 
 
-BANDS = ((50, "s1"), (95, "s2"), (99, "bad"))
+BANDS = ((50, "s1"), (95, "s2"), (99, "s4"))
 SHARES = {"retried": "retried", "fallen_back": "fell back", "repaired": "repaired", "degraded": "degraded"}
 
 

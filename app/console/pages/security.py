@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.audit.action_search import ActionFilter, FoundActions, find_actions
-from app.audit.flags import Flagged, flags
+from app.audit.flags import Flagged, FlaggedRequests, flagged_requests, flags
 from app.audit.provider_use import Use, first_uses, last_uses
 from app.console import charts, formats, security_threats
 from app.console.console import ROUTES, SAID, VIEWING, Console, link
@@ -31,11 +31,13 @@ from app.security.threats import Threat
 
 PAGE = 50
 LONGEST = 200
+TAINTED = "There a tool that changes anything waits for the customer's word."
 SERIES = 4  # flags with a line of their own; the rest is one
 TABS = {
     "threats": "Threats", "flags": "Guard", "keys": "Keys", "log": "Operators' log", "sessions": "Sessions",
     "packages": "Packages",
 }  # fmt: skip
+NO_REQUESTS = FlaggedRequests(0, 0, 0)
 FIELDS = ("actor", "action", "subject", "reason")
 
 
@@ -49,6 +51,7 @@ class Stored:
     flagged: Sequence[Flagged]
     found: FoundActions
     refused: int = 0
+    flagged_requests: FlaggedRequests = NO_REQUESTS
 
 
 def router(console: Console) -> APIRouter:
@@ -105,6 +108,7 @@ async def _stored(console: Console, range_: Range, query: Mapping[str, str]) -> 
     return Stored(
         keys=await console.parts.keys.list_keys(), uses=await last_uses(engine), sessions=await console.sessions.list(),
         flagged=await flags(engine, range_.since, range_.until, range_.width),
+        flagged_requests=await flagged_requests(engine, range_.since, range_.until),
         found=await find_actions(engine, wanted), refused=0 if wanted.failed is False else refused.total,
     )  # fmt: skip
 
@@ -191,9 +195,14 @@ def flags_answer(stored: Stored | None, range_: Range) -> tuple[str, str]:
     found = flags_of(stored, range_)
     if found is None:
         return "good", f"The guard has flagged no call {range_.words}."
-    refused = sum(one.calls for one in stored.flagged if one.outcome != "ok")
-    ended = f"{formats.count(found['total'] - refused)} on calls that were answered, {formats.count(refused)} on others"
-    return "warn", f"{found['sentence'].removesuffix('.')}; {ended}."
+    seen = stored.flagged_requests
+    requests, calls = formats.number(seen.requests, "request"), formats.number(seen.calls, "call")
+    words = f"The guard flagged {requests} {range_.words}: {formats.number(found['total'], 'flag')} on {calls}"
+    stopped = f"refused {formats.count(seen.refused)} of them" if seen.refused else "refused none of them"
+    return (
+        "warn",
+        f"{words}, most often {found['most']}. It {stopped}; the others went on with the text marked as data. {TAINTED}",
+    )
 
 
 def log_answer(stored: Stored | None, range_: Range, now: datetime) -> tuple[str, str]:
@@ -254,7 +263,7 @@ def flags_of(stored: Stored | None, range_: Range) -> dict[str, Any] | None:
         line[place] = (line[place] or 0) + one.calls
     total, most = sums.total(), sums.most_common(1)[0]
     return {
-        "total": total, "points": [sum(line[n] or 0 for line in values.values()) for n in range(steps)],
+        "total": total, "most": most[0], "points": [sum(line[n] or 0 for line in values.values()) for n in range(steps)],
         "sentence": f"{formats.number(total, 'flag')} {range_.words}, most often {most[0]} ({formats.count(most[1])}).",
         "spec": charts.spec(times, [(name, line, "") for name, line in values.items()], unit="flags", kind="stack"),
         "rows": [

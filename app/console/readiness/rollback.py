@@ -9,6 +9,7 @@ from app.console.readiness.answers import Answer, Evidence, State, missing, of_r
 from app.console.readiness.played import attempted, newest_kept, played, under_way
 from app.console.readiness.sources import Found, Sources
 from app.domain.errors import Misconfigured
+from app.domain.setting_types import DEVELOPMENT_SECRET
 from app.releases.following import Followed
 from app.releases.history import ROLLBACK as WENT_BACK
 from app.releases.history import Activation
@@ -16,6 +17,7 @@ from app.releases.rehearsals import END_REASON, REASON, ROLLBACK, Rehearsal, Ste
 
 QUESTION = "How many seconds does it take to undo a bad release, and when did you last try?"
 COMMAND, BAD_RELEASE = "octant rehearse", "bad-release"
+WEAK_SIGNATURE = "The secret of this service is the one of development, which everyone knows: a slip is found, a forgery is not"
 OWN_LOG = (
     f"Name a new file in OCTANT_REHEARSALS_FILE: `{COMMAND}` signs every line that it writes there, and `octant rehearse verify`"
     " checks them."
@@ -38,11 +40,13 @@ async def answer(sources: Sources) -> Answer:
     found = [*_rehearsal(counted, sources), *played(sources, BAD_RELEASE)]
     strange, whole = signed.foreign + signed.unsigned, signed.signed + signed.foreign + signed.unsigned
     value = (
-        f"{strange} of {formats.number(whole, 'result')} in the log of rehearsals came with the code without this"
-        " service's signature, so a later change there would not be found"
+        f"{strange} of {formats.number(whole, 'result')} in the log of rehearsals came with the code. This service did not sign"
+        " them, so it cannot find a later change of them"
         if strange
-        else f"each of {formats.number(whole, 'result')} in the log of rehearsals is signed by this service"
+        else f"this service signed each of {formats.number(whole, 'result')} in the log of rehearsals"
     )
+    if signed.signed and sources.secret == DEVELOPMENT_SECRET.encode():
+        value += f". {WEAK_SIGNATURE}"
     held: State = "failing" if signed.problems else "gaps" if signed.unsigned or signed.foreign else "proved"
     found.append(
         Evidence(

@@ -27,9 +27,9 @@ function span(seconds) {
   return seconds < 172800 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86400)} d`;
 }
 const narrow = matchMedia("(max-width: 760px)");
-function short(at, element) { // on a phone a table says the time alone of what was today
+function short(at, element) { // on a phone a table says the time alone of what was today; of what is to come the day matters
   const whole = full.format(at), today = full.format(Date.now()).slice(0, 10);
-  return narrow.matches && whole.startsWith(today) && element.closest("tbody") ? whole.slice(11) : whole;
+  return narrow.matches && at <= Date.now() && whole.startsWith(today) && element.closest("tbody") ? whole.slice(11) : whole;
 }
 function showTimes(root, open = new Set(), which = "time[datetime]") {
   for (const element of $$(which, root)) {

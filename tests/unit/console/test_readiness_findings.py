@@ -19,6 +19,7 @@ from app.releases.eval_gate import ModelScore, Score, SuiteResult
 from app.releases.eval_history import OVERALL
 from app.releases.eval_results import Proof
 from app.releases.rehearsals import ROLLBACK, Rehearsal
+from app.settings import DEVELOPMENT_SECRET
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[3]
@@ -91,7 +92,7 @@ async def test_a_log_of_outages_that_cannot_be_read_fails_with_its_words() -> No
     [
         ({}, "proved", "each of 3 results"),
         ({"foreign": 1}, "gaps", "1 of 4 results in the log of rehearsals came with the code"),
-        ({"unsigned": 1}, "gaps", "without this service's signature"),
+        ({"unsigned": 1}, "gaps", "This service did not sign them"),
         ({"problems": ["Line 2: the signature is broken."]}, "failing", "the signature is broken"),
     ],
 )
@@ -108,6 +109,10 @@ async def test_a_signature_that_is_broken_fails_and_one_of_elsewhere_is_a_gap(
     found = named(await rollback.answer(sources(releases=releases, state_dir=tmp_path)), "Signed results")
     assert found.state == state
     assert words in found.value
+    assert "forgery" not in found.value
+    known = sources(releases=releases, state_dir=tmp_path, secret=DEVELOPMENT_SECRET.encode())
+    said = named(await rollback.answer(known), "Signed results").value
+    assert ("everyone knows" in said) is (state != "failing"), "as `octant rehearse verify` prints"
 
 
 async def test_no_tenant_leaves_the_worst_day_missing() -> None:

@@ -14,7 +14,7 @@ from outcomes import Outcomes
 from typer.testing import CliRunner
 
 from app.audit.action_search import FoundActions
-from app.audit.flags import Flagged
+from app.audit.flags import Flagged, FlaggedRequests
 from app.audit.provider_use import Use
 from app.cli import app
 from app.console import security_keys, security_threats
@@ -254,8 +254,11 @@ def test_each_tab_answers_with_its_own_sentence() -> None:
     range_, empty = range_of({}), security.Stored((), {}, (), (), FoundActions((), 0))
     assert security.flags_answer(empty, range_) == ("good", "The guard has flagged no call in the last 1 h.")
     one = Flagged(range_.since, "injection", "chat", "ok", 3)
-    flagged = security.Stored((), {}, (), (one,), FoundActions((), 0))
-    assert security.flags_answer(flagged, range_)[1].endswith("; 3 on calls that were answered, 0 on others.")
+    flagged = security.Stored((), {}, (), (one,), FoundActions((), 0), flagged_requests=FlaggedRequests(1, 2, 0))
+    said = security.flags_answer(flagged, range_)[1]
+    assert said.startswith(
+        "The guard flagged 1 request in the last 1 h: 3 flags on 2 calls, most often injection. It refused none"
+    )
     assert security.log_answer(empty, range_, NOW)[1].startswith("No action of an operator matches")
     assert security.sessions_answer(empty, (), NOW)[1] == "0 sessions are open; 0 may act. 0 others have ended."
     assert security.packages_answer([installed.Package("a", "1", "2")])[0] == "bad"

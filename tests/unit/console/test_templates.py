@@ -29,6 +29,12 @@ def test_a_date_and_an_option_are_kept_in_one_line(text: str, written: str) -> N
     assert templates().from_string("{{ text|unbroken }}").render(text=text) == written
 
 
+def test_a_criterion_does_not_repeat_the_words_before_it() -> None:
+    write = templates().from_string("{{ text|unprefixed('Passes if ') }}")
+    assert write.render(text="Passes if it refuses.") == "it refuses."
+    assert write.render(text="It refuses.") == "It refuses."
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_releases_id_is_shown_as_code(name: str) -> None:
     """It looks like a date, and stands beside times."""
