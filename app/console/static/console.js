@@ -156,7 +156,7 @@ function drawAll() { $$("[data-chart]").forEach(draw); }
 // On a phone a table of four columns or more is a list of labels and values; the style does that before this names the values.
 function label(root) {
   for (const table of $$(".sheet table:not(.cards)", root)) {
-    const heads = [...(table.tHead?.rows[0]?.cells || table.closest(".wide").querySelector("thead tr")?.cells || [])].map((head) => (head.querySelector(".hidden") ? "" : head.textContent.trim())); // words for a screen reader alone are too long for a label
+    const heads = [...(table.tHead?.rows[0]?.cells || table.closest(".wide").querySelector("thead tr")?.cells || [])].map((head) => (head.querySelector(".hidden") ? "" : head.textContent.replace(`, ${zone}`, "").trim())); // words for a screen reader alone are too long for a label
     for (const row of $$("tbody tr, tfoot tr", table)) {
       let column = 0;
       for (const cell of row.cells) {
@@ -168,7 +168,7 @@ function label(root) {
 }
 
 function prepare(root) {
-  label(root); nameZone(root); // a label on a phone is short
+  label(root); nameZone(root);
   showTimes(root); showMoments(root);
   for (const element of plots.keys()) if (!element.isConnected) { plots.get(element).destroy(); plots.delete(element); }
   $$("[data-chart]", root).forEach(draw);
