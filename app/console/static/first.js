@@ -31,15 +31,13 @@ function short(at, element) { // on a phone a table says the time alone of what 
   const whole = full.format(at), today = full.format(Date.now()).slice(0, 10);
   return narrow.matches && at <= Date.now() && whole.startsWith(today) && element.closest("tbody") ? whole.slice(11) : whole;
 }
-function showTimes(root, open = new Set(), which = "time[datetime]") {
-  for (const element of $$(which, root)) {
-    if (open.has(element)) continue;
-    const at = new Date(element.dateTime);
-    if (isNaN(at)) continue;
-    element.title = `${full.format(at)} (${zone}), ${at.toISOString()}`;
-    element.textContent = "ago" in element.dataset ? ago(at, element.dataset.ago) : short(at, element);
-  }
+function showTime(element) {
+  const at = new Date(element.dateTime);
+  if (isNaN(at)) return;
+  element.title = `${full.format(at)} (${zone}), ${at.toISOString()}`;
+  element.textContent = "ago" in element.dataset ? ago(at, element.dataset.ago) : short(at, element);
 }
+function showTimes(root) { $$("time[datetime]", root).forEach(showTime); }
 
 // Sentences of ours hold moments in UTC, with its name; with scripts they are in the browser's zone as well. A length of time
 // that they count to now counts on.
@@ -58,22 +56,21 @@ function lengthOf([, number, unit, more, rest, kind]) {
   time.textContent = ago(at, time.dataset.ago);
   return time;
 }
-function showMoments(root, open = new Set()) {
-  for (const place of $$(".answer, .note, .banner, figcaption p, .ranges a, .reply, .finding, .door p", root)) {
-    if (open.has(place)) continue;
-    for (const [pattern, made] of [[MOMENT, momentOf], [LENGTH, lengthOf]]) {
-      const walk = document.createTreeWalker(place, NodeFilter.SHOW_TEXT), found = [];
-      while (walk.nextNode()) if (pattern.test(walk.currentNode.data) && !walk.currentNode.parentElement.closest("time, code")) found.push(walk.currentNode);
-      for (let node of found) {
-        for (let match; (match = pattern.exec(node.data)); ) {
-          const rest = node.splitText(match.index);
-          node = rest.splitText(match[0].length);
-          rest.replaceWith(made(match));
-        }
+const PLACES = ".answer, .note, .banner, figcaption p, .ranges a, .reply, .finding, .door p";
+function showMomentsOf(place) {
+  for (const [pattern, made] of [[MOMENT, momentOf], [LENGTH, lengthOf]]) {
+    const walk = document.createTreeWalker(place, NodeFilter.SHOW_TEXT), found = [];
+    while (walk.nextNode()) if (pattern.test(walk.currentNode.data) && !walk.currentNode.parentElement.closest("time, code")) found.push(walk.currentNode);
+    for (let node of found) {
+      for (let match; (match = pattern.exec(node.data)); ) {
+        const rest = node.splitText(match.index);
+        node = rest.splitText(match[0].length);
+        rest.replaceWith(made(match));
       }
     }
   }
 }
+function showMoments(root) { $$(PLACES, root).forEach(showMomentsOf); }
 function countOn() {
   for (const one of $$("time[data-ago]")) {
     const words = ago(new Date(one.dateTime), one.dataset.ago);
@@ -82,23 +79,35 @@ function countOn() {
 }
 
 // The head of a table's first column of moments names their zone.
-function nameZone(root) {
-  for (const table of $$("table:not(.month)", root)) {
-    const cell = $("tbody time[datetime]:not([data-ago])", table)?.closest("td, th"), head = cell && table.tHead?.rows[0]?.cells[cell.cellIndex];
-    if (!head || $(".hidden, [data-zone]", head)) continue;
-    const name = document.createElement("span");
-    name.dataset.zone = ""; name.textContent = zone;
-    head.append(", ", name);
-  }
+const TABLES = "table:not(.month)";
+function nameZoneOf(table) { // whether there is no more to do
+  const cell = $("tbody time[datetime]:not([data-ago])", table)?.closest("td, th"), head = cell && table.tHead?.rows[0]?.cells[cell.cellIndex];
+  if (!head || $(".hidden, [data-zone]", head)) return Boolean(cell);
+  const name = document.createElement("span");
+  name.dataset.zone = ""; name.textContent = zone;
+  head.append(", ", name);
+  return true;
 }
+function nameZone(root) { $$(TABLES, root).forEach(nameZoneOf); }
 
 // Times are written while the page is parsed, before each paint: text of another width would move what is below it. An element
-// that is still open may get more text; of the open ones each is the last child of the one before.
-const early = new MutationObserver(() => {
+// that is still open may get more text, and waits; of the open ones each is the last child of the one before. What was written
+// is not looked for again: a trace has thousands of elements.
+const KINDS = [["time[datetime]", showTime], [PLACES, showMomentsOf], [TABLES, nameZoneOf], ["[data-zone]", (one) => { one.textContent = zone; }]];
+const waiting = new Map();
+const early = new MutationObserver((records) => {
+  for (const { addedNodes } of records) {
+    for (const node of addedNodes) {
+      const kind = node.nodeType === Node.ELEMENT_NODE && KINDS.find(([which]) => node.matches(which));
+      if (kind) waiting.set(node, kind[1]);
+    }
+  }
   const open = new Set();
   for (let at = document.body; at; at = at.lastElementChild) open.add(at);
-  showTimes(document, open, "time[datetime]:not([title])"); showMoments(document, open); nameZone(document);
-  for (const one of $$("[data-zone]")) if (!open.has(one) && one.textContent !== zone) one.textContent = zone;
+  for (const [one, write] of waiting) {
+    if (open.has(one) && write !== nameZoneOf) continue; // a table's head is named with its first row
+    if (write(one) || !open.has(one)) waiting.delete(one);
+  }
   early.takeRecords();
 });
 early.observe(document, { childList: true, subtree: true });
