@@ -211,7 +211,7 @@ def tried(after: float, outcome: str, user: str, *, passed: bool = False) -> Cal
 async def test_an_outage_stands_in_the_timeline_with_its_impact(own: AsyncEngine, incidents: Incidents) -> None:
     failed = [tried(n, "provider_failed", f"u{n % 2}") for n in range(5)]
     over = [tried(8 + n, "ok", "ada", passed=True) for n in range(3)]
-    records = [tried(-60, "ok", "ada"), *failed, *over, tried(20, "ok", "ada")]
+    records = [tried(-60, "ok", "ada"), *failed, *over, tried(20, "ok", "ada"), tried(21, "no_evidence", "bob")]
     await Writer(own, lambda tenant, user: REDACTOR.pseudonym(user, tenant=tenant)).write(records)
     one = await incidents.open("anthropic fails", "sev3", by="ada", at=BEGAN + timedelta(seconds=10))
     found = [(e.at - BEGAN, e.text) for e in await timeline(own, one, clean=CLEAN) if e.kind == "provider"]

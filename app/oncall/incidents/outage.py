@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain.records import CIRCUIT, REFUSALS, steps_in
+from app.domain.records import CIRCUIT, NO_MODEL, REFUSALS, steps_in
 
 LONGEST = timedelta(days=1)
 IN_A_ROW = 5  # failed attempts of one model, as many as open a circuit
@@ -38,7 +38,8 @@ _IMPACT = text(
     SELECT count(*) AS calls, count(*) FILTER (WHERE bad) AS failed,
            count(DISTINCT (tenant, "user")) FILTER (WHERE bad) AS users,
            count(*) FILTER (WHERE fallbacks > 0 AND outcome = 'ok') AS fallen_back
-    FROM (SELECT *, outcome <> 'ok' AND outcome <> ALL(:refused) AS bad FROM calls WHERE at BETWEEN :since AND :until) AS seen
+    FROM (SELECT *, outcome <> 'ok' AND outcome <> ALL(:refused) AS bad FROM calls
+          WHERE at BETWEEN :since AND :until AND outcome <> ALL(:no_model)) AS seen
     """
 )
 
@@ -88,7 +89,7 @@ async def runbook_of(connection: AsyncConnection, incident: UUID) -> str:
 async def impact(connection: AsyncConnection, since: datetime, until: datetime | None) -> Impact:
     """Count the calls from an incident's begin to its end, or to now."""
     window = _bounded({"since": since, "until": until or datetime.now(UTC)})
-    row = (await connection.execute(_IMPACT, window | {"refused": list(REFUSALS)})).mappings().one()
+    row = (await connection.execute(_IMPACT, window | {"refused": list(REFUSALS), "no_model": list(NO_MODEL)})).mappings().one()
     return Impact(**row)
 
 
