@@ -313,3 +313,9 @@ async def test_a_page_that_waits_comes_first_everywhere(operator: Person, page: 
     assert ran.returncode == 1
     assert "Page without an answer since" in ran.stdout.splitlines()[0]
     assert f"octant oncall ack {page[:8]}" in ran.stdout
+
+
+async def test_the_calendar_names_the_persons_of_the_next_months_first_days(operator: Person) -> None:
+    shown = (await operator.get("/console/oncall?month=2026-11")).text
+    cell = shown.partition(" Dec</p>")[2].partition("</td>")[0]
+    assert 'class="held' in cell

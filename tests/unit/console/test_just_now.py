@@ -1,9 +1,10 @@
 """Sentences on the last two minutes, from facts."""
 
+from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -211,3 +212,18 @@ def test_one_provider_that_fails_is_no_outage_and_is_named_once() -> None:
     assert words[0].startswith("Just now: openai is failing (")
     assert sum("openai is failing" in line for line in words) == 1
     assert outage_of("openai", failing=5)[1][0].startswith("No call is answered since ")
+
+
+def test_a_call_that_ended_in_the_last_resort_says_so_once() -> None:
+    call = defaultdict[str, Any](int, at=NOON, outcome="last_resort", degraded=["last_resort", "fewer"], ttft_ms=None)
+    found = SimpleNamespace(rows=[call], total=SimpleNamespace(calls=1, failed=1, refused=0))
+    known = SimpleNamespace(away="", value=None, at=NOON)
+    shown = (
+        templates()
+        .get_template("parts/calls.html")
+        .render(
+            known=known, running=known, found=found, wanted=SimpleNamespace(sort="", ascending=False), sorts=False, words="",
+            nothing="", more="", shown={}, range=Range(NOON - HOUR, NOON, "1h"),
+        )
+    )  # fmt: skip
+    assert (shown.count("last_resort"), ">fewer<" in shown) == (1, True)

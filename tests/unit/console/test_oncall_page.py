@@ -84,4 +84,4 @@ def test_whole_weeks_name_their_persons_also_of_the_next_month() -> None:
     outside = [day for week in month(rotation, date(2026, 11, 1), date(2026, 11, 30)) for day in week if day.date.month == 12]
     assert [day.date.day for day in outside] == [1, 2, 3, 4, 5, 6]
     assert all(day.first and not day.inside for day in outside)
-    assert outside[0].until or not outside[1].again, "a phone shows a run of days of one month"
+    assert (outside[0].until, {day.again for day in outside[1:]}) == (6, {True}), "a phone shows a run of days of one month"
