@@ -214,7 +214,7 @@ async def test_after_the_last_rollback_the_page_offers_to_take_it_back(
     assert (await newest(stored))[:2] == (earlier, "rollback")
     assert f"A rollback has left {live}" in page.words
     assert asked.headers["location"] == "/console/releases#rollback", "no dead end: that page says so"
-    assert f"No other release was live here before {earlier}." in page.words
+    assert f"No other release was live here before {earlier}" in page.words
     assert f"octant release activate {live}" in page.words
     assert (await operator.submit("/console/do/rollback", {"reason": "a test"})).headers["location"] == asked.headers["location"]
     assert button not in (await operator.get("/console/releases?tab=history")).text
