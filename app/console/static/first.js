@@ -94,19 +94,19 @@ function nameZone(root) { $$(TABLES, root).forEach(nameZoneOf); }
 // that is still open may get more text, and waits; of the open ones each is the last child of the one before. What was written
 // is not looked for again: a trace has thousands of elements.
 const KINDS = [["time[datetime]", showTime], [PLACES, showMomentsOf], [TABLES, nameZoneOf], ["[data-zone]", (one) => { one.textContent = zone; }]];
-const waiting = new Map();
+const unwritten = new Map();
 const early = new MutationObserver((records) => {
   for (const { addedNodes } of records) {
     for (const node of addedNodes) {
       const kind = node.nodeType === Node.ELEMENT_NODE && KINDS.find(([which]) => node.matches(which));
-      if (kind) waiting.set(node, kind[1]);
+      if (kind) unwritten.set(node, kind[1]);
     }
   }
   const open = new Set();
   for (let at = document.body; at; at = at.lastElementChild) open.add(at);
-  for (const [one, write] of waiting) {
+  for (const [one, write] of unwritten) {
     if (open.has(one) && write !== nameZoneOf) continue; // a table's head is named with its first row
-    if (write(one) || !open.has(one)) waiting.delete(one);
+    if (write(one) || !open.has(one)) unwritten.delete(one);
   }
   early.takeRecords();
 });
