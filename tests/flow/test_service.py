@@ -11,7 +11,7 @@ import pytest
 from client import eventually, post
 from conftest import LIVE_RELEASE, RELEASES, Simulator, octant
 
-import app.cli.releases
+from app.releases import following
 
 CHAT = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
 
@@ -218,7 +218,7 @@ async def test_rollback_is_live_on_every_worker_within_five_seconds_without_a_re
     http: aiohttp.ClientSession, stack_env: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """B2."""
-    monkeypatch.setattr(app.cli.releases, "WAIT_SECONDS", 5.0)
+    monkeypatch.setattr(following, "WITHIN", 5.0)
 
     async def serves(release: str) -> bool:
         answers = await asyncio.gather(*(post(http, "/v1/chat/completions", CHAT) for _ in range(8)))

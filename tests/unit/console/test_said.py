@@ -9,9 +9,8 @@ from records import a_record
 
 from app.console.known import Known
 from app.console.pages.trace import _words, bars_of, facts_of, opened, readable, total_of
-from app.console.said import Tool, said_of
+from app.console.said import WAITS, Tool, said_of
 from app.domain.records import step_text
-from app.features.support import tools
 
 FENCED = (
     '<question nonce="0a1b2c3d">\nWhere is my order NW-10001?\n</question>\n\nHelp articles:\n<passage id="x" nonce="0a1b2c3d">'
@@ -45,7 +44,7 @@ def test_a_tool_is_shown_with_its_arguments_and_its_result() -> None:
 
 def test_a_tool_that_waits_for_the_customer_says_so() -> None:
     """It has run and changed nothing: a bare bar of 25 ms reads as if the order were gone."""
-    use, waits = {"tool_use": "cancel_order", "arguments": "{}"}, json.dumps(tools._WAITS)
+    use, waits = {"tool_use": "cancel_order", "arguments": "{}"}, f'{{"status": {WAITS}}}'
     got = {"tool_result": [{"text": waits}], "is_error": False}
     [tool] = said_of(request(("user", [{"text": "x"}]), ("assistant", [use]), ("user", [got])), response()).tools
     assert (tool.waits, tool.failed) == (True, False)
