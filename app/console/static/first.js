@@ -33,7 +33,7 @@ function short(at, element) { // on a phone a table says the time alone of what 
 }
 function showTime(element) {
   const at = new Date(element.dateTime);
-  if (isNaN(at) || "said" in element.dataset) return;
+  if (isNaN(at) || "exact" in element.dataset) return;
   element.title = `${full.format(at)} (${zone}), ${at.toISOString()}`;
   element.textContent = "ago" in element.dataset ? ago(at, element.dataset.ago) : short(at, element);
 }
@@ -47,7 +47,7 @@ const UNITS = { ms: 1, s: 1000, min: 60000, h: 3600000, d: 86400000 };
 function momentOf([, day, minute, second]) {
   const at = new Date(`${day}T${minute}${second || ":00"}Z`), time = document.createElement("time");
   time.dateTime = at.toISOString(); time.title = `${full.format(at)} (${zone}), ${at.toISOString()}`;
-  time.dataset.said = ""; // as exact as its sentence
+  time.dataset.exact = ""; // as exact as its sentence
   time.textContent = full.format(at).slice(0, second ? 19 : 16);
   return time;
 }
