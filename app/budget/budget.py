@@ -9,7 +9,7 @@ over-count, but never frees money unseen (C1, C3). Lost counters are rebuilt fro
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ from app.budget.refusals import check_request_cap, refusal
 from app.budget.restore import Restorer
 from app.budget.round_trips import RoundTrips, Run
 from app.budget.scopes import SHARDS, Scope, key, scopes_of, windows_of
-from app.budget.settled import Settled
+from app.budget.settled import Settled, Settlement
 from app.budget.valkey_answers import number
 from app.budget.valkey_watch import Allowance, ValkeyWatch
 from app.domain.backlog import Backlog
@@ -292,6 +292,7 @@ class Budget:
             arguments = hold.take_arguments(amount, granted, limited=limited)
             keys = hold.take_keys(limited=limited)
             status, *rest = await self._hold(keys=keys, args=arguments, sent=hold.is_taking)  # `settle` waits for its end
+            hold.taking = None
             if status == "ok":
                 hold.amount, hold.taken = MicroUSD(hold.amount + amount), hold.takes
                 self._live[hold.lease_id] = hold
@@ -341,8 +342,10 @@ class Budget:
         for hold in [h for h in self._live.values() if h.shard == shard and not h.local]:
             arguments = hold.take_arguments(hold.amount, 0, limited=False, forced=True)
             await self._hold(keys=hold.take_keys(limited=False), args=arguments)
-        for hold in self._settled.of(shard):
-            self._pending.put(hold)
+        for settlements in self._settled.of(shard):
+            answers = await self._trips.all([Run(self._settle, one.keys, one.arguments) for one in settlements])
+            for failure in (answer for answer in answers if isinstance(answer, Exception)):
+                raise failure  # all are sent again by the next look at the epochs
 
     async def _send_orphans(self, orphans: list[Orphan]) -> None:
         """Hold or settle leases of dead workers again; the sweeper ends them. A known lease counts once."""
@@ -356,7 +359,8 @@ class Budget:
         while not self._closing:
             await self._pending.some()
             batch = self._pending.take(MOST_AT_ONCE)
-            await asyncio.gather(*(hold.taking for hold in batch if hold.taking), return_exceptions=True)
+            if taking := [hold.taking for hold in batch if hold.taking]:
+                await asyncio.gather(*taking, return_exceptions=True)
             for hold in batch:  # money that was granted after its caller had left
                 hold.taking = None
                 self._live.pop(hold.lease_id, None)
@@ -368,10 +372,12 @@ class Budget:
         """Retry while Valkey is away; until then the money counts as held. A second settlement changes nothing."""
         delay, self._unsettled = RETRY_FIRST, batch
         while batch and not (self._closing and delay > RETRY_FIRST):
+            runs = [Run(self._settle, hold.settle_keys(), hold.settle_arguments(self.policy.shares)) for hold in batch]
             try:
-                results = await self._settle_all(batch)
-                self._note_settled([hold for hold, result in zip(batch, results, strict=True) if result in (0, 1)])
-                batch = [hold for hold, result in zip(batch, results, strict=True) if result not in (0, 1)]
+                results = await self._trips.all(runs)
+                answered = list(zip(batch, runs, results, strict=True))
+                self._note_settled([(hold, run) for hold, run, result in answered if result in (0, 1)])
+                batch = [hold for hold, _, result in answered if result not in (0, 1)]
                 failure = next((why(r) for r in results if isinstance(r, Exception)), {"reason": "counters lost"})
             except (RedisError, OSError) as error:
                 failure = why(error)
@@ -381,16 +387,10 @@ class Budget:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RETRY_MOST)
 
-    async def _settle_all(self, batch: list[Hold]) -> list[Any]:
-        """Settle all. Returns 1, 0, -1 or an error for each."""
-        return await self._trips.all([Run(self._settle, h.settle_keys(), h.settle_arguments(self.policy.shares)) for h in batch])
-
-    def _note_settled(self, holds: list[Hold]) -> None:
+    def _note_settled(self, done: Sequence[tuple[Hold, Run]]) -> None:
         if self._journal:
-            self._journal.settled(holds)
-        for hold in holds:
-            hold.forget_entry()
-        if paid := [hold for hold in holds if hold.spent]:
+            self._journal.settled([hold for hold, _ in done])
+        if paid := [Settlement(hold.shard, run.keys, run.arguments) for hold, run in done if hold.spent]:
             self._settled.note(paid)
 
 

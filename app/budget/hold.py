@@ -18,7 +18,7 @@ LEASE_MARGIN = 30.0  # seconds a lease outlives its call's deadline: settling is
 REMEMBERED = 900  # seconds that a settled lease is known as such: settling is retried
 REMEMBERED_EXPIRED = 24 * 3600  # and one that was swept: its worker may come back
 RATE_UNITS = ("requests", "tokens")
-NO_RATES: Mapping[str, RateState] = MappingProxyType({})  # one for all: a worker remembers thousands of settled holds
+NO_RATES: Mapping[str, RateState] = MappingProxyType({})  # one for all
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,10 +80,6 @@ class Hold:
             ).decode()
         return self._entry
 
-    def forget_entry(self) -> None:
-        """Write it again where it is needed: a worker remembers thousands of settled holds."""
-        self._entry = ""
-
     def is_taking(self, answer: asyncio.Future[Any]) -> None:
         """Note the take under way."""
         self.taking = answer
@@ -143,7 +139,6 @@ class Hold:
         self.rates = found
 
     def _keys(self, further: Sequence[str]) -> list[str]:
-        """Not kept: a worker remembers thousands of settled holds."""
         shared = _shared_keys(self.shard, self.day)
         return [shared.epoch, shared.lease_prefix + self.lease_id, shared.leases, shared.day, *self.scopes.keys, *further]
 

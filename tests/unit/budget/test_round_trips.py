@@ -137,6 +137,23 @@ async def test_scripts_of_one_turn_leave_together_and_have_their_own_answers(tri
     assert len(server.connections) == 1
 
 
+async def test_answers_that_are_there_are_read_in_one_turn_of_the_loop(trips: RoundTrips) -> None:
+    """A turn for each, and a busy worker settles fewer calls than it answers: their money stays held, and its memory grows."""
+    turns, over = 0, False
+
+    async def count() -> None:
+        nonlocal turns
+        while not over:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    assert await trips.all([run(number) for number in range(200)]) == [str(number) for number in range(200)]
+    over = True
+    await counting
+    assert turns < 20
+
+
 async def test_an_error_is_its_own_callers_alone(trips: RoundTrips) -> None:
     found = await asyncio.gather(trips.run(run("good")), trips.run(run("bad")), return_exceptions=True)
     assert found[0] == "good"
