@@ -16,12 +16,17 @@ from benchmarks.speed.soak import Sample, flat, soak, table
     [
         ([100, 150, 180, 180, 181, 180, 182, 181, 180, 182], [20] * 10, True),
         ([100, 110, 120, 130, 140, 150, 160, 170, 180, 190], [20] * 10, False),
+        ([150, 155, 160, 163, 166, 169, 172, 175, 178, 181], [20] * 10, False),
         ([180] * 10, [20, 20, 20, 20, 21, 22, 23, 24, 25, 26], False),
     ],
 )
 def test_only_what_goes_on_growing_is_not_flat(memory: list[float], files: list[int], expected: bool) -> None:
     samples = [Sample(number, used, 0, opened) for number, (used, opened) in enumerate(zip(memory, files, strict=True))]
     assert flat(samples) is expected
+
+
+def test_a_worker_that_is_too_large_is_no_success() -> None:
+    assert not flat([Sample(number, 180, worker, 20) for number, worker in enumerate([190] * 9 + [201])])
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 9])
