@@ -10,8 +10,8 @@ from benchmarks.speed.measure import Plan
 from benchmarks.speed.processes import Server
 
 SAMPLES, FEWEST = 20, 10  # to be taken; with fewer there are hardly any settled ones to compare with
-SETTLED = 0.4, 0.6  # of the samples: caches fill until then, and what grows steadily shows in the rest
-ALLOWED = 1.05  # times the largest of the settled samples
+SETTLED = 0.6  # of the samples: caches are full by then, and what grows steadily shows in the rest
+ALLOWED = 1.03  # times the largest of these
 MOST_MB = 200.0  # of a worker alone
 
 
@@ -45,17 +45,16 @@ def soak(server: Server, plan: Plan, requests: int) -> list[Sample]:
 
 
 def flat(samples: Sequence[Sample]) -> bool:
-    """Whether the last samples need no more than the settled ones before them, and no worker more than ``MOST_MB``.
+    """Whether the last samples need no more than those of the first part, and no worker more than ``MOST_MB``.
 
     Fewer than ``FEWEST`` samples show nothing.
     """
     if len(samples) < FEWEST or max(sample.worker for sample in samples) > MOST_MB:
         return False
-    begin, end = (int(len(samples) * part) for part in SETTLED)
-    settled, last = samples[begin:end], samples[-2:]
+    settled, last = samples[: int(len(samples) * SETTLED)], samples[-2:]
     return all(
         max(measure(sample) for sample in last) <= ALLOWED * max(measure(sample) for sample in settled)
-        for measure in (lambda sample: sample.memory, lambda sample: float(sample.files))
+        for measure in (lambda sample: sample.memory, lambda sample: sample.worker, lambda sample: float(sample.files))
     )
 
 
