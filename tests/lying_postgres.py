@@ -2,8 +2,10 @@
 
 import asyncio
 import struct
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from session_server import SessionServer
 
 ENCRYPT = {80877103, 80877104}  # requests for TLS and for GSSAPI: answered with no
 
@@ -37,41 +39,17 @@ ACCENTS = {
 ENDS = frozenset({"57P01", "57P02", "57P05", "25P03"})  # the server closes the session with them
 
 
-class LyingPostgres:
+class LyingPostgres(SessionServer):
     """The proxy. ``at_door`` and ``at_statement`` give the error's code, or None for the true answer."""
 
     def __init__(self) -> None:
-        self.port = 0
+        super().__init__()
         self.at_door: Callable[[], str | None] = lambda: None
         self.at_statement: Callable[[bytes], str | None] = lambda _: None
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    def hang_up(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-
-    @asynccontextmanager
-    async def running(self, host: str, port: int) -> AsyncGenerator["LyingPostgres", None]:
+    def running(self, host: str, port: int) -> AbstractAsyncContextManager["LyingPostgres"]:
         """Relay to the server of that host, or of that folder of sockets."""
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            try:
-                await self._session(reader, writer, host, port)
-            except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                writer.close()
-
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        self.port = int(server.sockets[0].getsockname()[1])
-        try:
-            yield self
-        finally:
-            server.close()
-            self.hang_up()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        return self.listening(lambda reader, writer: self._session(reader, writer, host, port))
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int) -> None:
         while True:

@@ -1,8 +1,10 @@
 """A proxy before Valkey that answers some commands wrong, over real TCP."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from session_server import SessionServer
 
 Lie = Callable[[str], bytes | None]  # by a command's name: the bytes that answer it instead, or None for the true answer
 
@@ -34,46 +36,28 @@ ERRORS = {
 }  # fmt: skip
 
 
-class LyingValkey:
+class LyingValkey(SessionServer):
     """The proxy. ``lie`` decides on each answer."""
 
     def __init__(self) -> None:
-        self.port = 0
+        super().__init__()
         self.lie: Lie = lambda _: None
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    def hang_up(self) -> None:
-        """Close the present connections; the next ones begin with a greeting."""
-        for task in self._tasks:
-            task.cancel()
+    def running(self, port: int, *, listen: int = 0) -> AbstractAsyncContextManager["LyingValkey"]:
+        """Relay to the server of that port."""
+        return self.listening(lambda reader, writer: self._session(reader, writer, port), on=listen)
 
-    @asynccontextmanager
-    async def running(self, port: int, *, listen: int = 0) -> AsyncGenerator["LyingValkey", None]:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                while True:
-                    command = await _frame(reader)
-                    far_writer.write(command)
-                    true, lie = await _frame(far_reader), self.lie(_name_of(command))
-                    writer.write(true if lie is None else lie)
-                    await writer.drain()
-            except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                for one in (writer, far_writer):
-                    one.close()
-
-        server = await asyncio.start_server(serve, "127.0.0.1", listen)
-        self.port = int(server.sockets[0].getsockname()[1])
+    async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
         try:
-            yield self
+            while True:
+                command = await _frame(reader)
+                far_writer.write(command)
+                true, lie = await _frame(far_reader), self.lie(_name_of(command))
+                writer.write(true if lie is None else lie)
+                await writer.drain()
         finally:
-            server.close()
-            self.hang_up()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            far_writer.close()
 
 
 def _name_of(command: bytes) -> str:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from lying_postgres import ENCRYPT, frame_of
+from session_server import SessionServer
 
 IDLE = b"Z\x00\x00\x00\x05I"
 
@@ -18,12 +19,9 @@ async def one_session(host: str, port: int, database: str) -> AsyncGenerator[int
     asked = f"user\0postgres\0database\0{database}\0client_encoding\0utf8\0\0".encode()
     far.write(struct.pack("!ii", len(asked) + 8, 196608) + asked)
     greeting = await _until_ready(server)
-    turn, clients = asyncio.Lock(), set[asyncio.Task[None]]()
+    turn = asyncio.Lock()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        clients.add(task)
         try:
             await _startup(reader, writer)
             writer.write(greeting)
@@ -33,19 +31,13 @@ async def one_session(host: str, port: int, database: str) -> AsyncGenerator[int
                     break
                 async with turn:
                     await _transaction(first, reader, writer, server, far)
-        except (OSError, asyncio.IncompleteReadError):
-            pass
         finally:
             writer.close()
 
-    pooler = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
-        yield int(pooler.sockets[0].getsockname()[1])
+        async with SessionServer().listening(serve) as pooler:
+            yield pooler.port
     finally:
-        pooler.close()
-        for task in clients:
-            task.cancel()
-        await asyncio.gather(*clients, return_exceptions=True)
         far.close()
 
 

@@ -4,6 +4,7 @@ Requests and tokens a minute, and calls at once.
 """
 
 import asyncio
+import time
 from uuid import uuid4
 
 import pytest
@@ -46,11 +47,17 @@ async def when_there_is_room(budget: Budget, who: Identity) -> Hold:
 
 async def test_requests_flow_back_over_the_minute(budget: Budget) -> None:
     who = identity(limits=RateLimits(requests=60))
-    holds = [await call(budget, who) for _ in range(60)]
+    holds, refusal, began = list[Hold](), None, time.monotonic()
+    while refusal is None:
+        try:
+            holds.append(await call(budget, who))
+        except RateLimited as error:
+            refusal = error
+    seconds = time.monotonic() - began
+    assert 60 <= len(holds) <= 61 + seconds  # one comes back each second
     assert holds[0].rates["requests"].remaining == 59
-    assert holds[59].rates["requests"].reset == pytest.approx(60, abs=2)
-    refusal = await refused(budget, who)
-    assert refusal.retry_after == pytest.approx(1.0, abs=0.9)  # one comes back each second
+    assert holds[-1].rates["requests"].reset == pytest.approx(60, abs=2)
+    assert refusal.retry_after == pytest.approx(1.0, abs=0.9)
     assert "tenant's limit of 60 requests per minute" in refusal.message
     assert refusal.rates["requests"].remaining == 0
     await when_there_is_room(budget, who)
