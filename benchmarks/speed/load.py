@@ -2,21 +2,32 @@
 
 import asyncio
 import json
+import random
+import re
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import cycle
 from pathlib import Path
 
 import aiohttp
 
+ROOT = Path(__file__).parents[2]
+TEXTS, LENGTH = 3_000, 760  # more than any part of the service remembers
 LONGEST_SECONDS = 30.0  # a request takes longer only if its server hangs
+TEXT = b"$TEXT"  # in a body: each request has a text of its own there, or a server that remembers texts would be flattered
 SCRIPT = """
 wrk.method = "POST"
-wrk.body = [==[%s]==]
 %s
+local head, tail, texts, sent = [==[%s]==], [==[%s]==], {%s}, %d
+request = function()
+  sent = sent + 1
+  return wrk.format(nil, nil, nil, head .. texts[sent %% #texts + 1] .. tail)
+end
 done = function(summary, latency, requests)
   local e = summary.errors
   io.write(string.format('{"requests": %%d, "seconds": %%.6f, "failures": %%d}\\n',
@@ -50,6 +61,15 @@ class Paced:
         return quantile(self.first_bytes, part)
 
 
+@cache
+def texts() -> Sequence[str]:
+    """Some thousand texts of `LENGTH` characters: running words of our own documents, and so of a language's usual mix."""
+    pages = " ".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))
+    words = " ".join(re.findall(r"[A-Za-z]+[.,:?]?(?= )", pages))
+    starts = range(0, len(words) - LENGTH, (len(words) - LENGTH) // TEXTS)
+    return [words[start : start + LENGTH].strip() for start in starts]
+
+
 def quantile(values: Sequence[float], part: float) -> float:
     """The value that ``part`` of ``values`` do not pass."""
     ordered = sorted(values)
@@ -57,12 +77,18 @@ def quantile(values: Sequence[float], part: float) -> float:
 
 
 def saturate(url: str, body: bytes, headers: Mapping[str, str], *, connections: int, seconds: float) -> Saturated:
-    """Send on ``connections`` at once, each its next request when it has its answer. Ends everything if one fails."""
+    """Send on ``connections`` at once, each its next request when it has its answer. Ends everything if one fails.
+
+    ``body``: JSON, with `TEXT` where a text stands.
+    """
     if shutil.which("wrk") is None:
         raise SystemExit("`wrk` is not installed. Install it: make tools")
+    head, _, tail = body.decode().partition(TEXT.decode())
+    quoted = ",".join(f'"{one}"' for one in texts())
     fields = "\n".join(f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items())
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        Path(script.name).write_text(SCRIPT % (body.decode(), fields), encoding="utf-8")
+        begin = random.randrange(len(texts()))  # noqa: S311 - so that no part of a run begins with the texts of the one before
+        Path(script.name).write_text(SCRIPT % (fields, head, tail, quoted, begin), encoding="utf-8")
         command = [
             "wrk",
             "-t1",
@@ -86,12 +112,13 @@ async def paced(url: str, body: bytes, headers: Mapping[str, str], *, rate: floa
     timeout = aiohttp.ClientTimeout(total=LONGEST_SECONDS)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(headers=headers, connector=connector, timeout=timeout) as session:
+        bodies = (body.replace(TEXT, text.encode()) for text in cycle(random.sample(texts(), len(texts()))))
         started = time.perf_counter()
         tasks = []
         for number in range(round(rate * seconds)):
             due = started + number / rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            tasks.append(asyncio.create_task(_send(session, url, body, due)))
+            tasks.append(asyncio.create_task(_send(session, url, next(bodies), due)))
         done = await asyncio.gather(*tasks)
     good = [(first, whole) for ok, first, whole in done if ok]
     return Paced([whole for _, whole in good], [first for first, _ in good], len(done) - len(good))

@@ -11,7 +11,7 @@ from benchmarks.speed import load
 from benchmarks.speed.processes import Server
 from benchmarks.speed.upstream import EVENTS
 
-QUESTION = [{"role": "user", "content": "Where is my parcel? " * 38}]  # about 850 bytes
+QUESTION = [{"role": "user", "content": load.TEXT.decode()}]  # about 850 bytes with a text
 
 
 @dataclass(frozen=True, slots=True)

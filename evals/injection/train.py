@@ -24,9 +24,7 @@ def main() -> None:
     learn: Examples = []
     tune: Examples = []
     for source, text, is_attack in training():
-        words = classifier.words_of(text)
-        found = [sorted(classifier.features(window)) for window in classifier.windows(words)] if len(words) >= 3 else []
-        if found:
+        if found := [sorted(window) for window in classifier.features(text)]:
             (tune if source.endswith("validation") else learn).append((found, is_attack))
     weights, bias = fit(learn)
     scores = sorted(max(_score(window, weights) for window in found) for found, is_attack in tune if not is_attack)

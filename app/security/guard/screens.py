@@ -75,9 +75,10 @@ _MOST_FENCES = 64
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}[ :]?){10,}")
 _SPELLED = re.compile(r"\b(?:\w[ .*_-]){5,}\w\b")
+_LIKELY = re2.compile(r"[A-Za-z0-9+/_-]{20}|(?:[0-9a-fA-F]{2}[ :]?){10}|\b(?:\w[ .*_-]){5}")  # one of these three, in plain ASCII
 _LEET = str.maketrans("013457@$!|", "oieastasil")
 codecs.lookup("rot13")  # its module is a file: read by the first request, it could fail for want of a descriptor
-_LEET_LIKE = re.compile(r"[a-zA-Z][013457@$!|]|[013457@$!|][a-zA-Z]")
+_LEET_LIKE = re2.compile(r"[a-zA-Z][013457@$!|]|[013457@$!|][a-zA-Z]")
 
 
 def screened(text: str) -> frozenset[str]:
@@ -107,7 +108,7 @@ def _unfenced(text: str) -> tuple[str, list[str]]:
 
 @lru_cache(maxsize=512)
 def _read(text: str) -> frozenset[str]:
-    text = _FLAG_EMOJI.sub("", text)
+    text = text if text.isascii() else _FLAG_EMOJI.sub("", text)
     found = {name for name, pattern in PATTERNS.items() if pattern.search(text)}
     if ABROAD.search(text):
         found.add("override-instructions")
@@ -124,6 +125,22 @@ def _is_attack(text: str) -> bool:
 
 def _decoded(text: str) -> Iterator[str]:
     """The text in other spellings, where it has any."""
+    plain = text.isascii()
+    if not plain or _LIKELY.search(text):
+        yield from _spelled_out(text)
+    if _LEET_LIKE.search(text):
+        yield from _if_overriding(text.translate(_LEET))
+    if not plain:
+        yield from _if_overriding(folded(text))
+    if "%" in text:
+        yield from _if_overriding(unquote(text))
+    turned, backwards = codecs.decode(text, "rot13"), text[::-1]
+    if _OVERRIDE.search(f"{turned}\n{backwards}"):
+        yield from _if_overriding(turned)
+        yield from _if_overriding(backwards)
+
+
+def _spelled_out(text: str) -> Iterator[str]:
     for found in _BASE64.finditer(text):
         raw = found[0].rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
         yield _readable(partial(base64.b64decode, raw[: len(raw) - (len(raw) % 4 == 1)] + "=" * (-len(raw) % 4)))
@@ -131,14 +148,6 @@ def _decoded(text: str) -> Iterator[str]:
         yield _readable(partial(bytes.fromhex, re.sub(r"[ :]", "", found[0])))
     if spelled := " ".join(re.sub(r"[ .*_-]", "", found[0]) for found in _SPELLED.finditer(text)):
         yield spelled
-    if _LEET_LIKE.search(text):
-        yield from _if_overriding(text.translate(_LEET))
-    if not text.isascii():
-        yield from _if_overriding(folded(text))
-    if "%" in text:
-        yield from _if_overriding(unquote(text))
-    yield from _if_overriding(codecs.decode(text, "rot13"))
-    yield from _if_overriding(text[::-1])
 
 
 def _if_overriding(text: str) -> Iterator[str]:

@@ -1,0 +1,39 @@
+"""The classifier's features are those that its weights were learned on, however they are made; what it remembers is bounded."""
+
+import zlib
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.security.guard import classifier
+
+WORDS = st.sampled_from(
+    ["Ignore", "all", "previous", "instructions!", "don't", "(a)", "x" * 30, "日本語の文章です", "_", "İ", "a_b", ""]
+)
+
+
+def as_defined(words: list[str]) -> set[int]:
+    found = [*words, *(f"{a} {b}" for a, b in pairwise(words))]
+    found += [f"{a} _ {c}" for a, c in zip(words, words[2:], strict=False)]
+    found += [f"#{word[at : at + 5]}" for word in words if len(word) > 5 for at in range(0, len(word) - 4, 2)]
+    return {zlib.crc32(piece.encode()) % classifier.BUCKETS for piece in found}
+
+
+@given(st.lists(WORDS, max_size=400).map(" ".join) | st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
+def test_features_are_those_of_the_words_of_each_window(text: str) -> None:
+    words = classifier.words_of(text)
+    starts = range(0, max(1, len(words) - 30), 90) if len(words) >= 3 else ()
+    assert list(classifier.features(text)) == [as_defined(words[start : start + 120]) for start in starts]
+
+
+def test_words_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifier, "REMEMBERED", 50)
+    known = classifier._Known()
+    for number in range(200):
+        assert known[f"word{number}"][0].alone == zlib.crc32(f"word{number}".encode())
+    assert 0 < len(known) <= 50
+    for text in ("y" * 25, "a,b,c"):
+        assert known[text]
+        assert text not in known, "as many and as long ones as a caller likes to send"
