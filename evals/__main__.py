@@ -12,7 +12,8 @@ import typer
 from evals import baseline as baselines
 from evals import calibration, chain, discovery, external, page, proving, report, runs, session, store
 from evals.cases import Case, InvalidSuite, by_mode, sampled, schema
-from evals.evaluation import evaluate, judged, shown, today, whole
+from evals.evaluation import evaluate, judged, shown, some, today, whole
+from evals.example import run_example
 from evals.failing import failing_closed
 from evals.gate import BROKEN, PASS, judge, load_thresholds
 from evals.online import commands
@@ -59,16 +60,25 @@ def run_cases(*, suite: Suites = [], selection: Selection, source: Source, pace:
     """
     with failing_closed():
         wanted = _selected(discovery.chosen(suite), selection)
-        evaluated = evaluate(wanted, source, pace)
-        done = []
-        for one, cases in wanted:
-            thresholds = load_thresholds(one.thresholds_file).of(evaluated.head.label)
-            found, skipped = evaluated.results[one.name], evaluated.skipped[one.name]
-            verdict = judge(evaluated.ran(one.name, cases), found, thresholds)
-            done.append(SuiteRun(one.name, found, verdict, thresholds, skipped, evaluated.why))
-        shown(evaluated.head, done, reports)
+        head, done = some(wanted, source, pace)
+        shown(head, done, reports)
         code = BROKEN if report.worst(done) == BROKEN else PASS
     raise typer.Exit(code)
+
+
+@app.command("example")
+@grouped
+def show_example(
+    *,
+    database: Annotated[str, typer.Option(help="Store both runs in this Postgres.", envvar="OCTANT_DATABASE_URL")] = "",
+    pace: Pace,
+) -> None:
+    """Run a failure mode on a refused release and on the newest, on the simulator.
+
+    Both runs are stored with their answers: the console shows why a case failed, and the answer that passes.
+    """
+    with failing_closed():
+        print(f"Example: {run_example(database, pace)}.")
 
 
 @app.command("release")

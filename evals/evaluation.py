@@ -128,6 +128,17 @@ def judged(wanted: Whole, done: Evaluated, judgement: Judgement) -> SuiteRun:
     return SuiteRun(wanted.suite.name, results, verdict, thresholds, skipped, done.why, since)
 
 
+def some(wanted: Wanted, source: Source, pace: Pace) -> tuple[runs.Head, list[SuiteRun]]:
+    """Run some cases of suites. Their verdict is of these cases alone, without a pinned run."""
+    evaluated, done = evaluate(wanted, source, pace), []
+    for one, cases in wanted:
+        thresholds = load_thresholds(one.thresholds_file).of(evaluated.head.label)
+        found, skipped = evaluated.results[one.name], evaluated.skipped[one.name]
+        verdict = judge(evaluated.ran(one.name, cases), found, thresholds)
+        done.append(SuiteRun(one.name, found, verdict, thresholds, skipped, evaluated.why))
+    return evaluated.head, done
+
+
 def _exactly(verdict: GateResult, unfit: Sequence[str], suite: str) -> GateResult:
     """Refuse a pinned run that does not fit.
 

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -17,11 +17,13 @@ from pydantic import ValidationError
 from evals.cases import Case
 from evals.chaos import Simulator
 from evals.client import Client, Reply, Service, Trail
+from evals.privacy import redacted
 from evals.scoring import Finding
 from evals.suite import Suite
 
 CONCURRENCY = 4
 TIMEOUT = 60.0  # seconds for one case; a service with a longer deadline of its own needs `--timeout`
+LONGEST_ANSWER = 2000  # characters that are kept of an answer
 MOST_BROKEN = 5  # then the rest is not sent: the run cannot be judged any more, and a hanging service would take an hour
 
 # The product's own failures, which it answers as HTTP errors: no model gave valid output, or the input was refused. All other
@@ -36,6 +38,8 @@ class Result:
     ``broken`` says why it could not be judged: that is never a pass.
 
     ``measures`` are shares from 0 to 1 by name, more is better (`Suite.measures`).
+
+    ``answer``: its words, redacted and cut; empty in a run that was read back.
     """
 
     case: Case
@@ -44,6 +48,7 @@ class Result:
     trail: Trail
     trial: int = 0
     measures: Mapping[str, float] = field(default_factory=dict)
+    answer: str = ""
 
     @property
     def passed(self) -> bool:
@@ -121,7 +126,21 @@ async def _send(suite: Suite, case: Case, trial: int, there: tuple[Client, Simul
         return Result(case, (), type(error).__name__, Trail(seconds=time.monotonic() - started), trial)
     except ValueError as error:
         return Result(case, (), f"headers out of form: {error}", Trail(seconds=time.monotonic() - started), trial)
-    return _judge(suite, case, trial, reply)
+    return replace(_judge(suite, case, trial, reply), answer=_words(suite, reply))
+
+
+def _words(suite: Suite, reply: Reply) -> str:
+    """The answer's words as they may be kept; of an error, its message."""
+    try:
+        body: Any = json.loads(reply.content)
+    except ValueError:
+        return ""
+    if not isinstance(body, dict):
+        return ""
+    error = body.get("error")
+    said = error.get("message") if isinstance(error, dict) else next((body[f] for f in suite.text_fields if body.get(f)), "")
+    kept = redacted(said if isinstance(said, str) else "")
+    return kept if len(kept) <= LONGEST_ANSWER else f"{kept[:LONGEST_ANSWER]}…"
 
 
 def _judge(suite: Suite, case: Case, trial: int, reply: Reply) -> Result:

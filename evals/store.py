@@ -60,4 +60,5 @@ def _row(number: int, result: Result) -> dict[str, Any]:
         "broken": result.broken,
         "seconds": result.trail.seconds,
         "request_id": result.trail.request_id,
+        "answer": result.answer or None,
     }

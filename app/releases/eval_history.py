@@ -17,6 +17,7 @@ from app.releases.evaluations import eval_results, eval_runs
 from app.releases.manifest import parse
 
 OVERALL = "overall"
+NEWEST_RUNS = 20  # are searched for cases that were mended
 CHAOS = "provider_fault"  # cases with an injected fault: their mode has a threshold and no part in the overall share
 
 
@@ -90,7 +91,10 @@ class Cases:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One stored trial of a case. ``findings``: redacted, a line each; ``broken``: why it was not judged."""
+    """One stored trial of a case. ``findings``: redacted, a line each; ``broken``: why it was not judged.
+
+    ``answer``: redacted and cut; empty in runs of before.
+    """
 
     run: int
     release: str
@@ -101,6 +105,7 @@ class Trial:
     findings: Sequence[str]
     broken: str
     request_id: str
+    answer: str = ""
 
 
 def simulated_in(results: Iterable[SuiteResult]) -> str:
@@ -188,7 +193,7 @@ async def cases_of(
 async def trials_of(engine: AsyncEngine, suite: str, case: str, *, most: int) -> Sequence[Trial]:
     """The trials of a case in stored runs of its suite, newest first. Raises SQLAlchemyError."""
     r, c = eval_runs.c, eval_results.c
-    wanted = select(r.id, r.release, r.label, r.at, c.trial, c.passed, c.findings, c.broken, c.request_id)
+    wanted = select(r.id, r.release, r.label, r.at, c.trial, c.passed, c.findings, c.broken, c.request_id, c.answer)
     wanted = wanted.join_from(eval_runs, eval_results, c.run == r.id).where(r.report["suite"].astext == suite, c.case == case)
     async with engine.connect() as connection:
         rows = (await connection.execute(wanted.order_by(r.at.desc(), r.id.desc(), c.trial).limit(most))).all()
@@ -196,9 +201,39 @@ async def trials_of(engine: AsyncEngine, suite: str, case: str, *, most: int) ->
         Trial(
             row.id, row.release, row.label, row.at, row.trial, row.passed,
             [f"{one.get('scorer')}: {one.get('words')}" for one in row.findings], row.broken or "", row.request_id,
+            row.answer or "",
         )
         for row in rows
     ]  # fmt: skip
+
+
+async def mended(engine: AsyncEngine) -> Sequence[tuple[str, str]]:
+    """Suite and case of those that failed with one release and passed with another later, by name. Raises SQLAlchemyError.
+
+    Of the newest runs alone, and where both answers were kept.
+    """
+    r, c = eval_runs.c, eval_results.c
+    lately = select(r.id).order_by(r.id.desc()).limit(NEWEST_RUNS)
+    wanted = select(r.report["suite"].astext, c.case, c.passed, r.release).join_from(eval_runs, eval_results, c.run == r.id)
+    wanted = wanted.where(r.id.in_(lately), c.answer.is_not(None), c.broken.is_(None)).order_by(c.case, r.id.desc())
+    newest, found = dict[tuple[str, str], tuple[bool, str]](), dict[tuple[str, str], None]()
+    async with engine.connect() as connection:
+        for suite, case, passed, release in await connection.execute(wanted):
+            now, by = newest.setdefault((suite, case), (passed, release))
+            if now and not passed and release != by:
+                found[suite, case] = None
+    return list(found)
+
+
+def pair_of(trials: Sequence[Trial]) -> tuple[Trial, Trial] | None:
+    """Of trials of one case, newest first: the newest with an answer if it passed, after the one before it that failed.
+
+    The failed one is of another release and has an answer too. None without both.
+    """
+    kept = [one for one in trials if one.answer and not one.broken]
+    if not kept or not kept[0].passed:
+        return None
+    return next(((one, kept[0]) for one in kept if not one.passed and one.release != kept[0].release), None)
 
 
 async def before(engine: AsyncEngine, run: Run) -> Run | None:

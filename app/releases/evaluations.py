@@ -56,6 +56,7 @@ eval_results = Table(
     Column("broken", Text, nullable=True),
     Column("seconds", Float, nullable=False),
     Column("request_id", String(128), nullable=False),
+    Column("answer", Text, nullable=True, comment="redacted and cut; null: not kept"),
 )
 
 PERSONAL: tuple[PersonalData, ...] = ()
@@ -67,4 +68,5 @@ NOT_PERSONAL = {
     "eval_results.findings": "what a scorer found in the answer to a made-up case, redacted",
     "eval_results.broken": "why a case could not be judged",
     "eval_results.request_id": "of a made-up case",
+    "eval_results.answer": "to a made-up case, redacted",
 }

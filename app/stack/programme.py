@@ -1,4 +1,4 @@
-"""What a demo lives through after its first start: a page, attacks, an outage and the way back, each rehearsed for real.
+"""What a demo lives through after its first start: a page, evals, attacks, an outage and the way back, each played for real.
 
 Each part is the command that an operator types, so it stores its result where that command does, and the command makes it again.
 The parts run one after the other, at a low priority, and on services of their own but for the page: the demo's callers meet no
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -26,9 +27,10 @@ from app.stack.processes import Watched, child
 from app.stack.receiver import DemoReceiver
 
 OCTANT = (sys.executable, "-m", "app.cli")
+EVALS = (sys.executable, "-m", "evals")
 NICE = 10
 STOP_SECONDS = 40.0  # a part stops a whole service
-PAGE, INJECTION, GAMEDAY, WAY_BACK = "page", "injection", "gameday", "rollback"
+PAGE, ANSWERS, INJECTION, GAMEDAY, WAY_BACK = "page", "answers", "injection", "gameday", "rollback"
 SCENARIO = "provider-outage"
 NOT_JUDGED = Verdict.NOT_JUDGED.exit_code
 
@@ -46,6 +48,7 @@ class Part:
 
 PARTS = (
     Part(PAGE, "a test page", 5, ("oncall", "page", "--test", "--wait", "60s"), re.compile(r"(answered by .*|No answer.*)")),
+    Part(ANSWERS, "evals of two releases", 35, ("example",), re.compile(r"Example: (.*)\.")),
     Part(
         INJECTION, "12 prompt injections", 15, ("drill", "injection", "--vector", "every", "--log"),
         re.compile(r"((?:NOT )?contained.*|not judged: .*)"),
@@ -60,12 +63,14 @@ PARTS = (
 
 def due(settings: Settings, *, paged: bool) -> list[Part]:
     """The parts without a result in the state folder. ``paged``: whether the demo's own receiver takes its pages."""
+    from app.releases.eval_example import example
     from app.releases.rehearsals import ATTACKED, JUDGED, ROLLBACK, here
     from app.stack.gameday.report import verdicts
 
     judged = {one.what for one in here(settings.state_dir) if one.verdict in JUDGED}
     done = {
         PAGE: not paged or asyncio.run(_page_tested(settings)),
+        ANSWERS: not find_spec("evals") or not example(settings.releases_dir) or asyncio.run(_evals_stored(settings)),
         INJECTION: ATTACKED in judged or not any(feature.drill for feature in installed()),
         GAMEDAY: any(scenario == SCENARIO and verdict in JUDGED for scenario, verdict in verdicts(settings.state_dir)),
         WAY_BACK: ROLLBACK in judged,
@@ -81,6 +86,17 @@ async def _page_tested(settings: Settings) -> bool:
     try:
         test = await newest_test(engine)
         return test is not None and not test.waits
+    finally:
+        await engine.dispose()
+
+
+async def _evals_stored(settings: Settings) -> bool:
+    from app.releases.eval_history import runs
+    from app.stores import build_engine
+
+    engine = build_engine(settings, pooled=False)
+    try:
+        return (await runs(engine, most=1)).count > 0
     finally:
         await engine.dispose()
 
@@ -148,7 +164,7 @@ class Programme:
     def _start(self, part: Part) -> None:
         if self._receiver:
             self._receiver.acknowledges = part.name == PAGE
-        command = [*OCTANT, *part.command]
+        command = [*(EVALS if part.name == ANSWERS else OCTANT), *part.command]
         with interrupts.held_back():
             process = self._running.enter_context(
                 child(f"rehearsal-{part.name}", command, self._folder, stop_seconds=STOP_SECONDS)

@@ -15,20 +15,21 @@ from app.audit.query import find_calls, texts_of
 from app.console import formats
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.navigation import EVALS
+from app.console.pages.eval_mended import MOST_TRIALS, TENANT
 from app.console.pages.trace import LONGEST_TEXT, readable
 from app.console.said import said_of
 from app.domain.errors import NotFound
 from app.releases import eval_history
 from app.releases.eval_cases import Written, cases
-from app.releases.eval_history import Filed, Trial
-
-MOST_TRIALS = 20
-TENANT = "evals"  # whose redaction tokens are made for the case's texts, as for the findings in its answers
+from app.releases.eval_history import Filed, Trial, pair_of
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A stored trial, and the record of its call. ``trace`` and ``answer`` are empty where this service has no record of it."""
+    """A stored trial, and the record of its call: ``trace`` is empty where this service has none.
+
+    ``answer``: as the run kept it; of a run of before, as it is on record.
+    """
 
     trial: Trial
     trace: str = ""
@@ -52,7 +53,7 @@ def router(console: Console) -> APIRouter:
         return console.page(
             request, "eval_case.html", EVALS, title=f"Eval case {case}", suite=suite, case=case, written=written, texts=texts,
             results=results, known=known, words=words_of(case, results, known.value or ()),
-            kind=kind_of(case, results),
+            kind=kind_of(case, results), pair=pair_of([one.trial for one in known.value or ()]),
         )  # fmt: skip
 
     return made
@@ -92,6 +93,8 @@ async def _answered(engine: Any, trial: Trial) -> Answered:  # noqa: ANN401 - an
     """The trial with the answer of its request's last call, where its record is here."""
     found = await find_calls(engine, CallFilter(request_id=trial.request_id, limit=1)) if trial.request_id else []
     if not found:
-        return Answered(trial)
+        return Answered(trial, answer=trial.answer)
+    if trial.answer:
+        return Answered(trial, found[0]["trace_id"], trial.answer)
     sides = (await texts_of(engine, found, LONGEST_TEXT)).get(found[0]["id"], {})
     return Answered(trial, found[0]["trace_id"], said_of(*(text for text, _ in sides.values())).answer if sides else "")

@@ -18,6 +18,7 @@ from app.console.console import ROUTES, VIEWING, Console
 from app.console.known import Known
 from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of
+from app.console.pages.eval_mended import mended
 from app.console.release_actions import refusals
 from app.releases import eval_gate, eval_history
 from app.releases.eval_delta import flipped
@@ -108,12 +109,13 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
     chosen = chosen_release(filed, wanted, parts.releases.known)
     cards = [card(one, filed) for one in filed if one.release == chosen]
     skip, suite = number_of(query.get("skip")), query.get("suite", "")
-    is_there, runs, drawn, lately, states = await asyncio.gather(
+    is_there, runs, drawn, lately, states, example = await asyncio.gather(
         _is_there(console, wanted, filed),
         read(("eval runs", suite, skip), eval_history.runs(parts.engine, suite=suite, most=PAGE, skip=skip)),
         read("eval runs drawn", eval_history.runs(parts.engine, most=DRAWN)),
         read("quality lately", quality.quality(parts.engine, now - LATELY, now, LATELY)),
         read("candidates' states", quality.candidate_states(parts.engine)),
+        read("mended case", mended(console)),
     )
     kind, words = answer(chosen, cards, lately.value, now, filed)
     return {
@@ -123,7 +125,8 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
         "judged": judged(lately.value), "first": quality.DRIFT_FIRST, "states": states, "chart": chart(drawn.value),
         "unrecorded": await asyncio.to_thread(eval_history.unrecorded, parts.releases_dir),
         "codes": CODES, "command": COMMAND.format(chosen or "ID"),
-        "figures": figures(cards), "aways": list({one.away: one for one in (is_there, runs, lately) if one.away}.values()),
+        "figures": figures(cards), "example": example.value,
+        "aways": list({one.away: one for one in (is_there, runs, lately) if one.away}.values()),
     }  # fmt: skip
 
 

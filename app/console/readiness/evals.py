@@ -6,12 +6,14 @@ from urllib.parse import quote
 from app.console import formats
 from app.console.readiness.answers import Answer, Evidence, aged, missing
 from app.console.readiness.sources import Sources
+from app.releases import eval_history
 from app.releases.eval_gate import SuiteResult, below
 from app.releases.eval_history import OVERALL, simulated_in, threshold_count, thresholds
 from app.releases.eval_results import Proof
 
 QUESTION = "How do you know that a change does not make the answers worse?"
 COMMAND = "make eval"
+MOST_TRIALS = 20  # of a case, newest first
 AGAIN = "`python -m evals release ID` runs it again on the live release."
 
 
@@ -33,6 +35,7 @@ async def answer(sources: Sources) -> Answer:
         value = "no product of your own has a suite of evals yet: each product here is an example of this project"
         begun = "`make feature NAME=…` begins one, with a suite of its own."
         found.append(Evidence(name="Own product", value=value, state="gaps", closed_by=begun, command="make feature NAME=…"))
+    found += await _mended(sources)
     if simulated := simulated_in(results):
         run = f"python -m evals release {proof.release}"
         real = f"With keys of the vendors, `{run}` runs the suites on their models."
@@ -90,6 +93,22 @@ def _delta(proof: Proof, link: str) -> list[Evidence]:
         )
         found.append(Evidence(name=name, value=value, at=now.at, link=link, command=COMMAND))
     return found
+
+
+async def _mended(sources: Sources) -> list[Evidence]:
+    """The cases whose wrong answer is kept beside the one that passes."""
+    cases = await eval_history.mended(sources.engine)
+    if not cases:
+        return []
+    pair = eval_history.pair_of(await eval_history.trials_of(sources.engine, *cases[0], most=MOST_TRIALS))
+    if not pair:
+        return []
+    before, after = pair
+    counted = formats.number(len(cases), "case failed", "cases failed")
+    value = f"{counted} with release {before.release} and passed with {after.release}: both answers can be read"
+    return [
+        Evidence(name="Mended cases", value=value, at=after.at, link="/console/evals#example", command="python -m evals example")
+    ]
 
 
 def refused(proof: Proof) -> list[tuple[str, SuiteResult]]:

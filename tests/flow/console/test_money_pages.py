@@ -280,6 +280,28 @@ async def test_a_call_is_marked_for_the_evals_from_its_trace_and_taken_back(
 
 
 @needs_example
+async def test_a_wrong_answer_stands_beside_the_one_that_passes(operator: Person, stored: AsyncEngine) -> None:
+    """Both are of stored runs: no trace is needed for them."""
+    run = {"label": "simulator", "replay": False, "code": 0, "passed": 0.0, "total": 1, "cost_micro_usd": 5,
+           "report": {"suite": "support"}}  # fmt: skip
+    found = {"scorer": "facts", "words": "does not say <i>no</i>"}
+    trials = [("r-old", {"passed": False, "findings": [found], "answer": "Cut <b>off"}),
+              ("r-new", {"passed": True, "findings": [], "answer": "A whole answer."})]  # fmt: skip
+    async with stored.begin() as connection:
+        for release, each in trials:
+            wanted = insert(eval_runs).values(run | {"release": release}).returning(eval_runs.c.id)
+            named = {"run": (await connection.execute(wanted)).scalar_one(), "case": "ship-to-brazil", "trial": 0, "seconds": 0.1}
+            named |= {"failure_mode": "unsupported_claim", "request_id": "req_elsewhere"}
+            await connection.execute(insert(eval_results).values(named | each))
+    for path in ("/console/evals", "/console/evals/cases/support/ship-to-brazil"):
+        page = await operator.get(path)
+        both = r"Cut <b>off Why it failed: facts: does not say <i>no</i>\. .* A whole answer\. No scorer found a fault"
+        assert re.search(both, page.words), page.words
+        assert "/console/releases/r-old/diff?to=r-new" in page.text
+        assert "Cut <b>" not in page.text
+
+
+@needs_example
 async def test_a_flipped_case_leads_to_its_input_expectation_findings_and_answer(
     service_url: str, api_key: str, operator: Person, stored: AsyncEngine
 ) -> None:
@@ -315,7 +337,7 @@ async def test_a_flipped_case_leads_to_its_input_expectation_findings_and_answer
     assert "4111" not in page.text
     assert "Passes if something is answered and its number is not repeated." in page.words
     assert "says_not: says <b>" in page.words
-    assert re.search(r'answer-text"><blockquote>[^<]+</blockquote>', page.text), "the answer of the recorded call"
+    assert re.search(r'said wrong"><blockquote>[^<]+</blockquote>', page.text), "the answer of the recorded call"
     assert "the service was away Its call req_of_another_service is not recorded here" in page.words
     assert "Of its 2 newest stored trials, 0 passed." in page.words
     for path in ("support/no-such-case", "no-such-suite/card-not-echoed", "..%2fsupport/x"):

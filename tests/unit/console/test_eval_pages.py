@@ -15,12 +15,14 @@ from app.console.pages import eval_production, release_diff
 from app.console.pages import evals as evals_page
 from app.console.pages.evals import answer, card, chart, chosen_release, figures, judged
 from app.console.ranges import range_of
-from app.releases.eval_cases import cases
+from app.releases import eval_example
+from app.releases.eval_cases import Written, cases
 from app.releases.eval_delta import deltas
+from app.releases.eval_example import Example
 from app.releases.eval_gate import Limit, Score, below, digest
 from app.releases.eval_gate import judged as judged_scores
 from app.releases.eval_goals import goals
-from app.releases.eval_history import CHAOS, Run, Runs, filed, threshold_count, thresholds
+from app.releases.eval_history import CHAOS, Run, Runs, Trial, filed, pair_of, threshold_count, thresholds
 from evals.chaos import MODE
 from evals.discovery import names
 
@@ -46,6 +48,26 @@ def written(folder: Path, release: str, *, passed: int, failed: list[str], cases
     content = {"release": release, "manifest": "0" * 64, "suites": [suite]}
     (folder / "evals").mkdir(exist_ok=True)
     (folder / "evals" / f"{release}.json").write_text(json.dumps({**content, "sha256": digest(content)}))
+
+
+def test_the_example_is_the_mode_in_which_a_refused_release_lost_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes = {"a": "wrong_tool", "b": "wrong_words", "c": "wrong_words", "d": "wrong_words", "e": "wrong_tool"}
+    there = {name: Written("made.yaml", {"failure_mode": mode}) for name, mode in modes.items()}
+    monkeypatch.setattr(eval_example, "cases", lambda _: there)
+    assert eval_example.example(tmp_path) is None
+    written(tmp_path, "1", passed=4, failed=["a", "b", "c", "d"])
+    assert eval_example.example(tmp_path) is None, "no later release"
+    written(tmp_path, "2", passed=9, failed=["b"])
+    assert eval_example.example(tmp_path) == Example("made", "wrong_words", "1", "2", ("b", "c", "d"), ("c", "d"))
+
+
+def test_a_pair_is_the_newest_answer_that_passes_after_one_that_failed() -> None:
+    good = Trial(3, "2", "simulator", NOW, 0, True, [], "", "req_3", "whole")
+    bad, bare = replace(good, run=2, release="1", passed=False), replace(good, run=1, release="0", passed=False, answer="")
+    assert pair_of([good, bare, bad]) == (bad, good)
+    assert pair_of([good, bare]) is None
+    assert pair_of([good, replace(bad, release="2")]) is None, "the same release mended nothing"
+    assert pair_of([bad, good]) is None, "it fails now"
 
 
 def test_the_faults_mode_is_the_one_of_the_evals() -> None:

@@ -28,8 +28,9 @@ from app.domain.errors import Misconfigured
 from app.oncall.gamedays import Playing
 from app.oncall.paging.figures import Figures
 from app.oncall.runbook.pages import page_of, read
+from app.releases import eval_history
 from app.releases.eval_gate import ModelScore, Score, SuiteResult
-from app.releases.eval_history import OVERALL
+from app.releases.eval_history import OVERALL, Trial
 from app.releases.eval_results import Proof
 from app.releases.following import Followed
 from app.releases.rehearsals import ATTACKED, FILE, INJECTION, OUTAGE, ROLLBACK, Rehearsal, Step, append
@@ -40,6 +41,11 @@ NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 STEP = Step("a link, by way of direct", 0.1, kept=True, note="held off")
 TRIED = "Tried: 2026-11-27, contained in 9.5 minutes"
 ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(autouse=True)
+def _no_stored_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eval_history, "mended", lambda _: asyncio.sleep(0, []))
 
 
 def sources(tmp_path: Path) -> Sources:
@@ -311,6 +317,16 @@ def scored(passed: int) -> SuiteResult:
     model = ModelScore(prompt="support/answer", model="openai/m", passed=passed, total=4, least=0.5)
     scores = {OVERALL: Score(passed=passed, total=4, least=0.5)}
     return SuiteResult(suite="support", label="real", simulated=(), at=NOW, scores=scores, models=(model,), cases="c")
+
+
+async def test_cases_that_were_mended_are_named_with_both_releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = Trial(2, "b", "simulator", NOW, 0, True, [], "", "req_2", "whole")
+    bad = replace(good, run=1, release="a", passed=False, findings=["facts: cut"], answer="who")
+    monkeypatch.setattr(eval_history, "mended", lambda _: asyncio.sleep(0, [("made", "x"), ("made", "y")]))
+    monkeypatch.setattr(eval_history, "trials_of", lambda *_, **__: asyncio.sleep(0, [good, bad]))
+    [found] = await evals._mended(sources(tmp_path))
+    assert found.value == "2 cases failed with release a and passed with b: both answers can be read"
+    assert (found.link, found.at) == ("/console/evals#example", NOW)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from app.console.readiness import evals, observability, recovery, rollback, runb
 from app.console.readiness.answers import Answer, Evidence, State
 from app.console.readiness.sources import Sources
 from app.domain.errors import Misconfigured
+from app.releases import eval_history
 from app.releases.eval_gate import ModelScore, Score, SuiteResult
 from app.releases.eval_history import OVERALL
 from app.releases.eval_results import Proof
@@ -23,6 +24,11 @@ from app.settings import DEVELOPMENT_SECRET
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(autouse=True)
+def _no_stored_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eval_history, "mended", lambda _: asyncio.sleep(0, []))
 
 
 def sources(**more: object) -> Sources:

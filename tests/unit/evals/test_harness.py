@@ -1,18 +1,21 @@
 """The harness over real HTTP tells wrong answers from broken ones."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
 from unit.evals.tiny import TinyCase, TinySuite, case
 
 from app.stack.embedded import free_port
+from evals.cases import Case
 from evals.client import Service, Unreachable
-from evals.harness import CONCURRENCY, MOST_BROKEN, Result, run
+from evals.harness import CONCURRENCY, LONGEST_ANSWER, MOST_BROKEN, Result, run
+from evals.scoring import Finding
 
 SUITE = TinySuite(Path("tiny"))
 CASE = case("derby")
@@ -68,6 +71,25 @@ async def test_an_answer_is_scored_and_its_trail_kept() -> None:
 async def test_a_wrong_answer_fails_and_is_not_broken() -> None:
     (result,) = await results_of(lambda _: web.json_response({**GOOD, "outcome": "refused"}))
     assert (result.passed, result.broken) == (False, None)
+
+
+async def test_an_answer_is_kept_redacted_and_cut() -> None:
+    class Spoken(TinySuite):
+        text_fields = ("words",)
+
+        def score(self, case: Case, body: object) -> tuple[Finding, ...]:
+            return super().score(case, {"outcome": dict(cast(Any, body))["outcome"]})
+
+    body = {**GOOD, "words": f"Write to ada@trailmail.net. {'So. ' * LONGEST_ANSWER}"}
+    async with service(lambda _: web.json_response(body)) as there:
+        (result,) = await run(Spoken(Path("tiny")), (CASE,), there)
+    assert result.passed
+    assert re.match(r"Write to <email:\w{8}>\. So\. ", result.answer), result.answer[:60]
+    assert len(result.answer) == LONGEST_ANSWER + 1
+    (result,) = await results_of(
+        lambda _: web.json_response({"error": {"code": "content_refused", "message": "No."}}, status=400)
+    )
+    assert result.answer == "No."
 
 
 @pytest.mark.parametrize("code", ["output_invalid", "content_refused"])

@@ -20,13 +20,14 @@ from pydantic import SecretStr
 from app.features.installed import installed
 from app.oncall.gamedays import FOLDER
 from app.oncall.paging.settings import PagingSettings
+from app.releases.eval_example import example
 from app.releases.rehearsals import ATTACKED, FILE, ROLLBACK, Rehearsal, append
 from app.security.webhooks import secret_of, signed
 from app.settings import Settings
 from app.stack import programme
 from app.stack.gameday.report import LOG
 from app.stack.processes import stop_left_overs
-from app.stack.programme import GAMEDAY, INJECTION, PAGE, PARTS, WAY_BACK, Programme
+from app.stack.programme import ANSWERS, GAMEDAY, INJECTION, PAGE, PARTS, WAY_BACK, Programme
 from app.stack.receiver import DemoReceiver
 from app.wiring.paging import _on_this_machine
 
@@ -125,10 +126,13 @@ def test_nothing_that_a_part_started_outlives_the_demo(
 
 
 def test_a_part_with_a_result_in_the_state_folder_is_not_played_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    tested = False
+    tested = stored = False
 
     async def page_tested(_: Settings) -> bool:
         return tested
+
+    async def evals_stored(_: Settings) -> bool:
+        return stored
 
     def left(*, paged: bool = True) -> list[str]:
         return [part.name for part in programme.due(Settings(state_dir=tmp_path), paged=paged)]
@@ -143,11 +147,12 @@ def test_a_part_with_a_result_in_the_state_folder_is_not_played_again(monkeypatc
             append(tmp_path / FILE, Rehearsal(datetime.now(UTC), what, kept=verdict == "kept", verdict=verdict))
 
     monkeypatch.setattr(programme, "_page_tested", page_tested)
-    assert [part.name for part in PARTS] == [PAGE, INJECTION, GAMEDAY, WAY_BACK]
-    attacks = [INJECTION] * DRILLED
-    assert left() == [PAGE, *attacks, GAMEDAY, WAY_BACK]
-    assert left(paged=False) == [*attacks, GAMEDAY, WAY_BACK], "a test page would go to a person"
-    tested = True
+    monkeypatch.setattr(programme, "_evals_stored", evals_stored)
+    assert [part.name for part in PARTS] == [PAGE, ANSWERS, INJECTION, GAMEDAY, WAY_BACK]
+    attacks, answers = [INJECTION] * DRILLED, [ANSWERS] * bool(example(Settings().releases_dir))
+    assert left() == [PAGE, *answers, *attacks, GAMEDAY, WAY_BACK]
+    assert left(paged=False) == [*answers, *attacks, GAMEDAY, WAY_BACK], "a test page would go to a person"
+    tested = stored = True
     day("not judged")
     rehearsed("not judged")
     assert left() == [*attacks, GAMEDAY, WAY_BACK], "what was not judged is played again"
@@ -160,6 +165,7 @@ def test_the_verdict_is_found_in_what_each_command_prints(tmp_path: Path) -> Non
     printed = {
         PAGE: ("1a2b: paging. `octant oncall ack 1a2b` acknowledges it.\n1a2b: answered by the demo's receiver after 1.6 s.\n",
                "answered by the demo's receiver after 1.6 s."),
+        ANSWERS: ("Stored it as run 7.\nExample: wrong_tool of made: 1 of 2 passed.\n", "wrong_tool of made: 1 of 2 passed"),
         INJECTION: ("12 attacks by way of direct\n  HARM: canary out (plain)\nNOT contained\n", "NOT contained"),
         GAMEDAY: ("     6 s  x\n# Game day: x\n\n- **Verdict:** not kept\n  - callers wait\n", "not kept"),
         WAY_BACK: ("rollback all   0.83  kept\nnot judged: sick (limit 10 s a step, 4 workers)\nSigned.\n",

@@ -1,0 +1,48 @@
+"""A case that failed with one release and passes with a later one: its question, both answers, and why the first was wrong."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.console.console import Console
+from app.releases import eval_history
+from app.releases.eval_cases import cases
+from app.releases.eval_history import Trial, pair_of
+
+MOST_TRIALS = 20
+TENANT = "evals"  # whose redaction tokens are made for the case's texts, as for the findings in its answers
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """``question`` and ``criteria``: redacted, empty where the case's file is not here. ``others``: further such cases."""
+
+    suite: str
+    case: str
+    failed: Trial
+    passed: Trial
+    question: str
+    criteria: str
+    others: Sequence[tuple[str, str]]
+
+
+async def mended(console: Console) -> Mended | None:
+    """The first by name of those in the newest stored runs; None without any. Raises SQLAlchemyError."""
+    engine = console.parts.engine
+    found = await eval_history.mended(engine)
+    for suite, case in found[:1]:
+        if pair := pair_of(await eval_history.trials_of(engine, suite, case, most=MOST_TRIALS)):
+            question, criteria = await asyncio.to_thread(_written, console, suite, case)
+            return Mended(suite, case, *pair, question, criteria, found[1:])
+    return None
+
+
+def _written(console: Console, suite: str, case: str) -> tuple[str, str]:
+    """The user's words and the criteria of a case: of its input, the longest text is what the user asks."""
+    written = cases(suite).get(case)
+    if not written:
+        return "", ""
+    given = written.content.get("input")
+    texts = [one for one in given.values() if isinstance(one, str)] if isinstance(given, dict) else []
+    question = console.parts.redactor.redact(max(texts, key=len, default=""), tenant=TENANT)
+    return question, str(written.content.get("criteria") or "")
