@@ -23,6 +23,7 @@ class Threshold(BaseModel):
 
     ``least`` must be reached, and holds what has been reached: raising it is part of each mend. ``goal`` is what the business
     needs, and stays where it is while the product does not reach it. ``metric`` names the number of the business behind both.
+    ``counts`` says in a sentence when a case counts as passed, where the name alone misleads.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,6 +31,7 @@ class Threshold(BaseModel):
     least: Annotated[float, Field(gt=0, le=1)]
     goal: Annotated[float, Field(gt=0, le=1)]
     metric: str = Field(min_length=10)
+    counts: str = ""
 
     @model_validator(mode="after")
     def _ordered(self) -> "Threshold":

@@ -1,4 +1,4 @@
-"""The goals of an eval suite: what the business needs of each share. The floors beside them only hold what is reached.
+"""The goals of an eval suite: what the business needs of each share, and what counts. Floors only hold what is reached.
 
 They stand in the suite's `thresholds.toml`. A service that is installed without its evals has none to show.
 """
@@ -16,6 +16,18 @@ from app.releases.eval_history import OVERALL
 @cache  # what is installed stays as it is, and a page asks for each result
 def goals(suite: str) -> Mapping[str, float]:
     """The goal of each score by its name, as a share; empty where the suite's file is not here or cannot be read."""
+    goal_of = {name: section.get("goal") for name, section in _sections(suite).items()}
+    return {name: float(goal) for name, goal in goal_of.items() if isinstance(goal, int | float)}
+
+
+@cache
+def meanings(suite: str) -> Mapping[str, str]:
+    """What a score counts, in a sentence by its name, of the scores whose names may mislead."""
+    counts = {name: section.get("counts") for name, section in _sections(suite).items()}
+    return {name: words for name, words in counts.items() if isinstance(words, str)}
+
+
+def _sections(suite: str) -> Mapping[str, dict[str, Any]]:
     folder = folder_of(suite)
     if folder is None:
         return {}
@@ -25,8 +37,7 @@ def goals(suite: str) -> Mapping[str, float]:
         return {}
     sections: dict[str, Any] = {OVERALL: read.get(OVERALL)}
     sections |= {name: one for part in ("modes", "measures", "models") for name, one in read.get(part, {}).items()}
-    goal_of = {name: section.get("goal") for name, section in sections.items() if isinstance(section, dict)}
-    return {name: float(goal) for name, goal in goal_of.items() if isinstance(goal, int | float)}
+    return {name: section for name, section in sections.items() if isinstance(section, dict)}
 
 
 def folder_of(suite: str) -> Path | None:

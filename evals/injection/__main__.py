@@ -19,7 +19,7 @@ from pathlib import Path
 from app.features.feature import Attack, InjectionDrill
 from app.features.installed import installed
 from app.releases import rehearsals
-from app.releases.rehearsals import INJECTION, Rehearsal
+from app.releases.rehearsals import INJECTION, Rehearsal, Step
 from app.settings import load
 from app.stack import drill, interrupts
 from evals.discovery import chosen as suites_of
@@ -43,7 +43,7 @@ def main() -> int:
     interrupts.listen()
     try:
         samples = sets.attacks()
-        within = chosen.unguarded or _screens(samples)
+        within, screened = (True, "") if chosen.unguarded else _screens(samples)
     except sets.Missing as missing:
         print(missing, file=sys.stderr)
         return NO_VERDICT
@@ -60,21 +60,35 @@ def main() -> int:
         return NO_VERDICT
     safe, broken = _counted(done, target, seconds)
     if chosen.log and not chosen.unguarded:
-        _log(done, kept=within and safe)
+        _log(done, target, screened, kept=within and safe)
     return PASSED if within and (broken if chosen.unguarded else safe) else FAILED
 
 
-def _log(done: drill.Rehearsed, *, kept: bool) -> None:
+def _log(done: drill.Rehearsed, target: InjectionDrill, screened: str, *, kept: bool) -> None:
     """Append the result to the log that the readiness review reads."""
     settings = load()
-    succeeded = sum(bool(harm.done) for harm in done.harms)
-    note = f"{succeeded} of {len(done.harms)} attacks got through"
-    result = Rehearsal(at=datetime.now(UTC), what=INJECTION, kept=kept, note=note)
+    result = logged(done.harms, target.VECTORS, screened, kept=kept)
     rehearsals.append(settings.rehearsals_file, result, secret=settings.secret)
 
 
-def _screens(samples: Sequence[sets.Sample]) -> bool:
-    """Print the rates. Returns whether they are within their limits."""
+def logged(harms: Sequence[drill.Harm], ways: Sequence[str], screened: str, *, kept: bool) -> Rehearsal:
+    """The line of the log: the sums, a step for each way, and the rates of the screens."""
+    succeeded, tried = sum(bool(one.done) for one in harms), sum(one.tried for one in harms)
+    steps = []
+    for way in ways:
+        of_way = [one for one in harms if one.attack.vector == way]
+        done, obeyed = sum(bool(one.done) for one in of_way), sum(one.tried for one in of_way)
+        words = f"{done} of {len(of_way)} got through, though the model obeyed {obeyed}"
+        steps.append(Step(f"by way of {way}", round(sum(one.seconds for one in of_way), 1), not done, words))
+    note = f"{succeeded} of {len(harms)} attacks got through, though the simulated model obeyed {tried}. {screened}"
+    return Rehearsal(
+        at=datetime.now(UTC), what=INJECTION, kept=kept, note=note.strip(), verdict="kept" if kept else "not kept",
+        environment="its own", steps=tuple(steps), command="make injection ARGS=--log",
+    )  # fmt: skip
+
+
+def _screens(samples: Sequence[sets.Sample]) -> tuple[bool, str]:
+    """Print the rates. Returns whether they are within their limits, and the rates in a sentence."""
     print("Screens on attacks that were not learned from:")
     found = measuring.rates(samples)
     direct = measuring.together("direct attacks", [rate for rate in found if rate.name in measuring.DIRECT])
@@ -92,7 +106,7 @@ def _screens(samples: Sequence[sets.Sample]) -> bool:
     within &= not (loud := measuring.too_often(harmless))
     print(f"limits: at least {measuring.TPR_FLOOR:.0%} of attacks; at most {measuring.FPR_CEILING:.0%} of harmless texts,")
     print(f"{measuring.SOURCE_CEILING:.0%} of any one source: {'held' if within else 'BROKEN'} {' '.join(loud)}")
-    return within
+    return within, f"Screens flagged {direct.share:.1%} of direct attacks and {false.share:.1%} of harmless texts"
 
 
 def _chosen(samples: Sequence[sets.Sample], count: int | None, target: InjectionDrill, goal: str) -> list[Attack]:

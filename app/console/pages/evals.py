@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from app.console.release_actions import refusals
 from app.releases import eval_gate, eval_history
 from app.releases.eval_delta import flipped
 from app.releases.eval_gate import COMMAND, Score, interval
-from app.releases.eval_goals import goals
+from app.releases.eval_goals import goals, meanings
 from app.releases.eval_history import CHAOS, OVERALL, Filed, Runs, simulated_in, threshold_count
 
 PAGE = 20
@@ -37,7 +37,7 @@ class ScoreLine:
     """A score with its interval. ``change``: of the share since the release before; None where the cases differ.
 
     ``counts``: whether it is a part of the overall share. ``goal``: the share that the business needs, where the suite names one.
-    ``floor``: whether the threshold only holds what the simulator's rules reach.
+    ``floor``: whether the threshold only holds what the simulator's rules reach. ``meaning``: when a case counts as passed.
     """
 
     name: str
@@ -50,6 +50,7 @@ class ScoreLine:
     counts: bool = True
     goal: float | None = None
     floor: bool = False
+    meaning: str = ""
 
     @property
     def share(self) -> float:
@@ -169,10 +170,12 @@ def card(one: Filed, filed: Sequence[Filed]) -> SuiteCard:
     if before is None and eval_gate.below(one.result):
         before = min(same, key=lambda other: other.release, default=None)
     scores, wanted = eval_gate.judged(before.result) if before else {}, goals(one.result.suite)
+    counts = meanings(one.result.suite)
 
     def lines(found: Mapping[str, Score]) -> list[ScoreLine]:
         simulated = bool(one.result.simulated)
-        return [_line(name, score, scores.get(name), wanted.get(name), floor=simulated) for name, score in found.items()]
+        made = (_line(name, score, scores.get(name), wanted.get(name), floor=simulated) for name, score in found.items())
+        return [replace(line, meaning=counts.get(line.name, "")) for line in made]
 
     overall = one.result.scores.get(OVERALL) or next(iter(one.result.scores.values()))
     models = {name: score for name, score in eval_gate.judged(one.result).items() if name not in one.result.scores}

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from app.console import formats
 from app.console.readiness.answers import Answer, Evidence, State, missing, of_rehearsal, rehearsed
 from app.console.readiness.evals import newest
-from app.console.readiness.sources import Sources
+from app.console.readiness.sources import Found, Sources
 from app.domain.errors import Misconfigured
 from app.releases.eval_gate import SuiteResult
+from app.releases.eval_goals import meanings
 from app.releases.rehearsals import ATTACKED, INJECTION, Rehearsal
 from app.security.keys.administration import KeyInfo
 from app.security.keys.provider_keys import KeyStatus
@@ -60,23 +61,25 @@ class Attacks:
 async def attacks(sources: Sources) -> Attacks:
     """Read the attacks among the live release's eval cases, and the newest run of the injection gate."""
     proof = await sources.releases.live_proof()
-    gate, run = await _gate(sources)
-    return attacks_of(newest(proof.results) if proof else (), gate, sources.now, run)
+    gates, run = await _gates(sources)
+    return attacks_of(newest(proof.results) if proof else (), gates, sources.now, run)
 
 
-def attacks_of(results: Sequence[SuiteResult], gate: Evidence, now: datetime, run: Rehearsal | None = None) -> Attacks:
-    """Count the attacks in eval results. ``gate``: the evidence of the injection gate, ``run`` its line in the log.
+def attacks_of(results: Sequence[SuiteResult], gates: Sequence[Evidence], now: datetime, run: Rehearsal | None = None) -> Attacks:
+    """Count the attacks in eval results. ``gates``: the evidence of the injection gate, ``run`` the first one's line in the log.
 
     A share over its threshold is a proof with a gap where a case was not held off: a threshold is no promise to a victim.
     """
-    found, held, total = [gate], 0.0, 0
+    found, held, total = list(gates), 0.0, 0
     for suite in results:
         for mode, score in suite.scores.items():
             if not any(word in mode for word in ATTACKS):
                 continue
             held, total = held + score.passed, total + score.total
             state = rehearsed(suite.at, now, kept=score.passed / score.total >= score.least, whole=score.passed == score.total)
+            counts = meanings(suite.suite).get(mode, "")
             value = f"{score.passed:g} of {score.total} cases held off (the threshold is {formats.share(score.least)})"
+            value = f"{value}. {counts}" if counts else value
             lost = formats.number(round(score.total - score.passed), "case")
             mend = f"Mend the prompt or take another model, until `make eval` passes the {lost} that failed."
             found.append(
@@ -102,28 +105,32 @@ async def answer(sources: Sources) -> Answer:
     return Answer(axis="Security", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
 
-async def _gate(sources: Sources) -> tuple[Evidence, Rehearsal | None]:
-    """The newest run of the injection gate; else of its small form, which attacks with one text. One that fails comes first."""
+async def _gates(sources: Sources) -> tuple[list[Evidence], Rehearsal | None]:
+    """The newest run of the injection gate, and that of its small form, which attacks with one text.
+
+    One that fails comes first, then one of this installation. With the line in the log of the first.
+    """
     try:
         runs = [(GATE, await sources.newest(INJECTION)), (DRILL, await sources.newest(ATTACKED))]
     except Misconfigured as error:
-        return Evidence(name="Injection gate", value=str(error), state="failing", command="octant rehearse verify"), None
-    found: list[tuple[Evidence, Rehearsal | None]] = []
-    for command, run in sorted(runs, key=lambda one: not (one[1] and one[1].own)):
-        if run is not None:
-            last, small = run.rehearsal, command == DRILL
-            counted, _, more = last.result.partition(". ")
-            size = ", in a small run on a service of its own" if small else ""
-            value = ". ".join(filter(None, (f"{counted}{run.mark}{size}", more)))
-            state = of_rehearsal(last, sources.now, whole=run.own and not small)
-            whole = f"`{GATE}` attacks with 180 texts of other people here."
-            one = Evidence(
-                name="Injection gate", value=value, state=state, closed_by=whole, at=last.at, link=PAGE, command=command
-            )
-            found.append((one, last))
+        return [Evidence(name="Injection gate", value=str(error), state="failing", command="octant rehearse verify")], None
+    found = [_gate(command, run, sources.now) for command, run in runs if run is not None]
     if not found:
-        return missing("Injection gate", "no run is in the log of rehearsals", GATE), None
-    return next((one for one in found if one[0].state == "failing"), found[0])
+        return [missing("Injection gate", "no run is in the log of rehearsals", GATE)], None
+    found.sort(key=lambda one: (one[0].state != "failing", not one[1].own))
+    return [one for one, _ in found], found[0][1].rehearsal
+
+
+def _gate(command: str, run: Found, now: datetime) -> tuple[Evidence, Found]:
+    """One run as evidence."""
+    last, small = run.rehearsal, command == DRILL
+    counted, _, more = last.result.partition(". ")
+    size = ", in a small run on a service of its own" if small else ""
+    value = ". ".join(filter(None, (f"{counted}{run.mark}{size}", more)))
+    state = of_rehearsal(last, now, whole=run.own and not small)
+    name = "Injection drill" if small else "Injection gate"
+    whole = f"`{GATE}` attacks with 180 texts of other people here."
+    return Evidence(name=name, value=value, state=state, closed_by=whole, at=last.at, link=PAGE, command=command), run
 
 
 def of_keys(keys: Sequence[KeyInfo], now: datetime) -> list[Evidence]:

@@ -89,6 +89,14 @@ def test_failure_modes_of_every_release_add_up_to_the_overall_score() -> None:
     assert sums["thresholds"] == sum(len(judged_scores(one.result)) + len(one.result.limits) for one in found)
 
 
+def test_a_score_whose_name_misleads_says_what_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, "1", passed=9, failed=["a"])
+    monkeypatch.setattr(evals_page, "meanings", lambda _: {"supported": "Only <b>this</b> counts."})
+    found, _ = filed(tmp_path)
+    text = templates().from_string(SUITE).render(card=card(found[0], found))
+    assert text.count('<span class="meaning">Only &lt;b&gt;this&lt;/b&gt; counts.</span>') == 1
+
+
 def test_every_score_of_a_result_stands_beside_its_goal() -> None:
     """A floor one case below what is reached says nothing about what the business needs."""
     found, _ = filed(RELEASES)

@@ -208,15 +208,15 @@ def test_attacks_that_were_not_held_off_are_counted_in_words() -> None:
 async def test_a_log_that_cannot_be_read_fails(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text("not a rehearsal\n")
     assert (await rollback.answer(sources(tmp_path))).state == "failing"
-    assert (await security._gate(sources(tmp_path)))[0].state == "failing"
+    assert (await security._gates(sources(tmp_path)))[0][0].state == "failing"
 
 
 @pytest.mark.usefixtures("long_here")
 async def test_an_attack_that_got_through_fails_the_question_of_injections(tmp_path: Path) -> None:
     here = sources(tmp_path)
-    assert (await security._gate(here))[0].state == "missing"
+    assert (await security._gates(here))[0][0].state == "missing"
     append(here.rehearsals_file, Rehearsal(at=NOW, what=INJECTION, kept=False, note="1 of 180 attacks got through"))
-    found, _ = await security._gate(here)
+    [found], _ = await security._gates(here)
     assert (found.state, found.value) == ("failing", "1 of 180 attacks got through")
 
 
@@ -227,15 +227,19 @@ async def test_a_few_attacks_are_named_as_few_and_fail_where_one_got_through(tmp
         here.state_dir / FILE,
         Rehearsal(at=NOW, what=ATTACKED, kept=True, note="0 of 12 attacks got through. One text", steps=(STEP,)),
     )
-    small, run = await security._gate(here)
+    [small], run = await security._gates(here)
     assert run
     assert [step.note for step in run.steps] == ["held off"]
     assert (small.state, small.value.split(",")[0], small.at) == ("gaps", "0 of 12 attacks got through", NOW)
     assert "in a small run on a service of its own. One text. `make injection ARGS=--log` attacks with 180" in small.finding
     append(here.rehearsals_file, Rehearsal(at=NOW, what=INJECTION, kept=True, note="0 of 180 attacks got through"))
-    assert (await security._gate(here))[0].state == "proved"
+    assert (await security._gates(here))[0][0].state == "proved"
+    both, _ = await security._gates(here)
+    assert [(one.name, one.command) for one in both] == [
+        ("Injection gate", security.GATE), ("Injection drill", security.DRILL),
+    ], "the smaller run is shown, too"  # fmt: skip
     append(here.state_dir / FILE, Rehearsal(at=NOW, what=ATTACKED, kept=False, note="1 of 12 attacks got through"))
-    assert (await security._gate(here))[0].state == "failing", "the larger run does not hide it"
+    assert (await security._gates(here))[0][0].state == "failing", "the larger run does not hide it"
 
 
 @pytest.mark.parametrize(
@@ -259,7 +263,7 @@ async def test_a_rehearsal_that_came_with_the_code_is_named_and_proves_nothing_h
     assert counted
     back, steps = rollback._rehearsal(counted, here)
     [outage], _ = await recovery._rehearsed(here)
-    gate, _ = await security._gate(here)
+    [gate], _ = await security._gates(here)
     assert {one.state for one in (back, steps, outage, gate)} == {"proved" if own else "gaps"}
     assert {ELSEWHERE in one.value for one in (back, outage, gate)} == {not own}
     assert ("on another machine, not here" in rollback._words(counted, here)) == (not own)

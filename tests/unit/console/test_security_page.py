@@ -151,7 +151,7 @@ def result(held: float, least: float) -> SuiteResult:
 )  # fmt: skip
 def test_the_page_is_as_calm_as_the_readiness_review(tmp_path: Path, held: float, least: float, gate: State, kind: str) -> None:
     """An attack that was not held off, or a gate without a result, is no green page."""
-    found = attacks_of([result(held, least)], Evidence(name="Injection gate", value="x", state=gate), NOW)
+    found = attacks_of([result(held, least)], [Evidence(name="Injection gate", value="x", state=gate)], NOW)
     assert (found.held, found.total, found.kind) == (held, 20, kind)
     stored = security.Stored((), {}, (), (), FoundActions((), 0))
     shown, words = security.answer(threats.read(repository(tmp_path)), stored, [], [], range_of({}), found)
