@@ -97,6 +97,7 @@ class Played(_Loose):
     callers: dict[str, int] = Field(default_factory=dict)
     rogue: dict[str, int] = Field(default_factory=dict)
     cap: str = ""
+    revoked: float | None = None
     timeline: list[tuple[float, str]] = Field(default_factory=list)
     money: dict[str, Money] = Field(default_factory=dict)
 

@@ -63,7 +63,7 @@ STOPS = (
         "/console/security",
         "Attack a service whose model obeys every injection:",
         "make injection",
-        ("/console/security?tab=keys", "Open its keys"),
+        ("/console/do/drill-gameday?scenario=key-leak", "Play a leaked key…"),
     ),
     Stop(
         "On-call",

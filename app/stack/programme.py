@@ -30,8 +30,8 @@ OCTANT = (sys.executable, "-m", "app.cli")
 EVALS = (sys.executable, "-m", "evals")
 NICE = 10
 STOP_SECONDS = 40.0  # a part stops a whole service
-PAGE, ANSWERS, INJECTION, GAMEDAY, WAY_BACK = "page", "answers", "injection", "gameday", "rollback"
-SCENARIO = "provider-outage"
+PAGE, ANSWERS, INJECTION, GAMEDAY, LEAK, WAY_BACK = "page", "answers", "injection", "gameday", "leak", "rollback"
+SCENARIO, LEAKED = "provider-outage", "key-leak"
 NOT_JUDGED = Verdict.NOT_JUDGED.exit_code
 
 
@@ -54,6 +54,7 @@ PARTS = (
         re.compile(r"((?:NOT )?contained.*|not judged: .*)"),
     ),
     Part(GAMEDAY, "an outage of a provider", 70, ("drill", "gameday", SCENARIO), re.compile(r"\*\*Verdict:\*\* (.*)")),
+    Part(LEAK, "a leaked API key", 45, ("drill", "gameday", LEAKED), re.compile(r"\*\*Verdict:\*\* (.*)")),
     Part(
         WAY_BACK, "rollbacks and the kill switch", 60, ("rehearse", "--log-here", "--workers", "2"),
         re.compile(r"((?:not )?kept: .*|not judged: .*)"),
@@ -68,11 +69,13 @@ def due(settings: Settings, *, paged: bool) -> list[Part]:
     from app.stack.gameday.report import verdicts
 
     judged = {one.what for one in here(settings.state_dir) if one.verdict in JUDGED}
+    played = {scenario for scenario, verdict in verdicts(settings.state_dir) if verdict in JUDGED}
     done = {
         PAGE: not paged or asyncio.run(_page_tested(settings)),
         ANSWERS: not find_spec("evals") or not example(settings.releases_dir) or asyncio.run(_evals_stored(settings)),
         INJECTION: ATTACKED in judged or not any(feature.drill for feature in installed()),
-        GAMEDAY: any(scenario == SCENARIO and verdict in JUDGED for scenario, verdict in verdicts(settings.state_dir)),
+        GAMEDAY: SCENARIO in played,
+        LEAK: LEAKED in played,
         WAY_BACK: ROLLBACK in judged,
     }
     return [part for part in PARTS if not done[part.name]]

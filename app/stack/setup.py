@@ -7,8 +7,9 @@ import asyncio
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
 TINY = "tiny"
 CONSOLE = ":console"  # no tenant's name
 KEYS_FILE, STAMP_FILE = "demo.json", "setup.stamp"
+LIFE, RENEWED = timedelta(days=90), timedelta(days=30)  # of a key in development; with less left, a start makes another
 
 
 def is_done(settings: Settings) -> bool:
     """Whether all steps are done for the current files."""
     stamp = settings.state_dir / STAMP_FILE
-    return stamp.exists() and stamp.read_text() == _fingerprint(settings) and (settings.state_dir / KEYS_FILE).exists()
+    fresh = stamp.exists() and time.time() - stamp.stat().st_mtime < RENEWED.total_seconds()  # else its keys may end soon
+    return fresh and stamp.read_text() == _fingerprint(settings) and (settings.state_dir / KEYS_FILE).exists()
 
 
 def keys(settings: Settings) -> dict[str, str]:
@@ -159,13 +162,29 @@ async def _tenants(settings: Settings, engine: Any, tell: Callable[[str], None])
             await keys.create_tenant(tenant, name, from_dollars(cap), min(from_dollars(cap), user_cap))
         if tenant in kept and settings.environment != "development" and await _ended(keys, kept[tenant]):
             tell(f"the key of {tenant} was revoked or has expired, and stays so: `octant key create {tenant}` makes another")
-        elif tenant not in kept or not await _works(ring, kept[tenant]):
-            kept[tenant] = await keys.create_key(tenant, name="demo")
-    if settings.environment == "development" and (CONSOLE not in kept or not await _works(ring, kept[CONSOLE])):
-        kept[CONSOLE] = await keys.create_key(settings.demo_tenant, name="console", scopes=("admin",))
+        elif tenant not in kept or not await _works(ring, kept[tenant]) or await _ends_soon(keys, kept[tenant], settings):
+            kept[tenant] = await keys.create_key(tenant, name="demo", expires_at=_end(settings))
+    there = CONSOLE in kept and await _works(ring, kept[CONSOLE]) and not await _ends_soon(keys, kept[CONSOLE], settings)
+    if settings.environment == "development" and not there:
+        made = keys.create_key(settings.demo_tenant, name="console", scopes=("admin",), expires_at=_end(settings))
+        kept[CONSOLE] = await made
     path.touch(mode=0o600)
     path.write_text(json.dumps(kept))
     path.chmod(0o600)
+
+
+def _end(settings: Settings) -> datetime | None:
+    """When a new key ends: in development a start makes the next one; elsewhere an operator would have to."""
+    return datetime.now(UTC) + LIFE if settings.environment == "development" else None
+
+
+async def _ends_soon(keys: "KeyAdministration", token: str, settings: Settings) -> bool:
+    """Whether a start in development makes another key: this one would not last until the next look at it."""
+    from app.security.keys.token import key_id_of
+
+    found = [key for key in await keys.list_keys() if key.id == key_id_of(token)]
+    soon = datetime.now(UTC) + RENEWED
+    return settings.environment == "development" and any(key.expires_at and key.expires_at < soon for key in found)
 
 
 async def _ended(keys: "KeyAdministration", token: str) -> bool:

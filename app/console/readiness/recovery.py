@@ -19,7 +19,7 @@ REHEARSALS = "/console/gameday#outages"
 LOGGED = "`make outage ARGS=--log` rehearses half an hour at peak in seconds here, with every time of it as much shorter."
 PAGE = "provider-outage.md"
 HALF_AN_HOUR = 1800.0  # seconds
-SCENARIOS = ("provider-outage", "rate-limit-storm", "slow-first-token", "malformed-output")
+SCENARIOS = ("provider-outage", "all-providers-away", "rate-limit-storm", "slow-first-token", "malformed-output")
 
 
 async def answer(sources: Sources) -> Answer:

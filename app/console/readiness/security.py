@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from app.console import formats
 from app.console.readiness.answers import Answer, Evidence, State, missing, of_rehearsal, rehearsed
 from app.console.readiness.evals import newest
+from app.console.readiness.played import newest_kept, played
 from app.console.readiness.sources import Found, Sources
 from app.domain.errors import Misconfigured
 from app.releases.eval_gate import SuiteResult
@@ -25,6 +26,8 @@ IN_FILES = (
     "Write each into its file in OCTANT_SECRETS_DIR, such as octant_openai__api_key, where a new one takes effect at once;"
     " `octant provider-key status` shows its age."
 )
+LEAK, LEAK_COMMAND = "key-leak", "octant drill gameday key-leak"
+MOST_NAMED = 5  # keys that never expire
 OLD_KEY, ROTATED_WITHIN = timedelta(days=90), timedelta(days=30)
 
 
@@ -100,8 +103,8 @@ async def answer(sources: Sources) -> Answer:
     """Count the attacks that were held off, and read the keys."""
     held, keys = await attacks(sources), await sources.keys.list_keys()
     ours = await asyncio.to_thread(sources.provider_keys)
-    found = [*held.evidence, *of_keys(keys, sources.now), of_provider_keys(ours)]
-    words = f"{held.words} {_words(keys, sources.now)} {provider_words(ours, sources.releases.simulated)}"
+    found = [*held.evidence, *of_keys(keys, sources.now), *_leaked(sources), of_provider_keys(ours)]
+    words = f"{held.words} {_words(keys, sources.now)}{_leak_words(sources)} {provider_words(ours, sources.releases.simulated)}"
     return Answer(axis="Security", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
 
@@ -139,11 +142,10 @@ def of_keys(keys: Sequence[KeyInfo], now: datetime) -> list[Evidence]:
     if not usable:
         return [missing("Keys", "no key is usable", "octant key create")]
     oldest = now - min(key.created_at for key in usable)
-    endless = sum(key.expires_at is None for key in usable)
-    value = (
-        f"{formats.number(len(usable), 'usable key')}, the oldest {formats.span(_minutes(oldest))} old;"
-        f" {endless} of them never {'expires' if endless == 1 else 'expire'}"
-    )
+    endless = [f"{key.id} ({key.name})" if key.name else key.id for key in usable if key.expires_at is None]
+    named = ", ".join(endless[:MOST_NAMED]) + (f" and {len(endless) - MOST_NAMED} more" if endless[MOST_NAMED:] else "")
+    never = f"{len(endless)} of them never {'expires' if len(endless) == 1 else 'expire'}: {named}" if endless else "each expires"
+    value = f"{formats.number(len(usable), 'usable key')}, the oldest {formats.span(_minutes(oldest))} old; {never}"
     state: State = "stale" if oldest > OLD_KEY else "gaps" if endless else "proved"
     rotated = [key for key in keys if key.replaced_by]
     made = {key.id: key.created_at for key in keys}
@@ -156,6 +158,24 @@ def of_keys(keys: Sequence[KeyInfo], now: datetime) -> list[Evidence]:
         return [*found, Evidence(name="Rotation", value=value, state="gaps", closed_by=shows, command="octant key rotate")]
     value = f"{formats.number(len(rotated), 'key')} rotated, the last {formats.span(_minutes(now - at))} ago"
     return [*found, Evidence(name="Rotation", value=value, at=at, link="/console/security", command="octant key rotate")]
+
+
+def _leaked(sources: Sources) -> list[Evidence]:
+    """The newest game day of a leaked key."""
+    if found := played(sources, LEAK):
+        return found
+    value, shows = "the way to revoke one was not rehearsed here", f"`{LEAK_COMMAND}` has one leak on a service of its own."
+    return [
+        Evidence(name="Leaked key", value=value, state="gaps", closed_by=shows, link="/console/gameday", command=LEAK_COMMAND)
+    ]
+
+
+def _leak_words(sources: Sources) -> str:
+    """How soon a leaked key was refused, in a sentence; empty where that was not rehearsed."""
+    day = newest_kept(sources, LEAK)
+    if day is None or day.revoked is None:
+        return ""
+    return f" A rehearsed leak: the key was refused {formats.seconds(day.revoked)} after `octant key revoke`."
 
 
 def of_provider_keys(keys: Sequence[KeyStatus]) -> Evidence:

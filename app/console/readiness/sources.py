@@ -30,7 +30,7 @@ MOST_BYTES = 1_000_000
 class GameDay(BaseModel):
     """One line of the log of game days. Times are seconds from the fault's begin; None: it did not happen.
 
-    ``costs``: micro-dollars an answer, before the fault and in it.
+    ``costs``: micro-dollars an answer, before the fault and in it. ``revoked``: until a revoked key was refused.
     """
 
     at: AwareDatetime
@@ -46,6 +46,7 @@ class GameDay(BaseModel):
     callers: int = 0
     answered: int = 0
     costs: dict[str, float | None] = Field(default_factory=dict)
+    revoked: float | None = None
     report: str = ""
 
 

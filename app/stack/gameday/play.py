@@ -24,7 +24,7 @@ from app.stack.gameday.lease import FaultNotSet, Held
 from app.stack.gameday.money import Money, spent
 from app.stack.gameday.page import Followed, Shell, commands
 from app.stack.gameday.pager import Pager
-from app.stack.gameday.rogue import BadRelease, calling, cap_of, capped, held_off, in_force, key_of
+from app.stack.gameday.rogue import REVOKE, BadRelease, calling, cap_of, capped, held_off, in_force, key_of
 from app.stack.gameday.scenario import Phase, Probe, Scenario
 from app.stack.gameday.traffic import Callers, measure, usual_provider
 
@@ -77,7 +77,8 @@ class Outcome:
     """A game day that has ended. Times are seconds from the fault's begin; None: it did not happen.
 
     ``money``: of the time before the fault, and of the fault; empty where the records could not be read. ``callers``: all but
-    the rogue, whose answers are ``rogue``; ``cap``: the cap that met it.
+    the rogue, whose answers are ``rogue``; ``cap``: the cap that met it. ``revoked``: seconds from `octant key revoke` until its
+    first refused call.
     """
 
     scenario: str
@@ -97,6 +98,7 @@ class Outcome:
     callers: dict[str, int] = field(default_factory=dict)
     rogue: dict[str, int] = field(default_factory=dict)
     cap: str = ""
+    revoked: float | None = None
     timeline: list[tuple[float, str]] = field(default_factory=list)
     postmortem: str = ""
     money: dict[str, Money] = field(default_factory=dict)
@@ -126,6 +128,7 @@ class _Game:
         self._fault_at = 0.0
         self._usual = ""
         self.rogue: Callers | None = None
+        self._revoked: float | None = None  # when the command that revokes a key was begun
         self.words: dict[str, str] = {}
 
     def say(self, words: str, at: float | None = None) -> None:
@@ -176,10 +179,12 @@ class _Game:
         before = self.passed
         contained = await self._until(self._served("contained", since=before), self.scenario.limits.contained_within)
         refused = held_off(self.rogue.between(self._fault_at, self.callers.now), self._fault_at) if self.rogue else None
-        by_the_cap = contained is not None and refused is not None and refused < contained  # before an operator does anything
-        contained = refused if by_the_cap else contained
+        known = contained is not None and refused is not None and refused < contained  # it ended some seconds before the window
+        contained = refused if known else contained
         self.outcome.contained = contained
-        self.say("contained" if contained is not None else "not contained in time", contained if by_the_cap else None)
+        self.say("contained" if contained is not None else "not contained in time", contained if known else None)
+        if self._revoked is not None and refused is not None:
+            self.outcome.revoked = round(max(0.0, refused - self._revoked), 2)
         await self._follow(self._verify)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds - self.passed)):
@@ -265,6 +270,7 @@ class _Game:
 
     async def _follow(self, lines: Sequence[str]) -> None:
         for line in lines:
+            self._revoked = self.passed if line.startswith(REVOKE) else self._revoked
             followed = await self.shell().follow(line)
             self.outcome.followed.append(followed)
             self.say(f"`{followed.command}` {'works' if followed.works else 'FAILS'}")

@@ -25,6 +25,8 @@ from app.stack.vendors import SIMULATED_PATHS
 BAD = "bad-release"
 TENANT, USER = "acme", "ada"  # of the stage
 REFUSED = "budget_exceeded"
+REFUSALS = frozenset({REFUSED, "invalid_api_key"})  # by its cap, or because its key was revoked
+REVOKE = "octant key revoke "
 _CAP = re.compile(r"^user-day\s+spent\s+(\S+).*?\scap\s+(\S+)", re.MULTILINE)
 _LIVE = re.compile(r"^(\S+) is live since", re.MULTILINE)
 LEASE_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
@@ -89,9 +91,9 @@ async def cap_of(shell: Shell) -> tuple[str, str]:
 
 
 def held_off(seen: Sequence[Seen], fault_at: float) -> float | None:
-    """Seconds from the fault's begin until the cap refused the rogue for good: the first refusal after its last other answer."""
-    last = max((one.at for one in seen if one.what != REFUSED), default=fault_at)
-    first = min((one.at for one in seen if one.what == REFUSED and one.at > last), default=None)
+    """Seconds from the fault's begin until the rogue was refused for good: the first refusal after its last other answer."""
+    last = max((one.at for one in seen if one.what not in REFUSALS), default=fault_at)
+    first = min((one.at for one in seen if one.what in REFUSALS and one.at > last), default=None)
     return None if first is None else round(first - fault_at, 2)
 
 
@@ -100,7 +102,7 @@ def capped(before: str, after: tuple[str, str], seen: Sequence[Seen], fault_at: 
     spent, cap = after
     if not before or not cap:
         return ""
-    first = min((one.at for one in seen if one.what == REFUSED), default=None)
+    first = min((one.at for one in seen if one.what in REFUSALS), default=None)
     met = f"refused from second {first - fault_at:.1f} on, when" if first is not None else "never refused,"
     if cap == before:
         return f"{cap} a day, as it was before the game day; {met} {spent} was spent"

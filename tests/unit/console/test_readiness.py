@@ -415,6 +415,25 @@ def test_old_endless_and_missing_keys_are_told_apart(keys: list[KeyInfo], states
     assert [one.state for one in security.of_keys(keys, NOW)] == states
 
 
+def test_the_keys_that_never_expire_are_named() -> None:
+    endless = [key(id=f"k{number}", name="demo" if number else "", expires_at=None) for number in range(7)]
+    assert security.of_keys([*endless[:2], key()], NOW)[0].value.endswith("; 2 of them never expire: k0, k1 (demo)")
+    assert security.of_keys(endless, NOW)[0].value.endswith(": k0, k1 (demo), k2 (demo), k3 (demo), k4 (demo) and 2 more")
+    assert security.of_keys([key()], NOW)[0].value.endswith("; each expires")
+
+
+def test_a_leaked_key_that_was_rehearsed_is_evidence_with_its_seconds(tmp_path: Path) -> None:
+    [found] = security._leaked(sources(tmp_path))
+    assert (found.state, security._leak_words(sources(tmp_path))) == ("gaps", "")
+    line = {"at": "2026-11-27T10:00:00+00:00", "scenario": "key-leak", "verdict": "kept", "revoked": 1.9}
+    (tmp_path / GAMEDAYS).parent.mkdir()
+    (tmp_path / GAMEDAYS).write_text(json.dumps(line) + "\n")
+    [found] = security._leaked(sources(tmp_path))
+    assert found.state == "proved"
+    assert "the revoked key was refused after 1.90 s" in found.value
+    assert security._leak_words(sources(tmp_path)) == (" A rehearsed leak: the key was refused 1.90 s after `octant key revoke`.")
+
+
 @pytest.mark.parametrize(
     ("ages", "state", "value"),
     [

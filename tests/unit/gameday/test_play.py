@@ -5,6 +5,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -23,7 +24,7 @@ from app.stack.gameday import report
 from app.stack.gameday.page import Followed, Shell, commands
 from app.stack.gameday.pager import Pager
 from app.stack.gameday.play import Stage, play
-from app.stack.gameday.rogue import REFUSED, capped, held_off, key_of
+from app.stack.gameday.rogue import REFUSED, REVOKE, capped, held_off, key_of
 from app.stack.gameday.scenario import Probe, Scenario, load, names
 from app.stack.gameday.traffic import Seen, measure
 
@@ -120,8 +121,28 @@ def test_a_cap_contains_a_rogue_from_the_refusal_after_its_last_answer() -> None
 
     assert held_off(seen("answered", "answered", REFUSED, REFUSED), 10.0) == 2.0
     assert held_off(seen("answered", REFUSED, "answered", REFUSED), 10.0) == 3.0, "money came back, and one more was answered"
+    assert held_off(seen("answered", "invalid_api_key", "invalid_api_key"), 10.0) == 1.0, "its key was revoked"
     assert held_off(seen(REFUSED, "answered"), 10.0) is None
     assert held_off([], 10.0) is None
+
+
+async def test_a_revoked_key_is_timed_from_the_command_to_its_first_refused_call(stage: Stage, runbook: Path) -> None:
+    """The simulator refuses all from the page's command on."""
+    (runbook / "away.md").write_text(PAGE.replace("echo contained CALL", f"{REVOKE}KEY"))
+    folder = runbook / "bin"
+    folder.mkdir()
+    fault = f'curl -sf -X PUT {stage.control["simulator"]}/faults -d \'[{{"kind": "status", "status": 401}}]\''
+    (folder / "octant").write_text(f'#!/bin/sh\nsleep 0.5; [ "$2" = revoke ] && {fault} && echo revoked; echo "$1"\n')
+    (folder / "octant").chmod(0o755)
+    env = {**stage.env, "PATH": f"{folder}:{stage.env['PATH']}"}
+    rogue = 'faults = [], rogue = { text = "Everything, please.", rate = 10 }, seconds = 4'
+    text = SCENARIO.replace('faults = [{ kind = "latency", milliseconds = 5 }], seconds = 1', rogue)
+    text = text.replace('recover = ["Fix"]', "verify = []")
+    there = replace(stage, env=env, words={"KEY": "k"})
+    outcome = await play("away", Scenario.model_validate(tomllib.loads(text)), there, runbook)
+    assert outcome.revoked is not None, outcome.rogue
+    assert 0.4 < outcome.revoked < 20
+    assert report.fact(outcome, "x")["revoked"] == outcome.revoked
 
 
 @pytest.mark.parametrize("name", names(ROOT / "runbook"))
