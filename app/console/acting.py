@@ -53,7 +53,8 @@ class Act:
 
     ``fields``: the names of its form's fields, but for the reason. ``ask`` describes it, ``do`` does it and returns one line on
     what came of it, or `Done`; both raise an OctantError for a value that does not fit. ``ask`` raises `Elsewhere` where there is
-    nothing to do. ``action``: how the log calls it, where the name does not say.
+    nothing to do. ``action``: how the log calls it, where the name does not say. Not ``reasoned``: the reason may be left out,
+    where what was done says why, and seconds count.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Act:
     back: str = "/console"
     optional: tuple[str, ...] = field(default=())
     action: str = ""
+    reasoned: bool = True
 
     def way_back(self, values: Mapping[str, str]) -> str:
         """The page that it leads back to. ``back`` may name fields: ``/console/traces/{trace}``."""
@@ -96,7 +98,7 @@ def router(console: Console, actions: Mapping[str, Act]) -> APIRouter:
         values, reason = _values(act, fields), fields.get("reason", "").strip()
         asked = await act.ask(values)
         values |= asked.settled
-        if not reason or len(reason) > MOST_REASON:
+        if (act.reasoned and not reason) or len(reason) > MOST_REASON:
             return _page(
                 console, request, act, values, asked, problem=f"Give a reason of up to {MOST_REASON} characters.", status=400
             )

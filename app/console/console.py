@@ -17,7 +17,8 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from fastapi import Depends
 from fastapi.routing import APIRoute
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
@@ -26,7 +27,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app import __version__
 from app.audit.query import input_of
-from app.console import formats
+from app.console import formats, operators
 from app.console.assets import asset
 from app.console.known import LastKnown
 from app.console.moments import moments
@@ -52,6 +53,7 @@ WAITING = "octant.console.waiting"
 HERE = "octant.console"
 MOST_FIELDS = 100
 MOST_OF_A_FORM = 256 * 1024  # bytes
+NAMES_KEPT = 10.0  # seconds
 EVENTS_WAIT = 1.0  # seconds: a page has the rest to read, and other ranges
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,8 @@ class Console:
         self.sessions = Sessions(parts.engine, secret=parts.secret, idle=parts.idle, lifetime=parts.lifetime, issuer=issuer)
         self.seal = Seal(parts.secret)
         self.known = LastKnown()
+        self.names: Mapping[str, str] = {}  # of operators, by key and subject
+        self._named_at = -NAMES_KEPT
         self._environment = templates()
 
     def page(
@@ -91,7 +95,7 @@ class Console:
             "presets": PRESETS, "events": EVENTS,
             "stopped": self.parts.switch.stopped_words, "said_in": SAID,
             "query": {name: value for name, value in request.query_params.items() if name not in SAID}, "here": _here(request),
-            "done": _done(request, session),
+            "done": _done(request, session), "names": self.names,
         }  # fmt: skip
         return HTMLResponse(self._environment.get_template(template).render(**(shared | values)), status)
 
@@ -100,6 +104,9 @@ class Console:
 
     async def waiting(self) -> Waiting:
         """Pages without an answer and open incidents, as they are or were last known."""
+        if time.monotonic() - self._named_at > NAMES_KEPT:
+            self._named_at = time.monotonic()
+            self.names = (await self.known.read("names", operators.names(self.parts.engine), wait=EVENTS_WAIT)).value or {}
         return (await self.known.read("waiting", waiting(self.parts.engine), wait=EVENTS_WAIT)).value or Waiting()
 
     async def range(self, query: Mapping[str, str], default: str = DEFAULT) -> Range:
@@ -109,7 +116,7 @@ class Console:
 
     def fragment(self, template: str, **values: Any) -> str:  # noqa: ANN401 - by template
         """Write a part of a page."""
-        return self._environment.get_template(template).render(**values)
+        return self._environment.get_template(template).render(names=self.names, **values)
 
 
 @dataclass(frozen=True)
@@ -323,10 +330,17 @@ def templates() -> Environment:
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
         "words": _words, "unproven": formats.unproven, "unbroken": _unbroken, "path": _path, "input_of": input_of,
         "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}", "unprefixed": str.removeprefix,
+        "named": _named,
     }  # fmt: skip
     made.tests["day"] = formats.is_day
     made.globals |= {"asset": asset, "link": link, "refusals_of": REFUSALS}
     return made
+
+
+@pass_context
+def _named(context: Context, text: str) -> str:
+    """A text with the names of operators."""
+    return operators.named(text, context.get("names") or {})
 
 
 def _path(text: str) -> Markup:

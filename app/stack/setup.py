@@ -166,7 +166,7 @@ async def _tenants(settings: Settings, engine: Any, tell: Callable[[str], None])
             kept[tenant] = await keys.create_key(tenant, name="demo", expires_at=_end(settings))
     there = CONSOLE in kept and await _works(ring, kept[CONSOLE]) and not await _ends_soon(keys, kept[CONSOLE], settings)
     if settings.environment == "development" and not there:
-        made = keys.create_key(settings.demo_tenant, name="console", scopes=("admin",), expires_at=_end(settings))
+        made = keys.create_key(settings.demo_tenant, name="operator", scopes=("admin",), expires_at=_end(settings))
         kept[CONSOLE] = await made
     path.touch(mode=0o600)
     path.write_text(json.dumps(kept))

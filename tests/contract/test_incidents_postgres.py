@@ -247,6 +247,7 @@ async def planted(own: AsyncEngine, incidents: Incidents, folder: Path) -> Incid
     one = await incidents.open("answers are late", "sev2", by="ada", at=ago(minutes=20), commander="ada")
     page = await plant_page(own, ago(minutes=22), incident_id=one.id, summary=f"seen by {MAIL}")
     await plant_page_event(own, page, ago(minutes=22), "triggered", level=1, person="ada")
+    await plant_page_event(own, page, ago(minutes=21, seconds=30), "paged", level=2, person="mary")
     await plant_page_event(own, page, ago(minutes=21), "acknowledged", by="ada")
     await plant_page(own, ago(minutes=10), alert="OctantTest", test=True)
     await plant_page(own, ago(minutes=9), alert="OctantOther", incident_id=uuid4())
@@ -276,6 +277,7 @@ async def planted(own: AsyncEngine, incidents: Incidents, folder: Path) -> Incid
 EXPECTED = [
     ("release", "activate: r2 after r1: for <email"),
     ("page", "triggered: OctantBreakerOpen (person ada, level 1), page: seen by <email"),
+    ("page", "escalated to level 2: OctantBreakerOpen (person mary"),
     ("ack", "acknowledged: OctantBreakerOpen (by ada)"),
     ("incident", "opened as sev2"),
     ("switch", "kill provider name=x [ok] late"),

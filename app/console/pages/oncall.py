@@ -160,7 +160,7 @@ def actions(console: Console) -> Iterator[Act]:
         return f"{done.alert} is resolved."
 
     yield Act(name="oncall-page", fields=(), ask=ask_test, do=test, back="/console/oncall")
-    yield Act(name="oncall-ack", fields=("page",), ask=ask_ack, do=acknowledge, back="/console/oncall")
+    yield Act(name="oncall-ack", fields=("page",), ask=ask_ack, do=acknowledge, back="/console/oncall", reasoned=False)
     yield Act(name="oncall-page-resolve", fields=("page",), ask=ask_resolve, do=resolve, back="/console/oncall")
 
 

@@ -108,7 +108,9 @@ async def _of_pages(connection: AsyncConnection, window: Window) -> list[Entry]:
     found: list[Entry] = []
     for event in events:
         shown = ", ".join(f"{name} {event.detail[name]}" for name in _SHOWN if event.detail.get(name) not in (None, ""))
-        words = f"{event.event}: {pages[event.page_id].alert}" + (f" ({shown})" if shown else "")
+        level = event.detail.get("level")
+        name = f"escalated to level {level}" if event.event == "paged" and isinstance(level, int) and level > 1 else event.event
+        words = f"{name}: {pages[event.page_id].alert}" + (f" ({shown})" if shown else "")
         kind: Kind = "ack" if event.event.startswith(("ack", "resolve")) else "page"
         if event.event in ("trigger", "triggered"):
             words = f"{words}, {pages[event.page_id].severity}: {pages[event.page_id].summary}"

@@ -188,12 +188,18 @@ async def test_an_operator_acknowledges_and_resolves_a_page(operator: Person, pa
     assert "waits for an answer" in shown.words or "wait for an answer" in shown.words
     assert "<script>alert(1)" not in shown.text
     assert f"/console/do/oncall-ack?page={page}" in shown.text
-    done = await operator.submit("/console/do/oncall-ack", {"page": page, "reason": "I have it", "back": "/console/oncall"})
+    asked = (await operator.get(f"/console/do/oncall-ack?page={page}")).text
+    assert re.search(r'<input id="reason" name="reason" maxlength="500">', asked), "seconds count: nothing is to be typed"
+    done = await operator.submit("/console/do/oncall-ack", {"page": page, "back": "/console/oncall"})
     assert done.status == 303, done.words
     assert f"/console/do/oncall-ack?page={page}" not in (await operator.get("/console/oncall")).text
     done = await operator.submit("/console/do/oncall-page-resolve", {"page": page, "reason": "over", "back": "/console/oncall"})
     assert done.status == 303, done.words
     assert page not in (await operator.get("/console/oncall")).text
+    log = (await operator.get("/console/security?tab=log&action=oncall+ack")).words
+    assert re.search(r"operations admin \(key \w{8}\) in the console", log), "an operator is named"
+    refused = await operator.submit("/console/do/kill-provider", {"name": "openai"})
+    assert (refused.status, "Give a reason" in refused.words) == (400, True), "other actions want one"
 
 
 async def test_no_button_sends_a_test_page_where_no_receiver_is(operator: Person) -> None:

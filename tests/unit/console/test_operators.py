@@ -1,0 +1,21 @@
+"""A page names an operator by the key's name or the person's, and keeps what it does not know (X1)."""
+
+import pytest
+
+from app.console.operators import named
+
+KNOWN = {"1a2b3c4d": "night shift", "8f3e": "Ada Byron"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("key:1a2b3c4d of acme in the console", "night shift (key 1a2b3c4d) in the console"),
+        ("acknowledged: X (by key:1a2b3c4d of acme)", "acknowledged: X (by night shift (key 1a2b3c4d))"),
+        ("person:8f3e in the console", "Ada Byron in the console"),
+        ("key:99999999 of acme, person:0000", "key:99999999 of acme, person:0000"),
+        ("root", "root"),
+    ],
+)
+def test_an_actor_has_its_name(text: str, words: str) -> None:
+    assert named(text, KNOWN) == words
