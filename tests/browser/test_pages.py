@@ -838,6 +838,9 @@ def test_a_page_is_acknowledged_and_resolved_on_a_phone(
         connection.execute(pages.insert().values(values))
     try:
         with opened(browser, service_url, key, "phone", bypass_csp=True) as (_, page):
+            page.goto("/console/runbook")
+            page.evaluate("badgeIs('0'); document.dispatchEvent(new Event('visibilitychange'))")
+            page.wait_for_function("parseInt(document.querySelector('[data-badge]').textContent) > 0", timeout=PATIENCE)
             for action, button in (("oncall ack", "Acknowledge"), ("oncall page resolve", "Resolve")):
                 page.goto("/console/oncall")
                 page.locator(f"a[href*='{number}']", has_text=button).click()

@@ -9,13 +9,13 @@ from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from app.audit.just_now import JustNow, just_now
 from app.audit.overview import EDGES, Bucket, Overview, overview
 from app.budget.standing import used_caps
 from app.console import charts, formats, live
-from app.console.console import ROUTES, VIEWING, Console, link
+from app.console.console import ROUTES, VIEWING, WAITING, Console, link
 from app.console.health import (
     SLOW,
     Burn,
@@ -35,6 +35,7 @@ from app.console.known import Known
 from app.console.navigation import OVERVIEW
 from app.console.pages.failed import of_kinds
 from app.console.ranges import Range
+from app.console.waiting import Waiting
 from app.domain.money import MICROS_PER_DOLLAR
 
 
@@ -57,6 +58,12 @@ def router(console: Console) -> APIRouter:
             return console.fragment("parts/overview.html", range=range_, **await _values(console, range_))
 
         return live.stream(request, console, write, every=(await console.range(request.query_params)).every)
+
+    @made.get("/live/badge")
+    async def badge(request: Request) -> Response:
+        """How many pages wait for an answer: the menu of each page shows it."""
+        waits: Waiting = request.scope[WAITING]
+        return PlainTextResponse(str(len(waits.pages)), headers=live.HEADERS)
 
     return made
 

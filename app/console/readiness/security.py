@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.console import formats
@@ -26,6 +26,7 @@ IN_FILES = (
     "Write each into its file in OCTANT_SECRETS_DIR, such as octant_openai__api_key, where a new one takes effect at once;"
     " `octant provider-key status` shows its age."
 )
+GATES = ("Injection gate", "Injection drill")
 LEAK, LEAK_COMMAND = "key-leak", "octant drill gameday key-leak"
 MOST_NAMED = 5  # keys that never expire
 OLD_KEY, ROTATED_WITHIN = timedelta(days=90), timedelta(days=30)
@@ -50,7 +51,9 @@ class Attacks:
         known = gate.state != "missing"
         gated = f"With the service's checks, {gate.first_sentence}" if known else "The injection gate has left no result here"
         alone = f"The model alone withstood {self.held:g} of {self.total} attacks of the eval suites"
-        return f"{gated}. {alone if self.total else 'No attack is in the eval suites'}."
+        other = next((one.first_sentence for one in self.evidence[1:] if one.name in GATES), "")
+        more = f" Another run: {other}." if other else ""
+        return f"{gated}.{more} {alone if self.total else 'No attack is in the eval suites'}."
 
     @property
     def kind(self) -> str:
@@ -121,7 +124,10 @@ async def _gates(sources: Sources) -> tuple[list[Evidence], Rehearsal | None]:
     if not found:
         return [missing("Injection gate", "no run is in the log of rehearsals", GATE)], None
     found.sort(key=lambda one: (one[0].state != "failing", not one[1].own))
-    return [one for one, _ in found], found[0][1].rehearsal
+    first = found[0][0]
+    proved = first.name == GATES[False] and first.state == "proved"  # then it is no gap that the other run was small
+    shown = [replace(one, state="proved") if proved and one.state == "gaps" else one for one, _ in found]
+    return shown, found[0][1].rehearsal
 
 
 def _gate(command: str, run: Found, now: datetime) -> tuple[Evidence, Found]:
@@ -131,7 +137,7 @@ def _gate(command: str, run: Found, now: datetime) -> tuple[Evidence, Found]:
     size = ", in a small run on a service of its own" if small else ""
     value = ". ".join(filter(None, (f"{counted}{run.mark}{size}", more)))
     state = of_rehearsal(last, now, whole=run.own and not small)
-    name = "Injection drill" if small else "Injection gate"
+    name = GATES[small]
     whole = f"`{GATE}` attacks with 180 texts of other people here."
     return Evidence(name=name, value=value, state=state, closed_by=whole, at=last.at, link=PAGE, command=command), run
 
@@ -175,7 +181,7 @@ def _leak_words(sources: Sources) -> str:
     day = newest_kept(sources, LEAK)
     if day is None or day.revoked is None:
         return ""
-    return f" A rehearsed leak: the key was refused {formats.seconds(day.revoked)} after `octant key revoke`."
+    return f" A rehearsed leak: the key was refused {formats.seconds(day.revoked)} after the command that revokes it was begun."
 
 
 def of_provider_keys(keys: Sequence[KeyStatus]) -> Evidence:

@@ -1,9 +1,20 @@
 // The console's own script: live parts, charts, keys; times are in first.js. Every page works without it.
 "use strict";
 // Live parts.
-function showBadge(part) { // pages without an answer, in the menu
-  const one = $("[data-waiting]", part), badge = $("[data-badge]");
-  if (one && badge) { badge.hidden = one.dataset.waiting === "0"; badge.firstChild.data = one.dataset.waiting; }
+function badgeIs(number) { // pages without an answer, in the menu
+  const badge = $("[data-badge]");
+  if (badge) { badge.hidden = number === "0"; badge.firstChild.data = number; }
+}
+function showBadge(part) {
+  const one = $("[data-waiting]", part);
+  if (one) badgeIs(one.dataset.waiting);
+}
+async function askBadge() { // where no live part brings it, and only while the page is seen
+  if (document.hidden || $("[data-waiting]")) return;
+  try {
+    const answer = await fetch("/console/live/badge", { redirect: "error" });
+    if (answer.ok) badgeIs(await answer.text());
+  } catch { /* the next one may come */ }
 }
 function follow(part) {
   const note = $("[data-fresh]", part.parentElement) || $("[data-fresh]");
@@ -301,6 +312,7 @@ for (const one of $$(":is(.tabs, .ranges) [aria-current]")) { // on a phone they
   line.scrollLeft += box.left + box.width / 2 - around.left - around.width / 2;
 }
 $$("[data-live]").forEach(follow);
+if ($("[data-badge]")) { setInterval(askBadge, 10000); document.addEventListener("visibilitychange", askBadge); }
 if (location.hash) for (const one of $$("[data-back]")) { // a sign-in leads back to the place on the page, which servers do not see
   if (one.tagName === "A") { const way = new URL(one.href); way.searchParams.set("to", way.searchParams.get("to") + location.hash); one.href = way; }
   else one.value += location.hash;

@@ -238,6 +238,9 @@ async def test_a_few_attacks_are_named_as_few_and_fail_where_one_got_through(tmp
     assert [(one.name, one.command) for one in both] == [
         ("Injection gate", security.GATE), ("Injection drill", security.DRILL),
     ], "the smaller run is shown, too"  # fmt: skip
+    assert [one.state for one in both] == ["proved", "proved"], "beside the whole gate it is no gap"
+    words = Attacks(held=1, total=1, evidence=both).words
+    assert "0 of 180 attacks got through. Another run: 0 of 12 attacks got through, in a small run" in words
     append(here.state_dir / FILE, Rehearsal(at=NOW, what=ATTACKED, kept=False, note="1 of 12 attacks got through"))
     assert (await security._gates(here))[0][0].state == "failing", "the larger run does not hide it"
 
@@ -431,7 +434,9 @@ def test_a_leaked_key_that_was_rehearsed_is_evidence_with_its_seconds(tmp_path: 
     [found] = security._leaked(sources(tmp_path))
     assert found.state == "proved"
     assert "the revoked key was refused after 1.90 s" in found.value
-    assert security._leak_words(sources(tmp_path)) == (" A rehearsed leak: the key was refused 1.90 s after `octant key revoke`.")
+    assert security._leak_words(sources(tmp_path)) == (
+        " A rehearsed leak: the key was refused 1.90 s after the command that revokes it was begun."
+    )
 
 
 @pytest.mark.parametrize(
