@@ -56,7 +56,8 @@ def router(console: Console) -> APIRouter:
         others = [page for page in pages if not page.is_incident]
         return console.page(
             request, "runbook.html", RUNBOOK, wanted=wanted, found=found, kind=kind, words=words, incidents=incidents,
-            others=others, here=here, address=address, plain=plain, rehearsal=rehearsal, review=review,
+            others=others, here=here, proof=proof(incidents, here), address=address, plain=plain, rehearsal=rehearsal,
+            review=review,
             today=datetime.now(UTC).date(),
         )  # fmt: skip
 
@@ -88,6 +89,44 @@ def router(console: Console) -> APIRouter:
 def contained_here(days: Sequence[gamedays.Report]) -> dict[str, gamedays.Report]:
     """The newest game day that contained its fault, by the page that it followed. ``days``: newest first."""
     return {one.page: one for one in reversed(days) if one.kind == "good" and one.played.contained is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How far the incidents' pages lead a person who did not write them.
+
+    ``fresh``: pages whose commands contained their fault within the days that a rehearsal counts, ``here`` of them on this
+    installation. ``slowest``: minutes, of the page with this title. ``works`` of ``commands`` worked as they stand, in the newest
+    game day of each page. ``tried``: pages that an outsider followed, the newest on ``tried_on``.
+    """
+
+    pages: int
+    fresh: int
+    here: int
+    slowest: float
+    title: str
+    works: int
+    commands: int
+    tried: int
+    tried_on: date | None
+
+
+def proof(incidents: Sequence[Page], here: Mapping[str, gamedays.Report]) -> Proof:
+    """From the pages' own dates and from this installation's game days."""
+    today = datetime.now(UTC).date()
+    days = {page.title: here[name] for page in incidents if (name := page.name.removesuffix(".md")) in here}
+    done = {page.title: page.rehearsed for page in incidents if page.rehearsed}
+    minutes = {title: each[1] for title, each in done.items()}
+    minutes |= {title: (day.played.contained or 0.0) / 60 for title, day in days.items()}
+    title = max(minutes, key=lambda each: minutes[each], default="")
+    recent = {title for title, each in done.items() if each[0] + OLD >= today}
+    recent |= {title for title, day in days.items() if day.played.begun_at.date() + OLD >= today}
+    ran = [one for day in days.values() for one in day.played.followed]
+    tried = [page.tried[0] for page in incidents if page.tried]
+    return Proof(
+        len(incidents), len(recent), len(days), minutes.get(title, 0.0), title, sum(one.works for one in ran), len(ran),
+        len(tried), max(tried, default=None),
+    )  # fmt: skip
 
 
 def searched(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) -> list[Found]:

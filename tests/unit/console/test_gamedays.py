@@ -15,7 +15,7 @@ from app.console import formats, gameday_actions, gamedays
 from app.console.formats import NONE
 from app.console.gamedays import LABEL, MIX, WIDTH, Played, Report, Written, lanes
 from app.console.pages.gameday import answer, ended_at, measured
-from app.console.pages.runbook import contained_here
+from app.console.pages.runbook import Proof, contained_here, proof
 from app.domain.errors import Forbidden
 from app.oncall.gamedays import FOLDER
 from app.stack.gameday import report
@@ -179,3 +179,16 @@ async def test_in_production_none_is_asked_for_or_played(tmp_path: Path) -> None
     with pytest.raises(Forbidden, match="roduction"):
         await play.do({"scenario": "provider-outage"}, "a reason", cast(Any, None))
     assert gameday_actions.refusal("development") == ""
+
+
+def test_the_runbook_says_how_many_pages_contained_their_fault_here_and_which_was_the_slowest() -> None:
+    today = datetime.now(UTC)
+    ran = [gamedays.Followed(command="octant a", works=True), gamedays.Followed(command="octant b", works=False)]
+    day = Report(name="a", written_before=Written(), played=played(begun_at=today, contained=90.0, followed=ran))
+    pages: list[Any] = [
+        SimpleNamespace(name="latency.md", title="Slow", rehearsed=(today.date() - timedelta(days=40), 0.5), tried=None),
+        SimpleNamespace(name="postgres-away.md", title="Away", rehearsed=(today.date(), 0.5), tried=(today.date(), 9.0)),
+        SimpleNamespace(name="old.md", title="Old", rehearsed=(today.date() - timedelta(days=40), 1.4), tried=None),
+    ]
+    assert proof(pages, {"latency": day}) == Proof(3, 2, 1, 1.5, "Slow", 1, 2, 1, today.date())
+    assert proof(pages[1:], {}) == Proof(2, 1, 0, 1.4, "Old", 0, 0, 1, today.date())
