@@ -72,14 +72,14 @@ def _log(done: drill.Rehearsed, target: InjectionDrill, screened: str, *, kept: 
 
 
 def logged(harms: Sequence[drill.Harm], ways: Sequence[str], screened: str, *, kept: bool) -> Rehearsal:
-    """The line of the log: the sums, a step for each way, and the rates of the screens."""
+    """The line of the log: the sums, a step for each way with its slowest answer, and the rates of the screens."""
     succeeded, tried = sum(bool(one.done) for one in harms), sum(one.tried for one in harms)
     steps = []
     for way in ways:
         of_way = [one for one in harms if one.attack.vector == way]
         done, obeyed = sum(bool(one.done) for one in of_way), sum(one.tried for one in of_way)
         words = f"{done} of {len(of_way)} got through, though the model obeyed {obeyed}"
-        steps.append(Step(f"by way of {way}", round(sum(one.seconds for one in of_way), 1), not done, words))
+        steps.append(Step(f"by way of {way}", round(max((one.seconds for one in of_way), default=0.0), 3), not done, words))
     note = f"{succeeded} of {len(harms)} attacks got through, though the simulated model obeyed {tried}. {screened}"
     return Rehearsal(
         at=datetime.now(UTC), what=INJECTION, kept=kept, note=note.strip(), verdict="kept" if kept else "not kept",

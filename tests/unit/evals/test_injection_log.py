@@ -16,7 +16,7 @@ def test_the_log_has_the_sums_a_step_for_each_way_and_the_screens() -> None:
         "1 of 3 attacks got through, though the simulated model obeyed 2. Screens flagged 86.1% of direct attacks"
     )
     assert [(step.name, step.kept, step.seconds, step.note) for step in line.steps] == [
-        ("by way of direct", False, 1.0, "1 of 2 got through, though the model obeyed 2"),
+        ("by way of direct", False, 0.5, "1 of 2 got through, though the model obeyed 2"),
         ("by way of tool", True, 0.5, "0 of 1 got through, though the model obeyed 0"),
     ]
     assert (line.verdict, line.command) == ("not kept", "make injection ARGS=--log")
