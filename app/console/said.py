@@ -8,8 +8,8 @@ from typing import Any
 
 SHORT = 2000  # characters of a question, an answer or a tool's result; the whole JSON stands below
 WAITS = '"waiting for the customer"'  # the status of a tool's result in `app.features.support.tools`
-# A product fences its user's words (`security.guard.fence`); the label of the fence around them, newest first.
-_FENCED = re.compile(r"<(question|message|customer_message)(?: [^<>\n]*)?>\n(.*?)\n</\1>", re.DOTALL)
+# A product fences its user's words (`security.guard.fence`): how such a fence opens.
+_FENCE = re.compile(r"<(question|message|customer_message)(?: [^<>\n]*)?>\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,17 @@ def _text(parts: Sequence[dict[str, Any]]) -> str:
 
 def _users_own(text: str) -> str:
     """The user's words without the product's around them."""
-    found = list(_FENCED.finditer(text))
-    return found[-1][2].strip() if found else text
+    words, closed = text, 0
+    unclosed: set[str] = set()
+    for found in _FENCE.finditer(text):
+        if found.start() < closed or found[1] in unclosed:
+            continue
+        end = text.find(f"\n</{found[1]}>", found.end())
+        if end < 0:
+            unclosed.add(found[1])  # searched once: each search reads the whole text
+        else:
+            words, closed = text[found.end() : end].strip(), end + len(found[1]) + 4
+    return words
 
 
 def _cut(text: str) -> str:

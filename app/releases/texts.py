@@ -1,10 +1,15 @@
 """The texts of releases as files hold them: whatever is wrong with one is a Misconfigured that names it."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from app.domain.errors import Misconfigured
+
+MOST_PARTS = 64  # of a key between dots: Python's parser takes the square of their number
+_PART = r"""(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{MOST_PARTS}}}")
 
 
 def text_of(path: Path) -> str:
@@ -17,6 +22,8 @@ def text_of(path: Path) -> str:
 
 def table_of(text: str, where: str) -> dict[str, Any]:
     """Parse TOML. Raises Misconfigured also where the parser has another error: for a number or a nesting without end."""
+    if _LONG_KEY.search(text):
+        raise Misconfigured(f"{where} is not TOML that can be read: a key has over {MOST_PARTS} parts.")
     try:
         return tomllib.loads(text)
     except RecursionError:

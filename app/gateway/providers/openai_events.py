@@ -15,7 +15,7 @@ from app.gateway.providers.http import Events
 from app.gateway.providers.sse import Event, events_of, is_stream
 
 DONE = "[DONE]"
-BEHIND = re.compile(r"\s*(?:data:\s*)?\[DONE\]\s*\Z")
+_FRAMED = re.compile(r"(?:data:\s*)*+")  # written twice, by servers that frame what is framed already
 DRAINED = 0.25  # seconds: a body that ends with [DONE] is over at once, and its connection can be used again
 
 
@@ -48,7 +48,7 @@ def body_documents(content: bytes) -> list[object]:
         try:
             return [loads(content)]
         except ValueError:  # some servers put [DONE] behind it, others send a document a line
-            lines = _documents(BEHIND.sub("", content.decode(errors="replace")))
+            lines = _documents(_without_done(content.decode(errors="replace")))
             if not lines:
                 raise
             return [loads(line) for line in lines]
@@ -60,11 +60,17 @@ def body_documents(content: bytes) -> list[object]:
     ]
 
 
+def _without_done(text: str) -> str:
+    """A body without the mark that it is over, as text or as an event's."""
+    before = text.rstrip().removesuffix(DONE)
+    return text if before == text.rstrip() else before.rstrip().removesuffix("data:").rstrip()
+
+
 def _documents(data: str) -> Sequence[str]:
     """The JSON documents of one event's data: one, or one a line where a server leaves out the blank lines between events."""
     data = data.strip()
-    while data.startswith("data:"):  # written twice, by servers that frame what is framed already
-        data = data.removeprefix("data:").lstrip()
+    if framed := _FRAMED.match(data):
+        data = data[framed.end() :]
     if "\n" not in data or _is_json(data):
         return (data,) if data.startswith(("{", "[")) else ()
     return [line.strip() for line in data.splitlines() if line.strip().startswith(("{", "["))]

@@ -27,6 +27,8 @@ class Compiler:
     def __init__(self, root: Json) -> None:
         """``root``: the schema, which nothing may change from here on."""
         self._root = root
+        own = root.get("$id") if isinstance(root, dict) else None
+        self._own = own.rstrip("#") if isinstance(own, str) else ""  # the root's own address, without an empty fragment
         self._nodes: dict[int, Node] = {}
         self._waiting: list[tuple[Node, Mapping[str, Json], str]] = []
         self._anchors: dict[str, Json] = {}
@@ -94,9 +96,8 @@ class Compiler:
             node.checks = tuple(checks_of(schema, node, self, where))
 
     def _look_up(self, reference: str) -> Json:
-        own = self._root.get("$id") if isinstance(self._root, dict) else None
-        if isinstance(own, str) and own and reference.startswith(own.rstrip("#")):
-            reference = reference[len(own.rstrip("#")) :] or "#"
+        if self._own and reference.startswith(self._own):
+            reference = reference[len(self._own) :] or "#"
         name = unquote(reference.removeprefix("#"))
         if not reference.startswith("#"):
             raise SchemaRefused("refers to something that it does not hold.")

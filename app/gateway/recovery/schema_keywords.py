@@ -4,6 +4,7 @@ A keyword that is written wrongly refuses the schema, as the meta-schema does; o
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -26,6 +27,8 @@ from app.gateway.recovery.schema_values import LOOKUPS_PER_STEP, TESTS, WRITTEN,
 
 NESTED_MAPS = ("$defs", "definitions")  # schemas that apply only where something refers to them
 PATTERN_COUNTS_AS, TOO_LARGE_COUNTS_AS, INSTRUCTIONS_PER_SCHEMA = 5, 100, 10  # schemas: by the time that making each ready takes
+CLASS_COUNTS_AS = 10  # each of Unicode's classes in a pattern that is too large: RE2 reads its hundreds of ranges first
+_CLASS = re.compile(r"\\[pP]")
 Child = tuple[Step, Node, Json]
 
 
@@ -272,7 +275,8 @@ class _One:
         except Malformed:
             raise NotASchema(not_a_schema(self._where)) from None
         except Unmatchable as refused:
-            self._compiler.count(TOO_LARGE_COUNTS_AS if isinstance(refused, TooLarge) else PATTERN_COUNTS_AS)
+            too_large = TOO_LARGE_COUNTS_AS + CLASS_COUNTS_AS * len(_CLASS.findall(text))
+            self._compiler.count(too_large if isinstance(refused, TooLarge) else PATTERN_COUNTS_AS)
             self._compiler.unmatched = True
             return None
         self._compiler.count(PATTERN_COUNTS_AS + pattern.size // INSTRUCTIONS_PER_SCHEMA)

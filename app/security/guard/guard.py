@@ -5,11 +5,10 @@ only, a canary that stops a leak. It holds for a model that complies with every 
 untrusted text begins and ends; the screens are signals. Each prompt's policy decides the effect of a failed check.
 """
 
+import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-
-import re2
 
 from app.domain.calls import Call
 from app.domain.messages import Document, Native, Text, ToolResult
@@ -45,8 +44,8 @@ def fence(label: str, text: str, *, nonce: str, **attributes: str) -> str:
     Invisible characters go first: they would hide a closing tag from us and not from the model.
     """
     written = "".join(f' {name}="{_attribute(value)}"' for name, value in attributes.items())
-    lookalike = re2.compile(rf"(?i)[<\x{{FF1C}}\x{{FE64}}]([\s/\x{{FF0F}}]*{re2.escape(label)})")
-    safe = lookalike.sub(lambda found: f"< {found.group(1)}", INVISIBLE.sub("", text))
+    lookalike = re.compile(rf"[<\uff1c\ufe64](?=[\s/\uff0f]*+{re.escape(label)})", re.IGNORECASE)
+    safe = lookalike.sub("< ", INVISIBLE.sub("", text))
     return f'<{label}{written} nonce="{nonce}">\n{safe}\n</{label}>'
 
 

@@ -10,17 +10,19 @@ import base64
 import codecs
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice, pairwise
 
 from app.security.guard.encodings import MOST_READ, readings
-from app.security.guard.overrides import folded
+from app.security.guard.overrides import letter
 
 CANARY_LETTERS = 20
 RUN = 60  # letters and digits in a row, about twelve words
 PIECE, MOST_IN_PIECES = 16, 150  # letters of a run that counts, and of all such runs together, each place once
+SEED = 8  # letters that are looked up first; of each piece, one such run begins at a multiple of `STEP`
+STEP = PIECE - SEED + 1
 WATCHED = PIECE  # a run this long is held back until it is known whether it goes on
 BLOCK = 29  # steps: a run of `RUN` letters holds one that begins at a multiple of it
 MOST_COMPARED = 16  # blocks of one text that are alike: then the text is compared no further
@@ -42,6 +44,7 @@ class Secrets:
     texts: tuple[str, ...] = ()
     joined: str = ""  # the texts, one a line
     pieces: Mapping[str, int] = field(default_factory=dict)  # the first place of each run of `PIECE` letters in `joined`
+    seeds: frozenset[str] = frozenset()  # each run of `SEED` letters in `joined`
     # Steps from letter to letter, the same in every shift of the alphabet: of the needle; of the texts; blocks of those.
     stepped: tuple[str, ...] = ()
     shifted: str = ""
@@ -69,7 +72,8 @@ def secrets_of(canary_word: str, system: str) -> Secrets:
     turned = [_steps(form) for form in _turned(watched)]
     blocks = frozenset(one[at : at + BLOCK] for one in turned for at in range(0, len(one) - BLOCK + 1, BLOCK))
     stepped = tuple(_steps(form) for form in _turned(canary_word)) if canary_word else ()
-    return Secrets(needles, texts, joined, pieces, stepped, "\n".join(turned), blocks)
+    seeds = frozenset(joined[at : at + SEED] for at in range(len(joined) - SEED + 1))
+    return Secrets(needles, texts, joined, pieces, seeds, stepped, "\n".join(turned), blocks)
 
 
 def _turned(text: str) -> tuple[str, ...]:
@@ -108,7 +112,13 @@ def plain(text: str) -> str:
     """Letters and digits alone, without case."""
     if text.isascii():
         return text.lower().translate(_NEITHER)
-    return "".join(c for c in folded(text).casefold() if c.isalnum())
+    return "".join(map(_of_char, text))
+
+
+@lru_cache(maxsize=4096)
+def _of_char(char: str) -> str:
+    """The letters and digits of one character, without case."""
+    return "".join(c for c in letter(char).casefold() if c.isalnum())
 
 
 @dataclass(slots=True)
@@ -166,13 +176,13 @@ class LeakWatch:
             return ""
         if not self.secrets.sought:
             return self.rest()
-        letters = _letters(self._held)
+        letters = plain(self._held)
         whole = self._before + letters
         self.found = self._sought(whole)
         if self.found:
             return ""
         keep = 0 if at_end else min(self._unsure(whole), len(letters))
-        cut = _placed(self._held)[1][len(letters) - keep] if keep else len(self._held)
+        cut = _before_last(self._held, keep)
         out, self._held = self._held[:cut], self._held[cut:]
         self._before = whole[: len(whole) - keep][-RUN:]
         return out
@@ -180,16 +190,25 @@ class LeakWatch:
     def _sought(self, whole: str) -> str:
         if any(needle in whole for needle in self.secrets.needles):
             return "canary"
-        pieces = self.secrets.pieces
-        if not pieces:
-            return ""
-        for at in range(len(whole) - PIECE + 1):
-            place = pieces.get(whole[at : at + PIECE])
-            if place is not None:
-                self._given_away.update(range(place, place + PIECE))
-                if self._alike(whole, at, place) >= RUN:
-                    return "system-prompt"
+        for at, place in self._pieces_in(whole):
+            self._given_away.update(range(place, place + PIECE))
+            if self._alike(whole, at, place) >= RUN:
+                return "system-prompt"
         return "system-prompt" if len(self._given_away) >= MOST_IN_PIECES else ""
+
+    def _pieces_in(self, whole: str) -> Iterator[tuple[int, int]]:
+        """Where a run of `PIECE` letters of the secret texts begins, and its first place in them; in order.
+
+        Nearly all of a text is passed over in steps, as each such run holds a seed that begins at a step.
+        """
+        pieces, seeds = self.secrets.pieces, self.secrets.seeds
+        if not pieces:
+            return
+        for step in range(0, len(whole) - SEED + 1, STEP):
+            if whole[step : step + SEED] in seeds:
+                for at in range(max(0, step - STEP + 1), step + 1):
+                    if (place := pieces.get(whole[at : at + PIECE])) is not None:
+                        yield at, place
 
     def _alike(self, whole: str, at: int, place: int) -> int:
         """How many letters around ``at`` are those around ``place``; `RUN` means that there are as many."""
@@ -202,13 +221,11 @@ class LeakWatch:
 
     def _unsure(self, whole: str) -> int:
         """How many letters at the end may be the beginning of something sought."""
-        unsure = 0
-        for needle in self.secrets.needles:
-            longest = min(len(needle) - 1, len(whole))
-            fits = (size for size in range(longest, PREFIX, -1) if whole.endswith(needle[:size]))
-            unsure = max(unsure, next(fits, 0))
+        unsure = max((_begun(needle, whole) for needle in self.secrets.needles), default=0)
+        if whole[-WATCHED:] not in self.secrets.pieces:
+            return unsure
         for text in self.secrets.texts:
-            if whole[-WATCHED:] in text and len(whole) >= WATCHED:
+            if whole[-WATCHED:] in text:
                 size = WATCHED
                 while size < min(RUN, len(whole)) and whole[-size - 1 :] in text:
                     size += 1
@@ -216,17 +233,19 @@ class LeakWatch:
         return unsure
 
 
-def _letters(text: str) -> str:
-    """As `_placed`, without the places."""
-    return text.lower().translate(_NEITHER) if text.isascii() else _placed(text)[0]
+def _begun(needle: str, whole: str) -> int:
+    """How many letters at the end of ``whole`` are the beginning of ``needle``; 0 where they are as few as `PREFIX`."""
+    tail = whole[-len(needle) + 1 :]
+    at = tail.find(needle[: PREFIX + 1])
+    while at >= 0 and not needle.startswith(tail[at:]):
+        at = tail.find(needle[: PREFIX + 1], at + 1)
+    return len(tail) - at if at >= 0 else 0
 
 
-def _placed(text: str) -> tuple[str, list[int]]:
-    """As `plain`, and where in the text each letter comes from."""
-    letters, places = [], []
-    for place, char in enumerate(text):
-        for letter in char.casefold() if char.isascii() else folded(char).casefold():
-            if letter.isalnum():
-                letters.append(letter)
-                places.append(place)
-    return "".join(letters), places
+def _before_last(text: str, letters: int) -> int:
+    """Where the last so many letters of a text begin."""
+    at = len(text)
+    while letters > 0:
+        at -= 1
+        letters -= len(_of_char(text[at]))
+    return at

@@ -6,6 +6,7 @@ instructions" has the same words. RE2's ``\b`` and ``\w`` know ASCII alone.
 """
 
 import unicodedata
+from functools import lru_cache
 
 import re2
 
@@ -61,6 +62,7 @@ _PATTERNS = (
 ABROAD = re2.compile(f"(?i){'|'.join(_PATTERNS)}")
 
 MOST_FOLDED = 48_000  # characters; twice as many hold 32,000 with an accent or a joined letter each
+MOST_LETTERS = 4  # of one character: those of "ffi" and of a vendor's "Co., Ltd."; one Arabic ligature has eighteen
 # Letters of other scripts, and small capitals, that look like a Latin one (Unicode's table of confusables).
 _LOOKALIKES = str.maketrans(
     "аеорсухікмтвнгѕјԁһӏԛԝѵɡαοενικρτυχβηᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ",
@@ -75,10 +77,18 @@ _DRAWN = {**_ENCLOSED, **_TAGS, 0x115F: None, 0x1160: None}
 def folded(text: str) -> str:
     """The text in plain Latin letters: compatibility forms, accents, strokes through letters, and letters that look alike.
 
-    Of one that becomes long, its beginning and its end: a single letter may stand for eighteen.
+    Of one that becomes long, its beginning and its end.
     """
-    apart = unicodedata.normalize("NFKD", text)
-    if len(apart) > 2 * MOST_FOLDED:
-        apart = apart[:MOST_FOLDED] + apart[-MOST_FOLDED:]
-    bare = "".join(c for c in apart.translate(_DRAWN) if not unicodedata.combining(c) and unicodedata.category(c) != "Cf")
+    bare = "".join(map(letter, text))
+    return bare if len(bare) <= 2 * MOST_FOLDED else bare[:MOST_FOLDED] + bare[-MOST_FOLDED:]
+
+
+@lru_cache(maxsize=4096)
+def letter(char: str) -> str:
+    """The same of one character, which may stand for several letters, or for none.
+
+    Each by itself: a text's normal form sorts the accents behind one letter, which takes the square of their number.
+    """
+    apart = unicodedata.normalize("NFKD", char).translate(_DRAWN)[:MOST_LETTERS]
+    bare = "".join(c for c in apart if not unicodedata.combining(c) and unicodedata.category(c) != "Cf")
     return bare.lower().translate(_LOOKALIKES)

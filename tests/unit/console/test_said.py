@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
+from growth import is_linear
 from records import a_record
 
 from app.console.known import Known
@@ -93,3 +94,8 @@ def test_facts_that_all_calls_share_are_said_once() -> None:
     first, second = rows()[0], {**rows()[0], "release": "2026-11-23"}
     assert "release" not in facts_of([first, second])
     assert facts_of([first, second])["tenant"] == "audit-tests"
+
+
+def test_fences_that_are_never_closed_cost_no_more_than_their_number() -> None:
+    """V3: a caller's text of 100 KB held the page for seconds."""
+    assert is_linear(lambda size: said_of(request(("user", [{"text": "<question >\na" * size}])), ""), 1_000)

@@ -2,16 +2,19 @@
 
 import json
 import math
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from growth import is_linear
 
 from app.domain.calls import Delta, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart
 from app.domain.messages import Message, Refusal, Sampling, StopReason, Text, Thinking, ToolUse
 from app.gateway.providers.base import ModelRequest, Timeouts
 from app.gateway.providers.errors import ProtocolError, ReportedError
 from app.gateway.providers.openai_calls import MOST_CALLS
+from app.gateway.providers.openai_events import body_documents
 from app.gateway.providers.openai_finish import FINISHES
 from app.gateway.providers.openai_reading import Reading
 
@@ -739,3 +742,18 @@ def test_a_reply_of_more_calls_than_any_model_makes_is_no_answer() -> None:
     for made in (calls, nameless):
         with pytest.raises(ProtocolError, match="over 1,000 tool calls"):
             whole({"role": "assistant", "tool_calls": made}, "tool_calls")
+
+
+@pytest.mark.parametrize(
+    ("unit", "end", "size"),
+    [(" ", "x", 4_000), ("data:", "{}", 16_000), ("[DONE]", "x", 4_000), ("data: \n", "", 4_000)],
+    ids=["blanks", "framed", "ends", "lines"],
+)
+def test_a_body_that_only_looks_like_its_end_costs_no_more_than_its_length(unit: str, end: str, size: int) -> None:
+    """V3: a megabyte of each took from seconds to hours."""
+
+    def work(size: int) -> None:
+        with suppress(ValueError):
+            body_documents((unit * size + end).encode())
+
+    assert is_linear(work, size)

@@ -4,6 +4,8 @@ import base64
 import codecs
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from app.domain.calls import Reply, Usage
 from app.domain.errors import AnswerWithheld
 from app.domain.messages import OutputSchema, Text
 from app.security.guard import leaks
-from app.security.guard.leaks import MOST_IN_PIECES, PREFIX, RUN, WATCHED, LeakWatch, canary, plain, secrets_of
+from app.security.guard.leaks import MOST_IN_PIECES, PIECE, PREFIX, RUN, STEP, WATCHED, LeakWatch, canary, plain, secrets_of
 from app.security.guard.links import Links
 from app.security.guard.outgoing import Outgoing
 
@@ -169,3 +171,30 @@ def test_a_text_that_ends_at_every_tool_call_is_read_in_other_spellings_once(mon
     watch.feed("More of it.")
     watch.end()
     assert read == ["Nothing that is secret. ", "Nothing that is secret. More of it."]
+
+
+class _Counting(dict[str, int]):
+    """Counts what is looked up."""
+
+    lookups = 0
+
+    def get(self, key: str, default: object = None) -> Any:  # noqa: ANN401 - as the dictionary's
+        self.lookups += 1
+        return super().get(key, default)
+
+
+def test_a_text_without_a_word_of_the_prompt_is_passed_over_in_steps() -> None:
+    """V3: each place was looked up, and a letter in a megabyte of Arabic ligatures stood for eighteen."""
+    known = secrets_of(CANARY, SYSTEM)
+    pieces = _Counting(known.pieces)
+    watch = LeakWatch(replace(known, pieces=pieces))
+    watch.feed("0123456789" * 1_000)
+    assert pieces.lookups == 0
+    assert len(plain("\ufdfa" * 1_000)) == 3_000
+
+
+@pytest.mark.parametrize("begin", range(STEP))
+def test_a_piece_counts_wherever_it_begins(begin: int) -> None:
+    watch = LeakWatch(secrets_of("", SYSTEM))
+    watch.feed("0" * begin + plain(SYSTEM)[100 : 100 + PIECE])
+    assert len(watch._given_away) == PIECE
