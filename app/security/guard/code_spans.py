@@ -29,7 +29,7 @@ class CodeSpans:
         start = 0
         for part in text.splitlines(keepends=True):
             whole, end = self.line + part, start + len(part)
-            opened = None if self.fence else _FENCE.match(whole)
+            opened = _FENCE.match(whole) if not self.fence and ("`" in whole or "~" in whole) else None
             if self.fence or opened:
                 yield start, end
             elif "`" in whole:

@@ -1,11 +1,13 @@
 """Decodes a text from other spellings: those that are cheap to undo, to a bounded depth and size.
 
-Each reading is a text of its own. Not undone: paraphrase, translation, a key of the writer's own, letters spread over sentences.
+Each reading is a text of its own. Not undone: paraphrase, translation, a key of the writer's own, letters spread over sentences
+(but for every second one).
 """
 
 import base64
 import binascii
 import re
+import string
 from collections.abc import Callable, Iterator
 
 from app.security.redaction.normalisation import plain
@@ -27,6 +29,24 @@ _PREFIXES = re.compile(r"\\x|0x|%|[\s,:;]")
 _LABEL = re.compile(r"(?m)^[ \t>*#-]*(?:[^\W\d_]{1,16}[ \t]*)?[#(]?[0-9]{1,4}(?:[ \t]*/[ \t]*[0-9]{1,4})?[ \t]*[:.)\]-]+[ \t]*")
 _LEET = str.maketrans("013457@$!|", "oieastasil")
 _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # 256 of them, drawn as nothing: one for each byte
+_MORSE = re.compile(rf"(?:[.\u00b7\u2022\u2212\u2013\u2014_-]{{1,7}}(?:[\s/|]{{1,8}}|\Z)){{{_FEWEST},}}")
+_SIGNS = str.maketrans("\u00b7\u2022\u2212\u2013\u2014_/|", "..----  ")
+_CODES = """
+    .- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- .-- -..- -.-- --..
+    ----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----.
+"""
+_MORSE_LETTERS = dict(zip(_CODES.split(), string.ascii_lowercase + string.digits, strict=True))
+# Letters that are drawn upside down, and those that are one another's then, which alone do not show that a text is turned.
+_DRAWN = {
+    "a": "\u0250\u2c6f\u2200", "c": "\u0254\u0186", "e": "\u01dd\u018e", "f": "\u025f\u2132", "h": "\u0265",
+    "g": "\u0183\u0253\u1d77\u2141", "i": "\u1d09\u0131", "j": "\u027e\u017f", "k": "\u029e\ua7b0\u22ca", "m": "\u026f",
+    "l": "\u05df\ua781\u02e5\u2142", "p": "\u0500", "r": "\u0279\u1d1a", "t": "\u0287\u22a5\u2534", "u": "\u2229",
+    "v": "\u028c\u039b", "w": "\u028d", "y": "\u028e\u2144",
+}  # fmt: skip
+_UPSIDE_DOWN = re.compile(f"[{''.join(_DRAWN.values())}]")
+_TURNED = str.maketrans(
+    {sign: meant for meant, signs in _DRAWN.items() for sign in signs} | dict(zip("bqdpnuMW", "qbpdunwm", strict=True))
+)
 _FIRST = re.compile(r"(?m)^[^\w\n]*(\w)")
 _LAST = re.compile(r"(?m)(\w)[^\w\n]*$")
 
@@ -69,9 +89,20 @@ def _respelled(text: str) -> Iterator[str]:
     words = text.split()
     yield " ".join(reversed(words))
     yield " ".join(word[::-1] for word in words)
+    yield from _spread(text)
+    if _UPSIDE_DOWN.search(text):
+        yield text.translate(_TURNED)
+    for found in _MORSE.finditer(text):
+        yield "".join(_MORSE_LETTERS.get(word, "") for word in found[0].translate(_SIGNS).split())
     if selectors := _SELECTORS.findall(text):
         codes = (ord(one) - 0xFE00 if ord(one) < 0x10000 else ord(one) - 0xE0100 + 16 for one in selectors)
         yield bytes(codes).decode("utf-8", errors="replace")
+
+
+def _spread(text: str) -> Iterator[str]:
+    """Every second character, letter, or letter of a word: the others are there to hide these."""
+    letters = "".join(filter(str.isalnum, text))
+    yield from (text[::2], text[1::2], letters[::2], letters[1::2], "".join(word[::2] for word in text.split()))
 
 
 def _decoded(text: str) -> Iterator[str]:

@@ -56,13 +56,13 @@ class Secrets:
         return bool(self.needles or self.texts)
 
 
-MOST_WATCHED = 32_768  # characters of a system text; a tenant's own may be megabytes, and each is searched in seven forms
+MOST_WATCHED = 16_384  # bytes of a system text; a tenant's own may be megabytes, and each is searched in seven forms
 
 
 @lru_cache(maxsize=64)
 def secrets_of(canary_word: str, system: str) -> Secrets:
     """The texts to search for. ``system`` empty: the canary alone."""
-    watched = system[:MOST_WATCHED]
+    watched = system[:MOST_WATCHED].encode(errors="replace")[:MOST_WATCHED].decode(errors="ignore")
     texts = tuple(plain(form) for form in (*_forms(watched), watched)) if watched else ()
     joined = "\n".join(texts)
     pieces: dict[str, int] = {}

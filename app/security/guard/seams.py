@@ -36,9 +36,9 @@ def seam(text: str) -> Seam:
     cut = _word_begins(text, len(text))  # an address has no blanks
     begun = _TARGET_BEGUN.search(text) or _TARGET_BEGUN.search(text, 0, cut)  # its address may still come, or is there
     if begun:
-        too_long = len(text) - begun.start() > LONGEST_FORM
+        word = _word_begins(text, begun.start())
         at = cut if begun.end() <= cut else len(text)
-        return Seam(at, "# ") if too_long else Seam(_before_open_forms(text, _word_begins(text, begun.start())))
+        return Seam(at, "# ") if len(text) - word > LONGEST_FORM else Seam(_before_open_forms(text, word))
     if len(text) - cut > LONGEST_NAME and not _IN_ADDRESS.search(text, cut):
         cut = len(text) - LONGEST_NAME
     if len(text) - cut > LONGEST_FORM:

@@ -13,7 +13,19 @@ from app.domain.calls import Reply, Usage
 from app.domain.errors import AnswerWithheld
 from app.domain.messages import OutputSchema, Text
 from app.security.guard import leaks
-from app.security.guard.leaks import MOST_IN_PIECES, PIECE, PREFIX, RUN, STEP, WATCHED, LeakWatch, canary, plain, secrets_of
+from app.security.guard.leaks import (
+    MOST_IN_PIECES,
+    MOST_WATCHED,
+    PIECE,
+    PREFIX,
+    RUN,
+    STEP,
+    WATCHED,
+    LeakWatch,
+    canary,
+    plain,
+    secrets_of,
+)
 from app.security.guard.links import Links
 from app.security.guard.outgoing import Outgoing
 
@@ -97,6 +109,15 @@ def test_policy_says_whether_a_leak_stops_the_answer(action: str, stopped: bool)
     assert (CANARY in "".join(out)) is not stopped
 
 
+_CODES = """
+    .- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- .-- -..- -.-- --..
+    ----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----.
+"""
+MORSE = dict(zip("abcdefghijklmnopqrstuvwxyz0123456789", _CODES.split(), strict=True))
+UPSIDE_DOWN = str.maketrans(
+    "abcdefghijkmnpqrtuvwy",
+    "\u0250q\u0254p\u01dd\u025f\u0183\u0265\u1d09\u027e\u029e\u026fudb\u0279\u0287n\u028c\u028d\u028e",
+)
 OTHERWISE: dict[str, Callable[[str], str]] = {
     "base64 twice": lambda text: base64.b64encode(base64.b64encode(text.encode())).decode(),
     "base64 in lines": lambda text: base64.encodebytes(text.encode() * 3).decode(),
@@ -121,6 +142,14 @@ OTHERWISE: dict[str, Callable[[str], str]] = {
         "\U0001f600" + "".join(chr(0xFE00 + b) if b < 16 else chr(0xE0100 + b - 16) for b in text.encode())
     ),
     "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16-le")).decode(),
+    "Morse": lambda text: " ".join(MORSE[c] for c in plain(text)),
+    "Morse with words": lambda text: " / ".join(" ".join(MORSE[c] for c in plain(word)) for word in text.split() if plain(word)),
+    "Morse in print": lambda text: "  ".join(MORSE[c].translate({45: "\u2212", 46: "\u00b7"}) for c in plain(text)),
+    "upside down": lambda text: text.lower().translate(UPSIDE_DOWN),
+    "upside down from the right": lambda text: text.lower().translate(UPSIDE_DOWN)[::-1],
+    "a letter between": "x".join,
+    "a letter between those of a word": lambda text: " ".join("q".join(word) for word in text.split()),
+    "other letters between": lambda text: "".join(f"{c}{'zebra'[at % 5]}" for at, c in enumerate(plain(text))),
     "mirrored": lambda text: "".join(chr(219 - ord(c)) if c.isascii() and c.isalpha() else c for c in text.lower()),
 }
 
@@ -198,3 +227,9 @@ def test_a_piece_counts_wherever_it_begins(begin: int) -> None:
     watch = LeakWatch(secrets_of("", SYSTEM))
     watch.feed("0" * begin + plain(SYSTEM)[100 : 100 + PIECE])
     assert len(watch._given_away) == PIECE
+
+
+def test_of_a_long_system_prompt_as_much_is_watched_in_every_script() -> None:
+    """V3: one of 32,000 Chinese letters, in seven forms, took 0.6 s and a hundred megabytes."""
+    joined = [len(secrets_of("", letter * 100_000).joined) for letter in "a\u6f22\U0001f1e6"]
+    assert max(joined) < 10 * MOST_WATCHED

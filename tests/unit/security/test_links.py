@@ -11,6 +11,7 @@ from app.security.guard import rendered
 from app.security.guard.links import MOST_LINKS, Links
 from app.security.guard.outgoing import Outgoing
 from app.security.guard.removed import IMAGE_REMOVED, LINK_REMOVED
+from app.security.guard.seams import LONGEST_FORM
 
 LINKS = Links(frozenset({"northwind.example"}))
 FOREIGN = [
@@ -104,6 +105,17 @@ def test_a_form_that_never_ends_is_not_waited_for() -> None:
     out = outgoing.feed("[" + "word " * 1000)
     assert len(out) > 2000
     assert "evil" not in outgoing.feed("](&#104;ttps&#58;//evil.example/a) ") + outgoing.end()
+
+
+@pytest.mark.parametrize("form", ["](", "[](", "]:", "![a](b"])
+def test_links_in_one_word_without_end_are_not_waited_for(form: str) -> None:
+    """V3: all of them were held, and read again at each chunk."""
+    outgoing = Outgoing(LINKS, {"foreign-link": "block"})
+    longest = 0
+    for _ in range(500):
+        outgoing.feed(form * 10)
+        longest = max(longest, outgoing.held)
+    assert longest <= LONGEST_FORM + 200
 
 
 SEEN = ["foreign-link"]
