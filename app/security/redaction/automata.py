@@ -9,7 +9,7 @@ import re2
 
 from app.security.redaction.entity_types import ENTITY_TYPES
 
-WORDS_AT_ONCE, SIGNS_AT_ONCE = 50, 15  # rows of one automaton: of those that need certain words, and of the others
+WORDS_AT_ONCE, SIGNS_AT_ONCE = 50, 16  # rows of one automaton: of those that need certain words, and of the others
 _MEMORY = 16 << 20  # bytes that one may grow to
 
 

@@ -30,6 +30,7 @@ from app.security.redaction.detectors import (
 from app.security.redaction.fields import FIELDS
 from app.security.redaction.identity_numbers import DOCUMENTS, FILLERS, SEPARATOR
 from app.security.redaction.labelled_numbers import LABELLED
+from app.security.redaction.wallets import WALLETS
 from app.security.redaction.written_secrets import WRITTEN_SECRETS
 
 # Letters as ranges, because \p{L} makes automata so large that RE2 runs out of memory and falls back to a slow matcher.
@@ -48,6 +49,7 @@ ENTITY_TYPES: tuple[Kind, ...] = (
     Kind("", r"<(?:[a-z]{2,20}-)?[a-z]{2,20}:[0-9a-f]{8}>"),
     *CREDENTIALS,
     *WRITTEN_SECRETS,
+    *WALLETS,
     Kind("email", rf"(\"[^\"@\s<>]{{1,64}} ?\"@(?:[{_LETTER}0-9-]+\.)+[{_LETTER}]{{2,}})"),  # RFC 5321's quoted local part
     Kind(
         "email",

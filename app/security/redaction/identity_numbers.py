@@ -65,6 +65,24 @@ def insurance_number(candidate: str) -> bool:
     return not set(prefix) & set("DFIQUV") and prefix[1] != "O" and prefix not in {"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"}
 
 
+_WEIGHED = {letter: at + 1 for at, letter in enumerate("ABCDEFGHJKLMNPQRSTUVWXYZ")}  # without I and O
+
+
+def health_index(candidate: str) -> bool:
+    """New Zealand's NHI: modulo 11 of the form with four digits, modulo 23 of that with two (HISO 10046)."""
+    compact = candidate.upper()
+    values = [_WEIGHED.get(sign) or int(sign) for sign in compact]
+    total = sum(weight * value for weight, value in zip(range(7, 1, -1), values[:6], strict=True))
+    if compact[5].isdigit():
+        return total % 11 != 0 and (11 - total % 11) % 10 == values[6]
+    return 23 - total % 23 == values[6]
+
+
+def personal_code(candidate: str) -> bool:
+    """Azerbaijan's FIN: letters and digits, without a check."""
+    return len(digits_of(candidate)) >= 2 and not candidate.isdigit()
+
+
 def birth_date(candidate: str) -> bool:
     """A day, and not a number that merely follows the word."""
     return len(digits_of(candidate)) >= 3
@@ -72,6 +90,7 @@ def birth_date(candidate: str) -> bool:
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 _ID_REST = r"[0-9](?:[./-]?[0-9A-Z]| [0-9]| [A-Z]\b){5,19}"
+_FIN = r"\b(?:FIN|FİN|(?i:fin ?[ck]od))(?i:[a-z\x{131}]{0,3}(?: kod[a-z\x{131}]{0,3})?)"
 
 DOCUMENTS: tuple[Kind, ...] = (
     Kind("ssn", r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b", only_if(ssn), not_after="-.", not_before="-"),
@@ -104,6 +123,18 @@ DOCUMENTS: tuple[Kind, ...] = (
         unless=GOODS,
         after=labels.AFTER_IDENTITY,
     ),
+    Kind(
+        "national-id",
+        rf"(?i)\b(?:nhi|national health index){FILLERS}{SEPARATOR}([A-HJ-NP-Z]{{3}}[0-9]{{2}}(?:[0-9]{{2}}|[A-HJ-NP-Z]{{2}}))\b",
+        only_if(health_index),
+    ),
+    Kind(
+        "national-id",
+        rf"{_FIN}{FILLERS}{SEPARATOR}([0-9A-HJ-NP-Z]{{7}})\b",
+        only_if(personal_code),
+    ),
+    Kind("national-id", rf"\b(?:PCN|PSN)\)?{FILLERS}{SEPARATOR}([0-9]{{4}}(?:[- ]?[0-9]{{4}}){{2,3}})\b"),  # PhilSys
+    *(Kind(name, f"{words}{labels.SERIES}") for name, words in labels.SERIES_BEFORE.items()),
     Kind(
         "passport",
         rf"{labels.PASSPORT_BEFORE}((?i:[A-Z]{{0,3}}[0-9](?: ?[0-9]|[A-Z]){{4,9}}))\b",

@@ -178,7 +178,8 @@ IDENTITY = (
     r"número de póliza|apólice n[ºo°]?|numéro de police|polisnummer|(?:nr|"
     r"numer) polisy|polizza n[.°]?|versicherungsschein-?(?:nr|nummer)|"
     r"nambari ya kitambulisho|shaxsiy raqam|my id (?:number|no)|cnp-ul|carnet de identidad|documento personal de identificación|"
-    r"(?:mi )?c\.i\.|mi ci|ma cin|ghana ?card|phil(?:sys|id)|fayda|p-tal"
+    r"(?:mi )?c\.i\.|mi ci|ma cin|ghana ?card|phil(?:sys|id)|fayda|p-tal|"
+    r"id-картк[аиу]|лична карта|личне карте"
 )
 IDENTITY_SHORT = (
     r"SSN|NINO|NIN|DNI|NIF|NIE|BSN|PESEL|NIP|CPF|RG|CNPJ|CURP|RFC|CUIL|CUIT|RUT|SIN|TFN|ABN|ITIN|PPSN?|NRIC|FIN|HKID|CNP|"
@@ -192,14 +193,14 @@ IDENTITY_ELSEWHERE = (
     r"هوية|هویت|الرقم (?:القومي|الوطني|المدني|الشخصي)|رقم البطاقة(?: الوطنية)?|الإقامة|"
     r"کد ملی|شناختی کارڈ|เลขบัตรประชาชน|เลขประจำตัวประชาชน|תעודת ה?זהות|מספר זהות|"
     r"পরিচয়পত্র|এনআইডি|ஆதார்|ఆధార్|ಆಧಾರ್|ആധാർ|આધાર|ਆਧਾਰ|नागरिकता|හැඳුනුම්පත්|პირადი ნომერი|ЖСН|ИИН|регистрийн дугаар|личн(?:ый|ого) номера?|"
-    r"ፋይዳ|հանրային ծառայությունների համարանիշ[ա-և]{0,2}|ЈМБГ|ЕМБГ|АМКА"
+    r"идентификационн(?:ый|ого) номера?|ፋይዳ|հանրային ծառայությունների համարանիշ[ա-և]{0,2}|ЈМБГ|ЕМБГ|АМКА"
 )
 PASSPORT = (
     r"passports?|passeport|pasaporte|reisepass|passaporto|passaporte|paspoort|paszport(?:u)?|pass(?:nummer|nr)|passi|pasu|"
     r"pașaport(?:ul)?|útlevél(?:szám)?|pasaport"
 )
 PASSPORT_ELSEWHERE = (
-    r"паспорт[а]?|旅券|パスポート|护照|護照|여권|पासपोर्ट|جواز(?: السفر)?|"
+    r"паспорт[а]?|пашпарт[а]?|旅券|パスポート|护照|護照|여권|पासपोर्ट|جواز(?: السفر)?|"
     r"پاسپور[ٹت]|گذرنامه|পাসপোর্ট|கடவுச்சீட்டு|పాస్‌?పోర్ట్|ಪಾಸ್‌?ಪೋರ್ಟ್|പാസ്‌?പോർട്ട്|"
     r"પાસપોર્ટ|პასპორტ[ა-ჰ]{0,3}|անձնագ[ա-և]{1,4}|төлқұжат|διαβατήριο|דרכון"
 )
@@ -208,6 +209,22 @@ AFTER_IDENTITY = (
     rf"(?i:\b(?:{IDENTITY_SHORT})[ ]?[:=][ ]?)|"
     rf"(?i:\b(?:ssn|nino|dni|nif|bsn|pesel|cpf|curp|rfc|aadhaa?r|itin|tfn|abn|ppsn?|nric|hkid|cnp|egn|oib|cuit|cuil|tckn|"
     rf"amka){between(1)}))$"
+)
+# Documents with a series of Cyrillic letters, or of four digits, and a number, of which the word may stand between or behind.
+SERIES_BEFORE = {
+    "passport": r"(?i:паспорт[а-яіїє]{0,3}|passport)",
+    "driver-license": (
+        r"(?i:водительск[а-я]{2,3} (?:удостоверени[а-я]{1,2}|прав[а]?)|посвідчення водія|водійськ[а-яіїє]{1,3} прав[а]?)"
+    ),
+    "national-id": (
+        r"(?i:військов[а-я]{2,3} квит[а-я]{2,3}|военн[а-я]{2,3} билет[а-я]?|свидетельств[а-я]{1,2}|свідоцтв[а-яі]{1,2})"
+    ),
+}
+_NUMBER_SIGN = r"(?: ?(?:№|N[o°]?\.?|номер|#))? ?"
+SERIES = (
+    rf"(?:[ :,№#-]{{1,3}}[А-Яа-яІіЇїЄє]{{1,16}}){{0,4}}?[ :,№#-]{{1,3}}"
+    rf"((?:[IVXІХ]{{1,4}}-)?[А-ЯІЇЄҐЎ]{{2,3}}{_NUMBER_SIGN}[0-9]{{6,7}}"
+    rf"|[0-9]{{2}} ?(?:[0-9]{{2}}|[А-Я]{{2}}){_NUMBER_SIGN}[0-9]{{6}})\b"
 )
 PASSPORT_BEFORE = behind(PASSPORT, PASSPORT_ELSEWHERE, 2)
 AFTER_CARD = rf"(?:{behind(CARD, CARD_ELSEWHERE, 3)}[#.? ]{{0,3}})$"
