@@ -36,7 +36,9 @@ RESPONSES = """
   `previous_response_not_found`, on which clients send the whole conversation; `/v1/responses/{id}` answers 404.
   There is no WebSocket: 426, after which Codex sends its request by HTTP.
 - Input items: messages of all roles with text, images, files and refusals; `function_call`, `custom_tool_call` and their
-  outputs; `reasoning`; `additional_tools`; `tool_search_call` and its output. Items of hosted tools are refused by name.
+  outputs; `reasoning`; `additional_tools`; `tool_search_call` and its output. Of a history that began at OpenAI,
+  items of its tools too (`web_search_call`, `mcp_call`, `local_shell_call` …): a call is passed on as a function's, with its
+  result. Items that only the vendor can read (`compaction`, `item_reference`) are refused, with what to send instead.
 - Tools: `function`, `custom` (a grammar is described to the model, not enforced: `octant-degraded: without_grammar`),
   `namespace`, and `tool_search` where the caller searches: it is offered as a function, and the tools that it finds are offered
   from then on. Web search, the vendor's own `tool_search`, and `image_generation` beside tools of the caller's own are left out

@@ -1,6 +1,6 @@
 """Input items as a conversation: what a client sends for the whole of it, since nothing is stored (ADR 0030).
 
-Items that only hosted tools or stored responses have are known by name and refused.
+Items of vendors' own tools are read by `hosted_items`; those that only a vendor can read are known by name and refused.
 """
 
 import base64
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from app.api.responses import hosted_items
 from app.api.responses.parsing import Json, Many, Wire, kind_of, read
 from app.api.responses.reasoning import decoded
 from app.api.responses.search_items import SEARCHES, SearchOutput, searched
@@ -42,16 +43,8 @@ KNOWN = (
     "additional_tools",
     "tool_search_call",
     "tool_search_output",
+    *hosted_items.KINDS,
 )
-REFUSED = frozenset(
-    {
-        "apply_patch_call", "apply_patch_call_output", "code_interpreter_call", "compaction",
-        "compaction_trigger", "computer_call", "computer_call_output", "configuration_update", "file_search_call",
-        "image_generation_call", "item_reference", "local_shell_call", "local_shell_call_output", "mcp_approval_request",
-        "mcp_approval_response", "mcp_call", "mcp_list_tools", "program", "program_output", "shell_call", "shell_call_output",
-        "web_search_call",
-    }
-)  # fmt: skip
 NOT_STORED = "Items are not stored by this service: send the item itself, not a reference to it (with store: false, SDKs do)."
 
 
@@ -153,6 +146,7 @@ class FunctionCall(_Call):
     type: Literal["function_call"]
     arguments: str
     parsed_arguments: Any = None
+    encrypted_function_args: Many[str] | None = None
 
 
 class CustomCall(_Call):
@@ -213,15 +207,16 @@ def conversation(given: str | Sequence[Json], *, this_turn: bool = False) -> tup
     """
     if isinstance(given, str):
         return (), (Message("user", (Text(given),)),)
+    hosted_items.check_approvals(given)
     turns: list[tuple[Role, list[Part]]] = []
     for index, value in enumerate(given):
         if value.get("type") == "additional_tools" or (value.get("type") in SEARCHES and value.get("execution") != "client"):
             continue  # the vendor's own search ended with tools that are offered anyway
-        role, parts = _item(value, f"input[{index}]")
-        if turns and turns[-1][0] == role:
-            extend(role, turns[-1][1], parts)
-        else:
-            turns.append((role, parts))
+        for role, parts in _turns(value, f"input[{index}]"):
+            if turns and turns[-1][0] == role:
+                extend(role, turns[-1][1], parts)
+            else:
+                turns.append((role, parts))
     if not turns:
         raise InvalidRequest("input must hold at least one message.", param="input")
     system: list[Part] = turns.pop(0)[1] if turns[0][0] == "system" and len(turns) > 1 else []
@@ -239,9 +234,15 @@ def conversation(given: str | Sequence[Json], *, this_turn: bool = False) -> tup
     return leading, tuple(Message(role, tuple(parts)) for role, parts in turns if parts)
 
 
-def _item(value: Json, at: str) -> tuple[Literal["user", "assistant", "system"], list[Part]]:
+def _turns(value: Json, at: str) -> list[hosted_items.Turn]:
+    """The turns that an item belongs to, with its parts: a call of a hosted tool has its result with it."""
+    kind = _kind(value, at)
+    return hosted_items.turns_of(kind, value, at) if kind in hosted_items.KINDS else [_item(kind, value, at)]
+
+
+def _item(kind: str, value: Json, at: str) -> tuple[Literal["user", "assistant", "system"], list[Part]]:
     """One item: whose turn it belongs to, and its parts."""
-    match _kind(value, at):
+    match kind:
         case "message":
             return _message(read(MessageItem, value, at), at)
         case "function_call":
@@ -250,7 +251,7 @@ def _item(value: Json, at: str) -> tuple[Literal["user", "assistant", "system"],
         case "custom_tool_call":
             custom = read(CustomCall, value, at)
             return "assistant", [ToolUse(custom.call_id, joined(custom.namespace, custom.name), custom_arguments(custom.input))]
-        case kind if kind in SEARCHES:
+        case _ if kind in SEARCHES:
             return searched(kind, value, at)
         case "reasoning":
             return "assistant", list(_thoughts(read(ReasoningItem, value, at), at))
@@ -265,7 +266,9 @@ def _kind(value: Json, at: str) -> str:
         kind = "message" if "role" in value or "content" in value else "item_reference" if set(value) <= {"id", "type"} else None
     if kind == "item_reference":
         raise UnsupportedParameter(NOT_STORED, param=f"{at}.type")
-    return kind_of({**value, "type": kind}, at, known=KNOWN, refused=REFUSED)
+    if isinstance(kind, str):
+        hosted_items.refuse(kind, at)
+    return kind_of({**value, "type": kind}, at, known=KNOWN)
 
 
 def _message(message: MessageItem, at: str) -> tuple[Literal["user", "assistant", "system"], list[Part]]:

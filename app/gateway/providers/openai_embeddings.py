@@ -103,11 +103,11 @@ def _counted(usage: _Usage | None) -> Usage:
 
 
 def _in_order(items: list[_Embedding]) -> list[_Embedding]:
-    """By ``index``, in whatever order they came; as they came where no server numbers them.
+    """By ``index``, in whatever order they came; as they came where a server numbers none, or all alike.
 
     Beside others, one without a number is the first: Gemini leaves out what is zero.
     """
-    if all(item.index is None for item in items):
+    if len({item.index for item in items}) <= 1:
         return items
     placed = {item.index or 0: item for item in items}
     if placed.keys() != set(range(len(items))):

@@ -14,6 +14,7 @@ from app.domain.embeddings import Inputs, VectorSpace, floats
 from app.domain.messages import Sampling
 from app.gateway.providers import anthropic_wire, openai_embeddings
 from app.gateway.providers.base import ModelRequest, Timeouts
+from app.gateway.providers.errors import ProtocolError
 
 THREE = VectorSpace("m", 3, shortens=True)
 REQUEST = ModelRequest(
@@ -57,6 +58,8 @@ GOOD = {
     "with a null index": (item(A, index=None), item(B, index=None)),
     "no index for the first, as Gemini leaves out a zero": (item(A), item(B, index=1)),
     "no index for the first, out of order": (item(B, index=1), item(A)),
+    "all numbered zero, as servers do that answer each input by itself": (item(A, index=0), item(B, index=0)),
+    "all with one number": (item(A, index=1), item(B, index=1)),
     "an index as text": (item(B, index="1"), item(A, index="0")),
     "one of each kind": (item(packed(A), index=0), item(B, index=1)),
 }
@@ -96,10 +99,8 @@ BAD = {
     "too few": (item(A, index=0),),
     "too many": (item(A, index=0), item(B, index=1), item(B, index=2)),
     "none": (),
-    "one index twice": (item(A, index=0), item(B, index=0)),
     "an index out of range": (item(A, index=0), item(B, index=2)),
     "an index of one alone": (item(A, index=0), item(B)),
-    "no index but for the first": (item(A, index=1), item(B, index=1)),
     "a shorter vector": (item(A, index=0), item([1.0, 2.0], index=1)),
     "a longer vector": (item(A, index=0), item([*B, 1.0], index=1)),
     "an empty vector": (item(A, index=0), item([], index=1)),
@@ -123,6 +124,13 @@ BAD = {
 def test_an_answer_that_is_not_a_usable_vector_for_each_input_is_garbled(items: tuple[Any, ...]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - pydantic's, or ours: the adapter makes ProviderGarbled of each
         read(answer(*items))
+
+
+@pytest.mark.parametrize("numbered", [(0, 0, 1), (0, 1, 1), (2, 2, 0), (None, None, 2)])
+def test_where_some_numbers_are_alike_the_order_is_not_known(numbered: tuple[int | None, ...]) -> None:
+    three = replace(REQUEST, embed=Inputs(texts=("a", "b", "c")))
+    with pytest.raises(ProtocolError, match="numbers are missing, double"):
+        read(answer(*(item(A, index=number) for number in numbered)), three)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"data": null}', b'{"data": {}}', b"<html>", b'{"error": "no"}'])

@@ -385,7 +385,7 @@ def test_a_value_that_asks_for_nothing_is_taken(body: dict[str, Any]) -> None:
         ({"reasoning": {"effort": "huge"}}, InvalidRequest, "reasoning.effort"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, UnsupportedParameter, "input[0].type"),
         ({"input": [{"id": "msg_1"}]}, UnsupportedParameter, "input[0].type"),
-        ({"input": [{"type": "web_search_call", "id": "ws_1"}]}, UnsupportedParameter, "input[0].type"),
+        ({"input": [{"type": "web_search_call", "id": "ws_1"}]}, InvalidRequest, "input"),
         ({"input": [{"type": "nonsense"}]}, InvalidRequest, "input[0].type"),
         ({"input": [{"content": "x"}]}, InvalidRequest, "input[0].role"),
         ({"input": [{"role": "robot", "content": "x"}]}, InvalidRequest, "input[0].role"),
