@@ -14,6 +14,19 @@ BODILESS = (204, 304)
 LINGER_SECONDS, LONGEST_LINGER = 1.0, 10.0  # without a byte of what a refused client still sends; and in all
 
 
+def unread(transport: asyncio.Transport) -> int:
+    """Bytes that have come and wait to be read. Closed with them, TCP resets: their request is lost."""
+    return _counted(transport, termios.FIONREAD)
+
+
+def _counted(transport: asyncio.Transport, question: int) -> int:
+    """The system's answer to a question about a socket; 0 where it has none."""
+    found = array("i", [0])
+    with suppress(OSError, AttributeError):
+        fcntl.ioctl(transport.get_extra_info("socket").fileno(), question, found)
+    return found[0]
+
+
 class Ending:
     """A transport whose end is the protocol's: it may have to wait for the client."""
 
@@ -74,10 +87,7 @@ class Taking:
 
     def _waiting(self) -> int:
         """Bytes, those in the system's buffer too: it may hold megabytes, and takes more only once many of them are gone."""
-        kernel = array("i", [0])
-        with suppress(OSError, AttributeError):
-            fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, kernel)
-        return self._transport.get_write_buffer_size() + kernel[0]
+        return self._transport.get_write_buffer_size() + _counted(self._transport, termios.TIOCOUTQ)
 
     def _look(self) -> None:
         waiting = self._waiting()
@@ -126,6 +136,11 @@ class Answer(RequestResponseCycle):
 
     _head = b""
     _endless = False
+
+    @property
+    def head_made(self) -> bool:
+        """Whether its head can no longer say that it is the last."""
+        return bool(self._head) or self.response_started
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - uvicorn's own
         """Write a head, or more of a body. Raises RuntimeError for an answer that HTTP cannot say."""

@@ -14,12 +14,14 @@ import time
 from collections.abc import Callable
 from socket import socket
 from types import FrameType
+from typing import cast
 
 from uvicorn.config import Config
 from uvicorn.server import Server
 
 from app.domain.errors import ShuttingDown
 from app.domain.in_flight import InFlight
+from app.stack.protocol import Protocol
 from app.stack.stop_times import END_SECONDS, stop_seconds
 
 RETRY_AFTER = 1.0
@@ -90,6 +92,8 @@ class DrainingServer(Server):
         for connection in list(self.server_state.connections):
             connection.shutdown()
         await self._idle_within(self._graceful_timeout, unless_hurried=True)
+        for connection in list(self.server_state.connections):
+            cast("Protocol", connection).close_idle()
         if ending := self._running.end(shutting_down):
             log.warning("calls ended by the stop of this worker", extra={"calls": ending, "hurried": self._hurried})
         await self._idle_within(END_SECONDS)

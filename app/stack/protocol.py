@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from app.domain.errors import HeadersTooLarge, InvalidRequest, OctantError, RequestTooSlow
 from app.edge.errors import Dialect, dialect_of, render
 from app.edge.middleware import GONE
-from app.stack.answering import Answer, Ending, Linger, Taking
+from app.stack.answering import Answer, Ending, Linger, Taking, unread
 from app.stack.descriptors import Descriptors
 
 # Host = uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2)
@@ -28,6 +28,8 @@ _HOST = re.compile(rb"(?:\[[0-9A-Fa-fvV:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-
 _VERSIONS = ("1.0", "1.1")
 _OF_UPGRADES = frozenset({b"connection", b"upgrade", b"http2-settings"})
 FRESH_SECONDS = 5.0  # from a connection to its first request, if its worker stops in between
+LAST_SECONDS = 1  # for one more request on an idle connection, if its worker stops
+HALF_SECONDS = 0.5  # for the answer to a client that sends no more
 log = logging.getLogger(__name__)
 
 Why = Literal["slow_head", "slow_body", "slow_reader", "large_head", "malformed"]
@@ -67,6 +69,7 @@ class Protocol(HttpToolsProtocol):
         self._wishes: list[tuple[bytes, bytes]] = []
         self._taking: Taking | None = None
         self._made = 0.0
+        self._stopping = False
         self._open: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
@@ -87,15 +90,24 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """End with the answer under way, if there is one.
+        """End with the newest answer, which says so. A client that may be sending a request has a moment, or the call is lost.
 
-        The client of a connection that was just made is about to send its first request: it has a moment, or the call is lost.
+        That is the client of a connection that was just made, and a proxy: it sends on any connection that is idle, and knows
+        that one ends only from an answer or once it has ended.
         """
-        began, left = bool(self.cycle), self._made + FRESH_SECONDS - self.loop.time()
-        if not began and left > 0:
-            self.loop.call_later(left, self.shutdown)
-            return
-        super().shutdown()
+        self._stopping = True
+        self.timeout_keep_alive = min(self.timeout_keep_alive, LAST_SECONDS)
+        if not self._answering:
+            fresh = 0.0 if bool(self.cycle) else self._made + FRESH_SECONDS - self.loop.time()
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(max(LAST_SECONDS, fresh), self.timeout_keep_alive_handler)
+        elif not cast("Answer", self.cycle).head_made:
+            self.cycle.keep_alive = False
+
+    def close_idle(self) -> None:
+        """Close, unless a request is under way."""
+        if not (self._answering or self._deaf or self.transport.is_closing()):
+            self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Read on, and count the bytes of an unfinished head. What came whole needs no timer, as nearly every request."""
@@ -116,6 +128,19 @@ class Protocol(HttpToolsProtocol):
             elif bool(self.cycle) and not self._answering and self.timeout_keep_alive_task is None:
                 # The end of a body that was refused before it came: what was read has ended uvicorn's own timer.
                 self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def eof_received(self) -> bool:  # type: ignore[override] # asyncio's, where uvicorn's returns None
+        """The client sends no more: it has left, or waits for an answer (`nc -N`). Both look the same until we write.
+
+        So an answer has a moment. Longer, a call would be paid for with no client to read it.
+        """
+        if not (self._in_head and self._answering) or self._deaf:
+            return False
+        self.timeout_keep_alive = 0
+        if not cast("Answer", self.cycle).head_made:
+            self.cycle.keep_alive = False
+        self.loop.call_later(HALF_SECONDS, self._wire.close)
+        return True
 
     def _feed(self, data: bytes) -> None:
         """As uvicorn's, but for a request that asks for another protocol: it is served in this one.
@@ -178,6 +203,7 @@ class Protocol(HttpToolsProtocol):
         cast("dict[str, Any]", self.scope)[GONE] = []
         super().on_headers_complete()  # it may raise as well: then this is a head still, and is refused as one
         self.cycle.__class__ = Answer
+        self.cycle.keep_alive = self.cycle.keep_alive and not self._stopping
         self._in_head = False
         self._open = [*(cycle for cycle in self._open if not cycle.response_complete), self.cycle]
         self._disarm()
@@ -275,9 +301,9 @@ class Protocol(HttpToolsProtocol):
         return dialect_of(path, {name for name, _ in self.headers or ()}, shared=not path)
 
     def timeout_keep_alive_handler(self) -> None:
-        """No further request came. One that is refused, and still comes, has a limit of its own."""
-        if not self._deaf:
-            super().timeout_keep_alive_handler()
+        """No further request came. One that has begun, or waits to be read, has a limit of its own."""
+        if not (self._in_head and (self._head_bytes or unread(self._wire))):
+            self.close_idle()
 
     def _end(self) -> None:
         """Close, once all of the answer is taken; where the client still sends a body, once it has stopped."""

@@ -11,22 +11,26 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from app.stack.descriptors import Descriptors
-from app.stack.protocol import Patience, with_patience
+from app.stack.protocol import HALF_SECONDS, LAST_SECONDS, Patience, with_patience
 
-KEEP_ALIVE = 1
+KEEP_ALIVE = 4
 ANSWER_SECONDS = 1.0
 LARGE = 24 * 2**20
+HELD = asyncio.Event()
 PATIENT = 30.0  # seconds; a connection without a limit stays for ever
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's
-    """Answer at once, without reading the body; `/large` with megabytes, `/stream` in pieces."""
-    if scope["path"] == "/stream":
+    """Answer at once, without reading the body; `/large` with megabytes, `/stream` in pieces, `/held` with a pause."""
+    if scope["path"] in ("/stream", "/held"):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         for piece in (b"data: 1\n\n", b"data: 2\n\n"):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
+            if scope["path"] == "/held":
+                await HELD.wait()
         await send({"type": "http.response.body", "body": b""})
         return
+    await asyncio.sleep(scope["path"] == "/slow" and 10 * HALF_SECONDS)
     body = b"x" * LARGE if scope["path"] == "/large" else b"no"
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": 200, "headers": [length]})
@@ -38,14 +42,23 @@ def cuts() -> list[str]:
     return []
 
 
+@pytest.fixture
+def made() -> list[Any]:
+    """The connections of the server, in their order."""
+    return []
+
+
 @pytest_asyncio.fixture
-async def port(cuts: list[str]) -> AsyncIterator[int]:
+async def port(cuts: list[str], made: list[Any]) -> AsyncIterator[int]:
     config = Config(application, timeout_keep_alive=KEEP_ALIVE, access_log=False, log_config=None)
     config.load()
-    made: Any = with_patience(Patience(30.0, 30.0, ANSWER_SECONDS, 2**16, cuts.append, Descriptors(1)))
-    server = await asyncio.get_running_loop().create_server(
-        lambda: made(config=config, server_state=ServerState(), app_state={}), "127.0.0.1", 0
-    )
+    kind: Any = with_patience(Patience(30.0, 30.0, ANSWER_SECONDS, 2**16, cuts.append, Descriptors(1)))
+
+    def connection() -> Any:  # noqa: ANN401 - a class made for the test
+        made.append(kind(config=config, server_state=ServerState(), app_state={}))
+        return made[-1]
+
+    server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
     yield server.sockets[0].getsockname()[1]
     server.close()
 
@@ -124,3 +137,85 @@ async def test_a_client_of_http_1_1_gets_a_stream_in_chunks(port: int) -> None:
     head, got = await answer_to(port, b"GET /stream HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
     assert b"transfer-encoding: chunked" in head
     assert got.endswith(b"\r\n0\r\n\r\n")
+
+
+REQUEST = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+LAST = b"connection: close"
+Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def idle(port: int, request: bytes = REQUEST, end: bytes = b"no") -> Client:
+    """A client whose first request is answered, on a connection that stays open."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    assert LAST not in await asyncio.wait_for(reader.readuntil(end), PATIENT)
+    return reader, writer
+
+
+async def last_answer(client: Client) -> bytes:
+    """All that comes to one more request, until the connection closes."""
+    reader, writer = client
+    writer.write(REQUEST)
+    answer = await asyncio.wait_for(reader.read(), PATIENT)
+    writer.close()
+    return answer
+
+
+async def test_an_idle_connection_of_a_stopping_worker_answers_once_more_and_says_so(port: int, made: list[Any]) -> None:
+    """A proxy knows that a connection has ended only some time after it closed: what it sends until then would be lost."""
+    used, fresh = await idle(port), await asyncio.open_connection("127.0.0.1", port)
+    await asyncio.sleep(0.1)
+    for connection in made:
+        connection.shutdown()
+    await asyncio.sleep(LAST_SECONDS / 2)
+    for client in (used, fresh):
+        assert LAST in await last_answer(client)
+
+
+async def test_an_idle_connection_of_a_stopping_worker_closes_soon(port: int, made: list[Any]) -> None:
+    reader, writer = await idle(port)
+    made[0].shutdown()
+    assert await asyncio.wait_for(reader.read(), KEEP_ALIVE / 2) == b""
+    writer.close()
+
+
+async def test_a_stream_that_begins_before_a_stop_leaves_its_connection_a_moment(port: int, made: list[Any]) -> None:
+    """Its head has left without a word of the end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /held HTTP/1.1\r\nhost: x\r\n\r\n")
+    await asyncio.wait_for(reader.readuntil(b"data: 1\n\n"), PATIENT)
+    made[0].shutdown()
+    HELD.set()
+    assert LAST not in await asyncio.wait_for(reader.readuntil(b"\r\n0\r\n\r\n"), PATIENT)
+    assert LAST in await last_answer((reader, writer))
+
+
+async def test_an_idle_connection_is_not_closed_over_a_request_that_has_come(port: int, made: list[Any]) -> None:
+    """The system has its bytes, this process has not read them: TCP would answer with a reset."""
+    reader, writer = await idle(port)
+    writer.write(REQUEST)  # to the system at once; the server reads nothing before the next await
+    made[0].timeout_keep_alive_handler()
+    assert (await asyncio.wait_for(reader.readuntil(b"no"), PATIENT)).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+
+
+@pytest.mark.parametrize(("path", "answered"), [("/", True), ("/stream", True), ("/slow", False)])
+async def test_a_client_that_sends_no_more_has_a_moment_for_its_answer(port: int, path: str, answered: bool) -> None:
+    """It may have left: nothing but an answer tells, and a call would be paid for until then."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    began = asyncio.get_running_loop().time()
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+    writer.write_eof()
+    answer = await asyncio.wait_for(reader.read(), PATIENT)
+    assert answer.endswith((b"no", b"0\r\n\r\n")) == answered
+    assert asyncio.get_running_loop().time() - began < (KEEP_ALIVE if answered else 9 * HALF_SECONDS)
+    writer.close()
+
+
+async def test_a_quick_stop_closes_an_unused_connection_at_once(port: int, made: list[Any]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    await asyncio.sleep(0.1)
+    made[0].shutdown()
+    made[0].close_idle()
+    assert await asyncio.wait_for(reader.read(), LAST_SECONDS / 2) == b""
+    writer.close()
