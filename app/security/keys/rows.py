@@ -1,13 +1,18 @@
 """Rows of keys and tenants as the words of the domain."""
 
+import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Row, Table
 
 from app.domain.calls import Identity, RateLimits, Tenant
 from app.domain.money import MicroUSD
 from app.security.tables import api_keys, tenants
+
+log = logging.getLogger(__name__)
 
 OF_TENANT = "of_tenant_"  # before the tenant's columns in a key's row
 
@@ -35,9 +40,24 @@ def tenant_of(row: Row[Any], prefix: str = "") -> Tenant:
         monthly_cap=_money(of["monthly_cap"]),
         user_monthly_cap=_money(of["user_monthly_cap"]),
         request_cap=_money(of["request_cap"]),
-        time_zone=of["time_zone"],
+        time_zone=_calendar(of["time_zone"]),
         limits=_limits(of),
     )
+
+
+@lru_cache(maxsize=512)
+def _calendar(time_zone: str) -> str:
+    """The time zone; UTC for one that is not known here, with another midnight for the same caps.
+
+    A row may come from a machine with newer zones, or from SQL. Without a calendar each call of the tenant would fail.
+    """
+    try:
+        if time_zone != "UTC":  # ours needs no time zone files
+            ZoneInfo(time_zone)
+    except (KeyError, ValueError, OSError):
+        log.exception("a tenant's time zone is not known here: its days are those of UTC", extra={"time_zone": time_zone})
+        return "UTC"
+    return time_zone
 
 
 def _columns(row: Row[Any], table: Table, prefix: str = "") -> dict[str, Any]:
