@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from app.domain.json_text import DEEPEST
 from app.domain.origins import origins_of
-from app.domain.setting_types import Dollars, Seconds, SecondsOrNone, WebAddress
+from app.domain.setting_types import Dollars, Headers, Seconds, SecondsOrNone, WebAddress
 from app.gateway.providers.adapters import ADAPTERS
 
 
@@ -21,7 +21,7 @@ class ProviderSettings(BaseModel):
     legacy_max_tokens: bool = Field(
         default=False, description="Send max_tokens instead of max_completion_tokens (vLLM, llama.cpp, Ollama)."
     )
-    headers: dict[str, SecretStr] = Field(default={}, description="Further headers of every request, as JSON.")
+    headers: Headers = Field(default={}, description="Further headers of every request, as JSON.")
 
     @field_validator("kind")
     @classmethod
@@ -37,7 +37,7 @@ class VendorSettings(BaseModel):
     base_url: WebAddress
     api_key: SecretStr = SecretStr("")
     legacy_max_tokens: bool = False
-    headers: dict[str, SecretStr] = {}
+    headers: Headers = {}
 
 
 class RecoverySettings(BaseModel):

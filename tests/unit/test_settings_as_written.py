@@ -102,6 +102,10 @@ def test_an_empty_variable_takes_what_is_on_back(monkeypatch: pytest.MonkeyPatch
         ("WEBHOOK_ALLOWED_HOSTS", "a.example,b.example", "written as JSON"),
         ("BUDGET__ALERT_SHARES", "50,80", "OCTANT_BUDGET__ALERT_SHARES: "),
         ("OPENAI__HEADERS", "x-key: hidden", "OCTANT_OPENAI__HEADERS: "),
+        ("OPENAI__HEADERS", '{"Content-Length": "hid"}', "Content-Length: each request has its own"),
+        ("PROVIDERS__GROQ__HEADERS", '{"transfer-encoding": "hid"}', "transfer-encoding: each request has its own"),
+        ("OPENAI__HEADERS", '{"x-own: hid": "1"}', "a name of a header has letters, digits and hyphens alone"),
+        ("OPENAI__HEADERS", '{"x-own": "hid\\r\\nx: y"}', "x-own: its value holds a control character"),
         ("SECRETS_DIR", "missing", "OCTANT_SECRETS_DIR: there is no folder missing"),
     ],
 )  # fmt: skip
