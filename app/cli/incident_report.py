@@ -1,7 +1,6 @@
 """`octant incident report` and `octant incident handoff`: pages and people over weeks, and the state at a change of shift."""
 
 import asyncio
-import csv
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -44,7 +43,7 @@ def report(
 
     found, duties = asyncio.run(run())
     if as_csv:
-        _write_csv(found)
+        sys.stdout.write(csv_of(found))
     else:
         _print(found, duties)
 
@@ -66,14 +65,17 @@ def hand_over() -> None:
     asyncio.run(run())
 
 
-def _write_csv(found: "Report") -> None:
-    out = csv.writer(sys.stdout, lineterminator="\n")
-    out.writerow(COLUMNS)
+def csv_of(found: "Report") -> str:
+    """Return the people's hours and pages as CSV."""
+    from app.domain.csv_text import csv_text
+
+    rows = []
     for one in found.people:
         t = one.tally
         mtta, mttr = ("" if mean is None else f"{mean:.0f}" for mean in (t.mtta, t.mttr))
         counts = (t.pages, t.out_of_hours, t.acknowledged, t.unacknowledged, t.open)
-        out.writerow([one.person, f"{one.hours:.2f}", f"{one.out_of_hours:.2f}", *counts, mtta, mttr])
+        rows.append([one.person, f"{one.hours:.2f}", f"{one.out_of_hours:.2f}", *counts, mtta, mttr])
+    return csv_text(COLUMNS, rows)
 
 
 def _print(found: "Report", duties: "Duties") -> None:

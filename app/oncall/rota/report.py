@@ -1,11 +1,10 @@
 """Hours on call of each person in a period: nights, weekends and holidays apart, in real hours."""
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
 from datetime import date, time, timedelta
 
+from app.domain.csv_text import csv_text
 from app.domain.years import within_years
 from app.oncall.rota.clocks import common, hours, joined, readings
 from app.oncall.rota.rotation import DAYS, Hours, Rotation
@@ -54,12 +53,8 @@ def report(rotation: Rotation, start: date, end: date) -> list[Row]:
 
 
 def as_csv(rows: list[Row]) -> str:
-    """Return the rows as CSV with a header. A text that a spreadsheet would run as a formula is quoted."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(field.name for field in fields(Row))
-    writer.writerows(map(_cells, rows))
-    return out.getvalue()
+    """Return the rows as CSV with a header."""
+    return csv_text((field.name for field in fields(Row)), map(astuple, rows))
 
 
 def as_table(rows: list[Row]) -> Iterator[str]:
@@ -75,10 +70,6 @@ def month(text: str | None, today: date) -> tuple[date, date]:
     """Return the first day of a month, such as 2026-12, and of the next one; of this month without a text. Raises ValueError."""
     first = within_years(date.fromisoformat(f"{text}-01")) if text else today.replace(day=1)
     return first, (first.replace(day=28) + timedelta(days=4)).replace(day=1)
-
-
-def _cells(row: Row) -> list[object]:
-    return [f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@")) else cell for cell in astuple(row)]
 
 
 def _next(day: date) -> date:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.oncall.incidents.report import Limits, Page, Tally, hours_of, mondays, summarise
+from app.cli.incident_report import csv_of
+from app.oncall.incidents.report import Limits, OfPerson, Page, Report, Tally, hours_of, mondays, summarise
 from app.oncall.rota.clocks import joined
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -161,3 +162,11 @@ def test_an_alert_is_noise_for_each_of_three_reasons_alone() -> None:
     acked = [page(0, acked=True), page(2, acked=True)]
     assert noise(acked) == ("2 of 2 acknowledged without a command",)
     assert noise(acked, *(p.triggered_at + timedelta(minutes=3) for p in acked)) == ()
+
+
+def test_the_report_as_csv_runs_no_formula_of_a_persons_name() -> None:
+    """A name is that of a rotation, or what a pager answered."""
+    nothing = Tally(pages=0, acknowledged=0, resolved=0, out_of_hours=0, mtta=None, mttr=None)
+    people = [OfPerson(name, 1.0, 0.0, nothing) for name in ("=HYPERLINK(1)", "Ann-Lee")]
+    found = Report(since=BEGIN, until=UNTIL, total=nothing, weeks=[], alerts=[], people=people)
+    assert [line.split(",")[0] for line in csv_of(found).splitlines()] == ["person", "'=HYPERLINK(1)", "Ann-Lee"]
