@@ -7,13 +7,12 @@ does not wait for Postgres. Where Postgres is away the row goes to a local file,
 
 import asyncio
 import functools
-import getpass
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from app.cli.operator import actor
 from app.cli.stores import changed_demos
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def _note(name: str, parameters: dict[str, Any], outcome: str, more: Sequence[st
         return  # no stores, so nothing was done
     redactor = Redactor(settings.secret)
     action = Action(
-        actor=clean(f"os:{getpass.getuser()}@{socket.gethostname()}", redactor),
+        actor=clean(actor(), redactor),
         action=name,
         subject=", ".join([subject_of(parameters, redactor), *(clean(words, redactor) for words in more)]),
         reason=clean(str(parameters.get("reason") or ""), redactor),

@@ -1,7 +1,6 @@
 """`octant release canary`, `abort`, `promote` and `why`: a release for a share of the users first."""
 
 import asyncio
-import getpass
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +8,7 @@ import typer
 
 from app.cli.amounts import MOST_DAYS, dollars, number
 from app.cli.audited import changes
+from app.cli.operator import user_name
 from app.cli.releases import Force, Reason, ReleaseId, app, opened, wait_for_workers
 
 if TYPE_CHECKING:
@@ -65,21 +65,21 @@ def why(release_id: ReleaseId) -> None:
 
 async def _canary(release_id: str, share: float, reason: str, choices: dict[str, Any]) -> None:
     async with opened() as releases:
-        begun = await releases.try_out(release_id, share, by=getpass.getuser(), reason=reason, **choices)
+        begun = await releases.try_out(release_id, share, by=user_name(), reason=reason, **choices)
     print(f"{begun.share:.4g} of the users get {begun.release} within 5 seconds, the others {begun.against}.")
     print(f"`octant release status` shows how it stands. An operator decides by {begun.deadline:%Y-%m-%d %H:%M} UTC.")
 
 
 async def _abort(reason: str) -> None:
     async with opened() as releases:
-        ended = await releases.abort(by=getpass.getuser(), reason=reason)
+        ended = await releases.abort(by=user_name(), reason=reason)
     print(f"The canary {ended.release} has ended; every user gets {ended.against} within 5 seconds.")
 
 
 async def _promote(reason: str, *, force: bool) -> None:
     started = time.monotonic()
     async with opened() as releases:
-        promoted = await releases.promote(by=getpass.getuser(), reason=reason, force=force)
+        promoted = await releases.promote(by=user_name(), reason=reason, force=force)
         await wait_for_workers(releases, promoted.release, started)
 
 

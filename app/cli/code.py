@@ -1,12 +1,12 @@
 """`octant rollback --code`, `octant release code` and `octant run`: which code runs, and the way back to earlier code."""
 
 import asyncio
-import getpass
 import time
 from typing import TYPE_CHECKING
 
 import typer
 
+from app.cli.operator import user_name
 from app.cli.releases import MOST_SHOWN, app
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ async def _roll_back(reason: str, to: str, *, dry_run: bool, plan_done: bool) ->
             for command in deployed.commands(goal, named=bool(to)):
                 print(command)
             return
-        by = getpass.getuser()
+        by = user_name()
         await Code(goal.code, goal.version, goal.place).record(engine, by=by, kind=code.ROLLBACK, reason=reason)
         try:
             await asyncio.to_thread(deployed.go, goal, named=bool(to))

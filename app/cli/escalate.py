@@ -1,13 +1,13 @@
 """`octant escalate …`: a customer's escalation, with a snapshot of what decides; and every stored trigger of a rollback."""
 
 import asyncio
-import getpass
 import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.audited import changes
+from app.cli.operator import user_name
 
 if TYPE_CHECKING:
     from app.oncall.triggers import Trigger
@@ -79,7 +79,7 @@ async def _escalate(tenant: str, text: str, call: str) -> None:
         redactor = Redactor(settings.secret)
         stored = await escalate(
             engine,
-            Report(tenant=tenant, text=text, by=getpass.getuser(), call=call),
+            Report(tenant=tenant, text=text, by=user_name(), call=call),
             redact=lambda words: redactor.redact(words, tenant=tenant),
             around=await _around(engine, settings),
         )

@@ -1,7 +1,6 @@
 """`octant incident …`: record an incident, from its opening to the draft of its postmortem."""
 
 import asyncio
-import getpass
 import json
 import sys
 from collections.abc import AsyncGenerator
@@ -16,6 +15,7 @@ import typer
 
 from app.cli.audited import changes
 from app.cli.database import database
+from app.cli.operator import user_name
 from app.cli.times import moment
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def open_incident(
 
     async def run() -> None:
         async with _incidents() as (incidents, _, _):
-            me = getpass.getuser()
+            me = user_name()
             opened = await incidents.open(title, severity, by=me, at=moment(at), commander=commander or me)
         print(f"Incident {opened.number} is open ({opened.severity}), commander {opened.commander}.")
         print('`octant incident note "…"` adds to its timeline; `octant incident show` prints it.')
@@ -63,7 +63,7 @@ def note(text: Annotated[str, typer.Argument(help="What you saw, tried or decide
     async def run() -> None:
         async with _incidents() as (incidents, _, _):
             found = await incidents.find(on)
-            await incidents.note(found, text, by=getpass.getuser(), at=moment(at))
+            await incidents.note(found, text, by=user_name(), at=moment(at))
         print(f"Noted in incident {found.number}.")
 
     asyncio.run(run())
@@ -77,7 +77,7 @@ def assign(commander: Annotated[str, typer.Argument(help="The one person who dec
     async def run() -> None:
         async with _incidents() as (incidents, _, _):
             found = await incidents.find(on)
-            await incidents.assign(found, commander, by=getpass.getuser())
+            await incidents.assign(found, commander, by=user_name())
         print(f"Incident {found.number} has a new commander.")
 
     asyncio.run(run())
@@ -95,7 +95,7 @@ def severity(
     async def run() -> None:
         async with _incidents() as (incidents, _, _):
             found = await incidents.find(on)
-            await incidents.set_severity(found, new, by=getpass.getuser(), reason=reason)
+            await incidents.set_severity(found, new, by=user_name(), reason=reason)
         print(f"Incident {found.number} is {new} now.")
 
     asyncio.run(run())
@@ -117,7 +117,7 @@ def link(
     async def run() -> None:
         async with _incidents() as (incidents, _, _):
             found = await incidents.find(on)
-            await incidents.link(found, "call" if call else "trace", call or trace, by=getpass.getuser())
+            await incidents.link(found, "call" if call else "trace", call or trace, by=user_name())
         print(f"Linked to incident {found.number}.")
 
     asyncio.run(run())
@@ -144,7 +144,7 @@ def close(
             folder = _runbook(settings)
             found = await incidents.find(on)
             _check_page(asked, folder)
-            closed = await incidents.close(found, asked, by=getpass.getuser(), at=moment(at))
+            closed = await incidents.close(found, asked, by=user_name(), at=moment(at))
             print(f"Incident {closed.number} is closed.")
             if draft:
                 _keep_draft(folder, closed, await _timeline(incidents, closed, clean))

@@ -1,8 +1,6 @@
 """`octant oncall …`: the people on call, the rotation's calendar, and covers. Changes are compared in `oncall_changes.py`."""
 
-import getpass
 import shutil
-import socket
 import sys
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.audited import changes
+from app.cli.operator import actor
 from app.cli.rota import covered, keep, loaded
 
 if TYPE_CHECKING:
@@ -159,7 +158,7 @@ def cover(
     rotation = covered(since=moment)
     begin = read_until(start, moment, rotation.zone) if start else moment
     end = read_until(until, max(moment, begin), rotation.zone)
-    operator = f"os:{getpass.getuser()}@{socket.gethostname()}"[:128]
+    operator = actor()[:128]
     taker = by or (stand_in(rotation, person, begin, end) if person in rotation.people else person)
     entry = Cover(instead_of=person, by=taker, begins_at=begin, ends_at=end, entered_by=operator, reason=reason)
     refuse_bad(rotation, entry, moment)

@@ -1,7 +1,6 @@
 """`octant oncall page …`, `ack` and `maintenance`: pages, their acknowledgement, and times without them."""
 
 import asyncio
-import getpass
 import re
 import time
 from collections.abc import AsyncGenerator
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.audited import changes
+from app.cli.operator import user_name
 
 if TYPE_CHECKING:
     from app.oncall.paging.maintenance import Maintenance
@@ -48,7 +48,7 @@ def ack(
     async def acknowledge() -> "Page":
         async with _pages() as (pages, _):
             found = await pages.find(page_id)
-            return await pages.acknowledge(found.id, by=by or getpass.getuser(), seconds=seconds)
+            return await pages.acknowledge(found.id, by=by or user_name(), seconds=seconds)
 
     done = asyncio.run(acknowledge())
     print(f"{_short(done)} {done.alert}: acknowledged by {done.acknowledged_by} until {_time(done.ack_expires_at)}.")
@@ -127,7 +127,7 @@ def resolve(
 
     async def end() -> "Page":
         async with _pages() as (pages, _):
-            return await pages.resolve((await pages.find(page_id)).id, by=by or getpass.getuser())
+            return await pages.resolve((await pages.find(page_id)).id, by=by or user_name())
 
     done = asyncio.run(end())
     print(f"{_short(done)} {done.alert}: resolved.")
@@ -153,7 +153,7 @@ def start(
 
     async def begin() -> None:
         async with _windows() as windows:
-            row = await windows.start(matchers, _seconds(lasts), by=by or getpass.getuser(), reason=reason)
+            row = await windows.start(matchers, _seconds(lasts), by=by or user_name(), reason=reason)
             until = f"until {_time(row.ends_at)}"
             print(f"{row.id}: {_matchers(row.matchers)} {until}. `octant oncall maintenance end {row.id}` ends it sooner.")
 
@@ -193,7 +193,7 @@ async def _tested(seconds: float) -> bool:
     from app.domain.errors import Misconfigured
     from app.oncall.paging.alarms import NO_RECEIVER, alarm_for_test
 
-    who, begun = getpass.getuser(), time.monotonic()
+    who, begun = user_name(), time.monotonic()
     async with _pages() as (pages, settings):
         if not settings.paging.receivers:
             raise Misconfigured(NO_RECEIVER)

@@ -1,7 +1,6 @@
 """`octant release …` and `octant rollback`: the live release, and the way back."""
 
 import asyncio
-import getpass
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.audited import add, changes
+from app.cli.operator import user_name
 from app.features.installed import installed
 
 if TYPE_CHECKING:
@@ -301,7 +301,7 @@ async def _show_lacking(release_id: str) -> None:
 async def _activate(release_id: str, reason: str, *, force: bool) -> None:
     started = time.monotonic()
     async with opened() as releases:
-        for lack in await releases.activate(release_id, by=getpass.getuser(), reason=reason, force=force):
+        for lack in await releases.activate(release_id, by=user_name(), reason=reason, force=force):
             print(f"UNPROVEN  {lack}")
         await wait_for_workers(releases, release_id, started)
 
@@ -309,7 +309,7 @@ async def _activate(release_id: str, reason: str, *, force: bool) -> None:
 async def _roll_back(reason: str, to: str | None, only: "Pinned | None", *, again: bool) -> None:
     started = time.monotonic()
     async with opened() as releases:
-        live = await releases.rollback(by=getpass.getuser(), reason=reason, to=to, only=only, again=again)
+        live = await releases.rollback(by=user_name(), reason=reason, to=to, only=only, again=again)
         if took := await wait_for_workers(releases, live, started):
             add(took.noted)
 

@@ -1,7 +1,6 @@
 """`octant release shadow`: a release that answers too, for no user."""
 
 import asyncio
-import getpass
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +8,7 @@ import typer
 
 from app.cli.amounts import MOST_DAYS, dollars, number
 from app.cli.audited import changes
+from app.cli.operator import user_name
 from app.cli.releases import Reason, app, opened
 from app.domain.money import MicroUSD
 
@@ -43,7 +43,7 @@ async def _start(release_id: str, share: float, reason: str, budget: MicroUSD, d
     from app.domain.figures import usd
 
     async with opened() as releases:
-        begun = await releases.start_shadow(release_id, share, by=getpass.getuser(), reason=reason, budget=budget, days=days)
+        begun = await releases.start_shadow(release_id, share, by=user_name(), reason=reason, budget=budget, days=days)
     print(f"{begun.release} answers {begun.share:.4g} of the calls too, within 5 seconds. No user gets its answers.")
     until = f"{begun.until:%Y-%m-%d %H:%M} UTC"
     print(f"It ends at {until}, or when {usd(budget)} are used up. `octant release status` shows how it stands.")
@@ -51,7 +51,7 @@ async def _start(release_id: str, share: float, reason: str, budget: MicroUSD, d
 
 async def _stop(reason: str) -> None:
     async with opened() as releases:
-        ended = await releases.stop_shadow(by=getpass.getuser(), reason=reason)
+        ended = await releases.stop_shadow(by=user_name(), reason=reason)
     print(f"The shadow {ended.release} has ended. `octant release why {ended.release}` compares it with {ended.against}.")
 
 

@@ -1,7 +1,6 @@
 """`octant kill …` and `octant resume`: the kill switch."""
 
 import asyncio
-import getpass
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.audited import changes
+from app.cli.operator import user_name
 
 if TYPE_CHECKING:
     from app.audit.attempt_times import Times
@@ -171,7 +171,7 @@ async def _self_test(flips: int) -> None:
 
     async with database() as (engine, settings):
         valkey = build_valkey(settings)
-        switch, by = KillSwitch(valkey, engine, file=None), getpass.getuser()
+        switch, by = KillSwitch(valkey, engine, file=None), user_name()
         try:
             async with engine.begin() as connection:
                 test = await begin(connection, by=by)
@@ -198,7 +198,7 @@ def resume(
     """End a stop."""
 
     async def release(switch: "KillSwitch") -> None:
-        _report(await switch.resume(scope, name, by=getpass.getuser()), "released")
+        _report(await switch.resume(scope, name, by=user_name()), "released")
         print(f"{name or scope} is released; every worker knows within 2 seconds.")
         for left in await switch.status():
             if (left.scope, left.name) == (scope, name):
@@ -242,7 +242,7 @@ def _report(missing: frozenset[str], what: str) -> None:
 def _stop(scope: str, name: str, reason: str, message: str, *, in_flight: bool) -> None:
     async def stop(switch: "KillSwitch") -> None:
         public = _public(message)
-        missing = await switch.stop(scope, name, by=getpass.getuser(), reason=reason, message=public, in_flight=in_flight)
+        missing = await switch.stop(scope, name, by=user_name(), reason=reason, message=public, in_flight=in_flight)
         _report(missing, "stopped")
         print(
             f"{name or scope} is stopped; every worker knows within 2 seconds. `octant resume {scope} {name}".rstrip()
