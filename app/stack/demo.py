@@ -19,6 +19,7 @@ from typing import BinaryIO
 from app.domain.hosts import authority
 from app.settings import EvalsSettings, Settings, load
 from app.stack import embedded, interrupts, programme, setup, steady, traffic, vendors, welcome
+from app.stack.descriptors import raise_limit
 from app.stack.embedded import embedded_postgres, embedded_valkey
 from app.stack.keeper import CLEANING, kept
 from app.stack.port_claims import PortClaims
@@ -80,6 +81,7 @@ def run(*, once: bool, quiet: bool = False, notice: Path | None = None, rehearse
     """
     interrupts.listen()
     try:
+        raise_limit()
         settings, tell = load(), _Progress()
         rehearsed = rehearsed and not (once or quiet) and settings.environment == "development"
         keep_private(settings.state_dir)

@@ -8,17 +8,27 @@ import logging
 import resource
 import time
 
+from app.domain.errors import Misconfigured
+
 NEARLY = 0.9  # of the limit
 EVERY = 10.0  # seconds between two log lines
+LEAST = 128  # an idle worker has 37, for its stores, files and logs; each call under way takes one or two more
 MOST = 1 << 20  # where the system sets no hard limit
 
 log = logging.getLogger(__name__)
 
 
 def raise_limit() -> int:
-    """Raise this process's limit of open descriptors to the hard one, and return it."""
+    """Raise this process's limit of open descriptors to the hard one, and return it.
+
+    Raises Misconfigured for a limit that is too low to work with: a worker would die at its start, again and again.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST if hard == resource.RLIM_INFINITY else hard
+    if wanted < LEAST:
+        raise Misconfigured(
+            f"This process may open {wanted} files, and needs {LEAST} at least: raise its hard limit (ulimit -Hn)."
+        )
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return wanted

@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
 
     ``settings_of`` is called once everything is imported, so that the stores can start at the same time.
     """
-    known, runner = load(), handover.of_runner()
+    few, known, runner = Descriptors(raise_limit()), load(), handover.of_runner()
     refuse_example_values(known)
     own_ports = settings_of is load and not runner  # a demo and a runner choose them
     if own_ports and known.port and known.port == known.metrics_port:
@@ -70,16 +71,20 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
     application = create_app(settings, metrics)
     gc.freeze()
     gc.enable()
-    _server(settings, folder, application, lambda reason: metrics.connections_cut.inc(reason=reason)).run()
+    _server(settings, folder, application, few, lambda reason: metrics.connections_cut.inc(reason=reason)).run()
 
 
 def _make_anew(folder: Path, state: Path) -> None:
-    """Make an empty folder in the state's. Raises Misconfigured where that does not work."""
+    """Make an empty folder in the state's, which takes temporary files too where no other does. Raises Misconfigured."""
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     except OSError as error:
         raise Misconfigured(f"OCTANT_STATE_DIR: {state.resolve()} cannot be written to ({error.strerror}).") from error
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:  # a read-only root without one: gunicorn has a file for each worker
+        tempfile.tempdir = str(state.resolve())
 
 
 def settings_from_stdin() -> Settings:
@@ -90,7 +95,7 @@ def settings_from_stdin() -> Settings:
 
 
 def _server(  # gunicorn has no types
-    settings: Settings, metrics_folder: Path, application: "FastAPI", on_cut: Callable[[str], None]
+    settings: Settings, metrics_folder: Path, application: "FastAPI", few: Descriptors, on_cut: Callable[[str], None]
 ) -> Any:  # noqa: ANN401
     from gunicorn.app.base import BaseApplication
 
@@ -101,7 +106,6 @@ def _server(  # gunicorn has no types
 
     http = settings.http
     head_bytes = 2 * http.max_header_bytes + http.max_url_bytes
-    few = Descriptors(raise_limit())
     patience = Patience(http.header_timeout, http.body_timeout, http.answer_timeout, head_bytes, on_cut, few)
     runner = handover.of_runner()
     binds = runner.binds or [authority(settings.host, settings.port)]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.domain.errors import Misconfigured
 from app.stack.descriptors import Descriptors, raise_limit
 
 
@@ -31,3 +32,9 @@ def test_descriptors_that_run_out_are_logged_before_and_once_in_a_while(caplog: 
     (line,) = caplog.records
     assert "few descriptors are left" in line.message
     assert (line.newest, line.limit) == (90, 100)  # type: ignore[attr-defined]
+
+
+def test_a_limit_that_no_worker_lives_with_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (24, 24))
+    with pytest.raises(Misconfigured, match="may open 24 files, and needs 128 at least"):
+        raise_limit()
