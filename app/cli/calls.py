@@ -14,7 +14,7 @@ from app.audit.call_filter import SORTS, CallFilter, Searched, bounds_of, search
 from app.cli.audited import changes
 from app.cli.database import database
 from app.cli.files import private_file
-from app.cli.tables import print_table
+from app.cli.tables import on_one_line, print_table
 from app.cli.times import moment
 
 app = typer.Typer(help="Records of calls: filter them, or show one whole.")
@@ -169,15 +169,15 @@ def _whole(record: dict[str, Any]) -> None:
     for name, value in record.items():
         if name not in (*texts, "attempts") and value not in (None, "", []):
             shown = usd(value) if name in ("cost", "held") else f"{value:.1f}" if isinstance(value, float) else value
-            print(f"{name:20} {shown}")
+            print(f"{name:20} {on_one_line(str(shown))}")
     for a in attempts:
         error = f"  {a['error']}" if a["error"] else ""
         where = f"{a['provider']} {a['model']}"
-        print(f"attempt {a['number']:<12} {where}  {a['outcome']}  {a['latency_ms']:.0f} ms  {_spent(a)}{error}")
+        print(f"attempt {a['number']:<12} {where}  {a['outcome']}  {a['latency_ms']:.0f} ms  {_spent(a)}{on_one_line(error)}")
         if a["usage_estimated"]:
             print(f"{'':20} {ESTIMATE}")
         for violation in a["violations"] or ():
-            print(f"{'':20} wrong: {violation}")
+            print(f"{'':20} wrong: {on_one_line(violation)}")
     for name in texts:
         print(f"\n{name}\n{_pretty(record[name])}")
     for a in attempts:

@@ -16,6 +16,7 @@ import typer
 from app.cli.audited import changes
 from app.cli.database import database
 from app.cli.operator import user_name
+from app.cli.tables import on_one_line
 from app.cli.times import moment
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def list_incidents(
         for one in found:
             ended = f"closed {one.closed_at:%Y-%m-%d %H:%M} UTC" if one.closed_at else "open"
             when = f"{one.opened_at:%Y-%m-%d %H:%M} UTC  {ended:<27}"
-            print(f"{one.number:>5}  {one.severity}  {when}  {one.commander or '-'}  {one.title}")
+            print(f"{one.number:>5}  {one.severity}  {when}  {one.commander or '-'}  {on_one_line(one.title)}")
         if not found:
             print("No incident is open." if since is None else "There was no incident.")
 
@@ -258,14 +259,14 @@ def _keep_draft(folder: Path, incident: "Incident", entries: "Sequence[Entry]") 
 
 
 def _print(incident: "Incident", entries: "Sequence[Entry]") -> None:
-    print(f"incident {incident.number}: {incident.title}")
+    print(f"incident {incident.number}: {on_one_line(incident.title)}")
     print(f"  {incident.severity}, {incident.status}, commander {incident.commander or 'not assigned'}")
     print(f"  opened {_utc(incident.opened_at)} by {incident.opened_by}")
     if incident.closed_at:
         print(f"  closed {_utc(incident.closed_at)} by {incident.closed_by}")
         print(f"  runbook: {incident.runbook_page or 'no change'}: {incident.runbook_change}")
     for entry in entries:
-        print(f"  {_utc(entry.at)}  {entry.kind:<8}  {entry.actor + ': ' if entry.actor else ''}{entry.text}")
+        print(f"  {_utc(entry.at)}  {entry.kind:<8}  {entry.actor + ': ' if entry.actor else ''}{on_one_line(entry.text)}")
 
 
 def _utc(at: datetime) -> str:

@@ -12,6 +12,7 @@ import typer
 
 from app.cli.audited import changes
 from app.cli.operator import user_name
+from app.cli.tables import on_one_line
 
 if TYPE_CHECKING:
     from app.oncall.paging.maintenance import Maintenance
@@ -268,7 +269,7 @@ def _line(one: "Page") -> str:
         "resolved": f"at {_time(one.resolved_at)}",
     }[one.status]
     test = " [TEST]" if one.test else ""
-    return f"{_short(one)}  {_time(one.triggered_at)}  {one.status:<12} {state}  {one.alert}{test}: {one.summary}"
+    return f"{_short(one)}  {_time(one.triggered_at)}  {one.status:<12} {state}  {one.alert}{test}: {on_one_line(one.summary)}"
 
 
 def _short(one: "Page") -> str:

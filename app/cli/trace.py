@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.database import database
+from app.cli.tables import on_one_line
 
 BAR = "█"
 NARROW, LABEL, FIGURES = 20, 46, 26
@@ -60,7 +61,7 @@ def _draw(found: Sequence[dict[str, Any]]) -> None:
             if attempt["usage_estimated"]:
                 print(f"{row['id']}  attempt {attempt['number']}, {usd(attempt['cost'])}: {ESTIMATE}")
         if row["error"]:
-            print(f"{row['id']}  {row['outcome']}: {row['error']}")
+            print(f"{row['id']}  {row['outcome']}: {on_one_line(row['error'])}")
 
 
 def bars_of(calls: Sequence[dict[str, Any]]) -> list[Bar]:

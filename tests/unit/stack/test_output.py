@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT
 
 from app.cli.output import READER_GONE, shown
+from app.cli.tables import print_table
 
 # As commands do: wait for a store, print within that, and take an OSError for the store's absence.
 PRINTS = """
@@ -108,3 +109,12 @@ def test_the_help_names_the_command_however_it_was_started() -> None:
         [sys.executable, "-m", "app.cli", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
     assert "Usage: octant " in run.stdout
+
+
+def test_no_cell_of_a_table_passes_for_another_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A model's name is what its provider answers, and an error may quote either."""
+    print_table(("model", "cost"), [("gpt\n2026  forged\u2028line\r\nand\x85one\x0bmore", "$1")])
+    assert [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()] == [
+        "model cost",
+        "gpt 2026 forged line and one more $1",
+    ]
