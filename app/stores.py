@@ -37,7 +37,7 @@ from app.budget.budget import BudgetPolicy
 from app.budget.valkey_answers import read_of, with_forms
 from app.domain.errors import Misconfigured
 from app.domain.money import from_dollars
-from app.domain.postgres_session import ENCODING, SESSION
+from app.domain.postgres_session import BACKEND, ENCODING, ENDED, LIMITS, REFUSED, SESSION, Sessions
 from app.features import recall
 from app.features.installed import installed
 from app.gateway.providers.adapters import ADAPTERS
@@ -59,13 +59,7 @@ POOL_SECONDS = 2.0  # how long a request waits for one of the pool's connections
 PING_SECONDS = 1.0  # a connection that was idle answers within this, or another one is opened
 SILENCE_SECONDS = 1.5  # after this much silence a new connection finds out whether Postgres answers at all
 PROBE_SECONDS, PROBE_EVERY = 1.0, 0.5
-STATEMENT_SECONDS = 10.0  # Postgres itself ends a statement then, unless its transaction sets another limit
-LOCK_SECONDS = 2.0  # and then a wait for a lock: a table that a migration has locked must not take up the pool
 LONGEST_SECONDS = 90.0  # the end of every wait on Postgres
-# SQLSTATEs that psycopg does not count as the server's: a replica or a primary that was demoted; its limits on idle and on long
-# transactions, which end the session; a statement that a session has prepared and a migration, or a pooler, has made void.
-ENDED = frozenset({"25006", "25P03", "25P04", "0A000", "26000"})
-REFUSED = frozenset({"42501", "XX000", "XX001", "XX002"})  # the role has lost a right; the server's own faults, on a broken disk
 RELEASE_SECONDS = 24 * 3600.0  # a machine that was off for longer may have missed a rollback
 SIMULATOR = "simulator"  # its host in compose, and the key that it is called with
 VALKEY_TIMEOUT = 1.0
@@ -75,7 +69,6 @@ VALKEY_CONNECTIONS = 64  # a burst waits for one of these; it does not open a th
 _KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 5000}
 _VALKEY_KEEPALIVE = {socket.TCP_KEEPIDLE: 5, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT: 3, socket.TCP_USER_TIMEOUT: 5000}
 
-LIMITS = f"SET statement_timeout = {STATEMENT_SECONDS * 1000:.0f}; SET lock_timeout = {LOCK_SECONDS * 1000:.0f}; "
 RV = TypeVar("RV")
 
 
@@ -89,6 +82,7 @@ class PostgresWatch:
     def __init__(self) -> None:
         """Postgres is there until it is silent."""
         self.away = False
+        self.sessions = Sessions()
         self.waiting: set[BoundedConnection] = set()
         self._connect_args: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         self._probing: asyncio.Task[None] | None = None
@@ -150,6 +144,7 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
     """
 
     watch: PostgresWatch | None = None
+    backend = 0
 
     async def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:  # noqa: ASYNC109 - psycopg's
         """See psycopg. Raises OperationalError where the server is silent for too long."""
@@ -177,10 +172,13 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
         await self.set_autocommit(True)  # no transaction to end afterwards
         try:
             async with asyncio.timeout(PING_SECONDS):
-                await self.execute("SELECT 1")
+                answer = await (await self.execute(BACKEND, prepare=False)).fetchone()
         except TimeoutError:
             raise _silent() from None
         await self.set_autocommit(before)
+        known, self.backend = self.backend, answer[0] if answer else 0
+        if self.watch and self.watch.sessions.shared_by(known, self.backend):
+            self.prepare_threshold = None
 
     def hang_up(self) -> None:
         """End the connection under tasks that wait on it: the end of the stream wakes them."""

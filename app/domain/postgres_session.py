@@ -3,8 +3,37 @@
 psycopg reads timestamps in the form of ISO alone and fails on any other; money is counted under READ COMMITTED.
 """
 
+import logging
+
 ENCODING = {"client_encoding": "utf8"}  # an option of the connection: what follows may come too late for it
 SESSION = (
     "SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; "
     "SET default_transaction_isolation = 'read committed'"
 )
+STATEMENT_SECONDS = 10.0  # Postgres itself ends a statement then, unless its transaction sets another limit
+LOCK_SECONDS = 2.0  # and then a wait for a lock: a table that a migration has locked must not take up the pool
+LIMITS = f"SET statement_timeout = {STATEMENT_SECONDS * 1000:.0f}; SET lock_timeout = {LOCK_SECONDS * 1000:.0f}; "
+# SQLSTATEs that psycopg does not count as the server's: a replica or a primary that was demoted; its limits on idle and on long
+# transactions, which end the session; a statement that a session has prepared and a migration, or a pooler, has made void.
+ENDED = frozenset({"25006", "25P03", "25P04", "0A000", "26000"})
+REFUSED = frozenset({"42501", "XX000", "XX001", "XX002"})  # the role has lost a right; the server's own faults, on a broken disk
+BACKEND = "SELECT pg_backend_pid()"
+log = logging.getLogger(__name__)
+
+
+class Sessions:
+    """Whether connections keep their sessions: a pooler may be switched while the service runs (`app/stack/pooling.py`)."""
+
+    def __init__(self) -> None:
+        """They do."""
+        self._shared = False
+
+    def shared_by(self, before: int, now: int) -> bool:
+        """Whether one was ever seen on another backend than ``before``, which is 0 where it is not known."""
+        if before not in (0, now) and not self._shared:
+            self._shared = True
+            log.error(
+                "a pooler before Postgres gives each transaction another session: no statement is prepared any more, or another"
+                " client's would run. Use the pooler's session mode, and restart"
+            )
+        return self._shared

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -49,4 +50,23 @@ async def test_a_command_prepares_no_statement_that_another_client_would_meet(po
         async with engine.begin() as connection:  # a rollback would end what was prepared
             for _ in range(8):
                 assert (await connection.execute(text(f"SELECT {number} + :one"), {"one": 1})).scalar_one() == number + 1
+    await engine.dispose()
+
+
+async def test_nothing_is_prepared_once_a_connection_is_seen_in_another_session(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A pooler that is switched while the service runs: a prepared statement's name is that of another client's there."""
+    engine = build_engine(Settings(database_url=database_url))
+
+    async def connection() -> Any:  # noqa: ANN401 - SQLAlchemy names no type
+        async with engine.connect() as pooled:
+            return (await pooled.get_raw_connection()).driver_connection
+
+    first = await connection()
+    assert (await connection(), await connection(), first.prepare_threshold) == (first, first, 5)
+    assert not caplog.text
+    first.backend += 1  # as the next check would find it
+    assert ((await connection()).prepare_threshold, first.prepare_threshold) == (None, None)
+    assert "gives each transaction another session" in caplog.text
     await engine.dispose()
