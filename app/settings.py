@@ -15,7 +15,7 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationError, create_mode
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from app.domain.errors import InvalidRequest, Misconfigured
-from app.domain.setting_types import DEVELOPMENT_SECRET, Dollars, PostgresAddress, Seconds, ValkeyAddress, WebAddress
+from app.domain.setting_types import DEVELOPMENT_SECRET, Dollars, PostgresAddress, Seconds, ValkeyAddress, WebAddress, sendable
 from app.gateway.providers.adapters import ADAPTERS, Adapter
 from app.oncall.paging.settings import PagingSettings
 from app.oncall.scopes import parse as parse_stops
@@ -298,14 +298,26 @@ def unknown_variables() -> list[str]:
     return sorted(name for name in ours if name.lower() not in known and not name.lower().startswith(groups))
 
 
+def _account(adapter: Adapter) -> dict[str, SecretStr]:
+    """The headers that name the account to bill. Raises Misconfigured for a variable that no header can hold."""
+    found = {}
+    for variable, header in adapter.account_variables.items():
+        if value := os.environ.get(variable, "").strip():
+            found[header] = SecretStr(value)
+            try:
+                sendable(found)
+            except ValueError as error:
+                raise Misconfigured(f"{variable}: {error}.") from None
+    return found
+
+
 def _with_vendor_keys(settings: Settings) -> Settings:
     """Let the vendors' own variables supply a key that ours leave empty, and the account."""
     updates: dict[str, VendorSettings] = {}
     keys = set()
     for name, adapter in ADAPTERS.items():
         vendor = settings.vendor(name)
-        account = {header: SecretStr(os.environ.get(variable, "")) for variable, header in adapter.account_variables.items()}
-        update: dict[str, object] = {"headers": {**{h: value for h, value in account.items() if value}, **vendor.headers}}
+        update: dict[str, object] = {"headers": {**_account(adapter), **vendor.headers}}
         key = os.environ.get(adapter.key_variable, "")
         if key and not vendor.api_key.get_secret_value():
             update["api_key"] = SecretStr(key)

@@ -26,7 +26,7 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.1
 _NO_TEXT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # 5.5
 
 
-def _headers(value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+def sendable(value: dict[str, SecretStr]) -> dict[str, SecretStr]:
     """The setting as written. Raises ValueError for a header that cannot be sent, or that each request has of its own."""
     for name, text in value.items():
         if not _NAME.fullmatch(name):
@@ -38,7 +38,7 @@ def _headers(value: dict[str, SecretStr]) -> dict[str, SecretStr]:
     return value
 
 
-Headers = Annotated[dict[str, SecretStr], AfterValidator(_headers)]
+Headers = Annotated[dict[str, SecretStr], AfterValidator(sendable)]
 
 
 def _dollars(value: str) -> str:

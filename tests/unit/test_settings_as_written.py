@@ -146,3 +146,12 @@ def test_the_check_of_settings_names_them(monkeypatch: pytest.MonkeyPatch) -> No
     found = CliRunner().invoke(app, ["check"])
     assert found.exit_code == 1
     assert "OCTANT_WROKERS is no setting, and changes nothing" in found.stdout
+
+
+def test_an_account_that_no_header_can_hold_is_refused_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line break at its end, as files have one, is not meant."""
+    monkeypatch.setenv("OPENAI_ORG_ID", "org\n")
+    assert load().vendor("openai").headers["openai-organization"].get_secret_value() == "org"
+    monkeypatch.setenv("OPENAI_ORG_ID", "hid\nden")
+    with pytest.raises(Misconfigured, match="^OPENAI_ORG_ID: openai-organization: its value holds a control character"):
+        load()

@@ -55,7 +55,7 @@ def _calendar(time_zone: str) -> str:
         if time_zone != "UTC":  # ours needs no time zone files
             ZoneInfo(time_zone)
     except (KeyError, ValueError, OSError):
-        log.exception("a tenant's time zone is not known here: its days are those of UTC", extra={"time_zone": time_zone})
+        log.warning("a tenant's time zone is not known here: its days are those of UTC", extra={"time_zone": time_zone})
         return "UTC"
     return time_zone
 
