@@ -2,7 +2,7 @@
 
 A write to a closed pipe raises BrokenPipeError, which is an OSError: code that waits for a store would take it for an outage.
 Here, at the one place where all output passes, it becomes an exit: quiet, with the status of a process that SIGPIPE ended. It
-stays ignored itself, since it would also end a process whose connection to a store breaks.
+stays ignored itself, since it would also end a process whose connection to a store breaks. A full disk behind it is one sentence.
 
 Callers, models and providers write what operators read. A terminal obeys control characters in it (CWE-150), and some others
 show a line in another order than it has (Unicode TR 36), so all of them are printed as escapes, which leave JSON the same value.
@@ -43,24 +43,27 @@ class _Shown:
 
 
 class _Output(_Shown):
-    """Standard output that ends the command when its reader is gone."""
+    """Standard output that ends the command when its reader is gone, or its disk is full."""
 
     def write(self, text: str) -> int:
         try:
             return super().write(text)
-        except BrokenPipeError:
-            self._leave()
+        except OSError as error:
+            self._leave(error)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
-        except BrokenPipeError:
-            self._leave()
+        except OSError as error:
+            self._leave(error)
 
-    def _leave(self) -> NoReturn:
+    def _leave(self, error: OSError) -> NoReturn:
         with Path(os.devnull).open("wb") as nowhere:  # buffered output is discarded
             os.dup2(nowhere.fileno(), self._stream.fileno())
-        raise SystemExit(READER_GONE) from None
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(READER_GONE) from None
+        print(f"octant: The output cannot be written ({error.strerror}).", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def _opened() -> None:

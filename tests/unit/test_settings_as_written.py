@@ -153,5 +153,5 @@ def test_an_account_that_no_header_can_hold_is_refused_by_its_variable(monkeypat
     monkeypatch.setenv("OPENAI_ORG_ID", "org\n")
     assert load().vendor("openai").headers["openai-organization"].get_secret_value() == "org"
     monkeypatch.setenv("OPENAI_ORG_ID", "hid\nden")
-    with pytest.raises(Misconfigured, match="^OPENAI_ORG_ID: openai-organization: its value holds a control character"):
+    with pytest.raises(Misconfigured, match=r"^OPENAI_ORG_ID: openai-organization: its value holds a control character"):
         load()

@@ -59,6 +59,14 @@ def test_a_command_of_ours_ends_the_same_way(tmp_path: Path) -> None:
     assert (run.returncode, run.stderr) == (READER_GONE, b"")
 
 
+@pytest.mark.parametrize("lines", [1, 10_000])
+def test_a_full_disk_behind_the_output_is_one_sentence(lines: int) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-c", PRINTS.replace("LINES", str(lines)).replace("FLUSH", "False")]
+        run = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (run.returncode, run.stderr) == (1, "octant: The output cannot be written (No space left on device).\n")
+
+
 def test_a_reader_that_stays_gets_everything() -> None:
     code = PRINTS.replace("LINES", "1000").replace("FLUSH", "False")
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
