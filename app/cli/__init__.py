@@ -24,6 +24,7 @@ from app.cli.check import check
 from app.cli.code import run
 from app.cli.drill import app as drill
 from app.cli.escalate import app as escalate
+from app.cli.files import FULL
 from app.cli.incident import app as incident
 from app.cli.index import app as index
 from app.cli.jobs import app as jobs
@@ -123,7 +124,8 @@ def _of_a_file(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str):
         name = error.filename if len(error.filename) <= LONGEST_NAME else f"{error.filename[:LONGEST_NAME]}…"
         return f"{name}: {error.strerror}"
-    return None
+    full = getattr(error, "errno", 0) in FULL or getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
+    return "No space is left where this writes: free some, and repeat it." if full else None
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
