@@ -196,8 +196,12 @@ async def test_an_operator_acknowledges_and_resolves_a_page(operator: Person, pa
     done = await operator.submit("/console/do/oncall-page-resolve", {"page": page, "reason": "over", "back": "/console/oncall"})
     assert done.status == 303, done.words
     assert page not in (await operator.get("/console/oncall")).text
-    log = (await operator.get("/console/security?tab=log&action=oncall+ack")).words
-    assert re.search(r"operations admin \(key \w{8}\) in the console", log), "an operator is named"
+
+    async def named() -> bool:  # a new key's name is known within seconds
+        log = (await operator.get("/console/security?tab=log&action=oncall+ack")).words
+        return bool(re.search(r"operations admin \(key \w{8}\) in the console", log))
+
+    await eventually(named)
     refused = await operator.submit("/console/do/kill-provider", {"name": "openai"})
     assert (refused.status, "Give a reason" in refused.words) == (400, True), "other actions want one"
 
