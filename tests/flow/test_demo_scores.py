@@ -17,6 +17,7 @@ from flow.test_demo import START, STOP, Demo, demo
 
 from app.features.installed import installed
 from app.oncall.gamedays import played_now
+from app.releases.eval_example import example
 from app.settings import Settings
 from app.stack import demo as stack_demo
 from app.stack.port_claims import PortClaims
@@ -46,7 +47,7 @@ def state_of(process: psutil.Process) -> str:
 
 @pytest.mark.timeout(600)
 def test_a_first_start_scores_its_traffic_and_rehearses_beside_it_and_all_of_it_ends_with_it(demo: Demo, tmp_path: Path) -> None:
-    """Of the programme the page and the attacks whole, and the game day up to its begin: that is stopped in the middle."""
+    """Of the programme page, evals and attacks whole, and the game day up to its begin: that is stopped in the middle."""
     out = tmp_path / "out.txt"
     demo.env["OCTANT_EVALS__METRICS_PORT"] = "0"
     with out.open("wb") as stdout:
@@ -70,11 +71,18 @@ def test_a_first_start_scores_its_traffic_and_rehearses_beside_it_and_all_of_it_
 
     until(scores)
     drilled = any(feature.drill for feature in installed())  # a fork may have no product that can be attacked
-    until(lambda: out.read_text().count("Rehearsed ") == 1 + drilled)
+    refused = example(Settings().releases_dir) is not None  # a fork may have no release that was refused
+    until(lambda: out.read_text().count("Rehearsed ") == 1 + drilled + refused)
     printed = out.read_text()
     assert "Running. Ctrl-C stops everything.\n\nMeanwhile this demo rehearses a test page" in printed
     assert re.search(r"Rehearsed a test page: answered by the demo's receiver after \S+ s\.", printed), printed
     assert ("Rehearsed 12 prompt injections: contained: " in printed) == drilled
+    mended = re.search(
+        r"Rehearsed evals of two releases: .*; (\d+) that failed now pass, and the answers of both are stored", printed
+    )
+    assert bool(mended) == refused, printed
+    evidence = demo.run("readiness", "--axis", "1", "--evidence").stdout
+    assert not mended or f"{mended[1]} cases failed with release " in evidence, evidence
     shown = demo.run("readiness").stdout.splitlines()
     attacked = r"With the service's checks, 0 of 12 attacks got through, though the model obeyed \d+, in a small run on"
     assert bool(re.search(attacked, shown[4])) == drilled, shown
