@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
+from types import FrameType
 
 import typer
 
@@ -19,7 +20,7 @@ from evals.gate import BROKEN
 @contextmanager
 def failing_closed() -> Generator[None, None, None]:
     """Report an error of the block and exit with code 2."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that started processes are stopped
+    signal.signal(signal.SIGTERM, _interrupted)  # so that started processes are stopped
     try:
         yield
     except (InvalidSuite, Unreachable, OSError) as error:
@@ -31,3 +32,9 @@ def failing_closed() -> Generator[None, None, None]:
     else:
         return
     raise typer.Exit(BROKEN)
+
+
+def _interrupted(_signal: int, _frame: FrameType | None) -> None:
+    """Interrupt once: a second signal, as a demo that stops sends one, would end the removal of what was started."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
