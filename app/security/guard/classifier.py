@@ -1,17 +1,17 @@
 """A small classifier of attacks on a model (S2): logistic regression over hashed words and pieces of words, in plain Python.
 
 `evals/injection/train.py` makes the weights, from data of an installed package; the file here is all that the service needs.
-Every new text is read before its call goes on, so what can be made once for a word or a text is: a fifth of a request's CPU.
+Every new text is read before its call goes on, so a feature costs one checksum, which goes on from that of its first word.
 """
 
 import math
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from struct import unpack
-from typing import NamedTuple
+from typing import AnyStr
 from zlib import crc32
 
 BUCKETS = 1 << 16
@@ -19,9 +19,9 @@ WEIGHTS = Path(__file__).parent / "classifier.bin"
 WINDOW, STRIDE = 120, 90  # words: an attack inside a long text must not drown in it
 FEW = 12  # features
 PIECE, STEP = 5, 2  # letters
-REMEMBERED = 4096  # words, and pieces of text between blanks
-LONGEST, MOST_WORDS = 24, 3  # letters and words of one that is remembered
 _WORD = re.compile(r"[^\W_]+|[^\w\s]")
+_ASCII_WORD = re.compile(rb"[a-z0-9]+|[^a-z0-9_\t-\r\x1c-\x20]")  # the same of a text without case
+_OF_A_PIECE = crc32(b"#")
 
 
 def looks_like_attack(text: str) -> bool:
@@ -41,15 +41,20 @@ def features(text: str) -> Iterator[set[int]]:
 
     A text of less than three words has none.
     """
-    words = list(chain.from_iterable(map(_known.__getitem__, text.lower().split())))
+    lowered = text.lower()
+    written = None if lowered.isascii() else _WORD.findall(lowered)
+    words = _ASCII_WORD.findall(lowered.encode()) if written is None else list(map(str.encode, written))
     if len(words) < 3:
         return
-    alone, behind, after, own = zip(*words, strict=True)
-    pairs = [checksum % BUCKETS for checksum in map(crc32, behind[1:], alone)]  # of two texts: it goes on from the first one's
-    triples = [checksum % BUCKETS for checksum in map(crc32, after[2:], alone)]
+    alone = list(map(crc32, words))
+    pairs = [checksum % BUCKETS for checksum in map(crc32, words[1:], map(crc32, repeat(b" "), alone))]
+    triples = [checksum % BUCKETS for checksum in map(crc32, words[2:], map(crc32, repeat(b" _ "), alone))]
     for start in range(0, max(1, len(words) - (WINDOW - STRIDE)), STRIDE):
         end = start + WINDOW
-        yield set(chain(pairs[start : end - 1], triples[start : end - 2], chain.from_iterable(own[start:end])))
+        pieces = _pieces(words[start:end]) if written is None else map(str.encode, _pieces(written[start:end]))
+        found = {checksum % BUCKETS for checksum in chain(alone[start:end], map(crc32, pieces, repeat(_OF_A_PIECE)))}
+        found.update(pairs[start : end - 1], triples[start : end - 2])
+        yield found
 
 
 def words_of(text: str) -> list[str]:
@@ -62,36 +67,9 @@ def norm(features: int) -> float:
     return math.sqrt(features + FEW)
 
 
-class _Word(NamedTuple):
-    """A word's checksum; its bytes behind another word, and behind a gap; the buckets of the word and of its pieces."""
-
-    alone: int
-    behind: bytes
-    after: bytes
-    own: Sequence[int]
-
-
-class _Known(dict[str, Sequence[_Word]]):
-    """The words of a text between two blanks. Short ones are remembered, until there are many."""
-
-    def __missing__(self, text: str) -> Sequence[_Word]:
-        words = tuple(_word(word) if len(word) <= LONGEST else _word.__wrapped__(word) for word in words_of(text))
-        if len(text) <= LONGEST and len(words) <= MOST_WORDS:
-            if len(self) >= REMEMBERED:
-                self.clear()
-            self[text] = words
-        return words
-
-
-_known = _Known()
-
-
-@lru_cache(REMEMBERED)
-def _word(word: str) -> _Word:
-    encoded = word.encode()
-    alone, ends = crc32(encoded), range(0, len(word) - PIECE + 1, STEP) if len(word) > PIECE else ()
-    pieces = (crc32(f"#{word[at : at + PIECE]}".encode()) % BUCKETS for at in ends)
-    return _Word(alone, b" " + encoded, b" _ " + encoded, (alone % BUCKETS, *pieces))
+def _pieces(words: Sequence[AnyStr]) -> Sequence[AnyStr]:
+    """Of each long word, every second run of `PIECE` letters."""
+    return [word[at : at + PIECE] for word in words if len(word) > PIECE for at in range(0, len(word) - PIECE + 1, STEP)]
 
 
 @lru_cache(maxsize=1)

@@ -1,9 +1,8 @@
-"""The classifier's features are those that its weights were learned on, however they are made; what it remembers is bounded."""
+"""The classifier's features are those that its weights were learned on, however they are made."""
 
 import zlib
 from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,14 +25,3 @@ def test_features_are_those_of_the_words_of_each_window(text: str) -> None:
     words = classifier.words_of(text)
     starts = range(0, max(1, len(words) - 30), 90) if len(words) >= 3 else ()
     assert list(classifier.features(text)) == [as_defined(words[start : start + 120]) for start in starts]
-
-
-def test_words_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classifier, "REMEMBERED", 50)
-    known = classifier._Known()
-    for number in range(200):
-        assert known[f"word{number}"][0].alone == zlib.crc32(f"word{number}".encode())
-    assert 0 < len(known) <= 50
-    for text in ("y" * 25, "a,b,c"):
-        assert known[text]
-        assert text not in known, "as many and as long ones as a caller likes to send"
