@@ -5,16 +5,17 @@ holds and records are lost. Here every way to stop ends in the same order: liste
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 import math
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from socket import socket
 from types import FrameType
-from typing import cast
+from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.server import Server
@@ -85,6 +86,7 @@ class DrainingServer(Server):
         signal.alarm(math.ceil(stop_seconds(self._graceful_timeout)))
         self._on_drain()
         self._running.draining = True
+        await self._accept_the_last(sockets or [])
         for server in self.servers:
             server.close()
         for listener in sockets or []:
@@ -100,6 +102,22 @@ class DrainingServer(Server):
         self._cut()
         await self.lifespan.shutdown()
         signal.alarm(0)
+
+    async def _accept_the_last(self, listeners: Sequence[socket]) -> None:
+        """Take the connections that the system has made already, and with them their requests: a port that closes resets them."""
+        loop, waiting = asyncio.get_running_loop(), True
+        while waiting:
+            waiting = False
+            for listener in listeners:
+                with contextlib.suppress(OSError):  # mostly none waits; else its client has left, or descriptors are used up
+                    connection, _ = listener.accept()
+                    waiting = True
+                    await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """As in uvicorn's startup."""
+        made: Any = self.config.http_protocol_class
+        return cast("asyncio.Protocol", made(config=self.config, server_state=self.server_state, app_state=self.lifespan.state))
 
     async def _idle_within(self, seconds: float, *, unless_hurried: bool = False) -> None:
         """Wait until nothing is under way, and keep the arbiter from taking this worker for a hung one."""
