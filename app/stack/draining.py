@@ -5,14 +5,13 @@ holds and records are lost. Here every way to stop ends in the same order: liste
 """
 
 import asyncio
-import contextlib
 import gc
 import logging
 import math
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from socket import socket
 from types import FrameType
 from typing import Any, cast
@@ -86,10 +85,9 @@ class DrainingServer(Server):
         signal.alarm(math.ceil(stop_seconds(self._graceful_timeout)))
         self._on_drain()
         self._running.draining = True
-        await self._accept_the_last(sockets or [])
-        for server in self.servers:
+        for server, listener in zip(self.servers, sockets or [], strict=True):
+            await self._accept_the_last(listener)
             server.close()
-        for listener in sockets or []:
             listener.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
@@ -103,16 +101,17 @@ class DrainingServer(Server):
         await self.lifespan.shutdown()
         signal.alarm(0)
 
-    async def _accept_the_last(self, listeners: Sequence[socket]) -> None:
+    async def _accept_the_last(self, listener: socket) -> None:
         """Take the connections that the system has made already, and with them their requests: a port that closes resets them."""
-        loop, waiting = asyncio.get_running_loop(), True
-        while waiting:
-            waiting = False
-            for listener in listeners:
-                with contextlib.suppress(OSError):  # mostly none waits; else its client has left, or descriptors are used up
-                    connection, _ = listener.accept()
-                    waiting = True
-                    await loop.connect_accepted_socket(self._protocol, connection)
+        loop = asyncio.get_running_loop()
+        for _ in range(self.config.backlog):
+            try:
+                connection, _ = listener.accept()
+                await loop.connect_accepted_socket(self._protocol, connection)
+            except BlockingIOError:  # none waits any more
+                return
+            except OSError:  # its client has left, or descriptors are used up
+                continue
 
     def _protocol(self) -> asyncio.Protocol:
         """As in uvicorn's startup."""
