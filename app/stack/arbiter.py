@@ -5,6 +5,7 @@ second parent on SIGUSR2, which cannot share our metrics port.
 """
 
 import contextlib
+import os
 import queue
 import signal
 import time
@@ -14,6 +15,7 @@ from gunicorn import sock
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
+from app.stack import handover
 from app.stack.stop_times import stop_seconds
 
 AGAIN_SECONDS = 1.0  # a worker that was just forked may not listen to signals yet
@@ -26,6 +28,17 @@ class DrainingArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
 
     killed = False
     LISTENERS: list[Any]
+
+    def __init__(self, app: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+        """The runner, where there is one, is the parent of this process."""
+        super().__init__(app)
+        self._runner = os.getppid() if handover.of_runner() else 0
+
+    def maybe_promote_master(self) -> None:
+        """Stop where the runner died, as workers do whose parent died: the next runner could not listen. Asked every second."""
+        if self._runner not in (0, os.getppid()):
+            self.log.error("The runner died, this service drains and stops")
+            raise StopIteration
 
     def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002 - gunicorn's signature
         """Close the port and stop every worker. One that outlives its time is killed, and the exit code says so."""

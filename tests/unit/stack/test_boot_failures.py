@@ -15,6 +15,7 @@ import psutil
 from conftest import ROOT
 
 from app.stack.embedded import free_port
+from app.stack.handover import VARIABLE, Handover
 
 SERVICE = """
 import os, sys, types
@@ -103,3 +104,27 @@ def test_a_service_none_of_whose_workers_can_start_ends_and_says_so(tmp_path: Pa
     (tmp_path / "fail").touch()
     with served(tmp_path / "fail", tmp_path / "log") as (process, _):
         assert process.wait(120) == 3
+
+
+def test_a_service_whose_runner_was_killed_ends_and_frees_the_port(tmp_path: Path) -> None:
+    """The runner that a supervisor starts next listens there."""
+    port, log = free_port(), tmp_path / "log"
+    given = Handover(listen=(0,), ready=-1, number=1).text
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SERVICE!r}, *sys.argv[1:]])"
+    with log.open("wb") as out:
+        command = [sys.executable, "-c", code, str(port), str(tmp_path / "fail")]
+        runner = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out, env={**os.environ, VARIABLE: given})
+    deadline = time.monotonic() + 120
+    while status(port) != 200:
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+    family = psutil.Process(runner.pid).children(recursive=True)
+    runner.kill()
+    runner.wait(120)
+    try:
+        assert psutil.wait_procs(family, timeout=60)[1] == [], log.read_text()
+        assert status(port) == 0
+    finally:
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
