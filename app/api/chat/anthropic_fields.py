@@ -188,7 +188,7 @@ class ThinkingBlock(Wire):
     """Reasoning, returned unchanged. Without a signature it is another model's, which Claude does not take."""
 
     type: Literal["thinking"]
-    thinking: str
+    thinking: str = ""  # streams of reasoning that is not shown leave it out, and clients send back what they got
     signature: str | None = None
 
 

@@ -59,18 +59,20 @@ _CONTEXT = re.compile(
     r"|context (?:window|size|limit|length)"
     r"|maximum number of tokens allowed|exceeds the maximum number of (?:input )?tokens|tokens exceed the configured limit"
     r"|reduce the length of the (?:messages|prompt|input)|range of input length should be|exceed max message tokens"
-    r"|`inputs` tokens \+ `max_new_tokens`|too large for model with \d+"
+    r"|`?inputs`? tokens \+ `?max_new_tokens`?|too large for model with \d+|must be less than max_seq_len"  # TGI, SiliconFlow
     r"|exceeded model token limit|too many tokens: total number|prompt exceeds max"  # Moonshot, Cohere, Z.ai
 )
 _POLICY = re.compile(
     r"content (?:filter|management polic|filtering polic|polic)|usage polic|violat\w+ (?:our|the) polic|content exists risk"
     r"|responsible ai|input (?:was )?flagged|flagged (?:by|as|for)|considered high risk|prohibited_content|safety system"
     r"|violates usage guidelines|\bnew_sensitive\b|unsafe or sensitive content|不安全或敏感内容"  # xAI, MiniMax, Z.ai
+    r"|contain inappropriate content"  # DashScope, by way of a proxy that leaves its code out
 )
 # Of the request's content, though the status is one for our key (OpenRouter, xAI) or for a fault of the server's (MiniMax).
 _OF_CONTENT = re.compile(r"flagged|content violates|\bnew_sensitive\b")
 _LARGE = re.compile(
     r"exceeds the maximum (?:allowed )?(?:size|number of bytes)|payload too large|entity too large|request too large"
+    r"|(?:payload|message) size (?:\d{1,12} )?exceeds (?:the )?limit"  # Gemini, Moonshot
 )
 # Of an image or a document that is damaged, not what it says, too large or not to be fetched: Anthropic, OpenAI, Gemini, vLLM.
 _MEDIA = re.compile(
@@ -80,11 +82,12 @@ _MEDIA = re.compile(
     r"|pdf specified (?:was not valid|is password protected)|cannot identify image file"
     r"|(?:failed|unable) to (?:load|decode) (?:the )?image|(?:failed to|error while|timeout while|unable to) download"
 )
-# Of calls without results and results without calls: OpenAI, Anthropic, Mistral, Gemini.
+# Of calls without results and results without calls: OpenAI, Anthropic, Mistral, Gemini, Bedrock, Moonshot.
 _UNPAIRED = re.compile(
     r"must be a response to a prec\w+ message|must be followed by tool messages|no tool (?:output|call) found for function call"
     r"|`?tool_use`? ids were found without|unexpected `?tool_use_id`?|not the same number of function calls and responses"
-    r"|number of function response parts is equal"
+    r"|number of function response parts is equal|function call turn comes immediately after"
+    r"|expected toolresult blocks|number of toolresult blocks .{0,60}exceeds|\btool_call_id\b.{0,80} not found"
 )
 
 # Of our key, our account or our model's name, not of the request. Vendors send them with any status, with 400 as often as not.
@@ -145,15 +148,22 @@ _LIMITED = re.compile(r"rate.?limit|too many requests|throttl|concurrency|resour
 _BUSY = re.compile(r"overload|capacity|server is busy|unavailable")
 
 # The prompt's length and the model's limit, in the forms that name both.
-_LENGTHS = (
-    re.compile(r"(?P<used>\d+) tokens > (?P<limit>\d+) maximum"),  # Anthropic
-    re.compile(r"context length is (?P<limit>\d+) tokens.{0,80}?(?P<used>\d+) tokens", re.DOTALL),  # OpenAI, vLLM
-    re.compile(r"request \((?P<used>\d+) tokens\) exceeds the available context size \((?P<limit>\d+) tokens\)"),  # llama.cpp
-    re.compile(r"input token count \(?(?P<used>\d+)\)? exceeds the maximum number of tokens allowed \(?(?P<limit>\d+)"),  # Gemini
-    re.compile(r"input \((?P<used>\d+) tokens\) is longer than the model's context length \((?P<limit>\d+) tokens\)"),  # SGLang
-    re.compile(r"token limit: (?P<limit>\d+) \(requested: (?P<used>\d+)\)"),  # Moonshot
-    re.compile(r"total number of tokens .{0,40}?cannot exceed (?P<limit>\d+) - received (?P<used>\d+)"),  # Cohere
-    re.compile(r"prompt contains (?P<used>\d+) tokens.{0,60}?(?P<limit>\d+) maximum context", re.DOTALL),  # Mistral
+# Numbers are bounded: a run of digits without end is no number, and would be read again from each of them.
+_USED, _LIMIT = (rf"(?<!\d)(?P<{name}>\d{{1,9}})(?!\d)" for name in ("used", "limit"))
+_LENGTHS = tuple(
+    re.compile(form, re.DOTALL)
+    for form in (
+        rf"{_USED} tokens > {_LIMIT} maximum",  # Anthropic
+        rf"context length is {_LIMIT} tokens.{{0,80}}?prompt contains (?:at least )?{_USED} input tokens",  # vLLM
+        rf"context length is {_LIMIT} tokens.{{0,80}}?{_USED} tokens",  # OpenAI, vLLM
+        rf"request \({_USED} tokens\) exceeds the available context size \({_LIMIT} tokens\)",  # llama.cpp
+        rf"input token count \(?{_USED}\)? exceeds the maximum number of tokens allowed \(?{_LIMIT}",  # Gemini
+        rf"input \({_USED} tokens\) is longer than the model's context length \({_LIMIT} tokens\)",  # SGLang
+        rf"token limit: {_LIMIT} \(requested: {_USED}\)",  # Moonshot
+        rf"total number of tokens .{{0,40}}?cannot exceed {_LIMIT} - received {_USED}",  # Cohere
+        rf"prompt contains {_USED} tokens.{{0,60}}?{_LIMIT} maximum context",  # Mistral
+        rf"prompt_tokens \({_USED}\) must be less than max_seq_len \({_LIMIT}\)",  # SiliconFlow
+    )
 )
 
 
@@ -241,7 +251,7 @@ def _too_long_a_message(codes: list[str], words: str) -> bool:
 
 def _lengths(words: str) -> tuple[int, int] | None:
     for form in _LENGTHS:
-        if (found := form.search(words)) and len(found["used"]) < 10 and len(found["limit"]) < 10:
+        if found := form.search(words):
             used, limit = int(found["used"]), int(found["limit"])
             return (used, limit) if used > limit > 0 else None
     return None

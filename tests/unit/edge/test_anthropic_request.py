@@ -72,6 +72,7 @@ def part_of(block: Json) -> object:
             ToolResult("t1", (Native("anthropic", {"type": "tool_reference", "tool_name": "g"}),)),
         ),
         ({"type": "thinking", "thinking": "hm", "signature": ""}, Thinking("hm", None)),
+        ({"type": "thinking", "signature": "sig"}, Thinking("", "sig")),
         ({"type": "redacted_thinking", "data": "x"}, Thinking("", redacted="x")),
     ],
 )

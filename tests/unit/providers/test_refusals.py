@@ -1,6 +1,7 @@
 """Why a vendor refused, in the words of a dozen servers."""
 
 import pytest
+from growth import is_linear
 
 from app.domain.errors import ProviderDenied, ProviderGarbled, ProviderRateLimited, RejectionReason
 from app.gateway.providers import anthropic, openai
@@ -43,6 +44,13 @@ LONG = [
                       "Try using a shorter prompt or a smaller max_tokens value."}),
     (400, {"message": "Provider returned error", "code": 400,
            "metadata": {"raw": '{"error": {"message": "This endpoint\'s maximum context length is 32768 tokens."}}'}}),
+    # openclaw/openclaw#85921, earendil-works/pi#5930
+    (400, {"message": "This endpoint's maximum context length is 262144 tokens. However, you requested about 284283 tokens "
+                      "(8963 of text input, 13176 of tool input, 262144 in the output)."}),
+    (400, {"message": "This model's maximum context length is 262144 tokens. However, you requested 0 output tokens and your "
+                      "prompt contains at least 262145 input tokens, for a total of at least 262145 tokens."}),
+    (400, {"code": 20015, "message": "length of prompt_tokens (40961) must be less than max_seq_len (40960)."}),
+    (422, {"message": "inputs tokens + max_new_tokens must be <= 4096. Given: 5000 inputs tokens and 100 max_new_tokens"}),
     (400, {"error": {"code": "1261", "message": "Prompt exceeds max length"}}),  # docs.z.ai/api-reference/api-code
 ]  # fmt: skip
 POLICY = [
@@ -55,6 +63,7 @@ POLICY = [
     (400, {"type": "error", "error": {"message": "Output blocked by content filtering policy"}}),
     (400, {"message": "Content Exists Risk", "type": "invalid_request_error"}),
     (400, {"message": "Input data may contain inappropriate content.", "code": "data_inspection_failed"}),
+    (400, {"message": "Error from provider: <400> Input data may contain inappropriate content.", "code": None}),
     (400, {"message": "The request was rejected because it was considered high risk", "type": "content_filter"}),
     (403, {"message": "Your chosen model requires moderation and your input was flagged for: violence",
            "code": 403, "metadata": {"reasons": ["violence"], "flagged_input": "…"}}),
@@ -72,6 +81,8 @@ LARGE = [
     (413, None),
     (400, {"message": "Request payload size exceeds the maximum allowed size: 20971520 bytes"}),
     (400, {"message": "Request too large"}),
+    (400, {"message": "total message size 10176584 exceeds limit 2097152"}),  # MoonshotAI/kimi-code#476
+    (400, {"message": "Request payload size exceeds the limit: 20971520 bytes."}),
 ]
 UNPAIRED = [
     (400, {"message": "An assistant message with 'tool_calls' must be followed by tool messages responding to each.",
@@ -82,6 +93,11 @@ UNPAIRED = [
     (400, {"type": "error", "error": {"message": "messages.1: `tool_use` ids were found without `tool_result` blocks: a"}}),
     (400, {"type": "error", "error": {"message": "messages.0: unexpected `tool_use_id` found in `tool_result` blocks"}}),
     (400, {"object": "error", "message": "Not the same number of function calls and responses", "code": "3230"}),
+    # mlflow/mlflow#24296 and others: Bedrock, Gemini, Moonshot
+    (400, {"message": "Expected toolResult blocks at messages.2.content for the following Ids: tooluse_a"}),
+    (400, {"message": "The number of toolResult blocks at messages.2.content exceeds the number of toolUse blocks."}),
+    (400, {"message": "Please ensure that function call turn comes immediately after a user turn."}),
+    (400, {"message": "Invalid request: tool_call_id  is not found", "type": "invalid_request_error"}),
 ]  # fmt: skip
 MEDIA = [
     (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "Could not process image"}}),
@@ -249,6 +265,14 @@ def test_what_is_no_refusal_of_the_request_is_not_taken_for_one(status: int, bod
         ({"message": "Prompt contains 40000 tokens, too large for model with 32768 maximum context length"}, (40000, 32768)),
         ({"message": "Your request exceeded model token limit: 262144 (requested: 269030)"}, (269030, 262144)),
         ({"message": "too many tokens: total number of tokens cannot exceed 2048 - received 6354."}, (6354, 2048)),
+        (
+            {
+                "message": "This model's maximum context length is 262144 tokens. However, you requested 0 output tokens and "
+                "your prompt contains at least 262145 input tokens, for a total of at least 262145 tokens."
+            },
+            (262145, 262144),
+        ),
+        ({"message": "length of prompt_tokens (40961) must be less than max_seq_len (40960)."}, (40961, 40960)),
         ({"message": "prompt is too long: 5 tokens > 200000 maximum"}, None),
         ({"message": f"prompt is too long: {'9' * 400} tokens > 1 maximum"}, None),
         ({"message": "prompt is too long"}, None),
@@ -266,3 +290,9 @@ def test_a_body_of_any_shape_and_size_is_read_in_bounds() -> None:
     assert refusal(400, {"errors": [{"message": "x" * 10**6}] * 10**4}) == Refused("invalid")
     assert refusal(400, {"raw": "[" * 10**5}) == Refused("invalid")
     assert refusal(400, {"raw": "[" * 30_000}) == Refused("invalid")
+
+
+def test_an_error_of_digits_costs_no_more_than_its_length() -> None:
+    """V3: sixty texts of 4,000 digits took seconds."""
+    message = "The maximum context length is {} tokens > "
+    assert is_linear(lambda size: refusal(400, [{"message": message.format("1" * size)}] * 20), 400)
