@@ -3,6 +3,8 @@
 import json
 import math
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, NoReturn
 
@@ -20,6 +22,8 @@ MOST_DIGITS = 400  # signs of one number in a request; the largest whole number 
 _ONE_DIGIT = bytes.maketrans(b"123456789E", b"000000000e")
 _PERHAPS_TOO_LARGE = (b"NaN", b"Infinity", b"0e000", b"0e+000", b"0" * 200)
 _LARGE_NUMBERS = re.compile(rb"(?<![0-9.])[0-9][0-9.]*+(?:[eE]\+?+[0-9]{3,}+|(?<=[0-9.]{200})(?:[eE]\+?+[0-9]++)?+)|NaN|Infinity")
+
+_SIGNS = re.compile(r'\\(?:.|\Z)|["{}\[\]]', re.DOTALL)
 
 # Made once: `json.dumps` makes an encoder for each text, which costs as much as a short text itself.
 _loosely = json.JSONEncoder(ensure_ascii=False, default=str).encode
@@ -167,6 +171,47 @@ def _deeper(brackets: bytes, most: int) -> bool:
             return True
         depth = depths[-1]
     return False
+
+
+@dataclass(slots=True)
+class GrowingObject:
+    """Tells when pieces of text are one whole JSON object. Each piece is looked at once, and the whole parsed once."""
+
+    _read: int = 0
+    _depth: int = 0
+    _quoted: bool = False
+    _escaped: bool = False  # the next character is no sign
+    _closed: bool = False
+    _valid: bool | None = None
+
+    def is_whole(self, pieces: Sequence[str]) -> bool:
+        """``pieces``: those of the last time, and perhaps more."""
+        for piece in pieces[self._read :]:
+            self._follow(piece)
+        self._read = len(pieces)
+        if self._closed and self._valid is None:
+            try:
+                self._valid = isinstance(read("".join(pieces)), dict)
+            except ValueError:
+                self._valid = False
+        return bool(self._closed and self._valid)
+
+    def _follow(self, piece: str) -> None:
+        start = 1 if self._escaped and piece else 0
+        self._escaped = self._escaped and not piece
+        for found in _SIGNS.finditer(piece, start) if not self._closed else ():
+            sign = found[0]
+            if sign[0] == "\\":
+                self._escaped = len(sign) == 1
+            elif sign == '"':
+                self._quoted = not self._quoted
+            elif not self._quoted:
+                self._depth += 1 if sign in "{[" else -1
+            if self._depth <= 0 and sign in "}]" and not self._quoted:
+                self._closed, start = True, found.end()
+                break
+        if self._closed and piece[start:].strip():
+            self._valid = False  # it was one, and more came
 
 
 def refuse(constant: str) -> NoReturn:

@@ -4,7 +4,6 @@ A stream in this form has one block open at a time, while other vendors' models 
 under way when another one grows stays open until its arguments are whole; the other one waits for that, or for the end.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -121,18 +120,14 @@ class _Open:
 
     index: int
     arguments: list[str] | None = None
+    growing: json_text.GrowingObject = field(default_factory=json_text.GrowingObject)
 
     @property
     def whole(self) -> bool:
         """Whether nothing more has to come: a text may be continued in a block of its own, a tool call may not."""
         if self.arguments is None:
             return True
-        if not self.arguments or not self.arguments[-1].rstrip().endswith("}"):
-            return False
-        try:
-            return isinstance(json.loads("".join(self.arguments)), dict)
-        except (ValueError, RecursionError):
-            return False
+        return self.growing.is_whole(self.arguments)
 
 
 @dataclass(slots=True)

@@ -108,21 +108,20 @@ class EventWriter:
         """Show a piece of the open item; keep one of another until it is that item's turn."""
         if growing is self._open:
             return self._grown(growing, piece)
-        growing.waiting.append(piece)
-        if growing not in self._next:
+        if not growing.waiting:  # else it has its place already
             self._next.append(growing)
+        growing.waiting.append(piece)
         return self._advanced()
 
     def _advanced(self, status: str = "") -> bytes:
         """End the open item if it is whole and another one waits. With ``status``: everything ends."""
-        written = b""
+        written: list[bytes] = []
         while self._next and (self._open is None or status or self._open.item.whole):
-            written += self._closed(COMPLETED)
-            self._open = self._next.pop(0)
-            pieces, self._open.waiting = self._open.waiting, []
-            for piece in pieces:
-                written += self._grown(self._open, piece)
-        return written
+            written.append(self._closed(COMPLETED))
+            self._open = opened = self._next.pop(0)
+            pieces, opened.waiting = opened.waiting, []
+            written += [self._grown(opened, piece) for piece in pieces]
+        return b"".join(written)
 
     def _drain(self, status: str) -> bytes:
         """End every item. The last one of a cut answer is incomplete."""

@@ -157,18 +157,12 @@ class CallItem:
     namespace: str | None = None
     pieces: list[str] = field(default_factory=list)
     shown: bool = True
+    growing: json_text.GrowingObject = field(default_factory=json_text.GrowingObject)
 
     @property
     def whole(self) -> bool:
         """Whether the arguments are JSON that has ended."""
-        text = "".join(self.pieces)
-        if not text.rstrip().endswith("}"):
-            return False
-        try:
-            json_text.read(text)
-        except ValueError:
-            return False
-        return True
+        return self.growing.is_whole(self.pieces)
 
     def item(self, status: str = "completed") -> Json:
         """The item as it is now."""

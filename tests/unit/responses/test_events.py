@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from growth import is_linear
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.responses import Response, ResponseStreamEvent
@@ -329,3 +330,21 @@ def content(item: dict[str, Any]) -> str:
     if item["type"] == "reasoning":
         return "".join(part["text"] for part in item["summary"])
     return str(item.get("arguments", item.get("input")))
+
+
+@pytest.mark.parametrize("first", ['{"a": 1', '{"a": 1}}'], ids=["unfinished", "invalid"])
+def test_a_call_beside_one_that_never_becomes_whole_costs_no_more_than_its_length(first: str) -> None:
+    """V3: the first call was parsed again for each piece of the second, and what waited was copied for each."""
+
+    def work(size: int) -> None:
+        writer = EventWriter(frame(PLAIN))
+        for index in range(2):
+            writer.write(ToolUseStart(index, f"c{index}", "f"))
+        for _ in range(size):
+            writer.write(ToolUseDelta(0, "          "))
+        writer.write(ToolUseDelta(0, first))
+        for _ in range(size):
+            writer.write(ToolUseDelta(1, '"}'))
+        writer.end(Reply(parts=(), stop="end", usage=Usage(), provider="p", model="m"), RECEIPT)
+
+    assert is_linear(work, 500)
