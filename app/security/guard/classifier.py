@@ -19,6 +19,7 @@ WEIGHTS = Path(__file__).parent / "classifier.bin"
 WINDOW, STRIDE = 120, 90  # words: an attack inside a long text must not drown in it
 FEW = 12  # features
 PIECE, STEP = 5, 2  # letters
+MOST_WORDS = 16_000  # of one text; its beginning and its end. No text of letters that is screened has as many
 _WORD = re.compile(r"[^\W_]+|[^\w\s]")
 _ASCII_WORD = re.compile(rb"[a-z0-9]+|[^a-z0-9_\t-\r\x1c-\x20]")  # the same of a text without case
 _OF_A_PIECE = crc32(b"#")
@@ -42,8 +43,8 @@ def features(text: str) -> Iterator[set[int]]:
     A text of less than three words has none.
     """
     lowered = text.lower()
-    written = None if lowered.isascii() else _WORD.findall(lowered)
-    words = _ASCII_WORD.findall(lowered.encode()) if written is None else list(map(str.encode, written))
+    written = None if lowered.isascii() else _ends(_WORD.findall(lowered))
+    words = _ends(_ASCII_WORD.findall(lowered.encode())) if written is None else list(map(str.encode, written))
     if len(words) < 3:
         return
     alone = list(map(crc32, words))
@@ -60,6 +61,10 @@ def features(text: str) -> Iterator[set[int]]:
 def words_of(text: str) -> list[str]:
     """Words and signs, without case."""
     return _WORD.findall(text.lower())
+
+
+def _ends(words: list[AnyStr]) -> list[AnyStr]:
+    return words if len(words) <= MOST_WORDS else words[: MOST_WORDS // 2] + words[-MOST_WORDS // 2 :]
 
 
 def norm(features: int) -> float:

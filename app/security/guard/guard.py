@@ -18,7 +18,7 @@ from app.security.guard.links import Links
 from app.security.guard.outgoing import CANARY, FOREIGN_LINK, SYSTEM_PROMPT, Outgoing
 from app.security.guard.screens import INVISIBLE, MOST_READ, SCREENS, screened
 
-MOST_SCREENED, PER_TEXT = 300_000, 200  # characters that are screened of one call; what each text counts as besides its own
+MOST_SCREENED, PER_TEXT = 160_000, 200  # characters that are screened of one call; what each text counts as besides its own
 UNCONFIRMED = "unconfirmed-action"
 CHECKS = (*SCREENS, CANARY, SYSTEM_PROMPT, FOREIGN_LINK, UNCONFIRMED)
 # A prompt is ours, so forbidden output is stopped. Input is only flagged, since a screen may be wrong about a customer.

@@ -83,7 +83,7 @@ def folded(text: str) -> str:
     return bare if len(bare) <= 2 * MOST_FOLDED else bare[:MOST_FOLDED] + bare[-MOST_FOLDED:]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 15)  # as many as a text has characters that are screened
 def letter(char: str) -> str:
     """The same of one character, which may stand for several letters, or for none.
 

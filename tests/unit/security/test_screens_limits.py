@@ -8,6 +8,7 @@ from growth import calls_of, is_linear
 from app.domain.calls import Call, Deadline, Identity, Tenant
 from app.domain.messages import Message, Text
 from app.domain.money import MicroUSD
+from app.security.guard import classifier
 from app.security.guard import guard as guards
 from app.security.guard.guard import Guard, fence
 from app.security.guard.overrides import MOST_FOLDED, MOST_LETTERS, folded, letter
@@ -45,10 +46,10 @@ def test_the_newest_texts_are_screened_first_and_so_many_characters_in_all(monke
     guard = Guard(allowed_hosts=frozenset())
     guard.screen(call(*(f"text {number}" for number in range(20_000))))
     assert read[0] == "text 19999"
-    assert 1_000 < len(read) < 2_000
+    assert 500 < len(read) < 1_000
     read.clear()
     guard.screen(call(*("long " * 20_000,) * 40))
-    assert len(read) == 9
+    assert len(read) == 4
 
 
 def test_letters_that_stand_for_many_do_not_make_a_text_long_and_its_end_is_read() -> None:
@@ -84,3 +85,9 @@ def test_what_a_fence_takes_out_costs_no_call_each(unit: str) -> None:
     fence("fence", unit, nonce="01234567")  # its expression is compiled now
     few, many = (calls_of(partial(fence, "fence", unit * number, nonce="01234567")) for number in (10, 1_000))
     assert few == many
+
+
+def test_of_a_text_of_signs_so_many_are_scored() -> None:
+    """V3: one Turkish capital in small letters is two signs, and each counts as a word."""
+    windows = len(list(classifier.features("\u0130" * 2 * MOST_READ)))
+    assert windows <= classifier.MOST_WORDS // classifier.STRIDE + 1
