@@ -20,7 +20,7 @@ from app.security.guard.link_forms import IN_TAG, LABEL, TAG, TAG_NAME, TARGET
 from app.security.guard.removed import IMAGE_REMOVED, LINK_REMOVED, TEXT_REMOVED
 
 MOST_ROUNDS = 6  # a text that is put together anew each time it is taken apart is no answer
-# Characters of one text, and links in brackets of it; in one with more, they become text. To render a link takes 80 microseconds.
+# Characters of one text, and links in brackets and definitions; in one with more, they become text. One takes 80 µs to render.
 MOST_PARSED, MOST_LINKS = 65_536, 1_000
 
 # Not the joiners inside emoji and Persian words (200C, 200D), not the marks of right-to-left text (200E, 200F, 2066-2069).
@@ -235,7 +235,7 @@ class _Cleaning:
         parsed = links = 0
         for paragraph in _PARAGRAPH.findall(text):
             if _TRIGGER.search(paragraph):
-                parsed, links = parsed + len(paragraph), links + paragraph.count("](")
+                parsed, links = parsed + len(paragraph), links + paragraph.count("](") + paragraph.count("]:")
                 alone = _BLOCK_BEGINS.sub("", paragraph)  # the text before a paragraph decides how its lines are read
                 if (
                     parsed > MOST_PARSED
