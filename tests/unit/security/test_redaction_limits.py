@@ -41,6 +41,15 @@ def test_what_was_searched_in_time_passes_and_the_rest_is_withheld(redactor: Red
     assert redactor.failures == 1
 
 
+def test_lines_in_which_nothing_is_found_have_no_more_time(redactor: Redactor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """V3: four megabytes of labels without values took 0.3 s."""
+    ticks = itertools.count()
+    monkeypatch.setattr(time, "thread_time", lambda: next(ticks) / 1_000)
+    redacted = redactor.redact("Phone:\n" * 600_000, tenant="a")
+    assert redacted.endswith(FAILED)
+    assert len(redacted) < 200 * slices.SLICE
+
+
 @pytest.mark.usefixtures("slow")
 @pytest.mark.parametrize(
     "document",
