@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from app.domain.calls import Delta
+from app.domain.json_text import GrowingObject
 from app.gateway.providers.assembly import Assembly
 from app.gateway.providers.errors import ProtocolError
 
@@ -44,6 +45,7 @@ class _Call:
     signature: str | None = None
     pieces: list[str] = field(default_factory=list)
     begun: bool = False
+    growing: GrowingObject = field(default_factory=GrowingObject)
 
     @property
     def arguments(self) -> str:
@@ -51,7 +53,7 @@ class _Call:
 
     @property
     def whole(self) -> bool:
-        return bool(self.pieces) and self.pieces[-1].rstrip().endswith("}") and _is_document(self.arguments)
+        return self.growing.is_whole(self.pieces)
 
 
 class ToolCalls:

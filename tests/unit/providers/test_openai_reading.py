@@ -757,3 +757,18 @@ def test_a_body_that_only_looks_like_its_end_costs_no_more_than_its_length(unit:
             body_documents((unit * size + end).encode())
 
     assert is_linear(work, size)
+
+
+def test_arguments_that_look_whole_in_each_piece_cost_no_more_than_their_length() -> None:
+    """V3: a piece that begins as a document does made all that came before be parsed again."""
+
+    def piece(text: str, **fields: str) -> Json:
+        return chunk(tool_calls=[{"index": 0, "id": "c1", "function": {"arguments": text, **fields}}])
+
+    def work(size: int) -> None:
+        read = reading()
+        read.deltas(piece('{"a": "', name="f"))
+        for _ in range(size):
+            read.deltas(piece("{}" * 200))
+
+    assert is_linear(work, 1_000)
