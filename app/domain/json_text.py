@@ -175,7 +175,7 @@ def _deeper(brackets: bytes, most: int) -> bool:
 
 @dataclass(slots=True)
 class GrowingObject:
-    """Tells when pieces of text are one whole JSON object. Each piece is looked at once, and the whole parsed once."""
+    """Tells when pieces of text are one whole JSON object. Each piece is read once, and the whole parsed once."""
 
     _read: int = 0
     _depth: int = 0

@@ -47,7 +47,7 @@ def test_what_never_becomes_an_object_is_parsed_once_at_most(unit: str, monkeypa
     assert len(parsed) <= 1
 
 
-def test_each_piece_is_looked_at_once() -> None:
+def test_each_piece_is_read_once() -> None:
     def work(size: int) -> None:
         growing, pieces = GrowingObject(), list[str]()
         for _ in range(size):
