@@ -14,3 +14,10 @@ def test_a_public_address_at_the_end_of_a_long_text_is_no_finding_on_a_slow_mach
     privacy._found_in.cache_clear()
     assert privacy.personal("Write to press@shop.example.", public) == []
     assert privacy.personal("Write to ada@home.example.org.", public) == ["email"]
+
+
+def test_a_token_of_the_services_is_no_finding_however_its_digits_read() -> None:
+    for token in ("<national-id:3a9fe23e>", "(national-id:3a9fe23e)", "(phone:55501876)"):
+        assert privacy.leaks(f"They sent their social security number {token} by mistake.") == []
+    assert privacy.leaks("My national-id: 3a9fe23e") == ["national-id"]
+    assert privacy.leaks("Their card (4111 1111 1111 1111).") == ["card"]
