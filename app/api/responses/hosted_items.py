@@ -44,12 +44,17 @@ def refuse(kind: str, at: str) -> None:
 
 def check_approvals(items: Sequence[Json]) -> None:
     """Refuse leave for a call that no item made: the vendor would make it now. Raises UnsupportedParameter."""
-    made = {item.get("approval_request_id") for item in items if item.get("type") == "mcp_call"}
+    made = {_asked(item) for item in items if item.get("type") == "mcp_call"}
     for index, item in enumerate(items):
         allows = item.get("type") == "mcp_approval_response" and item.get("approve") is True
-        if allows and item.get("approval_request_id") not in made:
+        if allows and _asked(item) not in made:
             message = "MCP servers are not called by this service: have the client call them, and offer their tools as functions."
             raise UnsupportedParameter(message, param=f"input[{index}].type")
+
+
+def _asked(item: Json) -> str:
+    """The request for leave that an item belongs to; empty without one."""
+    return _Item(item, "").text("approval_request_id")
 
 
 def turns_of(kind: str, value: Json, at: str) -> list[Turn]:

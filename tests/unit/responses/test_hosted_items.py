@@ -162,3 +162,11 @@ def test_what_only_the_vendor_reads_is_refused_with_what_to_send_instead(item: d
 def test_an_item_of_another_form_is_the_callers_mistake_or_nothing(kind: str, value: dict[str, Any]) -> None:
     with suppress(InvalidRequest, UnsupportedParameter):
         hosted_items.turns_of(kind, {"type": kind, **value}, "input[0]")
+
+
+@pytest.mark.parametrize("kind", ["mcp_call", "mcp_approval_response"])
+@pytest.mark.parametrize("asked", [[], {}, ["ap_1"], 7, None])
+def test_leave_for_what_is_no_name_is_the_callers_mistake_or_nothing(kind: str, asked: Any) -> None:  # noqa: ANN401 - any JSON
+    item = {"type": kind, "id": "m", "name": "ask", "approve": True, "approval_request_id": asked}
+    with suppress(UnsupportedParameter):
+        conversation([item, {"role": "user", "content": "q"}])
