@@ -46,11 +46,11 @@ class Settled:
 
     def forget(self, lost: Collection[int]) -> None:
         """Forget what was settled a while ago, but for the shards that are ``lost``: the others' ledger has had the time."""
-        self._of_lost = [batch for batch in self._of_lost if not batch.shards.isdisjoint(lost)]
         while self._recent and self._recent[0].at < time.monotonic() - RESENT_SECONDS:
-            batch = self._recent.popleft()
-            if not batch.shards.isdisjoint(lost):
-                self._of_lost.append(batch)
+            self._of_lost.append(self._recent.popleft())
+        # Of a batch too: sent once the ledger's recent entries do not reach back to them, its other shards' would count twice.
+        left = ((batch, batch.shards.intersection(lost)) for batch in self._of_lost)
+        self._of_lost = [batch._replace(shards=shards) for batch, shards in left if shards]
 
     def of(self, shard: int) -> Iterator[list[Settlement]]:
         """Those of a shard that are known now, a batch at a time."""

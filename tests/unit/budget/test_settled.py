@@ -27,7 +27,9 @@ def test_old_settlements_are_kept_only_while_their_shards_are_lost(monkeypatch: 
     assert [*kept.of(1), *kept.of(2)] == [[one], [one], [two]], "they are recent"
     monkeypatch.setattr(settled, "RESENT_SECONDS", -1.0)
     kept.forget({1})
-    assert [*kept.of(1)] == [[one], [one]]
+    assert [*kept.of(1), *kept.of(2)] == [[one], [one]], "those of the other shard in the same batch are not"
+    kept.forget({1, 2})
+    assert [*kept.of(2)] == [], "nor if that is lost later"
     kept.forget({1})
     assert [*kept.of(1)] == [[one], [one]], "for as long as it is lost"
     kept.forget(())
