@@ -155,6 +155,7 @@ INSIDE = [
     ("driving licence: MORGA753116SM9IJ", "driving licence: <driver-license>"),
     ("my ETH wallet: 0xde0b295669a9fd93d5f28d9ec85e40f4cb697bae", "my ETH wallet: <wallet>"),
     ("NHI ZZZ0016", "NHI <national-id>"),
+    ("NHI \u212aZZ0015", "NHI <national-id>"),  # the sign of Kelvin, which a search without case takes for a K
     ("National Health Index number: ZBN77VL", "National Health Index number: <national-id>"),
     ("PhilSys Card Number (PCN): 1234-5678-9012-3456", "PhilSys Card Number (PCN): <national-id>"),
     ("PSN: 1234-5678-9012", "PSN: <national-id>"),

@@ -70,7 +70,7 @@ _WEIGHED = {letter: at + 1 for at, letter in enumerate("ABCDEFGHJKLMNPQRSTUVWXYZ
 
 def health_index(candidate: str) -> bool:
     """New Zealand's NHI: modulo 11 of the form with four digits, modulo 23 of that with two (HISO 10046)."""
-    compact = candidate.upper()
+    compact = candidate.casefold().upper()  # the sign of Kelvin is a K to RE2, and no letter of ours before that
     values = [_WEIGHED.get(sign) or int(sign) for sign in compact]
     total = sum(weight * value for weight, value in zip(range(7, 1, -1), values[:6], strict=True))
     if compact[5].isdigit():
