@@ -115,7 +115,7 @@ def plain(text: str) -> str:
     return "".join(map(_of_char, text))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=MOST_READ)  # all that one text may have: each of its readings would work them out again
 def _of_char(char: str) -> str:
     """The letters and digits of one character, without case."""
     return "".join(c for c in letter(char).casefold() if c.isalnum())
