@@ -139,7 +139,7 @@ class Protocol(HttpToolsProtocol):
         self.timeout_keep_alive = 0
         if not cast("Answer", self.cycle).head_made:
             self.cycle.keep_alive = False
-        self.loop.call_later(HALF_SECONDS, self._wire.close)
+        self.loop.call_later(HALF_SECONDS, self.transport.close)
         return True
 
     def _feed(self, data: bytes) -> None:

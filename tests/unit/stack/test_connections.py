@@ -21,7 +21,15 @@ PATIENT = 30.0  # seconds; a connection without a limit stays for ever
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's
-    """Answer at once, without reading the body; `/large` with megabytes, `/stream` in pieces, `/held` with a pause."""
+    """Answer at once, without reading the body; `/large` with megabytes, `/stream` in pieces, `/held` with a pause.
+
+    `/begun` begins with less than is too much to wait for its client.
+    """
+    if scope["path"] == "/begun":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * 48 * 1024, "more_body": True})
+        await asyncio.sleep(10 * HALF_SECONDS)
+        return
     if scope["path"] in ("/stream", "/held"):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         for piece in (b"data: 1\n\n", b"data: 2\n\n"):
@@ -210,6 +218,22 @@ async def test_a_client_that_sends_no_more_has_a_moment_for_its_answer(port: int
     assert answer.endswith((b"no", b"0\r\n\r\n")) == answered
     assert asyncio.get_running_loop().time() - began < (KEEP_ALIVE if answered else 9 * HALF_SECONDS)
     writer.close()
+
+
+async def test_a_client_that_neither_sends_nor_takes_more_is_cut_off(port: int, made: list[Any], cuts: list[str]) -> None:
+    """Its connection was closed once all was taken: never, and its call went on."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    client.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
+    await asyncio.sleep(0.1)
+    made[0].transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    client.send(b"GET /begun HTTP/1.1\r\nhost: x\r\n\r\n")
+    client.shutdown(socket.SHUT_WR)
+    await asyncio.sleep(2 * HALF_SECONDS + 2 * ANSWER_SECONDS)
+    assert cuts == ["slow_reader"]
+    assert made[0].cycle.disconnected
+    client.close()
 
 
 async def test_a_quick_stop_closes_an_unused_connection_at_once(port: int, made: list[Any]) -> None:
