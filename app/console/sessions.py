@@ -137,8 +137,11 @@ class Sessions:
             await connection.execute(insert(console_sessions).values(values))
         return token
 
-    async def find(self, token: str) -> Session | None:
-        """The session of a cookie, None where it has ended. Raises SQLAlchemyError or OSError where that is not known."""
+    async def find(self, token: str, *, used: bool = True) -> Session | None:
+        """The session of a cookie, None where it has ended. Raises SQLAlchemyError or OSError where that is not known.
+
+        ``used``: by a person. What a page asks by itself must not keep a session open.
+        """
         if not hmac.compare_digest(token.encode(), self._marked(token[:RANDOM]).encode()):
             return None  # anyone can send such a cookie, and as many as they like
         digest = self._digest(token)
@@ -146,7 +149,7 @@ class Sessions:
         if known and time.monotonic() < known[1] + FRESH:
             return known[0]
         try:
-            session = await self._look_up(digest)
+            session = await self._look_up(digest, used=used)
         except (SQLAlchemyError, OSError):
             if known and time.monotonic() < known[1] + AWAY.total_seconds():
                 return known[0]
@@ -183,7 +186,7 @@ class Sessions:
         now = now or datetime.now(UTC)
         return one.ends_at <= now or one.used_at <= now - self._idle
 
-    async def _look_up(self, digest: str) -> Session | None:
+    async def _look_up(self, digest: str, *, used: bool) -> Session | None:
         now, s = datetime.now(UTC), console_sessions.c
         good_key = api_keys.c.revoked_at.is_(None) & or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now)
         of_good_key = select(api_keys.c.id).where(api_keys.c.id == s.key_id, good_key).exists()
@@ -193,7 +196,7 @@ class Sessions:
         )  # fmt: skip
         async with self._engine.begin() as connection:
             row = (await connection.execute(statement)).mappings().one_or_none()
-            if row and row["used_at"] < now - MINUTE:
+            if row and used and row["used_at"] < now - MINUTE:
                 await connection.execute(update(console_sessions).where(s.id == row["id"]).values(used_at=now))
         return Session(row["id"], _holder(row), self._csrf(digest)) if row else None
 

@@ -31,12 +31,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
+from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from app import wiring
 from app.audit.actions import ActionLog
 from app.console import provider_sign_in, sign_in
-from app.console.console import COOKIE, Console
+from app.console.console import BADGE, COOKIE, Console, session_of
 from app.console.oidc import provider as provider_module
 from app.console.oidc.provider import OpenIdProvider
 from app.console.parts import ConsoleParts
@@ -221,6 +222,22 @@ async def test_a_made_up_cookie_asks_no_store(engine: AsyncEngine) -> None:
     with pytest.raises(SQLAlchemyError):
         await away.find(good)
     assert await Sessions(engine, **ours).find(good)
+
+
+@pytest.mark.parametrize(("path", "used"), [("/console/calls", True), (BADGE, False)])
+async def test_a_page_that_is_left_open_keeps_no_session(
+    engine: AsyncEngine, here: Door, identities: Identities, path: str, used: bool
+) -> None:
+    """Each asks for the number of its badge by itself: a session would have ended with its lifetime alone."""
+    token = await here.console.sessions.begin(Holder(role="viewer", issuer=identities.issuer, subject="s", person=path), "a")
+    before = {"at": datetime.now(UTC) - timedelta(hours=1), "name": path}
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE console_sessions SET used_at = :at WHERE person = :name"), before)
+    headers = [(b"cookie", f"{COOKIE}={token}".encode())]
+    assert await session_of(Request({"type": "http", "method": "GET", "path": path, "headers": headers, "app": here.app}))
+    async with engine.begin() as connection:
+        found = await connection.execute(text("SELECT used_at > :at FROM console_sessions WHERE person = :name"), before)
+        assert found.scalars().all() == [used]
 
 
 async def test_the_name_of_a_person_goes_thirty_days_after_the_session(engine: AsyncEngine, here: Door) -> None:
