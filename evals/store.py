@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import create_engine, insert, null
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.audit.rows import storable
 from app.releases.eval_gate import SuiteResult
 from app.releases.evaluations import eval_results, eval_runs
 from evals.cases import InvalidSuite
@@ -56,9 +57,9 @@ def _row(number: int, result: Result) -> dict[str, Any]:
         "trial": result.trial,
         "failure_mode": result.case.failure_mode,
         "passed": result.passed,
-        "findings": [{"scorer": found.scorer, "words": redacted(found.words)} for found in result.findings],
-        "broken": result.broken,
+        "findings": [{"scorer": found.scorer, "words": storable(redacted(found.words))} for found in result.findings],
+        "broken": storable(result.broken),
         "seconds": result.trail.seconds,
         "request_id": result.trail.request_id,
-        "answer": result.answer or None,
+        "answer": storable(result.answer) or None,
     }

@@ -34,6 +34,20 @@ def test_a_run_is_stored_with_every_case_and_no_personal_data(database_url: str,
     assert "bob.miller" not in str(rows)
 
 
+def test_an_answer_that_postgres_cannot_hold_loses_no_run(database_url: str) -> None:
+    """JSON brings NUL and halves of surrogate pairs; the models of a whole run were paid for."""
+    odd = Result(CASES[0], (Finding("fields", "it is '\0'"),), None, Trail(release="r1"), answer="a \0 and \ud800")
+    done = SuiteRun("tiny", [odd], judge(CASES[:1], [odd], THRESHOLDS), THRESHOLDS)
+    number = store(database_url, Head(label="simulator"), done)
+    engine = create_engine(database_url)
+    with engine.connect() as connection:
+        kept = connection.execute(
+            select(eval_results.c.answer, eval_results.c.findings).where(eval_results.c.run == number)
+        ).one()
+    engine.dispose()
+    assert kept == ("a \ufffd and ?", [{"scorer": "fields", "words": "it is '\ufffd'"}])
+
+
 def test_a_database_that_is_away_is_reported_and_not_passed_over() -> None:
     results = [result(one) for one in CASES]
     done = SuiteRun("tiny", results, judge(CASES, results, THRESHOLDS), THRESHOLDS)
