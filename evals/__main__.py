@@ -70,7 +70,9 @@ def run_cases(*, suite: Suites = [], selection: Selection, source: Source, pace:
 @grouped
 def show_example(
     *,
-    database: Annotated[str, typer.Option(help="Store both runs in this Postgres.", envvar="OCTANT_DATABASE_URL")] = "",
+    database: Annotated[
+        str, typer.Option(help="Store both runs in this Postgres. Default: that of the demo here.", envvar="OCTANT_DATABASE_URL")
+    ] = "",
     pace: Pace,
 ) -> None:
     """Run a failure mode on a refused release and on the newest, on the simulator.

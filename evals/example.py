@@ -18,9 +18,11 @@ from evals.options import Pace, Source
 
 
 def run_example(database: str, pace: Pace) -> str:
-    """Run both releases on the simulator and store both runs. Returns the result in a line. Raises InvalidSuite, Unreachable."""
-    if not database:
-        raise InvalidSuite("name the Postgres that keeps the runs: --database, or OCTANT_DATABASE_URL")
+    """Run both releases on the simulator and store both runs. Returns the result in a line. Raises InvalidSuite, Unreachable.
+
+    ``database``: the Postgres that keeps the runs; the service's own, or that of the demo that runs here, if it is empty.
+    """
+    database = database or store.service_settings().database_url
     directory = load_settings().releases_dir.resolve()
     found = example(directory)
     if not found:

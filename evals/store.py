@@ -9,8 +9,12 @@ from sqlalchemy import create_engine, insert, null
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.audit.rows import storable
+from app.cli.stores import settings_with_stores
+from app.domain.errors import Misconfigured
 from app.releases.eval_gate import SuiteResult
 from app.releases.evaluations import eval_results, eval_runs
+from app.settings import Settings
+from app.settings import load as load_settings
 from evals.cases import InvalidSuite
 from evals.harness import Result
 from evals.privacy import redacted
@@ -48,6 +52,22 @@ def store(url: str, head: Head, done: SuiteRun, proof: tuple[str, SuiteResult] |
     except SQLAlchemyError as error:
         raise InvalidSuite(f"the run was not stored: {type(error).__name__}") from error
     return number
+
+
+def service_settings() -> Settings:
+    """The settings with the service's own Postgres: in development without one, that of the demo that runs here.
+
+    Raises InvalidSuite.
+    """
+    try:
+        settings = load_settings()
+        if not settings.database_url and settings.environment == "development":
+            settings = settings_with_stores()
+    except Misconfigured as error:
+        raise InvalidSuite(str(error)) from error
+    if not settings.database_url:
+        raise InvalidSuite("set OCTANT_DATABASE_URL: the service's own database")
+    return settings
 
 
 def _row(number: int, result: Result) -> dict[str, Any]:

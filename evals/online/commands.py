@@ -14,17 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.audit import marks, quality
 from app.cli.audited import changes
-from app.cli.stores import settings_with_stores
-from app.domain.errors import Misconfigured, OctantError
+from app.domain.errors import OctantError
 from app.security.redaction.redactor import Redactor
-from app.settings import Settings
-from app.settings import load as load_settings
 from app.telemetry import logs
 from evals import discovery
 from evals.cases import InvalidSuite
 from evals.online import candidates, promotion, worker
 from evals.online.candidates import Reason, State
 from evals.privacy import redacted
+from evals.store import service_settings
 from evals.suite import Suite
 
 P = ParamSpec("P")
@@ -65,7 +63,7 @@ def _within(block: Callable[[], AbstractContextManager[None]], command: Callable
 
 def online(*, once: Once = False) -> None:
     """Score a sample of production calls as they come, and find candidates."""
-    settings = _settings()
+    settings = service_settings()
     redactor = Redactor(settings.secret_key.get_secret_value().encode())
     logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
     worker.run(settings, single=once, tell=print)
@@ -150,7 +148,7 @@ def _done(change: Callable[[AsyncEngine], Coroutine[Any, Any, None]]) -> None:
     """Do what the console does too, in the service's own room. Raises InvalidSuite."""
 
     async def run() -> None:
-        engine = create_async_engine(_settings().database_url, hide_parameters=True)
+        engine = create_async_engine(service_settings().database_url, hide_parameters=True)
         try:
             await change(engine)
         finally:
@@ -166,25 +164,13 @@ def _done(change: Callable[[AsyncEngine], Coroutine[Any, Any, None]]) -> None:
 
 @contextmanager
 def _database() -> Generator[Engine, None, None]:
-    engine = create_engine(_settings().database_url, hide_parameters=True)
+    engine = create_engine(service_settings().database_url, hide_parameters=True)
     try:
         yield engine
     except SQLAlchemyError as error:
         raise InvalidSuite(f"Postgres does not accept it: {type(error).__name__}") from error
     finally:
         engine.dispose()
-
-
-def _settings() -> Settings:
-    try:
-        settings = load_settings()
-        if not settings.database_url and settings.environment == "development":
-            settings = settings_with_stores()  # of the demo that runs here
-    except Misconfigured as error:
-        raise InvalidSuite(str(error)) from error
-    if not settings.database_url:
-        raise InvalidSuite("set OCTANT_DATABASE_URL: production is in the service's own database")
-    return settings
 
 
 def _suite_of(feature: str) -> Suite:
