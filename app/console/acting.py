@@ -4,7 +4,7 @@ The way is a form on the page, a page that asks once more, and the act. All thre
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -26,7 +26,8 @@ class Asked:
     """What the page that asks once more says: a title, the effect in a sentence, and the same as a command.
 
     ``undo``: the command that takes it back, ``undo_at``: the page that asks for the same. ``strong``: it stops or changes what
-    users get. ``settled``: fields that the page fills in, so that what it says is what happens, though things change meanwhile.
+    users get. ``harm``: sentences below the effect. ``settled``: fields that the page fills in, so that what it says is what
+    happens, though things change meanwhile.
     """
 
     title: str
@@ -37,6 +38,7 @@ class Asked:
     button: str = "Do it"
     strong: bool = True
     settled: Mapping[str, str] = field(default_factory=dict)
+    harm: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

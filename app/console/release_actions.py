@@ -14,12 +14,13 @@ from app.budget.pricing import cost
 from app.console import formats
 from app.console.acting import Act, Asked, Done
 from app.console.console import Console, Elsewhere, link
+from app.console.release_change import harm, summary
 from app.console.running import number_running
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, Misconfigured
 from app.domain.money import MICROS_PER_DOLLAR, from_dollars
 from app.releases.canaries import Canary
-from app.releases.compared import Compared, compare
+from app.releases.compared import compare
 from app.releases.eval_gate import COMMAND
 from app.releases.following import followed, until_followed
 from app.releases.setting_back import Pinned
@@ -84,42 +85,6 @@ def _actions(console: Console) -> Iterator[Act]:
     yield Act(name="release-abort", fields=(), ask=partial(_ask_abort, console), do=partial(_abort, console), back=BACK)
 
 
-def summary(compared: Compared) -> str:
-    """The difference of two releases in one sentence: pins by kind, and the cost of last week's calls."""
-    if not compared.changed:
-        return "No pin differs."
-    return f"It changes {kinds_words(compared)}; {money_words(compared)}."
-
-
-def kinds_words(compared: Compared) -> str:
-    """How many pins differ, by kind."""
-    kinds: dict[str, int] = {}
-    for row in compared.changed:
-        kind = row.name.partition(" ")[0]
-        kinds[kind] = kinds.get(kind, 0) + 1
-    words = [kind if kind in ("prices", "code") else formats.number(n, kind, _MANY[kind]) for kind, n in kinds.items()]
-    return _and(words)
-
-
-def money_words(compared: Compared) -> str:
-    """How the cost of last week's calls would change."""
-    calls = sum(one.calls for one in compared.money)
-    if not calls:
-        return "there are no answered calls of last week to price it by"
-    before, after = (sum(getattr(one, side) * one.calls for one in compared.money) for side in ("before", "after"))
-    if before == after:
-        return f"last week's {formats.number(calls, 'call')} would cost the same"
-    change = formats.share(abs(after / before - 1)) if before else "all of it"
-    return f"last week's {formats.number(calls, 'call')} would cost {change} {'more' if after > before else 'less'}"
-
-
-_MANY = {"index": "indexes", "prompt": "prompts", "model": "models", "embeddings": "aliases of embeddings"}
-
-
-def _and(words: list[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
-
-
 async def _ask_activate(console: Console, values: Values, *, force: bool) -> Asked:
     releases, wanted = console.parts.releases, values["release"]
     live = releases.known
@@ -142,6 +107,7 @@ async def _ask_activate(console: Console, values: Values, *, force: bool) -> Ask
         title=f"Activate {wanted}" + (" without eval results" if force else ""), effect=f"{effect} {gate}",
         command=f"octant release activate {shlex.quote(wanted)}{WHY}{' --force' if force else ''}",
         undo=f"octant rollback --to {live}{WHY}" if live else "", undo_at=_back_to(live), button="Activate",
+        harm=await harm(console, live, wanted) if live else (),
     )  # fmt: skip
 
 
@@ -203,7 +169,7 @@ async def _ask_rollback(console: Console, values: Values) -> Asked:
     return Asked(
         title=title, effect=effect, command=command, undo=f"octant release activate {live}{WHY}",
         undo_at=link("/console/do/release-activate", {"release": live}), button="Roll back",
-        settled={} if only else {"to": target or ""},
+        settled={} if only else {"to": target or ""}, harm=() if only or not live else await harm(console, live, target or ""),
     )  # fmt: skip
 
 
@@ -263,7 +229,7 @@ async def _ask_canary(console: Console, values: Values, *, force: bool) -> Asked
         f" {CANARY_DAYS} days.",
         command=f"octant release canary {shlex.quote(wanted)} --share {share * 100:.4g}%{WHY}{' --force' if force else ''}",
         undo=f"octant release abort{WHY}", undo_at="/console/do/release-abort",
-        button="Widen it" if running else "Start the canary",
+        button="Widen it" if running else "Start the canary", harm=await harm(console, live, wanted) if live else (),
     )  # fmt: skip
 
 
@@ -302,6 +268,7 @@ async def _ask_promote(console: Console, _: Values, *, force: bool) -> Asked:
         effect=f"All users get release {canary.release} within 5 s; now {formats.share(canary.share)} do. {why}{gate}",
         command=f"octant release promote{WHY}{' --force' if force else ''}",
         undo=f"octant rollback --to {canary.against}{WHY}", undo_at=_back_to(canary.against), button="Promote",
+        harm=await harm(console, canary.against, canary.release),
     )  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from app.budget.pricing import cost
 from app.console import formats
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.navigation import RELEASES
-from app.console.release_actions import kinds_words, money_words, refusals
+from app.console.release_actions import refusals
+from app.console.release_change import kinds_words, money_words
 from app.domain.errors import InvalidRequest
 from app.releases import eval_history
 from app.releases.compared import Compared, compare
@@ -65,7 +66,7 @@ def words_of(old: str, new: str, compared: Compared) -> str:
         return f"Releases {old} and {new} pin the same."
     verb = "differs" if len(compared.changed) == 1 else "differ"
     same = "" if any(row.name.startswith(ANSWERING) for row in compared.changed) else SAME_ANSWERS
-    return f"From release {old} to {new}, {kinds_words(compared)} {verb}; {money_words(compared)}.{same}"
+    return f"From release {old} to {new}, {kinds_words(compared.changed)} {verb}; {money_words(compared)}.{same}"
 
 
 def evals_words(evals: Sequence[Delta]) -> str:

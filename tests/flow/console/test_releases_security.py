@@ -114,6 +114,9 @@ async def test_two_releases_stand_side_by_side_with_what_they_change_and_cost(op
     assert re.search(r"In the evals \d+ cases are lost and \d+ won\.", judged.words), judged.words
     assert ["overall", "85 of 240", "143 of 240", "+24.2 points"] in judged.rows
     assert re.search(r"<p>Lost: <a href=\"/console/evals/cases/support/director-phone\">", judged.text)
+    asked = await operator.get("/console/do/release-activate?release=2026-11-24")
+    assert "The alias of embeddings embed is removed: its calls will get 404." in asked.words, asked.words
+    assert "Evals of support: -24.2 points:" in asked.words
     listed = (await operator.get("/console/evals")).text
     assert 'href="/console/releases/2026-11-26/diff?to=2026-11-24#evals">' in listed, "flips of a release lead to their cases"
     same = await operator.get(f"/console/releases/{live[1]}/diff?to={live[1]}")

@@ -16,12 +16,15 @@ from app.console.pages import releases as page
 from app.console.pages.release_diff import SAME_ANSWERS, words_of
 from app.console.readiness import sources as readiness_sources
 from app.console.readiness.answers import ELSEWHERE
+from app.console.release_change import eval_words, removal_words, removed, summary, value_words
 from app.console.stop_actions import effect_of, names_of
 from app.domain.calls import Usage
 from app.domain.routes import Target
 from app.oncall.switch import Stop
+from app.releases import eval_history
 from app.releases.compared import compare, runs
 from app.releases.difference import Traffic
+from app.releases.eval_delta import deltas
 from app.releases.evidence import ALPHA
 from app.releases.evidence_line import Counted, points
 from app.releases.following import Followed
@@ -31,6 +34,7 @@ from app.releases.rehearsals import FILE, ROLLBACK, Rehearsal, append
 from app.releases.reports import Report
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+NO_CALLS = "there are no answered calls of last week to price it by"
 WEEK = {"smart": Traffic(10, Usage(input=10_000, output=2_000))}
 
 
@@ -68,9 +72,41 @@ def test_a_difference_names_each_pin_and_what_it_costs(release: Release) -> None
     [money] = compared.money
     assert money.calls == 10
     assert money.before != money.after
-    assert words_of("a", "b", compared).endswith(("more.", "less."))
+    assert words_of("a", "b", compared).endswith(("more if the answers were as long.", "less if the answers were as long."))
     priced = compare(release, replace(release, prices=replace(release.prices, version="later")), WEEK, cost)
     assert words_of("a", "b", priced).endswith(SAME_ANSWERS), "prices answer nothing"
+
+
+def test_a_change_that_removes_an_alias_names_it_and_its_users(release: Release) -> None:
+    """After a rollback, their calls get 404."""
+    [embed] = list(release.embeddings) or ["embed"]
+    more = replace(release, embeddings={embed: replace(release.routes["fast"], name=embed)})
+    kept = {**release.prompts, "extract/facts": replace(release.prompts["extract/facts"], callable=True)}
+    more = replace(more, prompts=kept)
+    closed = {**kept, "extract/facts": replace(kept["extract/facts"], callable=False)}
+    less = replace(more, embeddings={}, prompts=closed)
+    assert f"removes 1 alias of embeddings; {NO_CALLS}." in summary(compare(more, less, {}, cost))
+    assert removed(more, less) == [embed, "extract/facts"]
+    users = [("acme", 120), ("b", 3), ("c", 2), ("d", 1)]
+    first, second = removal_words(more, less, {embed: users})
+    assert first.startswith(f"The alias of embeddings {embed} is removed: its calls will get 404. In the last 7 d it was used by")
+    assert first.endswith(" used by acme (120 calls), b (3 calls), c (2 calls) and 1 more tenant.")
+    assert second == "Prompt extract/facts is closed to clients: its calls will get 404. No call of the last 7 d used it."
+    assert removal_words(less, more, {}) == []
+
+
+def test_a_change_names_the_values_that_differ_and_the_worst_mode(release: Release) -> None:
+    short = replace(release, routes={**release.routes, "smart": replace(release.routes["smart"], max_output_tokens=40)})
+    assert value_words(compare(release, short, WEEK, cost)) == "model smart: max output tokens 2048 → 40"
+    assert value_words(compare(release, release, WEEK, cost)) == ""
+    filed, _ = eval_history.filed(ROOT / "releases")
+    [was] = [one.release for one in filed if one.below]
+    extract, support = map(eval_words, deltas(filed, was, max(one.release for one in filed)))
+    assert extract == "Evals of extract: not compared, as the first release has no result of it."
+    assert support == (
+        "Evals of support: +24.2 points: 68 cases won, 10 lost; worst failure mode: answer that should be refusal,"
+        " 8 of 19 passed where 18 did (-52.6 points)."
+    )
 
 
 def counted(*, bad_of_canary: int, bad_of_others: int) -> list[Counted]:

@@ -1,0 +1,132 @@
+"""A change of release in sentences: pins, money, and its harm: removals and their users, unlike values, eval points."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from app.budget.pricing import cost
+from app.console import formats
+from app.console.console import Console
+from app.releases import eval_history
+from app.releases.compared import Compared, Row, compare
+from app.releases.eval_delta import Delta, deltas, share
+from app.releases.eval_history import OVERALL
+from app.releases.manifest import Release
+from app.releases.used_by import used_by
+
+MOST_TENANTS, MOST_VALUES = 3, 6
+VERBS = {"changed": "changes", "added": "adds", "removed": "removes"}
+_MANY = {"index": "indexes", "prompt": "prompts", "model": "models", "embeddings": "aliases of embeddings"}
+_ONE = {"embeddings": "alias of embeddings"}
+
+Used = Mapping[str, Sequence[tuple[str, int]]]
+
+
+def summary(compared: Compared) -> str:
+    """The difference of two releases in one sentence: pins by kind, and the cost of last week's calls."""
+    if not compared.changed:
+        return "No pin differs."
+    by_verb = {verb: [row for row in compared.changed if row.kind == kind] for kind, verb in VERBS.items()}
+    return f"It {listed([f'{verb} {kinds_words(rows)}' for verb, rows in by_verb.items() if rows])}; {money_words(compared)}."
+
+
+def kinds_words(rows: Sequence[Row]) -> str:
+    """How many pins these are, by kind."""
+    kinds: dict[str, int] = {}
+    for row in rows:
+        kind = row.name.partition(" ")[0]
+        kinds[kind] = kinds.get(kind, 0) + 1
+    words = [
+        kind if kind in ("prices", "code") else formats.number(n, _ONE.get(kind, kind), _MANY[kind]) for kind, n in kinds.items()
+    ]
+    return listed(words)
+
+
+def money_words(compared: Compared) -> str:
+    """How the cost of last week's calls would change, at their numbers of tokens."""
+    calls = sum(one.calls for one in compared.money)
+    if not calls:
+        return "there are no answered calls of last week to price it by"
+    before, after = (sum(getattr(one, side) * one.calls for one in compared.money) for side in ("before", "after"))
+    counted = f"last week's {formats.number(calls, 'call')} would cost"
+    if before == after:
+        return f"{counted} the same if the answers were as long"
+    change = formats.share(abs(after / before - 1)) if before else "all of it"
+    return f"{counted} {change} {'more' if after > before else 'less'} if the answers were as long"
+
+
+def listed(words: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+
+
+async def harm(console: Console, old: str, new: str) -> list[str]:
+    """The sentences; none where a release's pins do not resolve here. Raises Misconfigured, SQLAlchemyError."""
+    releases = console.parts.releases
+    before, after = (await releases.find(old)).release, (await releases.find(new)).release
+    if not before or not after:
+        return []
+    used = await used_by(console.parts.engine, removed(before, after))
+    found = removal_words(before, after, used)
+    if values := value_words(compare(before, after, {}, cost)):
+        found.append(f"Values that change: {values}.")
+    filed, _ = await asyncio.to_thread(eval_history.filed, console.parts.releases_dir)
+    return [*found, *map(eval_words, deltas(filed, old, new))]
+
+
+def removed(old: Release, new: Release) -> list[str]:
+    """Aliases and prompts that clients or a product could call before and cannot after."""
+    gone = [name for name in old.callable if name not in new.callable]
+    return gone + [name for name in old.prompts if name not in new.prompts and name not in gone]
+
+
+def removal_words(old: Release, new: Release, used: Used) -> list[str]:
+    """A sentence for each name that is removed, with its tenants of the last week."""
+    found = []
+    for name in removed(old, new):
+        kind = "Prompt" if name in old.prompts else "The alias of embeddings" if name in old.embeddings else "The alias"
+        end = "is closed to clients" if name in new.prompts else "is removed"
+        found.append(f"{kind} {name} {end}: its calls will get 404. {_users(used.get(name, ()))}")
+    return found
+
+
+def _users(tenants: Sequence[tuple[str, int]]) -> str:
+    if not tenants:
+        return "No call of the last 7 d used it."
+    named = [f"{tenant} ({formats.number(calls, 'call')})" for tenant, calls in tenants[:MOST_TENANTS]]
+    if rest := tenants[MOST_TENANTS:]:
+        named.append(formats.number(len(rest), "more tenant"))
+    return f"In the last 7 d it was used by {listed(named)}."
+
+
+def value_words(compared: Compared) -> str:
+    """The settings of models that both releases have and that differ: ``model smart: max output tokens 2048 → 40``."""
+    rows = [(name, row) for name, changed in compared.routes.items() for row in changed if row.kind == "changed"]
+    words = [f"model {name}: {row.name} {row.before} → {row.after}" for name, row in rows[:MOST_VALUES]]
+    return "; ".join([*words, *([f"{len(rows) - MOST_VALUES} more"] if rows[MOST_VALUES:] else [])])
+
+
+def eval_words(one: Delta) -> str:
+    """How a suite's cases fare with the second release, and the failure mode that loses most; or why that is not known."""
+    if one.problem or one.before is None or one.after is None:
+        return f"Evals of {one.suite}: not compared, as {one.problem}."
+    was, now = one.before.result.scores.get(OVERALL), one.after.result.scores.get(OVERALL)
+    overall = f" {_points(share(was), share(now))}:" if was and now else ""
+    words = f"Evals of {one.suite}:{overall} {formats.number(len(one.won), 'case')} won, {formats.count(len(one.lost))} lost"
+    lost = {
+        name: change
+        for name, score in one.after.modes.items()
+        if (change := (share(score) or 0) - (share(one.before.modes.get(name)) or 0)) < 0
+    }
+    if lost:
+        worst = min(lost, key=lambda name: lost[name])
+        then, now = one.before.modes[worst], one.after.modes[worst]
+        words += (
+            f"; worst failure mode: {worst.replace('_', ' ')}, {now.passed:g} of {now.total} passed where {then.passed:g} did"
+            f" ({_points(share(then), share(now))})"
+        )
+    return f"{words}."
+
+
+def _points(before: float | None, after: float | None) -> str:
+    change = ((after or 0) - (before or 0)) * 100
+    return f"{change:+.1f} points" if change else "0 points"
