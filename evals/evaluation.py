@@ -11,7 +11,7 @@ from evals import baseline as baselines
 from evals import chain, page, report, runs, session, store
 from evals.baseline import Baseline
 from evals.cases import Case, InvalidSuite
-from evals.gate import BROKEN, GateResult, Thresholds, judge, load_thresholds, shares
+from evals.gate import BROKEN, GateResult, Thresholds, judge, load_thresholds, part_of, shares
 from evals.harness import Plan, Result, run
 from evals.junit import junit
 from evals.options import Judgement, Pace, Reports, Source
@@ -129,13 +129,17 @@ def judged(wanted: Whole, done: Evaluated, judgement: Judgement) -> SuiteRun:
 
 
 def some(wanted: Wanted, source: Source, pace: Pace) -> tuple[runs.Head, list[SuiteRun]]:
-    """Run some cases of suites. Their verdict is of these cases alone, without a pinned run."""
+    """Run some cases of suites. Their verdict is of these cases alone, without a pinned run.
+
+    A part of a suite is judged by the thresholds of the modes that were run whole.
+    """
     evaluated, done = evaluate(wanted, source, pace), []
     for one, cases in wanted:
         thresholds = load_thresholds(one.thresholds_file).of(evaluated.head.label)
         found, skipped = evaluated.results[one.name], evaluated.skipped[one.name]
-        verdict = judge(evaluated.ran(one.name, cases), found, thresholds)
-        done.append(SuiteRun(one.name, found, verdict, thresholds, skipped, evaluated.why))
+        part = part_of(cases, one.load())
+        verdict = judge(evaluated.ran(one.name, cases), found, thresholds, part=part)
+        done.append(SuiteRun(one.name, found, verdict, thresholds, skipped, evaluated.why, part=part))
     return evaluated.head, done
 
 

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -110,8 +110,22 @@ def load_thresholds(path: Path) -> Thresholds:
         raise InvalidSuite(f"{path.name}: {error}") from error
 
 
+def part_of(cases: Sequence[Case], suite: Sequence[Case]) -> frozenset[str] | None:
+    """The failure modes of which ``cases`` holds every case of the suite; None where it holds the whole suite."""
+    run = {case.id for case in cases}
+    if run >= {case.id for case in suite}:
+        return None
+    lacking = {case.failure_mode for case in suite if case.id not in run}
+    known = {case.id for case in suite}
+    return frozenset({case.failure_mode for case in cases if case.id in known} - lacking)
+
+
 def judge(
-    cases: Sequence[Case], results: Sequence[Result], thresholds: Thresholds, pinned: PinnedRun | None = None
+    cases: Sequence[Case],
+    results: Sequence[Result],
+    thresholds: Thresholds,
+    pinned: PinnedRun | None = None,
+    part: Collection[str] | None = None,
 ) -> GateResult:
     """Judge a run of ``cases``.
 
@@ -120,6 +134,9 @@ def judge(
     The overall share, the means and the limits are over answers; chaos cases have their threshold and no part in these.
 
     ``pinned`` is the run that was accepted for what answers here. A run that is worse fails, however far above its thresholds.
+
+    ``part``: where a part of the suite was run, the modes of which every case was. These alone are judged: the other thresholds
+    are of the whole suite, and a few of its cases reach or miss them by their choice.
     """
     modes = {mode: _rate(results, mode) for mode in dict.fromkeys(case.failure_mode for case in cases)}
     answers = [result for result in results if not result.case.chaos]
@@ -135,11 +152,12 @@ def judge(
     if broken or not results:
         return GateResult(BROKEN, tuple(broken) or ("no case was run",), overall, modes, measures)
     comparison = beside(pinned_shares(pinned), shares(results)) if pinned else None
-    below = [_below("overall", overall, thresholds.overall)] if answers else []
-    below += [_below(mode, rate, thresholds.modes[mode]) for mode, rate in modes.items()]
-    below += [_below(name, measures[name], wanted) for name, wanted in thresholds.measures.items() if name in measures]
+    below = [_below(mode, rate, thresholds.modes[mode]) for mode, rate in modes.items() if part is None or mode in part]
+    if part is None:
+        below = [_below("overall", overall, thresholds.overall), *below] if answers else below
+        below += [_below(name, measures[name], wanted) for name, wanted in thresholds.measures.items() if name in measures]
     reasons = [reason for reason in below if reason]
-    reasons += _over(answers, thresholds.limits) if thresholds.limits and answers else []
+    reasons += _over(answers, thresholds.limits) if part is None and thresholds.limits and answers else []
     reasons += _worse(comparison) if comparison else []
     return GateResult(BELOW if reasons else PASS, tuple(reasons), overall, modes, measures, comparison)
 

@@ -11,7 +11,7 @@ from evals.gate import GateResult, Threshold, Thresholds
 from evals.harness import Result
 from evals.paired import Delta
 from evals.rates import Rate, percentile
-from evals.report import WORDS, SuiteRun, repeats, worst
+from evals.report import WORDS, SuiteRun, repeats, word, worst
 
 TONES = {0: "good", 1: "bad", 2: "broken"}
 
@@ -30,7 +30,7 @@ def page(runs: Sequence[SuiteRun], label: str) -> str:
 def _suite(run: SuiteRun, label: str) -> str:
     results, verdict, thresholds = run.results, run.verdict, run.thresholds
     parts = [
-        _head(run.suite, verdict, label),
+        _head(run, label),
         _tiles([result for result in results if not result.case.chaos], verdict, thresholds),
         _reasons(verdict),
         _modes(verdict, thresholds),
@@ -41,10 +41,10 @@ def _suite(run: SuiteRun, label: str) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _head(suite: str, verdict: GateResult, label: str) -> str:
-    tone, words = TONES[verdict.code], escape(WORDS[verdict.code].capitalize())
+def _head(run: SuiteRun, label: str) -> str:
+    tone, words = TONES[run.verdict.code], escape(word(run).capitalize())
     badge = f'<span class="badge {tone}">{words}</span>'
-    return f'<header><h1>Evals of {escape(suite)} {badge}</h1><p class="label">Answered by: {escape(label)}</p></header>'
+    return f'<header><h1>Evals of {escape(run.suite)} {badge}</h1><p class="label">Answered by: {escape(label)}</p></header>'
 
 
 def _tiles(results: Sequence[Result], verdict: GateResult, thresholds: Thresholds) -> str:

@@ -1,14 +1,14 @@
 """The report of a run: a table for the terminal and a pull request, JSON for programs (E4)."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from evals.baseline import Comparison
 from evals.cases import Case
 from evals.chaos import MODE
-from evals.gate import BROKEN, GateResult, Threshold, Thresholds
+from evals.gate import BROKEN, PASS, GateResult, Threshold, Thresholds
 from evals.harness import Result
 from evals.paired import Delta
 from evals.rates import Rate, pass_all, pass_at, percentile
@@ -23,7 +23,8 @@ MARKER = "<!-- octant-evals -->"  # by which the comment on a pull request is fo
 class SuiteRun:
     """A suite's run, judged by its thresholds.
 
-    ``skipped`` are chaos cases that could not be run. ``since`` compares with another commit's pinned run.
+    ``skipped`` are chaos cases that could not be run. ``since`` compares with another commit's pinned run. ``part``: as the gate
+    takes it, of a run of some cases.
     """
 
     suite: str
@@ -33,6 +34,14 @@ class SuiteRun:
     skipped: Sequence[Case] = ()
     why_skipped: str = ""
     since: Comparison | None = None
+    part: Collection[str] | None = None
+
+
+def word(run: SuiteRun) -> str:
+    """The verdict on a suite's run in words."""
+    if run.part is not None and not run.part and run.verdict.code == PASS:
+        return "not judged: no failure mode was run whole"
+    return WORDS[run.verdict.code]
 
 
 def worst(runs: Sequence[SuiteRun]) -> int:
@@ -53,7 +62,7 @@ def _suite(run: SuiteRun, label: str) -> list[str]:
     rows = [_row(mode, rate, thresholds.modes.get(mode)) for mode, rate in sorted(verdict.modes.items())]
     rows += [_row("**overall**", verdict.overall, thresholds.overall)] if verdict.overall.total else []
     lines = [
-        f"## Evals of {run.suite} {WORDS[verdict.code]} ({label})",
+        f"## Evals of {run.suite} {word(run)} ({label})",
         "",
         *_table(HEAD, rows),
         "",
@@ -82,8 +91,9 @@ def suite_json(run: SuiteRun, label: str) -> dict[str, Any]:
         "suite": run.suite,
         "label": label,
         "code": verdict.code,
-        "verdict": WORDS[verdict.code],
+        "verdict": word(run),
         "reasons": list(verdict.reasons),
+        "part": None if run.part is None else sorted(run.part),
         "overall": _rate(verdict.overall, thresholds.overall),
         "modes": {mode: _rate(rate, thresholds.modes.get(mode)) for mode, rate in verdict.modes.items()},
         "measures": {name: _rate(rate, thresholds.measures.get(name)) for name, rate in verdict.measures.items()},

@@ -71,6 +71,12 @@ class Run:
     at: datetime
     report: Mapping[str, Any]
 
+    @property
+    def part(self) -> Sequence[str] | None:
+        """Of a run of some cases, the failure modes that were run whole and judged; None of a run of the whole suite."""
+        found = self.report.get("part")
+        return found if isinstance(found, list) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Runs:

@@ -4,9 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.budget.pricing import cost
 from app.console.console import Console
+from app.console.release_change import eval_words, value_words
+from app.domain.errors import Misconfigured, OctantError
 from app.releases import eval_history
+from app.releases.compared import compare
 from app.releases.eval_cases import cases
+from app.releases.eval_delta import deltas
 from app.releases.eval_history import Trial, pair_of
 
 MOST_TRIALS = 20
@@ -15,7 +20,10 @@ TENANT = "evals"  # whose redaction tokens are made for the case's texts, as for
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """``question`` and ``criteria``: redacted, empty where the case's file is not here. ``others``: further such cases."""
+    """``question`` and ``criteria``: redacted, empty where the case's file is not here. ``others``: further such cases.
+
+    ``changed``: the values and pins that differ between the two releases, and the cases won and lost with them.
+    """
 
     suite: str
     case: str
@@ -24,6 +32,7 @@ class Mended:
     question: str
     criteria: str
     others: Sequence[tuple[str, str]]
+    changed: str
 
 
 async def mended(console: Console) -> Mended | None:
@@ -33,8 +42,26 @@ async def mended(console: Console) -> Mended | None:
     for suite, case in found[:1]:
         if pair := pair_of(await eval_history.trials_of(engine, suite, case, most=MOST_TRIALS)):
             question, criteria = await asyncio.to_thread(_written, console, suite, case)
-            return Mended(suite, case, *pair, question, criteria, found[1:])
+            words = await changed(console, suite, *(one.release for one in pair))
+            return Mended(suite, case, *pair, question, criteria, found[1:], words)
     return None
+
+
+async def changed(console: Console, suite: str, old: str, new: str) -> str:
+    """See `Mended`; empty where a release's pins do not resolve here."""
+    try:
+        before, after = [(await console.parts.releases.find(name)).release for name in (old, new)]
+    except (OctantError, Misconfigured):
+        return ""
+    if not before or not after:
+        return ""
+    compared = compare(before, after, {}, cost)
+    pins = [row.name for row in compared.changed if row.name.startswith(("prompt", "index", "code"))]
+    same = "" if any(name.startswith(("prompt", "index")) for name in pins) else "; no prompt and no index"
+    words = "; ".join(filter(None, [value_words(compared), *pins]))
+    filed, _ = await asyncio.to_thread(eval_history.filed, console.parts.releases_dir)
+    judged = [eval_words(one) for one in deltas(filed, old, new) if one.suite == suite]
+    return " ".join([f"{words or 'no value of a model'}{same}.", *judged])
 
 
 def _written(console: Console, suite: str, case: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from app.console import formats
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of
-from app.console.pages.evals import CODES
+from app.console.pages.evals import verdict
 from app.domain.errors import NotFound
 from app.releases import eval_history
 from app.releases.eval_gate import interval
@@ -39,8 +39,8 @@ def router(console: Console) -> APIRouter:
         compared = comparison(run)
         return console.page(
             request, "eval_run.html", EVALS, title=f"Eval run {number}", run=run, before=before, flips=flips, known=known,
-            cases=cases.value, modes=modes(run, cases.value), compared=compared, codes=CODES, mode=mode, failed=failed,
-            skip=skip, page_size=PAGE, words=_words(run, compared), kind=CODES.get(run.code, ("warn", ""))[0],
+            cases=cases.value, modes=modes(run, cases.value), compared=compared, verdict=verdict(run), mode=mode, failed=failed,
+            skip=skip, page_size=PAGE, words=_words(run, compared), kind=verdict(run)[0],
         )  # fmt: skip
 
     return made

@@ -24,7 +24,7 @@ from app.releases import eval_gate, eval_history
 from app.releases.eval_delta import flipped
 from app.releases.eval_gate import COMMAND, Score, interval
 from app.releases.eval_goals import goals, meanings
-from app.releases.eval_history import CHAOS, OVERALL, Filed, Runs, simulated_in, threshold_count
+from app.releases.eval_history import CHAOS, OVERALL, Filed, Run, Runs, simulated_in, threshold_count
 
 PAGE = 20
 DRAWN = 200  # stored runs that the chart shows
@@ -125,7 +125,7 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
         "lately": lately, "drifted": drifted(lately.value, now),
         "judged": judged(lately.value), "first": quality.DRIFT_FIRST, "states": states, "chart": chart(drawn.value),
         "unrecorded": await asyncio.to_thread(eval_history.unrecorded, parts.releases_dir),
-        "codes": CODES, "command": COMMAND.format(chosen or "ID"),
+        "verdict": verdict, "command": COMMAND.format(chosen or "ID"),
         "figures": figures(cards), "example": example.value,
         "aways": list({one.away: one for one in (is_there, runs, lately) if one.away}.values()),
     }  # fmt: skip
@@ -257,6 +257,17 @@ def _refused(filed: Sequence[Filed]) -> str:
     points = [change * 100 for one in refused if one.release == newest if (change := card(one, filed).overall.change) is not None]
     lower = f", {-min(points):.1f} points lower," if points and min(points) < 0 else ""
     return f" The gate refuses release {newest}, which{lower} misses {formats.number(missed, 'threshold')}."
+
+
+def verdict(run: Run) -> tuple[str, str]:
+    """A kind and words. Of a part of a suite, only the failure modes that were run whole are judged."""
+    kind, words = CODES.get(run.code, ("warn", f"code {run.code}"))
+    if run.part is None or run.code not in (0, 1):
+        return kind, words
+    if not run.part:
+        return "none", "a part, not judged"
+    modes = run.part[0].replace("_", " ") if len(run.part) == 1 else formats.number(len(run.part), "mode")
+    return kind, f"{'passed' if run.code == 0 else 'below'}, {modes} alone"
 
 
 def judged(lately: Quality | None) -> bool:

@@ -1,17 +1,20 @@
 """The eval pages' sums, comparisons and sentences, from files as they are written (E3, E4, E9)."""
 
+import asyncio
 import json
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from conftest import ROOT
 
 from app.audit.quality import Drift, Quality
 from app.console.console import templates
-from app.console.pages import eval_production, release_diff
+from app.console.pages import eval_mended, eval_production, release_diff
 from app.console.pages import evals as evals_page
 from app.console.pages.evals import answer, card, chart, chosen_release, figures, judged
 from app.console.ranges import range_of
@@ -23,6 +26,7 @@ from app.releases.eval_gate import Limit, Score, below, digest
 from app.releases.eval_gate import judged as judged_scores
 from app.releases.eval_goals import goals
 from app.releases.eval_history import CHAOS, Run, Runs, Trial, filed, pair_of, threshold_count, thresholds
+from app.releases.manifest import Places, load
 from evals.chaos import MODE
 from evals.discovery import names
 
@@ -68,6 +72,36 @@ def test_a_pair_is_the_newest_answer_that_passes_after_one_that_failed() -> None
     assert pair_of([good, bare]) is None
     assert pair_of([good, replace(bad, release="2")]) is None, "the same release mended nothing"
     assert pair_of([bad, good]) is None, "it fails now"
+
+
+@pytest.mark.parametrize(
+    ("code", "part", "shown"),
+    [
+        (1, None, ("bad", "below or worse")),
+        (0, ["wrong_tool"], ("good", "passed, wrong tool alone")),
+        (1, ["wrong_tool", "pii_leak"], ("bad", "below, 2 modes alone")),
+        (0, [], ("none", "a part, not judged")),
+        (2, [], ("warn", "not judged")),
+    ],
+)
+def test_a_stored_part_of_a_suite_is_no_verdict_on_the_suite(code: int, part: list[str] | None, shown: tuple[str, str]) -> None:
+    run = Run(1, "made", "1", "simulator", replay=False, code=code, passed=1, total=2, cost=0, at=NOW, report={"part": part})
+    assert evals_page.verdict(run) == shown
+
+
+def test_the_example_says_what_mended_it_and_what_was_lost() -> None:
+    """The cause is a value of a model; the same change lost ten cases."""
+    places = Places(directory=RELEASES, prompts=ROOT / "app/features", indexes=ROOT, providers=frozenset({"openai", "anthropic"}))
+    whole = load("1-start", places)
+    short = replace(whole, routes={**whole.routes, "smart": replace(whole.routes["smart"], max_output_tokens=40)})
+
+    async def find(name: str) -> SimpleNamespace:
+        return SimpleNamespace(release=short if name == "2026-11-24" else whole)
+
+    parts = SimpleNamespace(releases=SimpleNamespace(find=find), releases_dir=RELEASES)
+    words = asyncio.run(eval_mended.changed(cast(Any, SimpleNamespace(parts=parts)), "support", "2026-11-24", "2026-11-26"))
+    assert words.startswith("model smart: max output tokens 40 → 2048; no prompt and no index.")
+    assert "68 cases won, 10 lost; worst failure mode: answer that should be refusal, 8 of 19 passed where 18 did" in words
 
 
 def test_the_faults_mode_is_the_one_of_the_evals() -> None:

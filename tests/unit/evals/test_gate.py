@@ -9,7 +9,7 @@ from unit.evals.tiny import METRIC, case
 
 from evals.cases import InvalidSuite
 from evals.client import Trail
-from evals.gate import BELOW, BROKEN, PASS, GateResult, Threshold, Thresholds, judge, load_thresholds
+from evals.gate import BELOW, BROKEN, PASS, GateResult, Threshold, Thresholds, judge, load_thresholds, part_of
 from evals.harness import Result
 from evals.rates import Rate, percentile
 from evals.report import SuiteRun, as_json, markdown, worst
@@ -47,6 +47,24 @@ def test_a_run_below_a_failure_modes_threshold_fails_and_names_it_with_its_metri
 
 def test_a_run_below_the_overall_threshold_fails() -> None:
     assert verdict([result(), result("failed")], thresholds(overall=0.9)).reasons[0].startswith("overall: 50.0%")
+
+
+def test_a_part_of_a_suite_is_judged_by_the_modes_that_were_run_whole() -> None:
+    """A few cases reach or miss the other thresholds by their choice."""
+    wanted = thresholds(overall=0.9, mode=0.4)
+    wanted = wanted.model_copy(update={"modes": {**wanted.modes, "pii_leak": wanted.overall}})
+    run = [result(), result("failed", name="two"), result("failed", mode="pii_leak", name="three")]
+    cases = [one.case for one in run]
+    suite = [*cases, case("four", "pii_leak")]
+    assert part_of(cases, suite) == frozenset({"wrong_tool"})
+    assert part_of(suite, suite) is None
+    assert part_of([case("foreign", "pii_leak")], suite) == frozenset()
+    assert judge(cases, run, wanted, part={"wrong_tool"}).code == PASS
+    below = judge(cases, run, thresholds(overall=0.1, mode=0.6).model_copy(update={"modes": wanted.modes}), part={"pii_leak"})
+    assert [reason.partition(":")[0] for reason in below.reasons] == ["pii_leak"]
+    assert judge(cases, run, wanted).code == BELOW
+    nothing = judge(cases, run, wanted, part=())
+    assert "not judged: no failure mode was run whole" in markdown([SuiteRun("made", run, nothing, wanted, part=())], "x")
 
 
 def test_one_case_that_could_not_be_judged_breaks_the_run_however_good_the_rest() -> None:
