@@ -32,8 +32,8 @@ Workers = Annotated[int, typer.Option(min=2, max=16, help="Workers of the servic
 def rehearse(context: typer.Context, log: Log = True, own: Own = False, workers: Workers = 4) -> None:
     """Roll back prompt, model, index, prices, code and all, and flip the kill switch; time each until the last worker follows.
 
-    On a service of its own. Exit code 1: a step took over 10 s, that of code over 60 s, or failed. 3: not judged, because the
-    service was sick before it began.
+    On a service of its own. Exit code 1: a step was late or failed: over 10 s from its command, code over 60 s; over 5 s from its
+    write, a stop over 2 s. 3: not judged, because the service was sick before it began.
     """
     if not context.invoked_subcommand:
         _rehearse(lambda: _on_its_own(workers), log=log, own=own)
@@ -56,10 +56,11 @@ def _rehearse(rehearsed: "Callable[[], Rehearsal]", *, log: bool, own: bool) -> 
     from app.stack import rehearsal
 
     settings = load()  # before a service of its own replaces them
-    print(f"{'step':28} {'seconds':>8}", flush=True)
+    print(f"{'step':28} {'seconds':>8} {'of':>4} {'written':>8} {'of':>4}", flush=True)
     done = rehearsed()
     limits = f"limit {rehearsal.LIMIT_SECONDS:g} s a step, {rehearsal.CODE_SECONDS:g} s for code"
     print(f"{done.verdict}: {done.note} ({limits}, {done.workers} workers)")
+    print("seconds: from the start of the command to the last worker; written: from its write to the store, without that start.")
     if log:
         file = settings.state_dir / rehearsals.FILE if own else settings.rehearsals_file
         rehearsals.append(file, done, secret=settings.secret)
@@ -133,4 +134,6 @@ def _here(url: str) -> "Rehearsal":
 
 
 def _show(step: "Step") -> None:
-    print(f"{step.name:28} {step.seconds:>8.2f}  {'kept' if step.kept else 'NOT KEPT':8}  {step.note}".rstrip(), flush=True)
+    after = f"{step.written:>8.2f} {step.promise:>4g}" if step.written is not None else f"{'-':>8} {'-':>4}"
+    times = f"{step.seconds:>8.2f} {step.limit:>4g} {after}"
+    print(f"{step.name:28} {times}  {'kept' if step.kept else 'NOT KEPT':8}  {step.note}".rstrip(), flush=True)

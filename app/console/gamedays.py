@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from app.console import formats
-from app.oncall.gamedays import FOLDER
+from app.oncall.gamedays import FOLDER, REVOKED_WITHIN
 
 SCENARIOS = "gamedays"  # in the runbook
 MOST_BYTES = 2_000_000
@@ -28,6 +28,15 @@ WORDS = {
     "detected": "detected", "paged": "paged", "acknowledged": "acknowledged", "contained": "contained",
     "fault_ended": "fault ends", "recovered": "recovered",
 }  # fmt: skip
+
+
+def revocation(seconds: float | None, written: float | None) -> str:
+    """How soon a revoked key was refused, from the start of its command and from its write; empty where none was revoked."""
+    if seconds is None:
+        return ""
+    wrote = f", {formats.seconds(written)} after its write to the store" if written is not None else ""
+    promise = f" (promise {REVOKED_WITHIN:g} s from the write)"
+    return f"{formats.seconds(seconds)} after the start of the command that revokes it{wrote}{promise}"
 
 
 class _Loose(BaseModel):
@@ -98,8 +107,14 @@ class Played(_Loose):
     rogue: dict[str, int] = Field(default_factory=dict)
     cap: str = ""
     revoked: float | None = None
+    written: float | None = None
     timeline: list[tuple[float, str]] = Field(default_factory=list)
     money: dict[str, Money] = Field(default_factory=dict)
+
+    @property
+    def refusal(self) -> str:
+        """How soon the revoked key was refused, on both clocks."""
+        return revocation(self.revoked, self.written)
 
     @property
     def noticed(self) -> str:

@@ -19,6 +19,7 @@ from app.domain.errors import Misconfigured
 FOLDER = "gameday"  # in the state folder; the reports are there, too
 FILE = "playing.jsonl"
 MOST_BYTES = 200_000
+REVOKED_WITHIN = 5.0  # seconds from the write of a key's revocation until every worker refuses it, as the threat model promises
 TAKEN = "A game day is already being played here; `/console/gameday` shows it. Wait for its end, or stop it."
 
 

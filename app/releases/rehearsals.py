@@ -45,12 +45,19 @@ _LATER = (
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One timed step: ``seconds`` from the command to the last worker. ``kept``: it worked within the limit."""
+    """One timed step: ``seconds`` from the start of its command to the last worker. ``kept``: it worked within its limits.
+
+    ``limit``: of these seconds. ``written``: seconds from the command's write to the store to the last worker, without the
+    command's own start; ``promise``: of these. 0 and None: an older line, or nothing to compare.
+    """
 
     name: str
     seconds: float
     kept: bool
     note: str = ""
+    limit: float = 0.0
+    written: float | None = None
+    promise: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

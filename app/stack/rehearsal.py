@@ -23,8 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.errors import InvalidRequest, Misconfigured, OctantError
 from app.domain.money import from_dollars
+from app.oncall.self_test import PROMISED_SECONDS
 from app.oncall.switch import KillSwitch
-from app.releases import code
+from app.releases import code, following
 from app.releases.rehearsals import END_REASON, REASON, ROLLBACK, Rehearsal, Step, Verdict
 from app.releases.releases import Releases
 from app.security.keys.administration import KeyAdministration
@@ -306,9 +307,15 @@ async def _rollback_step(stage: Stage, kind: str, options: Sequence[str]) -> Ste
         await _activate(stage)
         before = stage.practice.id
     name = " ".join((kind, *options[1:2])) if kind in ("prompt", "model") else kind
+
+    async def changed() -> bool:
+        now = await stage.releases.live()
+        return now is not None and now.id != before
+
     return await _timed(
         stage, f"rollback {name}", ("rollback", *options, "--again", "--reason", REASON),
         lambda: stage.probes.serving(lambda release: release not in ("", before)),
+        written=changed, promise=following.WITHIN,
     )  # fmt: skip
 
 
@@ -324,20 +331,35 @@ async def _activate(stage: Stage) -> None:
 async def _stop_step(stage: Stage, scope: Sequence[str], *, stopped: bool) -> Step:
     verb = "kill" if stopped else "resume"
     command = (verb, *scope, *(("--reason", REASON) if stopped else ()))
-    return await _timed(stage, f"{verb} {scope[0]}", command, lambda: stage.probes.answering(STOPPED if stopped else 200))
+
+    async def changed() -> bool:
+        return bool(await stage.switch.status()) == stopped
+
+    return await _timed(
+        stage, f"{verb} {scope[0]}", command, lambda: stage.probes.answering(STOPPED if stopped else 200),
+        written=changed, promise=PROMISED_SECONDS,
+    )  # fmt: skip
 
 
 async def _timed(
-    stage: Stage, name: str, command: Sequence[str], seen: Callable[[], Awaitable[bool]], *, limit: float = LIMIT_SECONDS
-) -> Step:
-    """Run a command, and time it until the last worker shows its effect. ``limit``: seconds within which it is kept."""
+    stage: Stage, name: str, command: Sequence[str], seen: Callable[[], Awaitable[bool]], *,
+    limit: float = LIMIT_SECONDS, written: Callable[[], Awaitable[bool]] | None = None, promise: float = 0.0,
+) -> Step:  # fmt: skip
+    """Run a command, and time it until the last worker shows its effect.
+
+    ``limit``: seconds from its start within which it is kept. ``written``: whether the store has its change, from which on the
+    workers have the seconds of the ``promise``.
+    """
     began = time.monotonic()
     running = asyncio.create_task(_command(stage, *command))
-    last = await stage.probes.until(seen, LONGEST_SECONDS)
+    wrote, last = await asyncio.gather(
+        stage.probes.until(written, LONGEST_SECONDS) if written else asyncio.sleep(0), stage.probes.until(seen, LONGEST_SECONDS)
+    )
     exit_code, out = await running
     seconds = round((last or time.monotonic()) - began, 2)
-    kept = last is not None and exit_code == 0 and seconds <= limit
-    return Step(name, seconds, kept, "" if kept else " ".join(out.split())[-300:])
+    after = round(max(0.0, last - wrote), 2) if last and wrote else None
+    kept = last is not None and exit_code == 0 and seconds <= limit and (not written or (after is not None and after <= promise))
+    return Step(name, seconds, kept, "" if kept else " ".join(out.split())[-300:], limit, after, promise)
 
 
 async def _command(stage: Stage, *command: str) -> tuple[int, str]:

@@ -14,7 +14,7 @@ from app.oncall.rota.problems import problems
 from app.oncall.rota.reading import load_rotation
 from app.oncall.rota.rotation import Rotation
 from app.oncall.rota.shifts import Duty, duties
-from app.oncall.self_test import state
+from app.oncall.self_test import PROMISED_SECONDS, state
 
 QUESTION = "If it breaks at 3 a.m., which person is called, and how soon do they answer?"
 COMMAND = "octant oncall now"
@@ -111,7 +111,8 @@ async def _switch(sources: Sources) -> Evidence:
     if seen.passed_ago is None:
         return missing("Kill switch", "its self-test has not passed yet", "octant kill self-test")
     at = sources.now - timedelta(seconds=seen.passed_ago)
-    slowest = f", the slowest worker after {formats.seconds(seen.slowest)}" if seen.slowest is not None else ""
+    promise = f", from the stop's write to the store; the promise is {PROMISED_SECONDS:g} s"
+    slowest = f", the slowest worker after {formats.seconds(seen.slowest)}{promise}" if seen.slowest is not None else ""
     held: State = "failing" if seen.failed else aged(at, sources.now, most=DAILY)
     value = f"all workers saw a stop{slowest}" if not seen.failed else "its newest self-test failed"
     command = "octant kill self-test"

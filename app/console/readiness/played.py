@@ -55,7 +55,7 @@ def _evidence(one: GameDay, newest: GameDay, sources: Sources) -> Evidence:
     before, fault = one.costs.get("before"), one.costs.get("fault")
     known = before is not None and fault is not None
     price = f"an answer cost {formats.usd(before)} before the fault and {formats.usd(fault)} in it ({MIX})" if known else ""
-    revoked = f"the revoked key was refused after {formats.seconds(one.revoked)}" if one.revoked is not None else ""
+    revoked = f"the revoked key was refused {one.refusal}" if one.refusal else ""
     value = "; ".join(filter(None, (value + size, times, revoked, price, unjudged if newest is not one else "")))
     link = f"/console/gameday/{one.report.removesuffix('.json')}" if one.report else ""
     return Evidence(

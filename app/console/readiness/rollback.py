@@ -1,7 +1,7 @@
 """Rollback: the newest rehearsal of the way back with its seconds, the log's signatures, and rollbacks that were real."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from app.console import formats
 from app.console.followed import of_rollbacks
@@ -108,17 +108,29 @@ def _rehearsal(found: Found, sources: Sources) -> list[Evidence]:
     whole = Evidence(name="Rehearsal", value=value, state=state, closed_by=here, at=newest.at, command=COMMAND)
     if not newest.steps or not newest.judged:
         return [whole, *attempted(found, COMMAND)]
-    listed = ", ".join(
-        f"{step.name} {formats.seconds(step.seconds)}{'' if step.kept else ' (not kept)'}" for step in newest.steps
-    )
-    listed += "; each from the start of its command until the last worker follows"
+    listed = f"{', '.join(map(_timed, newest.steps))}; each from the start of its command until the last worker follows"
+    if limits := _bounds({step.limit for step in newest.steps}):
+        listed += f", limit {limits}"
+    if promises := _bounds({step.promise for step in newest.steps if step.written is not None}):
+        listed += f". In brackets from its write to the store, without the command's own start, promise {promises}"
     steps = Evidence(name="Each step", value=listed, state=state, closed_by=here, at=newest.at, link="/console/releases")
     return [whole, steps, *attempted(found, COMMAND)]
 
 
+def _timed(step: Step) -> str:
+    """A step with both of its times."""
+    after = f" ({formats.seconds(step.written)} of {step.promise:g} s)" if step.written is not None else ""
+    return f"{step.name} {formats.seconds(step.seconds)}{after}{'' if step.kept else ' (not kept)'}"
+
+
+def _bounds(seconds: Collection[float]) -> str:
+    """The limits of some steps; empty where old lines name none."""
+    return " or ".join(f"{each:g} s" for each in sorted(seconds) if each)
+
+
 def _words(found: Found, sources: Sources) -> str:
     newest = found.rehearsal
-    back = [step.seconds for step in newest.steps if step.name.startswith("rollback") and "code" not in step.name]
+    back = [step for step in newest.steps if step.name.startswith("rollback") and "code" not in step.name]
     ago = formats.span(sources.now - newest.at) + " ago" + ("" if found.own else " on another machine, not here")
     if not newest.judged:
         return f"{NEVER} An attempt {ago} was {newest.result}."
@@ -127,8 +139,12 @@ def _words(found: Found, sources: Sources) -> str:
     slowest = _slowest(newest)
     if not back or slowest is None:
         return f"Rehearsed {ago}: {newest.result}."
+    after = [step.written for step in back if step.written is not None]
+    wrote = f" ({formats.seconds(max(after))} from its write to the store, promise {back[0].promise:g} s)" if after else ""
+    limit = f", limit {slowest.limit:g} s" if slowest.limit else ""
+    longest = max(step.seconds for step in back)
     return (
-        f"{formats.seconds(max(back))} from the start of the command until the last worker answers with the earlier prompt,"
-        f" model, index or prices, rehearsed {ago}; the slowest of {len(newest.steps)} steps, {slowest.name}, took"
-        f" {formats.seconds(slowest.seconds)}."
+        f"{formats.seconds(longest)} from the start of the command{wrote} until the last worker answers"
+        f" with the earlier prompt, model, index or prices, rehearsed {ago}; the slowest of {len(newest.steps)} steps,"
+        f" {slowest.name}, took {formats.seconds(slowest.seconds)}{limit}."
     )

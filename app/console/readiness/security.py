@@ -179,9 +179,9 @@ def _leaked(sources: Sources) -> list[Evidence]:
 def _leak_words(sources: Sources) -> str:
     """How soon a leaked key was refused, in a sentence; empty where that was not rehearsed."""
     day = newest_kept(sources, LEAK)
-    if day is None or day.revoked is None:
+    if day is None or not day.refusal:
         return ""
-    return f" A rehearsed leak: the key was refused {formats.seconds(day.revoked)} after the command that revokes it was begun."
+    return f" A rehearsed leak: the key was refused {day.refusal}."
 
 
 def of_provider_keys(keys: Sequence[KeyStatus]) -> Evidence:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.budget.budget import BudgetPolicy
 from app.budget.ledger import Ledger
+from app.console.gamedays import revocation
 from app.console.readiness.answers import ELSEWHERE, Evidence
 from app.oncall.gamedays import FOLDER as GAMEDAY_FOLDER
 from app.oncall.rota.covers import FILE, Covers
@@ -30,7 +31,8 @@ MOST_BYTES = 1_000_000
 class GameDay(BaseModel):
     """One line of the log of game days. Times are seconds from the fault's begin; None: it did not happen.
 
-    ``costs``: micro-dollars an answer, before the fault and in it. ``revoked``: until a revoked key was refused.
+    ``costs``: micro-dollars an answer, before the fault and in it. ``revoked``: until a revoked key was refused; ``written``:
+    these from the write of its revocation.
     """
 
     at: AwareDatetime
@@ -47,7 +49,13 @@ class GameDay(BaseModel):
     answered: int = 0
     costs: dict[str, float | None] = Field(default_factory=dict)
     revoked: float | None = None
+    written: float | None = None
     report: str = ""
+
+    @property
+    def refusal(self) -> str:
+        """How soon the revoked key was refused; empty where none was revoked."""
+        return revocation(self.revoked, self.written)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,18 @@ from app.stack.gameday.lease import FaultNotSet, Held
 from app.stack.gameday.money import Money, spent
 from app.stack.gameday.page import Followed, Shell, commands
 from app.stack.gameday.pager import Pager
-from app.stack.gameday.rogue import REVOKE, BadRelease, calling, cap_of, capped, held_off, in_force, key_of
+from app.stack.gameday.rogue import (
+    REVOKE,
+    BadRelease,
+    calling,
+    cap_of,
+    capped,
+    held_off,
+    in_force,
+    key_of,
+    late,
+    refused_after,
+)  # fmt: skip
 from app.stack.gameday.scenario import Phase, Probe, Scenario
 from app.stack.gameday.traffic import Callers, measure, usual_provider
 
@@ -78,7 +89,7 @@ class Outcome:
 
     ``money``: of the time before the fault, and of the fault; empty where the records could not be read. ``callers``: all but
     the rogue, whose answers are ``rogue``; ``cap``: the cap that met it. ``revoked``: seconds from `octant key revoke` until its
-    first refused call.
+    first refused call; ``written``: these from its write to the store, without the command's own start.
     """
 
     scenario: str
@@ -99,6 +110,7 @@ class Outcome:
     rogue: dict[str, int] = field(default_factory=dict)
     cap: str = ""
     revoked: float | None = None
+    written: float | None = None
     timeline: list[tuple[float, str]] = field(default_factory=list)
     postmortem: str = ""
     money: dict[str, Money] = field(default_factory=dict)
@@ -185,6 +197,7 @@ class _Game:
         self.say("contained" if contained is not None else "not contained in time", contained if known else None)
         if self._revoked is not None and refused is not None:
             self.outcome.revoked = round(max(0.0, refused - self._revoked), 2)
+            self.outcome.written = await refused_after(self.stage.engine, self.outcome.fault_at, refused)
         await self._follow(self._verify)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds - self.passed)):
@@ -257,6 +270,7 @@ class _Game:
         missed = {"detection": out.detected, "containment": out.contained, "recovery": out.recovered}
         out.reasons += [f"no {name} in time" for name, at in missed.items() if at is None]
         out.reasons += [f"{one.name}: {_figure(one)}" for one in out.probes if not one.holds]
+        out.reasons += late(out.written)
         out.verdict = baseline.verdict(broken=out.reasons, sick=()).value
 
     def _measure(self, probe: Probe, begin: float, until: float) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from app.domain.figures import usd
 from app.domain.money import MICROS_PER_DOLLAR, MicroUSD
-from app.oncall.gamedays import FOLDER
+from app.oncall.gamedays import FOLDER, REVOKED_WITHIN
 from app.stack.gameday.play import Outcome
 from app.stack.gameday.scenario import Scenario
 from app.stack.gameday.traffic import ANSWERED
@@ -52,7 +52,8 @@ def verdicts(state_dir: Path) -> list[tuple[str, str]]:
 def fact(outcome: Outcome, report: str) -> dict[str, Any]:
     """The evidence in one line: scenario, time, verdict, seconds from the fault's begin, score. ``report`` is the whole.
 
-    ``costs``: micro-dollars an answer, before the fault and in it. ``revoked``: seconds until a revoked key was refused.
+    ``costs``: micro-dollars an answer, before the fault and in it. ``revoked``: seconds until a revoked key was refused, and
+    ``written`` these from the write of its revocation.
     """
     times = ("detected", "paged", "acknowledged", "contained", "fault_ended", "recovered")
     works, of = outcome.score
@@ -60,7 +61,8 @@ def fact(outcome: Outcome, report: str) -> dict[str, Any]:
         "at": outcome.begun_at.isoformat(timespec="seconds"), "scenario": outcome.scenario, "verdict": outcome.verdict,
         **{name: getattr(outcome, name) for name in times}, "paging": outcome.paging, "commands_that_work": works, "commands": of,
         "callers": sum(outcome.callers.values()), "answered": outcome.callers.get(ANSWERED, 0),
-        "costs": {phase: money.each for phase, money in outcome.money.items()}, "revoked": outcome.revoked, "report": report,
+        "costs": {phase: money.each for phase, money in outcome.money.items()}, "revoked": outcome.revoked,
+        "written": outcome.written, "report": report,
     }  # fmt: skip
 
 
@@ -112,7 +114,8 @@ def _rogue(outcome: Outcome) -> Sequence[str]:
     failed = sum(outcome.callers.values()) - outcome.callers.get(ANSWERED, 0)
     others = f"- **Other users who noticed:** {failed} of their {sum(outcome.callers.values())} calls failed"
     cap = [f"- **The rogue user's cap:** {outcome.cap}"] if outcome.cap else []
-    after = f"{outcome.revoked:.1f} s after `octant key revoke`" if outcome.revoked is not None else ""
+    after = f"{outcome.revoked:.1f} s after `octant key revoke` was begun" if outcome.revoked is not None else ""
+    after += f", {outcome.written:.1f} s after its write (promise {REVOKED_WITHIN:g} s)" if outcome.written is not None else ""
     revoked = [f"- **Its first refused call:** {after}"] if after else []
     return [f"- **The rogue user:** {_counted(outcome.rogue)}", *cap, *revoked, others]
 

@@ -10,12 +10,17 @@ import tomllib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import tomli_w
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.oncall.gamedays import REVOKED_WITHIN
 from app.stack.gameday.lease import FaultNotSet, Held, held
 from app.stack.gameday.page import Shell
 from app.stack.gameday.scenario import Fault, Rogue, Traffic
@@ -29,6 +34,7 @@ REFUSALS = frozenset({REFUSED, "invalid_api_key"})  # by its cap, or because its
 REVOKE = "octant key revoke "
 _CAP = re.compile(r"^user-day\s+spent\s+(\S+).*?\scap\s+(\S+)", re.MULTILINE)
 _LIVE = re.compile(r"^(\S+) is live since", re.MULTILINE)
+_REVOKED = text("SELECT max(revoked_at) FROM api_keys WHERE revoked_at >= :since")
 LEASE_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 
 
@@ -95,6 +101,26 @@ def held_off(seen: Sequence[Seen], fault_at: float) -> float | None:
     last = max((one.at for one in seen if one.what not in REFUSALS), default=fault_at)
     first = min((one.at for one in seen if one.what in REFUSALS and one.at > last), default=None)
     return None if first is None else round(first - fault_at, 2)
+
+
+async def refused_after(engine: AsyncEngine, fault_at: datetime | None, refused: float) -> float | None:
+    """Seconds from the write of the key's revocation until its first refusal; None where the store does not have it.
+
+    ``refused``: seconds from the fault's begin.
+    """
+    try:
+        async with engine.connect() as connection:
+            at = (await connection.execute(_REVOKED, {"since": fault_at})).scalar_one()
+    except SQLAlchemyError:
+        return None
+    return None if at is None or fault_at is None else round(max(0.0, refused - (at - fault_at).total_seconds()), 2)
+
+
+def late(written: float | None) -> list[str]:
+    """Why the promise of a revoked key is broken; empty where it is kept, or where none was revoked."""
+    if written is None or written <= REVOKED_WITHIN:
+        return []
+    return [f"the key was refused {written:.1f} s after its revocation was written, the promise is {REVOKED_WITHIN:g} s"]
 
 
 def capped(before: str, after: tuple[str, str], seen: Sequence[Seen], fault_at: float) -> str:

@@ -128,7 +128,7 @@ async def test_two_releases_stand_side_by_side_with_what_they_change_and_cost(op
 async def test_the_page_of_releases_begins_with_the_way_back_and_its_seconds(operator: Person) -> None:
     page = await operator.get("/console/releases")
     back = page.words.partition("All releases Kill switch")[2]
-    assert re.search(r"^ Roll back .*\d m?s from the start of the command until the last worker answers", back), back[:300]
+    assert re.search(r"^ Roll back .*\d m?s from the start of the command .*until the last worker answers", back), back[:300]
     assert 'octant rollback --reason "…"' in unescape(page.text)
     assert 'href="/console/do/rollback"' in page.text
     heads = {"history": "Workers", "canary": "Canary", "all": "All releases", "stops": "Stopped by the kill switch"}

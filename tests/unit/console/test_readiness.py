@@ -304,6 +304,7 @@ async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_prom
     append(here.state_dir / FILE, good, secret=b"s")
     found = await rollback.answer(here)
     assert found.words.startswith("400 ms from the start of the command until the last worker"), found.words
+    assert "limit" not in found.evidence[1].value, "an older line names none"
     named = [one.state for one in found.evidence if one.name == "Last attempt"]
     assert named == (["gaps"] if later else []), "what came before the result is over"
     back = SimpleNamespace(number=7, kind="rollback", at=NOW - timedelta(minutes=3), release="2026-11-27", reason="worse answers")
@@ -317,6 +318,22 @@ async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_prom
     kept[7] = Followed("2026-11-27", 3, 0.83)
     found = await rollback.answer(replace(here, releases=cast(Any, really)))
     assert found.words.endswith("to release 2026-11-27; the last of 3 workers served it after 830 ms."), found.words
+
+
+def test_each_step_of_the_way_back_stands_beside_its_limit_and_its_promise(tmp_path: Path) -> None:
+    steps = (
+        Step("rollback all", 3.2, kept=True, limit=10.0, written=0.4, promise=5.0),
+        Step("kill model", 7.04, kept=False, limit=10.0, written=2.5, promise=2.0),
+        Step("rollback code", 16.4, kept=True, limit=60.0),
+    )
+    run = Rehearsal(at=NOW, what=ROLLBACK, kept=False, note="2 of 3 steps", steps=steps)
+    each = rollback._rehearsal(readiness_sources.Found(run, own=True), sources(tmp_path))[1].value
+    assert "rollback all 3.20 s (400 ms of 5 s), kill model 7.04 s (2.50 s of 2 s) (not kept), rollback code 16.4 s;" in each
+    assert "limit 10 s or 60 s" in each
+    assert "promise 2 s or 5 s" in each
+    words = rollback._words(readiness_sources.Found(replace(run, kept=True), own=True), sources(tmp_path))
+    assert words.startswith("3.20 s from the start of the command (400 ms from its write to the store, promise 5 s) until")
+    assert words.endswith("rollback code, took 16.4 s, limit 60 s.")
 
 
 def scored(passed: int) -> SuiteResult:
@@ -433,10 +450,14 @@ def test_a_leaked_key_that_was_rehearsed_is_evidence_with_its_seconds(tmp_path: 
     (tmp_path / GAMEDAYS).write_text(json.dumps(line) + "\n")
     [found] = security._leaked(sources(tmp_path))
     assert found.state == "proved"
-    assert "the revoked key was refused after 1.90 s" in found.value
-    assert security._leak_words(sources(tmp_path)) == (
-        " A rehearsed leak: the key was refused 1.90 s after the command that revokes it was begun."
+    words = "refused 1.90 s after the start of the command that revokes it (promise 5 s from the write)"
+    assert f"the revoked key was {words}" in found.value
+    assert security._leak_words(sources(tmp_path)) == f" A rehearsed leak: the key was {words}."
+    (tmp_path / GAMEDAYS).write_text(json.dumps(line | {"written": 0.4}) + "\n")
+    both = (
+        "1.90 s after the start of the command that revokes it, 400 ms after its write to the store (promise 5 s from the write)"
     )
+    assert both in security._leak_words(sources(tmp_path))
 
 
 @pytest.mark.parametrize(

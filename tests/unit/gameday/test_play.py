@@ -24,7 +24,7 @@ from app.stack.gameday import report
 from app.stack.gameday.page import Followed, Shell, commands
 from app.stack.gameday.pager import Pager
 from app.stack.gameday.play import Stage, play
-from app.stack.gameday.rogue import REFUSED, REVOKE, capped, held_off, key_of
+from app.stack.gameday.rogue import REFUSED, REVOKE, capped, held_off, key_of, late
 from app.stack.gameday.scenario import Probe, Scenario, load, names
 from app.stack.gameday.traffic import Seen, measure
 
@@ -143,6 +143,13 @@ async def test_a_revoked_key_is_timed_from_the_command_to_its_first_refused_call
     assert outcome.revoked is not None, outcome.rogue
     assert 0.4 < outcome.revoked < 20
     assert report.fact(outcome, "x")["revoked"] == outcome.revoked
+    assert outcome.written is None, "the store of this test knows of no revocation"
+
+
+def test_a_key_refused_later_than_promised_breaks_the_promise() -> None:
+    """From the write: a command's own start is no part of it."""
+    assert late(None) == late(4.9) == []
+    assert late(5.12) == ["the key was refused 5.1 s after its revocation was written, the promise is 5 s"]
 
 
 @pytest.mark.parametrize("name", names(ROOT / "runbook"))
