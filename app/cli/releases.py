@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from app.releases.manifest import Release
     from app.releases.releases import Releases
     from app.releases.setting_back import Pinned
+    from app.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Releases: immutable manifests that pin prompts, models, prices and indexes.")
 
@@ -76,13 +77,13 @@ def hashes() -> None:
 @app.command("rehearsals")
 def rehearsals() -> None:
     """List the last rehearsals, newest first: of the log that OCTANT_REHEARSALS_FILE names, and of this installation's own."""
-    from app.releases.rehearsals import every
-    from app.settings import load
+    from app.releases.rehearsals import CAME_WITH_CODE, every, is_own
 
-    settings = load()
+    settings, began = asyncio.run(_began())
     found = every(settings.rehearsals_file, settings.state_dir)
     for one in found[: -MOST_SHOWN - 1 : -1]:
-        print(f"{one.at:%Y-%m-%d %H:%M %Z}  {one.what:<10} {'kept' if one.kept else 'NOT KEPT':<9} {one.note}")
+        mark = "" if is_own(one, settings.secret, began) else f" ({CAME_WITH_CODE})"
+        print(f"{one.at:%Y-%m-%d %H:%M %Z}  {one.what:<10} {'kept' if one.kept else 'NOT KEPT':<9} {one.note}{mark}")
     if not found:
         print(f"Never rehearsed: {settings.rehearsals_file} is empty or missing.")
 
@@ -220,6 +221,20 @@ async def _pin(release_id: str) -> None:
     path.write_text(new)
     changed = sum(a != b for a, b in zip(old.splitlines(), new.splitlines(), strict=True))
     print(f"{path}: {changed} pins changed. `octant release verify {release_id}` checks all of them.")
+
+
+async def _began() -> "tuple[Settings, datetime | None]":
+    """The settings, and when a release was first live here; without a database only its signature tells where a line was made."""
+    from app.cli.database import database
+    from app.domain.errors import Misconfigured
+    from app.releases.history import first_live
+    from app.settings import load
+
+    try:
+        async with database() as (engine, settings):
+            return settings, await first_live(engine)
+    except Misconfigured:
+        return load(), None
 
 
 async def _list() -> None:

@@ -28,6 +28,7 @@ ROLLBACK = "rollback"  # of every kind of pin and the kill switch: `octant rehea
 INJECTION = "injection"  # the injection gate: `make injection ARGS=--log`
 ATTACKED = "injection drill"  # a few attacks of one text: `octant drill injection --log`
 REASON, END_REASON = "rehearsal", "the end of a rehearsal"  # of what a rehearsal does to a service that exists
+CAME_WITH_CODE = "rehearsed on another machine: its result came with the code"
 Verdict = Literal["kept", "not kept", "not judged"]
 JUDGED: Sequence[Verdict] = ("kept", "not kept")
 _MAC, _KEY, _BEFORE = "mac", "key", "before"
@@ -143,6 +144,15 @@ def here(state_dir: Path) -> list[Rehearsal]:
 def every(path: Path, state_dir: Path) -> list[Rehearsal]:
     """The rehearsals of the log at ``path`` and of this installation's state folder, oldest first. Raises Misconfigured."""
     return sorted([*read(path), *here(state_dir)], key=lambda one: one.at)
+
+
+def is_own(one: Rehearsal, secret: bytes, began: datetime | None) -> bool:
+    """Whether a rehearsal is of this installation. ``began``: when a release was first live here, None where none was.
+
+    The secret alone does not show it: all installations in development have the same one.
+    """
+    signed_here = not one.key or one.key == fingerprint(secret)
+    return signed_here and (began is None or one.at >= began)
 
 
 def verify(path: Path, secret: bytes) -> LogCheck:

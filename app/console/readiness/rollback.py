@@ -13,7 +13,7 @@ from app.domain.setting_types import DEVELOPMENT_SECRET
 from app.releases.following import Followed
 from app.releases.history import ROLLBACK as WENT_BACK
 from app.releases.history import Activation
-from app.releases.rehearsals import END_REASON, REASON, ROLLBACK, Rehearsal, Step, verify
+from app.releases.rehearsals import END_REASON, FILE, REASON, ROLLBACK, LogCheck, Rehearsal, Step, every, verify
 
 QUESTION = "How many seconds does it take to undo a bad release, and when did you last try?"
 COMMAND, BAD_RELEASE = "octant rehearse", "bad-release"
@@ -29,7 +29,9 @@ async def answer(sources: Sources) -> Answer:
     """Read the log of rehearsals and check its signatures; read the history of releases."""
     try:
         counted = await sources.newest(ROLLBACK)
-        signed = await asyncio.to_thread(verify, sources.rehearsals_file, sources.secret)
+        signed = await asyncio.to_thread(_verified, sources)
+        log = await asyncio.to_thread(every, sources.rehearsals_file, sources.state_dir)
+        listed = sources.found(log, await sources.began()) if log else []
     except (Misconfigured, ValueError) as error:
         found = [Evidence(name="Log of rehearsals", value=str(error), state="failing", command="octant rehearse verify")]
         return Answer(axis="Rollback", question=QUESTION, words=UNREADABLE, evidence=found, command=COMMAND)
@@ -38,25 +40,7 @@ async def answer(sources: Sources) -> Answer:
         words = NEVER + _taken_back(sources) + under_way(sources, BAD_RELEASE)
         return Answer(axis="Rollback", question=QUESTION, words=words, evidence=found, command=COMMAND)
     found = [*_rehearsal(counted, sources), *played(sources, BAD_RELEASE)]
-    strange, whole = signed.foreign + signed.unsigned, signed.signed + signed.foreign + signed.unsigned
-    value = (
-        f"{strange} of {formats.number(whole, 'result')} in the log of rehearsals came with the code. This service did not sign"
-        " them, so it cannot find a later change of them"
-        if strange
-        else f"this service signed each of {formats.number(whole, 'result')} in the log of rehearsals"
-    )
-    if signed.signed and sources.secret == DEVELOPMENT_SECRET.encode():
-        value += f". {WEAK_SIGNATURE}"
-    held: State = "failing" if signed.problems else "gaps" if signed.unsigned or signed.foreign else "proved"
-    found.append(
-        Evidence(
-            name="Signed results",
-            value="; ".join(signed.problems) or value,
-            state=held,
-            closed_by=OWN_LOG,
-            command="octant rehearse verify",
-        )
-    )
+    found.append(_signed(signed, sum(not one.own for one in listed), sources))
     past, took = await sources.releases.history(200), None
     real = [one for one in past if one.kind == WENT_BACK and one.reason not in (REASON, END_REASON)]
     if real:
@@ -68,6 +52,32 @@ async def answer(sources: Sources) -> Answer:
         )
     words = _words(counted, sources) + _really(real, took, sources) + _taken_back(sources) + under_way(sources, BAD_RELEASE)
     return Answer(axis="Rollback", question=QUESTION, words=words, evidence=found, command=COMMAND)
+
+
+def _verified(sources: Sources) -> LogCheck:
+    """The signatures of both logs that the page lists. Raises Misconfigured for an invalid line."""
+    each = [verify(log, sources.secret) for log in (sources.rehearsals_file, sources.state_dir / FILE)]
+    return LogCheck(
+        sum(one.signed for one in each), sum(one.unsigned for one in each), sum(one.foreign for one in each),
+        tuple(problem for one in each for problem in one.problems),
+    )  # fmt: skip
+
+
+def _signed(signed: LogCheck, elsewhere: int, sources: Sources) -> Evidence:
+    """The results of all kinds by their signature. ``elsewhere``: how many came with the code, as the page marks them."""
+    strange, whole = signed.foreign + signed.unsigned, signed.signed + signed.foreign + signed.unsigned
+    of = f"of {formats.number(whole, 'result')} in the logs of rehearsals"
+    parts = [f"{elsewhere} {of} came with the code"] if elsewhere else []
+    if strange:
+        parts.append(f"This service did not sign {strange} {of}, so it cannot find a later change there")
+    value = ". ".join(parts) or f"this service signed each {of}"
+    if signed.signed and sources.secret == DEVELOPMENT_SECRET.encode():
+        value += f". {WEAK_SIGNATURE}"
+    held: State = "failing" if signed.problems else "gaps" if strange or elsewhere else "proved"
+    return Evidence(
+        name="Signed results", value="; ".join(signed.problems) or value, state=held, closed_by=OWN_LOG,
+        command="octant rehearse verify",
+    )  # fmt: skip
 
 
 def _really(rollbacks: Sequence[Activation], took: Followed | None, sources: Sources) -> str:

@@ -19,7 +19,7 @@ from app.oncall.gamedays import FOLDER as GAMEDAY_FOLDER
 from app.oncall.rota.covers import FILE, Covers
 from app.oncall.runbook.pages import FOLDER
 from app.releases.history import first_live
-from app.releases.rehearsals import Rehearsal, every, fingerprint
+from app.releases.rehearsals import Rehearsal, every, is_own
 from app.releases.releases import Releases
 from app.security.keys.administration import KeyAdministration
 from app.security.keys.provider_keys import KeyStatus
@@ -134,11 +134,7 @@ class Sources:
 
     def found(self, log: Sequence[Rehearsal], began: datetime | None) -> list[Found]:
         """Each of these rehearsals, and whether it is of this installation. ``began``: as `began` returns it."""
-        return [Found(one, self._is_own(one, began)) for one in log]
-
-    def _is_own(self, one: Rehearsal, began: datetime | None) -> bool:
-        """A secret alone does not show it: all installations in development have the same one."""
-        return one.key in ("", fingerprint(self.secret)) and (began is None or one.at >= began)
+        return [Found(one, is_own(one, self.secret, began)) for one in log]
 
     def gamedays(self, *scenarios: str) -> Sequence[GameDay]:
         """The game days of these scenarios, oldest first. A line that is none is passed over."""

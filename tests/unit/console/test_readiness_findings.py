@@ -3,7 +3,7 @@
 import ast
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn, cast
@@ -12,6 +12,7 @@ import pytest
 
 from app.audit.overview import Bucket
 from app.console.readiness import evals, observability, recovery, rollback, runbook, spending
+from app.console.readiness import sources as readiness_sources
 from app.console.readiness.answers import Answer, Evidence, State
 from app.console.readiness.sources import Sources
 from app.domain.errors import Misconfigured
@@ -94,22 +95,31 @@ async def test_a_log_of_outages_that_cannot_be_read_fails_with_its_words() -> No
 
 
 @pytest.mark.parametrize(
-    ("signed", "state", "words"),
+    ("signed", "began", "state", "words"),
     [
-        ({}, "proved", "each of 3 results"),
-        ({"foreign": 1}, "gaps", "1 of 4 results in the log of rehearsals came with the code"),
-        ({"unsigned": 1}, "gaps", "This service did not sign them"),
-        ({"problems": ["Line 2: the signature is broken."]}, "failing", "the signature is broken"),
+        ({}, -1, "proved", "each of 3 results"),
+        (
+            {"foreign": 1},
+            1,
+            "gaps",
+            "1 of 4 results in the logs of rehearsals came with the code. This service did not sign 1 of 4",
+        ),
+        ({}, 1, "gaps", "1 of 3 results in the logs of rehearsals came with the code"),
+        ({"unsigned": 1}, -1, "gaps", "This service did not sign 1 of 4 results"),
+        ({"problems": ["Line 2: the signature is broken."]}, -1, "failing", "the signature is broken"),
     ],
 )
 async def test_a_signature_that_is_broken_fails_and_one_of_elsewhere_is_a_gap(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, signed: dict[str, object], state: State, words: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, signed: dict[str, object], began: int, state: State, words: str
 ) -> None:
+    """``began``: hours from the one result in the log to this installation's begin: what was before it came with the code."""
     run = Rehearsal(at=NOW, what=ROLLBACK, kept=True, note="10 of 10 steps")
     counted = SimpleNamespace(rehearsal=run, own=True, attempt=None, mark="")
     monkeypatch.setattr(Sources, "newest", lambda *_, **__: asyncio.sleep(0, counted))
     seen = SimpleNamespace(**{"signed": 3, "foreign": 0, "unsigned": 0, "problems": [], **signed})
-    monkeypatch.setattr(rollback, "verify", lambda *_: seen)
+    monkeypatch.setattr(rollback, "_verified", lambda _: seen)
+    monkeypatch.setattr(rollback, "every", lambda *_: [run])
+    monkeypatch.setattr(readiness_sources, "first_live", lambda _: asyncio.sleep(0, NOW + timedelta(hours=began)))
     monkeypatch.setattr(rollback, "played", lambda *_: [])
     releases = SimpleNamespace(history=lambda _: asyncio.sleep(0, []))
     found = named(await rollback.answer(sources(releases=releases, state_dir=tmp_path)), "Signed results")
