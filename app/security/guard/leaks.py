@@ -10,6 +10,7 @@ import base64
 import codecs
 import hashlib
 import hmac
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -57,12 +58,24 @@ class Secrets:
 
 
 MOST_WATCHED = 16_384  # bytes of a system text; a tenant's own may be megabytes, and each is searched in seven forms
+MOST_REMEMBERED = 65_536  # characters of such texts: what is looked up for one of them takes 1,700 bytes
+_remembered = OrderedDict[tuple[str, str], Secrets]()
 
 
-@lru_cache(maxsize=64)
 def secrets_of(canary_word: str, system: str) -> Secrets:
-    """The texts to search for. ``system`` empty: the canary alone."""
+    """The texts to search for. ``system`` empty: the canary alone. The latest are remembered."""
     watched = system[:MOST_WATCHED].encode(errors="replace")[:MOST_WATCHED].decode(errors="ignore")
+    key = canary_word, watched
+    if key in _remembered:
+        _remembered.move_to_end(key)
+        return _remembered[key]
+    known = _remembered[key] = _secrets(canary_word, watched)
+    while len(_remembered) > 1 and sum(len(word) + len(text) for word, text in _remembered) > MOST_REMEMBERED:
+        _remembered.popitem(last=False)
+    return known
+
+
+def _secrets(canary_word: str, watched: str) -> Secrets:
     texts = tuple(plain(form) for form in (*_forms(watched), watched)) if watched else ()
     joined = "\n".join(texts)
     pieces: dict[str, int] = {}

@@ -235,6 +235,15 @@ def test_of_a_long_system_prompt_as_much_is_watched_in_every_script() -> None:
     assert max(joined) < 10 * MOST_WATCHED
 
 
+def test_callers_that_send_ever_other_system_texts_do_not_fill_the_memory() -> None:
+    """V3: sixty-four of 16 KB were remembered, each with 27 MB of what is looked up."""
+    texts = [f"{number} {SYSTEM}".ljust(MOST_WATCHED, "x") for number in range(8)]
+    known = [secrets_of(CANARY, text) for text in texts]
+    assert secrets_of(CANARY, texts[-1]) is known[-1]
+    assert secrets_of(CANARY, texts[0]) is not known[0]
+    assert sum(map(len, (text for _, text in leaks._remembered))) <= leaks.MOST_REMEMBERED
+
+
 def test_the_letters_of_a_text_are_worked_out_once_for_all_of_its_readings() -> None:
     """V3: of 50,000 characters that were nearly all different, those took six times as long."""
     leaks._of_char.cache_clear()
