@@ -126,6 +126,8 @@ def answer(seen: Overview, strips: Sequence[Strip], range_: Range) -> tuple[str,
     ill = [strip for strip in strips if strip.kind == "bad"] or [strip for strip in strips if strip.kind == "warn"]
     answered = f"{formats.share(1 - failed)} of {formats.number(total.calls, 'call')} {range_.words} were answered"
     rest = answered + (f" ({refusals(seen)} besides)" if total.refused else "")
+    if total.fallen_back:
+        rest += f", {formats.count(total.fallen_back)} by another model ({formats.share(total.fallen_back / total.calls)})"
     if ill:
         named = " and ".join(
             f"{strip.name} {'has' if strip.word == ERRORS else 'is'} {strip.word}" + (f" ({strip.why})" if strip.why else "")
@@ -133,7 +135,7 @@ def answer(seen: Overview, strips: Sequence[Strip], range_: Range) -> tuple[str,
         )
         return (
             "bad" if failed >= FAILING else "warn",
-            f"{named}; {rest}, {formats.count(total.fallen_back)} by another model.",
+            f"{named}; {rest}.",
         )
     if failed >= FAILING:
         errors = [outcome for outcome, _ in seen.outcomes if outcome not in REFUSALS]
@@ -233,7 +235,8 @@ def _well(seen: Overview, answered: str, rest: str) -> tuple[str, str]:
         return "warn", f"{formats.share(turned_away)} of all calls were refused: {refusals(seen)}. Of the others {answered}."
     p95 = formats.ms(total.request_latency[1]) if total.request_latency else formats.NONE
     each = formats.usd(total.cost / total.requests) if total.requests else formats.NONE
-    return "good", f"{WELL}{rest}. 95 % of requests took at most {p95}; one costs {each} on average."
+    well = WELL if total.fallen_back < SICK * total.calls else ""  # a first model was away for these
+    return "good", f"{well}{rest}. 95 % of requests took at most {p95}; one costs {each} on average."
 
 
 def refusals(seen: Overview) -> str:

@@ -209,7 +209,7 @@ async def test_a_lost_race_is_charged_to_the_provider_that_was_too_slow(engine: 
     _, words = answer(seen, strips, range_)
     assert words.startswith("anthropic has errors (3 of its 9 attempts of the last minutes failed, all of m); ")
     assert "openai" not in words
-    assert words.endswith(" 3 by another model.")
+    assert words.endswith(" 3 by another model (30 %).")
 
 
 async def test_a_provider_that_takes_several_times_its_usual_time_is_slow(engine: AsyncEngine) -> None:

@@ -1,4 +1,4 @@
-"""The first page: one sentence, six figures, four charts, the providers; live."""
+"""The first page: one sentence, seven figures, four charts, the providers; live."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -125,6 +125,9 @@ def _described(seen: Overview, range_: Range, strips: Sequence[Strip]) -> dict[s
         "rate": range_.rate(total.requests, seen.began),
         "rates": counted(seen, lambda bucket: bucket.requests * per_second),
         "failures": counted(seen, lambda bucket: bucket.failed),
+        "fallbacks": counted(seen, lambda bucket: bucket.fallen_back),
+        "fallbacks_link": link("/console/calls", range_.query, **FELL_BACK),
+        "step_links": [_step_link(at, at + range_.width) for at in times],
         "latencies": [bucket.request_latency[1] if bucket.request_latency else None for bucket in series],
         "ttfts": [bucket.ttft for bucket in series],
         "spent": [bucket.request_cost / bucket.requests if bucket.requests else None for bucket in series],
@@ -159,6 +162,12 @@ def _described(seen: Overview, range_: Range, strips: Sequence[Strip]) -> dict[s
     }  # fmt: skip
 
 
+def _step_link(since: datetime, until: datetime) -> str:
+    """The calls of one step of the charts."""
+    times = {"since": since.isoformat(), "until": until.isoformat()}
+    return link("/console/calls", times, needed_model="true", refused="false")
+
+
 def counted(seen: Overview, measure: Callable[[Bucket], float]) -> list[float | None]:
     """A count of each step. Those before the first call on record have none: no data is not zero."""
     unused = takewhile(lambda bucket: not bucket.calls and not bucket.refused, () if seen.earlier else seen.series)
@@ -166,6 +175,7 @@ def counted(seen: Overview, measure: Callable[[Bucket], float]) -> list[float | 
     return [None] * blank + [measure(bucket) for bucket in seen.series[blank:]]
 
 
+FELL_BACK = {"failed": "false", "min_fallbacks": "1"}  # as `Overview` counts them
 BANDS = ((50, "s1"), (95, "s2"), (99, "s4"))
 SHARES = {"retried": "retried", "fallen_back": "fell back", "repaired": "repaired", "degraded": "degraded"}
 

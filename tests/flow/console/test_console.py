@@ -413,6 +413,25 @@ async def test_a_symptom_comes_before_the_calls_with_its_words_and_an_errors_tex
     assert "Search the calls for" in (await operator.get(nearest)).words, "both are searched from either page"
 
 
+async def test_fallbacks_and_the_steps_of_a_chart_lead_to_their_calls(http: aiohttp.ClientSession, operator: Person) -> None:
+    await post(http, "/v1/chat/completions", {"model": "fast", "messages": [{"role": "user", "content": "hi"}]})
+
+    async def there() -> bool:
+        return 'id="by-outcome"' in (await operator.get("/console?range=1h")).text
+
+    await eventually(there)
+    page = (await operator.get("/console?range=1h")).text
+    tile = re.search(r'<dt>Fell back</dt>\s*<dd><a href="([^"]+)"', page)
+    step = re.search(r'<td><a href="(/console/calls\?[^"]*since=[^"]+)"><time', page)
+    assert tile
+    assert step
+    assert "min_fallbacks=1" in tile[1]
+    for way in (tile[1], step[1]):
+        shown = await operator.get(unescape(way))
+        assert shown.status == 200
+        assert "Not a" not in shown.words
+
+
 async def test_the_overviews_number_of_requests_leads_to_a_list_of_as_many(
     http: aiohttp.ClientSession, operator: Person, stack_env: dict[str, str]
 ) -> None:

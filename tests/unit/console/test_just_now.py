@@ -56,6 +56,15 @@ def test_a_tenant_that_is_locked_out_comes_first_though_all_other_calls_are_well
     assert not any("All is well" in one for one in words)
 
 
+def test_calls_that_fell_back_are_named_in_the_first_sentence() -> None:
+    """Their callers were answered, and their first model was away."""
+    whole = seen(67)
+    some, few = (replace(whole, total=replace(whole.total, fallen_back=n)) for n in (9, 1))
+    assert said(some, None, JustNow(calls=0))[1][0].startswith("100 % of 67 calls")
+    assert ", 9 by another model (13.4 %)." in said(some, None, JustNow(calls=0))[1][0]
+    assert said(few, None, JustNow(calls=0))[1][0].startswith("All is well: 100 % of 67 calls")
+
+
 def test_some_refusals_are_a_warning_and_few_are_none() -> None:
     some = refused([RefusedTenant("acme", "rate_limit_exceeded", 30, 100), RefusedTenant("tiny", "budget_exceeded", 4, 4)])
     assert some == ("warn", "acme: 30 of 100 calls of the last 2 min were refused (rate_limit_exceeded).")
