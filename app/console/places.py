@@ -4,7 +4,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from app.console.navigation import BUDGETS, EVALS, ONCALL, OVERVIEW, PAGES, RELEASES, REQUESTS, SECURITY, Page
+from app.console.navigation import (
+    BUDGETS,
+    CALLS,
+    EVALS,
+    ONCALL,
+    OVERVIEW,
+    PAGES,
+    RELEASES,
+    REQUESTS,
+    RUNBOOK,
+    SECURITY,
+    Page,
+)
 from app.console.waiting import WaitingPage
 from app.oncall.runbook.pages import read
 from app.oncall.runbook.search import in_one_piece, tokens
@@ -37,7 +49,7 @@ def _part(page: Page, at: str, title: str, words: str) -> Place:
 PARTS = (
     _part(OVERVIEW, "#latency", "Latency", "latency, slow, response time, p50, p95, p99, percentile, how fast"),
     _part(OVERVIEW, "#by-outcome", "Calls by outcome", "error rate, errors, failures, success rate, dashboard, dashboards"),
-    _part(OVERVIEW, "#providers", "Providers now", "provider down, provider is down, resting, circuit, fallback, vendor, uptime"),
+    _part(OVERVIEW, "#providers", "Providers now", "provider down, provider is down, resting, circuit, vendor, uptime"),
     _part(OVERVIEW, "#cost", "Cost of a request", "cost of a request, cost per call, price of an answer"),
     _part(
         BUDGETS, "#worst-case", "Worst case of one user and of all",
@@ -47,6 +59,14 @@ PARTS = (
     _part(
         REQUESTS, "/failed", "Failed answers: 4xx and 5xx",
         "401, 404, 4xx, 5xx, failed answers, wrong key, wrong model, errors of callers, refused requests",
+    ),
+    _part(
+        CALLS, "?failed=false&min_fallbacks=1&range=24h", "Calls answered by another model",
+        "fallbacks, fallback, fell back, answered by another model, other model",
+    ),
+    _part(
+        EVALS, "#example", "A case that failed, and the release that mended it",
+        "wrong answer, wrong answers, failure mode, failure mode example, why did an eval fail, mended case",
     ),
     _part(EVALS, "/production", "Score in production", "production score, live score, drift, sampled, quality in production"),
     _part(EVALS, "#runs", "Runs of the evals", "eval runs, eval history, trend"),
@@ -63,9 +83,10 @@ PARTS = (
     ),
     _part(SECURITY, "#threats", "Threats and their tests", "threat model, threats, owasp, controls, proofs"),
     _part(SECURITY, "?tab=flags", "Flags of the guard", "prompt injection, guard, guardrail, flags, flagged, moderation"),
+    _part(RUNBOOK, "/keys#a-key-has-leaked", "A key has leaked", "leaked key, leaked api key, key leak, stolen key, key in git"),
     _part(
         SECURITY, "?tab=keys", "API keys and their ages",
-        "api keys, keys, how old are the keys, key age, unused keys, revoke, leaked key",
+        "api keys, keys, how old are the keys, key age, unused keys, revoke",
     ),
     _part(
         SECURITY, "?tab=keys#provider-keys", "Our keys at providers",
@@ -127,6 +148,8 @@ def _actions(providers: Sequence[str]) -> list[Place]:
         Place("Send a test page…", "It calls the person on duty", "try paging, phone rings", "/console/do/oncall-page"),
         Place("Play an outage…", "A game day on a service of its own", "drill, rehearse, provider outage, chaos",
               "/console/do/drill-gameday?scenario=provider-outage"),
+        Place("Play a leaked key…", "A game day on a service of its own", "leaked key, key leak, drill, rehearse",
+              "/console/do/drill-gameday?scenario=key-leak"),
     ]  # fmt: skip
 
 

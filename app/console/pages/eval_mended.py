@@ -56,7 +56,7 @@ async def changed(console: Console, suite: str, old: str, new: str) -> str:
     if not before or not after:
         return ""
     compared = compare(before, after, {}, cost)
-    pins = [row.name for row in compared.changed if row.name.startswith(("prompt", "index", "code"))]
+    pins = [f"{row.name} {row.kind}" for row in compared.changed if row.name.startswith(("prompt", "index", "code"))]
     same = "" if any(name.startswith(("prompt", "index")) for name in pins) else "; no prompt and no index"
     words = "; ".join(filter(None, [value_words(compared), *pins]))
     filed, _ = await asyncio.to_thread(eval_history.filed, console.parts.releases_dir)

@@ -7,11 +7,12 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from app.console.console import templates
-from app.console.navigation import PAGES
+from app.console.navigation import PAGES, RUNBOOK
 from app.console.pages import releases
 from app.console.pages.security import TABS
 from app.console.places import PARTS, fitting, is_question, places
 from app.console.waiting import WaitingPage
+from app.oncall.runbook.pages import read
 
 ASKED = {
     "rollback": "/console/releases#rollback",
@@ -33,6 +34,9 @@ ASKED = {
     "dashboards": "/console",
     "latency": "/console#latency",
     "Latencies?": "/console#latency",
+    "wrong answer": "/console/evals#example",
+    "leaked key": "/console/runbook/keys#a-key-has-leaked",
+    "fallbacks": "/console/calls?failed=false&min_fallbacks=1&range=24h",
 }
 
 
@@ -40,6 +44,11 @@ ASKED = {
 def test_words_lead_first_to_the_place_that_answers_them(typed: str, href: str) -> None:
     assert fitting(typed)[0].href == href
     assert href in {place.href for place in places((), may_act=False)}, "the palette offers it, too"
+
+
+def test_the_drill_of_a_leaked_key_is_offered_to_those_who_may_play_it() -> None:
+    offered = [place.href for place in places((), may_act=True) if "leaked key" in place.words]
+    assert "/console/do/drill-gameday?scenario=key-leak" in offered
 
 
 @pytest.mark.parametrize("typed", ["", "a", "zxqv", "provider times out", "acme", "rogue zxqv"])
@@ -71,6 +80,9 @@ def test_a_part_is_on_the_page_that_it_names(place: object) -> None:
     way = urlsplit(place.href)  # type: ignore[attr-defined]
     text = " ".join(_source(name) for name in templates().list_templates(extensions=["html"]))
     assert any(way.path == page.path or way.path.startswith(f"{page.path}/") for page in PAGES)
+    if way.path.startswith(f"{RUNBOOK.path}/"):
+        assert way.fragment in {section.anchor for page in read() for section in page.sections}
+        return
     assert not way.fragment or re.search(rf'id="{way.fragment}"|"{way.fragment}"[,)]', text), "no such part"
     assert dict(parse_qsl(way.query)).get("tab", "threats") in {*TABS, *releases.TABS}
 
