@@ -414,6 +414,18 @@ def test_a_call_opens_with_its_title_waterfall_question_and_answer(browser: Brow
 
 
 @pytest.mark.usefixtures("traffic")
+@pytest.mark.usefixtures("traffic")
+def test_on_a_desktop_no_table_of_scores_or_facts_is_cut(browser: Browser, service_url: str, key: str) -> None:
+    with opened(browser, service_url, key) as (_, page):
+        for path in ("/console/readiness", "/console/evals", "/console/evals?release=2026-11-24", "/console/security?tab=keys"):
+            page.goto(path)
+            page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+            cut = "[...document.querySelectorAll('.wide')].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.ariaLabel)"
+            assert page.evaluate(cut) == [], path
+            loose = "[...document.querySelectorAll('td:is(.finding, .sentence) time[data-ago]')].map(e => getComputedStyle(e).display)"
+            assert set(page.evaluate(loose)) <= {"inline"}, "no hole in a sentence"
+
+
 def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, service_url: str, key: str) -> None:
     wanted = {
         "rollback": "/console/do/rollback", "cost": "/console/budgets", "tour": "/console/readiness",
