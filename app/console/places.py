@@ -68,7 +68,10 @@ PARTS = (
         EVALS, "#example", "A case that failed, and the release that mended it",
         "wrong answer, wrong answers, failure mode, failure mode example, why did an eval fail, mended case",
     ),
-    _part(EVALS, "/production", "Score in production", "production score, live score, drift, sampled, quality in production"),
+    _part(
+        EVALS, "/production", "Score of live calls",
+        "score in production, production score, live score, drift, sampled, quality in production",
+    ),
     _part(EVALS, "#runs", "Runs of the evals", "eval runs, eval history, trend"),
     _part(
         RELEASES, "#rollback", "Rollback: the last one and its seconds",

@@ -222,9 +222,9 @@ def answer(
     production = ""
     if lately and lately.scored:
         share = formats.share(lately.passed / lately.scored)
-        production = f" In production {share} of {formats.number(lately.scored, 'scored answer')} passed in the last 7 d."
+        production = f" Of live calls, {share} of {formats.number(lately.scored, 'scored answer')} passed in the last 7 d."
     if found := drifted(lately, now):
-        return "bad", f"Quality has drifted in production: more answers of {' and '.join(found)} fail than before.{production}"
+        return "bad", f"Quality of live calls has drifted: more answers of {' and '.join(found)} fail than before.{production}"
     if not cards:
         return "none", f"{f'Release {chosen} has no' if chosen else 'No release has'} eval results here.{production}"
     below = [(one.filed.result.suite, name) for one in cards for name in one.filed.below]

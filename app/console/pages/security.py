@@ -241,7 +241,8 @@ def packages_answer(packages: Sequence[installed.Package]) -> tuple[str, str]:
             f"{formats.number(len(differing), 'package differs', 'packages differ')} from the lock: {', '.join(differing)}.",
         )
     run = sum(bool(package.installed) for package in packages)
-    return "good", f"{formats.number(run, 'package')} of the lock run here, each in the version whose hash was reviewed."
+    counted = f"{formats.count(run)} of the {formats.number(len(packages), 'package')} of the lock"
+    return "good", f"{counted} {'is' if run == 1 else 'are'} installed here, each in the version whose hash was reviewed."
 
 
 def flags_of(stored: Stored | None, range_: Range) -> dict[str, Any] | None:

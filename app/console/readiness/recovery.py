@@ -44,7 +44,12 @@ async def answer(sources: Sources) -> Answer:
         calls = formats.number(total.fallen_back, "call")
         value = f"{calls} of the last 24 h: answered by another model than the first of the route"
         found.append(
-            Evidence(name="In production", value=value, link="/console/calls?range=24h", command="octant calls --since 24h")
+            Evidence(
+                name="Fallbacks here",
+                value=value,
+                link="/console/calls?range=24h&failed=false&min_fallbacks=1",
+                command="octant calls --since 24h",
+            )
         )
     words += under_way(sources, *SCENARIOS)
     return Answer(axis="Recovery", question=QUESTION, words=words, evidence=found, command=COMMAND)

@@ -71,7 +71,7 @@ def summary(answers: Sequence[Answer]) -> tuple[str, str]:
         if (number := counted.count(state))
     ]  # fmt: skip
     kind = "bad" if "failing" in counted else "warn"
-    return kind, f"{whole} of {len(counted)} questions are proved without gaps; {', '.join(parts)}."
+    return kind, f"{whole} of {len(counted)} questions {'is' if whole == 1 else 'are'} proved without gaps; {', '.join(parts)}."
 
 
 def lines(answers: Sequence[Answer]) -> list[str]:

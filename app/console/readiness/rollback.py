@@ -48,7 +48,7 @@ async def answer(sources: Sources) -> Answer:
         seconds = _took(took) or "its seconds were not measured"
         value = f"{formats.number(len(real), 'rollback')}, the last to release {last.release}: {last.reason}; {seconds}"
         found.append(
-            Evidence(name="In production", value=value, at=last.at, link="/console/releases", command="octant release history")
+            Evidence(name="Rollbacks here", value=value, at=last.at, link="/console/releases", command="octant release history")
         )
     words = _words(counted, sources) + _really(real, took, sources) + _taken_back(sources) + under_way(sources, BAD_RELEASE)
     return Answer(axis="Rollback", question=QUESTION, words=words, evidence=found, command=COMMAND)

@@ -354,7 +354,10 @@ async def test_the_forecast_of_today_is_the_same_whatever_the_range(
 
     async def same() -> bool:
         said = [
-            re.findall(rf"forecast at the {PACE} of \$[\d.]+: \$", (await operator.get(f"/console?range={name}")).words)
+            re.findall(
+                r"forecast at the pace of the last hour or since the first call, \$[\d.]+ an hour: \$",
+                (await operator.get(f"/console?range={name}")).words,
+            )
             for name in ("15m", "24h", "30d")
         ]
         return bool(said[0]) and said[0] == said[1] == said[2]
