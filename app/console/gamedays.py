@@ -22,12 +22,20 @@ MOST_LINES = 200
 NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ-[a-z0-9-]{1,80}")
 _COMMAND = re.compile(r"\A`([^`]+)` (works|FAILS|shows it)|\A`([^`]+)` did not show")
 MIX = "over all routes and kinds of calls, so another mix of them alone changes it"
+BY_ITSELF = ", by its cap alone: before a person saw it"
 _OURS = ("acknowledged", "not acknowledged")
 TIMES = ("detected", "paged", "acknowledged", "contained", "fault_ended", "recovered")
 WORDS = {
     "detected": "detected", "paged": "paged", "acknowledged": "acknowledged", "contained": "contained",
     "fault_ended": "fault ends", "recovered": "recovered",
 }  # fmt: skip
+
+
+def uncontained(refused: tuple[int, int] | None) -> str:
+    """How callers were refused where nothing could answer them; empty where something could."""
+    if refused is None:
+        return ""
+    return f"not contained: nothing could answer, and {refused[0]:,} of {refused[1]:,} refusals were honest"
 
 
 def revocation(seconds: float | None, written: float | None) -> str:
@@ -52,6 +60,7 @@ class Written(_Loose):
     hypothesis: str = ""
     runbook: dict[str, Any] = Field(default_factory=dict)
     limits: dict[str, Any] = Field(default_factory=dict)
+    detect: dict[str, Any] = Field(default_factory=dict)
 
 
 class Probe(_Loose):
@@ -108,6 +117,7 @@ class Played(_Loose):
     cap: str = ""
     revoked: float | None = None
     written: float | None = None
+    refused: tuple[int, int] | None = None
     timeline: list[tuple[float, str]] = Field(default_factory=list)
     money: dict[str, Money] = Field(default_factory=dict)
 
@@ -115,6 +125,16 @@ class Played(_Loose):
     def refusal(self) -> str:
         """How soon the revoked key was refused, on both clocks."""
         return revocation(self.revoked, self.written)
+
+    @property
+    def not_contained(self) -> str:
+        """The refusals of a fault in which nothing could answer; empty where there was something to contain it with."""
+        return uncontained(self.refused)
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether the service stopped the harm before it was seen: no person did."""
+        return self.contained is not None and (self.detected is None or self.contained < self.detected)
 
     @property
     def noticed(self) -> str:
@@ -146,12 +166,21 @@ class Report(_Loose):
 
     @property
     def notes(self) -> Mapping[str, str]:
+        """What proves a time, or says why there is none: by its name."""
+        detect = self.written_before.detect
+        seen = {"detected": f"shown by {detect['command']}, which a person has to run"} if detect.get("command") else {}
+        unseen = {"paged": "no alert sees this fault"} if detect and not detect.get("alert") else {}
+        return {**seen, **unseen, **({"contained": proof} if (proof := self._containment) else {})}
+
+    @property
+    def _containment(self) -> str:
         """The proof of containment: the cap's refusals, or callers who were all served for some seconds after the commands."""
+        if self.played.not_contained:
+            return self.played.not_contained
         if self.played.rogue:
-            return {"contained": "from here on the user was refused"}
+            return f"from here on the user was refused{BY_ITSELF if self.played.by_itself else ''}"
         window = self.written_before.limits.get("window")
-        served = f"by then all calls of {window:g} s after the commands were served" if isinstance(window, int | float) else ""
-        return {"contained": served} if served else {}
+        return f"by then all calls of {window:g} s after the commands were served" if isinstance(window, int | float) else ""
 
     @property
     def page(self) -> str:

@@ -133,10 +133,16 @@ def described(one: Report) -> tuple[str, str]:
 
 def _times(one: Report) -> str:
     named = [(WORDS[name], getattr(one.played, name)) for name in ("detected", "contained", "recovered")]
+    named.sort(key=lambda pair: pair[1] if pair[1] is not None else 0.0)
     callers = one.played.callers
     number = f"{formats.count(callers.get('answered', 0))} of {formats.number(sum(callers.values()), 'call')} answered"
-    times = [f"{words} after {formats.seconds(at)}" for words, at in named if at is not None] or ["no time was measured"]
-    return ", ".join([*([number] if callers else []), *times])
+    alone = {WORDS["contained"]: " by the cap alone"} if one.played.by_itself else {}
+    times = [
+        f"{words} after {formats.seconds(at)}{alone.get(words, '')}"
+        for words, at in named if at is not None
+    ] or ["no time was measured"]  # fmt: skip
+    unanswered = f"; {one.played.not_contained}" if one.played.not_contained else ""
+    return ", ".join([*([number] if callers else []), *times]) + unanswered
 
 
 def measured(value: float | None, measure: str) -> str:

@@ -50,6 +50,7 @@ class GameDay(BaseModel):
     costs: dict[str, float | None] = Field(default_factory=dict)
     revoked: float | None = None
     written: float | None = None
+    refused: tuple[int, int] | None = None
     report: str = ""
 
     @property

@@ -16,9 +16,16 @@ from datetime import UTC, datetime
 
 import aiohttp
 from aiohttp import web
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 PATIENCE = 30.0
 ZERO = "0001-01-01T00:00:00Z"
+_PAGED = text(
+    """
+    SELECT min(triggered_at) AS page, min(acknowledged_at) AS ack FROM pages WHERE NOT test AND triggered_at >= :since
+    """
+)
 
 
 @dataclass(slots=True)
@@ -92,3 +99,12 @@ class Pager:
         if body.get("type") == "page.trigger":
             self._pages.put_nowait(str(body["data"]["page"]))
         return web.Response(status=204)
+
+
+async def first_page(engine: AsyncEngine, since: datetime) -> tuple[datetime | None, datetime | None]:
+    """When the first page since a moment was sent, and acknowledged; None where there is none. Raises SQLAlchemyError."""
+    async with engine.connect() as connection:
+        if not (await connection.execute(text("SELECT to_regclass('pages') IS NOT NULL"))).scalar_one():
+            return None, None
+        row = (await connection.execute(_PAGED, {"since": since})).one()
+    return row.page, row.ack

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -23,7 +22,7 @@ from app.stack.baseline import Verdict
 from app.stack.gameday.lease import FaultNotSet, Held
 from app.stack.gameday.money import Money, spent
 from app.stack.gameday.page import Followed, Shell, commands
-from app.stack.gameday.pager import Pager
+from app.stack.gameday.pager import Pager, first_page
 from app.stack.gameday.rogue import (
     REVOKE,
     BadRelease,
@@ -37,18 +36,13 @@ from app.stack.gameday.rogue import (
     refused_after,
 )  # fmt: skip
 from app.stack.gameday.scenario import Phase, Probe, Scenario
-from app.stack.gameday.traffic import Callers, measure, usual_provider
+from app.stack.gameday.traffic import Callers, measure, refusals, usual_provider
 
 TOOL_FAILED = "the tool failed"
 TOOL_FAILED_CODE = 4
 WARM_UP_SECONDS = 3.0
 PAUSE = 0.5
 BY = "gameday"
-_PAGED = text(
-    """
-    SELECT min(triggered_at) AS page, min(acknowledged_at) AS ack FROM pages WHERE NOT test AND triggered_at >= :since
-    """
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +84,7 @@ class Outcome:
     ``money``: of the time before the fault, and of the fault; empty where the records could not be read. ``callers``: all but
     the rogue, whose answers are ``rogue``; ``cap``: the cap that met it. ``revoked``: seconds from `octant key revoke` until its
     first refused call; ``written``: these from its write to the store, without the command's own start.
+    ``refused``: honest refusals, of all, where nothing could answer.
     """
 
     scenario: str
@@ -111,6 +106,7 @@ class Outcome:
     cap: str = ""
     revoked: float | None = None
     written: float | None = None
+    refused: tuple[int, int] | None = None
     timeline: list[tuple[float, str]] = field(default_factory=list)
     postmortem: str = ""
     money: dict[str, Money] = field(default_factory=dict)
@@ -192,9 +188,9 @@ class _Game:
         contained = await self._until(self._served("contained", since=before), self.scenario.limits.contained_within)
         refused = held_off(self.rogue.between(self._fault_at, self.callers.now), self._fault_at) if self.rogue else None
         known = contained is not None and refused is not None and refused < contained  # it ended some seconds before the window
-        contained = refused if known else contained
-        self.outcome.contained = contained
-        self.say("contained" if contained is not None else "not contained in time", contained if known else None)
+        self.outcome.contained = contained = refused if known else contained
+        good = "contained" if self.scenario.limits.containable else "refused as promised; not contained"
+        self.say(good if contained is not None else "not contained in time", contained if known else None)
         if self._revoked is not None and refused is not None:
             self.outcome.revoked = round(max(0.0, refused - self._revoked), 2)
             self.outcome.written = await refused_after(self.stage.engine, self.outcome.fault_at, refused)
@@ -262,15 +258,17 @@ class _Game:
         }
         for probe in self.scenario.probes:
             begin, until = spans[probe.phase]
-            lead = (
-                0 if probe.phase == "fault" or probe.of == "rogue" else window
-            )  # before its first refusal the rogue is answered
+            # before its first refusal the rogue is answered
+            lead = 0 if probe.phase == "fault" or probe.of == "rogue" else window
             value = self._measure(probe, begin - lead, until)
             out.probes.append(Judged(probe.name, probe.phase, probe.measure, value, probe.holds(value)))
         missed = {"detection": out.detected, "containment": out.contained, "recovery": out.recovered}
         out.reasons += [f"no {name} in time" for name, at in missed.items() if at is None]
         out.reasons += [f"{one.name}: {_figure(one)}" for one in out.probes if not one.holds]
         out.reasons += late(out.written)
+        if not self.scenario.limits.containable:  # a refusal is no containment, however soon it came
+            out.contained, codes = None, self.scenario.honest_codes
+            out.refused = refusals(self.callers.between(self._fault_at, self._fault_at + ended), codes)
         out.verdict = baseline.verdict(broken=out.reasons, sick=()).value
 
     def _measure(self, probe: Probe, begin: float, until: float) -> float | None:
@@ -377,17 +375,14 @@ async def _read_pages(engine: AsyncEngine, outcome: Outcome) -> None:
     if outcome.fault_at is None:
         return
     try:
-        async with engine.connect() as connection:
-            if not (await connection.execute(text("SELECT to_regclass('pages') IS NOT NULL"))).scalar_one():
-                return
-            row = (await connection.execute(_PAGED, {"since": outcome.fault_at})).one()
+        page, ack = await first_page(engine, outcome.fault_at)
     except SQLAlchemyError as error:
         outcome.paging = f"not readable: {type(error).__name__}"
         return
-    if row.page:
-        outcome.paging, outcome.paged = "on", (row.page - outcome.fault_at) / timedelta(seconds=1)
-    if row.ack:
-        outcome.acknowledged = (row.ack - outcome.fault_at) / timedelta(seconds=1)
+    if page:
+        outcome.paging, outcome.paged = "on", (page - outcome.fault_at) / timedelta(seconds=1)
+    if ack:
+        outcome.acknowledged = (ack - outcome.fault_at) / timedelta(seconds=1)
 
 
 async def _read_money(engine: AsyncEngine, outcome: Outcome) -> None:

@@ -62,7 +62,7 @@ def fact(outcome: Outcome, report: str) -> dict[str, Any]:
         **{name: getattr(outcome, name) for name in times}, "paging": outcome.paging, "commands_that_work": works, "commands": of,
         "callers": sum(outcome.callers.values()), "answered": outcome.callers.get(ANSWERED, 0),
         "costs": {phase: money.each for phase, money in outcome.money.items()}, "revoked": outcome.revoked,
-        "written": outcome.written, "report": report,
+        "written": outcome.written, "refused": outcome.refused, "report": report,
     }  # fmt: skip
 
 
@@ -87,6 +87,7 @@ def as_markdown(scenario: Scenario, outcome: Outcome) -> str:
         f"- **Runbook followed literally:** {works} of {of} commands of {scenario.runbook.page} work",
         f"- **Callers:** {_counted(outcome.callers)}",
         *_rogue(outcome),
+        *_refused(outcome),
         *_money(outcome),
         "",
         "| step | seconds from the fault |",
@@ -120,6 +121,14 @@ def _rogue(outcome: Outcome) -> Sequence[str]:
     return [f"- **The rogue user:** {_counted(outcome.rogue)}", *cap, *revoked, others]
 
 
+def _refused(outcome: Outcome) -> Sequence[str]:
+    """The refusals where nothing could answer; empty elsewhere."""
+    if outcome.refused is None:
+        return []
+    honest, of = outcome.refused
+    return [f"- **Not contained:** nothing could answer meanwhile; {honest} of {of} refusals were honest"]
+
+
 def _counted(seen: dict[str, int]) -> str:
     return ", ".join(f"{what} {count}" for what, count in sorted(seen.items()))
 
@@ -137,9 +146,10 @@ def _money(outcome: Outcome) -> Sequence[str]:
 
 def _times(outcome: Outcome) -> Sequence[tuple[str, float | None]]:
     page = "page" if outcome.paging == "on" else f"page (paging is {outcome.paging})"
+    contained = "containment" if outcome.refused is None else "containment (nothing could answer)"
     return (
         ("detection", outcome.detected), (page, outcome.paged), ("acknowledgement", outcome.acknowledged),
-        ("containment", outcome.contained), ("end of the fault", outcome.fault_ended), ("recovery", outcome.recovered),
+        (contained, outcome.contained), ("end of the fault", outcome.fault_ended), ("recovery", outcome.recovered),
     )  # fmt: skip
 
 

@@ -137,8 +137,12 @@ class Probe(Strict):
 
 
 class Limits(Strict):
-    """How soon callers are served as promised: after the commands, and after the fault; over a window of seconds."""
+    """How soon callers are served as promised: after the commands, and after the fault; over a window of seconds.
 
+    Not ``containable``: nothing can answer while the fault lasts, so its refusals are judged and none of this is containment.
+    """
+
+    containable: bool = True
     window: float = Field(default=3.0, gt=0)
     contained_within: float = Field(default=60.0, gt=0)
     recovered_within: float = Field(default=90.0, gt=0)

@@ -165,6 +165,12 @@ def usual_provider(seen: Sequence[Seen]) -> str:
     return counted.most_common(1)[0][0] if counted else ""
 
 
+def refusals(seen: Sequence[Seen], honest: Sequence[str]) -> tuple[int, int]:
+    """How many calls without an answer were refused with an honest code, and how many had none."""
+    refused = [one.what for one in seen if one.what != ANSWERED]
+    return sum(what in honest for what in refused), len(refused)
+
+
 def measure(what: Measure, seen: Sequence[Seen], *, honest: Sequence[str] = (), usual: str = "") -> float | None:
     """One figure of some callers: per cent or seconds. None without callers. ``usual``: the provider of the steady state."""
     if what == "usual_provider":

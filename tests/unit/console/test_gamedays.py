@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.console import formats, gameday_actions, gamedays
 from app.console.formats import NONE
 from app.console.gamedays import LABEL, MIX, WIDTH, Played, Report, Written, lanes
-from app.console.pages.gameday import answer, ended_at, measured
+from app.console.pages.gameday import answer, described, ended_at, measured
 from app.console.pages.runbook import Proof, contained_here, proof
 from app.domain.errors import Forbidden
 from app.oncall.gamedays import FOLDER
@@ -47,6 +47,28 @@ def test_the_report_says_what_proves_containment() -> None:
     refused = {"contained": "from here on the user was refused"}
     assert Report(written_before=windowed, played=played(rogue={"budget_exceeded": 3})).notes == refused
     assert Report(written_before=Written(), played=played()).notes == {}
+    alone = Report(written_before=windowed, played=played(rogue={"budget_exceeded": 3}, detected=27.1, contained=23.2))
+    assert alone.notes["contained"].endswith("refused, by its cap alone: before a person saw it")
+    assert described(alone)[1] == "The promise was kept: contained after 23.2 s by the cap alone, detected after 27.1 s."
+
+
+def test_a_fault_in_which_nothing_could_answer_is_not_contained() -> None:
+    """A refusal that comes soon is a kept promise, and no containment."""
+    callers = {"answered": 60, "providers_unavailable": 121}
+    away = Report(written_before=Written(), played=played(refused=(121, 121), detected=8.0, recovered=40.0, callers=callers))
+    honest = "not contained: nothing could answer, and 121 of 121 refusals were honest"
+    assert away.notes == {"contained": honest}
+    kept = "The promise was kept: 60 of 181 calls answered, detected after 8.00 s, recovered after 40.0 s; "
+    assert described(away)[1] == f"{kept}{honest}."
+
+
+def test_a_detection_names_its_command_and_a_fault_without_an_alert_says_so() -> None:
+    command = "octant calls --key KEY --since 15s"
+    unseen = Report(written_before=Written(detect={"command": command, "alert": ""}), played=played())
+    shown = {"detected": f"shown by {command}, which a person has to run", "paged": "no alert sees this fault"}
+    assert unseen.notes == shown
+    alerts = Report(written_before=Written(detect={"command": command, "alert": "OctantBudget"}), played=played())
+    assert "paged" not in alerts.notes
 
 
 def test_an_answers_price_stands_beside_that_of_before_the_fault() -> None:

@@ -115,6 +115,23 @@ async def test_a_sick_service_a_broken_promise_and_a_failed_tool_differ(
     assert any(why in reason for reason in outcome.reasons), outcome.reasons
 
 
+async def test_refusals_are_no_containment_where_nothing_can_answer(stage: Stage, runbook: Path, tmp_path: Path) -> None:
+    text = SCENARIO.replace('kind = "latency", milliseconds = 5', 'kind = "status", status = 500').replace(
+        "window", "containable = false, window"
+    )
+    text = text.replace(
+        'phase = "fault", measure = "answered", at_least = 100', 'phase = "fault", measure = "honest", at_least = 100'
+    )
+    scenario = Scenario.model_validate({**tomllib.loads(text), "honest_codes": ["HTTP 500", "server_error"]})
+    outcome = await play("away", scenario, stage, runbook)
+    assert outcome.refused is not None, outcome.reasons
+    assert outcome.refused[1] > 0
+    assert (outcome.contained, "no containment in time" in outcome.reasons) == (None, False)
+    assert "refused as promised; not contained" in [words for _, words in outcome.timeline]
+    written = report.write(tmp_path, scenario, outcome).read_text()
+    assert f"**Not contained:** nothing could answer meanwhile; {outcome.refused[0]} of {outcome.refused[1]} refusals" in written
+
+
 def test_a_cap_contains_a_rogue_from_the_refusal_after_its_last_answer() -> None:
     def seen(*what: str) -> list[Seen]:
         return [Seen(at=10.0 + number, kind="chat", what=one, seconds=0.1, first_byte=0.1) for number, one in enumerate(what)]
