@@ -210,7 +210,7 @@ async def _tested(seconds: float) -> bool:
             await pages.note(one.id, "test_unanswered", seconds=round(time.monotonic() - begun, 1), level=one.level)
             await pages.resolve(one.id, by=who)
             raise
-        answered = one.status != "triggered"
+        answered = one.acknowledged_at is not None  # a page that was resolved without an answer had none
         took = ((one.acknowledged_at or datetime.now(UTC)) - one.triggered_at).total_seconds()
         by = one.acknowledged_by or who
         detail = {"seconds": round(took, 1), "level": one.level, **({"by": by} if answered else {})}

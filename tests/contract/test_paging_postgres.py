@@ -156,6 +156,28 @@ async def test_the_newest_test_of_the_pager_is_also_one_that_waits_or_whose_comm
         assert (found := await newest_test(clean))
         assert (found.answered, found.by, found.waits) == (True, "ada", False)
         assert 9 < found.seconds < 60
+        await pass_time(clean, page.id, 60)
+        never = alarm(test=True)
+        await room.take(never)
+        page = await the_page(room, never.key)
+        acts = {act.name: act for act in oncall.actions(cast(Console, SimpleNamespace(parts=room.parts)))}
+        asked = await acts["oncall-page-resolve"].ask({"page": str(page.id)})
+        assert "counts as one without an answer" in asked.effect
+        await pass_time(clean, page.id, 5)
+        await room.parts.pages.resolve(page.id, by="ada")
+        assert (found := await newest_test(clean))
+        assert (found.answered, found.waits) == (False, False), "a failure is not resolved away"
+        assert 4 < found.seconds < 60
+
+
+async def test_the_newest_test_names_the_channels_that_took_it(made: Made, clean: AsyncEngine) -> None:
+    async with made(replace(POLICY, receivers=("pagerduty", "webhook"))) as room:
+        await room.take(alarm(test=True))
+        assert (found := await newest_test(clean))
+        assert found.receivers == (), "it did not go out yet"
+        await step(room)
+        assert (found := await newest_test(clean))
+        assert found.receivers == ("pagerduty", "webhook")
 
 
 async def test_the_consoles_button_sends_one_test_at_a_time(made: Made, clean: AsyncEngine) -> None:

@@ -150,7 +150,7 @@ def actions(console: Console) -> Iterator[Act]:
         page = await pages.find(values["page"])
         return Asked(
             title=f"Resolve {page.alert}", button="Resolve",
-            effect=f"The page ends for every receiver; an alert that still fires pages again. {page.summary}",
+            effect=f"The page ends for every receiver; an alert that still fires pages again. {_unanswered(page)}{page.summary}",
             command=f"octant oncall page resolve {str(page.id)[:8]}",
         )  # fmt: skip
 
@@ -162,6 +162,13 @@ def actions(console: Console) -> Iterator[Act]:
     yield Act(name="oncall-page", fields=(), ask=ask_test, do=test, back="/console/oncall")
     yield Act(name="oncall-ack", fields=("page",), ask=ask_ack, do=acknowledge, back="/console/oncall", reasoned=False)
     yield Act(name="oncall-page-resolve", fields=("page",), ask=ask_resolve, do=resolve, back="/console/oncall")
+
+
+def _unanswered(page: Page) -> str:
+    """A warning before a test page is resolved that has no answer; empty for others."""
+    if not page.test or page.acknowledged_at:
+        return ""
+    return "It was not acknowledged: resolved now, this test counts as one without an answer, a failure in Readiness. "
 
 
 def _levels(rotation: Rotation, now: datetime) -> list[Level]:

@@ -90,7 +90,11 @@ async def tested(sources: Sources) -> Evidence:
         return missing("Test of the pager", "the pager was never tested here", "octant oncall page --test")
     took = formats.seconds(test.seconds)
     by = f" by {test.by}" if test.by else ""
-    value = f"a test page was answered{by} after {took}" if test.answered else f"a test page had no answer within {took}"
+    value = (
+        f"a test page was answered{by} after {took}"
+        if test.answered
+        else f"a test page had no answer within {took}, when it was ended"
+    )
     held: State = aged(test.at, sources.now) if test.answered else "failing"
     if test.waits:
         value = f"a test page has had no answer for {took}: a person acknowledges it, in On-call or with octant oncall ack"
@@ -101,6 +105,7 @@ async def tested(sources: Sources) -> Evidence:
     if test.answered and test.by_a_machine:
         value = f"a test page reached {test.by}, a machine, which acknowledged it after {took}: no person's answer is known"
         held = rehearsed(test.at, sources.now, kept=True, whole=False)
+    value += f"; it rang {' and '.join(test.receivers)}" if test.receivers else ""
     command = "octant oncall page --test"
     person = f"`{command}` pages the person on duty, who acknowledges it."
     return Evidence(name="Test of the pager", value=value, state=held, closed_by=person, at=test.at, command=command)

@@ -26,14 +26,21 @@ _TESTED = text(
     WITH ended AS (
         SELECT page_id, at, event, detail FROM page_events WHERE event IN ('test_answered', 'test_unanswered')
     ), others AS (
-        SELECT id, coalesce(acknowledged_at, triggered_at) AS at,
-               CASE WHEN acknowledged_at IS NULL THEN 'test_waits' ELSE 'test_answered' END AS event,
+        SELECT id AS page_id, coalesce(acknowledged_at, resolved_at, triggered_at) AS at,
+               CASE WHEN acknowledged_at IS NOT NULL THEN 'test_answered'
+                    WHEN status = 'resolved' THEN 'test_unanswered' ELSE 'test_waits' END AS event,
                jsonb_build_object('by', coalesce(acknowledged_by, ''),
-                                  'seconds', extract(epoch FROM coalesce(acknowledged_at, now()) - triggered_at)) AS detail
-        FROM pages WHERE test AND (status <> 'resolved' OR acknowledged_at IS NOT NULL)
-          AND NOT EXISTS (SELECT FROM ended WHERE page_id = pages.id)
+                                  'seconds', extract(epoch FROM coalesce(acknowledged_at, resolved_at, now()) - triggered_at))
+               AS detail
+        FROM pages WHERE test AND NOT EXISTS (SELECT FROM ended WHERE page_id = pages.id)
+    ), newest AS (
+        SELECT page_id, at, event, detail FROM ended UNION ALL SELECT page_id, at, event, detail FROM others
+        ORDER BY at DESC LIMIT 1
     )
-    SELECT at, event, detail FROM ended UNION ALL SELECT at, event, detail FROM others ORDER BY at DESC LIMIT 1
+    SELECT at, event, detail, ARRAY(
+        SELECT DISTINCT receiver FROM page_deliveries
+        WHERE page_deliveries.page_id = newest.page_id AND action = 'trigger' AND state = 'sent' ORDER BY receiver
+    ) AS receivers FROM newest
     """
 )
 
@@ -98,7 +105,7 @@ async def figures(engine: AsyncEngine, since: datetime, until: datetime, zone: Z
 class Tested:
     """One test of the pager. ``seconds``: until the answer, or until the wait ended without one. ``by``: who answered.
 
-    ``waits``: it is open and has no answer yet; ``seconds``: since it was sent.
+    ``waits``: it is open and has no answer yet; ``seconds``: since it was sent. ``receivers``: the channels that took it.
     """
 
     at: datetime
@@ -106,6 +113,7 @@ class Tested:
     seconds: float
     by: str = ""
     waits: bool = False
+    receivers: tuple[str, ...] = ()
 
     @property
     def by_a_machine(self) -> bool:
@@ -120,4 +128,5 @@ async def newest_test(engine: AsyncEngine) -> Tested | None:
     if row is None:
         return None
     seconds, by = float(row.detail.get("seconds", 0)), str(row.detail.get("by", ""))
-    return Tested(row.at, row.event == "test_answered", seconds, by, waits=row.event == "test_waits")
+    answered, waits = row.event == "test_answered", row.event == "test_waits"
+    return Tested(row.at, answered, seconds, by, waits=waits, receivers=tuple(row.receivers))

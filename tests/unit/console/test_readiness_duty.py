@@ -105,6 +105,7 @@ TESTED = [
     (PagerTest(NOW - OLD - timedelta(days=1), True, 30.0, "Ada"), "stale", "answered by Ada"),
     (PagerTest(NOW, True, 30.0, "key:6f1fc3fb of acme"), "gaps", "a key names no person"),
     (PagerTest(NOW, False, 900.0), "failing", "no answer within"),
+    (PagerTest(NOW, True, 30.0, "Ada", receivers=("ntfy", "webhook")), "proved", "; it rang ntfy and webhook"),
     (PagerTest(NOW, False, 60.0, waits=True), "gaps", "a person acknowledges it, in On-call or with octant oncall ack"),
     (PagerTest(NOW, False, duty.PATIENCE, waits=True), "failing", "no answer for"),
 ]
@@ -121,7 +122,7 @@ async def test_the_pagers_test_counts_as_it_ended(
 
 
 async def test_a_machine_that_acknowledges_leaves_a_gap(well: pytest.MonkeyPatch) -> None:
-    machine = SimpleNamespace(at=NOW, answered=True, seconds=1.0, by="the demo", waits=False, by_a_machine=True)
+    machine = SimpleNamespace(at=NOW, answered=True, seconds=1.0, by="the demo", waits=False, by_a_machine=True, receivers=())
     well.setattr(duty, "newest_test", lambda _: asyncio.sleep(0, machine))
     tested = (await found())["Test of the pager"]
     assert (tested.state, "no person's answer is known" in tested.value) == ("gaps", True)
