@@ -20,6 +20,7 @@ RISKS = {
 }  # fmt: skip
 """OWASP's ten risks of applications with language models (2025), in short."""
 SERVICE = "service"
+UNPROTECTED = (8, 4, 6, 7, 16)  # of the service: the ones whose rest a buyer asks for first
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,12 @@ def filter_of(query: Mapping[str, str]) -> ThreatFilter:
         state if state in STATES else "", risk if risk in RISKS else "", query.get("of", "").strip()[:LONGEST],
         query.get("text", "").strip()[:LONGEST],
     )  # fmt: skip
+
+
+def unprotected(rows: Sequence[Threat]) -> list[Threat]:
+    """A few threats of which something remains, in the order of `UNPROTECTED`; the rows have the rest."""
+    known = {row.number: row for row in rows if row.remains}
+    return [known[number] for number in UNPROTECTED if number in known]
 
 
 def state_of(row: Threat) -> str:

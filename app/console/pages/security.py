@@ -1,5 +1,6 @@
 """Security: threats with the state of their proofs, guard flags, keys and their ages, the operators' log, sessions, packages."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,12 +20,13 @@ from app.console.navigation import SECURITY
 from app.console.pages.readiness import sources_of
 from app.console.ranges import Range
 from app.console.readiness.answers import KINDS, SHORT
-from app.console.readiness.security import Attacks, attacks
+from app.console.readiness.security import LEAK, Attacks, attacks, leak_figure
 from app.console.security_keys import CHOICES, OLD, Key, ProviderKey, chosen, key_of, provider_key
 from app.console.security_keys import answer as keys_answer
 from app.console.security_threats import counts_of, proven
 from app.console.sessions import Listed
 from app.domain.errors import Misconfigured
+from app.releases.rehearsals import JUDGED
 from app.security import installed, threats
 from app.security.keys.administration import KeyInfo
 from app.security.threats import Threat
@@ -77,6 +79,7 @@ def router(console: Console) -> APIRouter:
         packages = installed.packages()
         held = await console.known.read("attacks", attacks(sources_of(console, {})))
         sessions = _sessions(console, stored)
+        leaks = [day for day in await asyncio.to_thread(sources_of(console, {}).gamedays, LEAK) if day.verdict in JUDGED]
         said = {
             "threats": lambda: answer(rows, stored, chosen(keys, ""), ours, range_, held.value),
             "flags": lambda: flags_answer(stored, range_), "keys": lambda: keys_answer(keys if stored else None, ours),
@@ -94,7 +97,8 @@ def router(console: Console) -> APIRouter:
             more=_more(stored), sessions=sessions, flags=flags_of(stored, range_),
             fields=[(name, query.get(name, "")) for name in FIELDS], failed=query.get("failed", ""), tabs=TABS, tab=tab,
             wanted=wanted, threat_choices=security_threats.choices(rows), threat_state=security_threats.state_of, rows=matching,
-            matched=security_threats.matched(matching, len(rows)),
+            matched=security_threats.matched(matching, len(rows)), unprotected=security_threats.unprotected(rows),
+            leaked=leak_figure(leaks[-1] if leaks else None),
             held=held.value, held_away=held, states=SHORT, kinds=KINDS,
         )  # fmt: skip
 

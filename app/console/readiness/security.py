@@ -9,8 +9,9 @@ from app.console import formats
 from app.console.readiness.answers import Answer, Evidence, State, missing, of_rehearsal, rehearsed
 from app.console.readiness.evals import newest
 from app.console.readiness.played import newest_kept, played
-from app.console.readiness.sources import Found, Sources
+from app.console.readiness.sources import Found, GameDay, Sources
 from app.domain.errors import Misconfigured
+from app.oncall.gamedays import REVOKED_WITHIN
 from app.releases.eval_gate import SuiteResult
 from app.releases.eval_goals import meanings
 from app.releases.rehearsals import ATTACKED, INJECTION, Rehearsal
@@ -182,6 +183,19 @@ def _leak_words(sources: Sources) -> str:
     if day is None or not day.refusal:
         return ""
     return f" A rehearsed leak: the key was refused {day.refusal}."
+
+
+def leak_figure(day: GameDay | None) -> tuple[str, str, str, str]:
+    """The newest rehearsed leak as a figure: value, note, link and mark. None: none was rehearsed here."""
+    if day is None or day.revoked is None:
+        return formats.NONE, f"not rehearsed here; promise {REVOKED_WITHIN:g} s", "/console/gameday", "warn"
+    link = f"/console/gameday/{day.report.removesuffix('.json')}" if day.report else "/console/gameday"
+    late = day.verdict == "not kept"
+    if day.written is None:
+        note = f"from its command; promise {REVOKED_WITHIN:g} s from its write"
+        return formats.seconds(day.revoked), note, link, "bad" if late else ""
+    note = f"from the revocation's write, promise {REVOKED_WITHIN:g} s; {formats.seconds(day.revoked)} from its command"
+    return formats.seconds(day.written), note, link, "bad" if late else ""
 
 
 def of_provider_keys(keys: Sequence[KeyStatus]) -> Evidence:

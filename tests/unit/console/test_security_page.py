@@ -6,7 +6,7 @@ import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from conftest import ROOT
@@ -18,11 +18,13 @@ from app.audit.flags import Flagged, FlaggedRequests
 from app.audit.provider_use import Use
 from app.cli import app
 from app.console import security_keys, security_threats
+from app.console.formats import NONE
 from app.console.pages import security
 from app.console.ranges import range_of
 from app.console.readiness import security as readiness_security
 from app.console.readiness.answers import Evidence, State
-from app.console.readiness.security import attacks_of
+from app.console.readiness.security import LEAK, attacks_of, leak_figure
+from app.console.readiness.sources import GameDay
 from app.releases.eval_gate import ModelScore, Score, SuiteResult
 from app.security import installed, last_runs, threats
 from app.security.keys.administration import KeyInfo
@@ -308,3 +310,29 @@ def test_the_command_lists_the_threats_that_the_page_shows(query: dict[str, str]
 def test_a_state_that_there_is_not_is_refused_by_its_name() -> None:
     ended = CliRunner().invoke(app, ["threats", "--state", "green"])
     assert (ended.exit_code, "missing, failed, passed, ci" in " ".join(ended.output.split())) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("day", "figure"),
+    [
+        (None, (NONE, "not rehearsed here; promise 5 s", "/console/gameday", "warn")),
+        (
+            {"revoked": 7.62, "written": 0.4, "report": "x.json"},
+            ("400 ms", "from the revocation's write, promise 5 s; 7.62 s from its command", "/console/gameday/x", ""),
+        ),
+        ({"revoked": 7.62}, ("7.62 s", "from its command; promise 5 s from its write", "/console/gameday", "")),
+        (
+            {"revoked": 9.0, "written": 5.5, "verdict": "not kept"},
+            ("5.50 s", "from the revocation's write, promise 5 s; 9.00 s from its command", "/console/gameday", "bad"),
+        ),
+    ],
+)
+def test_a_rehearsed_leak_stands_beside_its_promise(day: dict[str, Any] | None, figure: tuple[str, ...]) -> None:
+    made = GameDay.model_validate({"at": NOW, "scenario": LEAK, "verdict": "kept", **day}) if day else None
+    assert leak_figure(made) == figure
+
+
+def test_the_page_says_what_is_not_protected() -> None:
+    shown = security_threats.unprotected(threats.read())
+    assert [row.number for row in shown] == list(security_threats.UNPROTECTED), "each is in the threat model, with its rest"
+    assert "no alert sees that a key leaked" in shown[0].remains
