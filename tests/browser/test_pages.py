@@ -422,8 +422,8 @@ def test_on_a_desktop_no_table_of_scores_or_facts_is_cut(browser: Browser, servi
             page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
             cut = "[...document.querySelectorAll('.wide')].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.ariaLabel)"
             assert page.evaluate(cut) == [], path
-            loose = "[...document.querySelectorAll('td:is(.finding, .sentence) time[data-ago]')].map(e => getComputedStyle(e).display)"
-            assert set(page.evaluate(loose)) <= {"inline"}, "no hole in a sentence"
+            times = "[...document.querySelectorAll('td:is(.finding, .sentence) time[data-ago]')]"
+            assert set(page.evaluate(f"{times}.map(e => getComputedStyle(e).display)")) <= {"inline"}, "no hole in a sentence"
 
 
 def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, service_url: str, key: str) -> None:

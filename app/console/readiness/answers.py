@@ -60,16 +60,24 @@ class Answer:
         return max((one.state for one in self.evidence), key=ORDER.index, default="missing")
 
     @property
+    def _all_unsaid(self) -> list[Evidence]:
+        said = self.words.casefold()
+        worst = [one for one in self.evidence if one.state == self.state and one.first_sentence.casefold() not in said]
+        return worst if self.state != "proved" else []
+
+    @property
     def unsaid(self) -> Evidence | None:
         """The first of its worst evidence that the answer does not say itself; None where all is proved."""
-        said = self.words.casefold()
-        worst = (one for one in self.evidence if one.state == self.state and one.first_sentence.casefold() not in said)
-        return next(worst, None) if self.state != "proved" else None
+        return next(iter(self._all_unsaid), None)
 
     @property
     def why(self) -> str:
-        """That evidence in a sentence, with what closes it; empty without any."""
-        return f"{self.unsaid.name}: {self.unsaid.finding.rstrip('.')}." if self.unsaid else ""
+        """That evidence in a sentence, with what closes it, and the names of the others; empty without any."""
+        if not self._all_unsaid:
+            return ""
+        worst, *others = self._all_unsaid
+        also = f" Also: {', '.join(one.name for one in others)}." if others else ""
+        return f"{worst.name}: {worst.finding.rstrip('.')}.{also}"
 
     @property
     def label(self) -> str:

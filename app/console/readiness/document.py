@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app import __version__
 from app.console.console import templates
-from app.console.readiness.answers import KINDS, SHORT, Answer
+from app.console.readiness.answers import KINDS, ORDER, SHORT, Answer
 from app.console.readiness.review import oldest, summary
 from app.domain.errors import Misconfigured
 
@@ -27,7 +27,8 @@ NO_BROWSER = (
 def document(answers: Sequence[Answer], *, environment: str, now: datetime) -> str:
     """The whole file. ``environment`` as the settings name it; ``now``: when the answers were checked."""
     kind, words = summary(answers)
-    gaps = [(one.axis, fact) for one in answers for fact in one.evidence if fact.state == "gaps"]
+    open_ = [(one.axis, fact) for one in answers for fact in one.evidence if fact.state != "proved"]
+    gaps = sorted(open_, key=lambda one: -ORDER.index(one[1].state))  # the worst first
     template = templates().get_template("readiness_document.html")
     return template.render(
         answers=answers, kind=kind, words=words, gaps=gaps, oldest=oldest(answers), kinds=KINDS, states=SHORT, now=now,

@@ -31,15 +31,15 @@ async def answer(sources: Sources) -> Answer:
     found += _delta(proof, release)
     refusals = refused(proof)
     found += [_refused(name, one) for name, one in refusals]
+    if simulated := simulated_in(results):
+        run = f"python -m evals release {proof.release}"
+        real = f"With keys of the vendors, `{run}` runs the suites on their models."
+        found.append(Evidence(name="Real models", value=simulated, state="gaps", closed_by=real, command=run))
     if not sources.own_products:
         value = "no product of your own has a suite of evals yet: each product here is an example of this project"
         begun = "`make feature NAME=…` begins one, with a suite of its own."
         found.append(Evidence(name="Own product", value=value, state="gaps", closed_by=begun, command="make feature NAME=…"))
     found += await _mended(sources)
-    if simulated := simulated_in(results):
-        run = f"python -m evals release {proof.release}"
-        real = f"With keys of the vendors, `{run}` runs the suites on their models."
-        found.append(Evidence(name="Real models", value=simulated, state="gaps", closed_by=real, command=run))
     return Answer(
         axis="Evals",
         question=QUESTION,

@@ -40,7 +40,7 @@ async def answer(sources: Sources) -> Answer:
         _files(sources, "Enforced by", exposure.ENFORCED_BY),
         _files(sources, "Proven by", exposure.PROVEN_BY, note=RUN_BY, command="make test"),
         await _ledger(sources),
-        *played(sources, ROGUE),
+        *rogue(sources),
     ]  # fmt: skip
     words = (
         f"{formats.usd(most.user)}: the {most.why_user} of {tenant.id}. In a night, which has a part of two days, at most"
@@ -49,6 +49,14 @@ async def answer(sources: Sources) -> Answer:
         " it begins."
     )
     return Answer(axis="Cost", question=QUESTION, words=words, evidence=found, command=COMMAND)
+
+
+def rogue(sources: Sources) -> list[Evidence]:
+    """The rehearsal of a rogue user, or the gap until there is one: this review does not run the tests that it names."""
+    command = f"octant drill gameday {ROGUE}"
+    value = "no rogue user was rehearsed here, and this review does not run the tests named here"
+    gap = Evidence(name=f"Game day {ROGUE}", value=value, state="gaps", closed_by=f"`{command}` plays one.", command=command)
+    return played(sources, ROGUE) or [gap]
 
 
 def _files(sources: Sources, name: str, places: tuple[str, ...], *, note: str = "", command: str = "") -> Evidence:

@@ -97,7 +97,7 @@ def test_the_newest_game_day_of_a_fault_counts_and_a_broken_line_does_not(tmp_pa
     (tmp_path / GAMEDAYS).write_text("".join(f"{json.dumps(one)}\n" for one in written) + "{broken\n")
     [found] = played(sources(tmp_path), *recovery.SCENARIOS)
     assert (found.name, found.state, found.link) == ("Game day provider-outage", "failing", "/console/gameday/r")
-    assert [one.state for one in played(sources(tmp_path), "rogue-user")] == ["proved"]
+    assert [one.state for one in spending.rogue(sources(tmp_path))] == ["proved"]
 
 
 def test_the_jobs_that_run_the_proof_of_a_cap_are_in_ci(tmp_path: Path) -> None:
@@ -150,8 +150,8 @@ async def test_how_short_a_fault_was_is_said_before_the_half_hour_of_another_mac
     assert first == f"A rehearsed outage: 99.97 % answered ({ELSEWHERE})", "the proof of far more callers stands first"
     assert here_.startswith("The newest game day here: the promise was kept")
     assert found.why.startswith("Half an hour at peak: ")
-    assert found.why.endswith("`make outage ARGS=--log` rehearses half an hour at peak in seconds here, with every time of it as"
-                              " much shorter.")  # fmt: skip
+    again = "`make outage ARGS=--log` rehearses half an hour at peak in seconds here, with every time of it as much shorter."
+    assert found.why.endswith(again)
     assert [one.name for one in found.evidence][-1] == "Rehearsed outage", "with its place of origin, behind"
 
 
@@ -181,6 +181,21 @@ def test_a_gap_says_what_closes_it_and_a_proof_does_not() -> None:
     assert replace(one, state="proved").finding == "3 without an end"
     answer = Answer(axis="a", question="q", words="Words.", evidence=[one], command="c")
     assert answer.why == "Keys: 3 without an end. `octant key rotate` gives one."
+
+
+def test_without_a_rogue_user_the_cost_is_proved_with_a_gap(tmp_path: Path) -> None:
+    [gap] = spending.rogue(sources(tmp_path))
+    assert (gap.state, "octant drill gameday rogue-user" in gap.finding) == ("gaps", True)
+
+
+def test_the_file_names_the_product_and_lists_failures_before_gaps() -> None:
+    states: tuple[tuple[str, State], ...] = (("Small", "gaps"), ("Fine", "proved"), ("Leak", "failing"))
+    facts = [Evidence(name=name, value=name, state=state) for name, state in states]
+    written = document([Answer(axis="a", question="q", words="w", evidence=facts, command="c")], environment="demo", now=NOW)
+    listed = written.partition("Failures, gaps and defaults that are still in place</h2>")[2].partition("</ul>")[0]
+    assert "<h1>Octant: production readiness</h1>" in written
+    assert 0 < listed.index("leak:") < listed.index("small:")
+    assert "fine:" not in listed
 
 
 def test_a_gap_that_the_answer_does_not_say_is_said_behind_it() -> None:
@@ -517,7 +532,7 @@ def test_without_a_trial_by_an_outsider_the_runbook_says_so() -> None:
     assert trial.state == "gaps"
     assert found.why == (
         "Trial by an outsider: no trial by a person who did not build it is on record. `octant runbook rehearsal` says how such a"
-        " trial is made and written down."
+        " trial is made and written down. Also: Placeholders."
     )
     one = [page_of(p.name, p.text.replace("\nWords:", f"\n{TRIED}\nWords:", 1)) for p in read() if p.name == "latency.md"]
     found = runbook.judged(one, NOW)
