@@ -62,15 +62,15 @@ PARTS = (
     ),
     _part(
         CALLS, "?failed=false&min_fallbacks=1&range=24h", "Calls answered by another model",
-        "fallbacks, fallback, fell back, answered by another model, other model",
+        "fallbacks, fell back",
     ),
     _part(
-        EVALS, "#example", "A case that failed, and the release that mended it",
-        "wrong answer, wrong answers, failure mode, failure mode example, why did an eval fail, mended case",
+        EVALS, "#example", "A case that failed, and passes now",
+        "wrong answer, failure mode, mended",
     ),
     _part(
         EVALS, "/production", "Score of live calls",
-        "score in production, production score, live score, drift, sampled, quality in production",
+        "score in production, live score, drift, sampled",
     ),
     _part(EVALS, "#runs", "Runs of the evals", "eval runs, eval history, trend"),
     _part(
@@ -86,7 +86,7 @@ PARTS = (
     ),
     _part(SECURITY, "#threats", "Threats and their tests", "threat model, threats, owasp, controls, proofs"),
     _part(SECURITY, "?tab=flags", "Flags of the guard", "prompt injection, guard, guardrail, flags, flagged, moderation"),
-    _part(RUNBOOK, "/keys#a-key-has-leaked", "A key has leaked", "leaked key, leaked api key, key leak, stolen key, key in git"),
+    _part(RUNBOOK, "/keys#a-key-has-leaked", "A key has leaked", "leaked key, leaked api key, stolen key"),
     _part(
         SECURITY, "?tab=keys", "API keys and their ages",
         "api keys, keys, how old are the keys, key age, unused keys, revoke",
@@ -151,7 +151,7 @@ def _actions(providers: Sequence[str]) -> list[Place]:
         Place("Send a test page…", "It calls the person on duty", "try paging, phone rings", "/console/do/oncall-page"),
         Place("Play an outage…", "A game day on a service of its own", "drill, rehearse, provider outage, chaos",
               "/console/do/drill-gameday?scenario=provider-outage"),
-        Place("Play a leaked key…", "A game day on a service of its own", "leaked key, key leak, drill, rehearse",
+        Place("Play a leaked key…", "A game day on a service of its own", "leaked key, drill",
               "/console/do/drill-gameday?scenario=key-leak"),
     ]  # fmt: skip
 
