@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli.audited import changes
+
 app = typer.Typer(no_args_is_help=True, help="Break the simulated providers of the running demo, and mend them.")
 
 CONTROL_SECONDS = 5.0
@@ -29,12 +31,14 @@ Share = Annotated[float, typer.Option(min=0.01, max=1, help="Share of the reques
 
 
 @app.command("outage")
+@changes("simulate outage")
 def outage(provider: ProviderName, duration: Duration = None) -> None:
     """Refuse every connection, as a vendor that is down."""
     _put(provider, {"kind": "refuse"}, duration)
 
 
 @app.command("slow")
+@changes("simulate slow")
 def slow(
     provider: ProviderName,
     seconds: Annotated[float, typer.Option(min=0.01, help="Seconds that every answer waits.")] = 5.0,
@@ -46,6 +50,7 @@ def slow(
 
 
 @app.command("errors")
+@changes("simulate errors")
 def errors(
     provider: ProviderName,
     status: Annotated[int, typer.Option(min=400, max=599, help="HTTP status of the answers; 429 is a rate limit.")] = 500,
@@ -57,12 +62,14 @@ def errors(
 
 
 @app.command("malformed")
+@changes("simulate malformed")
 def malformed(provider: ProviderName, share: Share = 1.0, duration: Duration = None) -> None:
     """Answer with output that does not fit the requested schema."""
     _put(provider, {"kind": "schema_violation", "probability": share}, duration)
 
 
 @app.command("drift")
+@changes("simulate drift")
 def drift(provider: ProviderName, share: Share = 1.0, duration: Duration = None) -> None:
     """Answer well, but with wrong figures, as a model that was changed under the same name."""
     _put(provider, {"kind": "wrong_figures", "probability": share}, duration)
@@ -75,6 +82,7 @@ def list_faults() -> None:
 
 
 @app.command("clear")
+@changes("simulate clear")
 def clear() -> None:
     """Remove every fault: all simulated providers work again."""
     _show(_control("DELETE"))
@@ -124,6 +132,10 @@ def _control(method: str, fault: Mapping[str, Any] | None = None, *, needs: Prov
     if demo.control is None or (needs is not Provider.ALL and needs not in demo.simulated):
         real = "the providers are real" if demo.control is None else f"{needs} is real"
         raise Misconfigured(f"In the demo at {demo.url} {real}: only a simulated provider can be broken.")
+    if method != "GET":
+        if not demo.same_secret(settings):
+            raise Misconfigured(f"The demo in {demo.folder} runs with another OCTANT_SECRET_KEY: set the same one here.")
+        demo.hand_over_settings()  # its stores keep the operators' log, which names who broke it
     connection = http.client.HTTPConnection("127.0.0.1", demo.control, timeout=CONTROL_SECONDS)
     try:
         connection.request(method, "/faults", None if fault is None else json.dumps(fault))

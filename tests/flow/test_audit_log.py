@@ -45,12 +45,6 @@ LOCAL = {
     "release pin",  # edits an author's draft
     "release record",  # writes an author's list of hashes
     "runbook",  # prints or writes a copy of the runbook
-    "simulate clear",
-    "simulate drift",
-    "simulate errors",
-    "simulate malformed",
-    "simulate outage",
-    "simulate slow",  # break the simulator of a demo
     "reset",  # removes the demo's stores, and the log with them
 }
 

@@ -192,6 +192,7 @@ def test_it_answers_and_leaves_only_its_state_after_ctrl_c(demo: Demo) -> None:
     broken = demo.run("simulate", "outage", "anthropic")
     assert broken.stdout == "anthropic: outage, connections are refused\n", broken.stderr
     assert provider_of_a_chat(notice) == "openai"
+    assert re.search(r"simulate outage +\S* *provider=anthropic", demo.run("audit", "list").stdout)
     assert demo.end(signal.SIGINT)[0] == 0
     assert demo.processes() == []
     assert demo.run("reset").returncode == 0
