@@ -226,6 +226,11 @@ def reports(state_dir: Path) -> list[Report]:
     return [found for path in paths if (found := _read(path))]
 
 
+def of_the_cap(state_dir: Path, scenario: str) -> Report | None:
+    """The newest report of a scenario that says which cap met the rogue; None without one."""
+    return next((one for one in reports(state_dir) if one.played.scenario == scenario and one.played.cap), None)
+
+
 def report(state_dir: Path, name: str) -> Report | None:
     """One report; None where there is none of this name."""
     return _read(state_dir / FOLDER / f"{name}.json") if NAME.fullmatch(name) else None

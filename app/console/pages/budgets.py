@@ -15,12 +15,13 @@ from app.audit.figures import DAY, HOUR, estimated_since, holds_by_tenant, refus
 from app.budget import exposure, standing
 from app.budget.scopes import ANONYMOUS, Scope, scopes_of
 from app.budget.standing import Counted, Everything, Spending
-from app.console import charts, formats, live
+from app.console import charts, formats, gamedays, live
 from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.health import of_stops
 from app.console.known import Known
 from app.console.navigation import BUDGETS
 from app.console.ranges import Range
+from app.console.readiness.spending import ROGUE
 from app.domain.calls import Tenant
 from app.domain.money import MICROS_PER_DOLLAR
 
@@ -153,7 +154,8 @@ def router(console: Console) -> APIRouter:
     async def page(request: Request) -> Response:
         """The page."""
         values = await _values(console, dict(request.query_params))
-        return console.page(request, "budgets.html", BUDGETS, **values)
+        rogue = await asyncio.to_thread(gamedays.of_the_cap, console.parts.state_dir, ROGUE)
+        return console.page(request, "budgets.html", BUDGETS, rogue=rogue, **values)
 
     @made.get("/live/budgets")
     async def part(request: Request) -> Response:

@@ -12,6 +12,7 @@ from app.console.readiness.sources import Sources
 
 QUESTION = "How much can one rogue user spend in a day, and which code enforces it?"
 COMMAND, ROGUE = "octant budget worst-case", "rogue-user"
+PLAY = f"octant drill gameday {ROGUE}"
 FRESH = timedelta(minutes=10)
 RUN_BY = (
     ". They are there; this review does not run them. CI does on every change, in the jobs `test` and `rehearsals` of"
@@ -52,11 +53,12 @@ async def answer(sources: Sources) -> Answer:
 
 
 def rogue(sources: Sources) -> list[Evidence]:
-    """The rehearsal of a rogue user, or the gap until there is one: this review does not run the tests that it names."""
-    command = f"octant drill gameday {ROGUE}"
-    value = "no rogue user was rehearsed here, and this review does not run the tests named here"
-    gap = Evidence(name=f"Game day {ROGUE}", value=value, state="gaps", closed_by=f"`{command}` plays one.", command=command)
-    return played(sources, ROGUE) or [gap]
+    """The newest game day of a rogue user; a gap where none was played here: the tests run elsewhere."""
+    if found := played(sources, ROGUE):
+        return found
+    value = "no rogue user was played here, so the cap is proven by tests alone"
+    shows = f"`{PLAY}` has one call without end on a service of its own."
+    return [Evidence(name="Rogue user", value=value, state="gaps", closed_by=shows, link="/console/gameday", command=PLAY)]
 
 
 def _files(sources: Sources, name: str, places: tuple[str, ...], *, note: str = "", command: str = "") -> Evidence:

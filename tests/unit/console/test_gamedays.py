@@ -110,6 +110,17 @@ def test_the_console_reads_the_report_that_a_game_day_writes(tmp_path: Path) -> 
     assert [mark.words.partition(",")[0] for mark in drawn.systems] == ["fault begins", "detected", "contained", "recovered"]
 
 
+def test_the_newest_report_of_a_rogue_that_met_a_cap_is_found(tmp_path: Path) -> None:
+    assert gamedays.of_the_cap(tmp_path, "rogue-user") is None
+    for day, cap in ((26, "$5.00 a day; refused when $4.79 was spent"), (27, "")):
+        outcome = Outcome("rogue-user", datetime(2026, 11, day, 3, 35, tzinfo=UTC))
+        outcome.cap = cap
+        report.write(tmp_path, SCENARIO, outcome)
+    found = gamedays.of_the_cap(tmp_path, "rogue-user")
+    assert found
+    assert found.played.cap.endswith("refused when $4.79 was spent")
+
+
 @pytest.mark.parametrize(
     "content", ["", "[]", "null", '{"played": 1}', '{"written_before": {}, "played": {"verdict": "kept"}}', "\x00"]
 )

@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from app.audit.overview import Bucket
 from app.console.readiness import evals, observability, recovery, rollback, runbook, spending
 from app.console.readiness import sources as readiness_sources
 from app.console.readiness.answers import Answer, Evidence, State
-from app.console.readiness.sources import Sources
+from app.console.readiness.sources import GAMEDAYS, Sources
 from app.domain.errors import Misconfigured
 from app.releases import eval_history
 from app.releases.eval_gate import ModelScore, Score, SuiteResult
@@ -129,6 +130,15 @@ async def test_a_signature_that_is_broken_fails_and_one_of_elsewhere_is_a_gap(
     known = sources(releases=releases, state_dir=tmp_path, secret=DEVELOPMENT_SECRET.encode())
     said = named(await rollback.answer(known), "Signed results").value
     assert ("everyone knows" in said) is (state != "failing"), "as `octant rehearse verify` prints"
+
+
+def test_a_rogue_user_that_was_never_played_is_a_gap(tmp_path: Path) -> None:
+    """The tests that the review names run elsewhere: they alone are no proof here."""
+    [found] = spending.rogue(sources(state_dir=tmp_path))
+    assert (found.state, found.command) == ("gaps", "octant drill gameday rogue-user")
+    (tmp_path / GAMEDAYS).parent.mkdir()
+    (tmp_path / GAMEDAYS).write_text(json.dumps({"at": NOW.isoformat(), "scenario": "rogue-user", "verdict": "kept"}) + "\n")
+    assert [one.state for one in spending.rogue(sources(state_dir=tmp_path))] == ["proved"]
 
 
 async def test_no_tenant_leaves_the_worst_day_missing() -> None:
