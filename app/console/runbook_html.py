@@ -145,9 +145,16 @@ def _joined(block: str) -> list[str]:
     return found
 
 
+def _expected(line: str) -> str:
+    """A line that a command must print, in words: the dots of the page stand for any text."""
+    parts = [f"<code>{escape(part.strip())}</code>" for part in line.split("…") if part.strip()]
+    shown = f"a line with {' and then '.join(parts)}" if "…" in line and parts else "".join(parts) or "any line"
+    return f'<p class="expected"><span>You should see {shown}</span></p>'
+
+
 def _line(line: str) -> str:
     if not line.startswith("$ "):
-        return f'<p class="expected"><code>{escape(line)}</code></p>' if line.strip() else ""
+        return _expected(line) if line.strip() else ""
     command, left = escape(line[2:]), blanks(line[2:])
     shown = BLANK.sub(lambda word: f"<mark>{word[0]}</mark>" if word[0] in left else word[0], command)
     note = f' <span class="note">fill in {", ".join(left)}</span>' if left else ""

@@ -32,7 +32,15 @@ def test_a_text_is_never_html() -> None:
 def test_each_command_has_a_button_and_an_expected_line_none() -> None:
     shown = html("```console\n$ octant kill status\n…anthropic…\n$ curl -s \\\n  http://127.0.0.1\n```\n")
     assert re.findall(r'data-copy="([^"]+)"', shown) == ["octant kill status", "curl -s \\\n  http://127.0.0.1"]
-    assert '<p class="expected"><code>…anthropic…</code></p>' in shown
+    assert "You should see a line with <code>anthropic</code></span>" in shown
+
+
+def test_an_expected_line_is_explained_in_words() -> None:
+    """The dots of a page are a notation that its reader does not know."""
+    shown = html("```console\n$ octant providers\nPROVIDER/…provider_…\n$ octant kill status\nNothing is stopped.\n```\n")
+    assert "You should see a line with <code>PROVIDER/</code> and then <code>provider_</code>" in shown
+    assert "You should see <code>Nothing is stopped.</code>" in shown
+    assert "…" not in shown
 
 
 def test_the_dates_are_left_to_the_head_of_the_page() -> None:
