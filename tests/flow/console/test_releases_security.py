@@ -140,7 +140,7 @@ async def test_the_page_of_releases_begins_with_the_way_back_and_its_seconds(ope
     assert (await operator.get("/console/releases?tab=nonsense")).words.count("until the last worker answers") > 0
 
 
-async def test_rehearsals_that_came_with_the_code_are_marked_on_both_pages(operator: Person, stack_env: dict[str, str]) -> None:
+async def test_rehearsals_that_came_with_the_code_are_marked_alike(operator: Person, stack_env: dict[str, str]) -> None:
     """And in the command. The log in the repository is older than this service's first release."""
     log = read(ROOT / "runbook" / "rehearsals.jsonl")
     rows = (await operator.get("/console/releases")).rows
