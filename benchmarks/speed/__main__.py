@@ -54,7 +54,12 @@ def main() -> int:
     print(
         f"CPU per request, {contestants.OCTANT} to {contestants.REFERENCE}: {', '.join(f'{ratio:.2f}' for ratio in each)} to 1."
     )
-    wanted = {"cpu": options.at_most, "event": options.event_at_most, "ready": options.ready_at_most}
+    wanted = {
+        "cpu": options.at_most,
+        "known": options.known_at_most,
+        "event": options.event_at_most,
+        "ready": options.ready_at_most,
+    }
     limits = {figure: most for figure, most in wanted.items() if most is not None}
     broken = over(found, limits, contestants.OCTANT, contestants.REFERENCE)
     print("".join(f"FAILED: {sentence}\n" for sentence in broken), end="")
@@ -116,6 +121,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--soak", type=int, help="send this many requests; fail if memory or open files grow")
     for name, what in (
         ("--at-most", "CPU a request"),
+        ("--known-at-most", "CPU a request with a known text"),
         ("--event-at-most", "CPU a streamed event"),
         ("--ready-at-most", "time to start"),
     ):

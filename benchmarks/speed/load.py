@@ -76,15 +76,17 @@ def quantile(values: Sequence[float], part: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
 
 
-def saturate(url: str, body: bytes, headers: Mapping[str, str], *, connections: int, seconds: float) -> Saturated:
+def saturate(
+    url: str, body: bytes, headers: Mapping[str, str], *, connections: int, seconds: float, known: bool = False
+) -> Saturated:
     """Send on ``connections`` at once, each its next request when it has its answer. Ends everything if one fails.
 
-    ``body``: JSON, with `TEXT` where a text stands.
+    ``body``: JSON, with `TEXT` where a text stands. ``known``: all requests have the same, as earlier turns of a conversation.
     """
     if shutil.which("wrk") is None:
         raise SystemExit("`wrk` is not installed. Install it: make tools")
     head, _, tail = body.decode().partition(TEXT.decode())
-    quoted = ",".join(f'"{one}"' for one in texts())
+    quoted = ",".join(f'"{one}"' for one in texts()[: 1 if known else None])
     fields = "\n".join(f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items())
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         begin = random.randrange(len(texts()))  # noqa: S311 - so that no part of a run begins with the texts of the one before

@@ -33,12 +33,14 @@ class Plan:
 class Round:
     """One round's figures. Latencies are the server's whole ones, before the provider's own are taken off.
 
-    ``rate``: requests a second on one core; ``cpu``: µs a request; ``event``: µs of CPU a streamed event; latencies in ms. Of a
-    server that fails to stream, the figures of streams are NaN.
+    ``rate``: requests a second on one core; ``cpu``: µs a request, each with a text of its own; ``known``: µs where all have the
+    same text; ``event``: µs of CPU a streamed event; latencies in ms. Of a server that fails to stream, the figures of streams
+    are NaN.
     """
 
     rate: float
     cpu: float
+    known: float
     p50: float
     p99: float
     first_token: float
@@ -54,21 +56,28 @@ def measure(server: Server, plan: Plan) -> Round:
     """Measure one round. Ends everything if a request fails: its figures would mean nothing."""
     body = plan.body()
     load.saturate(server.url, body, server.headers, connections=plan.connections, seconds=1)  # warms up
-    before = server.cpu()
-    busy = load.saturate(server.url, body, server.headers, connections=plan.connections, seconds=plan.seconds)
-    cpu = server.cpu() - before
+    busy, cpu = _busy(server, plan, known=False)
+    _, known = _busy(server, plan, known=True)
     time.sleep(0.5)  # what the last requests left to write
     calm = _paced(server.url, body, server.headers, plan.rate, plan.seconds)
     first_token, event = _streamed(server, plan) if server.streams else (math.nan, math.nan)
     return Round(
         rate=busy.requests / busy.seconds,
-        cpu=cpu / busy.requests * 1e6,
+        cpu=cpu,
+        known=known,
         p50=calm.latency(0.5),
         p99=calm.latency(0.99),
         first_token=first_token,
         event=event,
         memory=server.memory(),
     )
+
+
+def _busy(server: Server, plan: Plan, *, known: bool) -> tuple[load.Saturated, float]:
+    """As many requests as it takes, and the CPU of one, µs."""
+    before = server.cpu()
+    busy = load.saturate(server.url, plan.body(), server.headers, connections=plan.connections, seconds=plan.seconds, known=known)
+    return busy, (server.cpu() - before) / busy.requests * 1e6
 
 
 def _streamed(server: Server, plan: Plan) -> tuple[float, float]:
