@@ -17,6 +17,7 @@ KEEP_ALIVE = 4
 ANSWER_SECONDS = 1.0
 LARGE = 24 * 2**20
 HELD = asyncio.Event()
+SLOW_SECONDS = 5.0  # of an answer for which no one who has left is waited
 PATIENT = 30.0  # seconds; a connection without a limit stays for ever
 
 
@@ -28,7 +29,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN
     if scope["path"] == "/begun":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"x" * 48 * 1024, "more_body": True})
-        await asyncio.sleep(10 * HALF_SECONDS)
+        await asyncio.sleep(SLOW_SECONDS)
         return
     if scope["path"] in ("/stream", "/held"):
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -38,7 +39,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN
                 await HELD.wait()
         await send({"type": "http.response.body", "body": b""})
         return
-    await asyncio.sleep(scope["path"] == "/slow" and 10 * HALF_SECONDS)
+    await asyncio.sleep(scope["path"] == "/slow" and SLOW_SECONDS)
     body = b"x" * LARGE if scope["path"] == "/large" else b"no"
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": 200, "headers": [length]})
@@ -216,7 +217,7 @@ async def test_a_client_that_sends_no_more_has_a_moment_for_its_answer(port: int
     writer.write_eof()
     answer = await asyncio.wait_for(reader.read(), PATIENT)
     assert answer.endswith((b"no", b"0\r\n\r\n")) == answered
-    assert asyncio.get_running_loop().time() - began < (KEEP_ALIVE if answered else 9 * HALF_SECONDS)
+    assert asyncio.get_running_loop().time() - began < (KEEP_ALIVE if answered else SLOW_SECONDS - 1)
     writer.close()
 
 
