@@ -18,6 +18,7 @@ from app.releases.manifest import parse
 
 OVERALL = "overall"
 NEWEST_RUNS = 20  # are searched for cases that were mended
+MOST_TRIALS = 20  # of a case, newest first
 CHAOS = "provider_fault"  # cases with an injected fault: their mode has a threshold and no part in the overall share
 
 
@@ -240,6 +241,13 @@ def pair_of(trials: Sequence[Trial]) -> tuple[Trial, Trial] | None:
     if not kept or not kept[0].passed:
         return None
     return next(((one, kept[0]) for one in kept if not one.passed and one.release != kept[0].release), None)
+
+
+async def first_mended(engine: AsyncEngine) -> tuple[Sequence[tuple[str, str]], tuple[Trial, Trial]] | None:
+    """The mended cases, and both trials of the first; None without any. Raises SQLAlchemyError."""
+    found = await mended(engine)
+    pair = pair_of(await trials_of(engine, *found[0], most=MOST_TRIALS)) if found else None
+    return (found, pair) if pair else None
 
 
 async def before(engine: AsyncEngine, run: Run) -> Run | None:

@@ -154,45 +154,39 @@ async def _tenants(settings: Settings, engine: Any, tell: Callable[[str], None])
     kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     known = {tenant.id for tenant in await keys.list_tenants()}
     user_cap = from_dollars(settings.default_user_daily_cap)
+    development = settings.environment == "development"
+    end = datetime.now(UTC) + LIFE if development else None  # a start makes the next one; elsewhere an operator would have to
+
+    async def lasts(name: str) -> bool:
+        if name not in kept or not await _works(ring, kept[name]):
+            return False
+        return not development or not await _ended(keys, kept[name], within=RENEWED)
+
     for tenant, name, cap in (
         (settings.demo_tenant, "The demo's tenant", settings.demo_daily_cap),
         (TINY, "A tenant with a tiny cap", "0.000100"),
     ):
         if tenant not in known:
             await keys.create_tenant(tenant, name, from_dollars(cap), min(from_dollars(cap), user_cap))
-        if tenant in kept and settings.environment != "development" and await _ended(keys, kept[tenant]):
+        if tenant in kept and not development and await _ended(keys, kept[tenant]):
             tell(f"the key of {tenant} was revoked or has expired, and stays so: `octant key create {tenant}` makes another")
-        elif tenant not in kept or not await _works(ring, kept[tenant]) or await _ends_soon(keys, kept[tenant], settings):
-            kept[tenant] = await keys.create_key(tenant, name="demo", expires_at=_end(settings))
-    there = CONSOLE in kept and await _works(ring, kept[CONSOLE]) and not await _ends_soon(keys, kept[CONSOLE], settings)
-    if settings.environment == "development" and not there:
-        made = keys.create_key(settings.demo_tenant, name="operator", scopes=("admin",), expires_at=_end(settings))
+        elif not await lasts(tenant):
+            kept[tenant] = await keys.create_key(tenant, name="demo", expires_at=end)
+    if development and not await lasts(CONSOLE):
+        made = keys.create_key(settings.demo_tenant, name="operator", scopes=("admin",), expires_at=end)
         kept[CONSOLE] = await made
     path.touch(mode=0o600)
     path.write_text(json.dumps(kept))
     path.chmod(0o600)
 
 
-def _end(settings: Settings) -> datetime | None:
-    """When a new key ends: in development a start makes the next one; elsewhere an operator would have to."""
-    return datetime.now(UTC) + LIFE if settings.environment == "development" else None
-
-
-async def _ends_soon(keys: "KeyAdministration", token: str, settings: Settings) -> bool:
-    """Whether a start in development makes another key: this one would not last until the next look at it."""
+async def _ended(keys: "KeyAdministration", token: str, *, within: timedelta = timedelta()) -> bool:
+    """Whether an operator revoked the key, or its time is over, now or ``within`` a time."""
     from app.security.keys.token import key_id_of
 
+    at = datetime.now(UTC) + within
     found = [key for key in await keys.list_keys() if key.id == key_id_of(token)]
-    soon = datetime.now(UTC) + RENEWED
-    return settings.environment == "development" and any(key.expires_at and key.expires_at < soon for key in found)
-
-
-async def _ended(keys: "KeyAdministration", token: str) -> bool:
-    """Whether an operator revoked the key, or its time is over."""
-    from app.security.keys.token import key_id_of
-
-    found = [key for key in await keys.list_keys() if key.id == key_id_of(token)]
-    return any(key.revoked_at or (key.expires_at and key.expires_at <= datetime.now(UTC)) for key in found)
+    return any(key.revoked_at or (key.expires_at and key.expires_at <= at) for key in found)
 
 
 async def _works(ring: "KeyRing", token: str) -> bool:

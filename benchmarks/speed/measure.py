@@ -56,8 +56,8 @@ def measure(server: Server, plan: Plan) -> Round:
     """Measure one round. Ends everything if a request fails: its figures would mean nothing."""
     body = plan.body()
     load.saturate(server.url, body, server.headers, connections=plan.connections, seconds=1)  # warms up
-    busy, cpu = _busy(server, plan, known=False)
-    _, known = _busy(server, plan, known=True)
+    busy, cpu = saturated(server, plan)
+    _, known = saturated(server, plan, known=True)
     time.sleep(0.5)  # what the last requests left to write
     calm = _paced(server.url, body, server.headers, plan.rate, plan.seconds)
     first_token, event = _streamed(server, plan) if server.streams else (math.nan, math.nan)
@@ -73,7 +73,7 @@ def measure(server: Server, plan: Plan) -> Round:
     )
 
 
-def _busy(server: Server, plan: Plan, *, known: bool) -> tuple[load.Saturated, float]:
+def saturated(server: Server, plan: Plan, *, known: bool = False) -> tuple[load.Saturated, float]:
     """As many requests as it takes, and the CPU of one, µs."""
     before = server.cpu()
     busy = load.saturate(server.url, plan.body(), server.headers, connections=plan.connections, seconds=plan.seconds, known=known)

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 
 from benchmarks.speed import load
 from benchmarks.speed.contestants import Ground
-from benchmarks.speed.measure import Plan, spread
-from benchmarks.speed.processes import Server, running
+from benchmarks.speed.measure import Plan, saturated, spread
+from benchmarks.speed.processes import running
 from benchmarks.speed.reduced import EVERYTHING, PARTS
 
 Prices = dict[str, list[float]]
@@ -29,7 +29,7 @@ def prices(ground: Ground, plan: Plan, rounds: int, parts: Sequence[str] = (*PAR
             for server in (full, less):
                 load.saturate(server.url, body, server.headers, connections=plan.connections, seconds=1)  # warms up
             for _ in range(rounds):
-                costs = [_cpu(server, body, plan) for server in (full, less)]
+                costs = [saturated(server, plan)[1] for server in (full, less)]
                 whole.append(costs[0])
                 saved[part].append(costs[0] - costs[1])
     return whole, saved
@@ -43,9 +43,3 @@ def table(whole: Sequence[float], saved: Prices) -> str:
         price, least, most = spread(values)
         rows.append(f"| {part.replace('-', ' ')} | {price:,.0f} ({least:,.0f} to {most:,.0f}) | {price / full:.0%} |")
     return "\n".join(["| part | CPU µs a request | share |", "| --- | --: | --: |", *rows])
-
-
-def _cpu(server: Server, body: bytes, plan: Plan) -> float:
-    before = server.cpu()
-    busy = load.saturate(server.url, body, server.headers, connections=plan.connections, seconds=plan.seconds)
-    return (server.cpu() - before) / busy.requests * 1e6

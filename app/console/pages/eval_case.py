@@ -15,13 +15,13 @@ from app.audit.query import find_calls, texts_of
 from app.console import formats
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.navigation import EVALS
-from app.console.pages.eval_mended import MOST_TRIALS, TENANT
+from app.console.pages.eval_mended import TENANT
 from app.console.pages.trace import LONGEST_TEXT, readable
 from app.console.said import said_of
 from app.domain.errors import NotFound
 from app.releases import eval_history
 from app.releases.eval_cases import Written, cases
-from app.releases.eval_history import Filed, Trial, pair_of
+from app.releases.eval_history import MOST_TRIALS, Filed, Trial, pair_of
 
 
 @dataclass(frozen=True, slots=True)

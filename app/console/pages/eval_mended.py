@@ -12,9 +12,8 @@ from app.releases import eval_history
 from app.releases.compared import compare
 from app.releases.eval_cases import cases
 from app.releases.eval_delta import deltas
-from app.releases.eval_history import Trial, pair_of
+from app.releases.eval_history import Trial
 
-MOST_TRIALS = 20
 TENANT = "evals"  # whose redaction tokens are made for the case's texts, as for the findings in its answers
 
 
@@ -37,14 +36,13 @@ class Mended:
 
 async def mended(console: Console) -> Mended | None:
     """The first by name of those in the newest stored runs; None without any. Raises SQLAlchemyError."""
-    engine = console.parts.engine
-    found = await eval_history.mended(engine)
-    for suite, case in found[:1]:
-        if pair := pair_of(await eval_history.trials_of(engine, suite, case, most=MOST_TRIALS)):
-            question, criteria = await asyncio.to_thread(_written, console, suite, case)
-            words = await changed(console, suite, *(one.release for one in pair))
-            return Mended(suite, case, *pair, question, criteria, found[1:], words)
-    return None
+    found = await eval_history.first_mended(console.parts.engine)
+    if not found:
+        return None
+    ((suite, case), *others), pair = found
+    question, criteria = await asyncio.to_thread(_written, console, suite, case)
+    words = await changed(console, suite, *(one.release for one in pair))
+    return Mended(suite, case, *pair, question, criteria, others, words)
 
 
 async def changed(console: Console, suite: str, old: str, new: str) -> str:

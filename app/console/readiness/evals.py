@@ -13,7 +13,6 @@ from app.releases.eval_results import Proof
 
 QUESTION = "How do you know that a change does not make the answers worse?"
 COMMAND = "make eval"
-MOST_TRIALS = 20  # of a case, newest first
 AGAIN = "`python -m evals release ID` runs it again on the live release."
 
 
@@ -97,13 +96,10 @@ def _delta(proof: Proof, link: str) -> list[Evidence]:
 
 async def _mended(sources: Sources) -> list[Evidence]:
     """The cases whose wrong answer is kept beside the one that passes."""
-    cases = await eval_history.mended(sources.engine)
-    if not cases:
+    found = await eval_history.first_mended(sources.engine)
+    if not found:
         return []
-    pair = eval_history.pair_of(await eval_history.trials_of(sources.engine, *cases[0], most=MOST_TRIALS))
-    if not pair:
-        return []
-    before, after = pair
+    cases, (before, after) = found
     counted = formats.number(len(cases), "case failed", "cases failed")
     value = f"{counted} with release {before.release} and passed with {after.release}: both answers can be read"
     return [

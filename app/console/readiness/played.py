@@ -18,6 +18,14 @@ def played(sources: Sources, *scenarios: str) -> list[Evidence]:
     return [_evidence(counted[name], newest[name], sources) for name in scenarios if name in counted]
 
 
+def played_or_gap(sources: Sources, scenario: str, *, name: str, value: str, has: str) -> list[Evidence]:
+    """The newest game day of a scenario; else the gap. ``has``: what its game day would have."""
+    command = f"octant drill gameday {scenario}"
+    shows = f"`{command}` has {has} on a service of its own."
+    gap = Evidence(name=name, value=value, state="gaps", closed_by=shows, link="/console/gameday", command=command)
+    return played(sources, scenario) or [gap]
+
+
 def under_way(sources: Sources, *scenarios: str) -> str:
     """A sentence on the game day of ``scenarios`` that is being played now; empty without one.
 

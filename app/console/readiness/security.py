@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from app.console import formats
 from app.console.readiness.answers import Answer, Evidence, State, missing, of_rehearsal, rehearsed
 from app.console.readiness.evals import newest
-from app.console.readiness.played import newest_kept, played
+from app.console.readiness.played import newest_kept, played_or_gap
 from app.console.readiness.sources import Found, GameDay, Sources
 from app.domain.errors import Misconfigured
 from app.oncall.gamedays import REVOKED_WITHIN
@@ -28,7 +28,7 @@ IN_FILES = (
     " `octant provider-key status` shows its age."
 )
 GATES = ("Injection gate", "Injection drill")
-LEAK, LEAK_COMMAND = "key-leak", "octant drill gameday key-leak"
+LEAK = "key-leak"
 MOST_NAMED = 5  # keys that never expire
 OLD_KEY, ROTATED_WITHIN = timedelta(days=90), timedelta(days=30)
 
@@ -169,12 +169,8 @@ def of_keys(keys: Sequence[KeyInfo], now: datetime) -> list[Evidence]:
 
 def _leaked(sources: Sources) -> list[Evidence]:
     """The newest game day of a leaked key."""
-    if found := played(sources, LEAK):
-        return found
-    value, shows = "the way to revoke one was not rehearsed here", f"`{LEAK_COMMAND}` has one leak on a service of its own."
-    return [
-        Evidence(name="Leaked key", value=value, state="gaps", closed_by=shows, link="/console/gameday", command=LEAK_COMMAND)
-    ]
+    value = "the way to revoke one was not rehearsed here"
+    return played_or_gap(sources, LEAK, name="Leaked key", value=value, has="one leak")
 
 
 def _leak_words(sources: Sources) -> str:

@@ -7,12 +7,11 @@ from app.budget import exposure
 from app.budget.reconcile import differences
 from app.console import formats
 from app.console.readiness.answers import Answer, Evidence, State, missing
-from app.console.readiness.played import played
+from app.console.readiness.played import played_or_gap
 from app.console.readiness.sources import Sources
 
 QUESTION = "How much can one rogue user spend in a day, and which code enforces it?"
 COMMAND, ROGUE = "octant budget worst-case", "rogue-user"
-PLAY = f"octant drill gameday {ROGUE}"
 FRESH = timedelta(minutes=10)
 RUN_BY = (
     ". They are there; this review does not run them. CI does on every change, in the jobs `test` and `rehearsals` of"
@@ -54,11 +53,8 @@ async def answer(sources: Sources) -> Answer:
 
 def rogue(sources: Sources) -> list[Evidence]:
     """The newest game day of a rogue user; a gap where none was played here: the tests run elsewhere."""
-    if found := played(sources, ROGUE):
-        return found
     value = "no rogue user was played here, so the cap is proven by tests alone"
-    shows = f"`{PLAY}` has one call without end on a service of its own."
-    return [Evidence(name="Rogue user", value=value, state="gaps", closed_by=shows, link="/console/gameday", command=PLAY)]
+    return played_or_gap(sources, ROGUE, name="Rogue user", value=value, has="one call without end")
 
 
 def _files(sources: Sources, name: str, places: tuple[str, ...], *, note: str = "", command: str = "") -> Evidence:

@@ -64,7 +64,9 @@ _remembered = OrderedDict[tuple[str, str], Secrets]()
 
 def secrets_of(canary_word: str, system: str) -> Secrets:
     """The texts to search for. ``system`` empty: the canary alone. The latest are remembered."""
-    watched = system[:MOST_WATCHED].encode(errors="replace")[:MOST_WATCHED].decode(errors="ignore")
+    watched = system
+    if len(system) > MOST_WATCHED or not system.isascii():  # most are asked for as they are, at each call
+        watched = system[:MOST_WATCHED].encode(errors="replace")[:MOST_WATCHED].decode(errors="ignore")
     key = canary_word, watched
     if key in _remembered:
         _remembered.move_to_end(key)
