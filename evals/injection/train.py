@@ -1,7 +1,7 @@
 """Makes `app/security/guard/classifier.bin`: `python -m evals.injection.train`. Plain Python, some seconds; same data, same file.
 
-Logistic regression by AdaGrad over the windows that the classifier reads. The threshold is where half a hundredth of the
-benign validation texts are flagged, half of the limit that is measured later, on other texts; nothing is chosen on those.
+Logistic regression by AdaGrad over the windows that the classifier reads. The threshold is where 0.4 % of the benign
+validation texts are flagged, less than half of the limit that is measured later, on other texts.
 """
 
 import math
@@ -11,9 +11,9 @@ from struct import pack
 from app.security.guard import classifier
 from evals.injection.sets import training
 
-EPOCHS = 4
+EPOCHS = 8
 RATE = 0.35
-FLAGGED = 0.005  # share of benign validation texts over the threshold: half of what the gate allows
+FLAGGED = 0.004  # share of benign validation texts over the threshold: less than half of what the gate allows
 SEED = 7
 
 Examples = list[tuple[list[list[int]], bool]]
@@ -61,7 +61,7 @@ def fit(examples: Examples) -> tuple[list[float], float]:
 def write(weights: list[float], bias: float) -> None:
     """Eight bits for each weight."""
     scale = max(abs(weight) for weight in weights) / 127
-    quantised = bytes(round(weight / scale) % 256 for weight in weights)
+    quantised = bytes(round(weight / scale) + classifier.ZERO for weight in weights)
     classifier.WEIGHTS.write_bytes(pack("<ff", scale, bias) + quantised)
 
 

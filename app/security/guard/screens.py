@@ -7,9 +7,9 @@ import base64
 import binascii
 import codecs
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import chain, islice
 from urllib.parse import unquote
 
 import re2
@@ -59,15 +59,16 @@ _OF_A_MODEL = (
     r"of|the|and|or|your|any|all|these|those|other|previous|prior|above|earlier|preceding|system|safety|security|initial|original"
     r"|developer|core|existing|given|internal|own|former"
 )
+_VERBS = ("ignore", "disregard", "forget", "override", "bypass")
 _OVERRIDE = re2.compile(
-    r"(?i)\b(?:ignore|disregard|forget|override|bypass)\b[^.!?\n]{0,40}"
+    rf"(?i)\b(?:{'|'.join(_VERBS)})\b[^.!?\n]{{0,40}}"
     r"\b(?:previous|prior|above|earlier|preceding|all|your|system|any)\b"
     rf"(?:\W+(?:{_OF_A_MODEL})){{0,4}}\W+(?:instruction|prompt|rule|direction|guideline|directive|constraint|programming)s?\b"
 )
-PATTERNS: Mapping[str, "re2._Regexp[str]"] = {
-    "invisible-characters": _HIDDEN,
-    "fake-role": _FAKE_ROLE,
-    "override-instructions": _OVERRIDE,
+PATTERNS: Mapping[str, Sequence["re2._Regexp[str]"]] = {
+    "invisible-characters": [_HIDDEN],
+    "fake-role": [_FAKE_ROLE],
+    "override-instructions": [_OVERRIDE, ABROAD],
 }
 ENCODED, CLASSIFIER = "encoded-payload", "looks-like-attack"
 SCREENS = (*PATTERNS, ENCODED, CLASSIFIER)
@@ -76,10 +77,20 @@ _MOST_FENCES = 64
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}[ :]?){10,}")
 _SPELLED = re.compile(r"\b(?:\w[ .*_-]){5,}\w\b")
-_LIKELY = re2.compile(r"[A-Za-z0-9+/_-]{20}|(?:[0-9a-fA-F]{2}[ :]?){10}|\b(?:\w[ .*_-]){5}")  # one of these three, in plain ASCII
 _LEET = str.maketrans("013457@$!|", "oieastasil")
-codecs.lookup("rot13")  # its module is a file: read by the first request, it could fail for want of a descriptor
-_LEET_LIKE = re2.compile(r"[a-zA-Z][013457@$!|]|[013457@$!|][a-zA-Z]")
+# Where plain ASCII may hold another spelling. Each of these is looked for in the same pass as the patterns.
+SPELLED, LEET, TURNED = "spelled", "leet", "turned"
+_TURNED_VERBS = [turned for verb in _VERBS for turned in (codecs.encode(verb, "rot13"), verb[::-1])]
+_HINTS = {
+    SPELLED: [re2.compile(r"[A-Za-z0-9+/_-]{20}|(?:[0-9a-fA-F]{2}[ :]?){10}|\b(?:\w[ .*_-]){5}")],
+    LEET: [re2.compile(r"[a-zA-Z][013457@$!|]|[013457@$!|][a-zA-Z]")],
+    TURNED: [re2.compile(rf"(?i)\b(?:{'|'.join(_TURNED_VERBS)})\b")],
+}
+_NAMES = [name for name, patterns in (*PATTERNS.items(), *_HINTS.items()) for _ in patterns]
+_ALL = re2.Filter()  # matches those alone whose words the text holds, in one call
+for _pattern in chain.from_iterable((*PATTERNS.values(), *_HINTS.values())):
+    _ALL.Add(_pattern.pattern)
+_ALL.Compile()
 
 
 def screened(text: str) -> frozenset[str]:
@@ -110,35 +121,32 @@ def _unfenced(text: str) -> tuple[str, list[str]]:
 @lru_cache(maxsize=512)
 def _read(text: str) -> frozenset[str]:
     text = text if text.isascii() else _FLAG_EMOJI.sub("", text)
-    found = {name for name, pattern in PATTERNS.items() if pattern.search(text)}
-    if ABROAD.search(text):
-        found.add("override-instructions")
-    if any(_is_attack(hidden) for hidden in _decoded(text)):
+    found = {_NAMES[at] for at in _ALL.Match(text) or ()}
+    if any(_is_attack(hidden) for hidden in _decoded(text, found)):
         found.add(ENCODED)
     if classifier.looks_like_attack(text):
         found.add(CLASSIFIER)
-    return frozenset(found)
+    return frozenset(found - _HINTS.keys())
 
 
 def _is_attack(text: str) -> bool:
     return bool(_OVERRIDE.search(text) or _FAKE_ROLE.search(text)) or classifier.looks_like_attack(text)
 
 
-def _decoded(text: str) -> Iterator[str]:
-    """The text in other spellings, where it has any."""
+def _decoded(text: str, found: Collection[str]) -> Iterator[str]:
+    """The text in other spellings, where it has any. ``found``: its hints."""
     plain = text.isascii()
-    if not plain or _LIKELY.search(text):
+    if not plain or SPELLED in found:
         yield from _spelled_out(text)
-    if _LEET_LIKE.search(text):
+    if LEET in found:
         yield from _if_overriding(text.translate(_LEET))
     if not plain:
         yield from _if_overriding(folded(text))
     if "%" in text:
         yield from _if_overriding(unquote(text))
-    turned, backwards = codecs.decode(text, "rot13"), text[::-1]
-    if _OVERRIDE.search(f"{turned}\n{backwards}"):
-        yield from _if_overriding(turned)
-        yield from _if_overriding(backwards)
+    if not plain or TURNED in found:
+        yield from _if_overriding(codecs.decode(text, "rot13"))
+        yield from _if_overriding(text[::-1])
 
 
 def _spelled_out(text: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The classifier's features are those that its weights were learned on, however they are made."""
 
-import zlib
+from binascii import crc_hqx
 from itertools import pairwise
 
 from hypothesis import given
@@ -14,14 +14,21 @@ WORDS = st.sampled_from(
 
 
 def as_defined(words: list[str]) -> set[int]:
-    found = [*words, *(f"{a} {b}" for a, b in pairwise(words))]
-    found += [f"{a} _ {c}" for a, c in zip(words, words[2:], strict=False)]
-    found += [f"#{word[at : at + 5]}" for word in words if len(word) > 5 for at in range(0, len(word) - 4, 2)]
-    return {zlib.crc32(piece.encode()) % classifier.BUCKETS for piece in found}
+    found = {crc_hqx(word.encode(), 0xFFFF) for word in words}
+    found |= {crc_hqx(f"{first}{second}".encode(), 0xFFFF) for first, second in pairwise(words)}
+    return found | {
+        crc_hqx(word[at : at + 5].encode(), 0x1234) for word in words if len(word) > 5 for at in range(0, len(word) - 4, 2)
+    }
 
 
 @given(st.lists(WORDS, max_size=400).map(" ".join) | st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
 def test_features_are_those_of_the_words_of_each_window(text: str) -> None:
     words = classifier.words_of(text)
-    starts = range(0, max(1, len(words) - 30), 90) if len(words) >= 3 else ()
-    assert list(classifier.features(text)) == [as_defined(words[start : start + 120]) for start in starts]
+    starts = range(0, max(1, len(words) - 40), 110) if len(words) >= 3 else ()
+    assert list(classifier.features(text)) == [as_defined(words[start : start + 150]) for start in starts]
+
+
+@given(st.sets(st.integers(0, classifier.BUCKETS - 1), min_size=1, max_size=300))
+def test_a_weight_is_the_sum_of_its_features_signed_bytes(found: set[int]) -> None:
+    weights = classifier.WEIGHTS.read_bytes()[8:]
+    assert classifier.weight(found, weights) == sum(weights[bucket] - 128 for bucket in found)
