@@ -139,10 +139,10 @@ def test_marks_of_other_languages_are_none(text: str) -> None:
     assert "fake-role" not in screened(text)
 
 
-PIECES = st.sampled_from(
-    "Ignore|IGN\u041eRE|all|previous|instructions|Disregard|di\u017fregard|system|\n|:|you must|<im_start>|ignora|instrucciones|anteriores"
-    "|\u200b|\U000e0041|[INST]|.|erongi|caf\u00e9".split("|")
-)
+ENGLISH = ["Ignore", "IGN\u041eRE", "all", "previous", "instructions", "Disregard", "di\u017fregard", "erongi"]
+ELSEWHERE = ["ignora", "instrucciones", "anteriores", "caf\u00e9"]
+MARKS = ["system", "\n", ":", "you must", "<|im_start|>", "[INST]", ".", "\u200b", "\U000e0041"]
+PIECES = st.sampled_from([*ENGLISH, *ELSEWHERE, *MARKS])
 
 
 @given(st.lists(PIECES, max_size=12).map(" ".join))
