@@ -41,9 +41,8 @@ def score(text: str) -> float:
 
 def weight(found: set[int], weights: bytes) -> int:
     """The sum of the features' weights, each a byte that is `ZERO` too high."""
-    return (
-        sum(itemgetter(0, *found)(weights)) - weights[0] - ZERO * len(found)
-    )  # 0 is there because of one alone it makes no tuple
+    each: tuple[int, ...] = itemgetter(0, *found)(weights)  # with 0, since of one bucket alone it makes no tuple
+    return sum(each) - weights[0] - ZERO * len(found)
 
 
 def features(text: str) -> Iterator[set[int]]:
