@@ -1,6 +1,6 @@
 """Makes `app/security/guard/classifier.bin`: `python -m evals.injection.train`. Plain Python, some seconds; same data, same file.
 
-Logistic regression by AdaGrad over the windows that the classifier reads. The threshold is where 0.4 % of the benign
+Logistic regression by AdaGrad over the windows that the classifier reads. The threshold is where 0.35 % of the benign
 validation texts are flagged, less than half of the limit that is measured later, on other texts.
 """
 
@@ -13,7 +13,7 @@ from evals.injection.sets import training
 
 EPOCHS = 8
 RATE = 0.35
-FLAGGED = 0.004  # share of benign validation texts over the threshold: less than half of what the gate allows
+FLAGGED = 0.0035  # share of benign validation texts over the threshold: less than half of what the gate allows
 SEED = 7
 
 Examples = list[tuple[list[list[int]], bool]]
@@ -31,7 +31,7 @@ def main() -> None:
     threshold = scores[-max(1, math.ceil(FLAGGED * len(scores)))]
     caught = [max(_score(window, weights) for window in found) > threshold for found, is_attack in tune if is_attack]
     write(weights, -threshold)
-    print(f"{len(learn)} texts learned (bias {bias:.2f}); threshold {threshold:.2f}, at which {FLAGGED:.1%} of {len(scores)}")
+    print(f"{len(learn)} texts learned (bias {bias:.2f}); threshold {threshold:.2f}, at which {FLAGGED:.2%} of {len(scores)}")
     print(f"benign validation texts are flagged and {sum(caught) / len(caught):.1%} of {len(caught)} attacks")
 
 

@@ -2,7 +2,7 @@
 
 `evals/injection/train.py` makes the weights, from data of an installed package; the file here is all that the service needs.
 Every new text is read before its call goes on, so a feature costs one checksum: a pair's goes on from that of its first word.
-Triples of words were features once: without them it finds more, at as many false alarms.
+Triples of words were features once, and signs were words: without it finds more, at as many false alarms.
 """
 
 import math
@@ -23,9 +23,11 @@ FEW = 12  # features
 PIECE, STEP = 5, 2  # letters
 MOST_WORDS = 16_000  # of one text; its beginning and its end. No text of letters that is screened has as many
 ZERO = 128  # a weight of nothing
-_WORD = re.compile(r"[^\W_]+|[^\w\s]")
-_ASCII_WORD = re.compile(rb"[a-z0-9]+|[^a-z0-9_\t-\r\x1c-\x20]")  # the same of a text without case
-_OF_A_WORD, _OF_A_PIECE = 0xFFFF, 0x1234  # where their checksums begin
+_WORD, _SIGN = re.compile(r"[^\W_]+"), re.compile(r"[^\w\s]")
+# The same of ASCII in two passes over its bytes: all but letters and digits parts words, and what is left without those is signs.
+_WORDS = bytes(ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else 32 for code in range(256))
+_NO_SIGNS = bytes(code for code in range(128) if not _SIGN.match(chr(code)))
+_OF_A_WORD, _OF_A_PIECE, _OF_A_SIGN = 0xFFFF, 0x1234, 0x77  # where their checksums begin
 
 
 def looks_like_attack(text: str) -> bool:
@@ -46,12 +48,18 @@ def weight(found: set[int], weights: bytes) -> int:
 
 
 def features(text: str) -> Iterator[set[int]]:
-    """Which buckets each window of the text falls into: words, pairs, and pieces of long words.
+    """Which buckets each window of the text falls into: words, pairs, pieces of long words, and the signs of the whole text.
 
     A text of less than three words has none.
     """
-    written = None if text.isascii() else _ends(words_of(text))
-    words = _ends(_ASCII_WORD.findall(text.lower().encode())) if written is None else list(map(str.encode, written))
+    if text.isascii():
+        written, words = None, _ends(text.encode().translate(_WORDS).split())
+        signs = set(text.encode().translate(None, _NO_SIGNS))
+    else:
+        lowered = text.lower()
+        written = _ends(_WORD.findall(lowered))
+        words = list(map(str.encode, written))
+        signs = {_bucket_of(sign) for sign in set(_SIGN.findall(lowered))}
     if len(words) < 3:
         return
     alone = list(map(crc_hqx, words, repeat(_OF_A_WORD)))
@@ -60,13 +68,18 @@ def features(text: str) -> Iterator[set[int]]:
         end = start + WINDOW
         pieces = _pieces(words[start:end]) if written is None else map(str.encode, _pieces(written[start:end]))
         found = set(alone[start:end])
-        found.update(pairs[start : end - 1], map(crc_hqx, pieces, repeat(_OF_A_PIECE)))
+        found.update(pairs[start : end - 1], map(crc_hqx, pieces, repeat(_OF_A_PIECE)), signs)
         yield found
 
 
 def words_of(text: str) -> list[str]:
-    """Words and signs, without case."""
+    """Words, without case."""
     return _WORD.findall(text.lower())
+
+
+def _bucket_of(sign: str) -> int:
+    """Of a sign in ASCII its code, so that none needs a checksum there."""
+    return ord(sign) if sign.isascii() else crc_hqx(sign.encode(), _OF_A_SIGN)
 
 
 def _ends(words: list[AnyStr]) -> list[AnyStr]:

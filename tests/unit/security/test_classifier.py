@@ -13,9 +13,10 @@ WORDS = st.sampled_from(
 )
 
 
-def as_defined(words: list[str]) -> set[int]:
+def as_defined(words: list[str], signs: set[str]) -> set[int]:
     found = {crc_hqx(word.encode(), 0xFFFF) for word in words}
     found |= {crc_hqx(f"{first}{second}".encode(), 0xFFFF) for first, second in pairwise(words)}
+    found |= {ord(sign) if ord(sign) < 128 else crc_hqx(sign.encode(), 0x77) for sign in signs}
     return found | {
         crc_hqx(word[at : at + 5].encode(), 0x1234) for word in words if len(word) > 5 for at in range(0, len(word) - 4, 2)
     }
@@ -24,8 +25,9 @@ def as_defined(words: list[str]) -> set[int]:
 @given(st.lists(WORDS, max_size=400).map(" ".join) | st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
 def test_features_are_those_of_the_words_of_each_window(text: str) -> None:
     words = classifier.words_of(text)
+    signs = {char for char in text.lower() if not char.isspace() and not char.isalnum() and char != "_"}
     starts = range(0, max(1, len(words) - 40), 110) if len(words) >= 3 else ()
-    assert list(classifier.features(text)) == [as_defined(words[start : start + 150]) for start in starts]
+    assert list(classifier.features(text)) == [as_defined(words[start : start + 150], signs) for start in starts]
 
 
 @given(st.sets(st.integers(0, classifier.BUCKETS - 1), min_size=1, max_size=300))
