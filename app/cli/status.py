@@ -201,7 +201,7 @@ def _of_changes(seen: "Overview") -> "Iterator[tuple[str, str]]":
 
 def _of_now(now: "Now", spent: "Sequence[int]", stopped: "Sequence[str]") -> "Iterator[tuple[str, str]]":
     from app.console import formats
-    from app.console.health import burn, state_of
+    from app.console.health import burn, pace_words, state_of
 
     for circuit in now.circuits:
         yield circuit.target.provider, state_of(circuit, stopped)
@@ -211,9 +211,8 @@ def _of_now(now: "Now", spent: "Sequence[int]", stopped: "Sequence[str]") -> "It
     money = now.money
     yield "Money today", f"{formats.usd(money.spent)} spent, {formats.usd(money.held)} held of {formats.usd(money.cap)}"
     if pace := burn(money, spent, datetime.now(UTC)):
-        newest = f"; the last 5 min's pace is {formats.usd(pace.newest)} an hour" if pace.newest else ""
         end = f"; at that pace the cap is reached at {pace.reached:%H:%M} UTC" if pace.reached else ""
-        yield "Last hour's pace", f"{formats.usd(pace.an_hour)} an hour, {formats.usd(pace.by)} by 24:00 UTC{newest}{end}"
+        yield "Forecast of today", f"{pace_words(pace)}{end}"
 
 
 def _table(rows: "Iterator[tuple[str, str]] | Sequence[tuple[str, str]]") -> None:

@@ -332,6 +332,15 @@ def burn(money: Everything, spent: Sequence[int], now: datetime) -> Burn | None:
     return Burn(float(last_hour), money.spent + last_hour * left, reached, faster)
 
 
+def pace_words(pace: Burn) -> str:
+    """The forecast in a part of a sentence, for the first page and `octant status`."""
+    newest = f"; the last 5 min's pace is {formats.usd(pace.newest)} an hour" if pace.newest else ""
+    return (
+        f"at the pace of the last hour or since the first call, {formats.usd(pace.an_hour)} an hour:"
+        f" {formats.usd(pace.by)} by the end of the day in UTC{newest}"
+    )
+
+
 async def paces(engine: AsyncEngine, now: datetime) -> list[int]:
     """Micro-dollars of an hour and of the last five minutes, for `burn`. Raises SQLAlchemyError.
 

@@ -26,6 +26,7 @@ from app.console.health import (
     kinds_of,
     last_minutes,
     now_of,
+    pace_words,
     paces,
     refusals,
     state_of,
@@ -88,7 +89,7 @@ async def _values(console: Console, range_: Range) -> dict[str, Any]:
     simulated = sorted(set(known.value.providers) & set(parts.releases.simulated))
     return {
         "known": known, "seen": known.value, "now": now, "waiting": waiting, "simulated": simulated, "kind": kind, "said": said,
-        "burn": _burn(now.value, spent, at), "circuits": _circuits(now.value, stopped), **described,
+        "burn": _burn(now.value, spent, at), "pace_words": pace_words, "circuits": _circuits(now.value, stopped), **described,
     }  # fmt: skip
 
 

@@ -1,15 +1,18 @@
 """The pace of today's money, as the first page and `octant status` show it."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from conftest import ROOT
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.overview import Overview
 from app.budget.standing import Everything
+from app.cli.status import _of_now
 from app.console import health
 from app.console.console import templates
 from app.console.health import burn
@@ -52,6 +55,19 @@ def test_a_pace_that_has_just_risen_is_named_and_brings_the_cap_nearer() -> None
 
 def test_an_hour_in_which_nothing_was_spent_has_no_pace() -> None:
     assert burn(money(5 * DOLLAR, 8 * DOLLAR), (0, 0), NOON) is None
+
+
+def test_page_and_command_say_of_which_time_the_pace_is() -> None:
+    """A service that is minutes old has no last hour: both have the one sentence that says so."""
+    now = SimpleNamespace(
+        circuits=(), under_way=(0, ()), money=replace(money(5 * DOLLAR, 100 * DOLLAR), resets_at=datetime.now(UTC) + HOUR)
+    )
+    spent = (3 * DOLLAR, DOLLAR)
+    (said,) = [value for name, value in _of_now(cast(health.Now, now), spent, ()) if name == "Forecast of today"]
+    assert said.startswith("at the pace of the last hour or since the first call, $3.00 an hour: $")
+    assert said.endswith(" by the end of the day in UTC; the last 5 min's pace is $12.00 an hour")
+    page = (ROOT / "app/console/templates/parts/overview.html").read_text()
+    assert ("forecast {{ pace_words(burn) }}" in page, page.count("pace of the last hour")) == (True, 0)
 
 
 def test_a_cap_that_is_used_up_is_not_reached_again() -> None:
