@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from app.settings import load as load_settings
 from evals import baseline as baselines
 from evals import calibration, chain, discovery, external, page, proving, report, runs, session, store
 from evals.cases import Case, InvalidSuite, by_mode, sampled, schema
@@ -39,6 +40,7 @@ def gate(*, suite: Suites = [], source: Source, pace: Pace, judgement: Judgement
     Each model of each fallback chain must have been evaluated.
     """
     with failing_closed():
+        reports = _kept(reports)
         wanted = [whole(one) for one in discovery.chosen(suite)]
         evaluated = evaluate([(one.suite, one.cases) for one in wanted], source, pace)
         done = [judged(one, evaluated, judgement) for one in wanted]
@@ -59,6 +61,7 @@ def run_cases(*, suite: Suites = [], selection: Selection, source: Source, pace:
     Judges nothing: exit code 0 unless a case could not be judged.
     """
     with failing_closed():
+        reports = _kept(reports)
         wanted = _selected(discovery.chosen(suite), selection)
         head, done = some(wanted, source, pace)
         shown(head, done, reports)
@@ -93,16 +96,21 @@ def prove_release(
     database: Annotated[
         str, typer.Option(help="Also store the results in this Postgres.", envvar="OCTANT_EVALS_DATABASE_URL")
     ] = "",
+    store_too: Annotated[
+        bool, typer.Option("--store", help="Also store the results with the service, or the demo here.")
+    ] = False,
+    accept: Annotated[bool, typer.Option("--accept", help="Write the file beside the manifest, for its gate.")] = False,
     pace: Pace,
 ) -> None:
-    """Run every suite on one release and each model of its chains.
+    """Run every suite on one release and each model of its chains. Exit code 1 if it is below a threshold.
 
-    Writes the results beside the manifest; without them it cannot be activated. Exit code 1 if it is below a threshold.
+    Writes the results to the state folder. `--accept` writes them beside the manifest; without them it cannot be activated.
     """
     with failing_closed():
+        database = store.chosen(database, with_service=store_too)
         manifest, sha256, proofs = proving.prove(release_id, Source(label=label, cap=cap), pace)
         results = [proof.result for proof in proofs]
-        path = proving.write(release_id, sha256, results)
+        path = proving.write(release_id, sha256, results, chain.RELEASES if accept else load_settings().state_dir)
         for proof in proofs if database else ():
             thresholds = proof.whole.thresholds.of(proof.run.head.label)
             name = proof.result.suite
@@ -110,7 +118,8 @@ def prove_release(
             print(f"Stored {name} as run {store.store(database, proof.run.head, done, (sha256, proof.result))}.")
         lacking = proving.lacking(manifest, results)
         print("\n" + ("\n".join(lacking) or f"{release_id} lacks no eval result where {results[0].label} answers."))
-        print(f"Wrote {path}. It belongs into git, with the manifest.")
+        where = "It belongs into git, with the manifest" if accept else "With --accept it goes beside the manifest"
+        print(f"Wrote {path}. {where}.")
     raise typer.Exit(1 if lacking else PASS)
 
 
@@ -224,6 +233,11 @@ def calibrate(*, suite: Suites = [], accept: Accept = False, source: Source) -> 
                 calibration.accept(there.label, agreed, judging)
             short |= bool(agreed.shortfalls(floor))
     raise typer.Exit(1 if short else PASS)
+
+
+def _kept(reports: Reports) -> Reports:
+    """The reports with the database that keeps the run, found before it begins. Raises InvalidSuite."""
+    return replace(reports, database=store.chosen(reports.database, with_service=reports.store))
 
 
 def _selected(found: Sequence[Suite], selection: Selection) -> list[tuple[Suite, Sequence[Case]]]:

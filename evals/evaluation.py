@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -19,6 +20,11 @@ from evals.report import SuiteRun
 from evals.session import Session
 from evals.soundness import check_suite
 from evals.suite import Suite
+
+NOT_STORED = (
+    "evals: nothing was stored: --store stores a run with the service or with the demo here, and --database or"
+    " OCTANT_EVALS_DATABASE_URL in the Postgres that it names."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +183,10 @@ def shown(head: runs.Head, done: Sequence[SuiteRun], reports: Reports) -> None:
     _write(reports.json, json.dumps(report.as_json(done, head.title), indent=2) + "\n")
     _write(reports.junit, junit(done, head.title))
     _write(reports.html, page.page(done, head.title))
-    if reports.database:
-        for one in done:
-            print(f"Stored {one.suite} as run {store.store(reports.database, head, one)}.")
+    for one in done if reports.database else ():
+        print(f"Stored {one.suite} as run {store.store(reports.database, head, one)}.")
+    if not reports.database:
+        print(NOT_STORED, file=sys.stderr)
 
 
 def _write(path: Path | None, content: str) -> None:

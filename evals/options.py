@@ -57,6 +57,7 @@ class Reports:
     database: Annotated[
         str, typer.Option(help="Store the run in this Postgres, migrated.", envvar="OCTANT_EVALS_DATABASE_URL")
     ] = ""
+    store: Annotated[bool, typer.Option("--store", help="Store the run with the service, or with the demo here.")] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

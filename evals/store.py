@@ -3,6 +3,7 @@
 It is there for the console and for the gate of a release.
 """
 
+import os
 from typing import Any
 
 from sqlalchemy import create_engine, insert, null
@@ -52,6 +53,21 @@ def store(url: str, head: Head, done: SuiteRun, proof: tuple[str, SuiteResult] |
     except SQLAlchemyError as error:
         raise InvalidSuite(f"the run was not stored: {type(error).__name__}") from error
     return number
+
+
+def chosen(database: str, *, with_service: bool) -> str:
+    """The Postgres that keeps a run: the named one, else ``with_service`` the service's own. Empty: none. Raises InvalidSuite.
+
+    The service of a run has stores of its own, so a demo's settings do not stay in this process.
+    """
+    if database or not with_service:
+        return database
+    before = dict(os.environ)
+    try:
+        return service_settings().database_url
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def service_settings() -> Settings:

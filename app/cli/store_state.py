@@ -1,6 +1,7 @@
 """`octant stores`: whether Postgres and Valkey take reads and writes, what fills them, and which session holds up others."""
 
 import asyncio
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -71,7 +72,7 @@ async def _show() -> bool:
     try:
         found = [
             await _postgres(engine, _place(settings.database_url), Redactor(settings.secret)),
-            await _valkey(valkey, _place(settings.valkey_url)),
+            await _valkey(valkey, settings.valkey_url),
         ]
     finally:
         await engine.dispose()
@@ -125,12 +126,13 @@ async def _holding(connection: "AsyncConnection") -> list[Any]:
     return list((await connection.execute(text(_SESSIONS))).all())
 
 
-async def _valkey(valkey: "Redis", place: str) -> tuple[bool, list[tuple[str, str]]]:
+async def _valkey(valkey: "Redis", url: str) -> tuple[bool, list[tuple[str, str]]]:
     """As `_postgres`. A script that writes is tried: a full one answers reads, and a role may lack scripts alone."""
     from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError
 
     from app.domain.store_errors import VALKEY, away, reason
 
+    place = _place(url)
     about: dict[str, Any] = {}
     try:
         about = await valkey.info()
@@ -144,10 +146,10 @@ async def _valkey(valkey: "Redis", place: str) -> tuple[bool, list[tuple[str, st
     except (RedisError, OSError) as error:
         refused, full = reason(error), isinstance(error, OutOfMemoryError)
     lines = [("Valkey", f"{place}: {f'takes no writes: {refused}' if refused else 'takes reads and writes'}")]
-    return not refused, [*lines, *(_filled(about, full=full) if about else [])]
+    return not refused, [*lines, *(_filled(about, url if full else "") if about else [])]
 
 
-def _filled(about: dict[str, Any], *, full: bool) -> Iterator[tuple[str, str]]:
+def _filled(about: dict[str, Any], full_at: str) -> Iterator[tuple[str, str]]:
     from app.console import formats
 
     used, most = int(about.get("used_memory", 0)), int(about.get("maxmemory", 0))
@@ -155,9 +157,11 @@ def _filled(about: dict[str, Any], *, full: bool) -> Iterator[tuple[str, str]]:
         "",
         f"{formats.size(used)} of {formats.size(most) if most else 'no limit'} of memory; role {about.get('role', 'unknown')}",
     )
-    if full:
+    if full_at:
         wanted = max(2 * used // 2**20, 64)
-        yield "", f'  valkey-cli -u "$OCTANT_VALKEY_URL" config set maxmemory {wanted}mb'
+        # A password is not printed; without one, as in a demo, the variable may be unset where the command is pasted.
+        url = '"$OCTANT_VALKEY_URL"' if urlsplit(full_at).password else shlex.quote(full_at)
+        yield "", f"  valkey-cli -u {url} config set maxmemory {wanted}mb"
 
 
 async def _end(pid: int) -> None:

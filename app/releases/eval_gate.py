@@ -19,7 +19,7 @@ from app.domain.strict import Strict
 from app.releases.manifest import Manifest, Sha256
 
 Z95 = 1.959964  # two-sided 95 % of the normal distribution
-COMMAND = "python -m evals release {}"
+COMMAND = "python -m evals release {} --accept"
 Share = Annotated[float, Field(gt=0, le=1)]
 Figure = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

@@ -1,7 +1,8 @@
 """Eval results of manifests, from the file beside a manifest and from Postgres.
 
-The file, `releases/evals/ID.json`, is written by `python -m evals release ID` and goes into git with its release: so a fresh
-clone has the results of the releases that it brings. A file that was edited does not fit the hash in it and counts for nothing.
+The file, `releases/evals/ID.json`, is written by `python -m evals release ID --accept` and goes into git with its release: so a
+fresh clone has the results of the releases that it brings. A file that was edited does not fit the hash in it and counts for
+nothing.
 """
 
 import hashlib

@@ -1,5 +1,6 @@
 """`octant stores` on real stores: what they take, and which session holds up others."""
 
+import shlex
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,7 +113,7 @@ def test_a_full_valkey_says_that_it_takes_no_writes_and_how_it_gets_memory(env: 
             valkey.config_set("maxmemory", before)
     assert ran.returncode == 1
     assert "takes no writes: command not allowed when used memory > 'maxmemory'" in ran.stdout
-    assert "config set maxmemory" in ran.stdout
+    assert f"  valkey-cli -u {shlex.quote(env['OCTANT_VALKEY_URL'])} config set maxmemory" in ran.stdout, "as it can be pasted"
     assert "of 1.00 MB of memory" in ran.stdout
 
 

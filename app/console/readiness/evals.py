@@ -7,13 +7,14 @@ from app.console import formats
 from app.console.readiness.answers import Answer, Evidence, aged, missing
 from app.console.readiness.sources import Sources
 from app.releases import eval_history
+from app.releases.eval_gate import COMMAND as MADE_BY
 from app.releases.eval_gate import SuiteResult, below
 from app.releases.eval_history import OVERALL, simulated_in, threshold_count, thresholds
 from app.releases.eval_results import Proof
 
 QUESTION = "How do you know that a change does not make the answers worse?"
 COMMAND = "make eval"
-AGAIN = "`python -m evals release ID` runs it again on the live release."
+AGAIN = f"`{MADE_BY.format('ID')}` runs it again on the live release."
 
 
 async def answer(sources: Sources) -> Answer:
@@ -26,12 +27,12 @@ async def answer(sources: Sources) -> Answer:
     release = f"/console/releases/{proof.release}"
     found = [_of_suite(one, sources, release) for one in results]
     found += [Evidence(name="Gate", value=words, state="failing", command=COMMAND) for words in lacking]
-    found += [missing("Eval runs", "no suite ran on this manifest", f"python -m evals release {proof.release}")] * (not results)
+    found += [missing("Eval runs", "no suite ran on this manifest", MADE_BY.format(proof.release))] * (not results)
     found += _delta(proof, release)
     refusals = refused(proof)
     found += [_refused(name, one) for name, one in refusals]
     if simulated := simulated_in(results):
-        run = f"python -m evals release {proof.release}"
+        run = MADE_BY.format(proof.release)
         real = f"With keys of the vendors, `{run}` runs the suites on their models."
         found.append(Evidence(name="Real models", value=simulated, state="gaps", closed_by=real, command=run))
     if not sources.own_products:
