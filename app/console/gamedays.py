@@ -31,22 +31,6 @@ WORDS = {
 }  # fmt: skip
 
 
-def uncontained(refused: tuple[int, int] | None) -> str:
-    """How callers were refused where nothing could answer them; empty where something could."""
-    if refused is None:
-        return ""
-    return f"not contained: nothing could answer, and {refused[0]:,} of {refused[1]:,} refusals were honest"
-
-
-def revocation(seconds: float | None, written: float | None) -> str:
-    """How soon a revoked key was refused, from the start of its command and from its write; empty where none was revoked."""
-    if seconds is None:
-        return ""
-    wrote = f", {formats.seconds(written)} after its write to the store" if written is not None else ""
-    promise = f" (promise {REVOKED_WITHIN:g} s from the write)"
-    return f"{formats.seconds(seconds)} after the start of the command that revokes it{wrote}{promise}"
-
-
 class _Loose(BaseModel):
     """A part of the file; further fields are left out, as a later version may write more."""
 
@@ -95,46 +79,68 @@ class Money(_Loose):
         return self.cost / self.answered if self.answered else None
 
 
-class Played(_Loose):
-    """The outcome. Times are seconds from the fault's begin."""
+class Result(_Loose):
+    """The part of an outcome that both the report and its line in the log have. Times are seconds from the fault's begin.
+
+    None: it did not happen. ``revoked``: until a revoked key was refused; ``written``: these from the write of its revocation.
+    ``instead``: the model that answered in place of the route's first; ``headers``: of such an answer.
+    """
 
     scenario: str
-    begun_at: AwareDatetime
     verdict: str
-    reasons: list[str] = Field(default_factory=list)
-    fault_at: AwareDatetime | None = None
     detected: float | None = None
     paged: float | None = None
     acknowledged: float | None = None
     contained: float | None = None
     fault_ended: float | None = None
     recovered: float | None = None
+    revoked: float | None = None
+    written: float | None = None
+    refused: tuple[int, int] | None = None
+    instead: str = ""
+    headers: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def refusal(self) -> str:
+        """How soon the revoked key was refused, from the start of its command and from its write; empty where none was."""
+        if self.revoked is None:
+            return ""
+        wrote = f", {formats.seconds(self.written)} after its write to the store" if self.written is not None else ""
+        promise = f" (promise {REVOKED_WITHIN:g} s from the write)"
+        return f"{formats.seconds(self.revoked)} after the start of the command that revokes it{wrote}{promise}"
+
+    @property
+    def not_contained(self) -> str:
+        """How callers were refused where nothing could answer them; empty where something could."""
+        if self.refused is None:
+            return ""
+        return f"not contained: nothing could answer, and {self.refused[0]:,} of {self.refused[1]:,} refusals were honest"
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether the service stopped the harm before it was seen: no person did."""
+        return self.contained is not None and (self.detected is None or self.contained < self.detected)
+
+    @property
+    def shown_by(self) -> str:
+        """The headers by which a client sees that a fallback answered; empty without one."""
+        return ", ".join(f"{name}: {value}" for name, value in self.headers.items())
+
+
+class Played(Result):
+    """The whole outcome."""
+
+    begun_at: AwareDatetime
+    reasons: list[str] = Field(default_factory=list)
+    fault_at: AwareDatetime | None = None
     paging: str = "off"
     probes: list[Probe] = Field(default_factory=list)
     followed: list[Followed] = Field(default_factory=list)
     callers: dict[str, int] = Field(default_factory=dict)
     rogue: dict[str, int] = Field(default_factory=dict)
     cap: str = ""
-    revoked: float | None = None
-    written: float | None = None
-    refused: tuple[int, int] | None = None
     timeline: list[tuple[float, str]] = Field(default_factory=list)
     money: dict[str, Money] = Field(default_factory=dict)
-
-    @property
-    def refusal(self) -> str:
-        """How soon the revoked key was refused, on both clocks."""
-        return revocation(self.revoked, self.written)
-
-    @property
-    def not_contained(self) -> str:
-        """The refusals of a fault in which nothing could answer; empty where there was something to contain it with."""
-        return uncontained(self.refused)
-
-    @property
-    def by_itself(self) -> bool:
-        """Whether the service stopped the harm before it was seen: no person did."""
-        return self.contained is not None and (self.detected is None or self.contained < self.detected)
 
     @property
     def noticed(self) -> str:

@@ -1,7 +1,7 @@
 """Rehearsals as evidence: the newest game day of each scenario that was played here, one under way, and attempts."""
 
 from app.console import formats
-from app.console.gamedays import MIX, uncontained
+from app.console.gamedays import MIX
 from app.console.readiness.answers import Evidence, State, rehearsed
 from app.console.readiness.sources import Found, GameDay, Sources
 from app.oncall.gamedays import played_now
@@ -60,15 +60,15 @@ def _evidence(one: GameDay, newest: GameDay, sources: Sources) -> Evidence:
     value = f"the promise was {one.verdict}" if judged else f"a game day without a verdict: {one.verdict}"
     named = sorted((at, name) for name in TIMES if (at := getattr(one, name)) is not None)
     times = ", ".join(f"{name} after {formats.seconds(at)}" for at, name in named)
-    alone = one.contained is not None and one.detected is not None and one.contained < one.detected
-    times += ": the service stopped it by itself" if alone else ""
+    times += ": the service stopped it by itself" if one.by_itself else ""
     unjudged = f"{formats.span(sources.now - newest.at)} ago it was played without a verdict: {newest.verdict}"
     before, fault = one.costs.get("before"), one.costs.get("fault")
     known = before is not None and fault is not None
     price = f"an answer cost {formats.usd(before)} before the fault and {formats.usd(fault)} in it ({MIX})" if known else ""
     revoked = f"the revoked key was refused {one.refusal}" if one.refusal else ""
+    instead = f"{one.instead}; the answer's headers: {one.shown_by}" if one.instead else ""
     value = "; ".join(
-        filter(None, (value + size, times, uncontained(one.refused), revoked, price, unjudged if newest is not one else ""))
+        filter(None, (value + size, times, one.not_contained, instead, revoked, price, unjudged if newest is not one else ""))
     )
     link = f"/console/gameday/{one.report.removesuffix('.json')}" if one.report else ""
     return Evidence(

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.budget.budget import BudgetPolicy
 from app.budget.ledger import Ledger
-from app.console.gamedays import revocation
+from app.console.gamedays import Result
 from app.console.readiness.answers import ELSEWHERE, Evidence
 from app.oncall.gamedays import FOLDER as GAMEDAY_FOLDER
 from app.oncall.rota.covers import FILE, Covers
@@ -28,35 +28,16 @@ GAMEDAYS = Path(GAMEDAY_FOLDER) / "gamedays.jsonl"  # in the state folder, one l
 MOST_BYTES = 1_000_000
 
 
-class GameDay(BaseModel):
-    """One line of the log of game days. Times are seconds from the fault's begin; None: it did not happen.
-
-    ``costs``: micro-dollars an answer, before the fault and in it. ``revoked``: until a revoked key was refused; ``written``:
-    these from the write of its revocation.
-    """
+class GameDay(Result):
+    """One line of the log of game days. ``costs``: micro-dollars an answer, before the fault and in it."""
 
     at: AwareDatetime
-    scenario: str
-    verdict: str
-    detected: float | None = None
-    paged: float | None = None
-    contained: float | None = None
-    fault_ended: float | None = None
-    recovered: float | None = None
     commands_that_work: int = 0
     commands: int = 0
     callers: int = 0
     answered: int = 0
     costs: dict[str, float | None] = Field(default_factory=dict)
-    revoked: float | None = None
-    written: float | None = None
-    refused: tuple[int, int] | None = None
     report: str = ""
-
-    @property
-    def refusal(self) -> str:
-        """How soon the revoked key was refused; empty where none was revoked."""
-        return revocation(self.revoked, self.written)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,12 @@
 An attempt that hangs is charged its upper bound, so a fault can cost more than it breaks.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 _SPENT = text(
@@ -30,6 +32,21 @@ class Money:
     def each(self) -> float | None:
         """Micro-dollars an answer, those of unanswered calls included; None without an answer."""
         return self.cost / self.answered if self.answered else None
+
+
+async def around(engine: AsyncEngine, begun: datetime, fault: datetime | None, ended: float | None) -> dict[str, Money]:
+    """The money before the fault and in it, ``ended`` seconds after its begin.
+
+    It says nothing of the verdict, so records that cannot be read leave it out.
+    """
+    if fault is None or ended is None:
+        return {}
+    with suppress(SQLAlchemyError):
+        return {
+            "before": await spent(engine, begun, fault),
+            "fault": await spent(engine, fault, fault + timedelta(seconds=ended)),
+        }
+    return {}
 
 
 async def spent(engine: AsyncEngine, since: datetime, until: datetime) -> Money:

@@ -19,8 +19,9 @@ from app.oncall.incidents.store import Clean, Incident, Incidents, RunbookChange
 from app.oncall.incidents.timeline import timeline
 from app.stack import baseline
 from app.stack.baseline import Verdict
+from app.stack.gameday.instead import answered_instead
 from app.stack.gameday.lease import FaultNotSet, Held
-from app.stack.gameday.money import Money, spent
+from app.stack.gameday.money import Money, around
 from app.stack.gameday.page import Followed, Shell, commands
 from app.stack.gameday.pager import Pager, first_page
 from app.stack.gameday.rogue import (
@@ -84,7 +85,7 @@ class Outcome:
     ``money``: of the time before the fault, and of the fault; empty where the records could not be read. ``callers``: all but
     the rogue, whose answers are ``rogue``; ``cap``: the cap that met it. ``revoked``: seconds from `octant key revoke` until its
     first refused call; ``written``: these from its write to the store, without the command's own start.
-    ``refused``: honest refusals, of all, where nothing could answer.
+    ``refused``: honest refusals, of all, where nothing could answer. ``instead``: the model that answered, and ``headers`` of it.
     """
 
     scenario: str
@@ -107,6 +108,8 @@ class Outcome:
     revoked: float | None = None
     written: float | None = None
     refused: tuple[int, int] | None = None
+    instead: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
     timeline: list[tuple[float, str]] = field(default_factory=list)
     postmortem: str = ""
     money: dict[str, Money] = field(default_factory=dict)
@@ -266,9 +269,11 @@ class _Game:
         out.reasons += [f"no {name} in time" for name, at in missed.items() if at is None]
         out.reasons += [f"{one.name}: {_figure(one)}" for one in out.probes if not one.holds]
         out.reasons += late(out.written)
+        in_it = self.callers.between(self._fault_at, self._fault_at + ended)
         if not self.scenario.limits.containable:  # a refusal is no containment, however soon it came
             out.contained, codes = None, self.scenario.honest_codes
-            out.refused = refusals(self.callers.between(self._fault_at, self._fault_at + ended), codes)
+            out.refused = refusals(in_it, codes)
+        out.instead, out.headers = answered_instead(in_it, self.stage.releases)
         out.verdict = baseline.verdict(broken=out.reasons, sick=()).value
 
     def _measure(self, probe: Probe, begin: float, until: float) -> float | None:
@@ -330,7 +335,7 @@ async def play(name: str, scenario: Scenario, stage: Stage, runbook: Path) -> Ou
                 await _play(game, name)
             await callers.stop()
             await _read_pages(stage.engine, outcome)
-            await _read_money(stage.engine, outcome)
+            outcome.money = await around(stage.engine, outcome.begun_at, outcome.fault_at, outcome.fault_ended)
             if outcome.fault_at and outcome.verdict == TOOL_FAILED and not outcome.reasons:
                 game.judge()
         except (FaultNotSet, Misconfigured, OSError, aiohttp.ClientError, SQLAlchemyError) as error:
@@ -383,16 +388,6 @@ async def _read_pages(engine: AsyncEngine, outcome: Outcome) -> None:
         outcome.paging, outcome.paged = "on", (page - outcome.fault_at) / timedelta(seconds=1)
     if ack:
         outcome.acknowledged = (ack - outcome.fault_at) / timedelta(seconds=1)
-
-
-async def _read_money(engine: AsyncEngine, outcome: Outcome) -> None:
-    """The money before the fault and in it; it says nothing of the verdict, so records that cannot be read leave it out."""
-    if outcome.fault_at is None or outcome.fault_ended is None:
-        return
-    ended = outcome.fault_at + timedelta(seconds=outcome.fault_ended)
-    with contextlib.suppress(SQLAlchemyError):
-        before, fault = await spent(engine, outcome.begun_at, outcome.fault_at), await spent(engine, outcome.fault_at, ended)
-        outcome.money = {"before": before, "fault": fault}
 
 
 def _figure(judged: Judged) -> str:

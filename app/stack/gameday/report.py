@@ -62,7 +62,8 @@ def fact(outcome: Outcome, report: str) -> dict[str, Any]:
         **{name: getattr(outcome, name) for name in times}, "paging": outcome.paging, "commands_that_work": works, "commands": of,
         "callers": sum(outcome.callers.values()), "answered": outcome.callers.get(ANSWERED, 0),
         "costs": {phase: money.each for phase, money in outcome.money.items()}, "revoked": outcome.revoked,
-        "written": outcome.written, "refused": outcome.refused, "report": report,
+        "written": outcome.written, "refused": outcome.refused, "instead": outcome.instead, "headers": outcome.headers,
+        "report": report,
     }  # fmt: skip
 
 
@@ -88,6 +89,7 @@ def as_markdown(scenario: Scenario, outcome: Outcome) -> str:
         f"- **Callers:** {_counted(outcome.callers)}",
         *_rogue(outcome),
         *_refused(outcome),
+        *_instead(outcome),
         *_money(outcome),
         "",
         "| step | seconds from the fault |",
@@ -127,6 +129,14 @@ def _refused(outcome: Outcome) -> Sequence[str]:
         return []
     honest, of = outcome.refused
     return [f"- **Not contained:** nothing could answer meanwhile; {honest} of {of} refusals were honest"]
+
+
+def _instead(outcome: Outcome) -> Sequence[str]:
+    """The model that answered in place of the route's first, and the headers by which a client sees it; empty without one."""
+    if not outcome.instead:
+        return []
+    headers = ", ".join(f"`{name}: {value}`" for name, value in outcome.headers.items())
+    return [f"- **Answered instead:** {outcome.instead}", f"- **Headers of such an answer:** {headers}"]
 
 
 def _counted(seen: dict[str, int]) -> str:

@@ -4,8 +4,8 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -44,6 +44,17 @@ class Seen:
     provider: str = ""
     request_id: str = ""
     late: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def model(self) -> str:
+        """The model that answered, with its provider; empty where no model did."""
+        return f"{self.provider}/{self.headers.get('octant-model', '')}" if self.provider else ""
+
+    @property
+    def fallbacks(self) -> int:
+        """How many targets the route prefers to the one that answered."""
+        return int(self.headers.get("octant-fallbacks") or 0)
 
     @property
     def sample(self) -> Sample:
@@ -136,6 +147,7 @@ class Callers:
                 at=at, kind=kind, what=what, seconds=time.monotonic() - began, first_byte=first, late=late,
                 attempts=int(about.get("octant-attempts", 0)), provider=about.get("octant-provider", ""),
                 request_id=about.get("x-request-id", about.get("request-id", "")),
+                headers={name.lower(): value for name, value in about.items() if name.lower().startswith("octant-")},
             )
         )  # fmt: skip
 
