@@ -20,6 +20,7 @@ def gameday(
     without_containment: Annotated[
         bool, typer.Option("--without-containment", help="Leave the containing commands out: the verdict must change.")
     ] = False,
+    by: Annotated[str, typer.Option("--by", help="The program that plays it, for the report.")] = "",
 ) -> None:
     """Play a scenario. Exit code 0: the hypothesis holds, 1: it does not, 3: not judged, 4: the tool failed.
 
@@ -59,6 +60,7 @@ def gameday(
                 heard(Line(f"verdict: {outcome.verdict}"))
         except Misconfigured as error:  # no service to break: not a verdict on it
             outcome = Outcome(scenario, datetime.now(UTC), reasons=[str(error)])
+    outcome.by = by
     path = report.write(settings.state_dir, wanted, outcome)
     print(path.read_text(encoding="utf-8"))
     print(f"Report: {path}")

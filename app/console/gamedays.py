@@ -82,12 +82,14 @@ class Money(_Loose):
 class Result(_Loose):
     """The part of an outcome that both the report and its line in the log have. Times are seconds from the fault's begin.
 
-    None: it did not happen. ``revoked``: until a revoked key was refused; ``written``: these from the write of its revocation.
+    None: it did not happen. ``by``: the program that played it, empty for a person. ``revoked``: until a revoked key was refused;
+    ``written``: these from the write of its revocation.
     ``instead``: the model that answered in place of the route's first; ``headers``: of such an answer.
     """
 
     scenario: str
     verdict: str
+    by: str = ""
     detected: float | None = None
     paged: float | None = None
     acknowledged: float | None = None

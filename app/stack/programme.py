@@ -30,8 +30,9 @@ OCTANT = (sys.executable, "-m", "app.cli")
 EVALS = (sys.executable, "-m", "evals")
 NICE = 10
 STOP_SECONDS = 40.0  # a part stops a whole service
-PAGE, ANSWERS, INJECTION, GAMEDAY, LEAK, WAY_BACK = "page", "answers", "injection", "gameday", "leak", "rollback"
-SCENARIO, LEAKED = "provider-outage", "key-leak"
+PAGE, ANSWERS, INJECTION, GAMEDAY, LEAK, ROGUE, WAY_BACK = "page", "answers", "injection", "gameday", "leak", "rogue", "rollback"
+SCENARIO, LEAKED, ENDLESS = "provider-outage", "key-leak", "rogue-user"
+BY = ("--by", "the demo's first start")  # a report says so
 NOT_JUDGED = Verdict.NOT_JUDGED.exit_code
 
 
@@ -53,8 +54,9 @@ PARTS = (
         INJECTION, "12 prompt injections", 15, ("drill", "injection", "--vector", "every", "--log"),
         re.compile(r"((?:NOT )?contained.*|not judged: .*)"),
     ),
-    Part(GAMEDAY, "an outage of a provider", 70, ("drill", "gameday", SCENARIO), re.compile(r"\*\*Verdict:\*\* (.*)")),
-    Part(LEAK, "a leaked API key", 45, ("drill", "gameday", LEAKED), re.compile(r"\*\*Verdict:\*\* (.*)")),
+    Part(GAMEDAY, "an outage of a provider", 70, ("drill", "gameday", SCENARIO, *BY), re.compile(r"\*\*Verdict:\*\* (.*)")),
+    Part(LEAK, "a leaked API key", 45, ("drill", "gameday", LEAKED, *BY), re.compile(r"\*\*Verdict:\*\* (.*)")),
+    Part(ROGUE, "a rogue user", 50, ("drill", "gameday", ENDLESS, *BY), re.compile(r"\*\*Verdict:\*\* (.*)")),
     Part(
         WAY_BACK, "rollbacks and the kill switch", 60, ("rehearse", "--log-here", "--workers", "2"),
         re.compile(r"((?:not )?kept: .*|not judged: .*)"),
@@ -76,6 +78,7 @@ def due(settings: Settings, *, paged: bool) -> list[Part]:
         INJECTION: ATTACKED in judged or not any(feature.drill for feature in installed()),
         GAMEDAY: SCENARIO in played,
         LEAK: LEAKED in played,
+        ROGUE: ENDLESS in played,
         WAY_BACK: ROLLBACK in judged,
     }
     return [part for part in PARTS if not done[part.name]]

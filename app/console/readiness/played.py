@@ -57,6 +57,7 @@ def _evidence(one: GameDay, newest: GameDay, sources: Sources) -> Evidence:
     judged = one.verdict in JUDGED
     state: State = rehearsed(one.at, sources.now, kept=one.verdict == "kept") if judged else "missing"
     size = f", {one.answered:,} of {one.callers:,} requests answered, on a service of its own" if one.callers else ""
+    size += f", played by {one.by}" if one.by else ""
     value = f"the promise was {one.verdict}" if judged else f"a game day without a verdict: {one.verdict}"
     named = sorted((at, name) for name in TIMES if (at := getattr(one, name)) is not None)
     times = ", ".join(f"{name} after {formats.seconds(at)}" for at, name in named)
@@ -66,10 +67,11 @@ def _evidence(one: GameDay, newest: GameDay, sources: Sources) -> Evidence:
     known = before is not None and fault is not None
     price = f"an answer cost {formats.usd(before)} before the fault and {formats.usd(fault)} in it ({MIX})" if known else ""
     revoked = f"the revoked key was refused {one.refusal}" if one.refusal else ""
-    instead = f"{one.instead}; the answer's headers: {one.shown_by}" if one.instead else ""
+    instead, _, evals = one.instead.partition(". ")
     value = "; ".join(
         filter(None, (value + size, times, one.not_contained, instead, revoked, price, unjudged if newest is not one else ""))
     )
+    value += f". {evals}. Headers of such an answer: {one.shown_by}" if evals else ""
     link = f"/console/gameday/{one.report.removesuffix('.json')}" if one.report else ""
     return Evidence(
         name=f"Game day {one.scenario}", value=value, state=state, at=one.at, link=link,

@@ -9,26 +9,25 @@ from app.releases.eval_history import filed
 from app.stack.gameday.traffic import ANSWERED, Seen
 
 HEADERS = ("octant-provider", "octant-model", "octant-attempts", "octant-fallbacks", "octant-degraded", "octant-release")
-UNKNOWN = "no eval of it is stored"
 
 
 def answered_instead(seen: Sequence[Seen], releases: Path | None) -> tuple[str, dict[str, str]]:
-    """A sentence on each model that answered as a fallback, and the headers of one such answer; empty without one.
+    """The models that answered as fallbacks, then a sentence on the eval of each; and the headers of one such answer.
 
-    ``releases``: the folder whose files have the eval results.
+    Empty where none did. ``releases``: the folder whose files have the eval results.
     """
     found = [one for one in seen if one.what == ANSWERED and one.fallbacks]
     counted = Counter((one.model, one.headers.get("octant-release", "")) for one in found)
-    words = [
-        f"{model} answered {count(number)} of {count(len(seen))} calls in place of the route's first model; "
-        f"{newest_eval(model, releases, of=release)}"
-        for (model, release), number in counted.most_common()
-    ]
-    return ". ".join(words), _shown(found[-1].headers) if found else {}
+    if not found:
+        return "", {}
+    answered = " and ".join(f"{model} answered {count(number)}" for (model, _), number in counted.most_common())
+    evals = [newest_eval(model, releases, of=release) for (model, release), _ in counted.most_common()]
+    words = f"{answered} of {count(len(seen))} calls in place of the route's first model"
+    return ". ".join([words, *evals]), _shown(found[-1].headers)
 
 
 def newest_eval(model: str, releases: Path | None, *, of: str = "") -> str:
-    """The newest stored score of a model for each prompt, in a part of a sentence. ``model``: such as ``openai/gpt-6-sol``.
+    """The newest stored score of a model for each prompt, in a sentence. ``model``: such as ``openai/gpt-6-sol``.
 
     ``of``: the release that answered; a result of it counts before newer ones of others.
     """
@@ -40,7 +39,8 @@ def newest_eval(model: str, releases: Path | None, *, of: str = "") -> str:
         for score in one.result.models
         if score.model == model
     }
-    return f"its newest eval: {', '.join(newest[name] for name in sorted(newest))}" if newest else UNKNOWN
+    scores = ", ".join(newest[name] for name in sorted(newest))
+    return f"The newest eval of {model}: {scores}" if scores else f"No eval of {model} is stored"
 
 
 def _by(simulated: Sequence[str], model: str) -> str:

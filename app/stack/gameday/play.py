@@ -82,15 +82,17 @@ class Judged:
 class Outcome:
     """A game day that has ended. Times are seconds from the fault's begin; None: it did not happen.
 
-    ``money``: of the time before the fault, and of the fault; empty where the records could not be read. ``callers``: all but
-    the rogue, whose answers are ``rogue``; ``cap``: the cap that met it. ``revoked``: seconds from `octant key revoke` until its
-    first refused call; ``written``: these from its write to the store, without the command's own start.
-    ``refused``: honest refusals, of all, where nothing could answer. ``instead``: the model that answered, and ``headers`` of it.
+    ``by``: the program that played it; empty for a person. ``money``: of the time before the fault, and of the fault; empty
+    where the records could not be read. ``callers``: all but the rogue, whose answers are ``rogue``; ``cap``: the cap that met
+    it. ``revoked``: seconds from `octant key revoke` until its first refused call; ``written``: these from its write to the
+    store, without the command's own start. ``refused``: honest refusals, of all, where nothing could answer. ``instead``: the
+    model that answered, and ``headers`` of it.
     """
 
     scenario: str
     begun_at: datetime
     verdict: str = TOOL_FAILED
+    by: str = ""
     reasons: list[str] = field(default_factory=list)
     fault_at: datetime | None = None
     detected: float | None = None

@@ -59,6 +59,7 @@ def fact(outcome: Outcome, report: str) -> dict[str, Any]:
     works, of = outcome.score
     return {
         "at": outcome.begun_at.isoformat(timespec="seconds"), "scenario": outcome.scenario, "verdict": outcome.verdict,
+        "by": outcome.by,
         **{name: getattr(outcome, name) for name in times}, "paging": outcome.paging, "commands_that_work": works, "commands": of,
         "callers": sum(outcome.callers.values()), "answered": outcome.callers.get(ANSWERED, 0),
         "costs": {phase: money.each for phase, money in outcome.money.items()}, "revoked": outcome.revoked,
@@ -84,6 +85,7 @@ def as_markdown(scenario: Scenario, outcome: Outcome) -> str:
         f"- **Verdict:** {outcome.verdict}",
         *(f"  - {reason}" for reason in outcome.reasons),
         f"- **Hypothesis:** {scenario.hypothesis}",
+        *([f"- **Played by:** {outcome.by}"] if outcome.by else []),
         f"- **Begun:** {_utc(outcome.begun_at)}; fault at {_utc(outcome.fault_at) if outcome.fault_at else 'never'}",
         f"- **Runbook followed literally:** {works} of {of} commands of {scenario.runbook.page} work",
         f"- **Callers:** {_counted(outcome.callers)}",

@@ -14,7 +14,7 @@ from unit.evals.test_proving import PROMPT
 from app.console.gamedays import Result
 from app.releases.manifest import parse
 from app.stack.gameday import report
-from app.stack.gameday.instead import UNKNOWN, answered_instead, newest_eval
+from app.stack.gameday.instead import answered_instead, newest_eval
 from app.stack.gameday.play import Outcome
 from app.stack.gameday.scenario import Traffic
 from app.stack.gameday.traffic import ANSWERED, Callers, Seen
@@ -42,11 +42,12 @@ def test_the_model_is_named_with_its_newest_eval_and_an_answers_headers(tmp_path
     calls += [fallback(**{"octant-provider": target.provider, "octant-model": target.model, "octant-overhead-ms": "2"})] * 2
     words, headers = answered_instead(calls, tmp_path)
     by = "the simulator answered" if target.provider == "anthropic" else "the model itself answered"
-    of_eval = f"its newest eval: 9 of 10 cases of shop/answer passed (2026-11-20, release b, {by})"
-    assert words == f"{model} answered 2 of 4 calls in place of the route's first model; {of_eval}"
+    of_eval = f"The newest eval of {model}: 9 of 10 cases of shop/answer passed (2026-11-20, release b, {by})"
+    assert words == f"{model} answered 2 of 4 calls in place of the route's first model. {of_eval}"
     assert headers == BY | {"octant-provider": target.provider, "octant-model": target.model}, "those of the answer's making"
     assert "release a" in newest_eval(model, tmp_path, of="a"), "that of the release that answered, though it is older"
-    assert newest_eval("openai/unheard-of", tmp_path) == newest_eval(model, None) == UNKNOWN
+    assert newest_eval("openai/unheard-of", tmp_path) == "No eval of openai/unheard-of is stored"
+    assert newest_eval(model, None) == f"No eval of {model} is stored"
     (tmp_path / "evals" / "b.json").write_text((tmp_path / "evals" / "b.json").read_text().replace('"passed": 9', '"passed": 10'))
     assert "9 of 10" in newest_eval(model, tmp_path), "an edited file counts for nothing"
     assert "release a" in newest_eval(model, tmp_path)
@@ -63,6 +64,10 @@ def test_report_log_and_review_have_the_model_and_the_headers() -> None:
         "- **Answered instead:** openai/gpt-6-sol answered\n- **Headers of such an answer:** `octant-provider: openai`, " in text
     )
     line = Result.model_validate(report.fact(outcome, "r.json"))
+    assert (line.by, "**Played by:**" in text) == ("", False), "a person played it"
+    outcome.by = "the demo's first start"
+    assert Result.model_validate(report.fact(outcome, "r.json")).by == outcome.by
+    assert "- **Played by:** the demo's first start\n" in report.as_markdown(SCENARIO, outcome)
     assert line.instead == outcome.instead
     assert line.shown_by.startswith("octant-provider: openai, octant-model: gpt-6-sol, ")
 

@@ -27,7 +27,7 @@ from app.settings import Settings
 from app.stack import programme
 from app.stack.gameday.report import LOG
 from app.stack.processes import stop_left_overs
-from app.stack.programme import ANSWERS, GAMEDAY, INJECTION, LEAK, PAGE, PARTS, WAY_BACK, Programme
+from app.stack.programme import ANSWERS, GAMEDAY, INJECTION, LEAK, PAGE, PARTS, ROGUE, WAY_BACK, Programme
 from app.stack.receiver import DemoReceiver
 from app.wiring.paging import _on_this_machine
 
@@ -140,7 +140,7 @@ def test_a_part_with_a_result_in_the_state_folder_is_not_played_again(monkeypatc
     def day(verdict: str) -> None:
         line = {"at": "2026-11-27T10:00:00+00:00", "verdict": verdict}
         (tmp_path / FOLDER).mkdir(exist_ok=True)
-        days = [json.dumps(line | {"scenario": scenario}) + "\n" for scenario in ("provider-outage", "key-leak")]
+        days = [json.dumps(line | {"scenario": scenario}) + "\n" for scenario in ("provider-outage", "key-leak", "rogue-user")]
         (tmp_path / FOLDER / LOG).write_text("".join(days))
 
     def rehearsed(verdict: str) -> None:
@@ -149,14 +149,14 @@ def test_a_part_with_a_result_in_the_state_folder_is_not_played_again(monkeypatc
 
     monkeypatch.setattr(programme, "_page_tested", page_tested)
     monkeypatch.setattr(programme, "_evals_stored", evals_stored)
-    assert [part.name for part in PARTS] == [PAGE, ANSWERS, INJECTION, GAMEDAY, LEAK, WAY_BACK]
+    assert [part.name for part in PARTS] == [PAGE, ANSWERS, INJECTION, GAMEDAY, LEAK, ROGUE, WAY_BACK]
     attacks, answers = [INJECTION] * DRILLED, [ANSWERS] * bool(example(Settings().releases_dir))
-    assert left() == [PAGE, *answers, *attacks, GAMEDAY, LEAK, WAY_BACK]
-    assert left(paged=False) == [*answers, *attacks, GAMEDAY, LEAK, WAY_BACK], "a test page would go to a person"
+    assert left() == [PAGE, *answers, *attacks, GAMEDAY, LEAK, ROGUE, WAY_BACK]
+    assert left(paged=False) == [*answers, *attacks, GAMEDAY, LEAK, ROGUE, WAY_BACK], "a test page would go to a person"
     tested = stored = True
     day("not judged")
     rehearsed("not judged")
-    assert left() == [*attacks, GAMEDAY, LEAK, WAY_BACK], "what was not judged is played again"
+    assert left() == [*attacks, GAMEDAY, LEAK, ROGUE, WAY_BACK], "what was not judged is played again"
     day("kept")
     rehearsed("not kept")
     assert left() == []
@@ -170,6 +170,7 @@ def test_the_verdict_is_found_in_what_each_command_prints(tmp_path: Path) -> Non
         INJECTION: ("12 attacks by way of direct\n  HARM: canary out (plain)\nNOT contained\n", "NOT contained"),
         GAMEDAY: ("     6 s  x\n# Game day: x\n\n- **Verdict:** not kept\n  - callers wait\n", "not kept"),
         LEAK: ("     6 s  x\n# Game day: x\n\n- **Verdict:** kept\n", "kept"),
+        ROGUE: ("     6 s  x\n# Game day: x\n\n- **Verdict:** kept\n", "kept"),
         WAY_BACK: ("rollback all   0.83  kept\nnot judged: sick (limit 10 s a step, 4 workers)\nSigned.\n",
                    "not judged: sick (limit 10 s a step, 4 workers)"),
     }  # fmt: skip
