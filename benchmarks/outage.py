@@ -30,6 +30,7 @@ from app.releases.rehearsals import Rehearsal
 from app.settings import load
 from app.stack import baseline
 from app.stack.baseline import Limits, Sample, Verdict
+from app.stack.commit import commit
 from benchmarks.callers import (
     ANSWERED,
     DEADLINES,
@@ -221,7 +222,7 @@ def _log(phases: Mapping[str, Phase], verdict: Verdict, scale: float, rate: floa
     command = f'make outage ARGS="{" ".join(sys.argv[1:])}"'
     done = Rehearsal(
         at=datetime.now(UTC), what=rehearsals.OUTAGE, kept=verdict == Verdict.KEPT, note=result(phases, scale, rate),
-        command=command,
+        command=command, code=commit(),
     )  # fmt: skip
     rehearsals.append(path, done, secret=settings.secret)
     print(f"Appended to {path}.")

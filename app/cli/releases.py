@@ -77,12 +77,12 @@ def hashes() -> None:
 @app.command("rehearsals")
 def rehearsals() -> None:
     """List the last rehearsals, newest first: of the log that OCTANT_REHEARSALS_FILE names, and of this installation's own."""
-    from app.releases.rehearsals import CAME_WITH_CODE, every, is_own
+    from app.releases.rehearsals import every, is_own
 
     settings, began = asyncio.run(_began())
     found = every(settings.rehearsals_file, settings.state_dir)
     for one in found[: -MOST_SHOWN - 1 : -1]:
-        mark = "" if is_own(one, settings.secret, began) else f" ({CAME_WITH_CODE})"
+        mark = "" if is_own(one, settings.secret, began) else f" ({one.recorded})"
         print(f"{one.at:%Y-%m-%d %H:%M %Z}  {one.what:<10} {'kept' if one.kept else 'NOT KEPT':<9} {one.note}{mark}")
     if not found:
         print(f"Never rehearsed: {settings.rehearsals_file} is empty or missing.")

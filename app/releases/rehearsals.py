@@ -14,7 +14,7 @@ import hmac
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +28,12 @@ ROLLBACK = "rollback"  # of every kind of pin and the kill switch: `octant rehea
 INJECTION = "injection"  # the injection gate: `make injection ARGS=--log`
 ATTACKED = "injection drill"  # a few attacks of one text: `octant drill injection --log`
 REASON, END_REASON = "rehearsal", "the end of a rehearsal"  # of what a rehearsal does to a service that exists
-CAME_WITH_CODE = "rehearsed on another machine: its result came with the code"
+_RUNS = {  # of each kind, as a sentence names them
+    OUTAGE: "the outage rehearsal",
+    ROLLBACK: "the rehearsal of the way back",
+    INJECTION: "the injection gate",
+    ATTACKED: "the injection drill",
+}
 Verdict = Literal["kept", "not kept", "not judged"]
 JUDGED: Sequence[Verdict] = ("kept", "not kept")
 _MAC, _KEY, _BEFORE = "mac", "key", "before"
@@ -65,7 +70,7 @@ class Step:
 class Rehearsal:
     """One rehearsal. ``kept``: whether the promise was kept; ``note``: its result in a few words.
 
-    ``verdict``: `not judged` where the system was sick before it began. ``workers``: how many were timed; ``code``: its version.
+    ``verdict``: `not judged` where the system was sick before it began. ``workers``: how many were timed; ``code``: its commit.
     ``key``: the fingerprint of the secret that signed its line; empty for an unsigned one. ``text``: of its attacks.
     ``command``: that played it; empty in lines of before and where the kind says it.
     """
@@ -89,6 +94,11 @@ class Rehearsal:
         return not self.verdict or self.verdict in JUDGED
 
     @property
+    def recorded(self) -> str:
+        """What it is where it came with the code."""
+        return recorded(_RUNS.get(self.what, f"the rehearsal {self.what}"), self.at, self.code)
+
+    @property
     def result(self) -> str:
         """Its note as a part of a sentence; one that was not judged says so first."""
         note = self.note.rstrip(".")
@@ -106,6 +116,17 @@ class LogCheck:
     unsigned: int
     foreign: int
     problems: tuple[str, ...]
+
+    def __add__(self, other: "LogCheck") -> "LogCheck":
+        """The state of both logs."""
+        numbers = (self.signed + other.signed, self.unsigned + other.unsigned, self.foreign + other.foreign)
+        return LogCheck(*numbers, (*self.problems, *other.problems))
+
+
+def recorded(run: str, day: date, commit: str = "") -> str:
+    """The words on a result that came with the code: it is a recorded ``run``, of that day and code, and none of this machine."""
+    of_commit = f" of commit {commit}" if commit else ""
+    return f"a recorded run of {run}{of_commit}, made on {day:%Y-%m-%d}, that came with the code"
 
 
 _REHEARSAL = TypeAdapter(Rehearsal)

@@ -32,6 +32,7 @@ from app.security.keys.administration import KeyAdministration
 from app.security.keys.token import key_id_of
 from app.settings import PACKAGE, Settings, load
 from app.stack import demo, practice
+from app.stack.commit import commit
 from app.stack.practice import Practice
 from app.stack.probes import STOPPED, Probes
 from app.stores import build_engine, build_valkey, releases_of
@@ -182,7 +183,7 @@ async def rehearse(
         await engine.dispose()
     return Rehearsal(
         at=datetime.now(UTC).replace(microsecond=0), what=ROLLBACK, kept=verdict == "kept", note=note, verdict=verdict,
-        environment=environment, workers=workers, steps=tuple(steps),
+        environment=environment, workers=workers, steps=tuple(steps), code=commit(),
     )  # fmt: skip
 
 

@@ -4,7 +4,6 @@ import json
 import math
 import os
 import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from app.stack.commit import commit
 from benchmarks.speed.measure import Direct, Plan, Round, spread
 from benchmarks.speed.upstream import EVENTS
 
@@ -61,7 +61,7 @@ def about(plan: Plan) -> dict[str, Any]:
     """When and where something was measured, and how."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": commit() or "unknown",
         "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
         "versions": {name: version(name) for name in LIBRARIES},
         "plan": asdict(plan),
@@ -140,11 +140,3 @@ def _cpu() -> str:
     except OSError:
         return platform.processor()
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip() or "unknown"
-    except OSError:  # git is not installed: an hour's results are not lost for a word
-        return "unknown"

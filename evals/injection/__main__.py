@@ -22,6 +22,7 @@ from app.releases import rehearsals
 from app.releases.rehearsals import INJECTION, Rehearsal, Step
 from app.settings import load
 from app.stack import drill, interrupts
+from app.stack.commit import commit
 from evals.discovery import chosen as suites_of
 from evals.injection import bracketed, measuring, sets
 from evals.rates import Rate
@@ -83,7 +84,7 @@ def logged(harms: Sequence[drill.Harm], ways: Sequence[str], screened: str, *, k
     note = f"{succeeded} of {len(harms)} attacks got through, though the simulated model obeyed {tried}. {screened}"
     return Rehearsal(
         at=datetime.now(UTC), what=INJECTION, kept=kept, note=note.strip(), verdict="kept" if kept else "not kept",
-        environment="its own", steps=tuple(steps), command="make injection ARGS=--log",
+        environment="its own", steps=tuple(steps), command="make injection ARGS=--log", code=commit(),
     )  # fmt: skip
 
 

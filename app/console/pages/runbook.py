@@ -15,7 +15,7 @@ from app.console import formats, gamedays
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.navigation import RUNBOOK
 from app.console.readiness.answers import OLD
-from app.console.readiness.runbook import judged
+from app.console.readiness.runbook import RECORDED, judged
 from app.console.runbook_html import address, html_of, html_of_section
 from app.domain.errors import NotFound
 from app.oncall.runbook.pages import FORM, GENERATED, LONGEST_UNREVIEWED, Page, Section, read
@@ -175,7 +175,7 @@ def rehearsal(page: Page, today: date) -> tuple[str, str]:
     if page.rehearsed is None:
         return "none", "not rehearsed"
     day, minutes = page.rehearsed
-    return ("good" if day + OLD >= today else "warn"), f"contained in {minutes:g} min on another machine"
+    return ("good" if day + OLD >= today else "warn"), f"contained in {minutes:g} min in a recorded run"
 
 
 def review(page: Page, today: date) -> tuple[str, str]:
@@ -202,7 +202,7 @@ def answer(pages: Sequence[Page], wanted: str, found: Sequence[Found], now: date
     fresh = sum(page.rehearsed is not None and page.rehearsed[0] + OLD >= now.date() for page in incidents)
     words = (
         f"{formats.number(len(incidents), 'incident')} have a page; the commands of {fresh} contained theirs in the last 30 days,"
-        " here or on another machine."
+        f" here or in {RECORDED}."
     )
     judgement = judged(list(pages), now)
     if judgement.state == "proved":

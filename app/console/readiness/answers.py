@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
-from app.releases.rehearsals import CAME_WITH_CODE, Rehearsal
+from app.releases.rehearsals import Rehearsal
 
 State = Literal["proved", "gaps", "stale", "missing", "failing"]
 ORDER: tuple[State, ...] = ("proved", "gaps", "stale", "missing", "failing")
@@ -13,7 +13,6 @@ WORDS = {"proved": "proved", "gaps": "proved, with gaps", "stale": "stale", "mis
 SHORT = WORDS | {"gaps": "with a gap"}  # of one piece of evidence
 LABELS = {"gaps": "Gap", "stale": "Stale", "missing": "Not proven", "failing": "Failing"}  # before the worst of it
 KINDS = {"proved": "good", "gaps": "warn", "stale": "warn", "missing": "none", "failing": "bad"}
-ELSEWHERE = CAME_WITH_CODE
 OLD = timedelta(days=30)  # a rehearsal or an eval run proves no more than this
 
 

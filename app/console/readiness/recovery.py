@@ -5,19 +5,19 @@ from datetime import UTC, datetime, time
 
 from app.audit.overview import overview
 from app.console import formats
-from app.console.readiness.answers import ELSEWHERE, Answer, Evidence, missing, of_rehearsal, rehearsed
+from app.console.readiness.answers import Answer, Evidence, missing, of_rehearsal, rehearsed
 from app.console.readiness.observability import DAY
 from app.console.readiness.played import attempted, played, under_way
 from app.console.readiness.sources import Sources
 from app.domain.errors import Misconfigured
 from app.oncall.runbook.pages import read
-from app.releases.rehearsals import OUTAGE
+from app.releases.rehearsals import OUTAGE, recorded
 
 QUESTION = "If a model provider fails for half an hour at peak, how many of our users notice?"
 COMMAND = "make outage"
 REHEARSALS = "/console/gameday#outages"
 LOGGED = "`make outage ARGS=--log` rehearses half an hour at peak in seconds here, with every time of it as much shorter."
-PAGE = "provider-outage.md"
+PAGE, RUNBOOK = "provider-outage.md", "make runbook"
 HALF_AN_HOUR = 1800.0  # seconds
 SCENARIOS = ("provider-outage", "all-providers-away", "rate-limit-storm", "slow-first-token", "malformed-output")
 
@@ -28,13 +28,14 @@ async def answer(sources: Sources) -> Answer:
     days = played(sources, *SCENARIOS)
     found = [*log, *days] if own else [*days, *_length(sources), *log]  # how short it was is said before what ran elsewhere
     if found and (own or found != log):
-        words = f"The newest rehearsal: {found[0].value}."
+        words = f"The newest rehearsal: {found[0].first_sentence}."
         if log and not own:  # with its place of origin, as it had far more callers
-            words = f"A rehearsed outage: {log[0].value}. The newest game day here: {found[0].value}."
+            words = f"A rehearsed outage: {log[0].value}. The newest game day here: {found[0].first_sentence}."
     else:
         words = "No outage was rehearsed here."
-        found += await asyncio.to_thread(_of_the_runbook, sources, await sources.began())
-        if all(ELSEWHERE in one.value for one in found):
+        page, own = await asyncio.to_thread(_of_the_runbook, sources, await sources.began())
+        found += page
+        if not own:
             found = [missing("Rehearsed outage", "no outage was rehearsed here", COMMAND, closed_by=LOGGED), *found]
             words = f"{words} Elsewhere: {log[0].value}." if log else words
         else:
@@ -75,20 +76,20 @@ async def _rehearsed(sources: Sources) -> tuple[list[Evidence], bool]:
     return [*found, *attempted(newest, COMMAND)], newest.own
 
 
-def _of_the_runbook(sources: Sources, began: datetime | None) -> list[Evidence]:
-    """The rehearsal that the page of an outage names; on the question of the runbook it counts in the same way."""
+def _of_the_runbook(sources: Sources, began: datetime | None) -> tuple[list[Evidence], bool]:
+    """The rehearsal that the page of an outage names, and whether it was here. It counts as on the question of the runbook."""
     page = next((one for one in read(sources.root / "runbook") if one.name == PAGE), None)
     if page is None or page.rehearsed is None:
-        return []
+        return [], False
     day, minutes = page.rehearsed
     own = began is not None and day > began.date()
     state = rehearsed(datetime.combine(day, time(0), UTC), sources.now, kept=True, whole=own)
-    value = f"its commands contained an outage in {minutes:.1f} minutes" + ("" if own else f" ({ELSEWHERE})")
+    value = f"its commands contained an outage in {minutes:.1f} minutes" + ("" if own else f" ({recorded(RUNBOOK, day)})")
     link = f"/console/runbook/{PAGE.removesuffix('.md')}"
-    again = "`make runbook` rehearses it here."
+    again = f"`{RUNBOOK}` rehearses it here."
     return [
-        Evidence(name="Page of the runbook", value=value, state=state, closed_by=again, at=day, link=link, command="make runbook")
-    ]
+        Evidence(name="Page of the runbook", value=value, state=state, closed_by=again, at=day, link=link, command=RUNBOOK)
+    ], own
 
 
 def _length(sources: Sources) -> list[Evidence]:

@@ -56,11 +56,7 @@ async def answer(sources: Sources) -> Answer:
 
 def _verified(sources: Sources) -> LogCheck:
     """The signatures of both logs that the page lists. Raises Misconfigured for an invalid line."""
-    each = [verify(log, sources.secret) for log in (sources.rehearsals_file, sources.state_dir / FILE)]
-    return LogCheck(
-        sum(one.signed for one in each), sum(one.unsigned for one in each), sum(one.foreign for one in each),
-        tuple(problem for one in each for problem in one.problems),
-    )  # fmt: skip
+    return verify(sources.rehearsals_file, sources.secret) + verify(sources.state_dir / FILE, sources.secret)
 
 
 def _signed(signed: LogCheck, elsewhere: int, sources: Sources) -> Evidence:
@@ -141,7 +137,7 @@ def _bounds(seconds: Collection[float]) -> str:
 def _words(found: Found, sources: Sources) -> str:
     newest = found.rehearsal
     back = [step for step in newest.steps if step.name.startswith("rollback") and "code" not in step.name]
-    ago = formats.span(sources.now - newest.at) + " ago" + ("" if found.own else " on another machine, not here")
+    ago = formats.span(sources.now - newest.at) + " ago" + ("" if found.own else f", not here ({newest.recorded})")
     if not newest.judged:
         return f"{NEVER} An attempt {ago} was {newest.result}."
     if not newest.kept:

@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 
 from app.console import formats
 from app.console.gamedays import reports
-from app.console.readiness.answers import ELSEWHERE, OLD, Answer, Evidence, State, missing
+from app.console.readiness.answers import OLD, Answer, Evidence, State, missing
 from app.console.readiness.sources import Sources
 from app.oncall.runbook.pages import GENERATED, LONGEST_UNREVIEWED, Page, faults, overdue, placeholders, read
 
 QUESTION = "Can an engineer who did not build it mend it at night, with the runbook alone?"
 COMMAND = "make runbook"
+RECORDED = "recorded runs that came with the code"
 UNTRIED = "no trial by a person who did not build it is on record"
 READ = "A person reads each of them and writes the day into its line `Reviewed:`; `octant check --production` names those left."
 
@@ -80,7 +81,7 @@ def _tried(incidents: list[Page], now: datetime) -> Evidence:
 
 
 def _where(number: int, elsewhere: int) -> str:
-    return f"; {number - elsewhere} of them here, {elsewhere} on another machine" if elsewhere else ""
+    return f"; {number - elsewhere} of them here, {elsewhere} in {RECORDED}" if elsewhere else ""
 
 
 def _rehearsed(incidents: list[Page], now: datetime, elsewhere: int) -> Evidence:
@@ -90,7 +91,7 @@ def _rehearsed(incidents: list[Page], now: datetime, elsewhere: int) -> Evidence
     state: State = "missing" if not days else "stale" if old else "gaps" if never or elsewhere else "proved"
     value = (
         f"{len(days)} of {len(incidents)}"
-        + (f", {elsewhere} of them {ELSEWHERE}" if elsewhere else "")
+        + (f", {elsewhere} of them in {RECORDED}" if elsewhere else "")
         + (f"; not yet: {', '.join(never)}" if never else "")
     )
     here = f"`{COMMAND}` follows each page here and writes the day into it."

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.budget.budget import BudgetPolicy
 from app.budget.ledger import Ledger
 from app.console.gamedays import Result
-from app.console.readiness.answers import ELSEWHERE, Evidence
+from app.console.readiness.answers import Evidence
 from app.oncall.gamedays import FOLDER as GAMEDAY_FOLDER
 from app.oncall.rota.covers import FILE, Covers
 from app.oncall.runbook.pages import FOLDER
@@ -54,7 +54,7 @@ class Found:
     @property
     def mark(self) -> str:
         """The words behind the result of one that came with the code; empty for one of this installation."""
-        return "" if self.own else f" ({ELSEWHERE})"
+        return "" if self.own else f" ({self.rehearsal.recorded})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -217,7 +217,7 @@ async def test_game_days_show_the_rehearsed_outage_with_the_callers_who_noticed(
     shown = await operator.get("/console/gameday")
     assert "0 of 45,000 callers noticed in 30 minutes (hanging), at 25 requests a second" in shown.words
     assert "make outage ARGS" in shown.words
-    assert "rehearsed on another machine" in shown.words
+    assert "(a recorded run of the outage rehearsal of commit " in shown.words
 
 
 async def test_a_game_day_is_played_once_at_a_time_shown_and_stopped(operator: Person, stack_env: dict[str, str]) -> None:

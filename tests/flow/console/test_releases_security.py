@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.audit.tables import actions
 from app.console.pages.releases import MOST_REHEARSALS
-from app.console.readiness.answers import ELSEWHERE
 from app.releases.bad_events import SEEN
 from app.releases.canaries import RUNNING
 from app.releases.rehearsals import read
@@ -147,9 +146,11 @@ async def test_rehearsals_that_came_with_the_code_are_marked_alike(operator: Per
     head = next(number for number, row in enumerate(rows) if row[:3] == ["At", "Rehearsed", "Promise"])
     shown = [row for row in rows[head + 1 :] if row[1] in {one.what for one in log}]
     assert len(shown) == len(log[-MOST_REHEARSALS:])
-    assert all(ELSEWHERE in row[5] for row in shown)
-    assert ELSEWHERE in (await operator.get("/console/readiness")).words
-    assert octant(stack_env, "release", "rehearsals").count(f"({ELSEWHERE})") == len(shown)
+    for one, row in zip(log[: -len(shown) - 1 : -1], shown, strict=True):
+        assert one.code, "the shipped log names the code that ran"
+        assert row[5].endswith(f" of commit {one.code}, made on {one.at:%Y-%m-%d}, that came with the code)")
+    assert "a recorded run of the injection gate of commit " in (await operator.get("/console/readiness")).words
+    assert octant(stack_env, "release", "rehearsals").count("that came with the code)") == len(shown)
 
 
 @needs_example

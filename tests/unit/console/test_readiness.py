@@ -18,7 +18,7 @@ from app.console.console import templates
 from app.console.gamedays import MIX
 from app.console.readiness import duty, evals, observability, recovery, review, rollback, runbook, security, spending
 from app.console.readiness import sources as readiness_sources
-from app.console.readiness.answers import ELSEWHERE, OLD, Answer, Evidence, State
+from app.console.readiness.answers import OLD, Answer, Evidence, State
 from app.console.readiness.document import BROWSERS, document, print_pdf
 from app.console.readiness.played import played
 from app.console.readiness.review import lines, summary
@@ -147,7 +147,8 @@ async def test_how_short_a_fault_was_is_said_before_the_half_hour_of_another_mac
     append(here.rehearsals_file, Rehearsal(at=NOW - timedelta(days=1), what=OUTAGE, kept=True, note="99.97 % answered"))
     found = await recovery.answer(here)
     first, here_ = found.words.split(". ")[:2]
-    assert first == f"A rehearsed outage: 99.97 % answered ({ELSEWHERE})", "the proof of far more callers stands first"
+    came = "a recorded run of the outage rehearsal, made on 2026-11-26, that came with the code"
+    assert first == f"A rehearsed outage: 99.97 % answered ({came})", "the proof of far more callers stands first"
     assert here_.startswith("The newest game day here: the promise was kept")
     assert found.why.startswith("Half an hour at peak: ")
     again = "`make outage ARGS=--log` rehearses half an hour at peak in seconds here, with every time of it as much shorter."
@@ -275,7 +276,7 @@ async def test_a_rehearsal_that_came_with_the_code_is_named_and_proves_nothing_h
     here = sources(tmp_path)
     monkeypatch.setattr(readiness_sources, "first_live", lambda _: asyncio.sleep(0, began))
     for what in (ROLLBACK, OUTAGE, INJECTION):
-        run = Rehearsal(at=NOW, what=what, kept=True, note="10 of 10 steps", steps=(STEP,))
+        run = Rehearsal(at=NOW, what=what, kept=True, note="10 of 10 steps", steps=(STEP,), code="0a1b2c3d")
         append(here.rehearsals_file, run, secret=secret)
     counted = await here.newest(ROLLBACK)
     assert counted
@@ -283,8 +284,11 @@ async def test_a_rehearsal_that_came_with_the_code_is_named_and_proves_nothing_h
     [outage], _ = await recovery._rehearsed(here)
     [gate], _ = await security._gates(here)
     assert {one.state for one in (back, steps, outage, gate)} == {"proved" if own else "gaps"}
-    assert {ELSEWHERE in one.value for one in (back, outage, gate)} == {not own}
-    assert ("on another machine, not here" in rollback._words(counted, here)) == (not own)
+    words = {OUTAGE: "the outage rehearsal", ROLLBACK: "the rehearsal of the way back", INJECTION: "the injection gate"}
+    for what, one in ((ROLLBACK, back), (OUTAGE, outage), (INJECTION, gate)):
+        came = f" (a recorded run of {words[what]} of commit 0a1b2c3d, made on 2026-11-27, that came with the code)"
+        assert (came in one.value) == (not own)
+    assert ("ago, not here (a recorded run of" in rollback._words(counted, here)) == (not own)
     assert counted.own == own
 
 
@@ -409,10 +413,10 @@ async def test_an_outage_of_the_runbook_elsewhere_is_shown_and_leaves_the_questi
     began = datetime.combine(max(page.rehearsed[0] for page in read() if page.rehearsed), time(9), UTC)
     of_runbook = runbook.judged(read(), NOW, began=began).evidence[1]
     assert of_runbook.state == "gaps", "both questions count it in the same way"
-    assert ELSEWHERE in of_runbook.value
+    assert f"of them in {runbook.RECORDED}" in of_runbook.value
     played = {"provider-outage": NOW}
     others = sum(page.rehearsed is not None for page in read() if page.is_incident) - 1
-    assert f"1 of them here, {others} on another machine" in runbook.judged(read(), NOW, began=began, played=played).words
+    assert f"1 of them here, {others} in {runbook.RECORDED}" in runbook.judged(read(), NOW, began=began, played=played).words
 
 
 def test_a_game_day_without_a_verdict_proves_nothing_and_fails_nothing(tmp_path: Path) -> None:
@@ -424,6 +428,10 @@ def test_a_game_day_without_a_verdict_proves_nothing_and_fails_nothing(tmp_path:
     (tmp_path / GAMEDAYS).write_text(kept)
     [found] = played(sources(tmp_path), *recovery.SCENARIOS)
     assert "210 of 210 requests answered, on a service of its own" in found.value
+    assert "played by" not in found.value
+    (tmp_path / GAMEDAYS).write_text(kept.replace('"kept"', '"kept", "by": "the demo\'s first start"'))
+    [found] = played(sources(tmp_path), *recovery.SCENARIOS)
+    assert "on a service of its own, played by the demo's first start" in found.value
     (tmp_path / GAMEDAYS).write_text(json.dumps(line | {"verdict": "kept", "costs": {"before": 200.0, "fault": 900.0}}) + "\n")
     [found] = played(sources(tmp_path), *recovery.SCENARIOS)
     assert f"; an answer cost $0.0002 before the fault and $0.0009 in it ({MIX})" in found.value
@@ -640,3 +648,22 @@ def test_how_soon_people_acknowledge_is_proved_by_pages_only(pages: int, acknowl
     mtta = 60.0 if acknowledged else None
     total = Figures(week=None, pages=pages, acknowledged=acknowledged, resolved=0, mtta=mtta, mttr=None)
     assert duty.of_pages(total).state == state
+
+
+async def test_a_rehearsed_outage_names_the_model_that_answered_and_its_eval_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The answer is one sentence; the evidence has the eval and the headers by which a client sees it."""
+    monkeypatch.setattr(recovery, "overview", lambda *_: asyncio.sleep(0, SimpleNamespace(total=SimpleNamespace(fallen_back=0))))
+    monkeypatch.setattr(readiness_sources, "first_live", lambda _: asyncio.sleep(0, NOW))
+    answered = "openai/gpt-6-sol answered 120 of 120 calls in place of the route's first model"
+    line = {
+        "at": (NOW - timedelta(hours=1)).isoformat(), "scenario": "provider-outage", "verdict": "kept", "detected": 4.0,
+        "instead": f"{answered}. The newest eval of openai/gpt-6-sol: 116 of 189", "headers": {"octant-fallbacks": "1"},
+    }  # fmt: skip
+    (tmp_path / GAMEDAYS).parent.mkdir()
+    (tmp_path / GAMEDAYS).write_text(json.dumps(line) + "\n")
+    found = await recovery.answer(sources(tmp_path))
+    assert found.words == f"The newest rehearsal: the promise was kept; detected after 4.00 s; {answered}."
+    behind = f"{answered}. The newest eval of openai/gpt-6-sol: 116 of 189. Headers of such an answer: octant-fallbacks: 1"
+    assert found.evidence[0].value.endswith(behind)

@@ -15,7 +15,6 @@ from app.console.known import LastKnown
 from app.console.pages import releases as page
 from app.console.pages.release_diff import SAME_ANSWERS, words_of
 from app.console.readiness import sources as readiness_sources
-from app.console.readiness.answers import ELSEWHERE
 from app.console.release_change import eval_words, removal_words, removed, summary, value_words
 from app.console.stop_actions import effect_of, names_of
 from app.domain.calls import Usage
@@ -237,5 +236,5 @@ async def test_rehearsals_are_marked_as_the_readiness_review_marks_them(
     console = cast(Any, SimpleNamespace(parts=SimpleNamespace(**parts), known=LastKnown()))
     found, problem = await page._rehearsed(console)
     assert [one.rehearsal.note for one in found] == ["ours", "theirs", "before"], "newest first"
-    assert [one.rehearsal.note for one in found if ELSEWHERE in one.mark] == ["theirs"] + ["before"] * (not away)
+    assert [one.rehearsal.note for one in found if "that came with the code" in one.mark] == ["theirs"] + ["before"] * (not away)
     assert ("Postgres does not answer" in problem) is away
