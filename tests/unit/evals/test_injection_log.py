@@ -1,6 +1,7 @@
 """The injection gate's line in the log of rehearsals: the sums, and how each way ended (S2)."""
 
 from app.features.feature import Attack
+from app.stack.commit import commit
 from app.stack.drill import Harm
 from evals.injection.__main__ import logged
 
@@ -19,4 +20,4 @@ def test_the_log_has_the_sums_a_step_for_each_way_and_the_screens() -> None:
         ("by way of direct", False, 0.5, "1 of 2 got through, though the model obeyed 2"),
         ("by way of tool", True, 0.5, "0 of 1 got through, though the model obeyed 0"),
     ]
-    assert (line.verdict, line.command) == ("not kept", "make injection ARGS=--log")
+    assert (line.verdict, line.command, line.code) == ("not kept", "make injection ARGS=--log", commit())

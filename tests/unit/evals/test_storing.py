@@ -43,9 +43,11 @@ def test_a_run_finds_the_services_database_and_keeps_its_own_settings(monkeypatc
 
     monkeypatch.setattr(store, "service_settings", found)
     monkeypatch.delenv("OCTANT_DATABASE_URL", raising=False)
+    monkeypatch.setenv("OCTANT_PORT", "8123")
     assert [store.chosen("", with_service=False), store.chosen("named", with_service=True)] == ["", "named"]
     assert store.chosen("", with_service=True) == "of the demo"
     assert "OCTANT_DATABASE_URL" not in os.environ, "the run's service would use the demo's stores"
+    assert os.environ["OCTANT_PORT"] == "8123"
 
 
 @pytest.mark.parametrize("accepted", [False, True])

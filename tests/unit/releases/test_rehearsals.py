@@ -52,6 +52,8 @@ def signed_log(tmp_path: Path) -> Path:
 
 def test_a_signed_log_reads_as_it_was_written_and_verifies(signed_log: Path) -> None:
     assert verify(signed_log, SECRET) == LogCheck(2, 1, 0, ())
+    both = verify(signed_log, SECRET) + verify(signed_log, OTHER)
+    assert (both.signed, both.unsigned, both.foreign) == (2, 2, 2), "the signatures of two logs"
     assert [len(rehearsal.steps) for rehearsal in read(signed_log)] == [2, 0, 0]
     assert '"steps"' not in signed_log.read_text().splitlines()[1], "an unsigned line is as short as it was"
 
