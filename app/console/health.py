@@ -303,8 +303,9 @@ FASTER = 2  # times the last hour's pace
 
 @dataclass(frozen=True, slots=True)
 class Burn:
-    """How fast money goes, in micro-dollars. ``by``: what the day has cost at its end, at the last hour's pace, ``an_hour``.
+    """How fast money goes, in micro-dollars. ``by``: what the day has cost at its end, at the pace ``an_hour``.
 
+    That pace is of the last hour, or of the time since the first call (`paces`).
     ``newest``: the pace of the last five minutes, where it is far above that. ``reached``: when the global cap is, at the faster
     of the two, if it is today.
     """
