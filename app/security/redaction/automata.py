@@ -9,28 +9,38 @@ import re2
 
 from app.security.redaction.entity_types import ENTITY_TYPES
 
-WORDS_AT_ONCE, SIGNS_AT_ONCE = 50, 16  # rows of one automaton: of those that need certain words, and of the others
+SIGNS_AT_ONCE = 16  # rows of one automaton: of those that need no certain words
+PROBE = "octant redaction probe"
 _MEMORY = 16 << 20  # bytes that one may grow to
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The table's patterns row by row, those of the words before a candidate, and `automata`."""
+    """The table's patterns row by row, those of the words before a candidate, and what finds in few passes which rows may occur.
+
+    ``words``: of the rows that need certain words, with the rows; ``signs``: `automata` of the others, with theirs.
+    """
 
     patterns: Sequence[Any]
     after: Sequence[Any]
     unless: Sequence[Any]
-    any: Sequence[tuple[Sequence[int], Any]]
+    words: tuple[Sequence[int], Any]
+    signs: Sequence[tuple[Sequence[int], Any]]
 
 
 @cache
 def compiled_table() -> Compiled:
     """The table, compiled once in a process: it takes 70 ms and some megabytes. What workers are forked from hands it on."""
+    signs = _without_words()
+    rows = [row for row in range(len(ENTITY_TYPES)) if row not in signs]
+    words = filtered(rows)
+    of_words = {row: words.re(number) for number, row in enumerate(rows)}
     return Compiled(
-        patterns=[compiled(kind.pattern) for kind in ENTITY_TYPES],
+        patterns=[of_words.get(row) or compiled(kind.pattern) for row, kind in enumerate(ENTITY_TYPES)],
         after=[context(kind.after) for kind in ENTITY_TYPES],
         unless=[context(kind.unless) for kind in ENTITY_TYPES],
-        any=automata(),
+        words=(rows, words),
+        signs=automata(sorted(signs)),
     )
 
 
@@ -44,15 +54,30 @@ def context(pattern: str) -> Any:  # noqa: ANN401 - re2 is not typed
     return compiled(pattern) if pattern else None
 
 
-def automata() -> list[tuple[Sequence[int], Any]]:
+def filtered(rows: Sequence[int]) -> Any:  # noqa: ANN401 - re2 is not typed
+    """Numbers its patterns as ``rows`` does, and matches those alone whose words the text holds: one small automaton of words.
+
+    One of whole patterns grows with the texts that it reads, to megabytes that no processor's cache holds. The last pattern is a
+    probe, since RE2 does not tell a failure from nothing found: an automaton of words fails at its first text or never. Raises
+    MemoryError then.
+    """
+    words = re2.Filter()
+    for row in rows:
+        words.Add(ENTITY_TYPES[row].pattern, _options())
+    words.Add(PROBE)
+    words.Compile()
+    if words.Match(PROBE) != [len(rows)]:
+        raise MemoryError("RE2 has no memory for the words that redaction looks for.")
+    return words
+
+
+def automata(rows: Sequence[int]) -> list[tuple[Sequence[int], Any]]:
     """Automata that find in one pass which rows may occur, with their rows; most texts have none, and need no second search.
 
-    One of all rows grows to so many states on mixed text that RE2 throws them away and begins again. Rows that need certain
-    words share most states, so many fit into one.
+    One of all rows grows to so many states on mixed text that RE2 throws them away and begins again.
     """
-    signs = _without_words()
-    words = [row for row in range(len(ENTITY_TYPES)) if row not in signs]
-    return [(rows, _automaton(rows)) for rows in (*_parts(sorted(signs), SIGNS_AT_ONCE), *_parts(words, WORDS_AT_ONCE))]
+    parts = [rows[first : first + SIGNS_AT_ONCE] for first in range(0, len(rows), SIGNS_AT_ONCE)]
+    return [(part, _automaton(part)) for part in parts]
 
 
 def _without_words() -> set[int]:
@@ -62,10 +87,6 @@ def _without_words() -> set[int]:
         words.Add(kind.pattern, _options())
     words.Compile()
     return set(words.Match(b"", potential=True) or ())
-
-
-def _parts(rows: Sequence[int], size: int) -> list[Sequence[int]]:
-    return [rows[first : first + size] for first in range(0, len(rows), size)]
 
 
 def _automaton(rows: Sequence[int]) -> Any:  # noqa: ANN401 - re2 is not typed

@@ -263,8 +263,9 @@ class Redactor:
 
     def _present(self, shadow: bytes) -> list[int]:
         """The rows of `ENTITY_TYPES` that match somewhere."""
-        present: list[int] = []
-        for rows, patterns in self._table.any:
+        rows, words = self._table.words
+        present = [rows[number] for number in words.Match(shadow) or () if number < len(rows)]
+        for rows, patterns in self._table.signs:
             matched = patterns.Match(shadow)
             if not matched:  # not even the row that matches everything: the automaton failed
                 raise RedactionStalled

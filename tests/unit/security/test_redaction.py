@@ -98,7 +98,7 @@ def test_an_automaton_that_gives_up_is_noticed_and_nothing_passes(monkeypatch: p
             return []
 
     redactor = Redactor(b"key")
-    monkeypatch.setattr(redactor, "_table", replace(redactor._table, any=[([0], GivesUp())]))
+    monkeypatch.setattr(redactor, "_table", replace(redactor._table, signs=[([0], GivesUp())]))
     with pytest.raises(RedactionStalled):
         redactor.findings("ada@example.com", tenant="a")
     assert redactor.redact("ada@example.com", tenant="a") == FAILED
