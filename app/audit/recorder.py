@@ -270,11 +270,14 @@ class Recorder:
                 words["violations"] = tuple(map(clean, a.violations))
             return replace(a, **words) if words else a
 
+        request, response = (self._text_redactor or self._redactor).redact_all(
+            (record.request, record.response), tenant=record.tenant
+        )
         return replace(
             record,
             user=clean(record.user),
-            request=clean_text(record.request),
-            response=clean_text(record.response),
+            request=request,
+            response=response,
             error=clean(record.error) if record.error else None,
             model_answered=clean(record.model_answered) if record.model_answered else None,
             attempts=tuple(of_provider(a) for a in record.attempts),

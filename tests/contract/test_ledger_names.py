@@ -20,7 +20,8 @@ from app.domain.errors import BudgetExceeded
 from app.domain.money import MicroUSD
 from app.erasure.erasure import Person, count
 from app.erasure.pseudonyms import put_under_pseudonyms
-from app.security.redaction.redactor import RedactionStalled, Redactor, TenantPattern
+from app.security.redaction.limits import RedactionStalled
+from app.security.redaction.redactor import Redactor, TenantPattern
 
 EMAIL = "eve@planted.example.org"
 REDACTOR = Redactor(b"a secret of these tests")

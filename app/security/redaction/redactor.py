@@ -9,26 +9,26 @@ import copy
 import hashlib
 import hmac
 import json
+import math
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, count
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from app.security.redaction.automata import compiled_table
 from app.security.redaction.detectors import Kind, in_table
 from app.security.redaction.entity_types import ENTITY_TYPES
 from app.security.redaction.identity_numbers import load_registers
+from app.security.redaction.limits import Limits, RedactionStalled, in_time
 from app.security.redaction.normalisation import normalised, plain
 from app.security.redaction.slices import gap_at, slices, with_gaps, with_secrets
-from app.security.redaction.structure import WITHHELD, Document, Found, looks_like_json
+from app.security.redaction.structure import SHORT, WITHHELD, Document, Found, looks_like_json
 
 FAILED = WITHHELD
 LONGEST = 8_000_000  # bytes; a request body is at most half of it
 NAMES_PATIENCE = 20.0  # seconds of CPU where names are sought too: some tens of KB that were not seen before
 PATIENCE = 0.1  # seconds of CPU, about half a megabyte of prose. The rest is withheld
-READ_BY, SEARCHED_BY = 0.4, 0.8  # shares of that time: replacing what was found takes little
 LONGEST_CANDIDATE = 16_384  # bytes; the check of a longer one would take too long, so all of it is replaced
 CHECK_EVERY = 64  # replacements between two readings of the clock
 WORDS_BEFORE = 128  # bytes before a candidate that may name its kind, or another one
@@ -44,20 +44,6 @@ _NAMES = re.compile(rb"[ \t]?[:=]")
 T = TypeVar("T")
 
 
-class Limits(NamedTuple):
-    """The CPU time of this thread by which each part of the work has ended. Reading that clock is a system call: once a text."""
-
-    read: float
-    searched: float
-    replaced: float
-
-    @classmethod
-    def of(cls, seconds: float) -> "Limits":
-        """Those of a text that may take so many seconds from now."""
-        now = time.thread_time()
-        return cls(now + READ_BY * seconds, now + SEARCHED_BY * seconds, now + seconds)
-
-
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Place of a finding, in characters, and its kind."""
@@ -65,10 +51,6 @@ class Finding:
     start: int
     end: int
     kind: str
-
-
-class RedactionStalled(Exception):  # noqa: N818 - it is named for what happened
-    """The text is too long, too slow, or the matcher ran out of memory."""
 
 
 class TenantPattern(Protocol):
@@ -114,6 +96,14 @@ class Redactor:
         A JSON document stays one (`structure`), unless it is so deep that it cannot be read: then it is taken as text.
         """
         return self._closed(lambda limits: self._redact(text, tenant, limits))
+
+    def redact_all(self, texts: Sequence[str], *, tenant: str) -> list[str]:
+        """Each of some texts as `redact` gives it. Short ones are searched together first, since most hold nothing."""
+        try:
+            clean = sum(map(len, texts)) <= SHORT and self._nothing_in(texts, tenant)
+        except Exception:  # noqa: BLE001 - each of them says what it is
+            clean = False
+        return list(texts) if clean else [self.redact(text, tenant=tenant) for text in texts]
 
     def redact_text(self, text: str, *, tenant: str) -> str:
         """The same for a piece of a text: never taken for a document."""
@@ -185,6 +175,22 @@ class Redactor:
             return document.replaced(found, lambda leaf, inside: self._replace(leaf, inside, tenant, limits.replaced), end)
         return self._redact_text(text, tenant, limits)
 
+    def _nothing_in(self, texts: Sequence[str], tenant: str) -> bool:
+        """Whether no row of the table occurs in short texts, each on a line of its own: where a text may end, so may a line."""
+        if self._added(tenant) or self._names:
+            return False
+        laid_out: list[bytes] = []
+        for text in texts:
+            if looks_like_json(text):
+                document = Document(text, until=math.inf)
+                if document.secrets:
+                    return False
+                laid_out.append(document.flat)
+            else:
+                laid_out.append(text.encode("utf-8", "surrogatepass"))
+        joined = b"\n".join(laid_out)
+        return normalised(joined, lambda: None) is None and not self._present(_shadow(joined, math.inf))
+
     def _redact_text(self, text: str, tenant: str, limits: Limits) -> str:
         original = text.encode("utf-8", "surrogatepass")
         found, end = self._search(original, tenant, limits.searched)
@@ -203,7 +209,7 @@ class Redactor:
         searched = 0
         for start, end, broken in slices(text):
             try:
-                _in_time(until)  # a slice in which nothing is found reads no clock
+                in_time(until)  # a slice in which nothing is found reads no clock
                 found += [(start + first, start + last, name) for first, last, name in self._find(text[start:end], tenant, until)]
             except RedactionStalled:
                 if start == 0:
@@ -230,7 +236,7 @@ class Redactor:
         """Where to cut, in order and without overlap: start, end, kind. Offsets in bytes."""
         if len(original) > LONGEST:
             raise RedactionStalled
-        normal = normalised(original, lambda: _in_time(until))
+        normal = normalised(original, lambda: in_time(until))
         if normal is None:
             return self._find_in(original, tenant, until)
         found = normal.in_original(self._find_in(normal.text, tenant, until))
@@ -285,16 +291,16 @@ class Redactor:
     def _by_tenant(self, shadow: bytes, tenant: str, until: float) -> Iterator[Found]:
         for pattern in self._added(tenant):
             for match in pattern.compiled.finditer(shadow):
-                _in_time(until)
+                in_time(until)
                 yield match.start(), match.end(), pattern.name
 
     def _candidates(self, index: int, shadow: bytes, until: float) -> Iterator[Found]:
-        _in_time(until)
+        in_time(until)
         kind, pattern = ENTITY_TYPES[index], self._table.patterns[index]
         matches = pattern.finditer(shadow)
         group = 1 if pattern.groups else 0
         while match := next(matches, None):
-            _in_time(until)
+            in_time(until)
             start, end = match.span(group)
             if _part_of_more(kind, shadow, start, end) or not self._fits(index, shadow, start):
                 if kind.resume:
@@ -329,7 +335,7 @@ class Redactor:
         done = 0
         for number, (start, end, name) in enumerate(found):
             if number % CHECK_EVERY == CHECK_EVERY - 1:
-                _in_time(until)
+                in_time(until)
             value = original[start:end]
             token = FAILED.encode() if name == WITHHELD else self._token(name, value, tenant) if name else value
             pieces += [original[done:start], token]
@@ -344,11 +350,6 @@ class Redactor:
         message = f"{tenant}\0{name}\0{normal}".encode("utf-8", "surrogatepass")
         digest = hmac.digest(self._key, message, hashlib.sha256).hex()
         return f"<{name}:{digest[:TOKEN_DIGITS]}>".encode()
-
-
-def _in_time(until: float) -> None:
-    if time.thread_time() > until:
-        raise RedactionStalled
 
 
 def _free_parts(taken: bytearray, start: int, end: int, name: str) -> Iterator[Found]:
@@ -372,7 +373,7 @@ def _shadow(original: bytes, until: float) -> bytes:
 
     def blank(escape: re.Match[bytes]) -> bytes:
         if next(seen) % 1_000 == 0:
-            _in_time(until)
+            in_time(until)
         meant = escape.group()[-1:]
         shown = meant if meant in b'"/' else b"\n" if meant == b"n" else b" "
         closes = meant == b'"' and _NAMES.match(original, escape.end())  # a name, whose quote is next to it

@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.domain.errors import InvalidRequest, NotFound
 from app.domain.periodic import Periodic
 from app.domain.store_errors import why
-from app.security.redaction.redactor import RedactionStalled
+from app.security.redaction.limits import RedactionStalled
 from app.security.tables import redaction_patterns, tenants
 
 MOST = 20  # of a tenant

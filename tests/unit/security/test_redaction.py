@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from personal_data import INSIDE, MUST_GO, MUST_STAY
 
 from app.security.redaction import redactor as redaction
-from app.security.redaction.redactor import FAILED, RedactionStalled, Redactor
+from app.security.redaction.limits import RedactionStalled
+from app.security.redaction.redactor import FAILED, Redactor
 
 TOKEN = re.compile(r"<([a-z-]+):[0-9a-f]{8}>")
 
