@@ -37,6 +37,8 @@ _NEVER_SHOWN = re.compile(
     f"({_FLAGS})|[" + INVISIBLE.replace("\u00ad", "") + "\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x90\x9b\x9d]"
     f"|[{SELECTORS}]{{2,}}|(?<=[\x00-\u2fff\U0001f000-\U0001ffff])[\U000e0100-\U000e01ef]"
 )
+# A sign of each of these; looked for first, in a tenth of the time.
+_PERHAPS_UNSEEN = re.compile(f"[{INVISIBLE.replace(chr(0xAD), '')}\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x90\x9b\x9d{SELECTORS}]")
 _TRIGGER = re.compile(rf"{TAG}|{TARGET}")
 _TAG = re.compile(rf"{TAG}({IN_TAG})(>?)")
 _NAME = re.compile(r"/?([A-Za-z][A-Za-z0-9:-]*)")
@@ -269,7 +271,7 @@ class _Inert:
 
 
 def _without_the_unseen(text: str) -> str:
-    return _NEVER_SHOWN.sub(lambda found: found[1] or "", text)
+    return _NEVER_SHOWN.sub(lambda found: found[1] or "", text) if _PERHAPS_UNSEEN.search(text) else text
 
 
 def _name(inner: str) -> str:
