@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import socket
+import zlib
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -207,6 +208,22 @@ async def test_a_request_does_not_queue_behind_one_that_was_refused_unread(
     assert len(came) == 2
     done.set()
     server.close()
+
+
+@pytest.mark.parametrize("coding", ["identity", "deflate"])
+async def test_an_answer_that_comes_faster_than_it_is_read_comes_whole(wire: Wire, to: Connections, coding: str) -> None:
+    """Its connection is paused, more than once."""
+    body = bytes(range(256)) * 20_000
+    sent = zlib.compress(body) if coding == "deflate" else body
+    wire.answer = f"HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-length: {len(sent)}\r\n\r\n".encode() + sent
+    async with asyncio.timeout(5.0):
+        answer = await to.post(wire.url, HEADERS, b"{}", 2.0)
+        pieces = [await answer.content.readany()]
+        while pieces[-1]:
+            await asyncio.sleep(0)
+            pieces.append(await answer.content.readany())
+    answer.close()
+    assert b"".join(pieces) == body
 
 
 @pytest.mark.parametrize("size", [2, connections.AT_ONCE + 1])
