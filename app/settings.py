@@ -2,7 +2,8 @@
 
 Nothing else in the service reads the environment. Nested settings use a double underscore: ``OCTANT_OPENAI__BASE_URL``.
 A secret may come from a file instead: with ``OCTANT_SECRETS_DIR=/run/secrets`` the file ``octant_secret_key`` in it is read, and
-providers' keys from ``octant_openai__api_key`` and so on, these also when they change (`app.security.keys.provider_keys`).
+providers' keys from ``octant_openai__api_key`` and so on, these also when they change (`app.security.keys.provider_keys`); users
+and passwords of the stores are read at each new connection (`app.store_credentials`).
 `.env.example` lists every setting; a test holds the two together.
 """
 
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from app.domain.addresses import postgres_address, valkey_address
 from app.domain.errors import InvalidRequest, Misconfigured
 from app.domain.setting_types import DEVELOPMENT_SECRET, Dollars, PostgresAddress, Seconds, ValkeyAddress, WebAddress, sendable
 from app.gateway.providers.adapters import ADAPTERS, Adapter
@@ -51,6 +53,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 Stage = Literal["development", "staging", "production"]
 MOST_DAYS = 36_500
+ADDRESSES = {"database_url": postgres_address, "valkey_url": valkey_address}
 AS_JSON = {"tuple_type", "frozen_set_type", "dict_type", "model_type", "model_attributes_type"}
 NOT_OURS = {"octant_image", "octant_runner", "octant_evals_database_url", "octant_evals_api_key"}  # of compose and commands
 
@@ -224,6 +227,14 @@ class _Settings(BaseSettings):
         return self
 
     _vendors_own: frozenset[str] = PrivateAttr(default=frozenset())
+    _address_files: dict[str, Path] = PrivateAttr(default_factory=dict)
+    _addresses: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def address_now(self, store: Literal["database_url", "valkey_url"]) -> str:
+        """A store's address as its secret file has it at this moment, or had it last; without a file that of the start."""
+        if (file := self._address_files.get(store)) and (found := _address_in(file, store)):
+            self._addresses[store] = found
+        return self._addresses.get(store) or str(getattr(self, store))
 
     def key_file(self, provider: str) -> Path | None:
         """The secret file that may hold a provider's key."""
@@ -268,6 +279,14 @@ else:
     Settings = create_model("Settings", __base__=_Settings, **{kind: _vendor_field(row) for kind, row in ADAPTERS.items()})
 
 
+def _address_in(file: Path, store: str) -> str:
+    """The address in a secret file; empty where there is none that can be used."""
+    try:
+        return ADDRESSES[store](file.read_text(encoding="utf-8").strip())
+    except (OSError, ValueError):
+        return ""
+
+
 def load(**overrides: Any) -> Settings:  # noqa: ANN401 - field values of any type, validated by pydantic
     """Read the settings. Raises Misconfigured with one line per bad value, never showing a secret."""
     folder = os.environ.get("OCTANT_SECRETS_DIR") or None
@@ -282,7 +301,14 @@ def load(**overrides: Any) -> Settings:  # noqa: ANN401 - field values of any ty
         raise Misconfigured(f"Settings are not usable: {error}.") from None
     except UnicodeDecodeError:
         raise Misconfigured("Settings are not usable: the file .env is not written in UTF-8.") from None
-    return _with_vendor_keys(settings)
+    files = {store: Path(folder) / f"{PREFIX}{store}" for store in ADDRESSES} if folder else {}
+    settings = _with_vendor_keys(settings)
+    settings._address_files = {  # noqa: SLF001 - a variable goes before a file
+        store: file
+        for store, file in files.items()
+        if getattr(settings, store) and _address_in(file, store) == getattr(settings, store)
+    }
+    return settings
 
 
 def _complaint(error: Mapping[str, Any]) -> str:

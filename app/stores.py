@@ -32,7 +32,7 @@ from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from app import __version__
+from app import __version__, store_credentials
 from app.budget.budget import BudgetPolicy
 from app.budget.valkey_answers import read_of, with_forms
 from app.domain.errors import Misconfigured
@@ -192,10 +192,10 @@ def build_engine(settings: Settings, *, pooled: bool = True) -> AsyncEngine:
     Without a pool, for a command, each use opens a connection of its own, and prepares no statement.
     """
     limits = {"pool_size": 5, "max_overflow": 5, "pool_timeout": POOL_SECONDS}
-    pool: dict[str, Any] = limits if pooled else {"poolclass": NullPool}
     watch = PostgresWatch()
     own = {"async_creator_fn": watch.connect, "prepare_threshold": 5 if pooled else None, **_KEEPALIVE, **ENCODING}
-    engine = create_async_engine(settings.database_url, hide_parameters=True, connect_args=own, **pool)
+    pool: dict[str, Any] = {"connect_args": own, **(limits if pooled else {"poolclass": NullPool})}
+    engine = create_async_engine(settings.database_url, hide_parameters=True, **pool)
 
     def check(connection: Any, record: Any, _: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event
         if not record.info:  # it was opened a moment ago
@@ -209,6 +209,7 @@ def build_engine(settings: Settings, *, pooled: bool = True) -> AsyncEngine:
             watch.suspect()
             raise InvalidatePoolError from error
 
+    event.listen(engine.sync_engine, "do_connect", store_credentials.of_postgres(settings))
     event.listen(engine.sync_engine, "checkout", check)
     event.listen(engine.sync_engine, "handle_error", _as_away)
     return engine
@@ -290,6 +291,7 @@ def build_valkey(settings: Settings) -> Redis:
     }
     try:
         pool = ValkeyPool.from_url(settings.valkey_url, **options)
+        store_credentials.of_valkey(settings, pool)
         pool.connection_class(**pool.connection_kwargs)
     except (TypeError, ValueError, RedisError) as error:
         raise Misconfigured(f"OCTANT_VALKEY_URL: what follows its `?` is no option of the client there. ({error})") from error
