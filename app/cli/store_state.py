@@ -3,6 +3,7 @@
 import asyncio
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Postgres and Valkey: whether they take reads and writes, and what holds them up.")
 
-PROBE, PROBE_MS = "octant:stores:probe", 1000  # a key that is written to see whether Valkey takes a write
-WRITE = "return redis.call('SET', KEYS[1], 1, 'PX', ARGV[1])"  # as the budget writes: by a script
+WRITE, PROBE_MS = Path(__file__).parents[1] / "budget" / "check.lua", 1000  # all that the budget writes
 MOST_WORDS = 200  # of a session's last statement
 WIDTH = 10
 
@@ -130,6 +130,8 @@ async def _valkey(valkey: "Redis", url: str) -> tuple[bool, list[tuple[str, str]
     """As `_postgres`. A script that writes is tried: a full one answers reads, and a role may lack scripts alone."""
     from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError
 
+    from app.budget.hold import epoch_key
+    from app.budget.scopes import key
     from app.domain.store_errors import VALKEY, away, reason
 
     place = _place(url)
@@ -141,10 +143,12 @@ async def _valkey(valkey: "Redis", url: str) -> tuple[bool, list[tuple[str, str]
     except (RedisError, OSError) as error:
         return False, [("Valkey", f"{place}: {away(VALKEY, error)}")]
     try:
-        await valkey.register_script(WRITE)(keys=[PROBE], args=[PROBE_MS])
+        await valkey.register_script(WRITE.read_text())(keys=[epoch_key(0), key(0, "stores")], args=[PROBE_MS])
         refused, full = "", False
     except (RedisError, OSError) as error:
         refused, full = reason(error), isinstance(error, OutOfMemoryError)
+    if about.get("redis_mode") == "sentinel":
+        refused = "this is a Sentinel, which keeps no data: the service needs the address of the primary that it watches"
     lines = [("Valkey", f"{place}: {f'takes no writes: {refused}' if refused else 'takes reads and writes'}")]
     return not refused, [*lines, *(_filled(about, url if full else "") if about else [])]
 

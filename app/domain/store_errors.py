@@ -11,6 +11,7 @@ LOCKED = "55P03"  # lock_not_available (postgresql.org/docs/current/errcodes-app
 # A server that refuses a connection leaves its words alone: drivers have no code for them.
 FULL = re.compile(r"too many clients already|connection slots are reserved|too many connections for|no more connections allowed")
 REFUSED = re.compile(r"FATAL: (?! *(?:the database system is |terminating connection))")
+OF_CLUSTER = ("MovedError", "AskError")  # of redis
 QUOTING = ("DataError", "IntegrityError", "StatementError")  # their words quote values
 
 
@@ -69,6 +70,9 @@ def _answered(error: BaseException) -> bool:
 def reason(error: BaseException) -> str:
     """The driver's first line. It names host, certificate, user or database, and never a password.
 
-    Valkey quotes the arguments of a command that it does not know: ours name tenants and users.
+    Valkey quotes the arguments of a command that it does not know: ours name tenants and users. A server of a cluster answers a
+    key's slot and its owner alone.
     """
+    if type(error).__name__ in OF_CLUSTER:
+        return "this server is one of a cluster, and holds some keys alone: the service needs one that holds all"
     return str(getattr(error, "orig", None) or error).strip().partition("\n")[0].partition(", with args")[0]

@@ -122,6 +122,7 @@ def test_a_full_valkey_says_that_it_takes_no_writes_and_how_it_gets_memory(env: 
     [
         ("+@all -@scripting", 1, "takes no writes: User probe has no permissions to run the 'evalsha' command"),
         ("+@all -info", 0, "takes reads and writes"),
+        ("+@all -hincrby", 1, "User probe has no permissions to run the 'hincrby' command"),
     ],
 )
 def test_rights_in_valkey_are_judged_by_what_the_budget_needs(env: Env, rights: str, code: int, words: str) -> None:

@@ -2,7 +2,7 @@
 
 import psycopg
 import pytest
-from redis.exceptions import AuthenticationError, ReadOnlyError, ResponseError
+from redis.exceptions import AuthenticationError, MovedError, ReadOnlyError, ResponseError
 from redis.exceptions import ConnectionError as ValkeyConnectionError
 from sqlalchemy.exc import DataError, OperationalError, StatementError
 
@@ -51,6 +51,13 @@ def of_postgres(error: psycopg.Error) -> OperationalError:
         ),
         (ValkeyConnectionError("no such host"), "Valkey does not answer; look at OCTANT_VALKEY_URL. (no such host)"),
         (AuthenticationError("wrong password"), "Valkey refuses this; look at OCTANT_VALKEY_URL. (wrong password)"),
+        (
+            MovedError("13907 127.0.0.1:6379"),
+            (
+                "Valkey refuses this; look at OCTANT_VALKEY_URL. "
+                "(this server is one of a cluster, and holds some keys alone: the service needs one that holds all)"
+            ),
+        ),
         (ReadOnlyError("a replica"), "Valkey refuses this; look at OCTANT_VALKEY_URL. (a replica)"),
     ],
 )
