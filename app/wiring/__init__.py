@@ -69,6 +69,7 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 from app.triggers.found import calls_dearer
 from app.wiring.console import console_parts
+from app.wiring.owner import require_own
 from app.wiring.paging import open_paging
 from app.wiring.watching import end_calls, health_checks, open_handoffs, open_sampled_gauges, show_drift, show_state, show_stops
 
@@ -150,7 +151,8 @@ async def _open_recovery(
 async def _open_budget(
     stack: AsyncExitStack, settings: Settings, engine: AsyncEngine, valkey: Redis, metrics: Metrics, redactor: Redactor
 ) -> Budget:
-    """Build the budget. The ledger is started and closes with ``stack``; the budget itself is not."""
+    """Build the budget. The ledger is started and closes with ``stack``; the budget itself is not. Raises Misconfigured."""
+    await require_own(engine, valkey)
     ledger = Ledger(engine, valkey, on_pending=metrics.ledger_pending.set)
     caps = UserCaps(engine, remembered=remembered(settings, "caps", settings.keys_remembered))
     await _start(stack, caps, ledger)
