@@ -17,31 +17,31 @@ from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as ValkeyConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
 from app.budget.caps import UserCaps
 from app.budget.grants import Grants
+from app.budget.healing import Healer
 from app.budget.hold import REMEMBERED_EXPIRED, Hold, epoch_key, lease_prefix, leases_key
 from app.budget.journal import Journal, Orphan
 from app.budget.ledger import Ledger
 from app.budget.refusals import check_request_cap, refusal
+from app.budget.resending import Resending
 from app.budget.restore import Restorer
-from app.budget.round_trips import RoundTrips, Run
+from app.budget.round_trips import RoundTrips, Run, raise_first
 from app.budget.scopes import SHARDS, Scope, key, scopes_of, windows_of
 from app.budget.settled import Settled, Settlement
-from app.budget.valkey_answers import number
+from app.budget.settling import Settling
+from app.budget.valkey_answers import number, swept
 from app.budget.valkey_watch import Allowance, ValkeyWatch
-from app.domain.backlog import Backlog
 from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable, OctantError
 from app.domain.money import ZERO, MicroUSD
-from app.domain.periodic import Periodic, end, spawn
+from app.domain.periodic import Periodic, end
 from app.domain.quick import replace
 from app.domain.store_errors import why
 
-RETRY_FIRST, RETRY_MOST = 0.1, 5.0
-MOST_AT_ONCE = 200
 EPOCHS_EVERY, SWEEP_EVERY = 1.0, 5.0
 TRIES = 12
 CHECK_MS = 5000
@@ -87,8 +87,9 @@ class Budget:
         folder = Path(__file__).parent
         self._valkey = valkey
         self._trips = RoundTrips(valkey)
-        self._hold = self._trips.joining(valkey.register_script((folder / "hold.lua").read_text()))
-        self._settle = valkey.register_script((folder / "settle.lua").read_text())
+        take = valkey.register_script((folder / "hold.lua").read_text())
+        self._hold = self._trips.joining(take)
+        settle = valkey.register_script((folder / "settle.lua").read_text())
         self._sweep = valkey.register_script((folder / "sweep.lua").read_text())
         self._check = valkey.register_script((folder / "check.lua").read_text())
         self._grants = Grants(valkey, cap=policy.global_daily_cap)
@@ -99,39 +100,32 @@ class Budget:
         self._caps = caps
         self._ledger = ledger
         self.policy = policy
-        self._on_settle_failure = on_settle_failure
         self._name_of = name_of
         self._now = now
-        self._pending, self._unsettled = Backlog[Hold](), list[Hold]()  # these are on their way, or settled
+        self._healer, self._healing = Healer(valkey, ledger), set[int]()
+        self._resending = Resending(self._trips, take, settle, self._healer)
+        self._settling = Settling(
+            self._trips, settle, policy.shares, on_taken=self._note_taken, on_settled=self._note_settled,
+            on_failure=on_settle_failure, on_refused=self._heal_soon,
+        )  # fmt: skip
         self._live: dict[str, Hold] = {}
         self._settled = Settled()
         self._epochs: dict[int, str] = {}
-        self._settling: asyncio.Task[None] | None = None
         self._restoring, self._lasting = dict[int, asyncio.Task[None]](), set[asyncio.Task[Any]]()
         # Failures to read the epochs are no failures to settle: two workers that start on an empty Valkey both want to rebuild
         # the counters, and one of them is refused.
         self._epoch_watch = Periodic(
-            "counters' epochs",
-            self.watch_epochs,
-            every=EPOCHS_EVERY,
-            survives=_SURVIVED,
+            "counters' epochs", self.watch_epochs, every=EPOCHS_EVERY, survives=_SURVIVED,
             complaint="counters' epochs not read, will retry",
-        )
+        )  # fmt: skip
         self._sweeping = Periodic(
-            "expired leases",
-            self.sweep,
-            every=SWEEP_EVERY,
-            at_once=False,
-            survives=_SURVIVED,
-            complaint="sweep failed, will retry",
-            on_failure=on_settle_failure,
-        )
-        self._closing = False
+            "expired leases", self.sweep, every=SWEEP_EVERY, at_once=False, survives=_SURVIVED,
+            complaint="sweep failed, will retry", on_failure=on_settle_failure,
+        )  # fmt: skip
 
     async def start(self) -> None:
         """Begin to settle, to sweep, and to check that the counters are still there."""
-        self._closing = False
-        self._settling = spawn("settling", self._settle_forever())
+        self._settling.start()
         self._sweeping.start()
         self._epoch_watch.start()
 
@@ -139,13 +133,14 @@ class Budget:
         """Settle pending holds, for ``grace`` seconds at most; the journal has the prices of the rest for the next worker."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
-                await self._pending.join()
-        self._closing = True
-        tasks = [*self._watch.tasks, *self._lasting, *([self._settling] if self._settling else [])]
-        await asyncio.gather(end(*tasks, within=grace), self._sweeping.stop(), self._epoch_watch.stop())
+                await self._settling.join()
+        tasks = [*self._watch.tasks, *self._lasting]
+        await asyncio.gather(
+            self._settling.stop(grace), end(*tasks, within=grace), self._sweeping.stop(), self._epoch_watch.stop()
+        )
         await self._trips.aclose()
         if self._journal:
-            self._journal.close([*self._unsettled, *self._pending.take(len(self._pending))])
+            self._journal.close(self._settling.left())
 
     async def hold(
         self, identity: Identity, amount: MicroUSD, *, lease_id: str, seconds: float, feature: str = "", tokens: int = 0,
@@ -191,11 +186,11 @@ class Budget:
         """Give back unspent money: queued, never blocking, safe in a ``finally`` of a cancelled task."""
         self._live.pop(hold.lease_id, None)
         self._allowance.give_back(hold)
-        self._pending.put(hold)
+        self._settling.put(hold)
 
     async def flush(self) -> None:
         """Wait until everything queued so far is settled."""
-        await self._pending.join()
+        await self._settling.join()
 
     async def counted(self, identity: Identity) -> list[tuple[Scope, int, int]]:
         """Spent and held micro-dollars in each scope of a call made now."""
@@ -224,35 +219,51 @@ class Budget:
                     self._sweep,
                     [epoch_key(shard), leases_key(shard), key(shard, "ledger")],
                     [lease_prefix(shard), REMEMBERED_EXPIRED],
+                    swept,
                 )
                 for shard in range(SHARDS)
             ]
         )
-        if swept := sum(int(answer) for answer in answers if not isinstance(answer, Exception)):
-            log.warning("expired leases settled at worst case", extra={"leases": swept})
-        for failure in (answer for answer in answers if isinstance(answer, Exception)):
-            raise failure
-        return swept
+        if ended := sum(int(answer[1]) for answer in answers if not isinstance(answer, Exception)):
+            log.warning("expired leases settled at worst case", extra={"leases": ended})
+        for shard, answer in enumerate(answers):
+            if isinstance(answer, ResponseError):
+                await self._healer.heal_shard(shard)
+            elif not isinstance(answer, Exception) and answer[2:]:
+                await self._healer.heal_leases(shard, answer[2:])
+        raise_first(answers)
+        return ended
 
     async def watch_epochs(self) -> None:
         """Check that every shard has its counters; rebuild lost ones and send our calls in flight again."""
         async with self._valkey.pipeline(transaction=False) as pipeline:
             for shard in range(SHARDS):
                 pipeline.get(epoch_key(shard))
-            epochs = await pipeline.execute()
+            epochs = await pipeline.execute(raise_on_error=False)
         lost = {shard for shard, epoch in enumerate(epochs) if not epoch or epoch != self._epochs.get(shard)}
         self._settled.forget(lost)
         orphans = await asyncio.to_thread(self._journal.orphans) if self._journal and lost else []
-        for shard, epoch in enumerate(epochs):
-            left = [orphan for orphan in orphans if orphan.shard == shard]
-            if epoch is None:
-                await self._restored(shard, known=shard in self._epochs or bool(left))
-                epoch = await self._valkey.get(epoch_key(shard))  # noqa: PLW2901 - the one it has now
-            if epoch and self._epochs.get(shard) != epoch:
-                await self._send_orphans(left)
-                if shard in self._epochs:
-                    await self._send_again(shard)
-                self._epochs[shard] = epoch
+        failures: list[ResponseError] = []
+        for shard in sorted(lost):
+            try:
+                await self._look_at(shard, epochs[shard], [orphan for orphan in orphans if orphan.shard == shard])
+            except ResponseError as error:  # of this shard: it holds up no other
+                failures.append(error)
+        raise_first(failures)
+
+    async def _look_at(self, shard: int, epoch: Any, left: list[Orphan]) -> None:  # noqa: ANN401 - an answer or an error
+        if epoch is not None:
+            await self._healer.heal_shard(shard)
+            epoch = await self._valkey.get(epoch_key(shard))
+        if epoch is None:
+            await self._restored(shard, known=shard in self._epochs or bool(left))
+            epoch = await self._valkey.get(epoch_key(shard))  # the one it has now
+        if epoch and self._epochs.get(shard) != epoch:
+            await self._resending.send_orphans(shard, left)
+            if shard in self._epochs:
+                live = [hold for hold in self._live.values() if hold.shard == shard and not hold.local]
+                await self._resending.send(shard, live, self._settled)
+            self._epochs[shard] = epoch
 
     async def check(self) -> None:
         """Raise DependencyUnavailable unless every shard can hold money now.
@@ -280,7 +291,10 @@ class Budget:
             except (RedisError, OSError) as error:
                 log.warning("budget store does not answer", extra=why(error))
                 # One connection that failed is no outage: where a new one is answered, the take is repeated, and counts once.
-                if await self._watch.failed() and not last and isinstance(error, _UNHEARD):
+                answers = await self._watch.failed() and not last
+                if answers and type(error) is ResponseError:
+                    await self._heal(hold)
+                if answers and (isinstance(error, _UNHEARD) or type(error) is ResponseError):
                     continue
                 self._take_after_failure(hold, amount)
             return
@@ -337,55 +351,22 @@ class Budget:
             raise DependencyUnavailable("The budget store does not answer, so no money can be spent.", retry_after=5.0)
         hold.amount = MicroUSD(hold.amount + amount)
 
-    async def _send_again(self, shard: int) -> None:
-        """After a loss, send calls in flight and those that the ledger may lack. A repetition counts once."""
-        for hold in [h for h in self._live.values() if h.shard == shard and not h.local]:
-            arguments = hold.take_arguments(hold.amount, 0, limited=False, forced=True)
-            await self._hold(keys=hold.take_keys(limited=False), args=arguments)
-        for settlements in self._settled.of(shard):
-            answers = await self._trips.all([Run(self._settle, one.keys, one.arguments) for one in settlements])
-            for failure in (answer for answer in answers if isinstance(answer, Exception)):
-                raise failure  # all are sent again by the next look at the epochs
+    def _heal_soon(self, hold: Hold) -> None:
+        """Set a call's keys right, unless that is done in its shard: its settlement is tried again."""
+        if hold.shard not in self._healing:
+            self._healing.add(hold.shard)
+            self._begun(self._heal(hold)).add_done_callback(lambda _: self._healing.discard(hold.shard))
 
-    async def _send_orphans(self, orphans: list[Orphan]) -> None:
-        """Hold or settle leases of dead workers again; the sweeper ends them. A known lease counts once."""
-        for orphan in orphans:
-            await (self._settle if orphan.settled else self._hold)(keys=orphan.keys, args=orphan.arguments)
-        if orphans:
-            log.warning("leases of dead workers are sent again", extra={"leases": len(orphans)})
+    async def _heal(self, hold: Hold) -> None:
+        try:
+            await self._healer.heal_call(hold.shard, hold.settle_keys())
+            await self._healer.heal_day(hold.day)
+        except _SURVIVED as error:
+            log.warning("keys of the budget not checked, will retry", extra=why(error))
 
-    async def _settle_forever(self) -> None:
-        """Settle the queue, many holds at a time: one by one, a busy worker would fall behind and money stay held."""
-        while not self._closing:
-            await self._pending.some()
-            batch = self._pending.take(MOST_AT_ONCE)
-            if taking := [hold.taking for hold in batch if hold.taking]:
-                await asyncio.gather(*taking, return_exceptions=True)
-            for hold in batch:  # money that was granted after its caller had left
-                hold.taking = None
-                self._live.pop(hold.lease_id, None)
-                self._allowance.give_back(hold)
-            await self._settle_until_done(batch)
-            self._pending.done(len(batch))
-
-    async def _settle_until_done(self, batch: list[Hold]) -> None:
-        """Retry while Valkey is away; until then the money counts as held. A second settlement changes nothing."""
-        delay, self._unsettled = RETRY_FIRST, batch
-        while batch and not (self._closing and delay > RETRY_FIRST):
-            runs = [Run(self._settle, hold.settle_keys(), hold.settle_arguments(self.policy.shares)) for hold in batch]
-            try:
-                results = await self._trips.all(runs)
-                answered = list(zip(batch, runs, results, strict=True))
-                self._note_settled([(hold, run) for hold, run, result in answered if result in (0, 1)])
-                batch = [hold for hold, _, result in answered if result not in (0, 1)]
-                failure = next((why(r) for r in results if isinstance(r, Exception)), {"reason": "counters lost"})
-            except (RedisError, OSError) as error:
-                failure = why(error)
-            if batch:
-                self._on_settle_failure()
-                log.warning("settle failed, will retry", extra={**failure, "leases": len(batch), "retry_s": delay})
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, RETRY_MOST)
+    def _note_taken(self, hold: Hold) -> None:
+        self._live.pop(hold.lease_id, None)
+        self._allowance.give_back(hold)
 
     def _note_settled(self, done: Sequence[tuple[Hold, Run]]) -> None:
         if self._journal:

@@ -1,12 +1,18 @@
 -- A shard's counters and the entries of its stream that are not in the ledger yet, at one moment.
 -- KEYS: 1 epoch  2 the ledger's stream  3.. counters
--- Returns JSON: {there, last: the stream's last id, pending: its entries, spent: one per counter}
+-- Returns JSON: {there, last: the stream's last id, pending: its entries, spent: one per counter, false where no script can use it}
 local spent = {}
 for i = 3, #KEYS do
-  spent[i - 2] = redis.call('HGET', KEYS[i], 'spent') or '0'
+  local found = redis.pcall('HMGET', KEYS[i], 'spent', 'held')
+  local usable = not found.err
+  for at = 1, 2 do
+    usable = usable and (not found[at] or string.match(found[at], '^%-?%d+$') ~= nil)
+  end
+  spent[i - 2] = usable and (found[1] or '0')
 end
 local last = redis.call('TIME')[1] .. '999-0'
-if redis.call('EXISTS', KEYS[2]) == 1 then
+local stream = redis.call('TYPE', KEYS[2]).ok == 'stream'
+if stream then
   local about = redis.call('XINFO', 'STREAM', KEYS[2])
   for i = 1, #about, 2 do
     if about[i] == 'last-generated-id' then
@@ -14,7 +20,7 @@ if redis.call('EXISTS', KEYS[2]) == 1 then
     end
   end
 end
-local pending = redis.call('XRANGE', KEYS[2], '-', '+')
+local pending = stream and redis.call('XRANGE', KEYS[2], '-', '+') or {}
 local answer = {there = redis.call('EXISTS', KEYS[1]) == 1, last = last}
 -- cjson writes an empty table as an object
 answer.pending = #pending > 0 and pending or cjson.decode('[]')

@@ -38,7 +38,7 @@ class Grants:
             granted, spent, held = shard
             lacks = spent + held + amount - granted
         arguments = [hold.shard, granted, lacks, lacks + (FURTHER << tries) * amount, self._cap, DAY_SECONDS]
-        keys = [_day_key(hold.day)]
+        keys = [day_key(hold.day)]
         known, total = await self._ask(keys, arguments, hold.day)
         if known:
             return total
@@ -49,7 +49,7 @@ class Grants:
 
     async def granted(self, day: str) -> int:
         """The sum of all shards' grants on a UTC day."""
-        return number(await self._valkey.hget(_day_key(day), "granted"))
+        return number(await self._valkey.hget(day_key(day), "granted"))
 
     async def _ask(self, keys: list[str], arguments: list[int], day: str) -> tuple[int, int]:
         known, total = _granted(await self._grant(keys=keys, args=arguments))
@@ -65,5 +65,6 @@ def _granted(answer: list[int]) -> tuple[int, int]:
     return int(known), int(total[0]) if total else 0
 
 
-def _day_key(day: str) -> str:
+def day_key(day: str) -> str:
+    """The key of the grants of a UTC day."""
     return f"octant:{{all}}:day:{day}"

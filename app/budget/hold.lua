@@ -30,16 +30,21 @@ if forced and known[2] or not forced and tonumber(known[3] or '0') >= tonumber(A
   return {'ok'}
 end
 
+-- All that may fail is read before the first write: a script that fails is not undone.
 local amount = tonumber(ARGV[1])
-if not forced then
-  for i = 1, 4 do
-    local limit = tonumber(ARGV[6 + i])
-    if limit >= 0 then
-      local counted = redis.call('HMGET', KEYS[4 + i], 'spent', 'held')
-      local spent, held = tonumber(counted[1] or '0'), tonumber(counted[2] or '0')
-      if spent + held + amount > limit then
-        return {'full', i, spent, held}
-      end
+redis.call('ZCARD', KEYS[3])
+for i = 0, 4 do
+  local counted = redis.call('HMGET', KEYS[4 + i], 'spent', 'held')
+  for at = 1, 2 do
+    if counted[at] and not string.match(counted[at], '^%-?%d+$') then
+      return redis.error_reply('UNUSABLE a counter holds no amount')
+    end
+  end
+  local limit = i == 0 and -1 or tonumber(ARGV[6 + i])
+  if limit >= 0 and not forced then
+    local spent, held = tonumber(counted[1] or '0'), tonumber(counted[2] or '0')
+    if spent + held + amount > limit then
+      return {'full', i, spent, held}
     end
   end
 end

@@ -22,6 +22,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.budget.round_trips import raise_first
 from app.budget.scopes import ANONYMOUS, NAMES, SHARDS, key
 from app.budget.tables import alerts, ledger
 from app.domain.errors import DependencyUnavailable
@@ -84,16 +85,18 @@ class Ledger:
         async with self._valkey.pipeline(transaction=False) as pipeline:
             for shard in range(SHARDS):
                 pipeline.xlen(key(shard, "ledger"))
-            waiting = await pipeline.execute()
-        self._on_pending(sum(waiting))
+            answers = await pipeline.execute(raise_on_error=False)
+        waiting = {shard: count for shard, count in enumerate(answers) if isinstance(count, int)}
+        self._on_pending(sum(waiting.values()))
         carried = 0
-        for shard in (s for s, count in enumerate(waiting) if count):
+        for shard in (s for s, count in waiting.items() if count):
             try:
                 while (count := await self._carry(shard)) == BATCH:
                     carried += count
             except UNFIT:
                 count = await self._carry(shard, one_by_one=True)
             carried += count
+        raise_first(answers)  # of a stream that is none: it holds up no other
         return carried
 
     async def sums(self, shard: int, *, upto: tuple[int, int] | None = None, without: Sequence[str] = ()) -> list[Sum]:

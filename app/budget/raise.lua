@@ -1,7 +1,12 @@
 -- Raise counters to the ledger's sums. A higher one already counts entries that are not in the ledger yet.
 -- KEYS: the counters  ARGV: 1 seconds to keep them, then the least value of each
 for i = 1, #KEYS do
-  local spent = tonumber(redis.call('HGET', KEYS[i], 'spent') or '0')
+  local found = redis.pcall('HGET', KEYS[i], 'spent')
+  local spent = type(found) ~= 'table' and tonumber(found or '0')
+  if not spent then -- no script can use it
+    redis.call('DEL', KEYS[i])
+    spent = -1
+  end
   if spent < tonumber(ARGV[1 + i]) then
     redis.call('HSET', KEYS[i], 'spent', ARGV[1 + i])
   end

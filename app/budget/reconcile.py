@@ -18,26 +18,29 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.budget.hold import epoch_key
+from app.budget.hold import epoch_key, lease_prefix, leases_key
 from app.budget.ledger import Ledger
-from app.budget.scopes import ANONYMOUS, SHARDS, key
+from app.budget.scopes import ANONYMOUS, DAY_SECONDS, MONTH_SECONDS, SHARDS, key
 from app.budget.valkey_answers import read_of
 from app.domain.errors import OctantError
 from app.domain.periodic import Periodic
 
 EVERY = 60.0
 LOCK = 0x0C7C
+KEPT = max(DAY_SECONDS, MONTH_SECONDS)  # of a counter that begins anew
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One counter that differs from the ledger. Micro-dollars."""
+    """One counter that differs from the ledger. Micro-dollars. ``lost``: no script can use it."""
 
+    shard: int
     key: str
     counter: int
     ledger: int
+    lost: bool = False
 
     @property
     def amount(self) -> int:
@@ -47,33 +50,38 @@ class Difference:
 
 async def differences(valkey: Redis, ledger: Ledger) -> list[Difference]:
     """Compare every counter whose window still runs. Raises DependencyUnavailable or Valkey's errors."""
-    compare = valkey.register_script((Path(__file__).parent / "compare.lua").read_text())
     found: list[Difference] = []
     for shard in range(SHARDS):
-        names = [s.key for s in await ledger.sums(shard)]
-        compared = _compared(await compare(keys=[epoch_key(shard), key(shard, "ledger"), *names], args=[]), names)
-        if compared is None:
-            continue  # lost a moment ago: it is being rebuilt from the ledger
-        pending, counters, last = compared
-        waiting = _per_counter(shard, pending)
-        sums = await ledger.sums(shard, upto=last, without=[identity for identity, _ in pending])
-        should = {s.key: s.amount for s in sums}
-        for name in names:
-            expected = should.get(name, 0) + waiting.get(name, 0)
-            if expected != counters[name]:
-                found.append(Difference(name, counters[name], expected))
+        found += await compared(valkey, ledger, shard, [s.key for s in await ledger.sums(shard)])
+    return found
+
+
+async def compared(valkey: Redis, ledger: Ledger, shard: int, names: list[str]) -> list[Difference]:
+    """Compare these counters of a shard, at one moment. Raises as `differences`."""
+    compare = valkey.register_script((Path(__file__).parent / "compare.lua").read_text())
+    answer = _compared(await compare(keys=[epoch_key(shard), key(shard, "ledger"), *names], args=[]), names)
+    if answer is None:
+        return []  # lost a moment ago: it is being rebuilt from the ledger
+    pending, counters, last = answer
+    waiting = _per_counter(shard, pending)
+    sums = await ledger.sums(shard, upto=last, without=[identity for identity, _ in pending])
+    should, found = {s.key: s.amount for s in sums}, []
+    for name in names:
+        expected, counter = should.get(name, 0) + waiting.get(name, 0), counters[name]
+        if expected != counter:
+            found.append(Difference(shard, name, counter or 0, expected, lost=counter is None))
     return found
 
 
 async def mend(valkey: Redis, found: list[Difference], *, lower: bool = False) -> int:
-    """Raise each counter that is too low. One that is too high stays, which is safe, unless ``lower``.
+    """Raise each counter that is too low. One that is too high stays, which is safe, unless ``lower``; a lost one begins anew.
 
     Each correction counts once, even if the client repeats a command.
     """
     add = valkey.register_script((Path(__file__).parent / "mend.lua").read_text())
-    mended, this = [d for d in found if d.amount > 0 or lower], uuid4().hex
-    for difference in mended:
-        await add(keys=[difference.key], args=[difference.amount, this])
+    mended, this = [d for d in found if d.amount > 0 or lower or d.lost], uuid4().hex
+    for one in mended:
+        await add(keys=[one.key, leases_key(one.shard)], args=[one.amount, this, int(one.lost), lease_prefix(one.shard), KEPT])
     return len(mended)
 
 
@@ -116,13 +124,15 @@ class Reconciler:
 
 
 @read_of("compare.lua")
-def _compared(answer: str, names: list[str]) -> tuple[list[tuple[str, dict[str, str]]], dict[str, int], tuple[int, int]] | None:
-    """The entries that wait in the stream, the counters, and the stream's last id. None where the counters are lost."""
+def _compared(
+    answer: str, names: list[str]
+) -> tuple[list[tuple[str, dict[str, str]]], dict[str, int | None], tuple[int, int]] | None:
+    """The waiting entries, the counters, with None for a lost one, and the stream's last id. None where all are lost."""
     found = json.loads(answer)
     if not found["there"]:
         return None
     millis, _, sequence = str(found["last"]).partition("-")
-    counters = dict(zip(names, map(int, found["spent"]), strict=True))
+    counters = {name: int(spent) if spent else None for name, spent in zip(names, found["spent"], strict=True)}
     return [_fields(entry) for entry in found["pending"]], counters, (int(millis), int(sequence))
 
 

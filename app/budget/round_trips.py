@@ -8,7 +8,7 @@ opens another; who sent a script decides whether to send it again.
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -242,6 +242,12 @@ class _Line:
             if not answer.done():
                 answer.set_exception(self._failure)
                 answer.exception()  # a caller that left does not look at it
+
+
+def raise_first(answers: Iterable[object]) -> None:
+    """Raise the first error among answers."""
+    for failure in (answer for answer in answers if isinstance(answer, Exception)):
+        raise failure
 
 
 async def _alone(run: Run) -> Any:  # noqa: ANN401 - a script's own answer or error

@@ -19,6 +19,20 @@ if known[2] then
   kind = 'corrected' -- swept at its worst case, and now its worker reports the real amount
 end
 local change = actual - settled
+-- All that may fail is read before the first write: a script that fails is not undone, and is sent again.
+for i = 4, 8 do
+  for _, value in ipairs(redis.call('HMGET', KEYS[i], 'spent', 'held')) do
+    if value and not string.match(value, '^%-?%d+$') then
+      return redis.error_reply('UNUSABLE a counter holds no amount')
+    end
+  end
+end
+redis.call('ZCARD', KEYS[3])
+redis.call('XLEN', KEYS[9])
+for s = 1, tonumber(ARGV[15]) do
+  redis.call('HLEN', KEYS[9 + 2 * s - 1])
+  redis.call('ZCARD', KEYS[9 + 2 * s])
+end
 
 for i = 4, 8 do
   if held ~= 0 then

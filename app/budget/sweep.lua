@@ -2,15 +2,39 @@
 -- KEYS: 1 epoch  2 leases of the shard  3 the ledger's stream
 -- ARGV: 1 prefix of lease keys  2 seconds to remember that a lease was swept (its worker may come back and correct it)
 -- The leases, and the counters they name, carry the shard's hash tag and so live in the slot of KEYS, as a cluster requires.
--- Returns how many leases were settled.
+-- A lease that cannot be settled holds up no other: it is tried again in a minute.
+-- Returns {'swept', how many leases were settled, then the ids of those whose counters no script can use}.
+local answer = {'swept', 0}
 if redis.call('EXISTS', KEYS[1]) == 0 then
-  return 0
+  return answer
 end
-local expired = redis.call('ZRANGE', KEYS[2], '-inf', redis.call('TIME')[1], 'BYSCORE', 'LIMIT', 0, 500)
+redis.call('XLEN', KEYS[3])
+local now = redis.call('TIME')[1]
+
+-- All that may fail is read before the first write: a script that fails is not undone.
+local function usable(known)
+  for i = 3, 7 do
+    local counted = redis.pcall('HMGET', known[i], 'spent', 'held')
+    for at = 1, 2 do
+      if counted.err or counted[at] and not string.match(counted[at], '^%-?%d+$') then
+        return false
+      end
+    end
+  end
+  return true
+end
+
+local expired = redis.call('ZRANGE', KEYS[2], '-inf', now, 'BYSCORE', 'LIMIT', 0, 500)
 for _, id in ipairs(expired) do
   local lease = ARGV[1] .. id
-  local known = redis.call('HMGET', lease, 'amount', 'entry', '4', '5', '6', '7', '8')
-  if known[1] then
+  local known = redis.pcall('HMGET', lease, 'amount', 'entry', '4', '5', '6', '7', '8')
+  if known.err or known[1] and not string.match(known[1], '^%d+$') then
+    redis.call('DEL', lease) -- of what it held nothing is known, and that stays held
+    known = {}
+  end
+  local well = not known[1] or usable(known)
+  if known[1] and well then
+    answer[2] = answer[2] + 1
     for i = 3, 7 do
       redis.call('HINCRBY', known[i], 'held', -tonumber(known[1]))
       redis.call('HINCRBY', known[i], 'spent', known[1])
@@ -20,6 +44,11 @@ for _, id in ipairs(expired) do
     redis.call('HSET', lease, 'settled', known[1], 'kind', 'expired')
     redis.call('EXPIRE', lease, ARGV[2])
   end
-  redis.call('ZREM', KEYS[2], id)
+  if well then
+    redis.call('ZREM', KEYS[2], id)
+  else
+    answer[#answer + 1] = id
+    redis.call('ZADD', KEYS[2], now + 60, id)
+  end
 end
-return #expired
+return answer

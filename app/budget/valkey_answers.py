@@ -68,6 +68,18 @@ def words(answer: Any) -> bool:  # noqa: ANN401
     return isinstance(answer, list) and bool(answer) and _text(answer[0])
 
 
+def swept(answer: Any) -> bool:  # noqa: ANN401
+    """Whether it is an array of a word, a number, and the ids of leases."""
+    return words(answer) and len(answer) > 1 and a_number(answer[1]) and all(map(_text, answer[2:]))
+
+
+def places(answer: Any) -> list[int]:  # noqa: ANN401
+    """Read the positions that a script found. Raises WrongAnswerError."""
+    if not isinstance(answer, list) or not all(map(a_number, answer)):
+        raise WrongAnswerError("heal.lua")
+    return answer
+
+
 def _text(answer: Any) -> bool:  # noqa: ANN401
     return isinstance(answer, str)
 

@@ -294,7 +294,7 @@ async def test_what_killed_workers_held_is_counted_although_valkey_lost_its_data
     await dead.extend(twice, MicroUSD(50))
     done = await dead.hold(who, MicroUSD(100), lease_id=uuid4().hex, seconds=10)
     done.spend(MicroUSD(40))
-    await dead._settle_until_done([done])
+    await dead._settling.settle([done])
     alive = make(journal=journal)
     await opened(alive)
     mine = await alive.hold(who, MicroUSD(7), lease_id=uuid4().hex, seconds=10)
@@ -330,7 +330,7 @@ async def test_the_second_memory_begins_a_new_file_and_forgets_what_is_old(
     await budget.hold(who, MicroUSD(100), lease_id="stays", seconds=3600)
     for _ in range(40):
         done = await budget.hold(who, MicroUSD(1), lease_id=uuid4().hex, seconds=10)
-        await budget._settle_until_done([done])
+        await budget._settling.settle([done])
     (path,) = tmp_path.glob("*.holds")
     assert path.stat().st_size < 8000
     assert budget._journal is not None
@@ -346,7 +346,7 @@ async def test_a_disk_that_is_full_costs_no_call(make: Made, tmp_path: Path) -> 
     who = identity()
     hold = await budget.hold(who, MicroUSD(100), lease_id=uuid4().hex, seconds=10)
     hold.spend(MicroUSD(60))
-    await budget._settle_until_done([hold])
+    await budget._settling.settle([hold])
     assert await user_day(budget, who) == (60, 0)
 
 
@@ -412,15 +412,17 @@ async def test_one_dead_connection_is_not_taken_for_an_outage(engine: AsyncEngin
         await client.aclose()
 
 
-@pytest.mark.parametrize("state", ["full", "replica", "counters gone", "closed"])
+@pytest.mark.parametrize("state", ["full", "replica", "a right is missing", "counters gone", "closed"])
 async def test_the_check_finds_what_a_call_would_find(make: Made, own: Redis, state: str) -> None:
-    """A read alone would be answered in the first two."""
+    """A read alone would be answered in the first two, and another write in the third."""
     budget = make()
     await opened(budget)
     if state == "full":
         await own.config_set("maxmemory", "1")
     elif state == "replica":
         await own.replicaof("127.0.0.1", "1")
+    elif state == "a right is missing":
+        await own.execute_command("ACL", "SETUSER", "default", "-zadd")  # type: ignore[no-untyped-call]
     elif state == "counters gone":
         await own.delete(epoch_key(3))
     else:
@@ -431,6 +433,7 @@ async def test_the_check_finds_what_a_call_would_find(make: Made, own: Redis, st
     finally:
         await own.replicaof("NO", "ONE")
         await own.config_set("maxmemory", "0")
+        await own.execute_command("ACL", "SETUSER", "default", "+zadd")  # type: ignore[no-untyped-call]
     await own.delete(epoch_key(3))
     await opened(budget)
 

@@ -186,7 +186,7 @@ class Machine(RuleBasedStateMachine):
         self.run(self.settle_queue())
 
     async def settle_queue(self) -> None:
-        task = asyncio.create_task(self.budget._settle_forever())
+        task = asyncio.create_task(self.budget._settling._settle_forever())
         await self.budget.flush()
         task.cancel()
         await asyncio.wait([task])

@@ -1,0 +1,64 @@
+"""Keys of the budget that no script can use: another program, or a hand, has overwritten them. They are set right.
+
+Every script reads all that may fail before it writes: one that fails is not undone, and each repetition would count again. A key
+that is no counter is removed: the scripts make it anew. A counter begins anew with the ledger's sum, and what leases hold.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from app.budget.grants import day_key
+from app.budget.hold import epoch_key, lease_prefix, leases_key
+from app.budget.ledger import Ledger
+from app.budget.reconcile import compared, mend
+from app.budget.scopes import key
+from app.budget.valkey_answers import places
+
+OF_A_CALL = ("epoch", "lease", "zset", *("counter",) * 5, "stream")  # then a bucket and a set of live calls for each subject
+COUNTERS = ("4", "5", "6", "7", "8")  # fields of a lease
+
+log = logging.getLogger(__name__)
+
+
+class Healer:
+    """See the module."""
+
+    def __init__(self, valkey: Redis, ledger: Ledger) -> None:
+        """Sends nothing yet."""
+        self._valkey = valkey
+        self._ledger = ledger
+        self._heal = valkey.register_script((Path(__file__).parent / "heal.lua").read_text())
+
+    async def heal_call(self, shard: int, keys: Sequence[str]) -> None:
+        """Set the keys of ``settle.lua`` right, or the first of them.
+
+        Raises DependencyUnavailable, where the ledger cannot be read, and the client's errors.
+        """
+        kinds = [*OF_A_CALL, *("hash", "zset") * len(keys)][: len(keys)]
+        await self._set_right(shard, keys, kinds)
+
+    async def heal_day(self, day: str) -> None:
+        """The same for the grants of a global day; the shards' own records of them make it anew."""
+        await self._heal(keys=[day_key(day)], args=["hash"])
+
+    async def heal_shard(self, shard: int) -> None:
+        """The same for the keys of a shard that are of no call."""
+        await self._set_right(shard, [epoch_key(shard), leases_key(shard), key(shard, "ledger")], ["epoch", "zset", "stream"])
+
+    async def heal_leases(self, shard: int, leases: Sequence[str]) -> None:
+        """Set right the counters of leases, given by their ids. Raises as `heal_call`."""
+        for lease in leases:
+            known = await self._valkey.hgetall(lease_prefix(shard) + lease)
+            counters = [str(known[place]) for place in COUNTERS if place in known]
+            await self._set_right(shard, counters, ["counter"] * len(counters))
+
+    async def _set_right(self, shard: int, keys: Sequence[str], kinds: Sequence[str]) -> None:
+        found = [place - 1 for place in places(await self._heal(keys=list(keys), args=list(kinds)))]
+        if not found:
+            return
+        log.error("keys of the budget that no script could use are set right", extra={"shard": shard, "keys": len(found)})
+        if counters := [keys[place] for place in found if kinds[place] == "counter"]:
+            await mend(self._valkey, await compared(self._valkey, self._ledger, shard, counters))
