@@ -104,7 +104,8 @@ class Spill:
         return None
 
     def _open(self) -> FileIO:
-        if self._file is None:
+        if self._file is None or locked_files.is_removed(self._file):
+            self._let_go()
             self._file, _ = locked_files.begin(self._directory, SUFFIX)
             directory = os.open(self._directory, os.O_RDONLY)
             try:

@@ -29,7 +29,7 @@ SUFFIX = ".holds"
 FILE_BYTES = 4 << 20
 RECENT_SECONDS = 30.0  # settlements this recent go into a new file too: the ledger may not have them yet
 MOST_SETTLED = 2000
-TRY_AGAIN = 1.0
+TRY_AGAIN = CHECK_EVERY = 1.0
 RESENT_SECONDS = 300.0  # older settlements and ends are in the ledger; it and Valkey remember them for ten minutes at least
 SCOPES = slice(6, 14)  # limits and seconds of the scopes among the arguments of ``hold.lua``
 
@@ -57,7 +57,7 @@ class Journal:
         self._open: dict[str, bytes] = {}
         self._settled: deque[tuple[float, bytes]] = deque(maxlen=MOST_SETTLED)
         self._room = 0
-        self._quiet_until = 0.0
+        self._quiet_until = self._checked_at = 0.0
         self._bytes = 0
 
     def held(self, hold: Hold) -> None:
@@ -115,7 +115,7 @@ class Journal:
         if time.monotonic() < self._quiet_until:
             return
         try:
-            if self._file is None or self._bytes > self._room:
+            if self._file is None or self._bytes > self._room or self._is_removed():
                 self._begin()
             elif self._file.write(text) == len(text):
                 self._bytes += len(text)
@@ -124,6 +124,13 @@ class Journal:
         except OSError as error:
             log.warning("holds are not written down", extra=why(error))
             self._room, self._quiet_until = -1, time.monotonic() + TRY_AGAIN  # then a new file holds all that counts
+
+    def _is_removed(self) -> bool:
+        now, checked = time.monotonic(), self._checked_at
+        if self._file is None or now < checked + CHECK_EVERY:
+            return False
+        self._checked_at = now
+        return locked_files.is_removed(self._file)
 
     def _begin(self) -> None:
         """Begin a new file with the lines that still count, the newest included; the old file is then of no use."""

@@ -28,3 +28,8 @@ def begin(folder: Path, suffix: str) -> tuple[FileIO, Path]:
         file.close()
         path.unlink(missing_ok=True)
         raise
+
+
+def is_removed(file: FileIO) -> bool:
+    """Whether no name leads to an open file any more: a cleaner of temporary folders, or a hand, has removed it."""
+    return os.fstat(file.fileno()).st_nlink == 0

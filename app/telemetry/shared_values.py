@@ -2,10 +2,14 @@
 
 The library maps files with holes. Where the disk has no block left for one, the first write to it ends the process (SIGBUS), and
 that of each worker that follows. Here blocks are reserved before they are mapped; without them a value stays in its process.
+
+A file that is removed under a worker, as by a cleaner of temporary folders, is made again with all that it held: else the worker
+would count where its parent does not look, until the next start, and no alert could ring.
 """
 
 import logging
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from app.domain.store_errors import why
 
 SIZE = 64 * 1024  # the library's own, at first
+CHECK_EVERY = 5.0  # seconds
 OF_ENTRY = 64  # bytes of an entry besides its key, at most
 
 log = logging.getLogger(__name__)
@@ -45,6 +50,7 @@ class Reserved(MmapedDict):
     def __init__(self, filename: str, read_mode: bool = False) -> None:  # noqa: FBT001, FBT002 - the library's
         """See `MmapedDict`."""
         self._unshared = Unshared()
+        self._checked_at = time.monotonic()
         if not read_mode:
             number = os.open(filename, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
@@ -68,9 +74,27 @@ class Reserved(MmapedDict):
     def write_value(self, key: str, value: float, timestamp: float) -> None:
         """See `MmapedDict`. Once there is room, what was counted meanwhile is in the value."""
         try:
+            self._make_again_if_removed()
             super().write_value(key, value, timestamp)  # type: ignore[no-untyped-call]
         except OSError:
             self._unshared.write_value(key, value, timestamp)
+
+    def _make_again_if_removed(self) -> None:
+        now = time.monotonic()
+        if now < self._checked_at + CHECK_EVERY:
+            return
+        self._checked_at = now
+        if os.fstat(self._f.fileno()).st_nlink:
+            return
+        path = Path(self._fname)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        copy = path.with_suffix(".again")
+        copy.write_bytes(self._m[:])
+        copy.rename(path)
+        unshared, _ = self._unshared, self.close()  # type: ignore[no-untyped-call]
+        self.__init__(str(path))  # type: ignore[misc] # as the library opens it
+        self._unshared = unshared
+        log.warning("the file of this worker's counts was removed, and is made again", extra={"file": path.name})
 
 
 def _reserve(number: int, size: int) -> None:

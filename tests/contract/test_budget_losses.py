@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -337,6 +338,22 @@ async def test_the_second_memory_begins_a_new_file_and_forgets_what_is_old(
     assert budget._journal._file is not None
     budget._journal._file.close()
     assert "stays" in [orphan.arguments[1] for orphan in Journal(tmp_path).orphans() if not orphan.settled]
+
+
+async def test_a_file_of_holds_that_is_removed_is_written_anew(
+    make: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A cleaner of temporary folders removes it under the worker."""
+    monkeypatch.setattr(journal_module, "CHECK_EVERY", 0.0)
+    budget, who = make(journal=Journal(tmp_path / "holds")), identity()
+    await opened(budget)
+    await budget.hold(who, MicroUSD(100), lease_id="before", seconds=10)
+    shutil.rmtree(tmp_path / "holds")
+    await budget.hold(who, MicroUSD(100), lease_id="after", seconds=10)
+    assert budget._journal is not None
+    assert budget._journal._file is not None
+    budget._journal._file.close()
+    assert {orphan.arguments[1] for orphan in Journal(tmp_path / "holds").orphans()} == {"before", "after"}
 
 
 async def test_a_disk_that_is_full_costs_no_call(make: Made, tmp_path: Path) -> None:

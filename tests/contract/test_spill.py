@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -405,3 +406,14 @@ async def test_two_workers_bring_one_folder_back_once(engine: AsyncEngine, folde
         await recorder.aclose()
     assert await stored(engine, records) == (300, 600)
     assert drops.total == 0
+
+
+def test_a_file_that_is_removed_under_its_writer_takes_no_more_records(folder: Path) -> None:
+    """A cleaner of temporary folders removes it: what comes later is in a file that has a name."""
+    spill = Spill(folder)
+    spill.append([a_record()])
+    shutil.rmtree(folder)
+    spill.append([a_record()])
+    spill.close()
+    (file,) = folder.iterdir()
+    assert len(file.read_bytes().splitlines()) == 1

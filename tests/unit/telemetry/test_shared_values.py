@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +70,22 @@ def test_blocks_are_there_before_the_file_is_mapped(tmp_path: Path) -> None:
     path = tmp_path / "counter_1.db"
     LIBRARY.MmapedDict(str(path)).close()
     assert path.stat().st_blocks * 512 >= shared_values.SIZE
+
+
+def test_a_file_that_is_removed_is_made_again_with_what_it_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cleaner of temporary folders removes it under the worker; its parent reads what has a name."""
+    monkeypatch.setattr(shared_values, "CHECK_EVERY", 0.0)
+    file = tmp_path / "metrics" / "counter_1.db"
+    file.parent.mkdir()
+    counted = LIBRARY.MmapedDict(str(file))
+    counted.write_value("calls", 7.0, 0.0)
+    for number in range(2000):  # more than fits into the first blocks
+        counted.write_value(f"a value with a long name {number}", 1.0, 0.0)
+    shutil.rmtree(file.parent)
+    counted.write_value("calls", 8.0, 0.0)
+    read = {key: value for key, value, _, _ in READ(str(file))}
+    assert read["calls"] == 8.0
+    assert len(read) == 2001
+    counted.write_value("calls", 9.0, 0.0)
+    assert {key: value for key, value, _, _ in READ(str(file))}["calls"] == 9.0
+    counted.close()
