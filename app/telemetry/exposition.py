@@ -13,7 +13,9 @@ from prometheus_client import CollectorRegistry, Metric, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from app.domain.store_errors import why
 from app.telemetry.metrics import Later
+from app.telemetry.shared_values import Reserved
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 # stops at the first line that needs the module. So nothing is forked while a thread of this module works.
 _NO_FORK = Lock()
 _UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, struct.error)
+ENDED = "ended"  # in the name of a file, where another one has its process
 WRITTEN_AFTER = Later.SECONDS + 0.05  # seconds; the rest is for a loop that is late
 
 
@@ -77,8 +80,43 @@ def serve_registry(host: str, port: int, registry: CollectorRegistry) -> tuple[W
 
 
 def forget(pid: int, directory: Path) -> None:
-    """Drop the gauges of a worker that ended; its counters stay."""
+    """Drop the gauges of a worker that ended, and add its counts to those of all that ended.
+
+    A file for each would make `/metrics` slower with every worker that is replaced, until Prometheus gives up.
+    """
     mark_process_dead(pid, str(directory))  # type: ignore[no-untyped-call]
+    if not _NO_FORK.acquire(
+        blocking=False
+    ):  # a scrape or a fork is under way: this may be a signal's handler, which must not wait
+        return
+    try:
+        for kind in ("counter", "histogram"):
+            _add(directory / f"{kind}_{pid}.db", directory / f"{kind}_{ENDED}.db")
+    except _UNREADABLE as error:
+        log.warning("counts of an ended worker stay in a file of their own", extra=why(error))
+    finally:
+        _NO_FORK.release()
+
+
+def _add(file: Path, ended: Path) -> None:
+    """Replace both files by one, at once: a full disk leaves both as they are."""
+    if not file.exists():
+        return
+    new = ended.with_suffix(".sum")
+    new.unlink(missing_ok=True)
+    try:
+        sums = Reserved(str(new))
+        try:
+            for path in (path for path in (ended, file) if path.exists()):
+                for key, value, timestamp, _ in Reserved.read_all_values_from_file(str(path)):  # type: ignore[no-untyped-call]
+                    sums.write_value(key, sums.read_value(key)[0] + value, timestamp)
+        finally:
+            sums.close()  # type: ignore[no-untyped-call]
+        if sums.is_whole:
+            new.rename(ended)
+            file.unlink()
+    finally:
+        new.unlink(missing_ok=True)
 
 
 os.register_at_fork(before=_NO_FORK.acquire, after_in_parent=_NO_FORK.release, after_in_child=_NO_FORK.release)

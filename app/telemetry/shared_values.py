@@ -43,6 +43,10 @@ class Unshared:
     def close(self) -> None:
         """Nothing is open."""
 
+    def __bool__(self) -> bool:
+        """Whether there is one."""
+        return bool(self._values)
+
 
 class Reserved(MmapedDict):
     """A file of values, whose blocks are reserved. Raises OSError where there are none for its first values."""
@@ -58,6 +62,11 @@ class Reserved(MmapedDict):
             finally:
                 os.close(number)
         super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the file has all values."""
+        return not self._unshared
 
     def _init_value(self, key: str) -> None:
         if self._used + len(key.encode()) + OF_ENTRY > self._capacity:  # the library doubles it

@@ -4,8 +4,16 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.mmap_dict import MmapedDict
 
 from app.telemetry import exposition
+from app.telemetry.shared_values import Reserved
+
+READ: Any = MmapedDict.read_all_values_from_file
+CLOSE: Any = Reserved.close
 
 FORKS_WHILE_IT_COLLECTS = """
 import os, signal, sys, threading, urllib.request
@@ -70,3 +78,40 @@ def test_a_file_that_cannot_be_read_costs_its_own_numbers_alone(tmp_path: Path) 
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def counted_by(pid: str, folder: Path, **values: float) -> None:
+    file = Reserved(str(folder / f"counter_{pid}.db"))
+    for name, value in values.items():
+        file.write_value(name, value, 0.0)
+    CLOSE(file)
+
+
+def test_the_counts_of_all_workers_that_ended_are_in_one_file(tmp_path: Path) -> None:
+    """A worker that is replaced every minute must not make the scrape slower for ever."""
+    for pid in ("7", "8", "9"):
+        counted_by(pid, tmp_path, calls=2.0, **{f"of {pid}": 1.0})
+    for ended in (7, 8):
+        exposition.forget(ended, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["counter_9.db", "counter_ended.db"]
+    found = {key: value for key, value, *_ in READ(str(tmp_path / "counter_ended.db"))}
+    assert found == {"calls": 4.0, "of 7": 1.0, "of 8": 1.0}
+
+
+def test_a_full_disk_leaves_an_ended_workers_counts_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted_by("7", tmp_path, calls=2.0)
+
+    def full(*_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    exposition.forget(7, tmp_path)
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".db"] == ["counter_7.db"]
+
+
+def test_an_end_of_a_worker_waits_for_no_scrape(tmp_path: Path) -> None:
+    """It may be handled by a signal's handler, between two steps of a fork that holds the lock."""
+    counted_by("7", tmp_path, calls=2.0)
+    with exposition._NO_FORK:
+        exposition.forget(7, tmp_path)
+    assert (tmp_path / "counter_7.db").exists()
