@@ -1,7 +1,9 @@
 """Two deployments on one Valkey: the second one is refused (C1, C3)."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -13,6 +15,7 @@ from app.domain.errors import Misconfigured
 from app.settings import Settings
 from app.stack.embedded import embedded_valkey, free_port
 from app.stores import build_engine, build_valkey
+from app.wiring import _open_budget
 from app.wiring.owner import KEY, require_own
 
 
@@ -40,6 +43,14 @@ async def test_the_counters_of_another_database_are_refused(own: Redis, engine: 
         await require_own(engine, own)
     await own.flushdb()
     await require_own(engine, own)
+
+
+async def test_a_worker_checks_it_before_it_counts(own: Redis, engine: AsyncEngine, tmp_path: Path) -> None:
+    await acted(engine, tmp_path)
+    await own.set(KEY, "of another one")
+    absent: Any = None
+    with pytest.raises(Misconfigured):
+        await _open_budget(AsyncExitStack(), Settings(), engine, own, absent, absent)
 
 
 async def test_a_store_that_is_away_is_no_other_deployment(own: Redis, engine: AsyncEngine) -> None:
