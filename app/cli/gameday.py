@@ -60,8 +60,8 @@ def gameday(
                 heard(Line(f"verdict: {outcome.verdict}"))
         except Misconfigured as error:  # no service to break: not a verdict on it
             outcome = Outcome(scenario, datetime.now(UTC), reasons=[str(error)])
-    outcome.by = by
-    path = report.write(settings.state_dir, wanted, outcome)
+        outcome.by = by
+        path = report.write(settings.state_dir, wanted, outcome)  # while it is still the one being played: see the console
     print(path.read_text(encoding="utf-8"))
     print(f"Report: {path}")
     if log and not without_containment:

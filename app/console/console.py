@@ -329,7 +329,8 @@ def templates() -> Environment:
         "browser": formats.browser,
         "at_most": formats.at_most, "span": formats.span, "seconds": formats.seconds, "moment": formats.moment,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
-        "words": _words, "unproven": formats.unproven, "unbroken": _unbroken, "path": _path, "input_of": input_of,
+        "words": _words, "unproven": formats.unproven, "unbroken": _unbroken, "path": _path,
+        "command": _command, "input_of": input_of,
         "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}", "unprefixed": str.removeprefix,
         "named": _named,
     }  # fmt: skip
@@ -354,17 +355,27 @@ def _words(text: str) -> Markup:
     parts = text.split("`")
     if len(parts) % 2 == 0:  # one that has no partner
         return _unbroken(text)
-    made = (Markup("<code>{}</code>").format(_unbroken(part)) if n % 2 else _unbroken(part) for n, part in enumerate(parts))
+    made = (Markup("<code>{}</code>").format(_command(part)) if n % 2 else _unbroken(part) for n, part in enumerate(parts))
     return Markup("").join(made)
 
 
-_WHOLE = re.compile(r"(\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)? UTC)?|(?<![^\s\[(])--[a-z][a-z-]*)")
+LONGEST_WHOLE = 32  # characters of a word that stays in one piece on a phone
+_WHOLE = re.compile(r"(\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)? UTC)?|(?<![^\s\[(\"=])--[a-z][a-z-]*)")
 
 
 def _unbroken(text: str) -> Markup:
     """A text, escaped, in which no line ends within a date, a moment or an option of a command: these have hyphens."""
     whole = Markup('<span class="nowrap">{}</span>')
     return Markup("").join(whole.format(part) if n % 2 else escape(part) for n, part in enumerate(_WHOLE.split(text)))
+
+
+def _command(text: str) -> Markup:
+    """A command, escaped, in which no line ends within a short word that has a hyphen: an option, or a name."""
+    made = (
+        Markup('<span class="nowrap">{}</span>').format(word) if "-" in word and len(word) <= LONGEST_WHOLE else escape(word)
+        for word in re.split(r"(\s+)", text)
+    )
+    return Markup("").join(made)
 
 
 def _data(value: Any) -> str:  # noqa: ANN401 - what JSON takes

@@ -554,6 +554,55 @@ def test_a_phone_cuts_no_state_and_breaks_no_date_or_option(browser: Browser, se
             assert {text: number for text, number in lines if number > 1} == {}, path
 
 
+# Parts of a value that stand in its label's column, and names of a legend that are cut off.
+TORN = """[...document.querySelectorAll("td[data-label]")].filter((cell) => cell.checkVisibility()).flatMap((cell) => {
+  const left = cell.getBoundingClientRect().left + 100;
+  return [...cell.querySelectorAll("code, a, strong, span")].filter((one) => one.getBoundingClientRect().left < left);
+}).map((one) => one.textContent)"""
+UNNAMED = """[...document.querySelectorAll(".plot")].flatMap((plot) => {
+  const end = plot.getBoundingClientRect().bottom;
+  return [...plot.querySelectorAll(".u-legend .u-label")].filter((one) => one.getBoundingClientRect().bottom > end + 1);
+}).map((one) => one.textContent)"""
+
+
+@pytest.mark.usefixtures("traffic", "kept")
+def test_a_phone_tears_no_cell_apart_and_cuts_no_name_of_a_legend(browser: Browser, service_url: str, key: str) -> None:
+    with opened(browser, service_url, key, "phone") as (_, page):
+        for path in (
+            "/console/releases",
+            "/console/security?tab=attacks",
+            "/console/oncall",
+            "/console?range=15m",
+            "/console/runbook",
+        ):
+            page.goto(path)
+            assert page.evaluate(TORN) == [], path
+        page.set_viewport_size({"width": 320, "height": 700})
+        page.goto("/console?range=15m")
+        page.wait_for_timeout(200)  # charts are drawn
+        assert page.evaluate(UNNAMED) == []
+        page.goto("/console/runbook")
+        rows = page.locator("section[aria-labelledby=others] tbody tr")
+        assert rows.first.evaluate("(row) => getComputedStyle(row).display") == "block", "a long text has a line of its own"
+        page.goto("/console/gameday")
+        page.locator("td a[href*='provider-outage']").first.click()
+        row = page.locator("[aria-label=Commands] tbody tr").first
+        assert row.evaluate("(row) => getComputedStyle(row).display") == "block"
+
+
+def test_a_phones_ranges_have_a_line_between_their_rows(browser: Browser, service_url: str, key: str) -> None:
+    with opened(browser, service_url, key, "phone") as (_, page):
+        page.goto("/console?range=15m")
+        boxes = [one.bounding_box() for one in page.locator(".ranges a").all()]
+        rows = sorted({box["y"] for box in boxes if box})
+        assert len(rows) == 2
+        for row in rows:
+            across = sorted((box["x"], box["x"] + box["width"]) for box in boxes if box and box["y"] == row)
+            assert across[0][0] == pytest.approx(min(box["x"] for box in boxes if box), abs=0.5), "no stub of a line"
+            assert across[-1][1] == pytest.approx(max(box["x"] + box["width"] for box in boxes if box), abs=0.5)
+        assert rows[1] - rows[0] == pytest.approx(boxes[0]["height"] + 1, abs=0.5), "the gap is the line"  # type: ignore[index]
+
+
 ONE_LINE = """[...document.querySelectorAll(".tabs, .ranges")].filter((line) => {
   const own = [...line.querySelectorAll("a")].map((one) => one.getBoundingClientRect());
   const now = line.querySelector("[aria-current]")?.getBoundingClientRect();
@@ -666,6 +715,49 @@ def test_charts_write_money_as_pages_do_and_name_the_days_of_an_axis(browser: Br
         assert axis(12, 4) == ["00:00\n28 Nov", "12:00", "00:00\n29 Nov", "12:00"]
         assert axis(24, 2) == ["28 Nov", "29 Nov"]
         assert axis(1, 3) == ["00:00", "01:00", "02:00"], "within a day the day is not said"
+
+
+def test_an_open_on_call_page_follows_its_pages_and_says_how_old_they_are(
+    browser: Browser, service_url: str, key: str, stack_env: dict[str, str]
+) -> None:
+    """At night states that stand still are paging that is broken. A click into the table holds nothing."""
+    number = uuid.uuid4()
+    engine = create_engine(stack_env["OCTANT_DATABASE_URL"])
+    values = {"id": number, "dedup_key": str(number), "alert": "OctantBreakerOpen", "severity": "page", "status": "triggered",
+              "summary": "it rests", "labels": {}, "triggered_at": datetime.now(UTC), "level": 0, "test": False}  # fmt: skip
+    try:
+        with opened(browser, service_url, key, "phone", bypass_csp=True) as (_, page):
+            page.goto("/console/oncall")
+            page.evaluate("window.same = true")
+            page.wait_for_function("document.querySelector('[data-fresh]').textContent.startsWith('live')", timeout=PATIENCE)
+            with engine.begin() as connection:
+                connection.execute(pages.insert().values(values))
+            row = page.locator("tr", has=page.locator(f"a[href*='{number}']"))
+            row.get_by_text("not sent yet").click()
+            with engine.begin() as connection:
+                connection.execute(pages.update().where(pages.c.id == number).values(level=1, person="Ada of the night"))
+            row.get_by_text("Ada of the night").wait_for()
+            assert page.evaluate("window.same"), "it was not loaded again"
+            page.evaluate("getSelection().selectAllChildren(document.querySelector('main'))")
+            page.evaluate("() => { const now = Date.now; let later = 0; Date.now = () => now() + (later += 9000); }")
+            page.wait_for_function("/^held, .* old$/.test(document.querySelector('.fresh.late')?.textContent)", timeout=PATIENCE)
+    finally:
+        with engine.begin() as connection:
+            connection.execute(pages.delete().where(pages.c.id == number))
+        engine.dispose()
+
+
+def test_an_open_page_of_game_days_shows_one_that_begins_and_one_that_ends(
+    browser: Browser, service_url: str, key: str, stack_env: dict[str, str]
+) -> None:
+    with opened(browser, service_url, key, bypass_csp=True) as (_, page):
+        page.goto("/console/gameday")
+        page.wait_for_function("document.querySelector('[data-fresh]').textContent.startsWith('live')", timeout=PATIENCE)
+        with playing(Path(stack_env["OCTANT_STATE_DIR"]), "rogue-user"):
+            page.get_by_text("Being played: rogue-user").wait_for()
+            page.get_by_role("link", name="Stop this game day").wait_for()
+        page.get_by_role("link", name="Play").first.wait_for()
+        assert page.get_by_text("Being played").count() == 0
 
 
 @pytest.mark.usefixtures("traffic")

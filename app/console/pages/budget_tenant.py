@@ -15,11 +15,12 @@ from app.audit.figures import DAY, holds_by_tenant
 from app.budget import exposure, standing
 from app.budget.scopes import ANONYMOUS, scopes_of
 from app.budget.standing import Counted, UserLine, Users
-from app.console import formats
+from app.console import formats, live
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.known import Known
 from app.console.navigation import BUDGETS
 from app.console.pages.budgets import (
+    EVERY,
     FULL,
     NEAR,
     NO_OWN,
@@ -49,16 +50,27 @@ Own = dict[str, tuple[Any, Any]]
 
 def router(console: Console) -> APIRouter:
     """The routes."""
-    made = APIRouter(prefix="/console/budgets", dependencies=VIEWING, **ROUTES)
+    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
 
-    @made.get("/{tenant_id}")
+    @made.get("/budgets/{tenant_id}")
     async def page(request: Request, tenant_id: str) -> Response:
         """A tenant."""
         tenants, tenant = await _tenant(console, tenant_id)
         values = await _tenant_values(console, tenant, dict(request.query_params))
         return console.page(request, "budget_tenant.html", BUDGETS, title=tenant.id, tenant=tenant, tenants=tenants, **values)
 
-    @made.get("/{tenant_id}/user")
+    @made.get("/live/budgets/{tenant_id}")
+    async def part(request: Request, tenant_id: str) -> Response:
+        """Its live part: the sentence, the figures and the alerts."""
+
+        async def write() -> str:
+            _, tenant = await _tenant(console, tenant_id)
+            values = await _tenant_values(console, tenant, dict(request.query_params))
+            return console.fragment("parts/budget_tenant.html", tenant=tenant, **values)
+
+        return live.stream(request, console, write, every=EVERY)
+
+    @made.get("/budgets/{tenant_id}/user")
     async def user_page(request: Request, tenant_id: str) -> Response:
         """A user of it. The id stands in the query: it may hold any character."""
         tenants, tenant = await _tenant(console, tenant_id)

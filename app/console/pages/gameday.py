@@ -19,7 +19,7 @@ from app.console.pages.readiness import sources_of
 from app.console.readiness.answers import OLD
 from app.console.readiness.sources import Found as Rehearsed
 from app.domain.errors import Misconfigured, NotFound
-from app.oncall.gamedays import played_now
+from app.oncall.gamedays import Playing, played_now
 from app.oncall.runbook.pages import FOLDER as RUNBOOK
 from app.releases.rehearsals import OUTAGE
 
@@ -36,25 +36,27 @@ def router(console: Console) -> APIRouter:
     @made.get("/gameday")
     async def page(request: Request) -> Response:
         """Every report, newest first, and the scenarios that were never played."""
-        found = await asyncio.to_thread(gamedays.reports, state_dir)
+        now_played, found = await asyncio.to_thread(seen, state_dir)
         known = await asyncio.to_thread(gamedays.scenarios, RUNBOOK)
         played = {one.played.scenario for one in found}
         now = datetime.now(UTC)
         kind, words = answer(found, [one.name for one in known], now)
-        now_played = await asyncio.to_thread(played_now, state_dir)
         ended = found[0] if found and not now_played and now - ended_at(found[0]) < JUST else None
         return console.page(
             request, "gamedays.html", GAMEDAY, found=found, kind=kind, words=words, command=COMMAND,
             played=played, known=known, ended=ended, ended_words=described(ended)[1] if ended else "",
-            now_played=now_played, refusal=refusal(console.parts.environment), outages=await _outages(console),
+            now_played=now_played, shown=_named(now_played), changed=False, refusal=refusal(console.parts.environment),
+            outages=await _outages(console),
         )  # fmt: skip
 
     @made.get("/live/gameday")
     async def part(request: Request) -> Response:
-        """The game day under way."""
+        """The game day under way. The page is loaded anew when one begins, and when it is over."""
+        shown = request.query_params.get("shown", "")
 
         async def write() -> str:
-            return console.fragment("parts/gameday.html", now_played=await asyncio.to_thread(played_now, state_dir))
+            now_played = await asyncio.to_thread(played_now, state_dir)
+            return console.fragment("parts/gameday.html", now_played=now_played, changed=_named(now_played) != shown)
 
         return live.stream(request, console, write, every=1.0)
 
@@ -75,6 +77,16 @@ def router(console: Console) -> APIRouter:
         )  # fmt: skip
 
     return made
+
+
+def seen(state_dir: Path) -> tuple[Playing | None, list[Report]]:
+    """The game day under way, and the reports. In this order: one that ends meanwhile has written its report before its end."""
+    return played_now(state_dir), gamedays.reports(state_dir)
+
+
+def _named(played: Playing | None) -> str:
+    """A name for the game day under way, for an address; empty where none is."""
+    return f"{played.scenario} {played.begun_at:%Y-%m-%dT%H:%M:%S}" if played else ""
 
 
 async def _outages(console: Console) -> Sequence[Rehearsed]:

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.audit.actions import clean
-from app.console import calendar, charts, formats
+from app.console import calendar, charts, formats, live
 from app.console.acting import Act, Asked
-from app.console.console import ROUTES, VIEWING, Console, Elsewhere
+from app.console.console import ROUTES, SESSION, VIEWING, Console, Elsewhere
 from app.console.known import Known
 from app.console.navigation import ONCALL
 from app.console.pages.readiness import sources_of
@@ -69,46 +69,85 @@ def router(console: Console) -> APIRouter:
     async def page(request: Request, month: str = "") -> Response:
         """The page."""
         now = datetime.now(UTC)
-        try:
-            rotation = await asyncio.to_thread(load_rotation, console.parts.rotation_file)
-        except (Misconfigured, OSError) as error:
-            return console.page(
-                request, "oncall.html", ONCALL, kind="bad", words="The rotation cannot be read.", problem=str(error)
-            )
-        covers = Covers(console.parts.engine, file=console.parts.state_dir / FILE)
-        found, answered = await covers.all(since=now - AHEAD)
-        rotation = rotation.with_covers(tuple(cover.override for cover in found))
-        levels = await asyncio.to_thread(_levels, rotation, now)
-        known = await console.known.read("oncall", _happened(console, rotation, now))
-        test = (await console.known.read("pager", tested(sources_of(console, {})))).value
-        first, problem = _month(month, now.astimezone(rotation.zone).date())
-        kind, words = answer(levels, known, test)
-        night = await asyncio.to_thread(next_night, rotation, now)
-        weeks = await asyncio.to_thread(calendar.month, rotation, first, now.astimezone(rotation.zone).date())
-        return console.page(
-            request, "oncall.html", ONCALL, kind=kind, words=words, problem=problem, rotation=rotation, levels=levels,
-            night=night.words,
-            known=known, happened=known.value, weeks=weeks, first=first, earlier=_shifted(first, -1), later=_shifted(first, 1),
-            covers=found, answered=answered, chart=_chart(known.value, rotation, now),
-            sent=console.parts.paging is not None, test=test, test_kind=KINDS[test.state] if test else "none",
-        )  # fmt: skip
+        values = await _values(console, now)
+        if rotation := values["rotation"]:
+            values |= await _calendar(rotation, month, now)
+            values["chart"] = _chart(values["happened"], rotation, now)
+        return console.page(request, "oncall.html", ONCALL, **values)
+
+    @made.get("/live/oncall")
+    async def part(request: Request) -> Response:
+        """Its live part: the duty, open pages and incidents."""
+        session = request.scope[SESSION]
+
+        async def write() -> str:
+            waits = await console.waiting()
+            values = await _values(console, datetime.now(UTC))
+            return console.fragment("parts/oncall.html", session=session, waiting=waits, **values)
+
+        return live.stream(request, console, write)
 
     @made.get("/oncall/incidents/{number}")
     async def incident(request: Request, number: str) -> Response:
         """One incident with its merged timeline."""
-        if not number.isascii() or not number.isdigit() or int(number) > MOST_NUMBER:
-            raise NotFound("An incident has a number, as in /console/oncall/incidents/1.")
-        known = await console.known.read(("incident", number), _incident(console, int(number)))
-        seen = known.value
-        one, entries = (seen.one, seen.entries) if seen else (None, [])
-        kind, words = described(one, entries, datetime.now(UTC))
-        return console.page(
-            request, "incident.html", ONCALL, title=f"Incident {number}", number=number, known=known, one=one, entries=entries,
-            kind=kind, words=words, seen=seen, impact_words=impact_words, link_of=_link_of,
-            since=lambda entry: from_opening(one.opened_at, entry.at) if one else "",
-        )  # fmt: skip
+        values = await _seen(console, number)
+        return console.page(request, "incident.html", ONCALL, title=f"Incident {number}", **values)
+
+    @made.get("/live/oncall/incidents/{number}")
+    async def incident_part(request: Request, number: str) -> Response:
+        """The same, live while the incident is open."""
+
+        async def write() -> str:
+            return console.fragment("parts/incident.html", **await _seen(console, number))
+
+        return live.stream(request, console, write)
 
     return made
+
+
+async def _values(console: Console, now: datetime) -> dict[str, Any]:
+    """What the live part shows; without a rotation where its file cannot be read."""
+    try:
+        rotation = await asyncio.to_thread(load_rotation, console.parts.rotation_file)
+    except (Misconfigured, OSError) as error:
+        return {"kind": "bad", "words": "The rotation cannot be read.", "problem": str(error), "rotation": None}
+    covers = Covers(console.parts.engine, file=console.parts.state_dir / FILE)
+    found, answered = await covers.all(since=now - AHEAD)
+    rotation = rotation.with_covers(tuple(cover.override for cover in found))
+    levels = await asyncio.to_thread(_levels, rotation, now)
+    known = await console.known.read("oncall", _happened(console, rotation, now))
+    test = (await console.known.read("pager", tested(sources_of(console, {})))).value
+    kind, words = answer(levels, known, test)
+    return {
+        "kind": kind, "words": words, "problem": "", "rotation": rotation, "levels": levels, "now": now, "known": known,
+        "night": (await asyncio.to_thread(next_night, rotation, now)).words, "happened": known.value, "covers": found,
+        "answered": answered, "sent": console.parts.paging is not None, "test": test,
+        "test_kind": KINDS[test.state] if test else "none",
+    }  # fmt: skip
+
+
+async def _seen(console: Console, number: str) -> dict[str, Any]:
+    """What the page of an incident shows; it is ``live`` until the incident is closed."""
+    if not number.isascii() or not number.isdigit() or int(number) > MOST_NUMBER:
+        raise NotFound("An incident has a number, as in /console/oncall/incidents/1.")
+    known = await console.known.read(("incident", number), _incident(console, int(number)))
+    seen = known.value
+    one, entries = (seen.one, seen.entries) if seen else (None, [])
+    kind, words = described(one, entries, datetime.now(UTC))
+    return {
+        "number": number, "known": known, "one": one, "entries": entries, "kind": kind, "words": words, "seen": seen,
+        "live": one is None or one.closed_at is None, "impact_words": impact_words, "link_of": _link_of,
+        "since": lambda entry: from_opening(one.opened_at, entry.at) if one else "",
+    }  # fmt: skip
+
+
+async def _calendar(rotation: Rotation, wanted: str, now: datetime) -> dict[str, Any]:
+    today = now.astimezone(rotation.zone).date()
+    first, problem = _month(wanted, today)
+    return {
+        "weeks": await asyncio.to_thread(calendar.month, rotation, first, today), "first": first,
+        "earlier": _shifted(first, -1), "later": _shifted(first, 1), "problem": problem,
+    }  # fmt: skip
 
 
 def actions(console: Console) -> Iterator[Act]:

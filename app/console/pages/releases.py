@@ -1,6 +1,7 @@
 """Releases: the live one on every worker, the canary's evidence, stops, history, rehearsals, and each release by its pins."""
 
 import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -97,12 +98,14 @@ def router(console: Console) -> APIRouter:
             kinds=await _kinds(console) if tab == "stops" else (), effects=_effects(console, stops),
             back=await _rehearsed_way(console) if tab == "rollback" else None, way=way or WayBack(),
             rehearsed=await _rehearsed(console) if tab == "rollback" else ((), ""),
-            count=count, more=count < MOST_HISTORY, states=SHORT, marks=KINDS_OF_STATE, **_shown(known, stops),
+            count=count, more=count < MOST_HISTORY, states=SHORT, marks=KINDS_OF_STATE, changed=False,
+            shown=_named(known, stops), **_shown(known, stops),
         )  # fmt: skip
 
     @made.get("/live/releases")
     async def part(request: Request) -> Response:
-        """Its live part."""
+        """Its live part. The page is loaded anew when another release is live, or a stop, a canary or a shadow comes or ends."""
+        shown = request.query_params.get("shown", "")
 
         async def write() -> str:
             known = await console.known.read(("releases", HISTORY), _state(console, HISTORY))
@@ -115,6 +118,7 @@ def router(console: Console) -> APIRouter:
                 session=session,
                 tabs=TABS,
                 tab=_tab(request),
+                changed=_named(known, stops) != shown,
                 **_shown(known, stops),
             )
 
@@ -182,6 +186,18 @@ async def _rehearsed(console: Console) -> tuple[Sequence[Rehearsed], str]:
     began = await console.known.read("first live", sources.began())
     unknown = f"Which of these were rehearsed here is not known: {began.away}." if began.away and began.value is None else ""
     return sources.found(log[: -MOST_REHEARSALS - 1 : -1], began.value), unknown
+
+
+def _named(known: Known[State], stops: Known[list[Stop]]) -> str:
+    """A name for what the rest of the page depends on, for an address: the activation, the stops, the canary and the shadow."""
+    state = known.value
+    of_state = (
+        (state.past[0].number if state.past else 0, state.canary and (state.canary[0].release, state.canary[0].state),
+         state.shadow and state.shadow[0].release)
+        if state else ()
+    )  # fmt: skip
+    found = (of_state, sorted(stop.words for stop in stops.value or ()))
+    return hashlib.sha256(repr(found).encode()).hexdigest()[:12]
 
 
 def _shown(known: Known[State], stops: Known[list[Stop]]) -> dict[str, Any]:

@@ -19,27 +19,30 @@ async function askBadge() { // where no live part brings it, and only while the 
 function follow(part) {
   const note = $("[data-fresh]", part.parentElement) || $("[data-fresh]");
   const source = new EventSource(part.dataset.live);
-  let last = 0, every = 2;
+  let last = 0, every = 2, held = false;
   const age = () => {
     if (!note) return;
     const seconds = Math.round((Date.now() - last) / 1000);
     const late = !last || seconds > 3 * every;
     note.className = late ? "fresh late" : "fresh live";
-    note.textContent = !last ? "connecting" : late ? `stopped ${span(seconds)} ago` : `live, ${seconds} s ago`;
+    note.textContent = !last ? "connecting" : late ? held ? `held, ${span(seconds)} old` : `stopped ${span(seconds)} ago` : `live, ${seconds} s ago`;
   };
   const clock = setInterval(age, 1000);
   source.addEventListener("part", (event) => {
     const sent = JSON.parse(event.data);
-    last = Date.now(); every = sent.every;
-    if (part.contains(document.activeElement) && document.activeElement !== document.body && !part.dataset.always) { age(); return; }
-    if (String(getSelection())) { age(); return; } // nothing is taken from under a selection
+    every = sent.every;
+    const chosen = document.activeElement, region = part.contains(chosen) && chosen.matches(".wide") ? $$(".wide", part).indexOf(chosen) : -1; // a click anywhere in a table gives it the focus
+    held = Boolean(last) && (String(getSelection()) !== "" || (region < 0 && part.contains(chosen) && chosen.matches(":focus-visible, input, select, textarea"))); // nothing is taken from under a selection, or from one who types
+    if (held) { age(); return; } // the mark goes on counting: what is shown is as old as that
+    last = Date.now();
     const open = $$("details", part).map((one) => one.open), across = $$(".tabs, .wide", part).map((one) => one.scrollLeft);
     const fresh = new DOMParser().parseFromString(sent.html, "text/html");
     part.replaceChildren(...fresh.body.childNodes);
     const over = $("[data-reload]", part); // what was live has ended: the page as it is now, without what was done before
-    if (over) { source.close(); location.replace(over.dataset.reload); return; }
+    if (over && !document.activeElement.matches("input, select, textarea")) { source.close(); if (over.dataset.reload) location.replace(over.dataset.reload); else location.reload(); return; }
     $$("details", part).forEach((one, index) => { one.open = open[index] || false; });
     prepare(part); showBadge(part);
+    if (region >= 0) $$(".wide", part)[region]?.focus({ preventScroll: true });
     $$(".tabs, .wide", part).forEach((one, index) => { one.scrollLeft = across[index] || 0; });
     age();
   });
@@ -132,12 +135,16 @@ function draw(element) {
   const last = (has) => spec.x.findLastIndex((_, i) => spec.series.some((one) => has(one.values[i])));
   const filled = last((value) => value), newest = filled >= 0 ? filled : last((value) => value != null); // the step under way may be empty yet
   const rest = (u) => { if (u.cursor.idx == null && newest >= 0) u.setLegend({ idx: newest }); }; // while nothing is pointed at
+  const fit = (u) => { // on a phone a legend may have more lines: each name is seen
+    const height = element.clientHeight - $(".u-legend", u.root).offsetHeight;
+    if (height < u.height) queueMicrotask(() => u.setSize({ width: u.width, height })); // it takes no size while it draws
+  };
   const options = {
     width: element.clientWidth, height: element.clientHeight - (element.closest(".compact") && innerWidth >= 1100 ? 24 : 44), // of its legend: one line or two
     padding: [high ? high + 4 : null, null, null, null], cursor: { drag: { x: true, y: false }, points: { size: 6 }, sync: together }, legend: { live: true },
     scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : during(v, step, spec, several)) }, ...series],
     axes: [{ ...axis, size: several ? 40 : 26, values: (_, ticks, __, ___, step) => onAxis(ticks, step, ends) }, { ...axis, space: 24, size: spec.unit === "$" ? 64 : 48, values: (_, ticks) => ticks.map((t) => (spec.unit.length < 3 && t ? measured(t, spec.unit) : shown(t))) }], plugins: [marks],
-    hooks: { ready: [rest], setCursor: [rest], setSelect: [(u) => {
+    hooks: { ready: [rest], setLegend: [fit], setCursor: [rest], setSelect: [(u) => {
       if (u.select.width < 8) return;
       const way = new URL(location.href);
       for (const [name, pixel] of [["since", u.select.left], ["until", u.select.left + u.select.width]]) way.searchParams.set(name, new Date(u.posToVal(pixel, "x") * 1000).toISOString().slice(0, 19) + "Z");
@@ -179,7 +186,7 @@ function label(root) {
 }
 
 function prepare(root) {
-  label(root); nameZone(root);
+  label(root); nameZone(root); $$("[data-zone]", root).forEach((one) => { one.textContent = zone; });
   showTimes(root); showMoments(root);
   for (const element of plots.keys()) if (!element.isConnected) { plots.get(element).destroy(); plots.delete(element); }
   $$("[data-chart]", root).forEach(draw);
@@ -298,7 +305,6 @@ addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout
 setInterval(countOn, 5000);
 if (narrow.matches && $("#search")) $("#search").placeholder = "Search"; // more words are cut there
 $$("[data-print]").forEach((one) => { one.hidden = false; }); // it needs this script
-$$("[data-zone]").forEach((one) => { one.textContent = zone; });
 early.disconnect();
 prepare(document);
 for (const one of $$("[data-said]")) { // said once: a reload, a step back or a shared link does not say it again

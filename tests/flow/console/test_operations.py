@@ -7,14 +7,16 @@ import uuid
 from calendar import monthrange
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
 
+import aiohttp
 import pytest
 import pytest_asyncio
 from client import eventually
 from commands import Ran, octant, run
 from conftest import ROOT
-from signed_in import Person, signed_in
+from signed_in import COOKIE, Person, signed_in
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -295,6 +297,50 @@ async def test_pages_look_back_to_the_last_release_and_while_one_is_open_to_the_
     assert "No incident is open." in page.text
     assert "since the incident" not in page.text
     assert "since the last release at" in (await operator.get("/console/calls?range=release")).text
+
+
+async def part_of(operator: Person, service_url: str, address: str) -> str:
+    """What a live page is sent first."""
+    async with (
+        aiohttp.ClientSession(service_url, cookie_jar=aiohttp.DummyCookieJar()) as http,
+        http.get(address, headers={"cookie": f"{COOKIE}={operator.token}"}) as answer,
+    ):
+        async for line in answer.content:
+            if line.startswith(b"data: "):
+                return str(json.loads(line[6:])["html"])
+    raise AssertionError("nothing was sent")
+
+
+async def test_each_page_with_a_state_that_changes_is_live(
+    operator: Person, service_url: str, stack_env: dict[str, str], page: str
+) -> None:
+    opened = await asyncio.to_thread(
+        octant, stack_env, "incident", "open", "calls fail", "--severity", "sev4", "--commander", "ada"
+    )
+    found = re.search(r"\d+", opened)
+    assert found
+    try:
+        for path in (
+            "",
+            "/oncall",
+            f"/oncall/incidents/{found[0]}",
+            "/gameday",
+            "/releases?tab=canary",
+            "/budgets",
+            "/budgets/acme",
+        ):
+            shown = (await operator.get(f"/console{path}")).text
+            address = re.search(r'data-live="([^"]+)"', shown)
+            assert address, path
+            assert "data-fresh" in shown, path
+            part = await part_of(operator, service_url, unescape(address[1]))
+            assert "data-reload" not in part, f"{path}: nothing has changed"
+            assert page in part or "oncall" not in path or "incidents" in path
+    finally:
+        await asyncio.to_thread(octant, stack_env, "incident", "close", "--no-change", "of a test", "--no-draft")
+    assert "data-live" not in (await operator.get(f"/console/oncall/incidents/{found[0]}")).text, "it is closed"
+    assert "data-reload" in await part_of(operator, service_url, "/console/live/releases?shown=another"), "the rest of it is old"
+    assert "data-reload" in await part_of(operator, service_url, "/console/live/gameday?shown=another")
 
 
 async def test_a_viewer_has_no_action(service_url: str, stack_env: dict[str, str], page: str) -> None:

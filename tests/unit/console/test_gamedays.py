@@ -1,24 +1,28 @@
 """Reports of game days as the console reads and draws them (X2)."""
 
 import json
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from app.cli import app as cli
 from app.console import formats, gameday_actions, gamedays
 from app.console.formats import NONE
 from app.console.gamedays import LABEL, MIX, WIDTH, Played, Report, Written, lanes
+from app.console.pages import gameday as page
 from app.console.pages.gameday import answer, described, ended_at, measured
 from app.console.pages.runbook import Proof, contained_here, proof
-from app.domain.errors import Forbidden
-from app.oncall.gamedays import FOLDER
-from app.stack.gameday import report
+from app.domain.errors import Forbidden, Misconfigured
+from app.oncall.gamedays import FOLDER, Playing, played_now, playing
+from app.stack.gameday import report, stage
 from app.stack.gameday.page import Followed
 from app.stack.gameday.play import Judged, Outcome
 from app.stack.gameday.scenario import Detect, Fault, Probe, Runbook, Scenario
@@ -50,6 +54,46 @@ def test_the_report_says_what_proves_containment() -> None:
     alone = Report(written_before=windowed, played=played(rogue={"budget_exceeded": 3}, detected=27.1, contained=23.2))
     assert alone.notes["contained"].endswith("refused, by its cap alone: before a person saw it")
     assert described(alone)[1] == "The promise was kept: contained after 23.2 s by the cap alone, detected after 27.1 s."
+
+
+def test_a_game_day_that_ends_while_a_page_is_made_is_shown_as_played_or_by_its_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its report is written before its lock is given back, and a page looks in the same order."""
+    ends = ExitStack()
+    ends.enter_context(playing(tmp_path, "provider-outage"))
+    outcome = Outcome("provider-outage", datetime.now(UTC))
+
+    def now_or_never(state_dir: Path) -> Playing | None:
+        found = played_now(state_dir)
+        report.write(state_dir, SCENARIO, outcome)
+        ends.close()
+        return found
+
+    monkeypatch.setattr(page, "played_now", now_or_never)
+    under_way, reports = page.seen(tmp_path)
+    assert under_way
+    assert [one.played.scenario for one in reports] == ["provider-outage"]
+
+
+def test_the_command_writes_its_report_before_another_game_day_may_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def written(state_dir: Path, *_: object) -> Path:
+        seen.append(played_now(state_dir))
+        path = tmp_path / "report.md"
+        path.write_text("the report")
+        return path
+
+    def nowhere(*_: object) -> NoReturn:
+        raise Misconfigured("no service to break")
+
+    monkeypatch.setenv("OCTANT_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(report, "write", written)
+    monkeypatch.setattr(stage, "stage", nowhere)
+    ran = CliRunner().invoke(cli, ["drill", "gameday", "provider-outage"])
+    assert "the report" in ran.output
+    assert [one.scenario for one in seen if one] == ["provider-outage"]
 
 
 def test_a_fault_in_which_nothing_could_answer_is_not_contained() -> None:

@@ -29,6 +29,22 @@ def test_a_date_and_an_option_are_kept_in_one_line(text: str, written: str) -> N
     assert templates().from_string("{{ text|unbroken }}").render(text=text) == written
 
 
+def test_a_command_breaks_within_no_option_and_no_name() -> None:
+    write = templates().from_string("{{ text|command }} {{ said|words }}").render
+    whole = '<span class="nowrap">{}</span>'
+    options, name = whole.format("ARGS=&#34;--scale"), whole.format("key-leak")
+    shown = write(text='make outage ARGS="--scale 1"', said="see `octant drill gameday key-leak`")
+    assert shown == f"make outage {options} 1&#34; see <code>octant drill gameday {name}</code>"
+    long = "a-name-of-more-than-thirty-two-characters"
+    assert write(text=long, said="") == f"{long} ", "it would be wider than a phone"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_command_is_written_as_one(name: str) -> None:
+    written = (TEMPLATES / name).read_text(encoding="utf-8")
+    assert re.findall(r"<code>\{\{ (?=[^}|]*(?:command|undo))[^}|]*\}\}", written) == []
+
+
 def test_a_criterion_does_not_repeat_the_words_before_it() -> None:
     write = templates().from_string("{{ text|unprefixed('Passes if ') }}")
     assert write.render(text="Passes if it refuses.") == "it refuses."
@@ -51,6 +67,7 @@ def test_without_postgres_the_live_part_of_releases_keeps_the_place_of_its_figur
     away: Known[object] = Known(None, datetime.now(UTC), "Postgres does not answer")
     nothing: dict[str, object] = {
         "known": away, "stops": away, "state": None, "session": None, "kind": "warn", "words": "", "tabs": {}, "tab": "rollback",
+        "changed": False,
     }  # fmt: skip
     shown = templates().get_template("parts/releases.html").render(**nothing)
     labels = re.findall(r"<dt>(.+?)</dt>", shown)
