@@ -31,7 +31,8 @@ LONG_WAIT, TIMES_USUAL = timedelta(seconds=10), 3  # a call waits long from then
 TICKS = 60
 ERRORS, SLOW = "errors", "slow"
 AGAIN = "answering again"
-PASSED_OVER = "passed over"
+FAILS = "failing"
+LATE = "provider_timeout"  # the cause of a circuit that opened because nothing came in time
 WELL = "All is well: "
 MOST_FREQUENT = "The most frequent error is"
 
@@ -45,13 +46,28 @@ class Now:
     under_way: tuple[int, Sequence[UnderWay]]
 
     @property
-    def resting(self) -> Mapping[str, str]:
+    def resting(self) -> Mapping[str, "Resting"]:
         """Providers with an open circuit, and of which models. One that the next call tries is no news where none comes."""
-        found: dict[str, list[str]] = {}
+        found: dict[str, list[Shared]] = {}
         for circuit in self.circuits:
             if circuit.rest > 0:
-                found.setdefault(circuit.target.provider, []).append(circuit.target.model)
-        return {name: f"the circuit of {' and '.join(models)} is open" for name, models in found.items()}
+                found.setdefault(circuit.target.provider, []).append(circuit)
+        return {name: _open(circuits) for name, circuits in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """A provider with an open circuit: in a word, and why."""
+
+    word: str
+    why: str
+
+
+def _open(circuits: Sequence[Shared]) -> Resting:
+    """Of one provider. A provider that answers too late is slow: how its attempts ended is the gateway's patience."""
+    why = f"the circuit of {' and '.join(circuit.target.model for circuit in circuits)} is open"
+    late = all(circuit.cause == LATE for circuit in circuits)
+    return Resting(SLOW, f"no answer in time: {why}") if late else Resting(FAILS, why)
 
 
 async def now_of(valkey: Redis, cap: MicroUSD) -> Now:
@@ -88,10 +104,12 @@ def state_of(circuit: Shared, stopped: Collection[str]) -> str:
     """A circuit that is not closed, in words. ``stopped``: what operators have stopped, as `kind name`."""
     provider, model = circuit.target
     if {"everything", f"provider {provider}", f"model {provider}/{model}"} & set(stopped):
-        return f"{model} is stopped by an operator, and rested after {circuit.cause} before"
+        return f"{model} is stopped by an operator; its circuit opened before, after {circuit.cause}"
     if circuit.rest > 0:
-        return f"{model} rests after {circuit.cause}, tried again in {formats.seconds(circuit.rest)}"
-    return f"{model} rested after {circuit.cause}: tried by the next call that reaches it; a fallback when the first target fails"
+        return f"{model}: circuit open after {circuit.cause}, no call until it is tried again in {formats.seconds(circuit.rest)}"
+    return (
+        f"{model}: circuit open after {circuit.cause}, tried by the next call that reaches it as its first target or a fallback"
+    )
 
 
 def waiting(now: Now | None, seen: Overview, at: datetime) -> str:
@@ -115,8 +133,8 @@ def of_stops(stopped: Sequence[str]) -> str:
     return f"An operator has stopped {' and '.join(stopped)}."
 
 
-def answer(seen: Overview, strips: Sequence[Strip], range_: Range) -> tuple[str, str]:
-    """How it goes, in one sentence of the data."""
+def answer(seen: Overview, strips: Sequence[Strip], range_: Range, latest: Overview | None = None) -> tuple[str, str]:
+    """How it goes, in one sentence of the data. ``latest``: the last minutes, of which more may have fallen back."""
     total = seen.total
     if not total.calls + total.refused:
         return "none", f"No calls {range_.words}. Send one, or choose a longer time."
@@ -125,9 +143,10 @@ def answer(seen: Overview, strips: Sequence[Strip], range_: Range) -> tuple[str,
     failed = total.failed / total.calls
     ill = [strip for strip in strips if strip.kind == "bad"] or [strip for strip in strips if strip.kind == "warn"]
     answered = f"{formats.share(1 - failed)} of {formats.number(total.calls, 'call')} {range_.words} were answered"
-    rest = answered + (f" ({refusals(seen)} besides)" if total.refused else "")
+    rest = answered + (f" (not counted: {refusals(seen)})" if total.refused else "")
     if total.fallen_back:
-        rest += f", {formats.count(total.fallen_back)} by another model ({formats.share(total.fallen_back / total.calls)})"
+        share = formats.share(total.fallen_back / total.calls) + just_now.fell_back(seen, latest)
+        rest += f", {formats.count(total.fallen_back)} by another model ({share})"
     if ill:
         named = " and ".join(
             f"{strip.name} {'has' if strip.word == ERRORS else 'is'} {strip.word}" + (f" ({strip.why})" if strip.why else "")
@@ -172,7 +191,7 @@ def summary(
     first: list[just_now.Said] = [("bad", of_stops(stopped))] if stopped else []
     if (latest or recent) and (waits := waiting(now, seen, range_.until)):
         first.append(("bad", waits))
-    troubles = just_now.said_of(recent, seen, latest) if recent else []
+    troubles = just_now.said_of(recent, seen, latest, range_.until) if recent else []
     if cap := just_now.used(caps):
         troubles.append(cap)
     first += troubles
@@ -194,13 +213,13 @@ def _answers(
     strips: Sequence[Strip],
     range_: Range,
     latest: Overview | None,
-    resting: Mapping[str, str],
+    resting: Mapping[str, Resting],
     recent: JustNow | None,
 ) -> tuple[str, list[str]]:
     """The sentences on calls that were let through."""
-    kind, words = answer(seen, strips, range_)
+    kind, words = answer(seen, strips, range_, latest)
     said, end = [words], last_minutes(range_)
-    alone = answer(seen, (), range_)[1]  # without the providers' clause: said once, in the sentence before
+    alone = answer(seen, (), range_, latest)[1]  # without the providers' clause: said once, in the sentence before
     counted = alone.partition(f" {MOST_FREQUENT}")[0]
     tried = [strip for strip in strips if strip.kind != "none"]
     everywhere = bool(tried) and all(strip.kind == "bad" for strip in tried)
@@ -244,7 +263,7 @@ def refusals(seen: Overview) -> str:
     return ", ".join(f"{formats.count(calls)} refused {REFUSALS[name]}" for name, calls in seen.outcomes if name in REFUSALS)
 
 
-def strips_of(seen: Overview, range_: Range, resting: Mapping[str, str]) -> list[Strip]:
+def strips_of(seen: Overview, range_: Range, resting: Mapping[str, Resting]) -> list[Strip]:
     """The providers over the range, in sixty steps or fewer, and their state at its end.
 
     ``resting``: those with an open circuit, and why. One of them has a strip even if no call tried it in the range: it gets none.
@@ -257,7 +276,8 @@ def strips_of(seen: Overview, range_: Range, resting: Mapping[str, str]) -> list
         for at, (attempts, failed) in by_time.items():
             step = min(TICKS - 1, max(0, int((at - range_.since) / whole * TICKS)))
             steps[step] = steps[step][0] + attempts, steps[step][1] + failed
-        kind, word, why = ("bad", PASSED_OVER, resting[name]) if name in resting else _state(seen.states.get(name))
+        open_ = resting.get(name)
+        kind, word, why = ("bad", open_.word, open_.why) if open_ else _state(seen.states.get(name))
         ticks = [(_health(*counts)[0], *counts) for counts in steps]
         attempts, failed = (sum(counts[one] for counts in by_time.values()) for one in (0, 1))
         found.append(Strip(name, kind, word, ticks, attempts, failed, why))
@@ -276,7 +296,7 @@ def _state(now: ProviderState | None) -> tuple[str, str, str]:
         return "warn", SLOW, f"{formats.ms(takes)} where {formats.ms(usual)} is usual"
     of = f", all of {' and '.join(sorted(now.models))}" if now.models else ""
     if now.failing >= LEAST and kind != "bad" and (now.failed / now.attempts) ** now.failing < CHANCE:
-        return "bad", "failing", f"none of its newest {now.failing} attempts was answered{of}"
+        return "bad", FAILS, f"none of its newest {now.failing} attempts was answered{of}"
     failed = f"{_part(now.failed, now.attempts)} of the last minutes failed{of}" if now.failed else ""
     if kind in ("bad", "warn") and now.failed and (1 - now.failed / now.attempts) ** now.since < CHANCE:
         return "good" if now.since >= ENOUGH else "warn", AGAIN, f"{failed}, and none of the newest {now.since}"
@@ -294,7 +314,7 @@ def _health(attempts: int, failed: int) -> tuple[str, str]:
     if not attempts:
         return "none", "not called"
     share = failed / attempts
-    return ("bad", "failing") if share >= ILL else ("warn", ERRORS) if share >= SICK else ("good", "answering")
+    return ("bad", FAILS) if share >= ILL else ("warn", ERRORS) if share >= SICK else ("good", "answering")
 
 
 PACE, NEWEST = timedelta(hours=1), timedelta(minutes=5)

@@ -1,10 +1,10 @@
 """Sentences on the last two minutes: refusals, failures, cost, and whether a fault is over. Facts in, words out."""
 
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 
 from app.audit.just_now import JUST_NOW, FailedKind, JustNow, RefusedTenant
-from app.audit.overview import Overview
+from app.audit.overview import Bucket, Overview
 from app.budget.standing import UsedCap
 from app.console import formats
 
@@ -15,14 +15,22 @@ SURE = 0.001  # and likewise that a fault is over: a page asks every few seconds
 ENOUGH = 20  # answers, requests or mistakes of a caller: of fewer nothing is said
 FEW = 3  # failed calls in a row that are no chance where every provider fails
 MANY, MOST, SOME = 0.2, 0.5, 5  # refused calls that are a warning, and a fault: their share of all; and their number
-DEARER = 3  # times the cost of a request before
-NAMED = 3  # tenants or kinds in a sentence
 SPAN = f"the last {formats.span(JUST_NOW)}"
+DEARER = 3  # times the cost of a request before
+SLOWER = 4  # times its latency before
+FEWER = 8  # requests whose median says something: callers that wait for an answer send fewer when answers are slow
+OTHER = 0.1  # between the shares of calls that fell back, in the last minutes and in all
+LATER = (  # bands of latency: the least requests, the steps before that are usual, milliseconds more that callers notice, the words
+    (FEWER, 0.5, 200.0, f"A request of {SPAN} takes {{}} at the median"),
+    (ENOUGH, 0.9, 1000.0, f"The slowest 5 % of the requests of {SPAN} take {{}} or more"),
+)
+NAMED = 3  # tenants or kinds in a sentence
 
 
-def said_of(recent: JustNow, seen: Overview, latest: Overview | None) -> list[Said]:
-    """The sentences that come before those on answers and failures."""
-    return [one for one in (refused(recent.refused), dearer(recent, seen, latest), mistakes(recent)) if one]
+def said_of(recent: JustNow, seen: Overview, latest: Overview | None, until: datetime) -> list[Said]:
+    """The sentences that come before those on answers and failures. Callers notice the time before the money."""
+    found = refused(recent.refused), slower(seen, latest, until), dearer(recent, seen, latest), mistakes(recent)
+    return [one for one in found if one]
 
 
 def refused(tenants: Sequence[RefusedTenant]) -> Said | None:
@@ -58,6 +66,47 @@ def _cap(cap: UsedCap) -> str:
     if cap.spent < cap.limit:
         return f"{whose}, so calls may be refused"
     return f"{whose}, so its calls are refused until {formats.moment(cap.ends_at)}"
+
+
+def slower(seen: Overview, latest: Overview | None, until: datetime) -> Said | None:
+    """A request takes many times as long as in the steps before the last minutes, at the median or at the 95th percentile."""
+    if latest is None or not latest.total.request_latency:
+        return None
+    earlier = _before(seen.series, until - JUST_NOW)
+    if sum(one.requests for one in earlier) < ENOUGH:
+        return None
+    for band, (fewest, of_steps, least, words) in enumerate(LATER):
+        now, usual = latest.total.request_latency[band], _usual(earlier, band, of_steps)
+        if latest.total.requests >= fewest and now >= max(SLOWER * usual, usual + least):
+            times = formats.as_much(now / usual).replace("much", "long") if usual else "far longer"
+            return "warn", f"{words.format(formats.ms(now))}, {times} as before ({formats.ms(usual)})."
+    return None
+
+
+def _before(series: Sequence[Bucket], until: datetime) -> list[Bucket]:
+    """The steps with requests that ended by then."""
+    begins = [one.at for one in series if one.at]
+    width = begins[1] - begins[0] if len(begins) > 1 else timedelta()
+    return [one for one in series if one.at and one.at + width <= until and one.requests and one.request_latency]
+
+
+def _usual(steps: Sequence[Bucket], band: int, of_steps: float) -> float:
+    """A band of latency of the steps: the least that ``of_steps`` of all requests were in steps of."""
+    found = sorted((one.request_latency[band], one.requests) for one in steps if one.request_latency)
+    wanted, seen = of_steps * sum(requests for _, requests in found), 0
+    for value, requests in found:
+        seen += requests
+        if seen >= wanted:
+            return value
+    return 0.0
+
+
+def fell_back(seen: Overview, latest: Overview | None) -> str:
+    """How many calls of the last minutes another model answered, as a clause, where that is another share than of the range."""
+    if latest is None or latest.total.calls < ENOUGH or not seen.total.calls:
+        return ""
+    now, all_ = latest.total.fallen_back / latest.total.calls, seen.total.fallen_back / seen.total.calls
+    return f"; {formats.share(now)} in {SPAN}" if abs(now - all_) >= OTHER else ""
 
 
 def dearer(recent: JustNow, seen: Overview, latest: Overview | None) -> Said | None:

@@ -23,7 +23,7 @@ from app.audit.rows import Writer
 from app.audit.tables import failed_answers
 from app.budget.standing import Everything
 from app.budget.under_way import UnderWay
-from app.console.health import Now, answer, kinds_of, last_minutes, strips_of, summary
+from app.console.health import Now, Resting, answer, kinds_of, last_minutes, strips_of, summary
 from app.console.pages.overview import cost_steps
 from app.console.ranges import Range
 from app.domain.calls import Attempt, Usage
@@ -130,16 +130,16 @@ async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -
     assert {name: sum(n for n, _ in steps.values()) for name, steps in seen.providers.items()} == {"anthropic": 6, "openai": 3}
 
     range_ = Range(BEGAN, BEGAN + 5 * MINUTE, "")
-    strips = strips_of(seen, range_, {"openai": "the circuit of m is open"})
+    strips = strips_of(seen, range_, {"openai": Resting("failing", "the circuit of m is open")})
     assert [(strip.name, strip.attempts, strip.failed) for strip in strips] == [("anthropic", 6, 3), ("openai", 3, 0)]
-    assert strips[1].word == "passed over", "an open circuit is the state, whatever the attempts were"
+    assert (strips[1].kind, strips[1].word) == ("bad", "failing"), "an open circuit is the state, whatever the attempts were"
     assert strips[1].symptom == "openai is failing", "the words that the runbook is searched by"
     kind, words = answer(seen, strips, range_)
     assert kind == "bad"
-    assert "openai is passed over (the circuit of m is open)" in words
+    assert "openai is failing (the circuit of m is open)" in words
     assert "83.3 % of 6 calls" in words
-    rests = answer(seen, strips_of(seen, range_, {"groq": "the circuit of m is open"}), range_)[1]
-    assert "groq is passed over (the circuit of m is open)" in rests, "though no call of the range tried it"
+    rests = answer(seen, strips_of(seen, range_, {"groq": Resting("failing", "the circuit of m is open")}), range_)[1]
+    assert "groq is failing (the circuit of m is open)" in rests, "though no call of the range tried it"
 
 
 async def test_a_request_is_all_its_calls_and_the_tools_between_them(engine: AsyncEngine) -> None:
@@ -297,7 +297,7 @@ async def test_a_refusal_on_purpose_is_no_failure(engine: AsyncEngine) -> None:
     kind, words = answer(seen, strips_of(seen, range_, {}), range_)
     assert kind == "good"
     assert words.startswith("All is well: 100 % of 1 call ")
-    assert "(2 refused by a cap, 1 refused by a rate limit, 1 refused by an operator's stop besides)" in words
+    assert "(not counted: 2 refused by a cap, 1 refused by a rate limit, 1 refused by an operator's stop)" in words
     wanted = CallFilter(tenant="overview", since=began, until=began + MINUTE)
     total = await total_of(engine, wanted)
     assert (total.failed, total.refused) == (0, 4), "the list of the calls counts as the overview does"

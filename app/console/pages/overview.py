@@ -11,10 +11,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from app.audit.just_now import JustNow, just_now
+from app.audit import just_now as facts
+from app.audit.just_now import JustNow
 from app.audit.overview import EDGES, Bucket, Overview, overview
 from app.budget.standing import used_caps
-from app.console import charts, formats, live
+from app.console import charts, formats, just_now, live
 from app.console.console import ROUTES, VIEWING, WAITING, Console, link
 from app.console.health import (
     SLOW,
@@ -85,12 +86,20 @@ async def _values(console: Console, range_: Range) -> dict[str, Any]:
     stopped = parts.switch.stopped_words
     kind, said, strips = summary(known.value, range_, latest, now.value, stopped, caps.value or (), recent)
     kind, said = beside(waiting, kind, said)
+    slow = just_now.slower(known.value, latest, range_.until) is not None
     described = _described(known.value, range_, strips)
     simulated = sorted(set(known.value.providers) & set(parts.releases.simulated))
     return {
         "known": known, "seen": known.value, "now": now, "waiting": waiting, "simulated": simulated, "kind": kind, "said": said,
+        "fell_back": just_now.fell_back(known.value, latest), "symptom": symptom(strips, slow=slow),
         "burn": _burn(now.value, spent, at), "pace_words": pace_words, "circuits": _circuits(now.value, stopped), **described,
     }  # fmt: skip
+
+
+def symptom(strips: Sequence[Strip], *, slow: bool) -> str:
+    """The words by which the first sentence leads to its page of the runbook: of the worst provider, or of slow answers."""
+    ill = sorted((strip for strip in strips if strip.symptom), key=lambda strip: strip.kind != "bad")
+    return ill[0].symptom if ill else "answers are slow" if slow else ""
 
 
 async def _end(console: Console, range_: Range) -> tuple[Overview | None, JustNow | None]:
@@ -100,7 +109,7 @@ async def _end(console: Console, range_: Range) -> tuple[Overview | None, JustNo
     end, engine, read = last_minutes(range_), console.parts.engine, console.known.read
     reading = overview(engine, end.since, end.until, end.width, with_states=False) if end else None
     latest = await read("overview just now", reading) if reading else None
-    recent = await read("just now", just_now(engine, range_.until))
+    recent = await read("just now", facts.just_now(engine, range_.until))
     return latest.value if latest and not latest.away else None, None if recent.away else recent.value
 
 

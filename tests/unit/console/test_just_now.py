@@ -1,6 +1,7 @@
 """Sentences on the last two minutes, from facts."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -13,15 +14,18 @@ from app.audit.overview import Bucket, Overview
 from app.audit.provider_state import ProviderState
 from app.budget.standing import UsedCap
 from app.console.console import templates
-from app.console.health import Now, state_of, summary
-from app.console.just_now import dearer, failures, mistakes, over, refused, used
+from app.console.health import Now, Resting, Strip, state_of, strips_of, summary
+from app.console.just_now import dearer, failures, mistakes, over, refused, slower, used
+from app.console.pages.overview import symptom
 from app.console.ranges import Range
 from app.domain.routes import Target
 from app.gateway.recovery.shared_circuits import Shared
 
 NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-NEXT = "tried by the next call that reaches it; a fallback when the first target fails"
+NEXT = "tried by the next call that reaches it as its first target or a fallback"
+SOON = "no call until it is tried again in 12.0 s"
+STOPPED = "gpt-6-luna is stopped by an operator; its circuit opened before, after 3 failures"
 
 
 def seen(calls: int, failed: int = 0, *, turned_away: int = 0, cost: int = 0) -> Overview:
@@ -164,11 +168,11 @@ def test_a_flood_of_a_callers_mistakes_names_tenant_and_key() -> None:
 @pytest.mark.parametrize(
     ("rest", "stopped", "words"),
     [
-        (12.0, (), "gpt-6-luna rests after 3 failures, tried again in 12.0 s"),
-        (-1.0, (), f"gpt-6-luna rested after 3 failures: {NEXT}"),
-        (-1.0, ("model openai/gpt-6-luna",), "gpt-6-luna is stopped by an operator, and rested after 3 failures before"),
-        (12.0, ("provider openai",), "gpt-6-luna is stopped by an operator, and rested after 3 failures before"),
-        (12.0, ("model openai/gpt-6",), "gpt-6-luna rests after 3 failures, tried again in 12.0 s"),
+        (12.0, (), f"gpt-6-luna: circuit open after 3 failures, {SOON}"),
+        (-1.0, (), f"gpt-6-luna: circuit open after 3 failures, {NEXT}"),
+        (-1.0, ("model openai/gpt-6-luna",), STOPPED),
+        (12.0, ("provider openai",), STOPPED),
+        (12.0, ("model openai/gpt-6",), f"gpt-6-luna: circuit open after 3 failures, {SOON}"),
     ],
 )  # fmt: skip
 def test_a_circuit_says_which_call_tries_its_model_and_that_none_does(rest: float, stopped: tuple[str, ...], words: str) -> None:
@@ -184,8 +188,81 @@ def test_each_sentence_of_the_overview_is_a_line() -> None:
 
 def test_an_open_circuit_is_that_of_a_model() -> None:
     circuits = [Shared(Target("openai", name), 1, rest, 0.0, "x", "w") for name, rest in (("a", 5.0), ("b", -1.0), ("c", 2.0))]
-    now = cast("Now", SimpleNamespace(circuits=circuits))
-    assert Now.resting.fget(now) == {"openai": "the circuit of a and c is open"}  # type: ignore[attr-defined]
+    assert resting(*circuits) == {"openai": Resting("failing", "the circuit of a and c is open")}
+
+
+def resting(*circuits: Shared) -> Mapping[str, Resting]:
+    found: Mapping[str, Resting] = Now.resting.fget(cast("Now", SimpleNamespace(circuits=circuits)))  # type: ignore[attr-defined]
+    return found
+
+
+def test_a_provider_whose_attempts_all_came_too_late_is_slow_and_leads_to_that_page() -> None:
+    """How the gateway gave them up says nothing to the person who looks for the cause."""
+    late = Shared(Target("anthropic", "sonnet"), 1, 5.0, 0.0, "provider_timeout", "w")
+    assert resting(late) == {"anthropic": Resting("slow", "no answer in time: the circuit of sonnet is open")}
+    [strip] = strips_of(seen(40), Range(NOON - HOUR, NOON, "1h"), resting(late))
+    assert (strip.kind, strip.symptom) == ("bad", "anthropic is slow")
+    broken = replace(late, target=Target("anthropic", "haiku"), cause="provider_failed")
+    assert resting(late, broken)["anthropic"].word == "failing"
+
+
+def timed(p50: float, p95: float, requests: int = 40, at: datetime | None = None) -> Bucket:
+    return replace(seen(requests).total, at=at, request_latency=[p50, p95, p95])
+
+
+def an_hour(*bands: tuple[float, float]) -> Overview:
+    """Sixty steps of a minute, the newest last; those before have the first bands."""
+    begins = [NOON - HOUR + n * timedelta(minutes=1) for n in range(60)]
+    all_bands = [*[bands[0]] * (60 - len(bands)), *bands]
+    series = [timed(*each, at=at) for at, each in zip(begins, all_bands, strict=True)]
+    return replace(seen(2400, cost=2400), series=series)
+
+
+def slow_now(p50: float, p95: float, requests: int = 40) -> Overview:
+    return replace(seen(requests, cost=10 * requests), total=replace(timed(p50, p95, requests), request_cost=10 * requests))
+
+
+def test_latency_that_grew_many_times_is_said_first_and_before_the_money() -> None:
+    kind, words = said(an_hour((10.0, 90.0), (1010.0, 1200.0), (1010.0, 1200.0)), slow_now(1010.0, 1200.0), JustNow(calls=40))
+    assert (kind, words[0]) == (
+        "warn",
+        "A request of the last 2 min takes 1.01 s at the median, 101 times as long as before (10 ms).",
+    )
+    assert words[1].startswith("A request of the last 2 min costs $0.00001 on average")
+
+
+def test_latency_is_compared_with_what_was_usual_and_only_where_callers_notice_it() -> None:
+    whole = an_hour((10.0, 90.0))
+    assert slower(whole, slow_now(12.0, 3000.0), NOON) == (
+        "warn", "The slowest 5 % of the requests of the last 2 min take 3.00 s or more, 33 times as long as before (90 ms)."
+    )  # fmt: skip
+    for p50, p95 in ((12.0, 95.0), (190.0, 900.0), (30.0, 360.0)):
+        assert slower(whole, slow_now(p50, p95), NOON) is None, "not many times, or a wait that no caller notices"
+    assert slower(whole, slow_now(9000.0, 9000.0, 8), NOON), "callers that wait send fewer"
+    assert slower(whole, slow_now(9000.0, 9000.0, 7), NOON) is None, "of few nothing is said"
+    assert slower(whole, slow_now(12.0, 9000.0, 19), NOON) is None, "their slowest is one request"
+    assert slower(replace(whole, series=whole.series[-3:]), slow_now(9000.0, 9000.0), NOON), "two minutes and one before"
+    assert slower(replace(whole, series=whole.series[-2:]), slow_now(9000.0, 9000.0), NOON) is None, "nothing is usual yet"
+    peaks = an_hour((10.0, 90.0), *[(10.0, 2000.0)] * 12)
+    assert slower(peaks, slow_now(12.0, 3000.0), NOON) is None, "every fifth step had such a peak"
+
+
+def test_the_share_that_fell_back_of_the_last_minutes_stands_beside_that_of_the_range() -> None:
+    """An hour hides that most calls of now are answered by another model."""
+    whole, latest = seen(200), seen(40)
+    whole, latest = (replace(one, total=replace(one.total, fallen_back=n)) for one, n in ((whole, 33), (latest, 28)))
+    assert ", 33 by another model (16.5 %; 70 % in the last 2 min)." in said(whole, latest, JustNow(calls=40))[1][0]
+    same = replace(latest, total=replace(latest.total, fallen_back=7))
+    assert "(16.5 %)." in said(whole, same, JustNow(calls=40))[1][0]
+
+
+def test_the_first_sentence_leads_to_the_page_of_the_worst_provider() -> None:
+    ill, worse = (Strip(name, kind, word, (), 9, 3) for name, kind, word in (("a", "warn", "slow"), ("b", "bad", "failing")))
+    assert symptom([ill, worse], slow=True) == "b is failing"
+    assert symptom([ill], slow=False) == "a is slow"
+    assert (symptom([], slow=True), symptom([], slow=False)) == ("answers are slow", "")
+    write = templates().from_string("{% import 'parts/macros.html' as m %}{{ m.answers('bad', ['One.', 'Two.'], '/r') }}")
+    assert write.render().count("/r") == 1
 
 
 def strip_states(*names: str, failing: int) -> dict[str, ProviderState]:
