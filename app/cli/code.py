@@ -120,7 +120,8 @@ async def _wait_for_workers(engine: "AsyncEngine", name: str, began: float, seco
     if not found:
         print(f"No worker reports after {took:.1f} s. A worker that starts now starts with it.")
     elif not behind:
-        print(f"All {len(found)} workers run it ({took:.1f} s).")
+        each = "The worker runs" if len(found) == 1 else f"All {len(found)} workers run"
+        print(f"{each} it ({took:.1f} s).")
     for report in behind:
         print(f"  {report.worker} runs {report.code or 'code that does not say its version'}")
     if behind:

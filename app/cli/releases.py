@@ -343,7 +343,8 @@ async def wait_for_workers(releases: "Releases", release_id: str, started: float
     if not reports:
         print("No worker reports: none is running. A worker that starts now starts with it.")
     elif not behind:
-        print(f"All {len(reports)} workers serve it ({time.monotonic() - started:.1f} s).")
+        each = "The worker serves" if len(reports) == 1 else f"All {len(reports)} workers serve"
+        print(f"{each} it ({time.monotonic() - started:.1f} s).")
     else:
         print(f"{len(behind)} of {len(reports)} workers do not serve it after {following.WITHIN:g} s:")
         for report in behind:

@@ -16,7 +16,7 @@ def spec(
     marks: Sequence[tuple[datetime, str]] = (),
     known: tuple[datetime | None, datetime | None] = (None, None),
 ) -> dict[str, Any]:
-    """A chart over time. ``kind``: lines, bars or stack.
+    """A chart over time. ``kind``: lines, points, bars or stack.
 
     ``known``: the first record and the end of what is read; the span of a step that a reader points at is cut there.
     """

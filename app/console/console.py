@@ -330,7 +330,7 @@ def templates() -> Environment:
         "at_most": formats.at_most, "span": formats.span, "seconds": formats.seconds, "moment": formats.moment,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
         "words": _words, "unproven": formats.unproven, "unbroken": _unbroken, "path": _path,
-        "command": _command, "input_of": input_of,
+        "command": _command, "lead": formats.lead, "input_of": input_of,
         "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}", "unprefixed": str.removeprefix,
         "named": _named,
     }  # fmt: skip

@@ -95,6 +95,13 @@ def share(value: float | None) -> str:
     return f"{percent:.1f} %".replace(".0 %", " %")
 
 
+def lead(text: str) -> tuple[str, str]:
+    """The first sentence of a text, or its part before a semicolon, and the rest: a reader in a hurry reads the first alone."""
+    found = re.search(r"\.(?= [A-Z])|;(?= )", text)
+    end = found.end() if found else len(text)
+    return text[:end], text[end:]
+
+
 def at_most(words: str, bound: object) -> str:
     """A figure, marked where it is an upper bound: no final one came."""
     return f"≤ {words}" if bound else words

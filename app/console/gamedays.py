@@ -188,7 +188,8 @@ class Report(_Loose):
         if self.played.rogue:
             return f"from here on the user was refused{BY_ITSELF if self.played.by_itself else ''}"
         window = self.written_before.limits.get("window")
-        return f"by then all calls of {window:g} s after the commands were served" if isinstance(window, int | float) else ""
+        length = f"{window:g} s" if isinstance(window, int | float) else ""
+        return f"the commands were done, and each call of the next {length} was answered" if length else ""
 
     @property
     def page(self) -> str:

@@ -20,7 +20,7 @@ DEARER = 3  # times the cost of a request before
 SLOWER = 4  # times its latency before
 FEWER = 8  # requests whose median says something: callers that wait for an answer send fewer when answers are slow
 OTHER = 0.1  # between the shares of calls that fell back, in the last minutes and in all
-LATER = (  # bands of latency: the least requests, the steps before that are usual, milliseconds more that callers notice, the words
+LATER = (  # by band of latency: the fewest requests, the steps that are usual, milliseconds that callers notice, the words
     (FEWER, 0.5, 200.0, f"A request of {SPAN} takes {{}} at the median"),
     (ENOUGH, 0.9, 1000.0, f"The slowest 5 % of the requests of {SPAN} take {{}} or more"),
 )

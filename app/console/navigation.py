@@ -28,7 +28,7 @@ OVERVIEW = Page(
     "Overview",
     "o",
     "How the service is doing now",
-    "home, status, health, now, dashboard, dashboards, metrics, charts",
+    "home, status, health, now, dashboard, dashboards, metrics, charts, latency cost and errors",
     first=True,
 )
 CALLS = Page("calls", "Calls", "c", "Find calls, follow them live", "traces, log, logs, history", first=True)
@@ -51,7 +51,8 @@ EVALS = Page(
     "Evals",
     "e",
     "Suites, scores, candidates",
-    "quality, prove quality, did a change make answers worse, tests, score, regression, judge",
+    "quality, prove quality, did a change make answers worse, make answers worse, make the answers worse, make it worse, made it"
+    " worse, worse than before, tests, score, regression, judge",
 )
 RELEASES = Page(
     "releases",
@@ -65,13 +66,24 @@ ONCALL = Page(
     "On-call",
     "n",
     "Who has the pager, incidents",
-    "pager, duty, who is on call, who is called, who is called at 3 a.m., who is called at night, on call, rota, rotation, shift,"
-    " incident, page, acknowledge",
+    "pager, duty, who is on call, who is called, who is called at 3 a.m., who is called at night, person is called, on call,"
+    " rota, rotation, shift, incident, page, acknowledge",
     first=True,
 )
-SECURITY = Page("security", "Security", "s", "Threats, keys, operators' log", "security, secrets, threat, injection, attack")
+SECURITY = Page(
+    "security",
+    "Security",
+    "s",
+    "Threats, keys, operators' log",
+    "security, secrets, threat, injection, attack, hacked, am i hacked, breach, compromised",
+)
 RUNBOOK = Page(
-    "runbook", "Runbook", "k", "What to do, page by page", "is there a runbook, help, symptom, emergency, alert", first=True
+    "runbook",
+    "Runbook",
+    "k",
+    "What to do, page by page",
+    "is there a runbook, runbook alone, help, symptom, emergency, alert",
+    first=True,
 )
 READINESS = Page(
     "readiness",

@@ -715,6 +715,7 @@ def test_charts_write_money_as_pages_do_and_name_the_days_of_an_axis(browser: Br
         assert axis(12, 4) == ["00:00\n28 Nov", "12:00", "00:00\n29 Nov", "12:00"]
         assert axis(24, 2) == ["28 Nov", "29 Nov"]
         assert axis(1, 3) == ["00:00", "01:00", "02:00"], "within a day the day is not said"
+        assert page.evaluate("once(['a', 'a', 'b', 'a'])") == ["a", None, "b", "a"], "two ticks of one second have one label"
 
 
 def test_an_open_on_call_page_follows_its_pages_and_says_how_old_they_are(

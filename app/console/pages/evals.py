@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -281,13 +282,18 @@ def drifted(lately: Quality | None, now: datetime) -> list[str]:
 
 
 def chart(stored: Runs | None) -> dict[str, Any] | None:
-    """The share passed by suite over time, of the stored runs. The results beside the manifests are bars of a table."""
-    points: dict[str, dict[datetime, float]] = {}
-    for run in stored.rows if stored else ():
-        if run.total:
-            points.setdefault(f"{run.suite or 'suite'}, {run.label}", {})[run.at] = run.passed / run.total * 100
-    times = sorted({at for found in points.values() for at in found})
-    if not times:
+    """The share passed by suite over time, of the stored runs, each with a mark where another release begins.
+
+    A run is a point: a line would join runs of different releases. The results beside the manifests are bars of a table.
+    """
+    runs = sorted((run for run in stored.rows if run.total), key=lambda run: run.at) if stored else []
+    if not runs:
         return None
+    points: dict[str, dict[datetime, float]] = {}
+    for run in runs:
+        points.setdefault(f"{run.suite or 'suite'}, {run.label}", {})[run.at] = run.passed / run.total * 100
+    times = sorted({run.at for run in runs})
     series = [(name, [found.get(at) for at in times], f"s{n % 5 + 1}") for n, (name, found) in enumerate(sorted(points.items()))]
-    return charts.spec(times, series, unit="%")
+    begins = [runs[0], *(run for before, run in pairwise(runs) if before.release != run.release)]
+    marks = [(run.at, f"release {run.release}") for run in begins]
+    return charts.spec(times, series, unit="%", kind="points", marks=marks)

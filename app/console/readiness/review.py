@@ -62,7 +62,8 @@ def summary(answers: Sequence[Answer]) -> tuple[str, str]:
     counted: list[str] = [answer.state for answer in answers]
     whole = counted.count("proved")
     if whole == len(counted):
-        return "good", f"All {len(counted)} questions are answered with fresh evidence."
+        all_ = "The question is" if whole == 1 else f"All {whole} questions are"
+        return "good", f"{all_} answered with fresh evidence."
     parts = [
         f"{number} {words}"
         for state, words in (

@@ -81,6 +81,7 @@ function onAxis(ticks, step, ends) { // words of the ticks of a time axis: days,
     return severalDays(ends) && days[at] !== days[at - 1] ? `${time}\n${days[at]}` : time;
   });
 }
+const once = (words) => words.map((one, at) => (one === words[at - 1] ? null : one)); // a tick that would say the same as the one before says nothing
 function severalDays([first, last]) { return dayOf().format(first * 1000) !== dayOf().format(last * 1000); }
 const plots = new Map();
 // All charts of a page show the time that one of them is pointed at. A dragged range is of that one alone.
@@ -88,7 +89,7 @@ const together = { key: "page", setSeries: false, scales: ["x", null], filters: 
 function during(at, step, spec, several) { // the span of a step; before the first record and after the end nothing is known
   const [first, end] = spec.known || [], write = (from) => (several ? full : new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: zone })).format(from * 1000);
   const begins = first != null && first > at && first < at + step ? first : at, ends = end == null ? at + step : Math.min(at + step, end);
-  if (spec.kind === "bars" || step < 60 || ends <= begins) return write(at);
+  if (/bars|points/.test(spec.kind) || step < 60 || ends <= begins) return write(at);
   const last = write(ends), begun = write(begins), seconds = begins % 60 || ends % 60;
   const cut = (words) => (seconds ? words : words.slice(0, -3));
   return `${cut(begun)}–${cut(several && last.slice(0, 10) === begun.slice(0, 10) ? last.slice(11) : last)}`;
@@ -103,12 +104,13 @@ function draw(element) {
   const series = spec.series.map((one, index) => {
     const colour = one.colour ? token(`--${one.colour}`) : colours[index % 5];
     const made = { label: one.label, stroke: colour, width: 1.5, value: (_, v) => measured(v, spec.unit), points: { show: true, size: 4, filter: (u, at, show) => (one.values.filter((v) => v != null).length < 40 ? null : alone(u.data[at])) } };
+    if (spec.kind === "points") Object.assign(made, { paths: () => null, points: { show: true, size: 6, fill: colour } }); // each is a run of its own
     if (bars) Object.assign(made, { fill: colour, paths: uPlot.paths.bars({ size: [0.9, 24] }), points: { show: false } });
     return made;
   });
   const step = spec.x.length > 1 ? spec.x[1] - spec.x[0] : 60, stack = spec.kind === "stack";
-  const x = bars ? spec.x : [...spec.x, spec.x.at(-1) + step]; // the last step has its end, too: a mark may be within
-  let data = spec.series.map(({ values }) => (bars ? values : [...values, stack ? values.at(-1) : null]));
+  const moments = bars || spec.kind === "points", x = moments ? spec.x : [...spec.x, spec.x.at(-1) + step]; // the last step has its end, too: a mark may be within
+  let data = spec.series.map(({ values }) => (moments ? values : [...values, stack ? values.at(-1) : null]));
   if (stack) {
     let sum = x.map(() => 0);
     data = data.map((values) => (sum = sum.map((s, i) => s + (values[i] || 0))));
@@ -142,8 +144,8 @@ function draw(element) {
   const options = {
     width: element.clientWidth, height: element.clientHeight - (element.closest(".compact") && innerWidth >= 1100 ? 24 : 44), // of its legend: one line or two
     padding: [high ? high + 4 : null, null, null, null], cursor: { drag: { x: true, y: false }, points: { size: 6 }, sync: together }, legend: { live: true },
-    scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : during(v, step, spec, several)) }, ...series],
-    axes: [{ ...axis, size: several ? 40 : 26, values: (_, ticks, __, ___, step) => onAxis(ticks, step, ends) }, { ...axis, space: 24, size: spec.unit === "$" ? 64 : 48, values: (_, ticks) => ticks.map((t) => (spec.unit.length < 3 && t ? measured(t, spec.unit) : shown(t))) }], plugins: [marks],
+    scales: { x: { time: true, ...(spec.kind === "points" ? { range: (_, from, to) => [from - Math.max(1, (to - from) / 30), to + Math.max(1, (to - from) / 30)] } : {}) }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : during(v, step, spec, several)) }, ...series],
+    axes: [{ ...axis, space: 80, size: several ? 40 : 26, values: (_, ticks, __, ___, step) => once(onAxis(ticks, step, ends)) }, { ...axis, space: 24, size: spec.unit === "$" ? 64 : 48, values: (_, ticks) => once(ticks.map((t) => (spec.unit.length < 3 && t ? measured(t, spec.unit) : shown(t)))) }], plugins: [marks],
     hooks: { ready: [rest], setLegend: [fit], setCursor: [rest], setSelect: [(u) => {
       if (u.select.width < 8) return;
       const way = new URL(location.href);

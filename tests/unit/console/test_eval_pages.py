@@ -316,6 +316,12 @@ def test_the_chart_shows_stored_runs_by_suite_and_model_and_is_left_out_without_
     assert drawn is not None
     series = {one["label"]: one["values"] for one in drawn["series"]}
     assert series == {"support, simulator": [80.0], "support, sonnet": [95.0]}
+    runs = [replace(stored("support", "simulator", n), release=release, at=NOW + n * timedelta(minutes=1))
+            for n, release in ((3, "a"), (2, "b"), (1, "b"))]  # fmt: skip
+    apart = chart(Runs(runs, 3))
+    assert apart is not None
+    assert apart["kind"] == "points", "a line would join runs of different releases"
+    assert [mark["label"] for mark in apart["marks"]] == ["release b", "release a"]
     assert chart(None) is None
     assert chart(Runs([], 0)) is None
 

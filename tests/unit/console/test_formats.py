@@ -132,3 +132,15 @@ def test_backticks_are_code_and_all_else_is_text() -> None:
 def test_a_place_in_the_code_breaks_between_its_words_alone() -> None:
     shown = templates().from_string("{{ place|path }}").render(place="tests/a_b.py::test_<it>")
     assert shown == "tests/<wbr>a_<wbr>b.py::<wbr>test_<wbr>&lt;it&gt;"
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("$5.00: the cap of acme. In a night at most $10.00.", "$5.00: the cap of acme."),
+        ("At the next 3 a.m. (Tuesday): Ada; a test page came.", "At the next 3 a.m. (Tuesday): Ada;"),
+        ("Not known.", "Not known."),
+    ],
+)
+def test_the_first_sentence_of_an_answer_is_a_part_of_its_own(text: str, first: str) -> None:
+    assert formats.lead(text) == (first, text.removeprefix(first))

@@ -46,7 +46,7 @@ def test_other_users_who_noticed_a_rogue_are_counted() -> None:
 def test_the_report_says_what_proves_containment() -> None:
     """A rollback works in seconds; the later time is that of callers who were all served since."""
     windowed = Written(limits={"window": 5})
-    served = "by then all calls of 5 s after the commands were served"
+    served = "the commands were done, and each call of the next 5 s was answered"
     assert Report(written_before=windowed, played=played()).notes == {"contained": served}
     refused = {"contained": "from here on the user was refused"}
     assert Report(written_before=windowed, played=played(rogue={"budget_exceeded": 3})).notes == refused

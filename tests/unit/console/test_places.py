@@ -11,6 +11,7 @@ from app.console.navigation import PAGES, RUNBOOK
 from app.console.pages import releases
 from app.console.pages.security import TABS
 from app.console.places import PARTS, fitting, is_question, places
+from app.console.tour import STOPS, Stop
 from app.console.waiting import WaitingPage
 from app.oncall.runbook.pages import read
 
@@ -37,6 +38,10 @@ ASKED = {
     "wrong answer": "/console/evals#example",
     "leaked key": "/console/runbook/keys#a-key-has-leaked",
     "fallbacks": "/console/calls?failed=false&min_fallbacks=1&range=24h",
+    "how do I know a change did not make it worse": "/console/evals",
+    "did the last release make answers worse": "/console/evals",
+    "am I hacked": "/console/security",
+    "were we hacked?": "/console/security",
 }
 
 
@@ -44,6 +49,12 @@ ASKED = {
 def test_words_lead_first_to_the_place_that_answers_them(typed: str, href: str) -> None:
     assert fitting(typed)[0].href == href
     assert href in {place.href for place in places((), may_act=False)}, "the palette offers it, too"
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=[stop.axis for stop in STOPS])
+def test_each_question_of_the_tour_leads_to_the_page_that_it_opens(stop: Stop) -> None:
+    place = urlsplit(fitting(stop.question)[0].href)
+    assert place.path == urlsplit(stop.path).path
 
 
 def test_the_drill_of_a_leaked_key_is_offered_to_those_who_may_play_it() -> None:

@@ -584,7 +584,7 @@ def test_the_worst_evidence_is_the_answers_state_and_none_is_not_proven() -> Non
 
     assert made("proved", "gaps", "failing", "stale").state == "failing"
     assert made().state == "missing"
-    assert summary([made("proved")]) == ("good", "All 1 questions are answered with fresh evidence.")
+    assert summary([made("proved")]) == ("good", "The question is answered with fresh evidence.")
     kind, words = summary([made("proved"), made("gaps"), made("stale")])
     assert (kind, words.startswith("1 of 3 questions is proved without gaps; ")) == ("warn", True)
     assert summary([made("failing")])[0] == "bad"
