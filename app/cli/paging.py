@@ -1,18 +1,21 @@
 """`octant oncall page …`, `ack` and `maintenance`: pages, their acknowledgement, and times without them."""
 
 import asyncio
+import http.client
+import json
 import re
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.audited import changes
 from app.cli.operator import user_name
 from app.cli.tables import on_one_line
+from app.domain.hosts import authority
 
 if TYPE_CHECKING:
     from app.oncall.paging.maintenance import Maintenance
@@ -23,6 +26,7 @@ page = typer.Typer(help="Pages: list, show, resolve, or test them.")
 maintenance = typer.Typer(no_args_is_help=True, help="Times in which matching alerts are recorded and page no person.")
 
 LOOK_EVERY = 1.0
+ANSWERS_WITHIN = 10.0
 SENT_WITHIN = 30.0  # seconds after which a test that did not go out says so
 _SPAN = re.compile(r"(\d+)([smh])\Z")
 _UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -35,6 +39,7 @@ def add_to(oncall: typer.Typer) -> None:
     oncall.add_typer(page, name="page")
     oncall.add_typer(maintenance, name="maintenance")
     oncall.command("ack")(ack)
+    oncall.command("drill")(drill)
 
 
 @changes("oncall ack")
@@ -53,6 +58,57 @@ def ack(
 
     done = asyncio.run(acknowledge())
     print(f"{_short(done)} {done.alert}: acknowledged by {done.acknowledged_by} until {_time(done.ack_expires_at)}.")
+
+
+@changes("oncall drill")
+def drill(
+    reason: Annotated[str, typer.Option(help="Why, for the operators' log.")],  # noqa: ARG001 - `changes` writes it
+    alert: Annotated[str, typer.Option(help="The alert; `octant runbook alerts` lists all.")] = "OctantAvailabilityBurnsFast",
+    by: By = "",
+) -> None:
+    """Post an alert to the running demo as Alertmanager does: it pages, and opens an incident. Both are marked as a drill."""
+    from app.cli.stores import running_demo
+    from app.domain.errors import Misconfigured
+    from app.oncall.paging import drilled
+    from app.oncall.runbook.pages import read
+    from app.settings import load
+
+    settings = load()
+    drilled.allowed(settings.environment)
+    demo = running_demo(settings, above=False)
+    if not demo.same_secret(settings):
+        raise Misconfigured(f"The demo in {demo.folder} runs with another OCTANT_SECRET_KEY: set the same one here.")
+    demo.hand_over_settings()
+    settings = load()
+    body = drilled.message_of(alert, by or user_name(), read(), datetime.now(UTC), runbook_url=settings.runbook_url)
+    at = authority(settings.admin_host, settings.admin_port) if settings.admin_port else demo.url.partition("://")[2]
+    token = settings.paging.alertmanager_token.get_secret_value() or drilled.token_of(settings.secret)
+    event = _posted(at, body, token)
+    if event == drilled.AGAIN:
+        print(f"{alert}: its drill is open already. `octant oncall page list` shows it.")
+        return
+    print(f"{alert}: {event}. A page calls the person on duty, and its incident is open:")
+    print("  `octant oncall page list`, `octant oncall ack PAGE`, and to end it `octant oncall page resolve PAGE --reason drill`")
+    print('  `octant incident list`, `octant incident show NUMBER`, and to end it `octant incident close --no-change "a drill"`')
+
+
+def _posted(at: str, body: "dict[str, Any]", token: str) -> str:
+    """Post an alert to the service's webhook. Returns the event that came of it. Raises Misconfigured for a refusal."""
+    from app.domain.errors import Misconfigured
+
+    connection = http.client.HTTPConnection(at, timeout=ANSWERS_WITHIN)
+    headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+    try:
+        connection.request("POST", "/v1/admin/alertmanager", json.dumps(body), headers)
+        answer = connection.getresponse()
+        said = json.loads(answer.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise Misconfigured(f"The service at {at} does not answer ({type(error).__name__}).") from None
+    finally:
+        connection.close()
+    if answer.status != http.client.OK:
+        raise Misconfigured(f"The service at {at} refuses the alert: {said['error']['message']}")
+    return str(said["event"])
 
 
 @page.callback(invoke_without_command=True)
@@ -268,7 +324,7 @@ def _line(one: "Page") -> str:
         "acknowledged": f"{one.acknowledged_by} until {_time(one.ack_expires_at)}",
         "resolved": f"at {_time(one.resolved_at)}",
     }[one.status]
-    test = " [TEST]" if one.test else ""
+    test = " [TEST]" if one.test else " [DRILL]" if one.drill else ""
     return f"{_short(one)}  {_time(one.triggered_at)}  {one.status:<12} {state}  {one.alert}{test}: {on_one_line(one.summary)}"
 
 

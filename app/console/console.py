@@ -101,7 +101,8 @@ class Console:
         return HTMLResponse(self._environment.get_template(template).render(**(shared | values)), status)
 
     def _places(self, session: Session, waiting: Waiting) -> list[Place]:
-        return places(self.parts.providers, may_act=session.may_act, waiting=waiting.pages)
+        drills = self.parts.environment == "development"
+        return places(self.parts.providers, may_act=session.may_act, waiting=waiting.pages, drills=drills)
 
     async def waiting(self) -> Waiting:
         """Pages without an answer and open incidents, as they are or were last known."""

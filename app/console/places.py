@@ -101,6 +101,12 @@ PARTS = (
 )  # fmt: skip
 
 
+DRILL = Place(
+    "Drill an alert…", "A page and an incident, marked as a drill", "real alert, drill, fire an alert, page me",
+    "/console/do/oncall-drill",
+)  # fmt: skip
+
+
 @cache
 def _incidents() -> tuple[Place, ...]:
     """The runbook's pages of incidents, by the words of their symptoms; read once, as a deployment brings new ones."""
@@ -124,14 +130,16 @@ def own() -> Iterator[Place]:
     yield from PARTS
 
 
-def places(providers: Sequence[str], *, may_act: bool, waiting: Sequence[WaitingPage] = ()) -> list[Place]:
+def places(providers: Sequence[str], *, may_act: bool, waiting: Sequence[WaitingPage] = (), drills: bool = False) -> list[Place]:
     """All that the palette offers; the actions for those who may act. Each asks once more before it happens.
 
-    ``waiting``: pages without an answer. Their acknowledgement comes first, or the way to them for those who may not act.
+    ``drills``: alerts may be drilled here. ``waiting``: pages without an answer. Their acknowledgement comes first, or the way to
+    them for those who may not act.
     """
     rest = [*own(), Place("Switch the theme", "Light or dark", "dark, light, mode, colours, appearance", name="theme")]
     first = (_acknowledge(page, may_act=may_act) for page in waiting[:MOST_WAITING])
-    return [*first, *(_actions(providers) if may_act else ()), *rest, *_incidents()]
+    drill = [DRILL] if may_act and drills else []
+    return [*first, *(_actions(providers) if may_act else ()), *drill, *rest, *_incidents()]
 
 
 def _acknowledge(page: WaitingPage, *, may_act: bool) -> Place:

@@ -11,6 +11,7 @@ from app.console import formats
 from app.oncall.incidents.store import OPEN
 from app.oncall.incidents.tables import incidents
 from app.oncall.paging.changes import TRIGGERED
+from app.oncall.paging.drilled import is_drill
 from app.oncall.paging.tables import pages
 
 MOST = 50
@@ -27,12 +28,14 @@ class WaitingPage:
     level: int
     at: datetime
     test: bool
+    drill: bool = False
 
     @property
     def words(self) -> str:
         """Its sentence."""
+        kind = "Test page" if self.test else "Drilled page" if self.drill else "Page"
         whose = f"{self.person} was called (level {self.level})" if self.person else "no person was called yet"
-        return f"{'Test page' if self.test else 'Page'} without an answer since {formats.moment(self.at)}: {self.alert}; {whose}."
+        return f"{kind} without an answer since {formats.moment(self.at)}: {self.alert}; {whose}."
 
     @property
     def command(self) -> str:
@@ -87,6 +90,9 @@ async def waiting(engine: AsyncEngine) -> Waiting:
         found = (await connection.execute(open_pages)).all()
         others = (await connection.execute(open_incidents)).all()
     return Waiting(
-        [WaitingPage(str(one.id), one.alert, one.person or "", one.level, one.triggered_at, one.test) for one in found],
+        [
+            WaitingPage(str(one.id), one.alert, one.person or "", one.level, one.triggered_at, one.test, is_drill(one.labels))
+            for one in found
+        ],
         [OpenIncident(one.number, one.title, one.severity, one.commander or "", one.opened_at) for one in others],
     )

@@ -25,7 +25,7 @@ from app.stack.keeper import CLEANING, kept
 from app.stack.port_claims import PortClaims
 from app.stack.private import keep_private
 from app.stack.processes import Watched, child, stop_left_overs, wait_for
-from app.stack.receiver import DemoReceiver
+from app.stack.receiver import TOKEN, DemoReceiver
 from app.stack.reviving import Revived
 from app.stack.running import SIMULATOR, Demo, note_of, noted
 from app.stack.running import given as given_settings
@@ -124,7 +124,8 @@ def _noted(running: Running, receiver: DemoReceiver | None) -> AbstractContextMa
     """Let `octant` find this demo; a demo that plays staging or production is found by its settings alone."""
     if running.settings.environment != "development":
         return nullcontext()
-    return noted(replace(running.note, env={**running.note.env, **(receiver.environment if receiver else {})}))
+    open_ = {name: value for name, value in receiver.environment.items() if name != TOKEN} if receiver else {}
+    return noted(replace(running.note, env={**running.note.env, **open_}))
 
 
 def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None, rehearsals: programme.Programme | None) -> int:

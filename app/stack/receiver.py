@@ -14,8 +14,10 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from app.oncall.paging.drilled import token_of
 from app.oncall.paging.message import DEMO_RECEIVER
 
+TOKEN = "OCTANT_PAGING__ALERTMANAGER_TOKEN"  # noqa: S105 - the setting's name
 MOST_BYTES = 600_000  # a page has 512 KB at most
 FRESH_SECONDS = 300  # of a signature (Standard Webhooks)
 ACK_SECONDS = 60.0
@@ -60,6 +62,7 @@ class DemoReceiver:
             "OCTANT_PAGING__RECEIVERS": '["webhook"]',
             "OCTANT_PAGING__WEBHOOK_URL": f"http://127.0.0.1:{self._server.server_port}/page",
             "OCTANT_PAGING__WATCHDOG_AFTER": "0",
+            TOKEN: token_of(self._secret),
         }
 
     @contextmanager

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
@@ -26,6 +27,7 @@ from app.oncall.incidents.postmortem import draft, template_in, write
 from app.oncall.incidents.report import report
 from app.oncall.incidents.store import Incident, Incidents, RunbookChange, incident_for_page
 from app.oncall.incidents.timeline import timeline
+from app.oncall.paging.figures import figures
 from app.oncall.rota.reading import load_rotation
 from app.oncall.stops import Entry, PostgresStops
 from app.security.redaction.redactor import Redactor
@@ -320,10 +322,14 @@ async def test_a_postmortem_is_drafted_from_the_timeline_and_never_overwritten(
     assert (tmp_path / "postmortems" / names[0]).read_text() == "first"
 
 
-async def test_a_report_reads_pages_incidents_and_commands_and_leaves_tests_out(
+async def test_a_report_reads_pages_incidents_and_commands_and_leaves_tests_and_drills_out(
     own: AsyncEngine, incidents: Incidents, tmp_path: Path
 ) -> None:
     one = await planted(own, incidents, tmp_path)
+    before = (await figures(own, ago(days=7), datetime.now(UTC), ZoneInfo("UTC")))[0].pages
+    drill = await incidents.open("DRILL by ada", "sev2", by="ada")
+    await plant_page(own, ago(minutes=3), labels={"drill": "true"}, incident_id=drill.id)
+    assert (await figures(own, ago(days=7), datetime.now(UTC), ZoneInfo("UTC")))[0].pages == before
     await plant_page(own, ago(minutes=5), person="ada", acknowledged_at=ago(minutes=4), acknowledged_by="ada")
     await incidents.close(one, NO_CHANGE, by="ada")
     duties = RotationDuties(load_rotation(Path(__file__).parents[2] / "runbook/oncall/rotation.yaml"))

@@ -199,6 +199,27 @@ def test_it_answers_and_leaves_only_its_state_after_ctrl_c(demo: Demo) -> None:
     assert not (demo.folder / "state").exists()
 
 
+def test_an_alert_is_drilled_as_alertmanager_posts_it_with_its_page_and_incident(started_before: Demo) -> None:
+    demo = started_before
+    paging = {"RECEIVERS": '["webhook"]', "WEBHOOK_URL": "http://127.0.0.1:9/page", "ALERTMANAGER_TOKEN": "of-a-test"}
+    demo.env |= {f"OCTANT_PAGING__{name}": value for name, value in paging.items()}
+    demo.start()
+    assert "of-a-test" not in (demo.folder / "state" / "running.json").read_text()
+    drilled = demo.run("oncall", "drill", "--reason", "practice", "--as", "ada")
+    assert drilled.stdout.startswith("OctantAvailabilityBurnsFast: triggered."), drilled.stderr
+    assert "[DRILL]: DRILL by ada: 99.9 %" in demo.run("oncall", "page", "list").stdout
+    assert "DRILL by ada" in demo.run("incident", "list").stdout
+    assert "Drilled page without an answer" in demo.run("status").stdout
+    assert "oncall drill" in demo.run("audit", "list").stdout
+    assert "its drill is open already" in demo.run("oncall", "drill", "--reason", "again").stdout
+    wrong = demo.run("oncall", "drill", "--reason", "x", "--alert", "OctantNothing")
+    assert (wrong.returncode, "No rule has the alert" in wrong.stderr) == (1, True)
+    demo.env["OCTANT_PAGING__ALERTMANAGER_TOKEN"] = "another"
+    refused = demo.run("oncall", "drill", "--reason", "x")
+    assert (refused.returncode, "refuses the alert" in refused.stderr) == (1, True)
+    assert demo.end(signal.SIGINT)[0] == 0
+
+
 def test_when_a_part_dies_the_rest_is_stopped_and_the_part_is_named(started_before: Demo) -> None:
     """One state for all, so each start but the first finds what the death before has left."""
     demo = started_before

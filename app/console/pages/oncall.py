@@ -1,6 +1,7 @@
 """On-call: the people now and next, the month, open pages with their actions, incidents and their timelines."""
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -26,16 +27,19 @@ from app.oncall.incidents import outage
 from app.oncall.incidents.outage import Impact
 from app.oncall.incidents.store import Incident, Incidents
 from app.oncall.incidents.timeline import Entry, timeline
-from app.oncall.paging.alarms import NO_RECEIVER, alarm_for_test
+from app.oncall.paging import drilled
+from app.oncall.paging.alarms import NO_RECEIVER, AlertmanagerMessage, alarm_for_test, alarm_of
 from app.oncall.paging.changes import TRIGGERED
 from app.oncall.paging.figures import Figures, figures
 from app.oncall.paging.pages import Page
+from app.oncall.paging.paging import Paging
 from app.oncall.rota.covers import FILE, Covers
 from app.oncall.rota.night import next_night
 from app.oncall.rota.reading import load_rotation
 from app.oncall.rota.report import month as month_of
 from app.oncall.rota.rotation import Rotation
 from app.oncall.rota.shifts import AHEAD, Duty, Shift, duties, shifts
+from app.oncall.runbook.pages import read
 
 WEEKS = 12
 RECENT = timedelta(days=90)
@@ -151,7 +155,7 @@ async def _calendar(rotation: Rotation, wanted: str, now: datetime) -> dict[str,
 
 
 def actions(console: Console) -> Iterator[Act]:
-    """Send a test page, acknowledge a page, and resolve it."""
+    """Send a test page, drill an alert, acknowledge a page, and resolve it."""
     pages = console.parts.pages
 
     async def ask_test(_: Mapping[str, str]) -> Asked:
@@ -199,8 +203,39 @@ def actions(console: Console) -> Iterator[Act]:
         return f"{done.alert} is resolved."
 
     yield Act(name="oncall-page", fields=(), ask=ask_test, do=test, back="/console/oncall")
+    yield _drill(console)
     yield Act(name="oncall-ack", fields=("page",), ask=ask_ack, do=acknowledge, back="/console/oncall", reasoned=False)
     yield Act(name="oncall-page-resolve", fields=("page",), ask=ask_resolve, do=resolve, back="/console/oncall")
+
+
+def _drill(console: Console) -> Act:
+    """An alert as Alertmanager would post it, taken in by what answers its webhook."""
+
+    def paging() -> Paging:
+        drilled.allowed(console.parts.environment)
+        if console.parts.paging is None:
+            raise InvalidRequest(NO_RECEIVER)
+        return console.parts.paging
+
+    async def ask(_: Mapping[str, str]) -> Asked:
+        paging()
+        return Asked(
+            title="Drill an alert", strong=False, button="Drill it",
+            effect=f"The service takes {drilled.DEFAULT} in as it takes a message of Alertmanager's: a page calls the person on"
+            " duty, and without an answer the next level; its link leads to the runbook; and an incident is open. All are marked"
+            " as a drill and count in no figure. Nothing is broken. End the page with its button, and the incident with"
+            ' `octant incident close --no-change "a drill"`.',
+            command='octant oncall drill --reason "…"',
+        )  # fmt: skip
+
+    async def do(_: Mapping[str, str], _reason: str, session: Session) -> str:
+        pages = await asyncio.to_thread(read)
+        body = drilled.message_of(drilled.DEFAULT, session.actor, pages, datetime.now(UTC))
+        event = await paging().take(alarm_of(AlertmanagerMessage.model_validate_json(json.dumps(body))))
+        came = "open already" if event == drilled.AGAIN else event
+        return f"{drilled.DEFAULT} is {came}: acknowledge its page below, follow its link, and see its incident."
+
+    return Act(name="oncall-drill", fields=(), ask=ask, do=do, back="/console/oncall")
 
 
 def _unanswered(page: Page) -> str:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Executable, Result, text
 
-SAME = ("tenant", "feature")  # equal, or missing on both sides
+SAME = ("tenant", "feature", "drill")  # equal, or missing on both sides
 NOT_APART = ("provider", "component")  # equal where both have it: an alert on all callers' errors names no provider
 LOCK = 0x0CAA
 

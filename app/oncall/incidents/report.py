@@ -26,7 +26,7 @@ UNKNOWN = "unknown"
 _PAGES = text(
     """
     SELECT alert, person, triggered_at, acknowledged_at, resolved_at FROM pages
-    WHERE NOT test AND triggered_at >= :since AND triggered_at < :until ORDER BY triggered_at
+    WHERE NOT test AND labels->>'drill' IS NULL AND triggered_at >= :since AND triggered_at < :until ORDER BY triggered_at
     """
 )
 _COMMANDS = text(
@@ -34,7 +34,12 @@ _COMMANDS = text(
     SELECT at FROM actions WHERE at >= :since AND action NOT LIKE 'incident %' AND action NOT LIKE 'oncall %' ORDER BY at
     """
 )
-_INCIDENTS = text("SELECT severity, opened_at, closed_at FROM incidents WHERE opened_at >= :since AND opened_at < :until")
+_INCIDENTS = text(
+    """
+    SELECT severity, opened_at, closed_at FROM incidents WHERE opened_at >= :since AND opened_at < :until
+    AND NOT EXISTS (SELECT FROM pages WHERE incident_id = incidents.id AND labels->>'drill' IS NOT NULL)
+    """
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Pages in figures: how many, how soon acknowledged, how soon resolved; without tests.
+"""Pages in figures: how many, how soon acknowledged, how soon resolved; without tests and drills.
 
 `incidents/report.py` has more: alerts, noise, and each person's load, for which it reads the rotation.
 """
@@ -18,7 +18,7 @@ from app.oncall.paging.message import DEMO_RECEIVER
 _PAGES = text(
     """
     SELECT triggered_at, acknowledged_at, resolved_at FROM pages
-    WHERE NOT test AND triggered_at >= :since AND triggered_at < :until ORDER BY triggered_at
+    WHERE NOT test AND labels->>'drill' IS NULL AND triggered_at >= :since AND triggered_at < :until ORDER BY triggered_at
     """
 )
 _TESTED = text(

@@ -21,6 +21,7 @@ from app.domain.store_errors import why
 from app.oncall.paging import changes, outbox
 from app.oncall.paging.alarms import Alarm
 from app.oncall.paging.changes import ACKNOWLEDGED, RESOLVED, TRIGGERED
+from app.oncall.paging.drilled import is_drill
 from app.oncall.paging.duty import FindOnCall, OnCall
 from app.oncall.paging.maintenance import window_over
 from app.oncall.paging.message import receivers_key
@@ -53,6 +54,11 @@ class Page:
     person: str | None
     incident_id: uuid.UUID | None
     test: bool
+
+    @property
+    def drill(self) -> bool:
+        """Whether an operator drilled its alert (`drilled`)."""
+        return is_drill(self.labels)
 
 
 class Pages:

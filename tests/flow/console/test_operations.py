@@ -213,6 +213,9 @@ async def test_no_button_sends_a_test_page_where_no_receiver_is(operator: Person
     assert '/console/do/oncall-page"' not in (await operator.get("/console/oncall")).text
     asked = await operator.get("/console/do/oncall-page")
     assert (asked.status, "no page is sent" in asked.words) == (400, True)
+    assert 'href="/console/do/oncall-drill"' not in (await operator.get("/console/oncall")).text
+    drilled = await operator.get("/console/do/oncall-drill")
+    assert (drilled.status, "no page is sent" in drilled.words) == (400, True)
 
 
 async def test_game_days_show_the_rehearsed_outage_with_the_callers_who_noticed(operator: Person) -> None:

@@ -57,6 +57,16 @@ def test_each_question_of_the_tour_leads_to_the_page_that_it_opens(stop: Stop) -
     assert place.path == urlsplit(stop.path).path
 
 
+def test_a_drilled_alert_is_offered_where_it_is_allowed_and_to_those_who_may_act() -> None:
+    found = [
+        (may_act, drills)
+        for may_act in (True, False)
+        for drills in (True, False)
+        if "/console/do/oncall-drill" in {place.href for place in places((), may_act=may_act, drills=drills)}
+    ]
+    assert found == [(True, True)]
+
+
 def test_the_drill_of_a_leaked_key_is_offered_to_those_who_may_play_it() -> None:
     offered = [place.href for place in places((), may_act=True) if "leaked key" in place.words]
     assert "/console/do/drill-gameday?scenario=key-leak" in offered
