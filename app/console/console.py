@@ -3,7 +3,6 @@
 import hmac
 import json
 import logging
-import re
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Mapping
@@ -19,7 +18,6 @@ from fastapi import Depends
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup, escape
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -27,7 +25,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app import __version__
 from app.audit.query import input_of
-from app.console import formats, operators
+from app.console import formats, operators, unbroken
 from app.console.assets import asset
 from app.console.known import LastKnown
 from app.console.moments import moments
@@ -330,8 +328,8 @@ def templates() -> Environment:
         "browser": formats.browser,
         "at_most": formats.at_most, "span": formats.span, "seconds": formats.seconds, "moment": formats.moment,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
-        "words": _words, "unproven": formats.unproven, "unbroken": _unbroken, "path": _path,
-        "command": _command, "lead": formats.lead, "input_of": input_of,
+        "words": unbroken.words, "unproven": formats.unproven, "unbroken": unbroken.unbroken, "path": unbroken.path,
+        "command": unbroken.command, "lead": formats.lead, "input_of": input_of,
         "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}", "unprefixed": str.removeprefix,
         "named": _named,
     }  # fmt: skip
@@ -344,39 +342,6 @@ def templates() -> Environment:
 def _named(context: Context, text: str) -> str:
     """A text with the names of operators."""
     return operators.named(text, context.get("names") or {})
-
-
-def _path(text: str) -> Markup:
-    """A file or a name in code, which may break after a slash, a colon or an underscore, and nowhere else."""
-    return Markup("<wbr>").join(re.split(r"(?<=[/:_])(?![/:_])", text))
-
-
-def _words(text: str) -> Markup:
-    """A text of ours or of a caller, escaped and unbroken, with what stands in backticks as code."""
-    parts = text.split("`")
-    if len(parts) % 2 == 0:  # one that has no partner
-        return _unbroken(text)
-    made = (Markup("<code>{}</code>").format(_command(part)) if n % 2 else _unbroken(part) for n, part in enumerate(parts))
-    return Markup("").join(made)
-
-
-LONGEST_WHOLE = 32  # characters of a word that stays in one piece on a phone
-_WHOLE = re.compile(r"(\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)? UTC)?|(?<![^\s\[(\"=])--[a-z][a-z-]*)")
-
-
-def _unbroken(text: str) -> Markup:
-    """A text, escaped, in which no line ends within a date, a moment or an option of a command: these have hyphens."""
-    whole = Markup('<span class="nowrap">{}</span>')
-    return Markup("").join(whole.format(part) if n % 2 else escape(part) for n, part in enumerate(_WHOLE.split(text)))
-
-
-def _command(text: str) -> Markup:
-    """A command, escaped, in which no line ends within a short word that has a hyphen: an option, or a name."""
-    made = (
-        Markup('<span class="nowrap">{}</span>').format(word) if "-" in word and len(word) <= LONGEST_WHOLE else escape(word)
-        for word in re.split(r"(\s+)", text)
-    )
-    return Markup("").join(made)
 
 
 def _data(value: Any) -> str:  # noqa: ANN401 - what JSON takes

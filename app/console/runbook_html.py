@@ -14,6 +14,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from app.console.unbroken import command
 from app.oncall.runbook.pages import BLANK, GENERATED, Page, Section, blanks
 
 PATH = "/console/runbook"
@@ -125,6 +126,10 @@ class _Renderer(RendererHTML):
             return f'<pre tabindex="0"><code>{escape(token.content)}</code></pre>\n'
         return f'<div class="commands">{"".join(_line(line) for line in _joined(token.content))}</div>\n'
 
+    def code_inline(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:  # noqa: ANN401, ARG002 - markdown-it's
+        """A command or a name within a sentence."""
+        return f"<code>{command(tokens[idx].content)}</code>"
+
     def table_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:  # noqa: ANN401, ARG002 - markdown-it's
         """A table that scrolls by itself."""
         return '<div class="sheet"><div class="wide" tabindex="0" role="region" aria-label="Table"><table>'
@@ -155,8 +160,8 @@ def _expected(line: str) -> str:
 def _line(line: str) -> str:
     if not line.startswith("$ "):
         return _expected(line) if line.strip() else ""
-    command, left = escape(line[2:]), blanks(line[2:])
-    shown = BLANK.sub(lambda word: f"<mark>{word[0]}</mark>" if word[0] in left else word[0], command)
+    typed, left = escape(line[2:]), blanks(line[2:])
+    shown = BLANK.sub(lambda word: f"<mark>{word[0]}</mark>" if word[0] in left else word[0], typed)
     note = f' <span class="note">fill in {", ".join(left)}</span>' if left else ""
-    button = f'<button type="button" class="quiet" data-copy="{command}">Copy</button>'
+    button = f'<button type="button" class="quiet" data-copy="{typed}">Copy</button>'
     return f'<p class="command"><code>{shown}{note}</code>{button}</p>'

@@ -148,3 +148,10 @@ def test_the_runbook_is_as_calm_as_the_readiness_review() -> None:
     whole = [page for page in pages if not placeholders([page])]
     assert answer(whole, "", [], now)[0] == "good"
     assert answer(whole, "", [], now + timedelta(days=60))[0] == "warn"
+
+
+def test_no_line_ends_within_an_option_of_a_sentences_command() -> None:
+    page = page_of("one.md", "# One\n\nUse `octant oncall ack PAGE --for 2h` or `<b>`.\n")
+    shown = html_of(page, [page])
+    assert '<code>octant oncall ack PAGE <span class="nowrap">--for</span> 2h</code>' in shown
+    assert "<code>&lt;b&gt;</code>" in shown

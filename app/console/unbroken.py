@@ -1,0 +1,37 @@
+"""Texts in which no line ends within a date, an option or a name: a phone has narrow lines. Each is escaped."""
+
+import re
+
+from markupsafe import Markup, escape
+
+LONGEST_WHOLE = 32  # characters of a word that stays in one piece on a phone
+_WHOLE = re.compile(r"(\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)? UTC)?|(?<![^\s\[(\"=])--[a-z][a-z-]*)")
+
+
+def path(text: str) -> Markup:
+    """A file or a name in code, which may break after a slash, a colon or an underscore, and nowhere else."""
+    return Markup("<wbr>").join(re.split(r"(?<=[/:_])(?![/:_])", text))
+
+
+def words(text: str) -> Markup:
+    """A text of ours or of a caller, escaped and unbroken, with what stands in backticks as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one that has no partner
+        return unbroken(text)
+    made = (Markup("<code>{}</code>").format(command(part)) if n % 2 else unbroken(part) for n, part in enumerate(parts))
+    return Markup("").join(made)
+
+
+def unbroken(text: str) -> Markup:
+    """A text, escaped, in which no line ends within a date, a moment or an option of a command: these have hyphens."""
+    whole = Markup('<span class="nowrap">{}</span>')
+    return Markup("").join(whole.format(part) if n % 2 else escape(part) for n, part in enumerate(_WHOLE.split(text)))
+
+
+def command(text: str) -> Markup:
+    """A command, escaped, in which no line ends within a short word that has a hyphen: an option, or a name."""
+    made = (
+        Markup('<span class="nowrap">{}</span>').format(word) if "-" in word and len(word) <= LONGEST_WHOLE else escape(word)
+        for word in re.split(r"(\s+)", text)
+    )
+    return Markup("").join(made)
