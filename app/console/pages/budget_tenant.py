@@ -19,6 +19,7 @@ from app.console import formats, live
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.known import Known
 from app.console.navigation import BUDGETS
+from app.console.pages import code
 from app.console.pages.budgets import (
     EVERY,
     FULL,
@@ -118,7 +119,8 @@ async def _tenant_values(console: Console, tenant: Tenant, query: Mapping[str, s
         "sort": sort, "sorts": SORTS, "skip": skip, "page_size": PAGE, "top": top_lines(spending.value),
         "shown": {name: value for name, value in query.items() if value and name in ("range", "since", "until", "sort")},
         "chart": chart(spending.value, range_), "alerts": alerts, "spending": spending, "spent_link": spent_link,
-        "worst": exposure.of(tenant, parts.policy, highest, workers=parts.workers), "enforced_by": exposure.ENFORCED_BY,
+        "worst": exposure.of(tenant, parts.policy, highest, workers=parts.workers),
+        "code_at": code.address, "enforced_by": exposure.ENFORCED_BY,
         "aways": aways_of(counters, users, spending, alerts),
         "parallel": parallel_of(tenant, windows[:2], (holds.value or {}).get(tenant.id)),
     }  # fmt: skip

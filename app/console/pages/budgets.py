@@ -20,6 +20,7 @@ from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.health import of_stops
 from app.console.known import Known
 from app.console.navigation import BUDGETS
+from app.console.pages import code
 from app.console.ranges import Range
 from app.console.readiness.spending import ROGUE
 from app.domain.calls import Tenant
@@ -190,7 +191,7 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
         "spent_link": spent_link, "top": top_lines(money.spending.value),
         "chart": chart(money.spending.value, range_), "outage": exposure.OUTAGE[bool(console.parts.policy.outage_allowance)],
         "everyone": exposure.of_everyone(console.parts.policy, workers=console.parts.workers),
-        "enforced_by": exposure.ENFORCED_BY, "proven_by": exposure.PROVEN_BY, "page_size": PAGE,
+        "code_at": code.address, "enforced_by": exposure.ENFORCED_BY, "proven_by": exposure.PROVEN_BY, "page_size": PAGE,
     }  # fmt: skip
 
 

@@ -54,14 +54,18 @@ async def test_every_money_and_eval_page_opens_and_shows_text_as_text(operator: 
         "/console/budgets", f"/console/budgets?name={TENANT}&sort=spent&skip=9999999", f"/console/budgets/{TENANT}",
         f"/console/budgets/{TENANT}/user?id={quote(EVIL)}", f"/console/budgets/{TENANT}/user?id=-", "/console/evals",
         "/console/evals?release=1-start&suite=x", "/console/evals/production?feature=x&range=30d",
-        "/console/evals/candidates?state=dismissed&reason=low_score",
+        "/console/evals/candidates?state=dismissed&reason=low_score", "/console/code/app/budget/hold.lua",
     ):  # fmt: skip
         answer = await operator.get(path)
         assert answer.status == 200, (path, answer.words)
         assert "<script>alert" not in answer.text
         assert "<img" not in answer.text
         assert "In the terminal" in answer.words, path
-    for path in ("/console/budgets/no-such-tenant", "/console/evals/runs/999999999", "/console/evals?release=nope"):
+    assert 'href="/console/code/app/budget/hold.lua"' in (await operator.get("/console/budgets")).text
+    for path in (
+        "/console/budgets/no-such-tenant", "/console/evals/runs/999999999", "/console/evals?release=nope",
+        "/console/code/app/settings.py", "/console/code/app/budget/../settings.py",
+    ):  # fmt: skip
         assert (await operator.get(path)).status == 404
 
 
