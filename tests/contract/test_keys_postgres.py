@@ -131,6 +131,32 @@ async def test_a_revoked_key_is_refused_when_its_cache_ends(
     assert guessed.value.guess, "its id alone says nothing of it"
 
 
+@pytest.mark.parametrize("way", ["revoked", "replaced"])
+async def test_a_key_that_ended_is_refused_long_before_its_cache_ends(
+    engine: AsyncEngine, admin: KeyAdministration, tenant: Tenant, way: str
+) -> None:
+    """On a worker that looked it up just before, also where a look-up that began earlier brings it back; no other key is."""
+    doomed, other = [await admin.create_key(tenant.id, name=name) for name in ("doomed", "other")]
+    keys = KeyRing(engine, secret=SECRET, ttl=3600)
+    await keys.start()
+    identity, _ = await keys.authenticate(doomed), await keys.authenticate(other)
+    before = dict(keys._cache.kept)
+    end = admin.revoke_key(identity.key_id) if way == "revoked" else admin.rotate_key(identity.key_id, timedelta())
+    await end
+
+    async def refused() -> bool:
+        return keys.fresh(doomed) is None
+
+    for _ in range(2):
+        await eventually(refused)
+        with pytest.raises(Unauthenticated, match="was revoked" if way == "revoked" else "has expired"):
+            await keys.authenticate(doomed)
+        assert keys.fresh(other)
+        keys._wrong.clear()
+        keys._cache.kept |= before  # a look-up that began before the end and is late
+    await keys.aclose()
+
+
 async def test_two_keys_of_a_tenant_work_side_by_side_so_that_one_can_replace_the_other(
     keys: KeyRing, admin: KeyAdministration, tenant: Tenant
 ) -> None:

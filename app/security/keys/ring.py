@@ -3,22 +3,27 @@
 `app.security.keys.token` describes a key's form. Its id finds the row; the secret, 32 random bytes, is compared as HMAC-SHA256
 under the service's own secret, so a stolen table alone opens nothing. A slow hash would add nothing: the secret is random.
 
-A key that Postgres found good is looked up again every few seconds. While Postgres is away it stays good for a bounded time, also
-for a worker that starts meanwhile (`known_keys`); a key that is not known is refused with 503.
+A key that Postgres found good is looked up again every few seconds. One that ended lately (revoked, replaced, expired) is taken
+out of the memory twice a second, as stops are read: a thief need not be served until the look-up's end.
+
+While Postgres is away a good key stays good for a bounded time, also for a worker that starts meanwhile (`known_keys`); a key
+that is not known is refused with 503.
 """
 
 import hmac
 import math
 import time
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, and_, func, or_, select
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable, Unauthenticated
+from app.domain.periodic import Periodic
 from app.security.keys import token as tokens
 from app.security.keys.known_keys import Cached, KnownKeys
 from app.security.keys.last_used import LastUsed
@@ -27,11 +32,19 @@ from app.security.remembered import Remembered
 from app.security.tables import api_keys, tenants
 
 MOST_CACHED = 10_000
+FOLLOW_EVERY = 0.5  # seconds, as the kill switch reads its stores
+LATELY = timedelta(seconds=10)  # longer than a look-up that began before a key's end lasts, and than a clock is wrong
 _WRONG = "This API key is not valid."
+_ENDED = select(api_keys.c.id, api_keys.c.revoked_at, api_keys.c.expires_at).where(
+    or_(
+        api_keys.c.revoked_at > func.now() - LATELY,
+        and_(api_keys.c.expires_at > func.now() - LATELY, api_keys.c.expires_at <= func.now()),
+    )
+)
 
 
 class KeyRing:
-    """Finds who holds a key. Look-ups are kept in the process for ``ttl`` seconds: a revoked key works that much longer."""
+    """Finds who holds a key. Look-ups are kept in the process for ``ttl`` seconds: the longest that a revoked key works on."""
 
     def __init__(
         self,
@@ -52,14 +65,18 @@ class KeyRing:
         self._cache = KnownKeys(self._look_up, stale=stale, remembered=remembered)
         self._wrong: dict[bytes, Cached] = {}  # apart, so that guesses push out no key that is right
         self._used = LastUsed(engine)
+        away = (SQLAlchemyError, OSError)  # nothing is lost: a look-up does not succeed either, and it counts that
+        self._following = Periodic("ended API keys", self._follow, every=FOLLOW_EVERY, at_once=False, survives=away)
 
     async def start(self) -> None:
-        """Begin to write down, now and then, which keys were used and are known."""
+        """Begin to write down, now and then, which keys were used and are known, and to follow which ones end."""
         await self._used.start()
         await self._cache.start()
+        self._following.start()
 
     async def aclose(self) -> None:
         """Write down what is not yet, and stop."""
+        await self._following.stop()
         await self._cache.aclose()
         await self._used.aclose()
 
@@ -136,6 +153,19 @@ class KeyRing:
             raise  # the store is there: a value cannot be held
         except (SQLAlchemyError, OSError) as error:
             raise DependencyUnavailable("API keys cannot be checked right now.", retry_after=5.0) from error
+
+    async def _follow(self) -> None:
+        """Take the keys that ended lately out of the memory; again and again, as a look-up under way may bring one back."""
+        if not self._cache.kept:
+            return
+        async with self._engine.connect() as connection:
+            ended = {row.id: row for row in await connection.execute(_ENDED)}
+        for digest, known in list(self._cache.kept.items()) if ended else ():
+            row = ended.get(known.identity.key_id) if known.identity else None
+            if row and row.revoked_at:
+                self._remember(digest, Cached(None, None, time.monotonic() + self._ttl, revoked=True))
+            elif row:
+                self._cache.kept[digest] = replace(known, expires_at=row.expires_at)
 
     def _known(self, digest: bytes) -> Cached | None:
         """The cached look-up of a key. A wrong key is new again when its time is over, as it will be looked up again."""
