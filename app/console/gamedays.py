@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from app.console import formats
 from app.oncall.gamedays import FOLDER, REVOKED_WITHIN
+from app.oncall.runbook.pages import by_the_drill
 
 SCENARIOS = "gamedays"  # in the runbook
 MOST_BYTES = 2_000_000
@@ -26,7 +27,7 @@ BY_ITSELF = ", by its cap alone: before a person saw it"
 _OURS = ("acknowledged", "not acknowledged")
 TIMES = ("detected", "paged", "acknowledged", "contained", "fault_ended", "recovered")
 WORDS = {
-    "detected": "detected", "paged": "paged", "acknowledged": "acknowledged", "contained": "contained",
+    "detected": "detected", "paged": "paged by the drill", "acknowledged": "acknowledged by the drill", "contained": "contained",
     "fault_ended": "fault ends", "recovered": "recovered",
 }  # fmt: skip
 
@@ -83,7 +84,8 @@ class Result(_Loose):
     """The part of an outcome that both the report and its line in the log have. Times are seconds from the fault's begin.
 
     None: it did not happen. ``by``: the program that played it, empty for a person. ``revoked``: until a revoked key was refused;
-    ``written``: these from the write of its revocation.
+    ``written``: these from the write of its revocation; ``lasted``: these of further keys, each in use until then: the longest
+    counts, for a thief has it.
     ``instead``: the model that answered in place of the route's first; ``headers``: of such an answer.
     """
 
@@ -98,6 +100,7 @@ class Result(_Loose):
     recovered: float | None = None
     revoked: float | None = None
     written: float | None = None
+    lasted: list[float] = Field(default_factory=list)
     refused: tuple[int, int] | None = None
     instead: str = ""
     headers: dict[str, str] = Field(default_factory=dict)
@@ -107,6 +110,10 @@ class Result(_Loose):
         """How soon the revoked key was refused, from the start of its command and from its write; empty where none was."""
         if self.revoked is None:
             return ""
+        if self.lasted and self.written is not None:
+            longest, keys = formats.seconds(max(self.written, *self.lasted)), 1 + len(self.lasted)
+            kept = f"{longest} after the write of its revocation, the longest of {keys} keys in use (promise {REVOKED_WITHIN:g} s)"
+            return f"{kept}; the first one {formats.seconds(self.revoked)} after the start of its command"
         wrote = f", {formats.seconds(self.written)} after its write to the store" if self.written is not None else ""
         promise = f" (promise {REVOKED_WITHIN:g} s from the write)"
         return f"{formats.seconds(self.revoked)} after the start of the command that revokes it{wrote}{promise}"
@@ -178,6 +185,9 @@ class Report(_Loose):
         detect = self.written_before.detect
         seen = {"detected": f"shown by {detect['command']}, which a person has to run"} if detect.get("command") else {}
         unseen = {"paged": "no alert sees this fault"} if detect and not detect.get("alert") else {}
+        if self.played.paged is not None and (alert := detect.get("alert")):
+            typed = "by the drill, with the command that a person types"
+            unseen = {"paged": by_the_drill(str(alert)), "acknowledged": typed}
         return {**seen, **unseen, **({"contained": proof} if (proof := self._containment) else {})}
 
     @property

@@ -190,8 +190,9 @@ def leak_figure(day: GameDay | None) -> tuple[str, str, str, str]:
     if day.written is None:
         note = f"from its command; promise {REVOKED_WITHIN:g} s from its write"
         return formats.seconds(day.revoked), note, link, "bad" if late else ""
-    note = f"from the revocation's write, promise {REVOKED_WITHIN:g} s; {formats.seconds(day.revoked)} from its command"
-    return formats.seconds(day.written), note, link, "bad" if late else ""
+    most = f"the longest of {1 + len(day.lasted)} keys in use" if day.lasted else "of one key, which may be luck,"
+    note = f"{most} from the revocation's write, promise {REVOKED_WITHIN:g} s; {formats.seconds(day.revoked)} from its command"
+    return formats.seconds(max([day.written, *day.lasted])), note, link, "bad" if late else ""
 
 
 def of_provider_keys(keys: Sequence[KeyStatus]) -> Evidence:

@@ -134,6 +134,23 @@ def read(folder: Path = FOLDER) -> list[Page]:
     return [page_of(path.name, path.read_text(encoding="utf-8")) for path in paths]
 
 
+def by_the_drill(alert: str, folder: Path = FOLDER) -> str:
+    """Words on a page that a drill raised: not by its alert, and the alert's own time, as the generated page has it."""
+    own = _own_time(alert, (folder / GENERATED).read_text(encoding="utf-8"))
+    return f"by the drill, not by {alert}" + (f": {own}" if own else "")
+
+
+def _own_time(alert: str, page: str) -> str:
+    _, _, rest = page.partition(f"### {alert}\n")
+    written = rest.partition("\n### ")[0]
+    if lasts := re.search(r"^Rule, for (\d+)([mh]):", written, re.MULTILINE):
+        return f"its own rule has to hold for {lasts[1]} {'min' if lasts[2] == 'm' else 'h'} first"
+    if "errors that this allows" in written:
+        return "its own rule compares the last hours with the last minutes"
+    posted = re.search(r"^Posted by the service (when .*?) \(", written, re.MULTILINE)
+    return f"the service itself sends it {posted[1]}" if posted else ""
+
+
 def page_of(name: str, text: str) -> Page:
     """Read one page."""
     return Page(name, text, tuple(_sections(text)))

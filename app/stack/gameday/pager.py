@@ -12,11 +12,12 @@ import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 from aiohttp import web
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 PATIENCE = 30.0
@@ -101,10 +102,14 @@ class Pager:
         return web.Response(status=204)
 
 
-async def first_page(engine: AsyncEngine, since: datetime) -> tuple[datetime | None, datetime | None]:
-    """When the first page since a moment was sent, and acknowledged; None where there is none. Raises SQLAlchemyError."""
-    async with engine.connect() as connection:
-        if not (await connection.execute(text("SELECT to_regclass('pages') IS NOT NULL"))).scalar_one():
-            return None, None
-        row = (await connection.execute(_PAGED, {"since": since})).one()
-    return row.page, row.ack
+async def first_page(engine: AsyncEngine, since: datetime) -> tuple[str, float | None, float | None]:
+    """The state of paging, and the seconds from a moment until the first page since, and until its acknowledgement."""
+    try:
+        async with engine.connect() as connection:
+            if not (await connection.execute(text("SELECT to_regclass('pages') IS NOT NULL"))).scalar_one():
+                return "off", None, None
+            row = (await connection.execute(_PAGED, {"since": since})).one()
+    except SQLAlchemyError as error:
+        return f"not readable: {type(error).__name__}", None, None
+    page, ack = ((at - since) / timedelta(seconds=1) if at else None for at in row)
+    return "off" if page is None else "on", page, ack

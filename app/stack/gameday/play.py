@@ -33,6 +33,7 @@ from app.stack.gameday.rogue import (
     held_off,
     in_force,
     key_of,
+    lasting,
     late,
     refused_after,
 )  # fmt: skip
@@ -85,8 +86,8 @@ class Outcome:
     ``by``: the program that played it; empty for a person. ``money``: of the time before the fault, and of the fault; empty
     where the records could not be read. ``callers``: all but the rogue, whose answers are ``rogue``; ``cap``: the cap that met
     it. ``revoked``: seconds from `octant key revoke` until its first refused call; ``written``: these from its write to the
-    store, without the command's own start. ``refused``: honest refusals, of all, where nothing could answer. ``instead``: the
-    model that answered, and ``headers`` of it.
+    store, without the command's own start; ``lasted``: these of further keys, each in use until then. ``refused``: honest
+    refusals, of all, where nothing could answer. ``instead``: the model that answered, and ``headers`` of it.
     """
 
     scenario: str
@@ -109,6 +110,7 @@ class Outcome:
     cap: str = ""
     revoked: float | None = None
     written: float | None = None
+    lasted: list[float] = field(default_factory=list)
     refused: tuple[int, int] | None = None
     instead: str = ""
     headers: dict[str, str] = field(default_factory=dict)
@@ -200,6 +202,8 @@ class _Game:
             self.outcome.revoked = round(max(0.0, refused - self._revoked), 2)
             self.outcome.written = await refused_after(self.stage.engine, self.outcome.fault_at, refused)
         await self._follow(self._verify)
+        if self.rogue and self.outcome.written is not None:
+            self.outcome.lasted = await lasting(self.shell(), self.callers, self.stage.engine)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds - self.passed)):
                 await lease.ended.wait()
@@ -213,7 +217,7 @@ class _Game:
             self.say(f"the service does not take {alert}")
             return False
         page = await pager.page()
-        self.say(f"{alert} pages" if page else f"{alert} is not paged in time")
+        self.say(f"the drill raises {alert}, which pages" if page else f"{alert} is not paged in time")
         if page:
             followed = await self.shell().follow(f"octant oncall ack {page[:8]} --as {BY}")
             self.say("acknowledged" if followed.works else f"not acknowledged: {followed.output[:200]}")
@@ -242,7 +246,7 @@ class _Game:
         """Note the steps in the incident, close it, and draft its postmortem, as after a real one."""
         if self._incident is None or self.outcome.fault_at is None:
             return
-        of_the_page = (f"{self.scenario.detect.alert} pages", "acknowledged")
+        of_the_page = (f"the drill raises {self.scenario.detect.alert}, which pages", "acknowledged")
         for seconds, words in self.outcome.timeline:
             if not words.startswith("`octant ") and words not in of_the_page:  # the logs of operators and of pages have those
                 at = min(self.outcome.fault_at + timedelta(seconds=seconds), datetime.now(UTC))  # seconds are rounded
@@ -270,7 +274,7 @@ class _Game:
         missed = {"detection": out.detected, "containment": out.contained, "recovery": out.recovered}
         out.reasons += [f"no {name} in time" for name, at in missed.items() if at is None]
         out.reasons += [f"{one.name}: {_figure(one)}" for one in out.probes if not one.holds]
-        out.reasons += late(out.written)
+        out.reasons += late(out.written, *out.lasted)
         in_it = self.callers.between(self._fault_at, self._fault_at + ended)
         if not self.scenario.limits.containable:  # a refusal is no containment, however soon it came
             out.contained, codes = None, self.scenario.honest_codes
@@ -336,7 +340,8 @@ async def play(name: str, scenario: Scenario, stage: Stage, runbook: Path) -> Ou
             async with stage.pager.listening() if stage.pager else contextlib.nullcontext():
                 await _play(game, name)
             await callers.stop()
-            await _read_pages(stage.engine, outcome)
+            if outcome.fault_at:
+                outcome.paging, outcome.paged, outcome.acknowledged = await first_page(stage.engine, outcome.fault_at)
             outcome.money = await around(stage.engine, outcome.begun_at, outcome.fault_at, outcome.fault_ended)
             if outcome.fault_at and outcome.verdict == TOOL_FAILED and not outcome.reasons:
                 game.judge()
@@ -377,19 +382,6 @@ async def _play(game: _Game, name: str) -> None:
         outcome.reasons.append("the callers stopped")
 
 
-async def _read_pages(engine: AsyncEngine, outcome: Outcome) -> None:
-    """The first page since the fault, and its acknowledgement, where paging keeps them."""
-    if outcome.fault_at is None:
-        return
-    try:
-        page, ack = await first_page(engine, outcome.fault_at)
-    except SQLAlchemyError as error:
-        outcome.paging = f"not readable: {type(error).__name__}"
-        return
-    if page:
-        outcome.paging, outcome.paged = "on", (page - outcome.fault_at) / timedelta(seconds=1)
-    if ack:
-        outcome.acknowledged = (ack - outcome.fault_at) / timedelta(seconds=1)
 
 
 def _figure(judged: Judged) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from app.domain.figures import usd
 from app.domain.money import MICROS_PER_DOLLAR, MicroUSD
 from app.oncall.gamedays import FOLDER, REVOKED_WITHIN
+from app.oncall.runbook.pages import by_the_drill
 from app.stack.gameday.play import Outcome
 from app.stack.gameday.scenario import Scenario
 from app.stack.gameday.traffic import ANSWERED
@@ -53,7 +54,7 @@ def fact(outcome: Outcome, report: str) -> dict[str, Any]:
     """The evidence in one line: scenario, time, verdict, seconds from the fault's begin, score. ``report`` is the whole.
 
     ``costs``: micro-dollars an answer, before the fault and in it. ``revoked``: seconds until a revoked key was refused, and
-    ``written`` these from the write of its revocation.
+    ``written`` these from the write of its revocation; ``lasted``: these of further keys.
     """
     times = ("detected", "paged", "acknowledged", "contained", "fault_ended", "recovered")
     works, of = outcome.score
@@ -63,8 +64,8 @@ def fact(outcome: Outcome, report: str) -> dict[str, Any]:
         **{name: getattr(outcome, name) for name in times}, "paging": outcome.paging, "commands_that_work": works, "commands": of,
         "callers": sum(outcome.callers.values()), "answered": outcome.callers.get(ANSWERED, 0),
         "costs": {phase: money.each for phase, money in outcome.money.items()}, "revoked": outcome.revoked,
-        "written": outcome.written, "refused": outcome.refused, "instead": outcome.instead, "headers": outcome.headers,
-        "report": report,
+        "written": outcome.written, "lasted": outcome.lasted, "refused": outcome.refused, "instead": outcome.instead,
+        "headers": outcome.headers, "report": report,
     }  # fmt: skip
 
 
@@ -96,7 +97,7 @@ def as_markdown(scenario: Scenario, outcome: Outcome) -> str:
         "",
         "| step | seconds from the fault |",
         "|---|---|",
-        *(f"| {name} | {_seconds(at)} |" for name, at in _times(outcome)),
+        *(f"| {name} | {_seconds(at)} |" for name, at in _times(outcome, scenario.detect.alert)),
         "",
         "| probe | phase | measure | value | holds |",
         "|---|---|---|---|---|",
@@ -122,7 +123,9 @@ def _rogue(outcome: Outcome) -> Sequence[str]:
     after = f"{outcome.revoked:.1f} s after `octant key revoke` was begun" if outcome.revoked is not None else ""
     after += f", {outcome.written:.1f} s after its write (promise {REVOKED_WITHIN:g} s)" if outcome.written is not None else ""
     revoked = [f"- **Its first refused call:** {after}"] if after else []
-    return [f"- **The rogue user:** {_counted(outcome.rogue)}", *cap, *revoked, others]
+    lasted = ", ".join(f"{one:.2f} s" for one in outcome.lasted)
+    further = [f"- **Further keys, each in use until then, were refused after their revocation's write by:** {lasted}"] if lasted else []
+    return [f"- **The rogue user:** {_counted(outcome.rogue)}", *cap, *revoked, *further, others]
 
 
 def _refused(outcome: Outcome) -> Sequence[str]:
@@ -156,11 +159,11 @@ def _money(outcome: Outcome) -> Sequence[str]:
     return [f"- **An answer cost:** {prices[0]} before the fault, {prices[1]} in it{bound}; over all routes and kinds of calls"]
 
 
-def _times(outcome: Outcome) -> Sequence[tuple[str, float | None]]:
-    page = "page" if outcome.paging == "on" else f"page (paging is {outcome.paging})"
+def _times(outcome: Outcome, alert: str) -> Sequence[tuple[str, float | None]]:
+    page = f"page {by_the_drill(alert)}" if outcome.paging == "on" else f"page (paging is {outcome.paging})"
     contained = "containment" if outcome.refused is None else "containment (nothing could answer)"
     return (
-        ("detection", outcome.detected), (page, outcome.paged), ("acknowledgement", outcome.acknowledged),
+        ("detection", outcome.detected), (page, outcome.paged), ("acknowledgement by the drill", outcome.acknowledged),
         (contained, outcome.contained), ("end of the fault", outcome.fault_ended), ("recovery", outcome.recovered),
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Reports of game days as the console reads and draws them (X2)."""
 
 import json
+import tomllib
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, NoReturn, cast
 
 import pytest
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -22,6 +24,7 @@ from app.console.pages.gameday import answer, described, ended_at, measured
 from app.console.pages.runbook import Proof, contained_here, proof
 from app.domain.errors import Forbidden, Misconfigured
 from app.oncall.gamedays import FOLDER, Playing, played_now, playing
+from app.oncall.runbook.pages import by_the_drill
 from app.stack.gameday import report, stage
 from app.stack.gameday.page import Followed
 from app.stack.gameday.play import Judged, Outcome
@@ -113,6 +116,29 @@ def test_a_detection_names_its_command_and_a_fault_without_an_alert_says_so() ->
     assert unseen.notes == shown
     alerts = Report(written_before=Written(detect={"command": command, "alert": "OctantBudget"}), played=played())
     assert "paged" not in alerts.notes
+
+
+@pytest.mark.parametrize(
+    ("alert", "own"),
+    [
+        ("OctantBreakerOpen", ": its own rule has to hold for 5 min first"),
+        ("OctantAvailabilityBurnsFast", ": its own rule compares the last hours with the last minutes"),
+        ("OctantBudget", ": the service itself sends it when 50, 80 or 95 % of a cap is spent"),
+        ("OctantUnknown", ""),
+    ],
+)
+def test_a_page_that_the_drill_raised_is_not_its_alerts(alert: str, own: str) -> None:
+    """The drill raises it within the same second: an alert's own rule needs minutes."""
+    paged = Report(written_before=Written(detect={"alert": alert}), played=played(paged=4.93, acknowledged=6.23))
+    typed = "by the drill, with the command that a person types"
+    assert paged.notes == {"paged": f"by the drill, not by {alert}{own}", "acknowledged": typed}
+    below = [mark.words for mark in lanes(paged.played).systems]
+    assert "paged by the drill, 4.93 s" in below
+
+
+def test_every_alert_that_a_game_day_raises_has_its_own_time_beside_it() -> None:
+    alerts = [tomllib.loads(path.read_text())["detect"].get("alert") for path in (ROOT / "runbook/gamedays").glob("*.toml")]
+    assert not [alert for alert in alerts if alert and ":" not in by_the_drill(alert)]
 
 
 def test_an_answers_price_stands_beside_that_of_before_the_fault() -> None:

@@ -1,12 +1,15 @@
 """Game days: kept, not kept, not judged, and the tool failed; the runbook followed literally (X2, K2)."""
 
 import json
+import math
 import os
 import re
+import time
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import aiohttp
 import pytest
@@ -20,13 +23,13 @@ from app.domain.errors import Misconfigured
 from app.oncall.paging.alarms import AlertmanagerMessage, alarm_of
 from app.oncall.runbook.pages import blanks
 from app.stack.gameday import play as playing
-from app.stack.gameday import report
+from app.stack.gameday import report, rogue
 from app.stack.gameday.page import Followed, Shell, commands
 from app.stack.gameday.pager import Pager
 from app.stack.gameday.play import Stage, play
 from app.stack.gameday.rogue import REFUSED, REVOKE, capped, held_off, key_of, late
-from app.stack.gameday.scenario import Probe, Scenario, load, names
-from app.stack.gameday.traffic import Seen, measure
+from app.stack.gameday.scenario import Probe, Scenario, Traffic, load, names
+from app.stack.gameday.traffic import Callers, Seen, measure
 
 PAGE = (
     '## Contain\n\n```console\n$ echo contained CALL\n$ false\n```\n\n## Verify\n\n```console\n$ echo "OK" KEYS\n```\n'
@@ -163,10 +166,44 @@ async def test_a_revoked_key_is_timed_from_the_command_to_its_first_refused_call
     assert outcome.written is None, "the store of this test knows of no revocation"
 
 
+async def test_a_leak_lasts_until_no_worker_answers_the_key(runbook: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The longest of some keys, each in use until its end, on connections that no worker keeps: one key may be lucky."""
+    ended: dict[str, float] = {}
+    asked: list[tuple[str, int]] = []
+    slowest = {"k0": 0.2, "k1": 0.9}  # seconds until the last worker knows of the revocation
+
+    async def answer(request: web.Request) -> web.Response:
+        key = request.headers["authorization"].split("_")[1]
+        asked.append((key, (request.transport.get_extra_info("peername") if request.transport else (0, 0))[1]))
+        if time.monotonic() - ended.get(key, math.inf) > (slowest[key] if len(asked) % 2 else 0.0):  # one of two workers is early
+            return web.json_response({"error": {"code": "invalid_api_key"}}, status=401)
+        return web.json_response({})
+
+    class Admin:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        async def revoke_key(self, key: str) -> None:
+            ended[key] = time.monotonic()
+
+    monkeypatch.setattr(rogue, "KeyAdministration", Admin)
+    for name, value in (("FURTHER", 2), ("USED_SECONDS", 0.3), ("QUIET_SECONDS", 0.6)):
+        monkeypatch.setattr(rogue, name, value)
+    (runbook / "octant").write_text("#!/bin/sh\nmkdir made 2>/dev/null && echo oct_k0_x || echo oct_k1_x\n")
+    (runbook / "octant").chmod(0o755)
+    monkeypatch.chdir(runbook)
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", answer)
+    async with TestServer(app) as server, aiohttp.ClientSession(server.make_url("/")) as http:
+        shell = Shell({**os.environ, "PATH": f"{runbook}:{os.environ['PATH']}"}, str(server.make_url("/")), {})
+        lasted = await rogue.lasting(shell, Callers(http, Traffic()), cast("AsyncEngine", None))
+    assert [round(one, 1) for one in sorted(lasted)] == [pytest.approx(0.2, abs=0.25), pytest.approx(0.9, abs=0.3)]
+    assert len({port for _, port in asked}) == len(asked), "a kept connection stays with one worker"
+
+
 def test_a_key_refused_later_than_promised_breaks_the_promise() -> None:
     """From the write: a command's own start is no part of it."""
     assert late(None) == late(4.9) == []
-    assert late(5.12) == ["the key was refused 5.1 s after its revocation was written, the promise is 5 s"]
+    assert late(0.3, 5.12, 4.0) == ["a key was refused 5.1 s after its revocation was written, the promise is 5 s"]
 
 
 @pytest.mark.parametrize("name", names(ROOT / "runbook"))
