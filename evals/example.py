@@ -33,7 +33,8 @@ def run_example(database: str, pace: Pace) -> str:
     mended, total = len(after - before), len(found.cases)
     return (
         f"{found.mode} of {found.suite}: {len(before)} of {total} cases passed with {found.before},"
-        f" {len(after)} with {found.after}; {mended} that failed now pass, and the answers of both are stored"
+        f" {len(after)} with {found.after}; {mended} that {found.before} fails {found.after} passes,"
+        " and the answers of both are stored"
     )
 
 

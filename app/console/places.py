@@ -65,7 +65,7 @@ PARTS = (
         "fallbacks, fell back",
     ),
     _part(
-        EVALS, "#example", "A case that failed, and passes now",
+        EVALS, "#example", "A case that one release fails, and another passes",
         "wrong answer, failure mode, mended",
     ),
     _part(

@@ -8,7 +8,7 @@ from app.console import formats
 from app.console.console import Console
 from app.releases import eval_history
 from app.releases.compared import Compared, Row, compare
-from app.releases.eval_delta import Delta, deltas, share
+from app.releases.eval_delta import Delta, deltas, share, worst
 from app.releases.eval_history import OVERALL
 from app.releases.manifest import Release
 from app.releases.used_by import used_by
@@ -112,16 +112,10 @@ def eval_words(one: Delta) -> str:
     was, now = one.before.result.scores.get(OVERALL), one.after.result.scores.get(OVERALL)
     overall = f" {_points(share(was), share(now))}:" if was and now else ""
     words = f"Evals of {one.suite}:{overall} {formats.number(len(one.won), 'case')} won, {formats.count(len(one.lost))} lost"
-    lost = {
-        name: change
-        for name, score in one.after.modes.items()
-        if (change := (share(score) or 0) - (share(one.before.modes.get(name)) or 0)) < 0
-    }
-    if lost:
-        worst = min(lost, key=lambda name: lost[name])
-        then, now = one.before.modes[worst], one.after.modes[worst]
+    if found := worst(one.before, one.after):
+        name, then, now = found
         words += (
-            f"; worst failure mode: {worst.replace('_', ' ')}, {now.passed:g} of {now.total} passed where {then.passed:g} did"
+            f"; worst failure mode: {name.replace('_', ' ')}, {now.passed:g} of {now.total} passed where {then.passed:g} did"
             f" ({_points(share(then), share(now))})"
         )
     return f"{words}."

@@ -76,6 +76,17 @@ def flipped(before: Filed | None, after: Filed | None) -> list[str]:
     return sorted(set(after.result.failed) - set(before.result.failed)) if before and after else []
 
 
+def worst(before: Filed, after: Filed) -> tuple[str, Score, Score] | None:
+    """The failure mode that loses most from one result to another, with both scores; None where none loses."""
+    lost = {
+        name: change
+        for name, score in after.modes.items()
+        if name in before.modes and (change := (share(score) or 0) - (share(before.modes[name]) or 0)) < 0
+    }
+    name = min(lost, key=lambda name: lost[name], default=None)
+    return None if name is None else (name, before.modes[name], after.modes[name])
+
+
 def share(score: Score | None) -> float | None:
     """Passed of total; None without a score."""
     return score.passed / score.total if score else None

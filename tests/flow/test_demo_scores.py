@@ -78,7 +78,7 @@ def test_a_first_start_scores_its_traffic_and_rehearses_beside_it_and_all_of_it_
     assert re.search(r"Rehearsed a test page: answered by the demo's receiver after \S+ s\.", printed), printed
     assert ("Rehearsed 12 prompt injections: contained: " in printed) == drilled
     mended = re.search(
-        r"Rehearsed evals of two releases: .*; (\d+) that failed now pass, and the answers of both are stored", printed
+        r"Rehearsed evals of two releases: .*; (\d+) that \S+ fails \S+ passes, and the answers of both are stored", printed
     )
     assert bool(mended) == refused, printed
     evidence = demo.run("readiness", "--axis", "1", "--evidence").stdout

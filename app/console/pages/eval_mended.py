@@ -1,4 +1,7 @@
-"""A case that failed with one release and passes with a later one: its question, both answers, and why the first was wrong."""
+"""A case that fails with one release and passes with another: its question, both answers, and why the first is wrong.
+
+The other release mended it only where no further release passed it: one that the gate refused is a candidate that lost it.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,13 +9,13 @@ from dataclasses import dataclass
 
 from app.budget.pricing import cost
 from app.console.console import Console
-from app.console.release_change import eval_words, value_words
+from app.console.release_change import eval_words, listed, value_words
 from app.domain.errors import Misconfigured, OctantError
-from app.releases import eval_history
+from app.releases import eval_gate, eval_history
 from app.releases.compared import compare
 from app.releases.eval_cases import cases
 from app.releases.eval_delta import deltas
-from app.releases.eval_history import Trial
+from app.releases.eval_history import Filed, Trial
 
 TENANT = "evals"  # whose redaction tokens are made for the case's texts, as for the findings in its answers
 
@@ -21,7 +24,8 @@ TENANT = "evals"  # whose redaction tokens are made for the case's texts, as for
 class Mended:
     """``question`` and ``criteria``: redacted, empty where the case's file is not here. ``others``: further such cases.
 
-    ``changed``: the values and pins that differ between the two releases, and the cases won and lost with them.
+    ``changed``: the values and pins that differ between the two releases, and the cases won and lost with them. ``refused``:
+    whether the gate refuses the release that fails; ``also``: further releases that pass the case, by their files.
     """
 
     suite: str
@@ -32,6 +36,30 @@ class Mended:
     criteria: str
     others: Sequence[tuple[str, str]]
     changed: str
+    refused: bool = False
+    also: Sequence[str] = ()
+
+    @property
+    def heading(self) -> str:
+        """A claim that the data bear out."""
+        if self.refused:
+            return "A release that the gate refused, beside one that passes its case"
+        if self.also:
+            return "A case that fails with one release and passes with another"
+        return "A case that failed, and the release that mended it"
+
+    @property
+    def chain(self) -> str:
+        """Which release lost or mended it, in a sentence."""
+        failed, passed = self.failed.release, self.passed.release
+        others = (
+            f" {listed(self.also)} {'passes' if len(self.also) == 1 else 'pass'} it too, so {passed} mended nothing."
+            if self.also
+            else ""
+        )
+        if self.refused:
+            return f"{failed} is a candidate that the gate refuses: live, it would have lost this case.{others}"
+        return others.strip() or f"By the results beside the manifests, no other release than {passed} passes it."
 
 
 async def mended(console: Console) -> Mended | None:
@@ -41,8 +69,17 @@ async def mended(console: Console) -> Mended | None:
         return None
     ((suite, case), *others), pair = found
     question, criteria = await asyncio.to_thread(_written, console, suite, case)
-    words = await changed(console, suite, *(one.release for one in pair))
-    return Mended(suite, case, *pair, question, criteria, others, words)
+    failed, passed = (one.release for one in pair)
+    words = await changed(console, suite, failed, passed)
+    filed, _ = await asyncio.to_thread(eval_history.filed, console.parts.releases_dir)
+    return Mended(suite, case, *pair, question, criteria, others, words, *standing(filed, suite, case, failed, passed))
+
+
+def standing(filed: Sequence[Filed], suite: str, case: str, failed: str, passed: str) -> tuple[bool, list[str]]:
+    """Whether the gate refuses the release that failed, and the further releases that pass the case, by their files."""
+    ran = [one for one in filed if one.result.suite == suite and one.whole]
+    refused = any(one.release == failed and eval_gate.below(one.result) for one in filed)
+    return refused, sorted(one.release for one in ran if case not in one.result.failed and one.release not in (failed, passed))
 
 
 async def changed(console: Console, suite: str, old: str, new: str) -> str:

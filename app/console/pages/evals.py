@@ -22,7 +22,7 @@ from app.console.pages.budgets import number_of
 from app.console.pages.eval_mended import mended
 from app.console.release_actions import refusals
 from app.releases import eval_gate, eval_history
-from app.releases.eval_delta import flipped
+from app.releases.eval_delta import flipped, worst
 from app.releases.eval_gate import COMMAND, Score, interval
 from app.releases.eval_goals import goals, meanings
 from app.releases.eval_history import CHAOS, OVERALL, Filed, Run, Runs, simulated_in, threshold_count
@@ -213,7 +213,7 @@ def figures(cards: Sequence[SuiteCard]) -> dict[str, Any]:
 def _beside(cards: Sequence[SuiteCard]) -> str:
     """The releases that the cards are compared with, in words."""
     later = sorted({one.before.release for one in cards if one.before and one.before.release > one.filed.release})
-    return f"beside release {' and '.join(later)}" if later else "since the release before"
+    return f"beside the later release {' and '.join(later)}" if later else "since the release before"
 
 
 def answer(
@@ -238,14 +238,37 @@ def answer(
         return "bad", f"Release {chosen} is below {missed}, so the gate refuses it: {each} passed.{production}"
     lost, won = sum(len(one.lost) for one in cards), sum(len(one.won) for one in cards)
     compared = bool(cards) and all(one.before for one in cards)
-    flipped = f" Its change lost {formats.number(lost, 'case')} and won {won}, beside the release before." if compared else ""
+    beside = "since the release before" if compared else ""
+    flipped = f" It lost {formats.number(lost, 'case')} and won {won} {_beside(cards) or beside}." if compared else ""
     simulated = simulated_in(one.filed.result for one in cards)
     fake = f" {simulated[0].upper()}{simulated[1:]}." if simulated else ""
     kind = "warn" if lost or simulated else "good"
     short = [line for one in cards for line in one.shares if line.goal is not None and line.share < line.goal]
     goal = f" {formats.number(len(short), 'share')} {'is' if len(short) == 1 else 'are'} below the goal for a vendor's model."
-    holds = f"Release {chosen} holds every threshold: {each} cases passed."
-    return kind, f"{holds}{flipped}{_refused(filed)}{fake}{goal if short else ''}{production}"
+    floors = "floor, which is at most what the simulator once reached" if simulated else "threshold"
+    holds = f"Release {chosen} holds every {floors}: {each} cases passed."
+    return kind, f"{holds}{_worse(cards, filed)}{goal if short else ''}{flipped}{_refused(filed)}{fake}{production}"
+
+
+def _worse(cards: Sequence[SuiteCard], filed: Sequence[Filed]) -> str:
+    """The failure mode in which the release is furthest below another one's, also a refused one's; empty where in none."""
+    found = [
+        (now.passed / now.total - then.passed / then.total, name, then, now, other)
+        for one in cards
+        for other in filed
+        if other.release != one.filed.release
+        and (other.result.suite, other.result.label, other.result.cases)
+        == (one.filed.result.suite, one.filed.result.label, one.filed.result.cases)
+        for name, then, now in filter(None, [worst(other, one.filed)])
+    ]
+    if not found:
+        return ""
+    _, name, then, now, other = min(found, key=lambda one: one[0])
+    which = f"{'the refused ' if eval_gate.below(other.result) else ''}release {other.release}"
+    return (
+        f" It is worse than {which} in {name.replace('_', ' ')}: {formats.count(now.passed)} of {formats.count(now.total)}"
+        f" passed where {formats.count(then.passed)} did."
+    )
 
 
 def _refused(filed: Sequence[Filed]) -> str:
@@ -256,7 +279,8 @@ def _refused(filed: Sequence[Filed]) -> str:
     newest = max(one.release for one in refused)
     missed = sum(len(one.below) for one in refused if one.release == newest)
     points = [change * 100 for one in refused if one.release == newest if (change := card(one, filed).overall.change) is not None]
-    lower = f", {-min(points):.1f} points lower," if points and min(points) < 0 else ""
+    cards = [card(one, filed) for one in refused if one.release == newest]
+    lower = f", {-min(points):.1f} points lower {_beside(cards)}," if points and min(points) < 0 else ""
     return f" The gate refuses release {newest}, which{lower} misses {formats.number(missed, 'threshold')}."
 
 

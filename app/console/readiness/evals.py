@@ -96,7 +96,7 @@ def _delta(proof: Proof, link: str) -> list[Evidence]:
 
 
 async def _mended(sources: Sources) -> list[Evidence]:
-    """The cases whose wrong answer is kept beside the one that passes."""
+    """The cases whose wrong answer is kept beside the one that passes; that alone proves no mending."""
     found = await eval_history.first_mended(sources.engine)
     if not found:
         return []
@@ -104,7 +104,13 @@ async def _mended(sources: Sources) -> list[Evidence]:
     counted = formats.number(len(cases), "case failed", "cases failed")
     value = f"{counted} with release {before.release} and passed with {after.release}: both answers can be read"
     return [
-        Evidence(name="Mended cases", value=value, at=after.at, link="/console/evals#example", command="python -m evals example")
+        Evidence(
+            name="Wrong and right answers",
+            value=value,
+            at=after.at,
+            link="/console/evals#example",
+            command="python -m evals example",
+        )
     ]
 
 

@@ -124,7 +124,11 @@ def _rogue(outcome: Outcome) -> Sequence[str]:
     after += f", {outcome.written:.1f} s after its write (promise {REVOKED_WITHIN:g} s)" if outcome.written is not None else ""
     revoked = [f"- **Its first refused call:** {after}"] if after else []
     lasted = ", ".join(f"{one:.2f} s" for one in outcome.lasted)
-    further = [f"- **Further keys, each in use until then, were refused after their revocation's write by:** {lasted}"] if lasted else []
+    further = (
+        [f"- **Further keys, each in use until then, were refused after their revocation's write by:** {lasted}"]
+        if lasted
+        else []
+    )
     return [f"- **The rogue user:** {_counted(outcome.rogue)}", *cap, *revoked, *further, others]
 
 

@@ -35,13 +35,13 @@ NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 RELEASES = ROOT / "releases"
 
 
-def written(folder: Path, release: str, *, passed: int, failed: list[str], cases: str = "c" * 16) -> None:
+def written(folder: Path, release: str, *, passed: int, failed: list[str], cases: str = "c" * 16, words: int = 4) -> None:
     """A file of one suite with two modes and a measure, signed as the evals sign it."""
     scores = {
         "overall": {"passed": passed, "total": 10, "least": 0.5},
         "wrong_tool": {"passed": passed - 4, "total": 6, "least": 0.5},
         CHAOS: {"passed": 3, "total": 3, "least": 1.0},
-        "wrong_words": {"passed": 4, "total": 4, "least": 0.5},
+        "wrong_words": {"passed": words, "total": 4, "least": 0.5},
         "supported": {"passed": 9, "total": 10, "least": 0.5},
     }
     suite = {
@@ -172,10 +172,71 @@ def test_the_answer_names_the_newest_release_that_the_gate_refuses(tmp_path: Pat
     live = [card(one, found) for one in found if one.release == "2"]
     missed = sum(len(one.below) for one in found)
     assert (
-        f" The gate refuses release 1, which, 50.0 points lower, misses {missed} thresholds."
+        f" The gate refuses release 1, which, 50.0 points lower beside the later release 2, misses {missed} thresholds."
         in answer("2", live, None, NOW, found)[1]
     )
     assert "refuses" not in answer("2", live, None, NOW, [one for one in found if one.release == "2"])[1]
+
+
+def test_the_verdict_says_at_once_in_which_mode_the_release_is_worse_than_another(tmp_path: Path) -> None:
+    """Also than one that the gate refused for other cases: the worst news is not the last clause."""
+    written(tmp_path, "1", passed=4, failed=["a"], words=4)
+    written(tmp_path, "2", passed=9, failed=["a"], words=3)
+    found, _ = filed(tmp_path)
+    live = [card(one, found) for one in found if one.release == "2"]
+    words = answer("2", live, None, NOW, found)[1]
+    worse = "It is worse than the refused release 1 in wrong words: 3 of 4 passed where 4 did."
+    floors = "Release 2 holds every floor, which is at most what the simulator once reached: made 9 of 10 cases passed."
+    assert words.startswith(f"{floors} {worse}")
+    assert "worse" not in answer("2", live, None, NOW, [one for one in found if one.release == "2"])[1]
+
+
+def test_a_change_against_a_later_release_says_so(tmp_path: Path) -> None:
+    written(tmp_path, "1", passed=4, failed=["a", "b"])
+    written(tmp_path, "2", passed=8, failed=["a"])
+    found, _ = filed(tmp_path)
+    shown = str(templates().from_string(SUITE).render(card=card(found[-1], found)))
+    assert "change beside the later " in shown
+    assert "Lost beside the later release 2:" in " ".join(shown.replace("\u00a0", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("failing", "heading", "chain"),
+    [
+        (
+            {"1": True, "2": False, "3": False},
+            "A release that the gate refused, beside one that passes its case",
+            "1 is a candidate that the gate refuses: live, it would have lost this case. 2 passes it too, so 3 mended nothing.",
+        ),
+        (
+            {"1": True, "3": False},
+            "A release that the gate refused, beside one that passes its case",
+            "1 is a candidate that the gate refuses: live, it would have lost this case.",
+        ),
+        (
+            {"0": False, "1": True, "2": False, "3": False},
+            "A case that fails with one release and passes with another",
+            "0 and 2 pass it too, so 3 mended nothing.",
+        ),
+        (
+            {"0": True, "1": True, "3": False},
+            "A case that failed, and the release that mended it",
+            "By the results beside the manifests, no other release than 3 passes it.",
+        ),
+    ],
+)
+def test_a_release_is_called_the_mending_one_only_where_no_other_passes_the_case(
+    tmp_path: Path, failing: dict[str, bool], heading: str, chain: str
+) -> None:
+    refused = heading.startswith("A release")
+    for release, fails in failing.items():
+        written(tmp_path, release, passed=4 if refused and release == "1" else 8, failed=["c"] if fails else ["a"])
+    found, _ = filed(tmp_path)
+    bad, good = (Trial(1, release, "simulator", NOW, 0, release == "3", [], "", "", "an answer") for release in ("1", "3"))
+    one = eval_mended.Mended(
+        "made", "c", bad, good, "", "", [], "", *eval_mended.standing(found, "made", "c", bad.release, good.release)
+    )
+    assert (one.heading, one.chain) == (heading, chain)
 
 
 def test_the_answer_counts_shares_below_their_goal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +267,7 @@ def test_a_release_stands_beside_the_one_before_with_its_flips(tmp_path: Path) -
     assert (one.before and one.before.release, one.lost, one.won) == ("1", ["c", "d"], ["a"])
     assert one.overall.change == pytest.approx(-0.1)
     kind, words = answer("2", [one], None, NOW)
-    assert (kind, "Its change lost 2 cases and won 1, beside the release before." in words) == ("warn", True)
+    assert (kind, "It lost 2 cases and won 1 since the release before." in words) == ("warn", True)
     assert card(found[1], found).before is None
     assert card(found[1], found).overall.change is None
 
@@ -231,7 +292,7 @@ def test_a_refused_release_with_none_before_it_stands_beside_the_next(tmp_path: 
     refused = card(found[-1], found)
     assert (refused.before and refused.before.release, refused.lost, refused.won) == ("2", ["b", "c"], [])
     sums = figures([refused])
-    assert (sums["change"], sums["beside"]) == (pytest.approx(-0.4), "beside release 2")
+    assert (sums["change"], sums["beside"]) == (pytest.approx(-0.4), "beside the later release 2")
     assert figures([card(found[0], found)])["beside"] == "since the release before"
 
 
