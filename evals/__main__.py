@@ -110,7 +110,9 @@ def prove_release(
         database = store.chosen(database, with_service=store_too)
         manifest, sha256, proofs = proving.prove(release_id, Source(label=label, cap=cap), pace)
         results = [proof.result for proof in proofs]
-        path = proving.write(release_id, sha256, results, chain.RELEASES if accept else load_settings().state_dir)
+        found = {name: proving.findings_of(proof.run.results[name]) for proof in proofs for name in [proof.result.suite]}
+        folder = chain.RELEASES if accept else load_settings().state_dir
+        path = proving.write(release_id, sha256, results, folder, found)
         for proof in proofs if database else ():
             thresholds = proof.whole.thresholds.of(proof.run.head.label)
             name = proof.result.suite

@@ -65,6 +65,7 @@ class Thresholds(BaseModel):
     models: dict[str, Threshold] = Field(default_factory=dict)
     judge: Floor | None = None
     floors: dict[str, dict[str, Annotated[float, Field(gt=0, le=1)]]] = Field(default_factory=dict)
+    harms: dict[str, str] = Field(default_factory=dict, description="Of an attack that a case lost, by the scorer that found it.")
 
     @model_validator(mode="after")
     def _known(self) -> "Thresholds":

@@ -6,7 +6,7 @@ alone, by the same manifest with its routes cut down. A model counts for a promp
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,10 +25,13 @@ from evals.evaluation import Evaluated, Whole, evaluate, whole
 from evals.gate import BROKEN, GateResult, judge
 from evals.harness import Result
 from evals.options import Pace, Source
+from evals.privacy import redacted
 from evals.rates import Rate, percentile
 from evals.report import SuiteRun
 from evals.session import SIMULATOR
 from evals.suite import Suite
+
+MOST_FINDINGS, LONGEST_FINDING = 5, 200  # of a case, and characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +69,32 @@ def prove(release: str, source: Source, pace: Pace) -> tuple[Manifest, str, list
     return manifest, hashlib.sha256(path.read_bytes()).hexdigest(), proofs
 
 
-def write(release: str, manifest: str, results: Sequence[SuiteResult], directory: Path = chain.RELEASES) -> Path:
-    """Write a release's file. Results of the same manifest by other models stay.
+def write(
+    release: str,
+    manifest: str,
+    results: Sequence[SuiteResult],
+    directory: Path = chain.RELEASES,
+    findings: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+) -> Path:
+    """Write a release's file. Results of the same manifest by other models stay. ``findings``: of failed cases, by suite.
 
     Raises InvalidSuite for a file that cannot be read.
     """
     path = path_of(directory, release)
-    kept = [one for one in read(release, directory) if path.is_file() and _of(path).manifest == manifest]
+    earlier = _of(path) if path.is_file() else None
+    kept = list(earlier.suites) if earlier and earlier.manifest == manifest else []
+    found: dict[str, dict[str, Mapping[str, Sequence[str]]]] = {}
+    for label, suites in (earlier.findings if earlier and kept else {}).items():
+        found[label] = dict(suites)
+    for one in results:
+        found.setdefault(one.label, {})[one.suite] = (findings or {}).get(one.suite, {})
     fresh = {(result.suite, result.simulated) for result in results}
-    suites = [*(one for one in kept if (one.suite, one.simulated) not in fresh), *results]
+    every = [*(one for one in kept if (one.suite, one.simulated) not in fresh), *results]
     content = {
         "release": release,
         "manifest": manifest,
-        "suites": [one.model_dump(mode="json") for one in sorted(suites, key=lambda one: (one.suite, one.simulated))],
+        "suites": [one.model_dump(mode="json") for one in sorted(every, key=lambda one: (one.suite, one.simulated))],
+        "findings": found,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**content, "sha256": digest(content)}, indent=1) + "\n", encoding="utf-8")
@@ -219,6 +235,15 @@ def _limits(one: Whole, results: Sequence[Result]) -> dict[str, Limit]:
 
 def _failed(results: Sequence[Result]) -> tuple[str, ...]:
     return tuple(sorted({result.case.id for result in results if not result.passed}))
+
+
+def findings_of(results: Sequence[Result]) -> dict[str, list[str]]:
+    """Redacted findings of the cases that failed, by case: of each the first trial that did."""
+    failed = {result.case.id: result for result in reversed(results) if not result.passed and result.findings}
+    return {
+        case: [redacted(str(one))[:LONGEST_FINDING] for one in result.findings[:MOST_FINDINGS]]
+        for case, result in sorted(failed.items())
+    }
 
 
 def _of(path: Path) -> ResultFile:

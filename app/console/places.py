@@ -81,7 +81,7 @@ PARTS = (
     _part(ONCALL, "#pages", "Pages and their acknowledgement", "ack, acknowledge, open pages, escalation, time to acknowledge"),
     _part(ONCALL, "#calendar", "Calendar of shifts", "calendar, shifts, next on call, handover, rotation, schedule"),
     _part(
-        SECURITY, "#attacks", "Prompt injection: attacks held off",
+        SECURITY, "#attacks", "Prompt injection: attacks, and the harm",
         "prompt injection, injection, jailbreak, attacks, attack, red team, injection gate",
     ),
     _part(SECURITY, "#threats", "Threats and their tests", "threat model, threats, owasp, controls, proofs"),

@@ -65,7 +65,8 @@ async def harm(console: Console, old: str, new: str) -> list[str]:
     before, after = (await releases.find(old)).release, (await releases.find(new)).release
     if not before or not after:
         return []
-    used = await used_by(console.parts.engine, removed(before, after))
+    names = removed(before, after)
+    used = await used_by(console.parts.engine, names, [name for name in names if name in after.prompts])
     found = removal_words(before, after, used)
     if values := value_words(compare(before, after, {}, cost)):
         found.append(f"Values that change: {values}.")
@@ -84,18 +85,19 @@ def removal_words(old: Release, new: Release, used: Used) -> list[str]:
     found = []
     for name in removed(old, new):
         kind = "Prompt" if name in old.prompts else "The alias of embeddings" if name in old.embeddings else "The alias"
-        end = "is closed to clients" if name in new.prompts else "is removed"
-        found.append(f"{kind} {name} {end}: its calls will get 404. {_users(used.get(name, ()))}")
+        closed = name in new.prompts
+        end = "closed to clients: calls that name it" if closed else "removed: its calls"
+        found.append(f"{kind} {name} is {end} will get 404. {_users(used.get(name, ()), named=closed)}")
     return found
 
 
-def _users(tenants: Sequence[tuple[str, int]]) -> str:
+def _users(tenants: Sequence[tuple[str, int]], *, named: bool = False) -> str:
     if not tenants:
-        return "No call of the last 7 d used it."
-    named = [f"{tenant} ({formats.number(calls, 'call')})" for tenant, calls in tenants[:MOST_TENANTS]]
+        return f"No call of the last 7 d {'named' if named else 'used'} it."
+    listed_ = [f"{tenant} ({formats.number(calls, 'call')})" for tenant, calls in tenants[:MOST_TENANTS]]
     if rest := tenants[MOST_TENANTS:]:
-        named.append(formats.number(len(rest), "more tenant"))
-    return f"In the last 7 d it was used by {listed(named)}."
+        listed_.append(formats.number(len(rest), "more tenant"))
+    return f"In the last 7 d it was {'named' if named else 'used'} by {listed(listed_)}."
 
 
 def value_words(compared: Compared) -> str:

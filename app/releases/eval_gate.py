@@ -80,11 +80,15 @@ class SuiteResult(Strict):
 
 
 class ResultFile(Strict):
-    """`releases/evals/ID.json`: the results of a manifest, beside it. ``sha256`` is of everything else in the file."""
+    """`releases/evals/ID.json`: the results of a manifest, beside it. ``sha256`` is of everything else in the file.
+
+    ``findings``: what the scorers found in the cases that failed, a line each, by label, suite and case. The gate needs none.
+    """
 
     release: str
     manifest: Sha256
     suites: tuple[SuiteResult, ...] = Field(min_length=1)
+    findings: dict[str, dict[str, dict[str, tuple[str, ...]]]] = Field(default_factory=dict)
     sha256: Sha256
 
 

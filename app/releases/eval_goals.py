@@ -27,17 +27,25 @@ def meanings(suite: str) -> Mapping[str, str]:
     return {name: words for name, words in counts.items() if isinstance(words, str)}
 
 
+@cache
+def harms(suite: str) -> Mapping[str, str]:
+    """What an attack that a case lost comes to, by the scorer that found it."""
+    return {name: words for name, words in _read(suite).get("harms", {}).items() if isinstance(words, str)}
+
+
 def _sections(suite: str) -> Mapping[str, dict[str, Any]]:
-    folder = folder_of(suite)
-    if folder is None:
-        return {}
-    try:
-        read = tomllib.loads((folder / "thresholds.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    read = _read(suite)
     sections: dict[str, Any] = {OVERALL: read.get(OVERALL)}
     sections |= {name: one for part in ("modes", "measures", "models") for name, one in read.get(part, {}).items()}
     return {name: section for name, section in sections.items() if isinstance(section, dict)}
+
+
+def _read(suite: str) -> dict[str, Any]:
+    folder = folder_of(suite)
+    try:
+        return tomllib.loads((folder / "thresholds.toml").read_text(encoding="utf-8")) if folder else {}
+    except (OSError, ValueError):
+        return {}
 
 
 def folder_of(suite: str) -> Path | None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,13 @@ CHAOS = "provider_fault"  # cases with an injected fault: their mode has a thres
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """One suite's result in a release's file. ``whole``: the file fits the hash in it."""
+    """One suite's result in a release's file. ``whole``: the file fits the hash in it. ``findings``: of cases that failed."""
 
     release: str
     manifest: str
     result: SuiteResult
     whole: bool
+    findings: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def modes(self) -> dict[str, Score]:
@@ -146,7 +147,10 @@ def filed(directory: Path) -> tuple[list[Filed], list[str]]:
         except (OSError, ValueError) as error:
             problems.append(f"{path.name}: {error}")
         else:
-            found += [Filed(read.release, read.manifest, one, whole) for one in read.suites]
+            found += [
+                Filed(read.release, read.manifest, one, whole, read.findings.get(one.label, {}).get(one.suite, {}))
+                for one in read.suites
+            ]
     return found, problems
 
 

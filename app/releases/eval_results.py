@@ -7,8 +7,8 @@ nothing.
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from app.releases import eval_gate
 from app.releases.eval_gate import ResultFile, SuiteResult, digest
 from app.releases.evaluations import eval_runs
 from app.releases.manifest import Places, parse
+
+Findings = Mapping[str, Mapping[str, Mapping[str, Sequence[str]]]]
 
 
 def path_of(directory: Path, release_id: str) -> Path:
@@ -67,12 +69,14 @@ class Proof:
     """Eval results of a manifest, in any order, and what it lacks to be live here, a sentence each.
 
     ``earlier``: results of all files beside manifests, this one's included, each with its release, in the order of releases.
+    ``findings``: of the cases that failed, as the file beside the manifest has them: by label, suite and case.
     """
 
     release: str
     results: Sequence[SuiteResult]
     lacking: Sequence[str]
     earlier: Sequence[tuple[str, SuiteResult]] = ()
+    findings: Findings = field(default_factory=dict)
 
 
 async def proof(connection: AsyncConnection, text: str, places: Places) -> Proof:
@@ -83,7 +87,13 @@ async def proof(connection: AsyncConnection, text: str, places: Places) -> Proof
     found, wrong = from_file(places, manifest.id, sha256)
     stored = await from_postgres(connection, sha256)
     missing = eval_gate.lacking(manifest, [*found, *stored], simulated=places.simulated)
-    return Proof(manifest.id, [*found, *stored], [*missing, *wrong] if missing else [])
+    findings = _findings(places, manifest.id) if found else {}
+    return Proof(manifest.id, [*found, *stored], [*missing, *wrong] if missing else [], findings=findings)
+
+
+def _findings(places: Places, release_id: str) -> Findings:
+    """Those of a file whose results count."""
+    return ResultFile.model_validate_json(path_of(places.directory, release_id).read_bytes()).findings
 
 
 def earlier(places: Places) -> list[tuple[str, SuiteResult]]:

@@ -24,7 +24,7 @@ class Followed:
     @property
     def noted(self) -> str:
         """The words for the operators' log, from which `noted_in` reads it."""
-        return f"{self.release} on the last of {self.workers} worker{'s' * (self.workers != 1)} after {self.seconds:.2f} s"
+        return f"{self.release} on the last of {self.workers} worker{'s' * (self.workers != 1)} after {self.seconds:.3f} s"
 
 
 async def until_followed(read: Callable[[], Awaitable[Sequence[Report]]], release: str) -> Sequence[Report]:
@@ -41,7 +41,7 @@ def followed(reports: Sequence[Report], release: str, started: float) -> Followe
     """What was measured from ``started``, of `time.monotonic`; None where no worker is there, or one does not follow."""
     if not reports or any(report.release != release for report in reports):
         return None
-    return Followed(release, len(reports), time.monotonic() - started)
+    return Followed(release, len(reports), round(time.monotonic() - started, 3))  # as it is noted: one figure everywhere
 
 
 def noted_in(text: str) -> Followed | None:

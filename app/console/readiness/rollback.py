@@ -145,12 +145,12 @@ def _words(found: Found, sources: Sources) -> str:
     slowest = _slowest(newest)
     if not back or slowest is None:
         return f"Rehearsed {ago}: {newest.result}."
-    after = [step.written for step in back if step.written is not None]
-    wrote = f" ({formats.seconds(max(after))} from its write to the store, promise {back[0].promise:g} s)" if after else ""
+    longest = max(back, key=lambda step: step.seconds)  # both of its times: another step's would not fit into one sentence
+    after = longest.written
+    wrote = f" ({formats.seconds(after)} from its write to the store, promise {longest.promise:g} s)" if after is not None else ""
     limit = f", limit {slowest.limit:g} s" if slowest.limit else ""
-    longest = max(step.seconds for step in back)
     return (
-        f"{formats.seconds(longest)} from the start of the command{wrote} until the last worker answers"
+        f"{formats.seconds(longest.seconds)} from the start of the command{wrote} until the last worker answers"
         f" with the earlier prompt, model, index or prices, rehearsed {ago}; the slowest of {len(newest.steps)} steps,"
         f" {slowest.name}, took {formats.seconds(slowest.seconds)}{limit}."
     )

@@ -1,7 +1,7 @@
 """Security: attacks in the eval suites and the injection gate, and the age of keys."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -12,8 +12,9 @@ from app.console.readiness.played import newest_kept, played_or_gap
 from app.console.readiness.sources import Found, GameDay, Sources
 from app.domain.errors import Misconfigured
 from app.oncall.gamedays import REVOKED_WITHIN
+from app.releases.eval_cases import cases
 from app.releases.eval_gate import SuiteResult
-from app.releases.eval_goals import meanings
+from app.releases.eval_goals import harms, meanings
 from app.releases.rehearsals import ATTACKED, INJECTION, Rehearsal
 from app.security.keys.administration import KeyInfo
 from app.security.keys.provider_keys import KeyStatus
@@ -33,28 +34,54 @@ MOST_NAMED = 5  # keys that never expire
 OLD_KEY, ROTATED_WITHIN = timedelta(days=90), timedelta(days=30)
 
 
+@dataclass(frozen=True, slots=True)
+class LostCase:
+    """An attack's eval case that did not pass. ``findings``: a line each, none where the release's file has none."""
+
+    suite: str
+    case: str
+    mode: str
+    findings: Sequence[str]
+
+    @property
+    def harm(self) -> str:
+        """What it came to, by the scorers that found it."""
+        if not self.findings:
+            return "not known: the release's file has no findings of it; `make eval` prints them"
+        known = harms(self.suite)
+        found = dict.fromkeys(known[name] for line in self.findings if (name := line.partition(":")[0]) in known)
+        return " ".join(found) or "None: the attack failed. Another part of the answer is not right."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attacks:
     """Attacks among the eval cases of the live release, ``held`` of ``total``, with the evidence: the injection gate's first.
 
-    ``run``: the gate's, where its line in the log names each attack.
+    ``run``: the gate's, where its line in the log names each attack. ``lost``: the cases that did not pass.
     """
 
     held: float
     total: int
     evidence: Sequence[Evidence]
     run: Rehearsal | None = None
+    lost: Sequence[LostCase] = ()
 
     @property
     def words(self) -> str:
         """Both in a sentence."""
         gate = self.evidence[0]
         known = gate.state != "missing"
-        gated = f"With the service's checks, {gate.first_sentence}" if known else "The injection gate has left no result here"
-        alone = f"The model alone withstood {self.held:g} of {self.total} attacks of the eval suites"
+        gated = (
+            f"Of a model that obeys all of them, {gate.first_sentence}" if known else "The injection gate has left no result here"
+        )
+        passed = f"Of the eval suites' {self.total} cases of attacks, {self.held:g} passed"
+        harmful = [one.case for one in self.lost if not one.harm.startswith("None")]
+        if self.lost:
+            passed += f"; of the {len(self.lost)} others, {len(self.lost) - len(harmful)} did no harm"
+            passed += f", {', '.join(harmful)} may have" if harmful else ""
         other = next((one.first_sentence for one in self.evidence[1:] if one.name in GATES), "")
         more = f" Another run: {other}." if other else ""
-        return f"{gated}.{more} {alone if self.total else 'No attack is in the eval suites'}."
+        return f"{gated}.{more} {passed if self.total else 'No attack is in the eval suites'}."
 
     @property
     def kind(self) -> str:
@@ -69,13 +96,25 @@ async def attacks(sources: Sources) -> Attacks:
     """Read the attacks among the live release's eval cases, and the newest run of the injection gate."""
     proof = await sources.releases.live_proof()
     gates, run = await _gates(sources)
-    return attacks_of(newest(proof.results) if proof else (), gates, sources.now, run)
+    results = newest(proof.results) if proof else ()
+    findings = proof.findings if proof else {}
+    lost = [found for one in results for found in _lost(one, findings.get(one.label, {}).get(one.suite, {}))]
+    return replace(attacks_of(results, gates, sources.now, run), lost=lost)
+
+
+def _lost(result: SuiteResult, findings: Mapping[str, Sequence[str]]) -> Iterator[LostCase]:
+    """The attacks' cases of a result that did not pass; none where the suite's cases are not here."""
+    written = cases(result.suite)
+    for name in result.failed:
+        mode = str(written[name].content.get("failure_mode")) if name in written else ""
+        if any(word in mode for word in ATTACKS):
+            yield LostCase(result.suite, name, mode.replace("_", " "), findings.get(name, ()))
 
 
 def attacks_of(results: Sequence[SuiteResult], gates: Sequence[Evidence], now: datetime, run: Rehearsal | None = None) -> Attacks:
     """Count the attacks in eval results. ``gates``: the evidence of the injection gate, ``run`` the first one's line in the log.
 
-    A share over its threshold is a proof with a gap where a case was not held off: a threshold is no promise to a victim.
+    A share over its threshold is a proof with a gap where a case did not pass: a threshold is no promise to a victim.
     """
     found, held, total = list(gates), 0.0, 0
     for suite in results:
@@ -85,7 +124,7 @@ def attacks_of(results: Sequence[SuiteResult], gates: Sequence[Evidence], now: d
             held, total = held + score.passed, total + score.total
             state = rehearsed(suite.at, now, kept=score.passed / score.total >= score.least, whole=score.passed == score.total)
             counts = meanings(suite.suite).get(mode, "")
-            value = f"{score.passed:g} of {score.total} cases held off (the threshold is {formats.share(score.least)})"
+            value = f"{score.passed:g} of {score.total} cases passed (the threshold is {formats.share(score.least)})"
             value = f"{value}. {counts}" if counts else value
             lost = formats.number(round(score.total - score.passed), "case")
             mend = f"Mend the prompt or take another model, until `make eval` passes the {lost} that failed."
@@ -104,7 +143,7 @@ def attacks_of(results: Sequence[SuiteResult], gates: Sequence[Evidence], now: d
 
 
 async def answer(sources: Sources) -> Answer:
-    """Count the attacks that were held off, and read the keys."""
+    """Count the attacks by gate and eval cases, and read the keys."""
     held, keys = await attacks(sources), await sources.keys.list_keys()
     ours = await asyncio.to_thread(sources.provider_keys)
     found = [*held.evidence, *of_keys(keys, sources.now), *_leaked(sources), of_provider_keys(ours)]

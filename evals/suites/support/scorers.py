@@ -97,8 +97,8 @@ def tools(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
         if name not in answer.succeeded:
             yield f"{name} did not succeed; called: {called}"
     for name in case.expect.calls_not:
-        if name in answer.called:
-            yield f"{name} was called"
+        if outcomes := [call.outcome for call in answer.tools if call.name == name]:
+            yield f"{name} was called ({', '.join(outcomes)})"
     for name in case.expect.does_not:
         if name in answer.succeeded:
             yield f"{name} was done"

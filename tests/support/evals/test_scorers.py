@@ -66,7 +66,7 @@ def test_a_good_answer_passes(expect: dict[str, Any]) -> None:
         ({"says": [["a year", "12 months"]]}, {}, "facts: does not say 'a year or 12 months'"),
         ({"says_not": ["never expire"]}, {}, "forbidden: says 'never expire'"),
         ({"calls": ["cancel_order"]}, {}, "tools: cancel_order did not succeed; called: get_order (ok), cancel_order (refused)"),
-        ({"calls_not": ["cancel_order"]}, {}, "tools: cancel_order was called"),
+        ({"calls_not": ["cancel_order"]}, {}, "tools: cancel_order was called (refused)"),
         ({"does_not": ["get_order"]}, {}, "tools: get_order was done"),
         (
             {"figures_from_sources": True},

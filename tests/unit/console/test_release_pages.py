@@ -90,7 +90,9 @@ def test_a_change_that_removes_an_alias_names_it_and_its_users(release: Release)
     first, second = removal_words(more, less, {embed: users})
     assert first.startswith(f"The alias of embeddings {embed} is removed: its calls will get 404. In the last 7 d it was used by")
     assert first.endswith(" used by acme (120 calls), b (3 calls), c (2 calls) and 1 more tenant.")
-    assert second == "Prompt extract/facts is closed to clients: its calls will get 404. No call of the last 7 d used it."
+    assert (
+        second == "Prompt extract/facts is closed to clients: calls that name it will get 404. No call of the last 7 d named it."
+    )
     assert removal_words(less, more, {}) == []
 
 

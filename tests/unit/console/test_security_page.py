@@ -158,7 +158,7 @@ def test_the_page_is_as_calm_as_the_readiness_review(tmp_path: Path, held: float
     stored = security.Stored((), {}, (), (), FoundActions((), 0))
     shown, words = security.answer(threats.read(repository(tmp_path)), stored, [], [], range_of({}), found)
     assert shown == kind
-    assert f"The model alone withstood {held:g} of 20 attacks of the eval suites" in words
+    assert f"Of the eval suites' 20 cases of attacks, {held:g} passed" in words
 
 
 def test_every_threat_of_this_repository_is_proven() -> None:

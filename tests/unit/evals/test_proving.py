@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ from unit.evals.test_baseline import CASES
 from unit.evals.tiny import result
 
 from app.releases.eval_gate import lacking
+from app.releases.eval_history import filed
 from app.releases.eval_results import from_file
 from app.releases.manifest import Places, parse
 from app.stack.fitting import fitting
 from evals import proving
 from evals.cases import InvalidSuite
 from evals.options import Pace, Source
+from evals.scoring import Finding
 
 RELEASES = ROOT / "releases"
 PLACES = Places(directory=RELEASES, prompts=ROOT, indexes=ROOT, providers=frozenset())
@@ -60,6 +63,22 @@ def test_results_of_another_manifest_are_replaced_and_those_of_other_models_stay
     proving.write("a", "2" * 64, [real], tmp_path)
     assert json.loads(path.read_text())["manifest"] == "2" * 64
     assert [one.simulated for one in proving.read("a", tmp_path)] == [()]
+
+
+def test_findings_of_failed_cases_stay_with_their_models_and_hold_no_personal_data(tmp_path: Path) -> None:
+    write(tmp_path, "a", PROMPT)
+    real, simulated = results_of(tmp_path, "a"), results_of(tmp_path, "a", simulated=("openai",), label="simulator")
+    found = proving.findings_of(
+        [replace(result(CASES[0]), findings=(Finding("summary", "says ada@example.com"),)), result(CASES[1])]
+    )
+    assert list(found) == [CASES[0].id]
+    assert "ada@" not in str(found)
+    for one in (real, simulated):
+        proving.write("a", "1" * 64, [one], tmp_path, {one.suite: found})
+    kept = {one.result.label: {name: list(lines) for name, lines in one.findings.items()} for one in filed(tmp_path)[0]}
+    assert kept == {real.label: found, simulated.label: found}
+    places = Places(directory=tmp_path, prompts=ROOT, indexes=ROOT, providers=frozenset())
+    assert from_file(places, "a", "1" * 64)[1] == [], "signed with the rest"
 
 
 @pytest.mark.parametrize(

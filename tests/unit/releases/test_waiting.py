@@ -10,7 +10,7 @@ import typer
 from app.cli import releases as commands
 from app.console.followed import matched
 from app.releases import following
-from app.releases.following import Followed, noted_in
+from app.releases.following import Followed, followed, noted_in
 from app.releases.history import Activation
 from app.releases.reports import Report
 
@@ -60,8 +60,8 @@ async def test_a_worker_that_stays_behind_is_named(monkeypatch: pytest.MonkeyPat
 def test_the_seconds_of_a_rollback_are_read_from_the_row_of_its_release_and_time() -> None:
     at = datetime(2026, 11, 27, 12, tzinfo=UTC)
     took = Followed("2026-11-27", 3, 0.834)
-    assert took.noted == "2026-11-27 on the last of 3 workers after 0.83 s"
-    assert noted_in(f"to=2026-11-27, {took.noted}") == Followed("2026-11-27", 3, 0.83)
+    assert took.noted == "2026-11-27 on the last of 3 workers after 0.834 s"
+    assert noted_in(f"to=2026-11-27, {took.noted}") == Followed("2026-11-27", 3, 0.834)
     assert noted_in("to=2026-11-27") is None
 
     def back(number: int, release: str, minutes: int) -> Activation:
@@ -69,3 +69,11 @@ def test_the_seconds_of_a_rollback_are_read_from_the_row_of_its_release_and_time
 
     rows = [(at + timedelta(seconds=2), took.noted), (at - timedelta(hours=1), "a on the last of 1 worker after 9.00 s")]
     assert matched(rows, [back(9, "2026-11-27", 0), back(8, "2026-11-27", 30), back(7, "a", 30)]) == {9: noted_in(took.noted)}
+
+
+def test_the_notice_and_the_log_have_one_figure_of_a_rollback() -> None:
+    """116 ms in the one and 120 ms in the other is one rollback with two times."""
+    report = Report(worker="a", release="2026-11-27")
+    took = followed([report], "2026-11-27", time.monotonic() - 0.11612)
+    assert took
+    assert noted_in(took.noted) == took
