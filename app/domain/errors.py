@@ -299,10 +299,14 @@ class AskPermission(OctantError):
 
 
 class Unauthenticated(AskPermission):
-    """No key, or not a valid one. ``guess``: a wrong key that was not sent before."""
+    """No key, or not a valid one. ``guess``: a wrong key that was not sent before.
+
+    ``holder``: tenant and key id where all of the key is right, and it was revoked or has expired. For records, not for answers.
+    """
 
     code = "invalid_api_key"
     guess: bool = False
+    holder: tuple[str, str] = ("", "")
 
 
 class Forbidden(AskPermission):

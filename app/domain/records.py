@@ -41,7 +41,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedAnswer:
-    """One answer of 4xx or 5xx. ``tenant`` and ``key_id`` are empty where no valid key came; ``message`` as the caller got it."""
+    """One answer of 4xx or 5xx. ``tenant`` and ``key_id`` are empty where no key of ours came; ``message`` as sent."""
 
     request_id: str
     tenant: str

@@ -20,7 +20,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain import in_flight
 from app.domain.calls import Identity
-from app.domain.errors import BodyTooLarge, Internal, InvalidRequest, MethodNotAllowed, NotFound, OctantError, UnsupportedEncoding
+from app.domain.errors import (
+    BodyTooLarge,
+    Internal,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    OctantError,
+    Unauthenticated,
+    UnsupportedEncoding,
+)
 from app.domain.in_flight import InFlight
 from app.domain.records import FailedAnswer
 from app.edge.admin import AdminSide
@@ -168,6 +177,7 @@ class _Exchange:
         self.trace_id = ""
         self.status = 0
         self.complete = False
+        self._ended = "", ""  # tenant and id of a key that was revoked or has expired
         self._refused = "", ""  # code and words: the error itself would hold this exchange, through its traceback
         self.method = scope["method"]
         self._scope = scope
@@ -209,6 +219,7 @@ class _Exchange:
             log.warning("error after the answer began", extra={"code": error.code})
             return
         self._refused = error.code, error.message
+        self._ended = error.holder if isinstance(error, Unauthenticated) else ("", "")
         status, headers, body = render(error, dialect_for(self._scope), self.request_id)
         if isinstance(error, MethodNotAllowed):
             headers["allow"] = allowed(self._scope)
@@ -222,7 +233,7 @@ class _Exchange:
         if not code or self._scope["path"] in QUIET:
             return None
         holder = self._scope.get(IDENTIFIED)
-        tenant, key_id = (holder.tenant.id, holder.key_id) if isinstance(holder, Identity) else ("", "")
+        tenant, key_id = (holder.tenant.id, holder.key_id) if isinstance(holder, Identity) else self._ended
         return FailedAnswer(
             request_id=self.request_id, tenant=tenant, key_id=key_id, path=_path_template(self._scope), status=self.status,
             code=code, message=message,

@@ -125,10 +125,12 @@ async def test_a_revoked_key_is_refused_when_its_cache_ends(
     await admin.revoke_key(identity.key_id)
     with pytest.raises(Unauthenticated, match=f"{identity.key_id}, was revoked") as refused:
         await _use_until_refused(keys, token)
+    assert refused.value.holder == (tenant.id, identity.key_id)
     assert not refused.value.guess, "its holder knows all of it"
     with pytest.raises(Unauthenticated, match="is not valid") as guessed:
         await keys.authenticate(write(identity.key_id, "x" * 43))
     assert guessed.value.guess, "its id alone says nothing of it"
+    assert guessed.value.holder == ("", "")
 
 
 @pytest.mark.parametrize("way", ["revoked", "replaced"])
@@ -149,8 +151,9 @@ async def test_a_key_that_ended_is_refused_long_before_its_cache_ends(
 
     for _ in range(2):
         await eventually(refused)
-        with pytest.raises(Unauthenticated, match="was revoked" if way == "revoked" else "has expired"):
+        with pytest.raises(Unauthenticated, match="was revoked" if way == "revoked" else "has expired") as ended:
             await keys.authenticate(doomed)
+        assert ended.value.holder == (tenant.id, identity.key_id), "for the list of failed answers"
         assert keys.fresh(other)
         keys._wrong.clear()
         keys._cache.kept |= before  # a look-up that began before the end and is late

@@ -29,7 +29,7 @@ MOST_REMEMBERED = 1000
 class Cached:
     """The result of a look-up at ``at`` (Unix time), negative ones included; fresh until ``until`` on the monotonic clock.
 
-    ``revoked``: the key is right, and an operator has revoked it.
+    ``revoked``: the key is right, and an operator has revoked it; ``tenant`` is then whose it was.
     """
 
     identity: Identity | None
@@ -37,6 +37,7 @@ class Cached:
     until: float
     at: float = field(default_factory=time.time)
     revoked: bool = False
+    tenant: str = ""
 
 
 _CACHED: TypeAdapter[dict[str, Cached]] = TypeAdapter(dict[str, Cached])

@@ -35,7 +35,7 @@ MOST_CACHED = 10_000
 FOLLOW_EVERY = 0.5  # seconds, as the kill switch reads its stores
 LATELY = timedelta(seconds=10)  # longer than a look-up that began before a key's end lasts, and than a clock is wrong
 _WRONG = "This API key is not valid."
-_ENDED = select(api_keys.c.id, api_keys.c.revoked_at, api_keys.c.expires_at).where(
+_ENDED = select(api_keys.c.id, api_keys.c.tenant_id, api_keys.c.revoked_at, api_keys.c.expires_at).where(
     or_(
         api_keys.c.revoked_at > func.now() - LATELY,
         and_(api_keys.c.expires_at > func.now() - LATELY, api_keys.c.expires_at <= func.now()),
@@ -115,11 +115,11 @@ class KeyRing:
         if cached is not known:
             self._remember(digest, cached)
         if cached.revoked:  # its holder knows the whole key, so it is no guess, and has to learn why it ended
-            raise Unauthenticated(f"This API key, {key_id}, was revoked. Use another one.")
+            raise _ended(f"This API key, {key_id}, was revoked. Use another one.", cached.tenant, key_id)
         if cached.identity is None:
             raise _unknown(guess=known is None)
         if cached.expires_at and cached.expires_at <= datetime.now(UTC):
-            raise Unauthenticated("This API key has expired.")
+            raise _ended("This API key has expired.", cached.identity.tenant.id, key_id)
         self._used.note(key_id)
         return cached.identity
 
@@ -136,7 +136,7 @@ class KeyRing:
         if row is None or not hmac.compare_digest(row.digest, digest):
             return Cached(None, None, until)
         if row.revoked_at:
-            return Cached(None, None, until, revoked=True)
+            return Cached(None, None, until, revoked=True, tenant=row.tenant_id)
         return Cached(identity_of(row), row.expires_at, until, time.time())
 
     async def _row(self, key_id: str) -> Row[Any] | None:
@@ -163,7 +163,8 @@ class KeyRing:
         for digest, known in list(self._cache.kept.items()) if ended else ():
             row = ended.get(known.identity.key_id) if known.identity else None
             if row and row.revoked_at:
-                self._remember(digest, Cached(None, None, time.monotonic() + self._ttl, revoked=True))
+                until = time.monotonic() + self._ttl
+                self._remember(digest, Cached(None, None, until, revoked=True, tenant=row.tenant_id))
             elif row:
                 self._cache.kept[digest] = replace(known, expires_at=row.expires_at)
 
@@ -191,4 +192,11 @@ class KeyRing:
 def _unknown(*, guess: bool) -> Unauthenticated:
     error = Unauthenticated(_WRONG)
     error.guess = guess
+    return error
+
+
+def _ended(words: str, tenant: str, key_id: str) -> Unauthenticated:
+    """The refusal of a key whose holder is known: a leaked one is looked for by it."""
+    error = Unauthenticated(words)
+    error.holder = tenant, key_id
     return error

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.calls import Identity, Tenant
-from app.domain.errors import InvalidRequest, UnknownModel
+from app.domain.errors import InvalidRequest, Unauthenticated, UnknownModel
 from app.domain.money import MicroUSD
 from app.domain.records import FailedAnswer
 from app.edge.admin import AdminSide
@@ -175,6 +175,24 @@ async def test_an_error_s_line_says_which_whose_and_why_and_it_is_counted(
     assert (one.tenant, one.key_id) == (("acme", "k1") if known else ("", ""))
     logged = [getattr(line, name, None) for name in ("code", "reason", "tenant", "key_id")]
     assert logged == ["model_not_found", one.message, *(("acme", "k1") if known else (None, None))]
+
+
+async def test_a_refused_call_with_a_key_that_ended_is_counted_as_its_holders() -> None:
+    """In a leak these lines are looked for. The caller reads no more than before."""
+    counted = list[FailedAnswer]()
+
+    async def refuse(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        error = Unauthenticated("This API key, k1, was revoked. Use another one.")
+        error.holder = "acme", "k1"
+        raise error
+
+    app = EdgeMiddleware(
+        refuse, metrics=Metrics(), tracing=lambda: TRACING, redact=REDACT, max_body_bytes=1000, failed=lambda: counted.append
+    )
+    client = await Client(app).run()
+    (one,) = counted
+    assert (client.status, one.tenant, one.key_id) == (401, "acme", "k1")
+    assert "acme" not in str(client.json)
 
 
 @pytest.mark.parametrize(("headers", "came"), [({}, 1001), ({"content-length": "1001"}, 1001), ({"content-length": "1001"}, 1)])
