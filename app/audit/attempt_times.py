@@ -1,4 +1,4 @@
-"""How each provider's attempts went within a range: answered, silent, slow. Beside them the calls that callers waited for."""
+"""How each provider's attempts went within a range: answered, silent, failed, slow. Beside them the calls of callers."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,8 @@ CALLS = "all calls"
 _MEASURED = f"""
     count(*) AS number, count(*) FILTER (WHERE outcome = 'ok') AS answered,
     count(*) FILTER (WHERE outcome = '{ProviderTimeout.code}') AS silent,
-    count(*) FILTER (WHERE ms >= :slow OR outcome = '{ProviderTimeout.code}') AS slow,
+    count(*) FILTER (WHERE ms >= :slow) AS slow,
+    count(*) FILTER (WHERE ms >= :slow OR outcome = '{ProviderTimeout.code}') AS late,
     percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY ms) AS bands
 """
 _TIMES = text(f"""
@@ -33,9 +34,10 @@ _TIMES = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Attempts at a provider, or all calls: how many, how many of them were answered, silent until a time-out, and slow.
+    """Attempts at a provider, or all calls: how many, how many of them were answered, or silent until a time-out; others failed.
 
-    ``slow`` includes the silent ones. ``p50``, ``p95``: milliseconds until the first token of a stream, or the whole answer.
+    ``slow``: of all of these, by their own time; a time-out may be shorter, so ``late`` counts slow and silent ones, each once.
+    ``p50``, ``p95``: milliseconds until the first token of a stream, or the whole answer.
     """
 
     name: str
@@ -43,8 +45,14 @@ class Times:
     answered: int
     silent: int
     slow: int
+    late: int
     p50: float
     p95: float
+
+    @property
+    def failed(self) -> int:
+        """Neither answered nor silent."""
+        return self.number - self.answered - self.silent
 
 
 async def attempt_times(engine: AsyncEngine, since: datetime, until: datetime, *, slow_ms: float) -> list[Times]:
@@ -61,5 +69,5 @@ async def attempt_times(engine: AsyncEngine, since: datetime, until: datetime, *
     }
     async with bounded(engine) as connection:
         rows = (await connection.execute(_TIMES, wanted)).all()
-    found = [Times(r.name, r.number, r.answered, r.silent, r.slow, *map(float, r.bands)) for r in rows]
+    found = [Times(r.name, r.number, r.answered, r.silent, r.slow, r.late, *map(float, r.bands)) for r in rows]
     return sorted(found, key=lambda one: (one.name == CALLS, one.name))

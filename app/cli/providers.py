@@ -44,7 +44,7 @@ def times(
         float, typer.Option(min=0.001, max=3600, callback=number, help="Seconds from which an answer is slow.")
     ] = 2.0,
 ) -> None:
-    """Compare the providers: the shares of attempts that were answered, silent until a time-out, and slow; and all calls.
+    """Compare the providers: the shares of attempts that were answered, timed out or failed, and that were slow; and all calls.
 
     A stream counts by its first token. If one provider alone is slow, stop it; if all are, stop none.
     """
@@ -65,9 +65,9 @@ async def _times(since: datetime, slow: float) -> None:
     def share(part: int, whole: int) -> str:
         return formats.share(part / whole) if part else "none"
 
-    columns = ("", "attempts", "answered", "timed out", f"slow ({slow:g} s or more)", "p50", "p95")
+    columns = ("", "attempts", "answered", "timed out", "failed", f"took {slow:g} s or more", "p50", "p95")
     rows = [
-        (t.name, formats.count(t.number), *(share(part, t.number) for part in (t.answered, t.silent)),
+        (t.name, formats.count(t.number), *(share(part, t.number) for part in (t.answered, t.silent, t.failed)),
          f"{share(t.slow, t.number)} slow", formats.ms(t.p50), formats.ms(t.p95))
         for t in found
     ]  # fmt: skip

@@ -284,7 +284,7 @@ async def _warn_of_others(provider: str) -> None:
 def _does_badly(times: "Times") -> bool:
     """Whether a share of the attempts that is clearly not usual was not answered, or was slow. A few say less than many."""
     most = BADLY_OF_MANY if times.number >= MANY else BADLY
-    return times.number >= FEWEST and (times.answered < (1 - most) * times.number or times.slow > BADLY * times.number)
+    return times.number >= FEWEST and (times.answered < (1 - most) * times.number or times.late > BADLY * times.number)
 
 
 def _went(times: "Times | None", name: str, span: timedelta) -> str:
@@ -296,7 +296,7 @@ def _went(times: "Times | None", name: str, span: timedelta) -> str:
         return f"{within} there was no attempt at {name}"
     return (
         f"{within}, {formats.share(times.answered / times.number)} of {formats.number(times.number, 'attempt')} at {name} were "
-        f"answered and {formats.share(times.slow / times.number)} were slow"
+        f"answered and {formats.share(times.late / times.number)} were slow or timed out"
     )
 
 

@@ -98,7 +98,7 @@ class ReleaseControl:
         lacking = await eval_results.lacking(connection, text, self._places)
         if lacking and not force:
             raise Unproven(release_id, hashlib.sha256(text.encode()).hexdigest(), lacking)
-        if lacking:
+        if lacking and eval_results.recorded(self._places.directory):
             log.warning("release without eval results", extra={"release": release_id, "lacking": len(lacking)})
         return lacking
 

@@ -30,6 +30,11 @@ def path_of(directory: Path, release_id: str) -> Path:
     return directory / "evals" / f"{release_id}.json"
 
 
+def recorded(directory: Path) -> bool:
+    """Whether a folder of releases has eval results at all. A run of evals starts from one without: it makes them."""
+    return (directory / "evals").is_dir()
+
+
 def from_file(places: Places, release_id: str, sha256: str) -> tuple[Sequence[SuiteResult], list[str]]:
     """The results in a release's file, and why none of them count, a sentence each."""
     path = path_of(places.directory, release_id)

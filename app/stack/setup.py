@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from app.domain.errors import Misconfigured
 from app.domain.money import from_dollars
 from app.features.installed import installed
+from app.releases.eval_results import recorded
 from app.releases.manifest import parse
 from app.releases.recorded import sources_path
 from app.settings import PACKAGE, Settings
@@ -124,11 +125,18 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
                 # No release is live that this one could be worse than, and a refusal would leave the service without any. What it
                 # lacks is kept with the activation, and fires an alert.
                 if lacks := await releases.activate(release, by="setup", reason="first start", force=True):
-                    more = f" {len(lacks) - 1} more: `octant release verify {release}`" if lacks[1:] else ""
-                    tell(f"release {release}: {lacks[0]}{more}")
+                    tell(lacking_words(release, lacks, recorded=recorded(settings.releases_dir)))
     finally:
         await valkey.aclose()
         await engine.dispose()
+
+
+def lacking_words(release: str, lacks: Sequence[str], *, recorded: bool) -> str:
+    """Which eval results a release lacks. ``recorded``: whether its folder has any; that of a run of evals has none."""
+    if not recorded:
+        return f"release {release}, from a folder without eval results, as for a run that makes them"
+    more = f" {len(lacks) - 1} more: `octant release verify {release}`" if lacks[1:] else ""
+    return f"release {release}: {lacks[0]}{more}"
 
 
 def first_releases(settings: Settings) -> list[str]:

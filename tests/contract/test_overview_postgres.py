@@ -491,8 +491,8 @@ async def test_a_provider_that_is_silent_or_slow_stands_out(engine: AsyncEngine)
         ]
     )
     assert await attempt_times(engine, at, at + MINUTE, slow_ms=2000) == [
-        Times("anthropic", 2, 1, 1, 1, 1.0, 1.0),
-        Times("openai", 2, 2, 0, 1, 2510.0, 4751.0),
-        Times(CALLS, 3, 3, 0, 1, 100.0, pytest.approx(5410.0)),  # type: ignore[arg-type] # interpolated
+        Times("anthropic", 2, 1, 1, 0, 1, 1.0, 1.0),  # a time-out of a millisecond took no two seconds
+        Times("openai", 2, 2, 0, 1, 1, 2510.0, 4751.0),
+        Times(CALLS, 3, 3, 0, 1, 1, 100.0, pytest.approx(5410.0)),  # type: ignore[arg-type] # interpolated
     ]
     assert await attempt_times(engine, at + MINUTE, at + 2 * MINUTE, slow_ms=2000) == []

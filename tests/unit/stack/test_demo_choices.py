@@ -4,13 +4,16 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
+from app.releases.eval_results import recorded
 from app.settings import load
 from app.stack.demo import _ports
 from app.stack.port_claims import PortClaims
+from app.stack.setup import lacking_words
 from app.stack.traffic import _gist, samples
 from app.stack.vendors import label_of, simulated
 
@@ -91,3 +94,13 @@ def test_the_supervisor_loads_no_sdk_no_framework_and_no_database() -> None:
     program = "import app.stack.demo, app.cli.stack, sys; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert {"openai", "anthropic", "fastapi", "sqlalchemy", "redis", "aiohttp", "alembic", "opentelemetry"} & set(loaded) == set()
+
+
+def test_a_run_that_makes_eval_results_is_not_said_to_lack_them(tmp_path: Path) -> None:
+    """Just before it passed, `make eval` printed that no suite had a result for its manifest."""
+    lacks = ["prompt p: no suite's result for this manifest.", "another"]
+    assert not recorded(tmp_path)
+    assert "no suite" not in lacking_words("r", lacks, recorded=False)
+    (tmp_path / "evals").mkdir()
+    assert recorded(tmp_path)
+    assert lacking_words("r", lacks, recorded=True) == f"release r: {lacks[0]} 1 more: `octant release verify r`"
