@@ -112,7 +112,9 @@ class Result(_Loose):
             return ""
         if self.lasted and self.written is not None:
             longest, keys = formats.seconds(max(self.written, *self.lasted)), 1 + len(self.lasted)
-            kept = f"{longest} after the write of its revocation, the longest of {keys} keys in use (promise {REVOKED_WITHIN:g} s)"
+            kept = (
+                f"{longest} after the write of its revocation, the longest of {keys} keys in use (promise {REVOKED_WITHIN:g} s)"
+            )
             return f"{kept}; the first one {formats.seconds(self.revoked)} after the start of its command"
         wrote = f", {formats.seconds(self.written)} after its write to the store" if self.written is not None else ""
         promise = f" (promise {REVOKED_WITHIN:g} s from the write)"

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from app.domain.errors import Misconfigured
 from app.domain.money import from_dollars
 from app.features.installed import installed
-from app.releases.eval_results import recorded
 from app.releases.manifest import parse
 from app.releases.recorded import sources_path
 from app.settings import PACKAGE, Settings
@@ -103,6 +102,7 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
     from app.erasure.pseudonyms import put_under_pseudonyms
     from app.oncall.earlier import carry_over
     from app.oncall.switch import KillSwitch
+    from app.releases.eval_results import recorded
     from app.security.redaction.redactor import Redactor
     from app.security.redaction.tenant_patterns import TenantPatterns
     from app.stores import build_engine, build_valkey, releases_of

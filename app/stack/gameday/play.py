@@ -382,8 +382,6 @@ async def _play(game: _Game, name: str) -> None:
         outcome.reasons.append("the callers stopped")
 
 
-
-
 def _figure(judged: Judged) -> str:
     value = "no caller" if judged.value is None else f"{judged.value:.2f}"
     return f"{judged.measure} is {value} in the phase {judged.phase}"
