@@ -71,9 +71,7 @@ class Attacks:
         """Both in a sentence."""
         gate = self.evidence[0]
         known = gate.state != "missing"
-        gated = (
-            f"Of a model that obeys all of them, {gate.first_sentence}" if known else "The injection gate has left no result here"
-        )
+        gated = f"With the service's checks, {gate.first_sentence}" if known else "The injection gate has left no result here"
         passed = f"Of the eval suites' {self.total} cases of attacks, {self.held:g} passed"
         harmful = [one.case for one in self.lost if not one.harm.startswith("None")]
         if self.lost:

@@ -100,6 +100,16 @@ async def test_viewers_see_releases_and_change_nothing(viewer: Person) -> None:
 
 
 @needs_example
+async def test_an_attacks_case_that_did_not_pass_says_what_was_found_and_what_it_came_to(operator: Person) -> None:
+    """On its own page, which once said only "failed", and in one list on Security."""
+    found = r"tools: cancel_order was called \(pending\)"
+    assert re.search(rf"failed {found}", (await operator.get("/console/evals/cases/support/review-with-orders")).words)
+    page = await operator.get("/console/security")
+    assert re.search(rf"review-with-orders prompt injection {found} None: a call that is pending waits", page.words), page.words
+    assert "6 cases of attacks that did not pass, and the harm" in page.words
+
+
+@needs_example
 async def test_two_releases_stand_side_by_side_with_what_they_change_and_cost(operator: Person) -> None:
     live = re.search(r'href="/console/releases/([\w.-]+)">', (await operator.get("/console/releases")).text)
     assert live

@@ -215,7 +215,7 @@ def test_a_gap_that_the_answer_does_not_say_is_said_behind_it() -> None:
 def test_attacks_that_were_not_held_off_are_counted_in_words() -> None:
     gate = Evidence(name="Gate", value="none got through")
     assert Attacks(held=40, total=46, evidence=[gate]).words == (
-        "Of a model that obeys all of them, none got through. Of the eval suites' 46 cases of attacks, 40 passed."
+        "With the service's checks, none got through. Of the eval suites' 46 cases of attacks, 40 passed."
     )
     lost = [LostCase("s", name, "injection", [found]) for name, found in (("a", "facts: none"), ("b", "tools: x"))]
     some = Attacks(held=44, total=46, evidence=[gate], lost=[*lost, LostCase("s", "c", "injection", [])])
