@@ -128,6 +128,7 @@ async def test_two_releases_stand_side_by_side_with_what_they_change_and_cost(op
     assert "Evals of support: -24.2 points:" in asked.words
     listed = (await operator.get("/console/evals")).text
     assert 'href="/console/releases/2026-11-26/diff?to=2026-11-24#evals">' in listed, "flips of a release lead to their cases"
+    assert listed.count("to a later one") == 1, "a change beside a later release says so"
     same = await operator.get(f"/console/releases/{live[1]}/diff?to={live[1]}")
     assert "pin the same" in same.words
     assert (await operator.get("/console/releases/..%2f..%2fetc/diff?to=x")).status == 404
