@@ -1,20 +1,30 @@
 -- Find the keys that no script can use: of another type, or without numbers where amounts are due. All but counters are removed.
--- KEYS: the keys, of one shard  ARGV: the type of each; 'counter' and 'lease' are hashes with amounts, 'epoch' a string with a time
+-- KEYS: the keys, of one shard  ARGV: the type of each; 'counter' and 'lease' are hashes with amounts, 'hash' has
+-- numbers alone, 'epoch' is a string with a time
 -- Returns the positions of those found. A counter stays as it is: `mend.lua` knows its amounts.
+-- Whether a value is none, or one that HINCRBY adds to: no leading zeros, and in its range.
+local function usable(value)
+  return not value or value == '0' or #value < 17 and string.match(value, '^%-?[1-9]%d*$') ~= nil
+end
+
 local AMOUNTS = {counter = {'spent', 'held'}, lease = {'amount', 'settled'}}
 local found = {}
 for i, name in ipairs(KEYS) do
   local amounts, is = AMOUNTS[ARGV[i]], redis.call('TYPE', name).ok
-  local usable = is == 'none' or is == (amounts and 'hash' or ARGV[i])
+  local well = is == 'none' or is == (amounts and 'hash' or ARGV[i])
   if ARGV[i] == 'epoch' then
-    usable = is == 'none' or is == 'string' and string.match(redis.call('GET', name), ':%d+$') ~= nil
+    well = is == 'none' or is == 'string' and string.match(redis.call('GET', name), ':%d+$') ~= nil
   end
-  if usable and amounts then
+  if well and amounts then
     for _, value in ipairs(redis.call('HMGET', name, unpack(amounts))) do
-      usable = usable and (not value or string.match(value, '^%-?%d+$') ~= nil)
+      well = well and usable(value)
+    end
+  elseif well and is == 'hash' then
+    for _, value in ipairs(redis.call('HVALS', name)) do
+      well = well and tonumber(value) ~= nil
     end
   end
-  if not usable then
+  if not well then
     found[#found + 1] = i
     if ARGV[i] ~= 'counter' then
       redis.call('DEL', name)

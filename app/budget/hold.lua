@@ -11,6 +11,11 @@
 -- {'rate', subject, what, limit, ms}; ms -1: waiting does not help.
 local SUBJECT = 8
 
+-- Whether a value is none, or one that HINCRBY adds to: no leading zeros, and in its range.
+local function usable(value)
+  return not value or value == '0' or #value < 17 and string.match(value, '^%-?[1-9]%d*$') ~= nil
+end
+
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then
   return {'unknown'}
@@ -35,10 +40,8 @@ local amount = tonumber(ARGV[1])
 redis.call('ZCARD', KEYS[3])
 for i = 0, 4 do
   local counted = redis.call('HMGET', KEYS[4 + i], 'spent', 'held')
-  for at = 1, 2 do
-    if counted[at] and not string.match(counted[at], '^%-?%d+$') then
-      return redis.error_reply('UNUSABLE a counter holds no amount')
-    end
+  if not (usable(counted[1]) and usable(counted[2])) then
+    return redis.error_reply('UNUSABLE a counter holds no amount')
   end
   local limit = i == 0 and -1 or tonumber(ARGV[6 + i])
   if limit >= 0 and not forced then

@@ -3,17 +3,20 @@
 -- ARGV: 1 micro-dollars to add  2 the id of this mend  3 '1': no script could use it, and it begins anew
 --       4 prefix of lease keys  5 seconds to keep one that begins anew
 -- Returns 1; 0 if this mend was done before, or the counter was usable before and is not now, or the other way round.
-local found, usable = redis.pcall('HMGET', KEYS[1], 'spent', 'held', 'mended'), true
-for i = 1, 2 do
-  usable = usable and not found.err and (not found[i] or string.match(found[i], '^%-?%d+$') ~= nil)
+-- Whether a value is none, or one that HINCRBY adds to: no leading zeros, and in its range.
+local function usable(value)
+  return not value or value == '0' or #value < 17 and string.match(value, '^%-?[1-9]%d*$') ~= nil
 end
-if usable ~= (ARGV[3] == '0') or usable and found[3] == ARGV[2] then
+
+local found = redis.pcall('HMGET', KEYS[1], 'spent', 'held', 'mended')
+local well = not found.err and usable(found[1]) and usable(found[2])
+if well ~= (ARGV[3] == '0') or well and found[3] == ARGV[2] then
   return 0
 end
-if not usable then
+if not well then
   local held = 0
   for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
-    local lease = redis.call('HMGET', ARGV[4] .. id, 'amount', '4', '5', '6', '7', '8')
+    local lease = redis.pcall('HMGET', ARGV[4] .. id, 'amount', '4', '5', '6', '7', '8') -- an error has no fields
     for i = 2, 6 do
       held = held + (lease[i] == KEYS[1] and tonumber(lease[1] or '0') or 0)
     end

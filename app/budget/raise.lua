@@ -3,11 +3,7 @@
 for i = 1, #KEYS do
   local found = redis.pcall('HGET', KEYS[i], 'spent')
   local spent = type(found) ~= 'table' and tonumber(found or '0')
-  if not spent then -- no script can use it
-    redis.call('DEL', KEYS[i])
-    spent = -1
-  end
-  if spent < tonumber(ARGV[1 + i]) then
+  if spent and spent < tonumber(ARGV[1 + i]) then -- one that no script can use begins anew with what leases hold: `mend.lua`
     redis.call('HSET', KEYS[i], 'spent', ARGV[1 + i])
   end
   redis.call('EXPIRE', KEYS[i], ARGV[1])

@@ -6,6 +6,11 @@
 --       15 number of subjects, then their tokens a minute (-1: no limit), then the shares of a limit, in percent and rising,
 --       at which an alert fires
 -- Returns 1; 0 if it was settled before; -1 where the counters are not there, so nothing can be counted yet.
+-- Whether a value is none, or one that HINCRBY adds to: no leading zeros, and in its range.
+local function usable(value)
+  return not value or value == '0' or #value < 17 and string.match(value, '^%-?[1-9]%d*$') ~= nil
+end
+
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return -1
 end
@@ -20,12 +25,13 @@ if known[2] then
 end
 local change = actual - settled
 -- All that may fail is read before the first write: a script that fails is not undone, and is sent again.
+local holds = {}
 for i = 4, 8 do
-  for _, value in ipairs(redis.call('HMGET', KEYS[i], 'spent', 'held')) do
-    if value and not string.match(value, '^%-?%d+$') then
-      return redis.error_reply('UNUSABLE a counter holds no amount')
-    end
+  local counted = redis.call('HMGET', KEYS[i], 'spent', 'held')
+  if not (usable(counted[1]) and usable(counted[2])) then
+    return redis.error_reply('UNUSABLE a counter holds no amount')
   end
+  holds[i] = math.max(0, tonumber(counted[2] or '0'))
 end
 redis.call('ZCARD', KEYS[3])
 redis.call('XLEN', KEYS[9])
@@ -35,8 +41,9 @@ for s = 1, tonumber(ARGV[15]) do
 end
 
 for i = 4, 8 do
-  if held ~= 0 then
-    redis.call('HINCRBY', KEYS[i], 'held', -held)
+  local back = math.min(held, holds[i]) -- a counter that was dropped holds less: below nothing, its cap would be open by the rest
+  if back ~= 0 then
+    redis.call('HINCRBY', KEYS[i], 'held', -back)
   end
   if change ~= 0 then
     redis.call('HINCRBY', KEYS[i], 'spent', change)

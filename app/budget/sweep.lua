@@ -4,6 +4,11 @@
 -- The leases, and the counters they name, carry the shard's hash tag and so live in the slot of KEYS, as a cluster requires.
 -- A lease that cannot be settled holds up no other: it is tried again in a minute.
 -- Returns {'swept', how many leases were settled, then the ids of those whose counters no script can use}.
+-- Whether a value is none, or one that HINCRBY adds to: no leading zeros, and in its range.
+local function usable(value)
+  return not value or value == '0' or #value < 17 and string.match(value, '^%-?[1-9]%d*$') ~= nil
+end
+
 local answer = {'swept', 0}
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return answer
@@ -12,31 +17,41 @@ redis.call('XLEN', KEYS[3])
 local now = redis.call('TIME')[1]
 
 -- All that may fail is read before the first write: a script that fails is not undone.
-local function usable(known)
+-- Returns what each of a lease's counters holds, or nothing.
+local function holds_of(known)
+  local holds = {}
   for i = 3, 7 do
     local counted = redis.pcall('HMGET', known[i], 'spent', 'held')
-    for at = 1, 2 do
-      if counted.err or counted[at] and not string.match(counted[at], '^%-?%d+$') then
-        return false
-      end
+    if counted.err or not (usable(counted[1]) and usable(counted[2])) then
+      return nil
+    end
+    holds[i] = math.max(0, tonumber(counted[2] or '0'))
+  end
+  return holds
+end
+
+local function is_lease(known)
+  for i = 1, 7 do
+    if not known[i] then
+      return false
     end
   end
-  return true
+  return usable(known[1]) and tonumber(known[1]) >= 0
 end
 
 local expired = redis.call('ZRANGE', KEYS[2], '-inf', now, 'BYSCORE', 'LIMIT', 0, 500)
 for _, id in ipairs(expired) do
   local lease = ARGV[1] .. id
   local known = redis.pcall('HMGET', lease, 'amount', 'entry', '4', '5', '6', '7', '8')
-  if known.err or known[1] and not string.match(known[1], '^%d+$') then
+  if known.err or known[1] and not is_lease(known) then
     redis.call('DEL', lease) -- of what it held nothing is known, and that stays held
     known = {}
   end
-  local well = not known[1] or usable(known)
-  if known[1] and well then
+  local holds = known[1] and holds_of(known)
+  if holds then
     answer[2] = answer[2] + 1
     for i = 3, 7 do
-      redis.call('HINCRBY', known[i], 'held', -tonumber(known[1]))
+      redis.call('HINCRBY', known[i], 'held', -math.min(tonumber(known[1]), holds[i]))
       redis.call('HINCRBY', known[i], 'spent', known[1])
     end
     redis.call('XADD', KEYS[3], '*', 'kind', 'expired', 'lease', id, 'amount', known[1], 'entry', known[2])
@@ -44,7 +59,7 @@ for _, id in ipairs(expired) do
     redis.call('HSET', lease, 'settled', known[1], 'kind', 'expired')
     redis.call('EXPIRE', lease, ARGV[2])
   end
-  if well then
+  if holds or not known[1] then
     redis.call('ZREM', KEYS[2], id)
   else
     answer[#answer + 1] = id

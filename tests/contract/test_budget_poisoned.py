@@ -81,17 +81,19 @@ def place(hold: Hold, name: str) -> str:
 
 
 async def poisoned(own: Redis, name: str, how: str) -> None:
-    if how == "number":
-        await own.hset(name, mapping={"spent": "not a number"})
+    if values := NO_AMOUNTS.get(how):
+        await own.hset(name, mapping=values)
     else:
         await own.delete(name)
         await own.set(name, "of another program")
 
 
 COUNTERS = ("share", "tenant-day", "tenant-month", "user-day", "user-month")
+# Valkey adds to none of these.
+NO_AMOUNTS = {"number": {"spent": "not a number"}, "form": {"spent": "007"}, "range": {"held": "9" * 19}}
 
 
-@pytest.mark.parametrize("how", ["type", "number"])
+@pytest.mark.parametrize("how", ["type", *NO_AMOUNTS])
 @pytest.mark.parametrize("name", COUNTERS)
 async def test_a_settlement_that_is_refused_holds_up_no_other_and_is_counted_in_the_end(
     make: Made, own: Redis, engine: AsyncEngine, name: str, how: str
@@ -147,7 +149,7 @@ async def test_a_key_that_is_no_counter_holds_up_no_settlement(make: Made, own: 
     assert (await in_ledger(engine, who), await in_ledger(engine, other)) == (9, 7)
 
 
-@pytest.mark.parametrize("how", ["type", "number"])
+@pytest.mark.parametrize("how", ["type", *NO_AMOUNTS])
 @pytest.mark.parametrize("name", COUNTERS)
 async def test_no_caller_sees_a_key_that_no_script_can_use(make: Made, own: Redis, name: str, how: str) -> None:
     budget, (who, _) = make(), two_of_a_shard()
@@ -158,6 +160,65 @@ async def test_no_caller_sees_a_key_that_no_script_can_use(make: Made, own: Redi
     await held(budget, who)
     assert await user_day(budget, who) == (0, 200)
     assert (await budget.counted_globally())[1] == holding + 100
+
+
+async def test_a_rate_limit_without_numbers_refuses_no_caller(make: Made, own: Redis) -> None:
+    budget, (who, _) = make(), two_of_a_shard()
+    await opened(budget)
+    await own.hset(place(await held(budget, who), "rates"), mapping={"requests": "many", "at": "noon"})
+    await held(budget, who)
+    assert await user_day(budget, who) == (0, 200)
+
+
+async def test_of_many_keys_that_no_script_can_use_none_holds_up_the_others(make: Made, own: Redis) -> None:
+    budget, (who, other) = make(), two_of_a_shard()
+    await opened(budget)
+    first, lives, second = [await held(budget, one) for one in (who, other, other)]
+    for name in (place(first, "lease"), place(second, "lease"), place(first, "share")):
+        await poisoned(own, name, "type")
+    await held(budget, who)
+    assert await own.hget(place(lives, "share"), "held") == "200", "of the leases that can be read"
+
+
+async def test_a_lease_that_lacks_its_entry_is_not_counted_at_each_sweep(make: Made, own: Redis) -> None:
+    budget, who = make(), identity()
+    await opened(budget)
+    dead = await held(budget, who, seconds=-40)
+    await own.hdel(place(dead, "lease"), "entry")
+    for _ in range(3):
+        with contextlib.suppress(ResponseError):
+            await budget.sweep()
+    assert await user_day(budget, who) == (0, 100)
+
+
+@pytest.mark.parametrize("swept", [False, True])
+async def test_a_counter_that_is_dropped_does_not_hold_less_than_nothing(make: Made, own: Redis, swept: bool) -> None:
+    budget, who = make(), identity()
+    await opened(budget)
+    hold = await held(budget, who, seconds=-40 if swept else 10)
+    await own.delete(place(hold, "user-day"))
+    budget.settle(hold) if not swept else await budget.sweep()
+    if not swept:
+        await settled(budget)
+    spent, on = await user_day(budget, who)
+    assert (spent, on) == (100 if swept else 0, 0)
+    assert (await counted(budget, who))["tenant-day"][1] == 0
+
+
+async def test_a_rebuilt_shard_holds_what_its_leases_hold(make: Made, own: Redis, engine: AsyncEngine) -> None:
+    budget, who = make(), identity()
+    await opened(budget)
+    paid, hold = await held(budget, who), await held(budget, who)
+    paid.spend(MicroUSD(7))
+    budget.settle(paid)
+    await settled(budget)
+    await Ledger(engine, own).drain()
+    await poisoned(own, place(hold, "user-day"), "type")
+    await own.delete(place(hold, "epoch"))
+    await budget.watch_epochs()
+    await opened(budget)
+    await held(budget, who)
+    assert await user_day(budget, who) == (7, 200)
 
 
 @pytest.mark.parametrize("name", ["rates", "live"])
