@@ -33,7 +33,7 @@ from app.budget.round_trips import RoundTrips, Run, raise_first
 from app.budget.scopes import SHARDS, Scope, key, scopes_of, windows_of
 from app.budget.settled import Settled, Settlement
 from app.budget.settling import Settling
-from app.budget.valkey_answers import number, swept
+from app.budget.valkey_answers import is_of_keys, number, swept
 from app.budget.valkey_watch import Allowance, ValkeyWatch
 from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable, OctantError
@@ -292,9 +292,9 @@ class Budget:
                 log.warning("budget store does not answer", extra=why(error))
                 # One connection that failed is no outage: where a new one is answered, the take is repeated, and counts once.
                 answers = await self._watch.failed() and not last
-                if answers and type(error) is ResponseError:
+                if answers and is_of_keys(error):
                     await self._heal(hold)
-                if answers and (isinstance(error, _UNHEARD) or type(error) is ResponseError):
+                if answers and (isinstance(error, _UNHEARD) or is_of_keys(error)):
                     continue
                 self._take_after_failure(hold, amount)
             return

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from app.budget.hold import REMEMBERED, Hold
 from app.budget.round_trips import RoundTrips, Run
+from app.budget.valkey_answers import is_of_keys
 from app.domain.backlog import Backlog
 from app.domain.periodic import end, spawn
 from app.domain.store_errors import why
@@ -45,7 +46,7 @@ class Settling:
         self._on_refused = on_refused
         self._pending, self._unsettled = Backlog[Hold](), list[Hold]()  # these are on their way, or settled
         self._refused = list[Hold]()  # these wait for the timer
-        self._since = dict[str, float]()  # by lease: the first refusal
+        self._since = dict[str, float]()  # by lease: its first refusal, or the last one of an outage
         self._retry: asyncio.TimerHandle | None = None
         self._delay = RETRY_FIRST
         self._settled_at = 0.0
@@ -121,13 +122,15 @@ class Settling:
     def _try_later(self, refused: Sequence[tuple[Hold, object]]) -> None:
         """All that are refused wait for one timer: a store that refuses all gets one batch, and the log one line."""
         for hold, result in refused:
-            since = self._since.setdefault(hold.lease_id, time.monotonic())
-            of_its_own = type(result) is ResponseError  # not what each command gets: a right that is missing, a full server
-            if of_its_own and self._settled_at - since > GIVE_UP:
+            of_keys, now = is_of_keys(result), time.monotonic()
+            since = self._since.setdefault(hold.lease_id, now)
+            if not of_keys:  # an outage: however long it was, its end is none of a refusal
+                self._since[hold.lease_id] = now
+            elif self._settled_at - since > GIVE_UP:
                 self._give_up(hold)
                 continue
             self._refused.append(hold)
-            if of_its_own:
+            if of_keys:
                 self._on_refused(hold)
         if self._retry is None and self._refused:
             errors = [result for _, result in refused if isinstance(result, Exception)]

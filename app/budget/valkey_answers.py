@@ -12,8 +12,10 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as ValkeyConnectionError
+from redis.exceptions import ResponseError
 
 MISREAD = (TypeError, ValueError, LookupError, AttributeError)  # by code that reads an answer of another form
+OF_EACH_WRITE = ("MISCONF ", "NOREPLICAS ", "BUSY ")  # errors that have no type of their own in the client
 SHA = re.compile("[0-9a-f]{40}")
 
 Form = Callable[[Any], bool]
@@ -78,6 +80,11 @@ def places(answer: Any) -> list[int]:  # noqa: ANN401
     if not isinstance(answer, list) or not all(map(a_number, answer)):
         raise WrongAnswerError("heal.lua")
     return answer
+
+
+def is_of_keys(error: object) -> bool:
+    """Whether a script was refused for its own keys, not for what each write is: a missing right, a full disk, no replica."""
+    return type(error) is ResponseError and not str(error).startswith(OF_EACH_WRITE)
 
 
 def _text(answer: Any) -> bool:  # noqa: ANN401

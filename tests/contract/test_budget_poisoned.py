@@ -324,6 +324,33 @@ async def test_one_that_is_refused_for_ever_is_left_to_the_sweeper(
     assert await user_day(budget, other) == (0, 0)
 
 
+async def test_a_long_outage_ends_no_settlement_at_its_worst_case(
+    make: Made, own: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(settling, "GIVE_UP", 0.5)
+    budget, (who, other) = make(), two_of_a_shard()
+    await opened(budget)
+    await budget.start()
+    paid, well = [await held(budget, one) for one in (who, other)]
+    await own.config_set("min-replicas-to-write", 1)
+    try:
+        paid.spend(MicroUSD(7))
+        budget.settle(paid)
+        await asyncio.sleep(0.9)  # it is tried three times, and next in 0.6 s
+        await own.config_set("min-replicas-to-write", 0)
+        budget.settle(well)
+        await asyncio.sleep(0.2)
+        await own.config_set("min-replicas-to-write", 1)
+        await asyncio.sleep(0.8)
+    finally:
+        await own.config_set("min-replicas-to-write", 0)
+    async with asyncio.timeout(20):
+        await budget.flush()
+    await budget.aclose()
+    assert not any("given up" in record.message for record in caplog.records)
+    assert await user_day(budget, who) == (7, 0)
+
+
 def broken(arguments: Callable[[Hold, Any], list[Any]], lease: str) -> Callable[[Hold, Any], list[Any]]:
     """The script cannot read those of one lease."""
     return lambda hold, shares: [
