@@ -100,9 +100,10 @@ class Reserved(MmapedDict):
         copy = path.with_suffix(".again")
         copy.write_bytes(self._m[:])
         copy.rename(path)
-        unshared, _ = self._unshared, self.close()  # type: ignore[no-untyped-call]
-        self.__init__(str(path))  # type: ignore[misc] # as the library opens it
-        self._unshared = unshared
+        again = Reserved(str(path))  # raises, for want of a descriptor, before the old one is closed
+        again._unshared = self._unshared
+        self.close()  # type: ignore[no-untyped-call]
+        vars(self).update(vars(again))
         log.warning("the file of this worker's counts was removed, and is made again", extra={"file": path.name})
 
 

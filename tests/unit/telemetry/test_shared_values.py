@@ -89,3 +89,28 @@ def test_a_file_that_is_removed_is_made_again_with_what_it_held(tmp_path: Path, 
     counted.write_value("calls", 9.0, 0.0)
     assert {key: value for key, value, _, _ in READ(str(file))}["calls"] == 9.0
     counted.close()
+
+
+def test_a_removed_file_that_cannot_be_opened_again_fails_no_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a process has no descriptor left."""
+    monkeypatch.setattr(shared_values, "CHECK_EVERY", 0.0)
+    path, opens, full = tmp_path / "counter_1.db", os.open, [True]
+    found: Any = LIBRARY.MmapedDict(str(path))
+    found.write_value("a", 1.0, 0.0)
+    path.unlink()
+
+    def no_descriptor(name: Any, *arguments: Any, **options: Any) -> int:
+        if full and str(name) == str(path):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return opens(name, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", no_descriptor)
+    for value in (2.0, 3.0):
+        path.unlink(missing_ok=True)
+        found.write_value("a", value, 0.0)
+    path.unlink()
+    full.clear()
+    found.write_value("a", 4.0, 0.0)
+    assert found.read_value("a") == (4.0, 0.0)
+    assert [(key, value) for key, value, *_ in READ(str(path))] == [("a", 4.0)]
+    found.close()
