@@ -18,13 +18,12 @@ async def require_own(engine: AsyncEngine, valkey: Redis) -> None:
     try:
         async with engine.connect() as connection:
             own = (await connection.execute(_OWN)).scalar()
-        if own is None:  # no tenant either: no call has spent anything
-            return
-        await valkey.set(KEY, own, nx=True)
+        if own is not None:  # else there is no tenant either, and no call has spent anything
+            await valkey.set(KEY, own, nx=True)
         known = await valkey.get(KEY)
     except (SQLAlchemyError, RedisError, OSError):
         return
-    if known != own:
+    if known not in (None, own):  # also for a new one: it would serve until the next worker starts
         raise Misconfigured(
             "OCTANT_VALKEY_URL: the counters there are those of another database than OCTANT_DATABASE_URL's. Two deployments on"
             " one Valkey would spend each other's caps: give each its own, or a number of its own (redis://host/1). If this"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from conftest import own_database
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -43,6 +44,17 @@ async def test_the_counters_of_another_database_are_refused(own: Redis, engine: 
         await require_own(engine, own)
     await own.flushdb()
     await require_own(engine, own)
+
+
+async def test_a_new_database_is_refused_at_once_and_not_when_a_worker_is_replaced(own: Redis, database_url: str) -> None:
+    with own_database(database_url, "no_actions") as url:
+        new = build_engine(Settings(database_url=url), pooled=False)
+        await require_own(new, own)
+        assert await own.get(KEY) is None
+        await own.set(KEY, "of another one")
+        with pytest.raises(Misconfigured, match="counters there are those of another database"):
+            await require_own(new, own)
+        await new.dispose()
 
 
 async def test_a_worker_checks_it_before_it_counts(own: Redis, engine: AsyncEngine, tmp_path: Path) -> None:
