@@ -38,6 +38,9 @@ end
 -- All that may fail is read before the first write: a script that fails is not undone.
 local amount = tonumber(ARGV[1])
 redis.call('ZCARD', KEYS[3])
+if not usable(known[2]) then
+  return redis.error_reply('UNUSABLE a lease holds no amount')
+end
 for i = 0, 4 do
   local counted = redis.call('HMGET', KEYS[4 + i], 'spent', 'held')
   if not (usable(counted[1]) and usable(counted[2])) then

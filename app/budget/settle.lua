@@ -15,6 +15,9 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
   return -1
 end
 local known = redis.call('HMGET', KEYS[2], 'amount', 'settled', 'kind')
+if not (usable(known[1]) and usable(known[2])) then
+  return redis.error_reply('UNUSABLE a lease holds no amount')
+end
 local held, settled, kind = tonumber(known[1] or '0'), tonumber(known[2] or '0'), 'settled'
 local actual = tonumber(ARGV[1])
 if known[2] then

@@ -191,6 +191,21 @@ async def test_a_lease_that_lacks_its_entry_is_not_counted_at_each_sweep(make: M
     assert await user_day(budget, who) == (0, 100)
 
 
+async def test_a_lease_without_an_amount_counts_nothing_twice(make: Made, own: Redis) -> None:
+    budget, who = make(), identity()
+    await opened(budget)
+    await budget.start()
+    hold = await held(budget, who)
+    await own.hset(place(hold, "lease"), "amount", "1.5")
+    await budget.extend(hold, MicroUSD(50))
+    assert await user_day(budget, who) == (0, 150)
+    await own.hset(place(hold, "lease"), "amount", "2.5")
+    hold.spend(MicroUSD(7))
+    budget.settle(hold)
+    await budget.aclose()
+    assert await user_day(budget, who) == (7, 150), "of what it held nothing is known"
+
+
 @pytest.mark.parametrize("swept", [False, True])
 async def test_a_counter_that_is_dropped_does_not_hold_less_than_nothing(make: Made, own: Redis, swept: bool) -> None:
     budget, who = make(), identity()
