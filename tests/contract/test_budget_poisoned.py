@@ -90,7 +90,11 @@ async def poisoned(own: Redis, name: str, how: str) -> None:
 
 COUNTERS = ("share", "tenant-day", "tenant-month", "user-day", "user-month")
 # Valkey adds to none of these.
-NO_AMOUNTS = {"number": {"spent": "not a number"}, "form": {"spent": "007"}, "range": {"held": "9" * 19}}
+NO_AMOUNTS: dict[str, dict[Any, Any]] = {
+    "number": {"spent": "not a number"},
+    "form": {"spent": "007"},
+    "range": {"held": "9" * 19},
+}
 
 
 @pytest.mark.parametrize("how", ["type", *NO_AMOUNTS])

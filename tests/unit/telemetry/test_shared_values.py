@@ -99,10 +99,10 @@ def test_a_removed_file_that_cannot_be_opened_again_fails_no_count(tmp_path: Pat
     found.write_value("a", 1.0, 0.0)
     path.unlink()
 
-    def no_descriptor(name: Any, *arguments: Any, **options: Any) -> int:
-        if full and str(name) == str(path):
+    def no_descriptor(name: str, flags: int, mode: int = 0o777) -> int:
+        if full and name == str(path):
             raise OSError(errno.EMFILE, "Too many open files")
-        return opens(name, *arguments, **options)
+        return opens(name, flags, mode)
 
     monkeypatch.setattr(os, "open", no_descriptor)
     for value in (2.0, 3.0):
