@@ -7,6 +7,7 @@ Bringing back is safe to repeat: records go in under their ids, and those that a
 Appending and reading block: call them in a thread.
 """
 
+import contextlib
 import fcntl
 import json
 import logging
@@ -79,6 +80,9 @@ class Spill:
     def close(self) -> None:
         """Let go of the file being written: from now on any process may bring it back."""
         with self._lock:
+            if self._file:
+                with contextlib.suppress(OSError):
+                    self._open()  # a removed one
             self._let_go()
 
     def _let_go(self) -> None:
@@ -105,8 +109,17 @@ class Spill:
 
     def _open(self) -> FileIO:
         if self._file is None or locked_files.is_removed(self._file):
+            file, path = locked_files.begin(self._directory, SUFFIX)
+            try:
+                if self._file:
+                    _write_whole(file, locked_files.content(self._file))
+                    log.warning("a file of records was removed, and is made again", extra={"file": path.name})
+            except OSError:  # the removed one keeps them
+                file.close()
+                path.unlink(missing_ok=True)
+                raise
             self._let_go()
-            self._file, _ = locked_files.begin(self._directory, SUFFIX)
+            self._file = file
             directory = os.open(self._directory, os.O_RDONLY)
             try:
                 os.fsync(directory)  # the new file's name is on the disk too

@@ -20,7 +20,7 @@ def begin(folder: Path, suffix: str) -> tuple[FileIO, Path]:
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"{uuid.uuid4().hex}{BEGUN}"
-    file = FileIO(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600), "ab")
+    file = FileIO(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600), "ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return file, path.rename(path.with_suffix(suffix))
@@ -28,6 +28,11 @@ def begin(folder: Path, suffix: str) -> tuple[FileIO, Path]:
         file.close()
         path.unlink(missing_ok=True)
         raise
+
+
+def content(file: FileIO) -> bytes:
+    """All that a file of `begin` holds, also once it is removed. Raises OSError."""
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
 
 
 def is_removed(file: FileIO) -> bool:

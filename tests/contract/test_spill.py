@@ -1,6 +1,7 @@
 """Records while Postgres is away: on disk, back once, counted where they are lost (O7)."""
 
 import asyncio
+import errno
 import fcntl
 import os
 import shutil
@@ -408,12 +409,42 @@ async def test_two_workers_bring_one_folder_back_once(engine: AsyncEngine, folde
     assert drops.total == 0
 
 
-def test_a_file_that_is_removed_under_its_writer_takes_no_more_records(folder: Path) -> None:
-    """A cleaner of temporary folders removes it: what comes later is in a file that has a name."""
+def test_a_file_that_is_removed_under_its_writer_is_made_again(folder: Path) -> None:
+    """A cleaner of temporary folders removes it: what it held, and what comes later, is in a file that has a name."""
     spill = Spill(folder)
     spill.append([a_record()])
     shutil.rmtree(folder)
     spill.append([a_record()])
     spill.close()
     (file,) = folder.iterdir()
-    assert len(file.read_bytes().splitlines()) == 1
+    assert len(file.read_bytes().splitlines()) == 2
+
+
+def test_a_file_that_is_removed_before_it_is_brought_back_is_made_again(folder: Path) -> None:
+    spill = Spill(folder)
+    spill.append([a_record()])
+    shutil.rmtree(folder)
+    spill.close()
+    lease = spill.claim()
+    assert lease
+    assert len(lease.read()[0]) == 1
+    lease.close()
+
+
+def test_a_disk_that_is_full_when_a_file_is_made_again_loses_none_of_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spill = Spill(folder)
+    spill.append([a_record()])
+    shutil.rmtree(folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(spill_module, "_write_whole", full)
+        with pytest.raises(OSError, match="No space"):
+            spill.append([a_record()])
+        assert not list(folder.iterdir())
+    spill.append([a_record()])
+    spill.close()
+    (file,) = folder.iterdir()
+    assert len(file.read_bytes().splitlines()) == 2
+
+
+def full(_file: object, _data: bytes) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
