@@ -14,8 +14,8 @@ MICRO = 1e-6
 class Costs:
     """CPU in microseconds, sizes in bytes, as measured: docs/performance.md, docs/records.md."""
 
-    request: float = 850
-    event: float = 65  # of a stream, beyond its request
+    request: float = 820
+    event: float = 98  # of a stream, beyond its request
     valkey_call: float = 150  # two scripts
     postgres_call: float = 2_400  # half of it splits texts into words for the index
     valkey_bytes: int = 2_000  # of a call that Valkey still knows

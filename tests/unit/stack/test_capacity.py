@@ -23,10 +23,10 @@ def test_cores_follow_calls_events_and_the_share_that_may_be_used() -> None:
     assert needed(Load(rps=1_000, busy=0.5, events=60), costs).workers == 16
 
 
-def test_a_core_that_is_half_busy_answers_some_590_calls_a_second() -> None:
+def test_a_core_that_is_half_busy_answers_some_610_calls_a_second() -> None:
     assert needed(Load(rps=1_500, busy=0.5)).workers == 2 * 2
-    assert needed(Load(rps=2_300, busy=0.5)).workers == 4
-    assert needed(Load(rps=2_400, busy=0.5)).workers == 6
+    assert needed(Load(rps=2_400, busy=0.5)).workers == 4
+    assert needed(Load(rps=2_500, busy=0.5)).workers == 6
 
 
 def test_the_cpu_of_a_call_and_of_an_event_is_the_one_last_measured() -> None:
