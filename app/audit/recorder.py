@@ -259,20 +259,17 @@ class Recorder:
                 known = short[record.tenant, text] = self._redactor.redact(text, tenant=record.tenant)
             return known
 
-        def clean_text(text: str) -> str:
-            return (self._text_redactor or self._redactor).redact(text, tenant=record.tenant) if text else text
+        texts = self._text_redactor or self._redactor
 
         def of_provider(a: Attempt) -> Attempt:  # it may repeat what it was sent, anywhere
             words: dict[str, Any] = {name: clean(value) for name in PROVIDERS_WORDS if (value := getattr(a, name))}
             if a.response:
-                words["response"] = _cut(clean_text(a.response))
+                words["response"] = _cut(texts.redact(a.response, tenant=record.tenant))
             if a.violations:  # a path names keys, which are the model's words where a schema allows any
                 words["violations"] = tuple(map(clean, a.violations))
             return replace(a, **words) if words else a
 
-        request, response = (self._text_redactor or self._redactor).redact_all(
-            (record.request, record.response), tenant=record.tenant
-        )
+        request, response = texts.redact_all((record.request, record.response), tenant=record.tenant)
         return replace(
             record,
             user=clean(record.user),

@@ -1,17 +1,17 @@
 """`octant oncall page …`, `ack` and `maintenance`: pages, their acknowledgement, and times without them."""
 
 import asyncio
-import http.client
-import json
 import re
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.asking import asked
 from app.cli.audited import changes
 from app.cli.operator import user_name
 from app.cli.tables import on_one_line
@@ -96,19 +96,11 @@ def _posted(at: str, body: "dict[str, Any]", token: str) -> str:
     """Post an alert to the service's webhook. Returns the event that came of it. Raises Misconfigured for a refusal."""
     from app.domain.errors import Misconfigured
 
-    connection = http.client.HTTPConnection(at, timeout=ANSWERS_WITHIN)
-    headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
-    try:
-        connection.request("POST", "/v1/admin/alertmanager", json.dumps(body), headers)
-        answer = connection.getresponse()
-        said = json.loads(answer.read())
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise Misconfigured(f"The service at {at} does not answer ({type(error).__name__}).") from None
-    finally:
-        connection.close()
-    if answer.status != http.client.OK:
-        raise Misconfigured(f"The service at {at} refuses the alert: {said['error']['message']}")
-    return str(said["event"])
+    what, headers = f"The service at {at}", {"authorization": f"Bearer {token}", "content-type": "application/json"}
+    status, answer = asked(what, at, "POST", "/v1/admin/alertmanager", body, headers=headers, within=ANSWERS_WITHIN)
+    if status != HTTPStatus.OK:
+        raise Misconfigured(f"{what} refuses the alert: {answer['error']['message']}")
+    return str(answer["event"])
 
 
 @page.callback(invoke_without_command=True)

@@ -1,13 +1,13 @@
 """`octant simulate …`: break the provider simulator of the running demo, and mend it again."""
 
-import http.client
-import json
 from collections.abc import Mapping
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import typer
 
+from app.cli.asking import asked
 from app.cli.audited import changes
 
 app = typer.Typer(no_args_is_help=True, help="Break the simulated providers of the running demo, and mend them.")
@@ -136,16 +136,9 @@ def _control(method: str, fault: Mapping[str, Any] | None = None, *, needs: Prov
         if not demo.same_secret(settings):
             raise Misconfigured(f"The demo in {demo.folder} runs with another OCTANT_SECRET_KEY: set the same one here.")
         demo.hand_over_settings()  # its stores keep the operators' log, which names who broke it
-    connection = http.client.HTTPConnection("127.0.0.1", demo.control, timeout=CONTROL_SECONDS)
-    try:
-        connection.request(method, "/faults", None if fault is None else json.dumps(fault))
-        answer = connection.getresponse()
-        body = json.loads(answer.read())
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise Misconfigured(f"The simulator of the demo at {demo.url} does not answer ({type(error).__name__}).") from None
-    finally:
-        connection.close()
-    if answer.status != http.client.OK:
+    what = f"The simulator of the demo at {demo.url}"
+    status, body = asked(what, f"127.0.0.1:{demo.control}", method, "/faults", fault, within=CONTROL_SECONDS)
+    if status != HTTPStatus.OK:
         raise Misconfigured(f"The simulator refuses that: {body.get('error')}")
     faults: list[dict[str, Any]] = body
     return faults

@@ -53,8 +53,8 @@ def features(text: str) -> Iterator[set[int]]:
     A text of less than three words has none.
     """
     if text.isascii():
-        written, words = None, _ends(text.encode().translate(_WORDS).split())
-        signs = set(text.encode().translate(None, _NO_SIGNS))
+        written, raw = None, text.encode()
+        words, signs = _ends(raw.translate(_WORDS).split()), set(raw.translate(None, _NO_SIGNS))
     else:
         lowered = text.lower()
         written = _ends(_WORD.findall(lowered))

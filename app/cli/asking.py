@@ -1,0 +1,26 @@
+"""One question to a program of this machine, over HTTP and in JSON."""
+
+import http.client
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def asked(
+    what: str, at: str, method: str, path: str, body: object = None, *, headers: Mapping[str, str] | None = None, within: float
+) -> tuple[int, Any]:
+    """The status and the JSON of the answer of ``what``, at ``at`` (host and port). ``within``: seconds for each wait.
+
+    Raises Misconfigured where it does not answer in JSON.
+    """
+    from app.domain.errors import Misconfigured
+
+    connection = http.client.HTTPConnection(at, timeout=within)
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body), headers or {})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise Misconfigured(f"{what} does not answer ({type(error).__name__}).") from None
+    finally:
+        connection.close()
