@@ -31,6 +31,7 @@ from app.budget.resending import Resending
 from app.budget.restore import Restorer
 from app.budget.round_trips import RoundTrips, Run, raise_first
 from app.budget.scopes import SHARDS, Scope, key, scopes_of, windows_of
+from app.budget.scripts import with_amounts
 from app.budget.settled import Settled, Settlement
 from app.budget.settling import Settling
 from app.budget.valkey_answers import is_of_keys, number, swept
@@ -84,14 +85,13 @@ class Budget:
         ``name_of`` maps a tenant and a user's id to the user's id in counters and ledger. ``journal``: a second memory of this
         worker's holds, and of those of dead workers.
         """
-        folder = Path(__file__).parent
         self._valkey = valkey
         self._trips = RoundTrips(valkey)
-        take = valkey.register_script((folder / "hold.lua").read_text())
+        take = valkey.register_script(with_amounts("hold.lua"))
         self._hold = self._trips.joining(take)
-        settle = valkey.register_script((folder / "settle.lua").read_text())
-        self._sweep = valkey.register_script((folder / "sweep.lua").read_text())
-        self._check = valkey.register_script((folder / "check.lua").read_text())
+        settle = valkey.register_script(with_amounts("settle.lua"))
+        self._sweep = valkey.register_script(with_amounts("sweep.lua"))
+        self._check = valkey.register_script((Path(__file__).parent / "check.lua").read_text())
         self._grants = Grants(valkey, cap=policy.global_daily_cap)
         self._restorer = Restorer(valkey, ledger)
         self._watch = ValkeyWatch(valkey)

@@ -1,11 +1,6 @@
 -- A shard's counters and the entries of its stream that are not in the ledger yet, at one moment.
 -- KEYS: 1 epoch  2 the ledger's stream  3.. counters
 -- Returns JSON: {there, last: the stream's last id, pending: its entries, spent: one per counter, false where no script can use it}
--- Whether a value is none, or one that HINCRBY adds to: no leading zeros, and in its range.
-local function usable(value)
-  return not value or value == '0' or #value < 17 and string.match(value, '^%-?[1-9]%d*$') ~= nil
-end
-
 local spent = {}
 for i = 3, #KEYS do
   local found = redis.pcall('HMGET', KEYS[i], 'spent', 'held')

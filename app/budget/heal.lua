@@ -2,11 +2,6 @@
 -- KEYS: the keys, of one shard  ARGV: the type of each; 'counter' and 'lease' are hashes with amounts, 'hash' has
 -- numbers alone, 'epoch' is a string with a time
 -- Returns the positions of those found. A counter stays as it is: `mend.lua` knows its amounts.
--- Whether a value is none, or one that HINCRBY adds to: no leading zeros, and in its range.
-local function usable(value)
-  return not value or value == '0' or #value < 17 and string.match(value, '^%-?[1-9]%d*$') ~= nil
-end
-
 local AMOUNTS = {counter = {'spent', 'held'}, lease = {'amount', 'settled'}}
 local found = {}
 for i, name in ipairs(KEYS) do

@@ -6,7 +6,6 @@ that is no counter is removed: the scripts make it anew. A counter begins anew w
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 from redis.asyncio import Redis
 
@@ -15,6 +14,7 @@ from app.budget.hold import epoch_key, lease_prefix, leases_key
 from app.budget.ledger import Ledger
 from app.budget.reconcile import compared, mend
 from app.budget.scopes import key
+from app.budget.scripts import with_amounts
 from app.budget.valkey_answers import places
 
 OF_A_CALL = ("epoch", "lease", "zset", *("counter",) * 5, "stream")  # then a bucket and a set of live calls for each subject
@@ -30,7 +30,7 @@ class Healer:
         """Sends nothing yet."""
         self._valkey = valkey
         self._ledger = ledger
-        self._heal = valkey.register_script((Path(__file__).parent / "heal.lua").read_text())
+        self._heal = valkey.register_script(with_amounts("heal.lua"))
 
     async def heal_call(self, shard: int, keys: Sequence[str]) -> None:
         """Set the keys of ``settle.lua`` right, or the first of them.

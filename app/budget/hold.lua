@@ -11,11 +11,6 @@
 -- {'rate', subject, what, limit, ms}; ms -1: waiting does not help.
 local SUBJECT = 8
 
--- Whether a value is none, or one that HINCRBY adds to: no leading zeros, and in its range.
-local function usable(value)
-  return not value or value == '0' or #value < 17 and string.match(value, '^%-?[1-9]%d*$') ~= nil
-end
-
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then
   return {'unknown'}

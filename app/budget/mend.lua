@@ -3,11 +3,6 @@
 -- ARGV: 1 micro-dollars to add  2 the id of this mend  3 '1': no script could use it, and it begins anew
 --       4 prefix of lease keys  5 seconds to keep one that begins anew
 -- Returns 1; 0 if this mend was done before, or the counter was usable before and is not now, or the other way round.
--- Whether a value is none, or one that HINCRBY adds to: no leading zeros, and in its range.
-local function usable(value)
-  return not value or value == '0' or #value < 17 and string.match(value, '^%-?[1-9]%d*$') ~= nil
-end
-
 local found = redis.pcall('HMGET', KEYS[1], 'spent', 'held', 'mended')
 local well = not found.err and usable(found[1]) and usable(found[2])
 if well ~= (ARGV[3] == '0') or well and found[3] == ARGV[2] then

@@ -8,7 +8,6 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.budget.hold import epoch_key, lease_prefix, leases_key
 from app.budget.ledger import Ledger
 from app.budget.scopes import ANONYMOUS, DAY_SECONDS, MONTH_SECONDS, SHARDS, key
+from app.budget.scripts import with_amounts
 from app.budget.valkey_answers import read_of
 from app.domain.errors import OctantError
 from app.domain.periodic import Periodic
@@ -58,7 +58,7 @@ async def differences(valkey: Redis, ledger: Ledger) -> list[Difference]:
 
 async def compared(valkey: Redis, ledger: Ledger, shard: int, names: list[str]) -> list[Difference]:
     """Compare these counters of a shard, at one moment. Raises as `differences`."""
-    compare = valkey.register_script((Path(__file__).parent / "compare.lua").read_text())
+    compare = valkey.register_script(with_amounts("compare.lua"))
     answer = _compared(await compare(keys=[epoch_key(shard), key(shard, "ledger"), *names], args=[]), names)
     if answer is None:
         return []  # lost a moment ago: it is being rebuilt from the ledger
@@ -78,7 +78,7 @@ async def mend(valkey: Redis, found: list[Difference], *, lower: bool = False) -
 
     Each correction counts once, even if the client repeats a command.
     """
-    add = valkey.register_script((Path(__file__).parent / "mend.lua").read_text())
+    add = valkey.register_script(with_amounts("mend.lua"))
     mended, this = [d for d in found if d.amount > 0 or lower or d.lost], uuid4().hex
     for one in mended:
         await add(keys=[one.key, leases_key(one.shard)], args=[one.amount, this, int(one.lost), lease_prefix(one.shard), KEPT])

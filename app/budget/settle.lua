@@ -6,11 +6,6 @@
 --       15 number of subjects, then their tokens a minute (-1: no limit), then the shares of a limit, in percent and rising,
 --       at which an alert fires
 -- Returns 1; 0 if it was settled before; -1 where the counters are not there, so nothing can be counted yet.
--- Whether a value is none, or one that HINCRBY adds to: no leading zeros, and in its range.
-local function usable(value)
-  return not value or value == '0' or #value < 17 and string.match(value, '^%-?[1-9]%d*$') ~= nil
-end
-
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return -1
 end

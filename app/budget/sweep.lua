@@ -4,11 +4,6 @@
 -- The leases, and the counters they name, carry the shard's hash tag and so live in the slot of KEYS, as a cluster requires.
 -- A lease that cannot be settled holds up no other: it is tried again in a minute.
 -- Returns {'swept', how many leases were settled, then the ids of those whose counters no script can use}.
--- Whether a value is none, or one that HINCRBY adds to: no leading zeros, and in its range.
-local function usable(value)
-  return not value or value == '0' or #value < 17 and string.match(value, '^%-?[1-9]%d*$') ~= nil
-end
-
 local answer = {'swept', 0}
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return answer
