@@ -1,4 +1,4 @@
-"""Texts in which no line ends within a date, an option or a name: a phone has narrow lines. Each is escaped."""
+"""Texts in which no line ends within a date, an option or a name, or before a unit: a phone has narrow lines. Each is escaped."""
 
 import re
 
@@ -6,6 +6,8 @@ from markupsafe import Markup, escape
 
 LONGEST_WHOLE = 32  # characters of a word that stays in one piece on a phone
 _WHOLE = re.compile(r"(\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)? UTC)?|(?<![^\s\[(\"=])--[a-z][a-z-]*)")
+_BEFORE_A_UNIT = re.compile(r"(?<=\d) (?=%|[mµ]?s\b|min\b|[hd]\b|[kM]?B\b)")
+NO_BREAK = "\u00a0"
 
 
 def path(text: str) -> Markup:
@@ -23,8 +25,8 @@ def words(text: str) -> Markup:
 
 
 def unbroken(text: str) -> Markup:
-    """A text, escaped, in which no line ends within a date, a moment or an option of a command: these have hyphens."""
-    whole = Markup('<span class="nowrap">{}</span>')
+    """A text, escaped, in which no line ends before a unit, or within a date, a moment or an option: these have hyphens."""
+    text, whole = _BEFORE_A_UNIT.sub(NO_BREAK, text), Markup('<span class="nowrap">{}</span>')
     return Markup("").join(whole.format(part) if n % 2 else escape(part) for n, part in enumerate(_WHOLE.split(text)))
 
 

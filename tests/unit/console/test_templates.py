@@ -23,9 +23,10 @@ def test_a_template_is_well_formed(name: str) -> None:
         ("at 2026-11-27 14:00 UTC.", 'at <span class="nowrap">2026-11-27 14:00 UTC</span>.'),
         ("octant rollback --to r-1", 'octant rollback <span class="nowrap">--to</span> r-1'),
         ("a--b and <--c>", "a--b and &lt;--c&gt;"),
+        ("10.5 % of 3 s, 2 sides, 4 min", "10.5\u00a0% of 3\u00a0s, 2 sides, 4\u00a0min"),
     ],
 )
-def test_a_date_and_an_option_are_kept_in_one_line(text: str, written: str) -> None:
+def test_a_date_an_option_and_a_measure_stay_in_one_line(text: str, written: str) -> None:
     assert templates().from_string("{{ text|unbroken }}").render(text=text) == written
 
 
