@@ -64,6 +64,8 @@ api_keys = Table(
     Column("last_used_at", DateTime(timezone=True), nullable=True, comment="to the minute"),
     Column("replaced_by", String(16), nullable=True, comment="the key that a rotation made of this one"),
     Index("api_keys_tenant", "tenant_id"),
+    Index("api_keys_revoked_at", "revoked_at", postgresql_where=text("revoked_at IS NOT NULL")),
+    Index("api_keys_expires_at", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
 )
 
 redaction_patterns = Table(

@@ -160,6 +160,21 @@ async def test_a_key_that_ended_is_refused_long_before_its_cache_ends(
     await keys.aclose()
 
 
+async def test_keys_that_ended_lately_are_found_without_reading_all(engine: AsyncEngine, tenant: Tenant) -> None:
+    many = """
+        INSERT INTO api_keys (id, tenant_id, name, digest, scopes, expires_at, revoked_at)
+        SELECT 'many' || n, :tenant, 'one of many', '', '{call}', now() + n * interval '1 hour',
+               CASE WHEN n % 2 = 0 THEN now() - n * interval '1 hour' END
+        FROM generate_series(1, 20000) AS n"""
+    asked = str(keys_module._ENDED.compile(engine, compile_kwargs={"literal_binds": True}))
+    async with engine.connect() as connection:  # and rolled back
+        await connection.execute(text(many), {"tenant": tenant.id})
+        await connection.execute(text("ANALYZE api_keys"))
+        plan = "\n".join((await connection.execute(text(f"EXPLAIN {asked}"))).scalars())
+    assert "Seq Scan" not in plan
+    assert plan.count("Bitmap Index Scan") == 2
+
+
 async def test_two_keys_of_a_tenant_work_side_by_side_so_that_one_can_replace_the_other(
     keys: KeyRing, admin: KeyAdministration, tenant: Tenant
 ) -> None:
