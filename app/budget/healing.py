@@ -4,7 +4,9 @@ Every script reads all that may fail before it writes: one that fails is not und
 that is no counter is removed: the scripts make it anew. A counter begins anew with the ledger's sum, and what leases hold.
 """
 
+import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Sequence
 
 from redis.asyncio import Redis
@@ -31,6 +33,7 @@ class Healer:
         self._valkey = valkey
         self._ledger = ledger
         self._heal = valkey.register_script(with_amounts("heal.lua"))
+        self._turns = defaultdict[int, asyncio.Lock](asyncio.Lock)
 
     async def heal_call(self, shard: int, keys: Sequence[str]) -> None:
         """Set the keys of ``settle.lua`` right, or the first of them.
@@ -56,9 +59,11 @@ class Healer:
             await self._set_right(shard, counters, ["counter"] * len(counters))
 
     async def _set_right(self, shard: int, keys: Sequence[str], kinds: Sequence[str]) -> None:
-        found = [place - 1 for place in places(await self._heal(keys=list(keys), args=list(kinds)))]
-        if not found:
-            return
-        log.error("keys of the budget that no script could use are set right", extra={"shard": shard, "keys": len(found)})
-        if counters := [keys[place] for place in found if kinds[place] == "counter"]:
-            await mend(self._valkey, await compared(self._valkey, self._ledger, shard, counters))
+        """One at a time: all calls of a shard meet the same key, and the ledger is read for the first of them alone."""
+        async with self._turns[shard]:
+            found = [place - 1 for place in places(await self._heal(keys=list(keys), args=list(kinds)))]
+            if not found:
+                return
+            log.error("keys of the budget that no script could use are set right", extra={"shard": shard, "keys": len(found)})
+            if counters := [keys[place] for place in found if kinds[place] == "counter"]:
+                await mend(self._valkey, await compared(self._valkey, self._ledger, shard, counters))

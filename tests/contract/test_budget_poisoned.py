@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
@@ -164,6 +165,18 @@ async def test_no_caller_sees_a_key_that_no_script_can_use(make: Made, own: Redi
     await held(budget, who)
     assert await user_day(budget, who) == (0, 200)
     assert (await budget.counted_globally())[1] == holding + 100
+
+
+async def test_the_ledger_is_read_once_for_all_calls_that_meet_a_key(make: Made, own: Redis) -> None:
+    budget, (who, _) = make(), two_of_a_shard()
+    await opened(budget)
+    first = await held(budget, who)
+    await poisoned(own, place(first, "share"), "form")
+    with patch.object(Ledger, "sums", autospec=True, side_effect=Ledger.sums) as sums:
+        holds = await asyncio.gather(*(held(budget, who) for _ in range(20)))
+    assert [hold.amount for hold in holds] == [100] * 20
+    assert [call.args[1] for call in sums.call_args_list] == [first.shard]
+    assert await user_day(budget, who) == (0, 2100)
 
 
 async def test_a_rate_limit_without_numbers_refuses_no_caller(make: Made, own: Redis) -> None:
