@@ -35,6 +35,7 @@ from app.console.parts import ConsoleParts
 from app.console.places import Place, places
 from app.console.ranges import DEFAULT, EVENTS, PRESETS, Range, range_of
 from app.console.sessions import Session, Sessions
+from app.console.unbroken import measure
 from app.console.waiting import Waiting, waiting
 from app.domain.errors import DependencyUnavailable, Forbidden, InvalidRequest, OctantError
 from app.domain.records import REFUSALS
@@ -323,10 +324,10 @@ def templates() -> Environment:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.filters |= {
-        "count": formats.count, "number": formats.number, "ms": formats.ms, "usd": formats.usd,
-        "charted": formats.charted, "share": formats.share, "size": formats.size, "estimated": formats.estimated,
-        "browser": formats.browser,
-        "at_most": formats.at_most, "span": formats.span, "seconds": formats.seconds, "moment": formats.moment,
+        "count": formats.count, "number": formats.number, "usd": formats.usd, "estimated": formats.estimated,
+        "ms": measure(formats.ms), "share": measure(formats.share), "size": measure(formats.size),
+        "span": measure(formats.span), "seconds": measure(formats.seconds), "charted": formats.charted,
+        "browser": formats.browser, "at_most": formats.at_most, "moment": formats.moment,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
         "words": unbroken.words, "unproven": formats.unproven, "unbroken": unbroken.unbroken, "path": unbroken.path,
         "command": unbroken.command, "lead": formats.lead, "input_of": input_of,

@@ -1,6 +1,9 @@
 """Texts in which no line ends within a date, an option or a name, or before a unit: a phone has narrow lines. Each is escaped."""
 
 import re
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -8,6 +11,21 @@ LONGEST_WHOLE = 32  # characters of a word that stays in one piece on a phone
 _WHOLE = re.compile(r"(\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)? UTC)?|(?<![^\s\[(\"=])--[a-z][a-z-]*)")
 _BEFORE_A_UNIT = re.compile(r"(?<=\d) (?=%|[mµ]?s\b|min\b|[hd]\b|[kM]?B\b)")
 NO_BREAK = "\u00a0"
+
+
+def before_units(text: str) -> str:
+    """A text in which no line ends between a number and its unit."""
+    return _BEFORE_A_UNIT.sub(NO_BREAK, text)
+
+
+def measure(written: Callable[..., str]) -> Callable[..., str]:
+    """A function of `app.console.formats`, for a page: its number and unit stay in one line."""
+
+    @wraps(written)
+    def on_page(*values: Any) -> str:  # noqa: ANN401 - whatever it formats
+        return before_units(written(*values))
+
+    return on_page
 
 
 def path(text: str) -> Markup:
@@ -26,7 +44,7 @@ def words(text: str) -> Markup:
 
 def unbroken(text: str) -> Markup:
     """A text, escaped, in which no line ends before a unit, or within a date, a moment or an option: these have hyphens."""
-    text, whole = _BEFORE_A_UNIT.sub(NO_BREAK, text), Markup('<span class="nowrap">{}</span>')
+    text, whole = before_units(text), Markup('<span class="nowrap">{}</span>')
     return Markup("").join(whole.format(part) if n % 2 else escape(part) for n, part in enumerate(_WHOLE.split(text)))
 
 

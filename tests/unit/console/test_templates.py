@@ -30,6 +30,11 @@ def test_a_date_an_option_and_a_measure_stay_in_one_line(text: str, written: str
     assert templates().from_string("{{ text|unbroken }}").render(text=text) == written
 
 
+def test_a_figure_stays_with_its_unit() -> None:
+    page = templates().from_string("{{ 69|ms }}, {{ 0.105|share }}, {{ 3|seconds }}")
+    assert page.render() == "69\u00a0ms, 10.5\u00a0%, 3.00\u00a0s"
+
+
 def test_a_command_breaks_within_no_option_and_no_name() -> None:
     write = templates().from_string("{{ text|command }} {{ said|words }}").render
     whole = '<span class="nowrap">{}</span>'
