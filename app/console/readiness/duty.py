@@ -105,7 +105,7 @@ async def tested(sources: Sources) -> Evidence:
     if test.answered and test.by_a_machine:
         value = f"a test page reached {test.by}, a machine, which acknowledged it after {took}: no person's answer is known"
         held = rehearsed(test.at, sources.now, kept=True, whole=False)
-    value += f"; it rang {' and '.join(test.receivers)}" if test.receivers else ""
+    value += f"; it was sent by {' and '.join(test.receivers)}" if test.receivers else ""
     command = "octant oncall page --test"
     person = f"`{command}` pages the person on duty, who acknowledges it."
     return Evidence(name="Test of the pager", value=value, state=held, closed_by=person, at=test.at, command=command)

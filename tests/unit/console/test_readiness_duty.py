@@ -105,7 +105,7 @@ TESTED = [
     (PagerTest(NOW - OLD - timedelta(days=1), True, 30.0, "Ada"), "stale", "answered by Ada"),
     (PagerTest(NOW, True, 30.0, "key:6f1fc3fb of acme"), "gaps", "a key names no person"),
     (PagerTest(NOW, False, 900.0), "failing", "no answer within"),
-    (PagerTest(NOW, True, 30.0, "Ada", receivers=("ntfy", "webhook")), "proved", "; it rang ntfy and webhook"),
+    (PagerTest(NOW, True, 30.0, "Ada", receivers=("ntfy", "webhook")), "proved", "; it was sent by ntfy and webhook"),
     (PagerTest(NOW, False, 60.0, waits=True), "gaps", "a person acknowledges it, in On-call or with octant oncall ack"),
     (PagerTest(NOW, False, duty.PATIENCE, waits=True), "failing", "no answer for"),
 ]
