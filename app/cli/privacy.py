@@ -70,7 +70,10 @@ async def _erase(tenant: str, user: str, *, act: bool, wait: bool) -> bool:
                 return True
             print(f"Calls may be under way: erasing again in {seconds:.0f} seconds (Ctrl-C, and `{again}` later, does as well).")
             await asyncio.sleep(seconds)
-            _show((await erasure.erase(engine, valkey, person, redactor)).rows)
+            done = await erasure.erase(engine, valkey, person, redactor)
+            _show(done.rows)
+            if done.under_way:
+                print(f"A call is still under way, such as a long stream: run `{again}` again when it has ended.")
     return True
 
 

@@ -3,7 +3,8 @@
 Everything in Postgres goes in one transaction. Records that are not in Postgres yet, in the queue of a worker or in a spill
 file, are dropped when they come: a writer of records holds a shared lock and reads `erasures` first (`app.audit.rows`), and
 erasing waits for writers that read it before. A call that is under way may still leave a ledger entry or a stored answer when it
-ends; so erasing is done a second time when every call that had begun must have ended. It is safe to repeat.
+ends; so erasing is done a second time when every whole answer that had begun must have ended, and reports a stream that still
+flows. It is safe to repeat.
 """
 
 import base64

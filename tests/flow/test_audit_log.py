@@ -12,11 +12,13 @@ import pytest
 from commands import every_command
 from conftest import own_database
 from fastapi.routing import APIRoute
+from redis import Redis
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from app.audit.actions import ActionLog
-from app.cli import app
+from app.budget.scopes import key, shard_of
+from app.cli import app, privacy
 from app.main import create_app
 from app.security.redaction.redactor import Redactor
 from app.settings import load
@@ -208,6 +210,19 @@ def test_erase_refuses_without_yes_counts_dry_and_forgets(run: Run, tmp_path: Pa
     assert any("export  tenant=forgetful user=user#" in row and "request 7" in row for row in rows)
     assert any("erase  tenant=forgetful user=user#" in row and "[ok]  request 7" in row for row in rows)
     assert "ada@" not in "\n".join(rows)
+
+
+def test_erase_says_that_a_stream_outlives_its_second_pass(run: Run, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its money is still held then: its ledger entry and its answer come after."""
+    monkeypatch.setattr(privacy, "MARGIN", -60.0)  # with the deadline's 60 seconds: no wait
+    run("tenant", "create", "streaming")
+    erase = ("erase", "--tenant", "streaming", "--user", "ada", "--yes", "--reason", "request 8")
+    assert "still under way" not in run(*erase).out
+    counter = key(shard_of("streaming"), "streaming", "day", "2026-11-30") + ":user:ada"
+    with Redis.from_url(valkey_url) as valkey:
+        valkey.hset(counter, "held", "40")
+        assert "A call is still under way" in run(*erase).out
+        valkey.delete(counter)
 
 
 def test_an_export_of_records_to_a_file_leaves_a_row_with_its_filter(run: Run, tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """The plan of erasure names every column that may hold a user's data (O8)."""
 
+import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 
 import pytest
+from conftest import ROOT
 from sqlalchemy import Column, Integer, LargeBinary, MetaData, String, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -48,3 +51,12 @@ def test_the_plan_names_nothing_that_is_not_there() -> None:
     declared = [f"{data.table}.{column}" for data in PLAN for column in (*data.columns, *data.change, *data.hidden)]
     assert [name for name in (*declared, *NOT_PERSONAL) if name not in there] == []
     assert len({data.table for data in PLAN}) == len(PLAN)
+
+
+def test_the_page_on_records_says_how_long_each_table_is_kept() -> None:
+    section = (ROOT / "docs" / "records.md").read_text().partition("\n## Retention\n")[2].partition("\n## ")[0]
+    rows = [row.split(" | ")[1] for row in section.splitlines() if row.startswith("| ")]
+    named = [name for cell in rows for name in re.findall(r"`([a-z_*]+)`", cell)]
+    tables = {table.name for metadata in METADATA for table in metadata.tables.values()}
+    assert sorted(table for table in tables if not any(fnmatch(table, name) for name in named)) == []
+    assert [name for name in named if not any(fnmatch(table, name) for table in tables)] == []
