@@ -1,9 +1,11 @@
 """The table of `octant-degraded` names every code that the gateway can set."""
 
 import re
+from typing import get_args
 
 from conftest import ROOT
 
+from app.api.responses import tools
 from app.gateway import call_state, degradation, rendering
 from app.gateway.recovery import output, recovery, relay
 
@@ -12,6 +14,7 @@ CODES = {
     degradation.NO_RETRIES, degradation.NO_DEAR,
     recovery.PARSED, recovery.REPAIRED, recovery.NARROWED, relay.CONTINUED, output.PATTERN_UNCHECKED,
     call_state.LAST_RESORT,
+    *(f"without_{name}" for name in get_args(tools.LeftOut)),
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ images beside the caller's own tools, as an agent offers it.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -21,9 +21,10 @@ from app.domain.messages import ToolChoice, ToolSpec
 from app.edge.tool_choice import offered
 
 NAME = Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")
-SEARCH = "tool_search"
+SEARCH: Final = "tool_search"
 KNOWN = ("function", "custom", "namespace", "web_search", SEARCH)
-IMAGES = "image_generation"
+IMAGES: Final = "image_generation"
+LeftOut = Literal["grammar", "web_search", "tool_search", "image_generation"]  # in `octant-degraded`, behind `without_`
 OWN = ("function", "custom", "namespace")
 WEB_SEARCH = frozenset({"web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11"})
 HOSTED = frozenset(
@@ -177,7 +178,7 @@ class _Reading:
         self.own = own
         self.specs: dict[str, ToolSpec] = {}
         self.echo: list[Json] = []
-        self.without: list[str] = []
+        self.without: list[LeftOut] = []
         self.custom: set[str] = set()
         self.spaces: dict[str, tuple[str, str]] = {}
         self.search = False
@@ -203,7 +204,7 @@ class _Reading:
         else:
             self.echo.append(self._offer(value, at, None))
 
-    def _left_out(self, kind: object) -> str | None:
+    def _left_out(self, kind: object) -> LeftOut | None:
         """The name of a tool that is left out; None for any other."""
         if isinstance(kind, str) and kind in WEB_SEARCH:
             return "web_search"
