@@ -12,6 +12,7 @@ from conftest import ROOT
 from typer.main import get_command
 
 from app.cli import app
+from app.edge.errors import TABLE
 from app.oncall.paging.settings import PagingSettings
 from app.security.oidc_settings import OidcSettings
 from app.settings import BudgetSettings, DeploySettings, EvalsSettings, HttpSettings, RecoverySettings, Settings
@@ -53,6 +54,34 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
             headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
             slugs = {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in headings}
             assert anchor in slugs, f"{page.name}: {target}#{anchor}"
+
+
+QUOTED = re.compile(r"`((?:app|benchmarks|deploy|docs|evals|kit|releases|requirements|runbook|supply|tests)/[\w./-]+\.\w+)`")
+COMMENTED = sorted([*ROOT.glob("deploy/**/*.toml"), *ROOT.glob("evals/suites/**/*.toml"), *ROOT.glob("runbook/**/*.toml")])
+# Files that a reader makes, or a vendor's run would leave.
+MADE = re.compile(r"clauses|2027-01-01|/(ID|NAME)\.|real-models\.jsonl")
+
+
+@pytest.mark.parametrize("page", [*PROSE, *COMMENTED], ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_file_that_prose_names_is_there(page: Path) -> None:
+    named = {name for name in QUOTED.findall(page.read_text()) if not MADE.search(name)}
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_an_error_has_the_status_of_the_table_of_errors(page: Path) -> None:
+    """As in "503 `dependency_unavailable`"."""
+    statuses = {error.code: row.status for error, row in TABLE.items()}
+    said = re.findall(r"\b([45]\d\d)\s`([a-z_]+)`", page.read_text())
+    assert {(status, code) for status, code in said if code in statuses and int(status) != statuses[code]} == set()
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_each_table_begins_with_its_head(page: Path) -> None:
+    """A blank line within a table makes text of the rows behind it."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    heads = re.findall(r"(?:\A|\n\n)\|[^\n]*\n([^\n]*)", text)
+    assert [line for line in heads if not re.fullmatch(r"\|[ :|-]+\|", line)] == []
 
 
 def verbs_of(page: str) -> list[str]:
