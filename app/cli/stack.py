@@ -53,7 +53,7 @@ def migrate() -> None:
 
 @changes("setup")
 def setup() -> None:
-    """Prepare the stores: schema, index, sample data and keys, and every release activated once, the newest last."""
+    """Prepare the stores: schema and indexes; sample data, except in production; on a new database the newest two releases."""
     from app.cli.stores import settings_with_stores
     from app.stack import setup as steps
 
