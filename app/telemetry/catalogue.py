@@ -190,7 +190,7 @@ BUDGET: tuple[Declared, ...] = (
         "Counters against ledger, before it was mended.", over_workers="livemax",
     ),
     Declared(
-        "cost_drift", "octant_cost_drift", "gauge", "state", "1 while a feature's calls cost something else than a week ago.",
+        "cost_drift", "octant_cost_drift", "gauge", "state", "1 while a feature's calls cost something else than in the week before.",
         (FEATURE,), over_workers="livemax",
     ),
     Declared(
