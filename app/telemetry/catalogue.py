@@ -365,7 +365,7 @@ EVALS: tuple[Declared, ...] = (
     ),
     Declared(
         "eval_candidates", "octant_eval_candidates_total", "counter", "count", "Candidates for cases, by why they are.",
-        (_of("reason", "low_score", "user_feedback", "guard_flag", "hand_over"),),
+        (_of("reason", "low_score", "user_feedback", "guard_flag", "hand_over", "operator"),),
     ),
     Declared(
         "eval_drift", "octant_eval_drift", "gauge", "state", "1 for a day after a feature's answers began to fail more often.",
