@@ -1,7 +1,8 @@
 """Detects a changed cost per call of a feature (C10).
 
 The test is the two-sample Kolmogorov-Smirnov test on the cost per call: the last hour against the week before it, at a level of
-one in a thousand. The medians must also differ by a factor of one and a half, because with many calls an unimportant difference is significant too.
+one in a thousand. The medians must also differ by a factor of one and a half, because with many calls an unimportant difference
+is significant too.
 (Smirnov 1939; the critical value is sqrt(-ln(a / 2) / 2) * sqrt((n + m) / (n * m)).)
 """
 

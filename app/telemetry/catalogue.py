@@ -190,8 +190,8 @@ BUDGET: tuple[Declared, ...] = (
         "Counters against ledger, before it was mended.", over_workers="livemax",
     ),
     Declared(
-        "cost_drift", "octant_cost_drift", "gauge", "state", "1 while a feature's calls cost something else than in the week before.",
-        (FEATURE,), over_workers="livemax",
+        "cost_drift", "octant_cost_drift", "gauge", "state",
+        "1 while a feature's calls cost something else than in the week before.", (FEATURE,), over_workers="livemax",
     ),
     Declared(
         "ledger_pending", "octant_ledger_pending", "gauge", "count", "Ledger entries not in Postgres yet.", over_workers="livemax"
