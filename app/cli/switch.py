@@ -42,10 +42,11 @@ async def _providers(_: str) -> Collection[str]:
 
 
 async def _features(name: str) -> Collection[str]:
-    """The products; a name of one of their features is known, too."""
+    """The vendors' APIs and the products; a name of one of their features is known, too."""
     from app.features.installed import installed
+    from app.releases.used_by import BY_CLIENTS
 
-    known = ["chat", *(feature.name for feature in installed())]
+    known = [*BY_CLIENTS, *(feature.name for feature in installed())]
     return [*known, name] if name.partition(".")[0] in known else known
 
 
@@ -57,7 +58,7 @@ async def _tenants(_: str) -> Collection[str]:
         return [tenant.id for tenant in await KeyAdministration(engine, secret=settings.secret).list_tenants()]
 
 
-def _live(names: "Callable[[Release], set[str]]") -> Known:
+def _live(names: "Callable[[Release], Collection[str]]") -> Known:
     """Names of the live release."""
 
     async def known(_: str) -> Collection[str]:
@@ -76,7 +77,7 @@ KINDS: Mapping[str, Kind] = {
     "model": Kind(
         "Refuse calls to an alias, or pass a provider's model over; routes fall back to the next.",
         "An alias such as smart, or one provider's model: anthropic/claude-sonnet-5-5.",
-        _live(lambda release: {*release.routes, *_targets(release)}),
+        _live(lambda release: release.models),
     ),
     "prompt": Kind(
         "Refuse every call with a prompt.",
@@ -85,7 +86,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "feature": Kind(
         "Refuse every call and side effect of a product, or the calls of one of its features.",
-        "A product such as support, one of its features such as support.answer, or chat.",
+        "A product such as support, one of its features such as support.answer, or a vendors' API: chat or embeddings.",
         _features,
     ),
     "tool": Kind(
@@ -205,11 +206,6 @@ def resume(
                 typer.echo(f"octant: it is still stopped by the {left.by}: {left.reason}.", err=True)
 
     _run(release)
-
-
-def _targets(release: "Release") -> set[str]:
-    targets = (target for route in release.routes.values() for target in (*route.targets, *route.degrade.cheaper))
-    return {f"{target.provider}/{target.model}" for target in targets}
 
 
 async def _check(scope: str, name: str) -> None:

@@ -47,9 +47,8 @@ def names_of(scope: str, release: Release | None, *, providers: Collection[str],
         return sorted(products)
     if release is None:
         return []
-    targets = {f"{t.provider}/{t.model}" for r in release.routes.values() for t in (*r.targets, *r.degrade.cheaper)}
     found = {
-        "model": {*release.routes, *targets},
+        "model": release.models,
         "prompt": set(release.prompts),
         "tool": {tool for prompt in release.prompts.values() for tool in prompt.tools},
     }

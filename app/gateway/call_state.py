@@ -155,6 +155,12 @@ class CallState:
         return min(self.request.timeouts.total, self.remaining())
 
     @property
+    def called(self) -> tuple[str, ...]:
+        """The names by which a stop refuses the call: as it was called, and the alias of which that is a further name."""
+        alias = self.call.target if self.pin.prompt else self.pin.route.name
+        return (self.call.target,) if alias == self.call.target else (self.call.target, alias)
+
+    @property
     def longest(self) -> Deadline:
         """The latest end of the call: a stream may go on after the deadline of its first chunk."""
         deadline = self.call.deadline

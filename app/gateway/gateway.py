@@ -134,7 +134,7 @@ class Gateway:
 
     async def _admit(self, state: CallState) -> None:
         """Kill switch → schemas → capable models → screen → hold. Steps before the hold cost nothing."""
-        self._check_switch(state.call)
+        self._check_switch(state)
         if check_schemas(state.call):
             state.degraded.append(PATTERN_UNCHECKED)
         state.degraded += lowered(state.call.sampling, state.request.sampling)
@@ -218,7 +218,7 @@ class Gateway:
         Raises UnknownModel, InvalidRequest, Stopped, RateLimited, BudgetExceeded or DependencyUnavailable.
         """
         with self._pipeline(call) as state:
-            self._check_switch(call)
+            self._check_switch(state)
             seconds = call.deadline.remaining()
             state.spending.hold = await self._rooms.budget.hold(
                 call.identity, ZERO, lease_id=state.call_id, seconds=seconds, feature=call.feature
@@ -230,8 +230,10 @@ class Gateway:
         """Count a user's bad rating of an answer for a canary. Never waits."""
         self._rooms.releases.note_bad_rating(identity, request_id)
 
-    def _check_switch(self, call: Call) -> None:
-        self._rooms.switch.check(tenant=call.identity.tenant.id, feature=call.feature, target=call.target)
+    def _check_switch(self, state: CallState) -> None:
+        call = state.call
+        for name in state.called:
+            self._rooms.switch.check(tenant=call.identity.tenant.id, feature=call.feature, target=name)
 
     def refuse_if_stopped(self, identity: Identity, *, feature: str = "", target: str = "", tool: str = "") -> None:
         """Raise Stopped if an operator has stopped this tenant, feature, prompt or tool: for work without a model call."""

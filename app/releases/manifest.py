@@ -153,6 +153,12 @@ class Release:
         return (*self.routes, *self.also, *self.embeddings)
 
     @property
+    def models(self) -> frozenset[str]:
+        """The names of models that a stop knows: the aliases, and each target as PROVIDER/MODEL."""
+        targets = (t for r in (*self.routes.values(), *self.embeddings.values()) for t in (*r.targets, *r.degrade.cheaper))
+        return frozenset((*self.aliases, *(f"{target.provider}/{target.model}" for target in targets)))
+
+    @property
     def callable(self) -> tuple[str, ...]:
         """The names that clients may call: the aliases, and the prompts that the release opens to them."""
         return (*self.aliases, *(name for name, prompt in self.prompts.items() if prompt.callable))

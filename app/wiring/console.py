@@ -14,6 +14,7 @@ from app.features.installed import installed, own
 from app.oncall.paging.paging import Paging
 from app.oncall.switch import KillSwitch
 from app.releases.releases import Releases
+from app.releases.used_by import BY_CLIENTS
 from app.security.keys.administration import KeyAdministration
 from app.security.keys.provider_keys import ProviderKeys
 from app.settings import Settings
@@ -36,7 +37,7 @@ def console_parts(
         running=running, secret=settings.secret, environment=settings.environment, state_dir=settings.state_dir,
         rotation_file=settings.rotation_file, rehearsals_file=settings.rehearsals_file, workers=settings.workers,
         releases_dir=settings.releases_dir, people=people_of(settings),
-        providers=tuple(settings.all_providers()), products=("chat", *(feature.name for feature in installed())),
+        providers=tuple(settings.all_providers()), products=(*BY_CLIENTS, *(feature.name for feature in installed())),
         provider_keys=lambda: provider_keys_of(settings).status(), own_products=own(),
     )  # fmt: skip
 

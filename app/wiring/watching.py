@@ -164,7 +164,7 @@ def _is_meant(state: CallState, scope: str, name: str) -> bool:
     """Whether a stop ends this call. Attempts at a stopped provider or model end, and the call goes on if it can."""
     call = state.call
     if scope in {"provider", "model"}:
-        return call.target == name or state.leave(name)
+        return name in state.called or state.leave(name)
     names = {
         "all": {name},
         "tenant": {call.identity.tenant.id},

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from anthropic import AsyncAnthropic
-from client import post, session
+from client import eventually, post, session
 from conftest import Simulator, key_of, octant, own_stores, running_service
 
 ORIGIN = "http://localhost:5173"
@@ -325,6 +325,33 @@ async def test_a_stream_that_flows_outlives_the_deadline_of_its_start(http: aioh
     assert '"code": "deadline_exceeded"' in text or '"code":"deadline_exceeded"' in text, text
     status, _, _ = await post(http, "/v1/messages", MESSAGE)
     assert status == 200
+
+
+# --- the kill switch
+
+
+@pytest.mark.parametrize("name", ["smart", "gpt-5.1-codex"])
+async def test_a_stop_of_an_alias_holds_under_each_of_its_names(
+    env: dict[str, str], http: aiohttp.ClientSession, name: str
+) -> None:
+    """P5. A stop of one further name leaves the others."""
+
+    async def status(model: str) -> int:
+        return (await post(http, "/v1/chat/completions", {**CHAT, "model": model})).status
+
+    async def refused() -> bool:
+        return await status("gpt-5.1-codex") == 503
+
+    async def answered() -> bool:
+        return await status("gpt-5.1-codex") == 200
+
+    octant(env, "kill", "model", name, "--reason", "test")
+    try:
+        await eventually(refused)
+        assert [await status(model) for model in ("smart", "fast")] == [503 if name == "smart" else 200, 200]
+    finally:
+        octant(env, "resume", "model", name)
+    await eventually(answered)
 
 
 # --- an agent's loop

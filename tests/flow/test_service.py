@@ -214,6 +214,24 @@ async def test_the_kill_switch_holds_on_every_worker_within_two_seconds(
     assert await eventually(lambda: sees(200, "anthropic"), 2)
 
 
+@pytest.mark.parametrize("stop", [["feature", "embeddings"], ["model", "embed"], ["model", "openai/text-embedding-3-small"]])
+async def test_embeddings_can_be_stopped_by_each_of_their_names(
+    http: aiohttp.ClientSession, stack_env: dict[str, str], stop: list[str]
+) -> None:
+    """P5."""
+
+    async def refused() -> bool:
+        statuses = [(await post(http, "/v1/embeddings", {"model": "embed", "input": "a text"})).status for _ in range(8)]
+        return statuses == [503] * 8
+
+    octant(stack_env, "kill", *stop, "--reason", "test")
+    try:
+        assert await eventually(refused, 2)
+        assert (await post(http, "/v1/chat/completions", CHAT)).status == 200
+    finally:
+        octant(stack_env, "resume", *stop)
+
+
 async def test_rollback_is_live_on_every_worker_within_five_seconds_without_a_restart(
     http: aiohttp.ClientSession, stack_env: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -116,7 +116,7 @@ def test_a_typing_error_in_the_environment_is_refused_and_no_stop(wrong: str) ->
 @pytest.mark.parametrize(
     ("scope", "name"),
     [("all", ""), ("tenant", "acme"), ("feature", "support"), ("feature", "support.answer"), ("prompt", "support/answer"),
-     ("model", "support/answer")],
+     ("model", "support/answer"), ("model", "an-alias")],
 )  # fmt: skip
 async def test_a_stop_ends_calls_under_way_of_its_scope_alone_and_tells_why(scope: str, name: str) -> None:
     running, raised = InFlight(), []
@@ -128,7 +128,7 @@ async def test_a_stop_ends_calls_under_way_of_its_scope_alone_and_tells_why(scop
             except asyncio.CancelledError:
                 raised.append(ended())
 
-    mine, other = _Call("acme", "support.answer", "support/answer"), _Call("other", "chat", "smart")
+    mine, other = _Call("acme", "support.answer", "support/answer", "an-alias"), _Call("other", "chat", "smart", "smart")
     tasks = [asyncio.create_task(call(subject)) for subject in (mine, other)]
     await asyncio.sleep(0)
     end_calls(running, scope, name, MESSAGE)
@@ -142,10 +142,11 @@ async def test_a_stop_ends_calls_under_way_of_its_scope_alone_and_tells_why(scop
 class _Call(CallState):
     """A call under way, as far as a stop looks at it."""
 
-    def __init__(self, tenant: str, feature: str, target: str) -> None:
+    def __init__(self, tenant: str, feature: str, target: str, alias: str) -> None:
         facts: Any = type("Call", (), {"feature": feature, "target": target, "identity": None})()
         facts.identity = type("Identity", (), {"tenant": type("Tenant", (), {"id": tenant})()})()
         self.call = facts
+        self.pin: Any = type("Pin", (), {"prompt": None, "route": type("Route", (), {"name": alias})()})()
 
     def leave(self, *names: str) -> bool:
         del names
