@@ -24,7 +24,7 @@ Name = Annotated[str, typer.Argument(help="Small letters: what its tokens show, 
 @app.command("add")
 @changes("redaction add")
 def add(tenant: TenantId, name: Name, pattern: Annotated[str, typer.Argument(help="RE2, 200 characters at most.")]) -> None:
-    """Redact matches of a pattern in all stored text of a tenant, within seconds."""
+    """Redact matches of a pattern in all texts of a tenant that are kept from now on. Stored ones stay as they are."""
     asyncio.run(_add(tenant, name, pattern))
     print(f"{tenant}: what matches {name} is redacted on every worker within 5 seconds.")
 

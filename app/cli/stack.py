@@ -10,7 +10,7 @@ from app.cli.audited import changes
 
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Stop after the sample traffic instead of waiting.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Send no sample traffic.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Send no sample traffic, and rehearse nothing.")] = False,
     notice: Annotated[Path | None, typer.Option(help="Write address, key and label to this file when ready.")] = None,
     no_rehearsals: Annotated[
         bool, typer.Option("--no-rehearsals", help="Rehearse no page, attacks, outage and rollback after the first start.")
