@@ -395,6 +395,31 @@ async def test_an_alert_that_flaps_reopens_its_page(made: Made, pager: Pager, cl
         assert pager.actions("pagerduty").count("trigger") == 2
 
 
+async def test_another_alert_that_reopens_an_acknowledged_page_calls(made: Made, pager: Pager) -> None:
+    """The person acknowledged the page without it. It is known then, and flaps quietly once it is acknowledged, too."""
+    async with made() as room:
+        fired = alarm(fingerprints=("a",))
+        await room.take(fired)
+        await step(room)
+        page = await the_page(room, fired.key)
+        await room.parts.pages.acknowledge(page.id, by="ada")
+        await room.take(replace(fired, firing=False))
+        await step(room)
+        other = replace(fired, fingerprints=("b",), summary="Another part is down.", labels={"job": "other"})
+        assert await room.take(other) == "reopened"
+        await step(room)
+        again = await the_page(room, fired.key)
+        assert (again.id, again.status, again.level) == (page.id, "triggered", 1)
+        assert (again.summary, again.labels) == (other.summary, other.labels), "it says what fires now"
+        assert pager.actions("pagerduty").count("trigger") == 2
+        await room.parts.pages.acknowledge(page.id, by="ada")
+        await room.take(replace(other, firing=False))
+        assert await room.take(other) == "reopened"
+        await step(room)
+        assert (await the_page(room, fired.key)).status == "acknowledged"
+        assert pager.actions("pagerduty").count("trigger") == 2
+
+
 async def test_a_page_that_no_person_acknowledged_pages_the_same_level_when_it_is_reopened(made: Made, pager: Pager) -> None:
     async with made() as room:
         fired = alarm()
@@ -535,6 +560,35 @@ async def test_without_postgres_a_page_goes_out_from_a_file_and_once_more_only_i
         assert len({event["dedup_key"] for event in pager.of("pagerduty")}) == 1
     assert seen.events.count("spooled") == 1
     assert [path.stat().st_mode & 0o077 for path in (tmp_path / "pages").iterdir() if path.suffix == ".json"] == []
+
+
+async def test_the_end_of_an_alert_that_waits_in_a_file_comes_after_it(made: Made, pager: Pager) -> None:
+    """Postgres is back, and the end comes before the file was worked through: it would find no page to end."""
+    away = create_async_engine(NOWHERE)
+    fired, other = alarm(), alarm()
+    async with made(engine=away) as room:
+        assert await room.take(fired) == "spooled"
+    await away.dispose()
+    async with made() as room:
+        assert await room.take(replace(fired, firing=False)) == "spooled"
+        assert await room.take(other) == "triggered", "one of another group waits for nothing"
+        assert await room.parts.relay.run() == 2
+        await step(room)
+        assert (await the_page(room, fired.key)).status == "resolved"
+        assert await room.spooled() == 0
+
+
+async def test_a_page_that_cannot_be_stored_holds_up_no_other_in_the_files(made: Made, pager: Pager) -> None:
+    away = create_async_engine(NOWHERE)
+    fired = alarm()
+    async with made(engine=away) as room:
+        assert await room.take(replace(alarm(), summary="a NUL: \0")) == "spooled"
+        assert await room.take(fired) == "spooled"
+    await away.dispose()
+    async with made() as room:
+        assert await room.parts.relay.run() == 1
+        assert (await the_page(room, fired.key)).status == "triggered"
+        assert pager.actions("pagerduty") == ["trigger"], "the other one went to the receivers"
 
 
 async def test_readiness_says_that_pages_wait_and_never_fails_for_it(made: Made, pager: Pager) -> None:

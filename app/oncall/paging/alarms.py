@@ -102,10 +102,10 @@ def alarm_of(message: AlertmanagerMessage) -> Alarm:
         alert=alert,
         summary=summary[: LONGEST_SUMMARY - len(more)] + more,
         firing=message.status == "firing",
-        severity=labels.get("severity", first.labels.get("severity", SEVERITY))[:LONGEST_NAME],
+        severity=_storable(labels.get("severity", first.labels.get("severity", SEVERITY)))[:LONGEST_NAME],
         labels=labels,
         links={name: _storable(address) for name, address in links.items() if address},
-        fingerprints=tuple(alert.fingerprint for alert in firing),
+        fingerprints=tuple(_storable(alert.fingerprint) for alert in firing),
         left_out=message.truncatedAlerts,
     )
 

@@ -95,7 +95,7 @@ class Pages:
             elif row is not None and _open(row):
                 event = await self._repeat(connection, row, alarm, now)
             elif row is not None and row.resolved_at > now - timedelta(seconds=self._policy.reopen_within):
-                event = await self._reopen(connection, row, now)
+                event = await self._reopen(connection, row, alarm, now)
             else:
                 event = await self._open(connection, alarm, now, sent)
         self._note(event)
@@ -191,8 +191,7 @@ class Pages:
         await outbox.forget_endings(connection, alarm.key)
         timer = {"page_id": row.id, "due_at": now, "round": 0, "links": dict(alarm.links)}
         await connection.execute(insert(page_timers).values(timer))
-        detail = {"fingerprints": list(alarm.fingerprints), "left_out": alarm.left_out, "sent": sorted(sent)}
-        await changes.add_event(connection, row.id, "triggered", **detail)
+        await changes.add_event(connection, row.id, "triggered", sent=sorted(sent), **_listed(alarm))
         await outbox.already_sent(connection, row, sent, receivers_key(alarm.key, 1), timer["links"])
         return "triggered"
 
@@ -217,28 +216,37 @@ class Pages:
 
     async def _repeat(self, connection: AsyncConnection, row: Row[Any], alarm: Alarm, now: datetime) -> str:
         """The group fires again. An alert that joins it calls from level 1: the person acknowledged it without that alert."""
-        values: dict[str, Any] = {"summary": alarm.summary, "labels": dict(alarm.labels)}
-        event = "repeated"
-        if row.status == ACKNOWLEDGED and set(alarm.fingerprints) - await changes.fingerprints(connection, row.id):
+        values, event = _said(alarm), "repeated"
+        if row.status == ACKNOWLEDGED and await self._joins(connection, row, alarm):
             event = "joined"
             values |= {"status": TRIGGERED, "ack_expires_at": None, "level": 0}
             await changes.set_timer(connection, row.id, now)
         await changes.change(connection, row.id, **values)
-        await changes.add_event(connection, row.id, event, fingerprints=list(alarm.fingerprints), left_out=alarm.left_out)
+        await changes.add_event(connection, row.id, event, **_listed(alarm))
         return event
 
-    async def _reopen(self, connection: AsyncConnection, row: Row[Any], now: datetime) -> str:
-        """The same page again. Acknowledged, it stays quiet as long as that lasts; else the same level is paged once more."""
-        quiet = bool(row.ack_expires_at and row.ack_expires_at > now)
-        values: dict[str, Any] = {"status": ACKNOWLEDGED if quiet else TRIGGERED, "resolved_at": None}
+    async def _reopen(self, connection: AsyncConnection, row: Row[Any], alarm: Alarm, now: datetime) -> str:
+        """The same page again. Acknowledged, it stays quiet as long as that lasts, unless an alert joins it; else it pages again.
+
+        The same level is paged; for an alert that joins an acknowledged one, level 1, as in `_repeat`.
+        """
+        lasts = bool(row.ack_expires_at and row.ack_expires_at > now)
+        joined = lasts and await self._joins(connection, row, alarm)
+        quiet = lasts and not joined
+        values: dict[str, Any] = {"status": ACKNOWLEDGED if quiet else TRIGGERED, "resolved_at": None, **_said(alarm)}
         if not quiet:
-            values |= {"level": max(row.level - 1, 0), "ack_expires_at": None}
+            values |= {"level": 0 if joined else max(row.level - 1, 0), "ack_expires_at": None}
             await outbox.forget_endings(connection, row.dedup_key)
         await changes.change(connection, row.id, **values)
         due = row.ack_expires_at if quiet else now
         await changes.set_timer(connection, row.id, due)
-        await changes.add_event(connection, row.id, "reopened", quiet=quiet)
+        await changes.add_event(connection, row.id, "reopened", quiet=quiet, **_listed(alarm))
         return "reopened"
+
+    @staticmethod
+    async def _joins(connection: AsyncConnection, row: Row[Any], alarm: Alarm) -> bool:
+        """Whether an alert fires that the page was not about until now."""
+        return bool(set(alarm.fingerprints) - await changes.fingerprints(connection, row.id))
 
     async def _run_timer(self) -> bool:
         is_due = page_timers.c.due_at <= func.now()
@@ -288,6 +296,16 @@ class Pages:
     def _note(self, event: str) -> None:
         if event:
             self._on_event(event)
+
+
+def _said(alarm: Alarm) -> dict[str, Any]:
+    """The columns that say what fires now."""
+    return {"summary": alarm.summary, "labels": dict(alarm.labels)}
+
+
+def _listed(alarm: Alarm) -> dict[str, Any]:
+    """The alerts of a group, for an event."""
+    return {"fingerprints": list(alarm.fingerprints), "left_out": alarm.left_out}
 
 
 def _open(row: Row[Any] | None) -> bool:

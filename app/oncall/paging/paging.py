@@ -76,6 +76,8 @@ class Paging:
             if alarm.is_watchdog:
                 await (self.parts.watchdog.seen() if alarm.firing else asyncio.sleep(0))
                 return "watchdog"
+            if await asyncio.to_thread(self.parts.spool.holds, alarm.key):
+                return await self._spool(alarm)  # behind the earlier one: an end that comes first would end nothing
             event = await self.parts.pages.take(alarm)
         except (SQLAlchemyError, OSError) as error:
             log.warning("Postgres takes no page", extra={**why(error), "alert": alarm.alert})

@@ -10,8 +10,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 
+from app.domain.store_errors import why
 from app.oncall.paging.deliveries import FIRST_PAUSE, LONGEST_PAUSE, OnOutcome
 from app.oncall.paging.message import Message, Receiver, receivers_key
 from app.oncall.paging.pages import Pages
@@ -66,6 +67,8 @@ class Relay:
                     await asyncio.to_thread(self._spool.remove, spooled)
                     taken += 1
                     continue
+                except DataError as error:  # it alone cannot be stored: those behind it can
+                    log.warning("a spooled page cannot be stored", extra=why(error))
                 except (SQLAlchemyError, OSError):
                     away = True
             await self._send(spooled)

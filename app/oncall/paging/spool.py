@@ -49,6 +49,10 @@ class Spool:
         """How many alarms wait."""
         return len(self._paths())
 
+    def holds(self, key: str) -> bool:
+        """Whether an alarm of this group waits."""
+        return any(one.alarm.key == key for one in self.read())
+
     def read(self) -> list[Spooled]:
         """The alarms in the order in which they came. A file that is none is set aside, and logged."""
         return [found for path in self._paths() if (found := self._read(path))]

@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.errors import Forbidden, InvalidRequest
 from app.oncall.incidents.grouping import fits
-from app.oncall.paging.alarms import Alarm, AlertmanagerMessage, alarm_of
+from app.oncall.paging.alarms import Alarm, AlertmanagerMessage, alarm_of, as_json
 from app.oncall.paging.drilled import DEFAULT, allowed, is_drill, message_of, token_of
 from app.oncall.runbook.pages import read
 from app.oncall.runbook.search import find
@@ -29,6 +29,19 @@ def test_a_drilled_alert_has_the_rules_words_and_link_and_says_that_it_is_a_dril
     assert alarm.links["runbook"] == "https://runbook.example/objectives.md#availability"
     assert is_drill(alarm.labels)
     assert find(read(), alarm.alert)[0][1].address == "runbook/objectives.md#availability", "the console's link leads there, too"
+
+
+def test_no_text_of_an_alert_keeps_it_from_being_stored() -> None:
+    """Postgres holds no NUL, and a page that it cannot hold calls no second person."""
+    body = message_of(DEFAULT, "ada", read(), NOW)
+    body["alerts"][0] |= {
+        "labels": {"alertname": "a\0", "severity": "s\0"},
+        "annotations": {"summary": "s\0"},
+        "fingerprint": "f\0",
+    }
+    body |= {"groupKey": "g\0", "commonLabels": {"l\0": "v", "m": "v\0"}, "commonAnnotations": {"runbook_url": "u\0"}}
+    alarm = alarm_of(AlertmanagerMessage.model_validate_json(json.dumps(body)))
+    assert "\\u0000" not in json.dumps(as_json(alarm)), alarm
 
 
 def test_a_drill_gathers_with_no_real_page() -> None:
