@@ -23,12 +23,15 @@ FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT
 At = Annotated[datetime | None, typer.Option(formats=FORMATS, help="Another time; UTC if it names no zone.")]
 Month = Annotated[str | None, typer.Option(help="A month such as 2026-12; by default this one.")]
 NEXT = timedelta(days=62)
+AGAIN = (
+    "then again from level 1, until a person acknowledges the page or it is over"  # `Pages` ends an escalation for nothing else
+)
 
 
 @app.command("now")
 def now(at: At = None) -> None:
     """Show the person on call at each level, in order, and until when."""
-    from app.oncall.rota.shifts import duties, phase_at
+    from app.oncall.rota.shifts import duties
 
     moment = _utc(at)
     rotation = covered(since=moment)
@@ -39,9 +42,7 @@ def now(at: At = None) -> None:
         print("No person is on call. `octant oncall check` shows every gap.")
         raise typer.Exit(1)
     waits = ", ".join(f"{duty.minutes} at level {duty.level}" for duty in found)
-    phase = phase_at(rotation, moment)
-    again = f"; then again from level 1, {phase.repeat} times" if phase and phase.repeat else ""
-    print(f"Minutes to wait for an answer before the next level is called: {waits}{again}.")
+    print(f"Minutes to wait for an answer before the next level is called: {waits}; {AGAIN}.")
 
 
 @app.command("next")
@@ -77,7 +78,7 @@ def handover() -> None:
         for number, level in enumerate(phase.levels, start=1):
             people = ", ".join(_people_of(rotation, level.layers, begin, end))
             print(f"  level {number}: {' or '.join(level.layers)} ({people}), {level.minutes} minutes to answer")
-        print(f"  then again from level 1, {phase.repeat} times")
+        print(f"  {AGAIN}")
 
 
 @app.command("calendar")

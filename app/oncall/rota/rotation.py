@@ -151,7 +151,7 @@ class Phase(Strict):
     start: date = Field(alias="from")
     note: str = Field(default="", max_length=200)
     levels: tuple[Level, ...] = Field(min_length=1, max_length=9)
-    repeat: int = Field(default=2, ge=0, le=20, description="How often all levels are called again when none has answered.")
+    repeat: int = Field(default=2, ge=0, le=20, description="Of earlier files: levels are called until one answers.")
 
 
 class Override(Strict):
