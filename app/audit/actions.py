@@ -80,10 +80,14 @@ class ActionLog:
                     await self._chain(connection, [*self._noted(notes.read()), action])
                 notes.clear()
         except (SQLAlchemyError, OSError):
-            with _Notes(self._notes) as notes:
-                notes.add(self._signed(action))
+            self.note(action)
             return False
         return True
+
+    def note(self, action: Action) -> None:
+        """Keep an action in the local file alone: the next `append` takes it into the chain. Blocks; raises OSError."""
+        with _Notes(self._notes) as notes:
+            notes.add(self._signed(action))
 
     async def write(self, action: Action, *, pause: timedelta | None = None) -> None:
         """Record an action in Postgres, or raise what SQLAlchemy raises: for the service, where nothing happens unlogged.

@@ -3,9 +3,13 @@
 The way is a form on the page, a page that asks once more, and the act. All three work without scripts.
 """
 
+import asyncio
+import logging
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 from fastapi import APIRouter
@@ -17,8 +21,13 @@ from app.audit.actions import Action, clean, subject_of
 from app.console.console import ROUTES, Console, form_of, link, operator, safe_way
 from app.console.sessions import Session
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, OctantError
+from app.domain.store_errors import why
 
 MOST_REASON = 500
+BEGUN = "begun"  # the outcome of an action that goes on, as commands that wait write it, too
+NOTED_WITHIN = 5.0  # seconds: a command may hold the file while it waits for Postgres
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,33 +101,41 @@ def router(console: Console, actions: Mapping[str, Act]) -> APIRouter:
         return _page(console, request, act, {**values, **asked.settled}, asked)
 
     @made.post("/{name}")
-    async def perform(request: Request, name: str) -> Response:
+    async def act(request: Request, name: str) -> Response:
         """Record the action, do it, and show what came of it."""
         session = await operator(request)
-        fields = await form_of(request)
-        act = _found(actions, name)
-        values, reason = _values(act, fields), fields.get("reason", "").strip()
-        asked = await act.ask(values)
-        values |= asked.settled
-        if (act.reasoned and not reason) or len(reason) > MOST_REASON:
-            return _page(
-                console, request, act, values, asked, problem=f"Give a reason of up to {MOST_REASON} characters.", status=400
-            )
-        try:
-            await _record(console, act, values, reason, session, "begun")
-            came = await act.do(values, reason, session)
-        except OctantError as error:
-            await _record(console, act, values, reason, session, error.code)
-            return _page(console, request, act, values, asked, problem=error.message, status=409)
-        done = came if isinstance(came, Done) else Done(came)
-        await _record(console, act, values, reason, session, "ok", noted=done.noted)
-        way = safe_way(fields.get("back") or act.way_back(values))
-        said_at = str(int(time.time()))
-        signed = session.signed(done.words, asked.undo, asked.undo_at, said_at)
-        said = link(way, done=done.words, undo=asked.undo, undo_at=asked.undo_at, said_at=said_at, signed=signed)
-        return RedirectResponse(said if "?" not in way else way, 303)
+        return await perform(console, request, _found(actions, name), session)
 
     return made
+
+
+async def perform(console: Console, request: Request, act: Act, session: Session) -> Response:
+    """Do the action of a form, with its begin and its end in the operators' log. Without its begin there nothing is done."""
+    fields = await form_of(request)
+    values, reason = _values(act, fields), fields.get("reason", "").strip()
+    asked = await act.ask(values)
+    values |= asked.settled
+    if (act.reasoned and not reason) or len(reason) > MOST_REASON:
+        problem = f"Give a reason of up to {MOST_REASON} characters."
+        return _page(console, request, act, values, asked, problem=problem, status=400)
+    row = _row(console, act, values, reason, session)
+    await _begun(console, row)
+    try:
+        came = await act.do(values, reason, session)
+    except OctantError as error:
+        await _ended(console, replace(row, outcome=error.code))
+        return _page(console, request, act, values, asked, problem=error.message, status=409)
+    except BaseException as error:
+        await _ended(console, replace(row, outcome=type(error).__name__))
+        raise
+    done = came if isinstance(came, Done) else Done(came)
+    noted = clean(done.noted, redactor=console.parts.redactor)
+    lacks = await _ended(console, replace(row, outcome="ok", subject=", ".join(filter(None, (row.subject, noted)))))
+    way, words = safe_way(fields.get("back") or act.way_back(values)), f"{done.words}{lacks}"
+    said_at = str(int(time.time()))
+    signed = session.signed(words, asked.undo, asked.undo_at, said_at)
+    said = link(way, done=words, undo=asked.undo, undo_at=asked.undo_at, said_at=said_at, signed=signed)
+    return RedirectResponse(said if "?" not in way else way, 303)
 
 
 def _found(actions: Mapping[str, Act], name: str) -> Act:
@@ -149,19 +166,40 @@ def _page(
     return console.page(request, "ask.html", None, title=asked.title, status=status, back=act.way_back(values), **shown)
 
 
-async def _record(
-    console: Console, act: Act, values: Mapping[str, str], reason: str, session: Session, outcome: str, *, noted: str = ""
-) -> None:
-    """A row of the operators' log. Raises DependencyUnavailable: nothing happens unrecorded."""
-    parts = console.parts
-    subject = ", ".join(filter(None, (subject_of(values, redactor=parts.redactor), clean(noted, redactor=parts.redactor))))
-    action = Action(
-        actor=session.actor, action=act.logged, subject=subject, reason=clean(reason, redactor=parts.redactor),
-        outcome=outcome,
+def _row(console: Console, act: Act, values: Mapping[str, str], reason: str, session: Session) -> Action:
+    """The row of an action that begins."""
+    redactor = console.parts.redactor
+    return Action(
+        actor=session.actor, action=act.logged, subject=subject_of(values, redactor=redactor),
+        reason=clean(reason, redactor=redactor), outcome=BEGUN,
     )  # fmt: skip
+
+
+async def _begun(console: Console, row: Action) -> None:
+    """Write the begin. Raises DependencyUnavailable: nothing happens unrecorded."""
     try:
-        await parts.actions.write(action)
+        await console.parts.actions.write(row)
     except (SQLAlchemyError, OSError) as error:
-        command = f"octant {act.logged}"
-        message = f"The operators' log cannot be written, so the console does nothing. In the terminal: {command}"
+        message = f"The operators' log cannot be written, so the console does nothing. In the terminal: octant {row.action}"
         raise DependencyUnavailable(message, retry_after=5.0) from error
+
+
+async def _ended(console: Console, row: Action) -> str:
+    """Write how it ended, as a row of its own; while Postgres is away into the local file, as a command does.
+
+    Returns what the log lacks then. Never raises for a store: the action is done or refused, and its operator must read that.
+    """
+    row = replace(row, at=datetime.now(UTC), id=uuid.uuid4())
+    try:
+        await console.parts.actions.write(row)
+    except (SQLAlchemyError, OSError) as error:
+        log.warning("the end of an action is not in the operators' log", extra={**why(error), "action": row.action})
+    else:
+        return ""
+    try:
+        async with asyncio.timeout(NOTED_WITHIN):
+            await asyncio.to_thread(console.parts.actions.note, row)
+    except OSError as error:
+        log.exception("the end of an action is noted nowhere", extra={**why(error), "action": row.action, "outcome": row.outcome})
+        return " The operators' log has its begin alone: Postgres does not answer, and no file can be written."
+    return " The operators' log gets its end later: Postgres does not answer."
