@@ -24,6 +24,7 @@ START_SECONDS = 30.0
 PAUSE = 0.1
 IN_PRODUCTION = "A game day takes two cores for minutes. In production it is played from a terminal of a machine without callers."
 NONE = "No game day is being played here."
+OF_ONE = ("begun",)  # the one that the page was about: another may have begun
 
 Values = Mapping[str, str]
 
@@ -50,11 +51,14 @@ def actions(console: Console) -> Iterator[Act]:
         await games.start(values["scenario"])
         return f"The game day {values['scenario']} is being played."
 
-    async def ask_stop(_values: Values) -> Asked:
+    async def ask_stop(values: Values) -> Asked:
         now = await asyncio.to_thread(played_now, state_dir)
         if now is None:
             raise NotFound(NONE)
+        if values.get("begun") and values["begun"] != now.begun_at.isoformat():
+            raise InvalidRequest(f"That game day is over. Another one, {now.scenario}, is being played now.")
         return Asked(
+            settled={"begun": now.begun_at.isoformat()},
             title=f"Stop the game day {now.scenario}",
             effect="It ends the fault and the service that was started for it. It leaves no report.",
             command=f"kill -INT {now.pid}",
@@ -69,7 +73,7 @@ def actions(console: Console) -> Iterator[Act]:
         return f"The game day {now.scenario} ends."
 
     yield Act(name="drill-gameday", fields=("scenario",), ask=ask, do=play, back=BACK)
-    yield Act(name="drill-gameday-stop", fields=(), ask=ask_stop, do=stop, back=BACK)
+    yield Act(name="drill-gameday-stop", fields=OF_ONE, optional=OF_ONE, ask=ask_stop, do=stop, back=BACK)
 
 
 def refusal(environment: str) -> str:

@@ -31,6 +31,7 @@ BACK = "/console/releases"
 WHY = ' --reason "…"'
 CANARY_DOLLARS, CANARY_DAYS = 10, 7  # as the command's defaults
 SINGLE = ("index", "prices")  # pins of which a release has one
+OF_CANARY = ("release",)  # the one that the page was about: another operator may have ended it, and begun another
 
 T = TypeVar("T")
 Values = Mapping[str, str]
@@ -69,20 +70,23 @@ def _actions(console: Console) -> Iterator[Act]:
         )  # fmt: skip
         name = "release-promote" + ("-force" if force else "")
         yield Act(
-            name=name, fields=(), ask=partial(_ask_promote, console, force=force), do=partial(_promote, console, force=force),
-            back=BACK, action="release promote" + also.get("action", ""),
+            name=name, fields=OF_CANARY, optional=OF_CANARY, ask=partial(_ask_promote, console, force=force),
+            do=partial(_promote, console, force=force), back=BACK, action="release promote" + also.get("action", ""),
         )  # fmt: skip
         name = "release-canary" + ("-force" if force else "")
         yield Act(
             name=name, fields=("release", "share"), ask=partial(_ask_canary, console, force=force),
             do=partial(_try_out, console, force=force), back=BACK, action="release canary" + also.get("action", ""),
         )  # fmt: skip
-    optional = ("to", "prompt", "model", "only")
+    optional = ("to", "prompt", "model", "only", "live")
     yield Act(
         name="rollback", fields=optional, optional=optional, ask=partial(_ask_rollback, console),
         do=partial(_roll_back, console), back=BACK,
     )  # fmt: skip
-    yield Act(name="release-abort", fields=(), ask=partial(_ask_abort, console), do=partial(_abort, console), back=BACK)
+    yield Act(
+        name="release-abort", fields=OF_CANARY, optional=OF_CANARY, ask=partial(_ask_abort, console),
+        do=partial(_abort, console), back=BACK,
+    )  # fmt: skip
 
 
 async def _ask_activate(console: Console, values: Values, *, force: bool) -> Asked:
@@ -154,6 +158,10 @@ async def _ask_rollback(console: Console, values: Values) -> Asked:
     target = values.get("to") or way.previous
     if not only and not target:
         raise Elsewhere("/console/releases#rollback")  # it says so, and takes a rollback back
+    if not only and target == way.release:
+        raise InvalidRequest(f"Release {target} is live already.")
+    if only and values.get("live", live) not in ("", live):
+        raise InvalidRequest(f"Release {live} is live now, and no longer {values['live']}: see what it would set back.")
     to = f" --to {shlex.quote(target)}" if target and not only else ""
     if only:
         flag = f"--{only.kind}" + (f" {shlex.quote(only.name)}" if only.name else "")
@@ -169,7 +177,8 @@ async def _ask_rollback(console: Console, values: Values) -> Asked:
     return Asked(
         title=title, effect=effect, command=command, undo=f"octant release activate {live}{WHY}",
         undo_at=link("/console/do/release-activate", {"release": live}), button="Roll back",
-        settled={} if only else {"to": target or ""}, harm=() if only or not live else await harm(console, live, target or ""),
+        settled={"live": live} if only else {"to": target or ""},
+        harm=() if only or not live else await harm(console, live, target or ""),
     )  # fmt: skip
 
 
@@ -188,11 +197,16 @@ async def _roll_back(console: Console, values: Values, reason: str, session: Ses
     )
 
 
-async def _canary(console: Console) -> tuple[Canary, str, str]:
-    """The running canary, the sentence about its evidence, and its verdict. Raises InvalidRequest where none runs."""
+async def _canary(console: Console, values: Values) -> tuple[Canary, str, str]:
+    """The running canary, the sentence about its evidence, and its verdict.
+
+    Raises InvalidRequest where none runs, or another one than the page was about.
+    """
     running = await console.parts.releases.canary()
     if running is None:
         raise InvalidRequest("No canary runs.")
+    if values.get("release") and values["release"] != running[0].release:
+        raise InvalidRequest(f"The canary {values['release']} has ended; {running[0].release} runs now.")
     return running[0], running[1].why, running[1].verdict
 
 
@@ -241,12 +255,12 @@ async def _try_out(console: Console, values: Values, reason: str, session: Sessi
     return f"{formats.share(begun.share)} of the users get release {begun.release}; the others release {begun.against}."
 
 
-async def _ask_abort(console: Console, _: Values) -> Asked:
-    canary, why, _verdict = await _canary(console)
+async def _ask_abort(console: Console, values: Values) -> Asked:
+    canary, why, _verdict = await _canary(console, values)
     return Asked(
         title=f"End the canary {canary.release}",
         effect=f"{formats.share(canary.share)} of the users get {canary.against} again within 5 s, as all others do. {why}",
-        command=f"octant release abort{WHY}", button="End the canary",
+        command=f"octant release abort{WHY}", button="End the canary", settled={"release": canary.release},
         undo=f"octant release canary {canary.release} --share {canary.share:.0%}{WHY}",
         undo_at=link("/console/do/release-canary", {"release": canary.release, "share": f"{canary.share:.0%}"}),
     )  # fmt: skip
@@ -257,8 +271,8 @@ async def _abort(console: Console, _: Values, reason: str, session: Session) -> 
     return f"The canary {ended.release} has ended; every user gets release {ended.against}."
 
 
-async def _ask_promote(console: Console, _: Values, *, force: bool) -> Asked:
-    canary, why, verdict = await _canary(console)
+async def _ask_promote(console: Console, values: Values, *, force: bool) -> Asked:
+    canary, why, verdict = await _canary(console, values)
     lacking = await console.parts.releases.lacking(canary.release)
     gate = "" if verdict == "promote" else " The evidence does not reach a promotion." + ("" if force else " It will be refused.")
     if lacking:
@@ -268,7 +282,7 @@ async def _ask_promote(console: Console, _: Values, *, force: bool) -> Asked:
         effect=f"All users get release {canary.release} within 5 s; now {formats.share(canary.share)} do. {why}{gate}",
         command=f"octant release promote{WHY}{' --force' if force else ''}",
         undo=f"octant rollback --to {canary.against}{WHY}", undo_at=_back_to(canary.against), button="Promote",
-        harm=await harm(console, canary.against, canary.release),
+        settled={"release": canary.release}, harm=await harm(console, canary.against, canary.release),
     )  # fmt: skip
 
 

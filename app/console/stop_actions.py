@@ -34,7 +34,7 @@ def actions(console: Console) -> Iterator[Act]:
             do=partial(_stop, console, scope), back=BACK,
         )  # fmt: skip
     yield Act(
-        name="resume", fields=("scope", "name"), optional=("name",), ask=partial(_ask_resume, console),
+        name="resume", fields=("scope", "name", "at"), optional=("name", "at"), ask=partial(_ask_resume, console),
         do=partial(_resume, console), back=BACK,
     )  # fmt: skip
 
@@ -183,12 +183,14 @@ async def _ask_resume(console: Console, values: Values) -> Asked:
     stop = stops.get((scope, name))
     if stop is None:
         raise InvalidRequest(f"{name or scope} is not stopped by an operator.")
+    if values.get("at") and values["at"] != stop.at:  # its page was about an earlier stop, which this one may have taken over
+        raise InvalidRequest(f"{name or 'Everything'} was stopped anew by {stop.by} at {stop.at}: {stop.reason}")
     words = " ".join(filter(None, [scope, shlex.quote(name) if name else ""]))
     return Asked(
         title="Resume everything" if scope == "all" else f"Resume the {scope} {name}",
         effect=f"Stopped by {stop.by} at {stop.at}: {stop.reason}. Its calls are answered again, on every worker within 2 s.",
         command=f"octant resume {words}", undo=f'octant kill {words} --reason "…"',
-        undo_at=link(f"/console/do/kill-{scope}", {"name": name}), button="Resume", strong=False,
+        undo_at=link(f"/console/do/kill-{scope}", {"name": name}), button="Resume", strong=False, settled={"at": stop.at},
     )  # fmt: skip
 
 

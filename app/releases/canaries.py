@@ -163,6 +163,13 @@ async def end(connection: AsyncConnection, canary: Canary, state: str, *, by: st
     return bool((await connection.execute(statement)).rowcount)
 
 
+async def decide(connection: AsyncConnection, canary: Canary, state: str, *, by: str, verdict: str, evidence: Any) -> None:  # noqa: ANN401
+    """End a canary as an operator decides. Raises Misconfigured where the service or another operator ended it before."""
+    if not await end(connection, canary, state, by=by, verdict=verdict, evidence=evidence):
+        name = canary.release
+        raise Misconfigured(f"The canary {name} has ended in this moment: `octant release why {name}` says why.")
+
+
 async def note(engine: AsyncEngine, canary: Canary, events: Iterable[Event], spent: int) -> Judgement | None:
     """Count events, judge, and stop the canary if that is the verdict. Returns the judgement if it was stopped here."""
     rows = [

@@ -330,7 +330,7 @@ class ReleaseControl:
         """End the canary that runs; all users get the live release. Raises Misconfigured where none runs."""
         async with self._engine.begin() as connection:
             canary, judged = await self._judged(connection)
-            await canaries.end(connection, canary, canaries.STOPPED, by=by, verdict=reason, evidence=judged.as_json())
+            await canaries.decide(connection, canary, canaries.STOPPED, by=by, verdict=reason, evidence=judged.as_json())
         await self._announce("canary")
         return canary
 
@@ -349,7 +349,7 @@ class ReleaseControl:
                 )
             text = await history.text_of(connection, canary.release)
             unproven = await self._gate(connection, canary.release, text, force=force)
-            await canaries.end(connection, canary, canaries.PROMOTED, by=by, verdict=judged.why, evidence=judged.as_json())
+            await canaries.decide(connection, canary, canaries.PROMOTED, by=by, verdict=judged.why, evidence=judged.as_json())
             await history.point(connection, canary.release, history.ACTIVATE, by, reason, unproven=unproven)
         await self._announce(canary.release)
         return canary

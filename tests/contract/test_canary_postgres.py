@@ -18,14 +18,14 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from sqlalchemy import delete, text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.domain.calls import Identity, Tenant
 from app.domain.errors import Misconfigured
 from app.domain.money import ZERO, MicroUSD
 from app.releases import canary_state, watch
 from app.releases.bad_events import METRICS, SEEN
-from app.releases.canaries import CAUSES
+from app.releases.canaries import CAUSES, SERVICE, STOPPED, Canary, Judgement, end
 from app.releases.manifest import Places
 from app.releases.releases import Releases
 from app.releases.tables import activations, canaries, canary_users, manifests
@@ -200,6 +200,30 @@ async def test_promotion_needs_the_evidence_or_force_and_a_person(engine: AsyncE
     await operator.promote(by="ada", reason="looks fine", force=True)
     assert (await operator.history())[0].release == "next"
     assert await operator.canary() is None
+
+
+@pytest.mark.parametrize("decision", ["promote", "abort"])
+async def test_what_the_service_ended_meanwhile_is_decided_by_no_operator(
+    engine: AsyncEngine, valkey: Redis, places: Places, decision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It read that the canary runs; the service finds it worse, and ends it, before the decision is written."""
+    operator = await on_the_way(engine, valkey, places)
+    read = Releases._judged
+
+    async def late(connection: AsyncConnection) -> tuple[Canary, Judgement]:
+        found = await read(connection)
+        async with engine.begin() as other:
+            await end(other, found[0], STOPPED, by=SERVICE, verdict="worse", evidence={})
+        return found
+
+    monkeypatch.setattr(operator, "_judged", late)
+    force = {"force": True} if decision == "promote" else {}
+    with pytest.raises(Misconfigured, match="has ended in this moment"):
+        await getattr(operator, decision)(by="ada", reason="looks fine", **force)
+    assert (await operator.history())[0].release == "live"
+    found = await operator.last_canary("next")
+    assert found
+    assert (found[0].state, found[0].ended_by) == (STOPPED, SERVICE)
 
 
 async def test_a_rollback_or_an_activation_ends_the_canary(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
