@@ -772,6 +772,44 @@ def test_a_live_page_says_how_old_it_is(browser: Browser, service_url: str, key:
         page.wait_for_function("document.querySelector('[data-fresh]').className.includes('late')", timeout=PATIENCE)
 
 
+def test_a_live_page_goes_on_after_an_answer_that_is_no_stream(browser: Browser, service_url: str, key: str) -> None:
+    """A service that starts, or a store that is away for a moment, answers once with an error: the page goes on after it."""
+    with opened(browser, service_url, key, bypass_csp=True) as (_, page):
+        answers = [204]  # it ends an event stream as a 503 does, and Chromium reports no error
+
+        def refused(route: Route) -> None:
+            if answers:
+                route.fulfill(status=answers.pop())
+            else:
+                route.continue_()
+
+        page.route("**/console/live/oncall", refused)
+        page.goto("/console/oncall")
+        page.wait_for_function("document.querySelector('[data-fresh]').textContent.startsWith('live')", timeout=PATIENCE)
+        assert not answers
+
+
+def test_a_live_page_whose_session_is_over_leads_to_the_sign_in(browser: Browser, service_url: str, key: str) -> None:
+    with opened(browser, service_url, key, bypass_csp=True) as (context, page):
+        page.route("**/console/live/oncall", lambda route: route.fulfill(status=204))
+        page.goto("/console/oncall")
+        context.clear_cookies()
+        page.get_by_label("API key").wait_for()
+
+
+def test_a_step_back_to_a_live_page_shows_it_live(browser: Browser, service_url: str, key: str) -> None:
+    """A browser may show a page as it was left: with the age of then, it would say that it is live."""
+    with opened(browser, service_url, key, bypass_csp=True) as (_, page):
+        page.goto("/console/oncall")
+        page.wait_for_function("document.querySelector('[data-fresh]').textContent.startsWith('live')", timeout=PATIENCE)
+        page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+        page.evaluate("document.querySelector('[data-live]').replaceChildren('as it was left')")
+        page.wait_for_timeout(3000)
+        assert page.get_by_text("as it was left").count() == 1, "it is followed no more"
+        page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+        page.get_by_role("heading", name="Now and next").wait_for()
+
+
 def test_a_link_in_another_sites_page_opens_the_console(browser: Browser, service_url: str, key: str) -> None:
     """As from a pager: the strict cookie is not sent with the click, and the page comes all the same."""
 

@@ -16,10 +16,10 @@ async function askBadge() { // where no live part brings it, and only while the 
     if (answer.ok) badgeIs(await answer.text());
   } catch { /* the next one may come */ }
 }
+const RETRY = 5000; // milliseconds
 function follow(part) {
   const note = $("[data-fresh]", part.parentElement) || $("[data-fresh]");
-  const source = new EventSource(part.dataset.live);
-  let last = 0, every = 2, held = false;
+  let source, clock, again, last = 0, every = 2, held = false;
   const age = () => {
     if (!note) return;
     const seconds = Math.round((Date.now() - last) / 1000);
@@ -27,8 +27,7 @@ function follow(part) {
     note.className = late ? "fresh late" : "fresh live";
     note.textContent = !last ? "connecting" : late ? held ? `held, ${span(seconds)} old` : `stopped ${span(seconds)} ago` : `live, ${seconds} s ago`;
   };
-  const clock = setInterval(age, 1000);
-  source.addEventListener("part", (event) => {
+  const take = (event) => {
     const sent = JSON.parse(event.data);
     every = sent.every;
     const chosen = document.activeElement, region = part.contains(chosen) && chosen.matches(".wide") ? $$(".wide", part).indexOf(chosen) : -1; // a click anywhere in a table gives it the focus
@@ -45,10 +44,22 @@ function follow(part) {
     if (region >= 0) $$(".wide", part)[region]?.focus({ preventScroll: true });
     $$(".tabs, .wide", part).forEach((one, index) => { one.scrollLeft = across[index] || 0; });
     age();
-  });
-  source.addEventListener("over", () => { source.close(); location.reload(); });
-  addEventListener("pagehide", () => { source.close(); clearInterval(clock); }, { once: true });
-  age();
+  };
+  const connect = () => {
+    source = new EventSource(part.dataset.live);
+    source.addEventListener("part", take);
+    source.addEventListener("over", () => { source.close(); location.reload(); });
+    source.addEventListener("error", () => { if (source.readyState === EventSource.CLOSED) again = setTimeout(retry, RETRY); });
+  };
+  const retry = async () => { // the browser gives up for good at an answer that is no stream, as of a service that starts or has too many pages
+    const answer = await fetch("/console/live/badge", { redirect: "manual" }).catch(() => null);
+    if (!clock) return; // the page was left meanwhile
+    if (answer?.type === "opaqueredirect") location.reload(); else connect(); // the session is over, or not
+  };
+  const begin = () => { clock = setInterval(age, 1000); age(); connect(); };
+  addEventListener("pagehide", () => { source.close(); clearTimeout(again); clock = clearInterval(clock); });
+  addEventListener("pageshow", (event) => { if (event.persisted) begin(); }); // a step back shows the page as it was left
+  begin();
 }
 
 // Charts.
@@ -150,7 +161,8 @@ function draw(element) {
       if (u.select.width < 8) return;
       const way = new URL(location.href);
       for (const [name, pixel] of [["since", u.select.left], ["until", u.select.left + u.select.width]]) way.searchParams.set(name, new Date(u.posToVal(pixel, "x") * 1000).toISOString().slice(0, 19) + "Z");
-      way.searchParams.delete("range"); location.href = way;
+      for (const name of ["range", "after", "before", "skip"]) way.searchParams.delete(name); // another range begins with its first page
+      location.href = way;
     }] },
   };
   plots.set(element, new uPlot(options, [x, ...data], element));
