@@ -149,11 +149,12 @@ def read(path: Path) -> list[Rehearsal]:
     if not path.exists():
         return []
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            found.append(_REHEARSAL.validate_json(line))
-        except ValidationError as error:
-            raise Misconfigured(f"{path}, line {number}, is no rehearsal: {error.errors()[0]['msg']}") from None
+    with path.open(encoding="utf-8") as log:
+        for number, line in enumerate(log, start=1):
+            try:
+                found.append(_REHEARSAL.validate_json(line))
+            except ValidationError as error:
+                raise Misconfigured(f"{path}, line {number}, is no rehearsal: {error.errors()[0]['msg']}") from None
     return sorted(found, key=lambda rehearsal: rehearsal.at)
 
 

@@ -60,6 +60,13 @@ async def test_a_cover_holds_at_once_and_ends_by_itself(empty: AsyncEngine, tmp_
     assert not (tmp_path / FILE).exists()
 
 
+async def test_a_reason_with_any_line_end_in_it_costs_no_cover(away: AsyncEngine, tmp_path: Path) -> None:
+    """A pasted text may hold ends of lines that are none to the file."""
+    store = Covers(away, file=tmp_path / FILE)
+    await store.add(cover(reason="bob is ill\u2028until\x85the evening\n"))
+    assert await called(store, NOON) == ["ann", "dan"]
+
+
 async def test_reports_and_the_hand_over_message_count_covers(empty: AsyncEngine, tmp_path: Path) -> None:
     """A past cover counts in the report of its week, one under way in the message and at its end."""
     file, store = tmp_path / "rotation.yaml", Covers(empty, file=tmp_path / FILE)

@@ -73,7 +73,7 @@ def _documents(data: str) -> Sequence[str]:
         data = data[framed.end() :]
     if "\n" not in data or _is_json(data):
         return (data,) if data.startswith(("{", "[")) else ()
-    return [line.strip() for line in data.splitlines() if line.strip().startswith(("{", "["))]
+    return [line.strip() for line in data.split("\n") if line.strip().startswith(("{", "["))]  # texts may hold other line ends
 
 
 def _is_json(text: str) -> bool:

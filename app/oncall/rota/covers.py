@@ -98,7 +98,8 @@ class Covers:
     def _noted(self) -> list[Cover]:
         """The file's covers. A line that is none is passed over: the rest must hold at night."""
         try:
-            lines = self._file.read_text(encoding="utf-8").splitlines()
+            with self._file.open(encoding="utf-8") as file:
+                lines = list(file)
         except (OSError, UnicodeDecodeError):
             return []
         return [cover for line in lines if (cover := _read_line(line)) is not None]

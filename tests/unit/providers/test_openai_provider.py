@@ -399,6 +399,18 @@ async def test_a_stream_is_read_in_every_framing(upstream: Upstream, provider: O
     assert chunks[0] == TextDelta(0, "hello")
 
 
+PARTED = "a\u2028b\u2029c\x85d"  # line ends to `str.splitlines`, and neither to the protocol nor to JSON
+
+
+@pytest.mark.parametrize("data", [b"data: ", b""], ids=["no blank lines", "a document a line"])
+async def test_a_line_end_that_is_none_to_the_protocol_is_text(upstream: Upstream, provider: OpenAIProvider, data: bytes) -> None:
+    documents = (json.dumps(event, ensure_ascii=False).encode() for event in (delta(content=PARTED), delta("stop"), COUNTED))
+    upstream.handler = raw(b"".join(data + document + b"\n" for document in documents))
+    last = [chunk async for chunk in provider.stream(request())][-1]
+    assert isinstance(last, Done)
+    assert last.reply.text == PARTED
+
+
 STREAM = b"\n\n".join([*EVENTS, b"data: [DONE]\n\n"])
 BODY = json.dumps({**WHOLE, "choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}]}).encode()
 MISLABELLED: dict[str, tuple[bytes, str]] = {

@@ -15,7 +15,7 @@ def test_what_is_appended_is_read_oldest_first_whatever_the_order_of_lines(tmp_p
     path = tmp_path / "runbook" / "rehearsals.jsonl"
     newest, oldest = (
         Rehearsal(AT, "outage", kept=True, note="99.97 %"),
-        Rehearsal(AT - timedelta(days=31), "rollback", kept=False),
+        Rehearsal(AT - timedelta(days=31), "rollback", kept=False, note="pasted\u2028from a\x85page"),
     )
     append(path, newest)
     append(path, oldest)
