@@ -15,7 +15,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from app.stack.embedded import free_port
 
 Json = dict[str, Any]
-TOOLS: Any = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
+TOOLS: Any = [{"type": "function", "function": {"name": name}} for name in ("f", "g", "get_weather")]
 USAGE: Json = {"prompt_tokens": 12, "completion_tokens": 3}
 
 
@@ -51,6 +51,23 @@ ANSWERS: dict[str, bytes] = {
     "null choices": stream(chunk(content="he"), {"choices": None}, chunk(content="llo"), chunk("stop"), *ENDED),
     "usage without choices": stream(chunk(content="hello"), chunk("stop"), {"usage": USAGE}),
     "half a character": stream(chunk(content="x \ud83d"), chunk(content="\ude00"), chunk("stop"), *ENDED),
+    "another answer first": stream(
+        {"choices": [{"index": 1, "delta": {"content": "another"}, "finish_reason": None}]},
+        chunk(content="hello"),
+        {"choices": [{"index": 1, "delta": {}, "finish_reason": "length"}]},
+        chunk("stop"),
+        *ENDED,
+    ),
+    "line ends in a text, no blank lines": "".join(
+        f"data: {json.dumps(event, ensure_ascii=False)}\n" for event in (chunk(content="a\u2028b"), chunk("stop"), *ENDED)
+    ).encode(),
+    "a name in pieces": stream(
+        chunk(tool_calls=[call("c1", "f", '{"a":1}')]),
+        chunk(tool_calls=[call("c2", "get_", "", 1)]),
+        chunk(tool_calls=[call(None, "weather", '{"b":2}', 1)]),
+        chunk("tool_calls"),
+        *ENDED,
+    ),
     "held open": stream(chunk(content="hello"), chunk("stop"), *ENDED, done=False),
     "a refusal": stream(chunk(refusal="I cannot "), chunk(refusal="do that."), chunk("stop"), *ENDED),
     "whole: arguments as an object": whole("tool_calls", content=None, tool_calls=[call("c1", "f", {"a": 1}, None)]),
@@ -148,6 +165,11 @@ async def answered(client: openai.AsyncOpenAI, name: str) -> ChatCompletion:
         return await stream.get_final_completion()
 
 
+async def test_a_name_in_pieces_reaches_the_sdk_whole(client: openai.AsyncOpenAI) -> None:
+    found = (await answered(client, "a name in pieces")).choices[0].message.tool_calls or ()
+    assert [call.function.name for call in found if call.type == "function"] == ["f", "get_weather"]
+
+
 @pytest.mark.parametrize("name", ["one index for two calls", "no ids", "whole: arguments as an object", "whole: two choices"])
 async def test_calls_reach_the_sdk_whole(client: openai.AsyncOpenAI, name: str) -> None:
     choice = (await answered(client, name)).choices[0]
@@ -164,6 +186,8 @@ async def test_calls_reach_the_sdk_whole(client: openai.AsyncOpenAI, name: str) 
         ("null choices", "hello"),
         ("usage without choices", "hello"),
         ("half a character", "x \U0001f600"),
+        ("another answer first", "hello"),
+        ("line ends in a text, no blank lines", "a\u2028b"),
         ("held open", "hello"),
         ("whole: null usage", "hello"),
         ("a finish reason with each chunk", "hello"),

@@ -18,7 +18,7 @@ from app.domain.json_text import loads
 from app.domain.messages import Native, Part, Text
 from app.gateway.providers import dialect
 from app.gateway.providers.anthropic_events import body_documents
-from app.gateway.providers.anthropic_stop import stop_of
+from app.gateway.providers.anthropic_stop import counts, stop_of
 from app.gateway.providers.anthropic_usage import Reported
 from app.gateway.providers.assembly import Assembly, encodable
 from app.gateway.providers.base import ModelRequest
@@ -262,7 +262,7 @@ class Reading:
 
     def _end(self, event: _Event, delta: _Delta) -> None:
         """The stop reason, and the usage with it. A later event without a reason changes none."""
-        if delta.stop_reason:
+        if delta.stop_reason and counts(delta.stop_reason, after=self._ending.stop_reason):
             self._ending = delta
         self._usage = grown(self._usage, event.usage, output="output_tokens")
         self._keep(event)

@@ -23,6 +23,13 @@ STOPS: dict[str, StopReason] = {
     "content_filter": "refusal",
 }
 
+CUT = frozenset(reason for reason, stop in STOPS.items() if stop in ("max_tokens", "context_window", "refusal"))
+
+
+def counts(reason: str, *, after: str | None) -> bool:
+    """Whether a reason counts in the place of one before it: no plain end takes back that the answer was cut."""
+    return after not in CUT or STOPS.get(reason) not in ("end", "tool_use")
+
 
 def stop_of(reason: str | None, parts: Sequence[Part]) -> StopReason:
     """Our stop reason. Raises ProtocolError where there is none, or none that is known."""

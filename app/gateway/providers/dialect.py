@@ -167,8 +167,8 @@ def fit(request: ModelRequest, dialect: Dialect) -> ModelRequest:
 
 
 def names_back(request: ModelRequest, dialect: Dialect) -> Mapping[str, str]:
-    """Our name of each tool whose name the vendor knows in another form."""
-    return {wire: tool.name for tool in request.tools if (wire := tool_name(tool.name, dialect.longest_name)) != tool.name}
+    """Our name of each tool, by the name that the vendor knows."""
+    return {tool_name(tool.name, dialect.longest_name): tool.name for tool in request.tools}
 
 
 def image_type(image: Image) -> str:

@@ -4,10 +4,11 @@ A fragment belongs to a call by its id and its index, which servers leave out, r
 
 - an id that was seen belongs to its call, unless another name or a second whole document comes with it;
 - a new id is a new call, unless it comes without a name into a call whose arguments are not whole;
-- a name without an id begins a call, unless it repeats the name of a call that is not whole;
+- a name without an id begins a call, unless it repeats the name of a call that is not whole, or goes on with it;
 - the rest belongs to the call of its index, else to the latest.
 
-A call without an id gets one. A name may come after the id. Arguments may be sent as an object, be written as JSON twice, be
+A call without an id gets one. A name may come after the id, and in pieces, as Gemini's models stream it: a piece goes on with a
+name if both together begin the name of a tool that was offered. Arguments may be sent as an object, be written as JSON twice, be
 repeated whole at the end, or begin with an empty object that stands for none yet.
 """
 
@@ -60,7 +61,7 @@ class ToolCalls:
     """The tool calls of one reply; each goes into the reply's assembly under its own key."""
 
     def __init__(self, assembly: Assembly, names: Mapping[str, str]) -> None:
-        """``assembly`` orders the calls among the reply's other parts; ``names``: our name of a tool by the vendor's."""
+        """``assembly`` orders the calls among the reply's other parts; ``names``: ours of each offered tool by the vendor's."""
         self._assembly = assembly
         self._names = names
         self._calls: list[_Call] = []
@@ -106,15 +107,30 @@ class ToolCalls:
             return None if fragment.name or call.whole else here
         if fragment.name and call.name:
             repeated = fragment.name == call.name and not call.whole
-            return here if repeated else None
+            return here if repeated or self._goes_on(call, fragment) else None
         return here
+
+    def _goes_on(self, call: _Call, fragment: Fragment) -> bool:
+        """Whether a fragment brings a further piece of a call's name, and no name of its own."""
+        if not fragment.name or not call.name or call.begun or call.pieces:
+            return False
+        if fragment.name in self._names and call.name in self._names:
+            return False
+        return any(name.startswith(call.name + fragment.name) for name in self._names)
+
+    def _named(self, call: _Call) -> bool:
+        """Whether a call's name is whole: no offered tool's name is longer, or the arguments have begun."""
+        if not call.name or call.pieces:
+            return bool(call.name)
+        return not any(name != call.name and name.startswith(call.name) for name in self._names)
 
     def _latest(self, matches: Callable[[_Call], bool]) -> int | None:
         return next((n for n in range(len(self._calls) - 1, -1, -1) if matches(self._calls[n])), None)
 
-    @staticmethod
-    def _is_another(call: _Call, fragment: Fragment) -> bool:
+    def _is_another(self, call: _Call, fragment: Fragment) -> bool:
         """Whether a fragment with a call's id is another call's: servers that number calls anew give one id to two."""
+        if self._goes_on(call, fragment):
+            return False
         if fragment.name and call.name and fragment.name != call.name:
             return True
         return _is_document(fragment.arguments) and call.whole and fragment.arguments != call.arguments
@@ -123,7 +139,7 @@ class ToolCalls:
         call = self._calls[number]
         taken = any(other.id == fragment.id for other in self._calls if other is not call)
         call.id = call.id or ("" if taken else fragment.id)
-        call.name = call.name or fragment.name
+        call.name = call.name + fragment.name if self._goes_on(call, fragment) else call.name or fragment.name
         call.signature = call.signature or fragment.signature
         if call.index is None:
             call.index = fragment.index
@@ -132,7 +148,7 @@ class ToolCalls:
             call.pieces.append(text)
         if call.begun:
             return [self._assembly.arguments(_key(number), text)] if text else []
-        return self._begin(number) if call.name and (call.id or call.pieces) else []
+        return self._begin(number) if self._named(call) and (call.id or call.pieces) else []
 
     @staticmethod
     def _new_text(call: _Call, fragment: Fragment) -> str:

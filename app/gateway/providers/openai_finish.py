@@ -29,6 +29,7 @@ _WORDS: Mapping[StopReason, str] = {
     "pause_turn": "pause_turn",
 }
 FINISHES: Mapping[str, StopReason] = {word: stop for stop, words in _WORDS.items() for word in words.split()}
+CUT = frozenset(word for word, stop in FINISHES.items() if stop in ("max_tokens", "context_window", "refusal"))
 _NONE = frozenset({"", "null", "none", "undefined"})  # said of a chunk: it goes on
 _FAILED = frozenset({"error", "network_error", "engine_error", "server_error"})
 
@@ -41,6 +42,11 @@ def finish_of(value: object) -> str | None:
         return None
     word = str(value).strip().lower().replace("-", "_").replace(" ", "_")
     return None if word in _NONE else word
+
+
+def counts(finish: str, *, after: str | None) -> bool:
+    """Whether a reason counts in the place of one before it: no plain end takes back that the answer was cut."""
+    return after not in CUT or FINISHES.get(finish) not in ("end", "tool_use")
 
 
 def stop_of(finish: str, native: str | None = None) -> StopReason:

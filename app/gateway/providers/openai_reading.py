@@ -4,7 +4,7 @@ A dozen servers speak this protocol with accents, so unknown fields and values a
 be read makes the whole garbled (pydantic's ValidationError, a ValueError).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -18,7 +18,7 @@ from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import ProtocolError, ReportedError, error_within
 from app.gateway.providers.openai_calls import Fragment, ToolCalls
 from app.gateway.providers.openai_events import body_documents
-from app.gateway.providers.openai_finish import stop_of
+from app.gateway.providers.openai_finish import counts, stop_of
 from app.gateway.providers.openai_logprobs import token_of
 from app.gateway.providers.openai_shapes import Choice, Completion, Message
 from app.gateway.providers.openai_usage import REPORTED, Reported
@@ -26,6 +26,7 @@ from app.gateway.providers.reported import UNUSABLE, grown
 from app.gateway.providers.same_shape import SameShape
 from app.gateway.providers.sse import is_stream
 
+PATIENCE = 8  # chunks of another choice before the first: servers that send several send them side by side
 CHUNK, COMPLETION = "chat.completion.chunk", "chat.completion"
 # The fields of a chunk that may hold nothing but more text.
 _ENVELOPE = frozenset(
@@ -57,6 +58,7 @@ class Reading:
         self._native: str | None = None
         self._stopped_at = ""
         self._choice: int | None = None
+        self._waiting: list[Choice] = []  # of another choice than the first, which may come yet
         self._refused = False
         self._logprobs: dict[str, list[Any]] = {}
         self._usage = _NO_USAGE
@@ -92,7 +94,8 @@ class Reading:
             return self.reply(request_id)
         completion = self._read(document)
         choices = completion.choices or []
-        own = [choice for choice in choices if choice.index in (None, choices[0].index)]  # Copilot's, of a text and calls
+        first = next((choice.index for choice in choices if choice.index in (None, 0)), choices[0].index if choices else None)
+        own = [choice for choice in choices if choice.index in (None, first)]  # Copilot's, of a text and calls
         # A body that came whole was not cut: without a reason it ended as it should. Its usage counts even if it cannot be read.
         self._finish = next((choice.finish_reason or choice.camel_finish_reason for choice in own), None) or "stop"
         self._note(completion)
@@ -124,13 +127,27 @@ class Reading:
         chunk = self._read(event)
         found: list[Delta] = []
         self.grew = False
-        for choice in chunk.choices or ():
-            if self._choice is None and choice.index is not None:
-                self._choice = choice.index
-            if choice.index in (None, self._choice):
-                found += self._take(choice)
+        for choice in self._own(chunk.choices or ()):
+            found += self._take(choice)
         self._note(chunk)
         return found
+
+    def _own(self, choices: Sequence[Choice]) -> list[Choice]:
+        """The choices that are of the answer: the first is. Several are never asked for, but servers send them, in any order.
+
+        Another one waits for the first to come, until its own end and for `PATIENCE` chunks at most: then it is the only one.
+        """
+        if self._choice is None:
+            choices, self._waiting = [*self._waiting, *choices], []
+            numbers = [choice.index for choice in choices if choice.index is not None]
+            others = [choice for choice in choices if choice.index in numbers[:1]]
+            if 0 in numbers or self._in_deltas:  # the first: some servers leave a zero out
+                self._choice = 0
+            elif len(others) >= PATIENCE or any(choice.finish_reason or choice.camel_finish_reason for choice in others):
+                self._choice = numbers[0]
+            else:
+                self._waiting = others
+        return [choice for choice in choices if choice.index in (None, self._choice)]
 
     def _more_text(self, event: object) -> str | None:
         """The text of a chunk that holds nothing else, as nearly all do: not worth a validation each. None for others."""
@@ -221,7 +238,8 @@ class Reading:
         self._native = choice.native_finish_reason or self._native
         self._stopped_at = choice.stop_reason or choice.matched_stop or self._stopped_at
         if finish := choice.finish_reason or choice.camel_finish_reason or ("stop" if whole else None):
-            self._finish = finish
+            if self._went_on or counts(finish, after=self._finish):
+                self._finish = finish
             self._counted = self._counted or self._summed  # some servers report the usage before the reason
         self._bare = self._bare or (self.grew and not finish)
         return found
@@ -236,7 +254,9 @@ class Reading:
 
     def close(self) -> list[Delta]:
         """The deltas that end the parts, once the stream is at its end."""
-        return [*self._calls.close(), *self._assembly.close_all()]
+        waited, self._waiting = () if self._in_deltas else self._waiting, []
+        found = [delta for choice in waited for delta in self._take(choice)]
+        return [*found, *self._calls.close(), *self._assembly.close_all()]
 
     def _note(self, completion: Completion) -> None:
         self._model = completion.model or self._model

@@ -62,6 +62,12 @@ def test_each_reason_to_stop_is_kept(reason: str, stop: StopReason) -> None:
     assert streamed(delta={"stop_reason": reason})[1].stop == stop
 
 
+@pytest.mark.parametrize("cut", ["max_tokens", "model_context_window_exceeded", "refusal"])
+def test_a_plain_end_behind_a_cut_takes_nothing_back(cut: str) -> None:
+    before = {"type": "message_delta", "delta": {"stop_reason": cut, "stop_sequence": None}, "usage": {"output_tokens": 1}}
+    assert streamed(before, delta={"stop_reason": "end_turn"})[1].stop == streamed(delta={"stop_reason": cut})[1].stop
+
+
 @pytest.mark.parametrize("reason", ["compaction", "abort", "error", "SAFETY", "end"])
 def test_a_reason_to_stop_that_is_not_known_is_no_clean_end(reason: str) -> None:
     """R6."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from growth import is_linear
 
 from app.domain.calls import Delta, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart
-from app.domain.messages import Message, Refusal, Sampling, StopReason, Text, Thinking, ToolUse
+from app.domain.messages import Message, Refusal, Sampling, StopReason, Text, Thinking, ToolSpec, ToolUse
 from app.gateway.providers.base import ModelRequest, Timeouts
 from app.gateway.providers.errors import ProtocolError, ReportedError
 from app.gateway.providers.openai_calls import MOST_CALLS
@@ -23,7 +24,7 @@ EMOJI = "\U0001f600"
 HALVES = ("\ud83d", "\ude00")
 
 
-def reading(*, stop: tuple[str, ...] = (), requested: frozenset[str] = frozenset()) -> Reading:
+def reading(*, stop: tuple[str, ...] = (), requested: frozenset[str] = frozenset(), tools: Sequence[str] = ()) -> Reading:
     request = ModelRequest(
         model="asked",
         system=(),
@@ -31,6 +32,7 @@ def reading(*, stop: tuple[str, ...] = (), requested: frozenset[str] = frozenset
         sampling=Sampling(max_output_tokens=50, stop=stop),
         timeouts=Timeouts(1, 1, 1, 1),
         requested=requested,
+        tools=tuple(ToolSpec(name, "", {}) for name in tools),
     )
     return Reading(request, "openai")
 
@@ -44,9 +46,9 @@ def chunk(finish: object = None, /, **delta: object) -> Json:
     return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
 
 
-def streamed(*events: object, ends: str | None = "stop") -> Reply:
+def streamed(*events: object, ends: str | None = "stop", tools: Sequence[str] = ()) -> Reply:
     """Read a stream; its deltas must spell the reply."""
-    read = reading()
+    read = reading(tools=tools)
     deltas = [delta for event in events for delta in read.deltas(json.loads(json.dumps(event)))]
     if ends:
         deltas += read.deltas(chunk(ends))
@@ -179,6 +181,39 @@ TOOL_STREAMS: dict[str, tuple[list[list[Json]], list[tuple[str, str]]]] = {
 @pytest.mark.parametrize(("chunks", "expected"), TOOL_STREAMS.values(), ids=TOOL_STREAMS)
 def test_tool_calls_of_a_stream_are_kept_apart(chunks: list[list[Json]], expected: list[tuple[str, str]]) -> None:
     assert calls(streamed(*(chunk(tool_calls=fragments) for fragments in chunks), ends="tool_calls")) == expected
+
+
+PIECES: dict[str, tuple[list[list[Json]], list[tuple[str, str]]]] = {
+    "before the arguments": (
+        [[call(0, "c1", "get_", "")], [call(0, None, "weather", "")], [call(0, arguments='{"a":1}')]],
+        [("get_weather", F[1])],
+    ),
+    "with them": (
+        [[call(0, "c1", "get_")], [call(0, "c1", "weather", '{"a"')], [call(0, arguments=":1}")]],
+        [("get_weather", F[1])],
+    ),
+    "without ids": ([[call(0, None, "edit_ex")], [call(0, None, "isting", "{}")]], [("edit_existing", "{}")]),
+    "of one call after the other": (
+        [[call(0, "c1", "get_")], [call(0, None, "weather")], [call(1, "c2", "edit_")], [call(1, None, "existing", F[1])]],
+        [("get_weather", "{}"), ("edit_existing", F[1])],
+    ),
+    "another tool's name": (
+        [[call(0, None, "get")], [call(0, None, "get_weather", "{}")]],
+        [("get", "{}"), ("get_weather", "{}")],
+    ),
+    "the name again": ([[call(0, "c1", "get")], [call(0, "c1", "get", F[1])]], [("get", F[1])]),
+    "a longer name, alone": ([[call(0, "c1", "get")], [call(0, None, "_weather")]], [("get_weather", "{}")]),
+    "a name that was not offered": (
+        [[call(0, "c1", "get_x")], [call(0, None, "weather", F[1])]],
+        [("get_x", "{}"), ("weather", F[1])],
+    ),
+}
+
+
+@pytest.mark.parametrize(("chunks", "expected"), PIECES.values(), ids=PIECES)
+def test_a_name_in_pieces_is_that_of_an_offered_tool(chunks: list[list[Json]], expected: list[tuple[str, str]]) -> None:
+    sent = [chunk(tool_calls=fragments) for fragments in chunks]
+    assert calls(streamed(*sent, ends="tool_calls", tools=("get", "get_weather", "edit_existing"))) == expected
 
 
 @pytest.mark.parametrize("finish", ["tool_calls", "stop", "function_call", "tool_use", "TOOL_CALLS", "STOP"])
@@ -315,6 +350,15 @@ UNKNOWN_ENDS = [
     7,
     {"type": "abort"},
 ]
+
+
+@pytest.mark.parametrize(("cut", "stop"), [("length", "max_tokens"), ("content_filter", "refusal"), ("MAX_TOKENS", "max_tokens")])
+@pytest.mark.parametrize("end", ["stop", "tool_calls"])
+def test_a_plain_end_behind_a_cut_takes_nothing_back(cut: str, stop: str, end: str) -> None:
+    """Behind further output it does: some servers send a reason with each chunk."""
+    assert streamed(chunk(content="a"), chunk(cut), ends=end).stop == stop
+    assert streamed(chunk(content="a"), chunk("stop"), ends=cut).stop == stop, "the other way round it is cut too"
+    assert streamed(chunk(cut, content="a"), chunk(content="b"), ends="stop").stop == "end"
 
 
 @pytest.mark.parametrize("finish", UNKNOWN_ENDS, ids=str)
@@ -464,6 +508,55 @@ def test_a_chunk_that_says_nothing_changes_nothing(event: object) -> None:
 def test_the_only_choice_is_read_whatever_its_index(index: object) -> None:
     events = [{"choices": [{"index": index, "delta": {"content": text}}]} for text in ("a", "b")]
     assert streamed(*events, {"choices": [{"index": index, "delta": {}, "finish_reason": "stop"}]}, ends=None).text == "ab"
+
+
+def of(index: int | None, finish: str | None = None, /, **delta: object) -> Json:
+    """One choice of a chunk."""
+    return {"index": index, "delta": delta, "finish_reason": finish}
+
+
+LAST = [of(1, "length"), of(0, "stop")]
+SEVERAL: dict[str, list[list[Json]]] = {
+    "side by side": [
+        [of(1, content="B")],
+        [of(0, content="a")],
+        [of(1, content="B")],
+        [of(0, content="b")],
+        *([end] for end in LAST),
+    ],
+    "roles first": [[of(1, role="assistant", content="")], [of(0, role="assistant")], [of(0, content="ab")], [LAST[1]]],
+    "in one chunk": [[of(1, content="B"), of(0, content="a")], [of(1, content="B"), of(0, content="b")], LAST],
+    "three of them": [[of(2, content="C")], [of(1, content="B")], [of(0, content="ab")], [LAST[0]], [LAST[1]]],
+    "the first without its number": [[of(None, content="a")], [of(1, content="B")], [of(None, content="b")], [of(None, "stop")]],
+}
+
+
+@pytest.mark.parametrize("chunks", SEVERAL.values(), ids=SEVERAL)
+def test_of_several_answers_in_a_stream_the_first_is_read(chunks: list[list[Json]]) -> None:
+    reply = streamed(*({"choices": choices} for choices in chunks), ends=None)
+    assert (reply.text, reply.stop) == ("ab", "end")
+
+
+@pytest.mark.parametrize("end", [[of(3, "stop")], []], ids=["with its end", "cut"])
+def test_another_answer_waits_only_a_while_for_the_first(end: list[Json]) -> None:
+    read, texts = reading(), "abcdefghijkl"
+    sent = [len(read.deltas({"choices": [of(3, content=text)]})) for text in texts]
+    assert sent == [0, 0, 0, 0, 0, 0, 0, 8, 1, 1, 1, 1], "what waited leaves with the eighth"
+    for choice in end:
+        read.deltas({"choices": [choice]})
+        assert read.reply(None).text == texts
+    assert read.complete is bool(end)
+
+
+def test_a_short_answer_that_is_not_the_first_is_whole_without_its_end() -> None:
+    read = reading()
+    assert read.deltas({"choices": [of(1, content="a")]}) == []
+    assert spelled(read.close()) == [Text("a")]
+
+
+def test_of_several_whole_answers_the_first_is_read() -> None:
+    choices = [{"index": n, "message": {"content": text}, "finish_reason": "stop"} for n, text in ((1, "B"), (0, "a"))]
+    assert reading().whole(json.dumps({"choices": choices}).encode(), None).text == "a"
 
 
 def test_a_chunk_with_all_of_the_message_beside_its_delta_is_read_once() -> None:
