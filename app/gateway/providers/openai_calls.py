@@ -9,7 +9,7 @@ A fragment belongs to a call by its id and its index, which servers leave out, r
 
 A call without an id gets one. A name may come after the id, and in pieces, as Gemini's models stream it: a piece goes on with a
 name if both together begin the name of a tool that was offered. Arguments may be sent as an object, be written as JSON twice, be
-repeated whole at the end, or begin with an empty object that stands for none yet.
+repeated whole at the end, or begin with an empty object (or null) that stands for none yet.
 """
 
 import json
@@ -22,6 +22,7 @@ from app.domain.json_text import GrowingObject
 from app.gateway.providers.assembly import Assembly
 from app.gateway.providers.errors import ProtocolError
 
+NO_ARGUMENTS = ("{}", "null")
 MOST_CALLS = 1_000  # of one reply: telling them apart costs the square of their number
 
 
@@ -155,7 +156,9 @@ class ToolCalls:
         """The part of a fragment's arguments that is not there yet."""
         text = fragment.arguments
         if not call.pieces:
-            return "" if text.strip() == "{}" else _unwrapped(text)
+            return "" if text.strip() in NO_ARGUMENTS else _unwrapped(text)
+        if call.whole:
+            text = _unwrapped(text)
         if not text.startswith("{"):
             return text
         named = bool(fragment.name or fragment.id)

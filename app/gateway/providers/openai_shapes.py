@@ -53,15 +53,16 @@ def _json_text(value: object) -> object:
 
 
 Word = Annotated[str, BeforeValidator(lambda value: encodable(value) if isinstance(value, str) else "")]
+Name = Annotated[str, BeforeValidator(lambda value: encodable(value).strip() if isinstance(value, str) else "")]
 Loose = Annotated[str, BeforeValidator(_texts)]
 Object = BeforeValidator(lambda value: value if isinstance(value, Mapping) else {})
 Objects = BeforeValidator(_objects)
 
 
 class Function(BaseModel):
-    """A tool's name, and arguments for it."""
+    """A tool's name, which holds no blanks, though models write some around it; and arguments for it."""
 
-    name: Word = ""
+    name: Name = ""
     arguments: Annotated[str | None, BeforeValidator(_json_text)] = None
 
 

@@ -146,6 +146,17 @@ TOOL_STREAMS: dict[str, tuple[list[list[Json]], list[tuple[str, str]]]] = {
         [[call(0, "c1", "f", '{"a"')], [call(0, None, None, ":1}")], [call(0, "c1", *F)]],
         [F],
     ),
+    "arguments repeated whole, as JSON written twice": (
+        [[call(0, "c1", "f", '{"a"')], [call(0, "c1", None, ":1}")], [call(0, "c1", "f", json.dumps(F[1]))]],
+        [F],
+    ),
+    "a text that is JSON among the arguments": (
+        [[call(0, "c1", "f", '{"a":')], [call(0, None, None, json.dumps('{"b":1}'))], [call(0, None, None, "}")]],
+        [("f", '{"a":"{\\"b\\":1}"}')],
+    ),
+    "null for no arguments": ([[call(0, "c1", "f", "null")], [call(1, "c2", "g", "")]], [("f", "{}"), ("g", "{}")]),
+    "null before the arguments": ([[call(0, "c1", "f", "null")], [call(0, None, None, '{"a":1}')]], [F]),
+    "blanks around the name": ([[call(0, "c1", " f\n", '{"a":1}')]], [F]),
     "arguments repeated without a name": ([[call(0, "c1", *F)], [call(0, None, None, '{"a":1}')]], [F]),
     "an empty object before the arguments": ([[call(0, "c1", "f", "{}")], [call(0, None, None, '{"a":1}')]], [F]),
     "no arguments": ([[call(0, "c1", "f")]], [("f", "{}")]),
