@@ -9,7 +9,9 @@ from app.domain.messages import StopReason
 from app.gateway.providers.errors import ProtocolError, machine_words
 
 _WORDS: Mapping[StopReason, str] = {
-    "end": "stop stopped end end_turn eos eos_token eot complete completed finish finished finish_reason_stop done stop_token",
+    "end": """
+        stop stopped end end_turn eos eos_token eot complete completed finish finished finish_reason_stop done stop_token normal
+    """,
     "stop_sequence": "stop_sequence stop_word stop_str",
     "max_tokens": """
         length max_tokens max_output_tokens max_completion_tokens max_new_tokens max_length max_output max_tokens_reached

@@ -48,19 +48,24 @@ def _parts(value: object) -> object:
     return found
 
 
+def _name(text: str) -> str:
+    """A tool's name without blanks, and without the tokens of gpt-oss that vLLM leaves behind it: `f<|channel|>commentary`."""
+    return encodable(text).partition("<|")[0].strip()
+
+
 def _json_text(value: object) -> object:
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 Word = Annotated[str, BeforeValidator(lambda value: encodable(value) if isinstance(value, str) else "")]
-Name = Annotated[str, BeforeValidator(lambda value: encodable(value).strip() if isinstance(value, str) else "")]
+Name = Annotated[str, BeforeValidator(lambda value: _name(value) if isinstance(value, str) else "")]
 Loose = Annotated[str, BeforeValidator(_texts)]
 Object = BeforeValidator(lambda value: value if isinstance(value, Mapping) else {})
 Objects = BeforeValidator(_objects)
 
 
 class Function(BaseModel):
-    """A tool's name, which holds no blanks, though models write some around it; and arguments for it."""
+    """A tool's name, and arguments for it."""
 
     name: Name = ""
     arguments: Annotated[str | None, BeforeValidator(_json_text)] = None

@@ -5,7 +5,8 @@ words are searched, never passed on, because vendors quote prompts in them. Six 
 prompt that is too long, two numbers.
 
 Sources are the servers' own code and public reports: OpenAI, Azure OpenAI, Anthropic, Amazon Bedrock, Gemini, Mistral, Groq, xAI,
-DeepSeek, DashScope, Moonshot, Z.ai, MiniMax, Cohere, NVIDIA, OpenRouter, LiteLLM, vLLM, SGLang, TGI, llama.cpp, Ollama.
+DeepSeek, DashScope, Moonshot, Z.ai, MiniMax, Cohere, NVIDIA, OpenRouter, LiteLLM, vLLM, SGLang, TGI, llama.cpp, Ollama,
+TensorRT-LLM, Copilot, Poolside, Fireworks.
 """
 
 import json
@@ -24,6 +25,8 @@ CODES: dict[str, RejectionReason] = {
     "context_length_exceeded": "context_length",  # OpenAI, Azure, Groq, OpenRouter
     "exceed_context_size_error": "context_length",  # llama.cpp
     "model_context_window_exceeded": "context_length",
+    "model_max_prompt_tokens_exceeded": "context_length",  # GitHub Copilot
+    "context_overflow": "context_length",
     "content_filter": "content_policy",  # Azure, Moonshot
     "content_policy_violation": "content_policy",  # OpenAI
     "responsibleaipolicyviolation": "content_policy",  # Azure, the inner code
@@ -61,6 +64,8 @@ _CONTEXT = re.compile(
     r"|reduce the length of the (?:messages|prompt|input)|range of input length should be|exceed max message tokens"
     r"|`?inputs`? tokens \+ `?max_new_tokens`?|too large for model with \d+|must be less than max_seq_len"  # TGI, SiliconFlow
     r"|exceeded model token limit|too many tokens: total number|prompt exceeds max"  # Moonshot, Cohere, Z.ai
+    r"|prompt token count of \d+ exceeds|tokens in request more than max tokens"  # Copilot
+    r"|maximum (?:allowed )?input length|should not exceed max_num_tokens"  # Poolside, TensorRT-LLM
 )
 _POLICY = re.compile(
     r"content (?:filter|management polic|filtering polic|polic)|usage polic|violat\w+ (?:our|the) polic|content exists risk"
@@ -163,6 +168,12 @@ _LENGTHS = tuple(
         rf"total number of tokens .{{0,40}}?cannot exceed {_LIMIT} - received {_USED}",  # Cohere
         rf"prompt contains {_USED} tokens.{{0,60}}?{_LIMIT} maximum context",  # Mistral
         rf"prompt_tokens \({_USED}\) must be less than max_seq_len \({_LIMIT}\)",  # SiliconFlow
+        rf"prompt token count of {_USED} exceeds the limit of {_LIMIT}",  # Copilot
+        rf"input length {_USED} exceeds the maximum allowed input length of {_LIMIT}",  # Poolside
+        rf"prompt length \({_USED}(?:\.0)?\).{{0,60}}?max_num_tokens \({_LIMIT}\)",  # TensorRT-LLM
+        rf"prompt has {_USED} tokens.{{0,60}}?context size is {_LIMIT}",  # of DeepSeek's local server
+        rf"prompt is too long: {_USED}, model maximum context length: {_LIMIT}",  # Fireworks
+        rf"maximum prompt length is {_LIMIT} but the request contains {_USED} tokens",  # xAI
     )
 )
 
