@@ -97,6 +97,8 @@ ANSWERS: dict[str, bytes] = {
             "usage": USAGE,
         }
     ).encode(),
+    "whole: nothing": whole("stop", content="").replace(b'": 3', b'": 0'),
+    "nothing": stream(chunk(role="assistant", content=""), chunk("stop")),
     "whole: no such model": json.dumps({"error": {"message": "Model Not Exist", "type": "invalid_request_error"}}).encode(),
     "error beside the data": b'error: {"code": 400, "message": "exceeds the available context size"}\n\ndata: [DONE]\n\n',
     "whole: no credit": json.dumps({"error": {"message": "Your credit balance is too low.", "type": "x"}}).encode(),
@@ -229,6 +231,13 @@ async def test_trouble_of_our_account_is_no_fault_of_the_caller(client: openai.A
     assert raw.headers["octant-provider"] == "anthropic"
     assert raw.headers["octant-attempts"] == attempts
     assert "credit" not in str(raw.headers)
+
+
+@pytest.mark.parametrize(("name", "streamed"), [("whole: nothing", False), ("nothing", True)])
+async def test_an_answer_of_nothing_is_answered_by_the_next_model(client: openai.AsyncOpenAI, name: str, streamed: bool) -> None:
+    about: Any = {"model": "fast", "messages": [{"role": "user", "content": name}], "stream": streamed}
+    raw = await client.chat.completions.with_raw_response.create(**about)
+    assert (raw.headers["octant-provider"], raw.headers["octant-attempts"]) == ("anthropic", "3")
 
 
 async def test_a_refusal_beside_the_data_of_a_stream_is_not_tried_again(client: openai.AsyncOpenAI) -> None:

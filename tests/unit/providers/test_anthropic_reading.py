@@ -1,6 +1,7 @@
 """Answers of Claude, and of servers that speak its protocol with accents."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -60,6 +61,19 @@ def block(index: int, start: Json, *deltas: Json) -> list[Json]:
 def test_each_reason_to_stop_is_kept(reason: str, stop: StopReason) -> None:
     assert whole(stop_reason=reason).stop == stop
     assert streamed(delta={"stop_reason": reason})[1].stop == stop
+
+
+@pytest.mark.parametrize("usage", [None, {"input_tokens": 3, "output_tokens": 0}], ids=["no usage", "no output"])
+def test_an_answer_that_holds_nothing_and_counts_nothing_is_none(usage: Json | None) -> None:
+    with pytest.raises(ProtocolError, match="holds nothing"):
+        whole(content=[], usage=usage)
+    with pytest.raises(ProtocolError, match="holds nothing"):
+        streamed(usage=usage)
+    assert whole(content=[]).parts == streamed()[1].parts == (), "a model that had nothing to say"
+    assert whole(content=[], usage=usage, stop_reason="max_tokens").stop == "max_tokens"
+    warming = replace(REQUEST, native={"anthropic": {"max_tokens": 0}})
+    body: Json = {"type": "message", "content": [], "stop_reason": "end_turn", "usage": usage}
+    assert Reading(warming, "anthropic").whole(json.dumps(body).encode(), None).parts == ()
 
 
 @pytest.mark.parametrize("cut", ["max_tokens", "model_context_window_exceeded", "refusal"])

@@ -571,6 +571,24 @@ def test_a_short_answer_that_is_not_the_first_is_whole_without_its_end() -> None
     assert spelled(read.close()) == [Text("a")]
 
 
+NOTHING: list[Json] = [{}, {"usage": None}, {"usage": {"prompt_tokens": 12, "completion_tokens": 0, "total_tokens": 12}}]
+
+
+@pytest.mark.parametrize("usage", NOTHING, ids=str)
+def test_an_answer_that_holds_nothing_and_counts_nothing_is_none(usage: Json) -> None:
+    """As several servers send under load. A model that has nothing to say makes a token or two, or stops for another reason."""
+    made = {"usage": {"prompt_tokens": 12, "completion_tokens": 2}}
+    with pytest.raises(ProtocolError, match="holds nothing"):
+        whole({"content": ""}, **usage)
+    with pytest.raises(ProtocolError, match="holds nothing"):
+        streamed(chunk(role="assistant", content=""), {**chunk("stop"), **usage}, ends=None)
+    assert whole({"content": None}, **made).parts == streamed(chunk("stop"), {"choices": [], **made}, ends=None).parts == ()
+    assert whole({"content": ""}, "length", **usage).stop == "max_tokens"
+    assert whole({"content": "", "reasoning_content": "a"}, **usage).parts == (Thinking("a"),)
+    stopped = {"choices": [{"message": {"content": ""}, "finish_reason": "stop"}], **usage}
+    assert reading(stop=("a",)).whole(json.dumps(stopped).encode(), None).parts == ()
+
+
 def test_of_several_whole_answers_the_first_is_read() -> None:
     choices = [{"index": n, "message": {"content": text}, "finish_reason": "stop"} for n, text in ((1, "B"), (0, "a"))]
     assert reading().whole(json.dumps({"choices": choices}).encode(), None).text == "a"
