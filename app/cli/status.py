@@ -52,12 +52,14 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
     from app.audit.overview import overview
     from app.budget.standing import used_caps
     from app.cli.database import database
+    from app.cli.releases import live_release
     from app.console.health import WELL, beside, now_of, of_stops, paces, summary
     from app.console.waiting import Waiting, waiting
+    from app.oncall.reach import unanswered
     from app.oncall.scopes import parse
     from app.oncall.switch import KillSwitch
     from app.releases import reports
-    from app.stores import budget_policy, build_valkey
+    from app.stores import budget_policy, build_valkey, releases_of
 
     async with database() as (engine, settings):
         valkey, policy = build_valkey(settings), budget_policy(settings)
@@ -73,8 +75,9 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
                 paces(engine, at),
                 return_exceptions=True,
             )
-            workers = asyncio.gather(reports.read(engine), reports.silent(engine), waiting(engine), return_exceptions=True)
-            (seen, newest, now, stops, caps, spent), (serving, silent, open_now) = await asyncio.gather(calls, workers)
+            release = live_release(releases_of(settings, engine, valkey))
+            rest = asyncio.gather(reports.read(engine), reports.silent(engine), waiting(engine), release, return_exceptions=True)
+            (seen, newest, now, stops, caps, spent), (serving, silent, open_now, live) = await asyncio.gather(calls, rest)
             address, ready, unready = await asyncio.to_thread(readiness, settings.host, settings.port)
         finally:
             await valkey.aclose()
@@ -83,14 +86,17 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
     for sentence in dict.fromkeys(unknown):
         typer.echo(f"octant: {sentence}", err=True)
     stopped = [stop.words for stop in _known(stops) or ()]
+    subjects = {(stop.scope, stop.name) for stop in _known(stops) or ()}
+    pins = None if isinstance(live, BaseException) else live
+    said_of_stops = of_stops(stopped, unanswered(pins.all_routes, subjects) if pins else ())
     waits = (_known(open_now) if to_now else None) or Waiting()
     print("".join(f"{one.words}  {one.command}\n" for each in (waits.pages, waits.incidents) for one in each), end="")
     kind = "bad" if stopped else "none"
     if isinstance(seen, BaseException):
-        print(of_stops(stopped) if stopped else "How calls went is unknown.")
+        print(said_of_stops or "How calls went is unknown.")
     else:
         latest, recent = _known(newest) or (None, None)
-        kind, said, strips = summary(seen, range_, latest, _known(now), stopped, _known(caps) or (), recent)
+        kind, said, strips = summary(seen, range_, latest, _known(now), said_of_stops, _known(caps) or (), recent)
         kind, said = beside(waits, kind, said)
         hanging = _hanging(_known(silent) or ()) if to_now else []
         first = [*([f"{address}: {ready}."] if unready else []), *hanging]

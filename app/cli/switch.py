@@ -246,8 +246,26 @@ def _stop(scope: str, name: str, reason: str, message: str, *, in_flight: bool) 
         )
         if public:
             print(f"Callers read: {public}")
+        if scope in ("provider", "model"):
+            await _warn_of_routes(switch)
 
     _run(stop)
+
+
+async def _warn_of_routes(switch: "KillSwitch") -> None:
+    """Name the routes that no model answers while the stops hold. Is silent where it cannot know."""
+    from app.cli.releases import live_release, opened
+    from app.console import formats
+    from app.domain.errors import Misconfigured
+    from app.oncall.reach import unanswered
+
+    try:
+        async with asyncio.timeout(LOOK_SECONDS), opened() as releases:
+            stops, release = await switch.status(), await live_release(releases)
+    except (Misconfigured, TimeoutError):
+        return
+    if release and (lost := unanswered(release.all_routes, {(stop.scope, stop.name) for stop in stops})):
+        print(f"Beware: no model answers {formats.listed(lost)} now, and callers get 503. `octant kill status` names the stops.")
 
 
 async def _warn_of_others(provider: str) -> None:
@@ -271,8 +289,11 @@ async def _warn_of_others(provider: str) -> None:
         last = of_newest.get(one.name)
         if one.name in (provider, CALLS) or not (_does_badly(one) or (last and _does_badly(last))):
             continue
+        spans = [(one, LATELY), (last, NEWEST)]
+        if last and _does_badly(last):  # what is bad comes first
+            spans.reverse()
         print(
-            f"Beware: {_went(last, one.name, NEWEST)}; {_went(one, one.name, LATELY)}. "
+            f"Beware: {'; '.join(_went(times, one.name, span) for times, span in spans)}. "
             f"Slow is {formats.ms(SLOW_MS)} or more. If fewer calls are answered now: `octant resume provider {provider}`."
         )
 

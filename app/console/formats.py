@@ -1,6 +1,7 @@
 """Figures as people read them: three significant digits, always with a unit."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from app.domain import figures
@@ -25,6 +26,11 @@ digits = figures.digits
 def number(value: float, one: str, many: str = "") -> str:
     """A number of things: ``1 call``, ``1,234 calls``."""
     return f"{count(value)} {one if value == 1 else many or one + 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
 def count(value: float | None) -> str:

@@ -32,6 +32,7 @@ TICKS = 60
 ERRORS, SLOW = "errors", "slow"
 AGAIN = "answering again"
 FAILS = "failing"
+EVERYTHING = "everything"
 LATE = "provider_timeout"  # the cause of a circuit that opened because nothing came in time
 WELL = "All is well: "
 MOST_FREQUENT = "The most frequent error is"
@@ -103,7 +104,7 @@ class Strip:
 def state_of(circuit: Shared, stopped: Collection[str]) -> str:
     """A circuit that is not closed, in words. ``stopped``: what operators have stopped, as `kind name`."""
     provider, model = circuit.target
-    if {"everything", f"provider {provider}", f"model {provider}/{model}"} & set(stopped):
+    if {EVERYTHING, f"provider {provider}", f"model {provider}/{model}"} & set(stopped):
         return f"{model} is stopped by an operator; its circuit opened before, after {circuit.cause}"
     if circuit.rest > 0:
         return f"{model}: circuit open after {circuit.cause}, no call until it is tried again in {formats.seconds(circuit.rest)}"
@@ -128,9 +129,12 @@ def waiting(now: Now | None, seen: Overview, at: datetime) -> str:
     )
 
 
-def of_stops(stopped: Sequence[str]) -> str:
-    """The sentence on operators' stops."""
-    return f"An operator has stopped {' and '.join(stopped)}."
+def of_stops(stopped: Sequence[str], unanswered: Sequence[str] = ()) -> str:
+    """The sentence on operators' stops; empty where there is none. ``unanswered``: routes that no model answers meanwhile."""
+    if not stopped:
+        return ""
+    lost = f": no model answers {formats.listed(unanswered)} now" if unanswered and EVERYTHING not in stopped else ""
+    return f"An operator has stopped {formats.listed(stopped)}{lost}."
 
 
 def answer(seen: Overview, strips: Sequence[Strip], range_: Range, latest: Overview | None = None) -> tuple[str, str]:
@@ -174,7 +178,7 @@ def summary(
     range_: Range,
     latest: Overview | None,
     now: Now | None,
-    stopped: Sequence[str],
+    stops: str,
     caps: Sequence[UsedCap] = (),
     recent: JustNow | None = None,
 ) -> tuple[str, Sequence[str], list[Strip]]:
@@ -183,12 +187,12 @@ def summary(
     First stops, calls that wait, and faults that no share of answered calls shows: refusals of a tenant, caps, cost, a caller's
     mistakes. Then the last minutes where they are of another kind, or far worse: good calls of before hide a fault that has just
     begun, and bad ones that it is over, which few calls do not prove. ``latest``: what was seen in `last_minutes`, without
-    states; ``recent``: the facts of the last two, however short the range; both in a range that goes on.
+    states; ``recent``: the facts of the last two, however short the range; both in a range that goes on. ``stops``: `of_stops`.
     """
     resting = now.resting if now else {}
     strips = strips_of(seen, range_, resting)
     kind, said = _answers(seen, strips, range_, latest, resting, recent)
-    first: list[just_now.Said] = [("bad", of_stops(stopped))] if stopped else []
+    first: list[just_now.Said] = [("bad", stops)] if stops else []
     if (latest or recent) and (waits := waiting(now, seen, range_.until)):
         first.append(("bad", waits))
     troubles = just_now.said_of(recent, seen, latest, range_.until) if recent else []

@@ -26,7 +26,8 @@ def summary(compared: Compared) -> str:
     if not compared.changed:
         return "No pin differs."
     by_verb = {verb: [row for row in compared.changed if row.kind == kind] for kind, verb in VERBS.items()}
-    return f"It {listed([f'{verb} {kinds_words(rows)}' for verb, rows in by_verb.items() if rows])}; {money_words(compared)}."
+    changes = formats.listed([f"{verb} {kinds_words(rows)}" for verb, rows in by_verb.items() if rows])
+    return f"It {changes}; {money_words(compared)}."
 
 
 def kinds_words(rows: Sequence[Row]) -> str:
@@ -38,7 +39,7 @@ def kinds_words(rows: Sequence[Row]) -> str:
     words = [
         kind if kind in ("prices", "code") else formats.number(n, _ONE.get(kind, kind), _MANY[kind]) for kind, n in kinds.items()
     ]
-    return listed(words)
+    return formats.listed(words)
 
 
 def money_words(compared: Compared) -> str:
@@ -52,11 +53,6 @@ def money_words(compared: Compared) -> str:
         return f"{counted} the same if the answers were as long"
     change = formats.share(abs(after / before - 1)) if before else "all of it"
     return f"{counted} {change} {'more' if after > before else 'less'} if the answers were as long"
-
-
-def listed(words: Sequence[str]) -> str:
-    """``a, b and c``."""
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
 async def harm(console: Console, old: str, new: str) -> list[str]:
@@ -97,7 +93,7 @@ def _users(tenants: Sequence[tuple[str, int]], *, named: bool = False) -> str:
     listed_ = [f"{tenant} ({formats.number(calls, 'call')})" for tenant, calls in tenants[:MOST_TENANTS]]
     if rest := tenants[MOST_TENANTS:]:
         listed_.append(formats.number(len(rest), "more tenant"))
-    return f"In the last 7 d it was {'named' if named else 'used'} by {listed(listed_)}."
+    return f"In the last 7 d it was {'named' if named else 'used'} by {formats.listed(listed_)}."
 
 
 def value_words(compared: Compared) -> str:

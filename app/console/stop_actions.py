@@ -11,8 +11,9 @@ from app.console.console import Console, link
 from app.console.running import number_running
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, NotFound
-from app.domain.routes import Prompt, Route, Target
-from app.oncall.scopes import SCOPES, check_name
+from app.domain.routes import Prompt, Route
+from app.oncall.reach import left, unanswered
+from app.oncall.scopes import SCOPES, Subject, check_name
 from app.oncall.stops import public_message
 from app.releases.manifest import Release
 
@@ -55,11 +56,11 @@ def names_of(scope: str, release: Release | None, *, providers: Collection[str],
     return sorted(found.get(scope, ()))
 
 
-def effect_of(scope: str, name: str, release: Release | None) -> str:
-    """What a stop does to the live release's models and prompts, in numbers. Pure."""
+def effect_of(scope: str, name: str, release: Release | None, stopped: Collection[Subject] = ()) -> str:
+    """What a stop does to the live release's models and prompts, beside what is ``stopped``, in numbers. Pure."""
     if release is None:
         return "No release is known here, so no call is answered anyway."
-    routes = [*release.routes.values(), *release.embeddings.values()]
+    routes = release.all_routes
     prompts = release.prompts.values()
     if scope == "all":
         return (
@@ -68,7 +69,7 @@ def effect_of(scope: str, name: str, release: Release | None) -> str:
     if scope == "tenant":
         return "It refuses every call, side effect, job and webhook of this tenant; other tenants notice nothing."
     if scope == "provider" or (scope == "model" and "/" in name):
-        return _passed_over(routes, scope, name)
+        return _passed_over(routes, scope, name, stopped)
     return _refused(scope, name, list(prompts))
 
 
@@ -87,22 +88,25 @@ def _refused(scope: str, name: str, prompts: Collection[Prompt]) -> str:
     return f"It keeps the tool {name} from running for {_prompts(using)}: the model has to answer without it."
 
 
-def _passed_over(routes: Collection[Route], scope: str, name: str) -> str:
-    """The effect of passing over a provider, or one of its models."""
-
-    def is_it(target: Target) -> bool:
-        return name == (target.provider if scope == "provider" else f"{target.provider}/{target.model}")
-
-    using = [route for route in routes if any(map(is_it, route.targets))]
-    without = [route.name for route in using if all(map(is_it, route.targets))]
-    back = len(using) - len(without)
-    stops = (
-        f"It stops {_routes(len(without))} ({', '.join(without)}), which no other model answers" if without else "No route stops"
-    )
-    words = stops + (f"; {_routes(back)} {'falls' if back == 1 else 'fall'} back to the next model" if back else "")
+def _passed_over(routes: Collection[Route], scope: str, name: str, stopped: Collection[Subject]) -> str:
+    """The effect of passing over a provider, or one of its models, beside what is ``stopped``."""
+    new = (scope, name)
+    using = [route for route in routes if len(left(route, {new})) < len(route.targets)]
+    if not using:
+        return "No route of the live release uses it."
+    before, alone = unanswered(using, stopped), unanswered(using, {new})
+    last = [one for one in unanswered(using, {*stopped, new}) if one not in {*before, *alone}]
+    ended = [one for one in alone if one not in before]
+    back = len(using) - len({*before, *alone, *last})
+    said = [
+        *([f"It stops {_routes(len(last))} ({', '.join(last)}): the other models are stopped already"] if last else []),
+        *([f"It stops {_routes(len(ended))} ({', '.join(ended)}), which no other model answers"] if ended else []),
+    ] or ["No route stops"]
+    said += [f"{_routes(back)} {'falls' if back == 1 else 'fall'} back to the next model"] if back else []
+    said += [f"no model answers {', '.join(before)} as it is"] if before else []
     others = len(routes) - len(using)
     rest = f" {_routes(others)} {'does' if others == 1 else 'do'} not use it." if others else ""
-    return f"{words}.{rest}" if using else "No route of the live release uses it."
+    return f"{'; '.join(said)}.{rest}"
 
 
 def _routes(number: int) -> str:
@@ -118,6 +122,15 @@ def live_of(console: Console) -> Release | None:
     return console.parts.releases.current if console.parts.releases.known else None
 
 
+def harm_of(scope: str, name: str, release: Release | None, stopped: Collection[Subject]) -> list[str]:
+    """The routes that nothing answers once this is stopped, too, in a sentence; none where others go on. Pure."""
+    if release is None or scope not in ("provider", "model"):
+        return []
+    before = unanswered(release.all_routes, stopped)
+    lost = [one for one in unanswered(release.all_routes, {*stopped, (scope, name)}) if one not in before]
+    return [f"Then no model answers {formats.listed(lost)}: every call to it is refused with 503."] if lost else []
+
+
 async def _ask(console: Console, scope: str, values: Values) -> Asked:
     name = values.get("name", "")
     check_name(scope, name)
@@ -126,9 +139,9 @@ async def _ask(console: Console, scope: str, values: Values) -> Asked:
     ends = bool(values.get("in_flight"))
     running = await number_running(console)
     ending = f"Calls under way end with an error, too ({running})." if ends else f"Calls under way may end ({running})."
-    effect = (
-        f"{effect_of(scope, name, live_of(console))} {await _lately(console, scope, name)}{ending if scope != 'tool' else ''}"
-    )
+    release, stopped = live_of(console), console.parts.switch.stopped
+    lately = await _lately(console, scope, name)
+    effect = f"{effect_of(scope, name, release, stopped)} {lately}{ending if scope != 'tool' else ''}"
     reads = f" Callers read: {message}" if message else ""
     options = (" --in-flight" if ends else "") + (f" --message {shlex.quote(message)}" if message else "")
     words = " ".join(filter(None, [scope, shlex.quote(name) if name else ""]))
@@ -136,6 +149,7 @@ async def _ask(console: Console, scope: str, values: Values) -> Asked:
         title="Stop everything" if scope == "all" else f"Stop the {scope} {name}",
         effect=f"{effect}{reads} Every worker follows within 2 s.", command=f'octant kill {words} --reason "…"{options}',
         undo=f"octant resume {words}", undo_at=link("/console/do/resume", {"scope": scope, "name": name}), button="Stop",
+        harm=harm_of(scope, name, release, stopped),
     )  # fmt: skip
 
 

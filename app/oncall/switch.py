@@ -123,10 +123,14 @@ class KillSwitch:
         return frozenset(self._away)
 
     @property
+    def stopped(self) -> frozenset[Subject]:
+        """What is stopped now. From memory."""
+        return frozenset({*self._stopped, *([("all", "")] if self._file_exists else [])} - {SELF_TEST})
+
+    @property
     def stopped_words(self) -> tuple[str, ...]:
         """What is stopped now, as `kind name`. From memory."""
-        subjects = {*self._stopped, *([("all", "")] if self._file_exists else [])} - {SELF_TEST}
-        return tuple(words_of(scope, name) for scope, name in sorted(subjects))
+        return tuple(words_of(scope, name) for scope, name in sorted(self.stopped))
 
     async def start(self) -> None:
         """Read the state once, then keep reading."""

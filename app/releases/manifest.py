@@ -153,9 +153,14 @@ class Release:
         return (*self.routes, *self.also, *self.embeddings)
 
     @property
+    def all_routes(self) -> tuple[Route, ...]:
+        """The routes of answers and of embeddings."""
+        return (*self.routes.values(), *self.embeddings.values())
+
+    @property
     def models(self) -> frozenset[str]:
         """The names of models that a stop knows: the aliases, and each target as PROVIDER/MODEL."""
-        targets = (t for r in (*self.routes.values(), *self.embeddings.values()) for t in (*r.targets, *r.degrade.cheaper))
+        targets = (target for route in self.all_routes for target in (*route.targets, *route.degrade.cheaper))
         return frozenset((*self.aliases, *(f"{target.provider}/{target.model}" for target in targets)))
 
     @property

@@ -73,7 +73,7 @@ async def test_a_stop_names_the_others_that_do_badly_and_works_all_the_same(url:
     [
         ("." * 300, "x" * 5, "in the last 1 min, 0 % of 5 attempts at openai were answered and 0 % were slow or timed out; in"),
         ("." * 300, "." * 36 + "x" * 4, "in the last 1 min, 90 % of 40 attempts"),
-        ("." * 36 + "x" * 4, "", "in the last 1 min there was no attempt at openai; in the last 5 min, 90 % of 40 attempts"),
+        ("." * 36 + "x" * 4, "", "Beware: in the last 5 min, 90 % of 40 attempts at openai were answered and 0 % were slow"),
         ("." * 300, "." * 9 + "x", ""),
         ("." * 300, "." * 39 + "x", ""),
     ],

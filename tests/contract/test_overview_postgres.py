@@ -23,7 +23,7 @@ from app.audit.rows import Writer
 from app.audit.tables import failed_answers
 from app.budget.standing import Everything
 from app.budget.under_way import UnderWay
-from app.console.health import Now, Resting, answer, kinds_of, last_minutes, strips_of, summary
+from app.console.health import Now, Resting, answer, kinds_of, last_minutes, of_stops, strips_of, summary
 from app.console.pages.overview import cost_steps
 from app.console.ranges import Range
 from app.domain.calls import Attempt, Usage
@@ -368,9 +368,9 @@ async def test_what_has_just_begun_comes_first_and_so_does_that_it_is_over(engin
         seen, newest = [
             await overview(engine, one.since, one.until, one.width, with_states=one is whole) for one in (whole, latest)
         ]
-        said.append(summary(seen, whole, newest, None, ())[:2])
+        said.append(summary(seen, whole, newest, None, "")[:2])
         stopped = ["An operator has stopped tenant x.", *(words.replace("All is well: ", "") for words in said[-1][1])]
-        assert summary(seen, whole, newest, None, ("tenant x",))[1] == stopped, "all is not well with a stop"
+        assert summary(seen, whole, newest, None, of_stops(["tenant x"]))[1] == stopped, "all is not well with a stop"
     kinds = [(kind, len(sentences)) for kind, sentences in said]
     assert kinds == [("bad", 2), ("warn", 2), ("bad", 1), ("good", 1)], said
     assert said[0][1][0].startswith(
@@ -412,13 +412,13 @@ async def test_calls_that_wait_far_longer_than_calls_take_are_named_though_no_re
         calls = [UnderWay(call_id=str(age), began_at=end - timedelta(seconds=age), **about) for age in ages]  # type: ignore[arg-type]
         return Now((), money, (len(calls), calls))
 
-    kind, said, _ = summary(seen, range_, seen, state(25.0, 14.0, 13.5, 12.0, 2.0), ())
+    kind, said, _ = summary(seen, range_, seen, state(25.0, 14.0, 13.5, 12.0, 2.0), "")
     assert kind == "bad"
     assert said[0] == (
         "4 calls under way for up to 25.0 s, where 95 % took at most 1.20 s: without an answer yet, they are in no figure here."
     )
     for few in (state(25.0, 14.0, 2.0), state(9.0, 8.0, 8.0, 8.0)):  # two may be long ones; none waits long yet
-        assert summary(seen, range_, seen, few, ())[0] == "good"
+        assert summary(seen, range_, seen, few, "")[0] == "good"
 
 
 async def test_refusals_are_shown_beside_many_kinds_of_errors(engine: AsyncEngine) -> None:

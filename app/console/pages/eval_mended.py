@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from app.budget.pricing import cost
 from app.console.console import Console
-from app.console.release_change import eval_words, listed, value_words
+from app.console.formats import listed
+from app.console.release_change import eval_words, value_words
 from app.domain.errors import Misconfigured, OctantError
 from app.releases import eval_gate, eval_history
 from app.releases.compared import compare

@@ -27,6 +27,7 @@ from app.console.health import (
     kinds_of,
     last_minutes,
     now_of,
+    of_stops,
     pace_words,
     paces,
     refusals,
@@ -37,8 +38,10 @@ from app.console.known import Known
 from app.console.navigation import OVERVIEW
 from app.console.pages.failed import of_kinds
 from app.console.ranges import Range
+from app.console.stop_actions import live_of
 from app.console.waiting import Waiting
 from app.domain.money import MICROS_PER_DOLLAR
+from app.oncall.reach import unanswered
 
 
 def router(console: Console) -> APIRouter:
@@ -83,8 +86,9 @@ async def _values(console: Console, range_: Range) -> dict[str, Any]:
     )
     if known.value is None:
         return {"known": known, "seen": None, "now": now, "waiting": waiting}
-    stopped = parts.switch.stopped_words
-    kind, said, strips = summary(known.value, range_, latest, now.value, stopped, caps.value or (), recent)
+    stopped, live = parts.switch.stopped_words, live_of(console)
+    stops = of_stops(stopped, unanswered(live.all_routes, parts.switch.stopped) if live else ())
+    kind, said, strips = summary(known.value, range_, latest, now.value, stops, caps.value or (), recent)
     kind, said = beside(waiting, kind, said)
     slow = just_now.slower(known.value, latest, range_.until) is not None
     described = _described(known.value, range_, strips)

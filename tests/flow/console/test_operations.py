@@ -180,6 +180,17 @@ def test_without_its_stores_the_status_says_which_is_away_and_fails(stack_env: d
     assert "How calls went is unknown." in without_postgres.stdout
 
 
+def test_the_status_and_the_stop_name_the_routes_that_no_model_answers_any_more(stack_env: dict[str, str]) -> None:
+    env = {**stack_env, "OCTANT_STOPPED": "provider:openai"}
+    alone = run(env, "status").stdout.splitlines()[0]
+    assert re.fullmatch(r"An operator has stopped provider openai: no model answers embed.* now\.", alone), alone
+    try:
+        beside = run(env, "kill", "provider", "anthropic", "--reason", "a test")
+    finally:
+        run(stack_env, "resume", "provider", "anthropic")
+    assert re.search(r"Beware: no model answers .*fast.* and .*smart.* now, and callers get 503", beside.stdout), beside.stdout
+
+
 def test_the_status_names_a_stop_of_everything_as_the_page_does(stack_env: dict[str, str]) -> None:
     stopped = run({**stack_env, "OCTANT_STOPPED": "all"}, "status")
     assert stopped.returncode == 1

@@ -41,7 +41,7 @@ def seen(calls: int, failed: int = 0, *, turned_away: int = 0, cost: int = 0) ->
 
 
 def said(whole: Overview, latest: Overview | None, recent: JustNow, *, caps: tuple[UsedCap, ...] = ()) -> tuple[str, list[str]]:
-    kind, words, _ = summary(whole, Range(NOON - HOUR, NOON, "1h"), latest, None, (), caps, recent)
+    kind, words, _ = summary(whole, Range(NOON - HOUR, NOON, "1h"), latest, None, "", caps, recent)
     return kind, list(words)
 
 

@@ -16,9 +16,10 @@ from app.console.pages import releases as page
 from app.console.pages.release_diff import SAME_ANSWERS, words_of
 from app.console.readiness import sources as readiness_sources
 from app.console.release_change import eval_words, removal_words, removed, summary, value_words
-from app.console.stop_actions import effect_of, names_of
+from app.console.stop_actions import effect_of, harm_of, names_of
 from app.domain.calls import Usage
 from app.domain.routes import Target
+from app.oncall.scopes import Subject
 from app.oncall.switch import Stop
 from app.releases import eval_history
 from app.releases.compared import compare, runs
@@ -160,6 +161,26 @@ def test_a_provider_whose_routes_have_no_other_model_stops_them_by_name(release:
     without = replace(release, routes={"smart": alone}, embeddings={})
     assert "It stops 1 route (smart), which no other model answers" in effect_of("provider", "anthropic", without)
     assert names_of("provider", without, providers=["b", "a"], products=[]) == ["a", "b"]
+
+
+BOTH = {("provider", "openai")}
+
+
+@pytest.mark.parametrize(
+    ("stopped", "words"),
+    [
+        (set(), "fall back to the next model"),
+        (BOTH, ": the other models are stopped already"),
+        ({("all", "")}, "No route stops; no model answers"),
+    ],
+)
+def test_a_stop_reckons_with_the_stops_in_force(release: Release, stopped: set[Subject], words: str) -> None:
+    routes = replace(release, embeddings={})
+    said = effect_of("provider", "anthropic", routes, stopped)
+    assert words in said, said
+    lost = harm_of("provider", "anthropic", routes, stopped)
+    assert bool(lost) == (stopped == BOTH)
+    assert all(all(name in sentence for name in routes.routes) for sentence in lost)
 
 
 def activation(**more: object) -> Activation:
