@@ -252,6 +252,14 @@ class _Settings(BaseSettings):
             places[name] = KeyPlace(setting, value, file)
         return places
 
+    def provider_key(self, provider: str) -> str:
+        """A provider's key as its place has it at this moment; empty where there is none."""
+        place = self.key_places()[provider]
+        try:
+            return (place.file.read_text(encoding="utf-8").strip() if place.file else "") or place.value
+        except (OSError, UnicodeDecodeError):
+            return place.value
+
     def _key_setting(self, provider: str) -> str:
         group = "" if provider in ADAPTERS else "PROVIDERS__"
         return f"OCTANT_{group}{provider.upper()}__API_KEY"

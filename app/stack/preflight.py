@@ -101,10 +101,10 @@ def _missing_keys(settings: Settings) -> Iterator[str]:
     for name, provider in settings.all_providers().items():
         if name not in _routed(settings.releases_dir):
             continue
-        host, key, place = _host(provider.base_url), provider.api_key.get_secret_value(), places[name]
+        host, key, place = _host(provider.base_url), settings.provider_key(name), places[name]
         if SIMULATOR in (host, key) or is_reserved(host):
             yield f"Provider {name}: calls go to {host} with an example key or address; set its real address and key."
-        elif host == vendors_own.get(name) and not key and not (place.file and place.file.is_file()):
+        elif host == vendors_own.get(name) and not key:
             yield f"Provider {name}: no key; set {place.setting}, or put it into the folder that OCTANT_SECRETS_DIR names."
 
 

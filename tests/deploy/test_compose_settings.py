@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-from app.settings import Settings
+from app.settings import Settings, load
+from app.stores import simulated_providers
 
 COMPOSE = Path(sys.executable).with_name("docker-compose")
 EXAMPLE = (ROOT / ".env.example").read_text()
@@ -52,6 +53,16 @@ def given(service: Mapping[str, Any]) -> dict[str, str]:
     Compose shows a variable that is not set as null and does not pass it.
     """
     return {name: value for name, value in service["environment"].items() if value is not None}
+
+
+def as_the_service_reads(variables: Mapping[str, str], secrets: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings of a container with these variables and this folder of secrets."""
+    for name in [n for n in os.environ if n.startswith(("OCTANT_", "OPENAI_", "ANTHROPIC_"))]:
+        monkeypatch.delenv(name)
+    for name, value in {**variables, "OCTANT_SECRETS_DIR": str(secrets)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(secrets)
+    return load()
 
 
 @pytest.mark.parametrize("place", ["shell", ".env"])
@@ -107,12 +118,27 @@ def test_the_simulator_knows_no_secret(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("vendor", ["OPENAI", "ANTHROPIC"])
-def test_a_vendor_is_called_with_the_key_that_was_set_under_either_name(vendor: str, tmp_path: Path) -> None:
+def test_a_vendor_is_called_with_the_key_that_was_set_under_either_name(
+    vendor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     address = {f"OCTANT_{vendor}__BASE_URL": "https://vendor.test/v1"}
     for name in (f"{vendor}_API_KEY", f"OCTANT_{vendor}__API_KEY"):
         got = given(resolved(tmp_path, {**REQUIRED, **address, name: "made-up-key"})["service"])
-        assert got[f"OCTANT_{vendor}__API_KEY"] == "made-up-key"
+        assert got[name] == "made-up-key"
         assert got[f"OCTANT_{vendor}__BASE_URL"] == "https://vendor.test/v1"
+        assert as_the_service_reads(got, tmp_path, monkeypatch).provider_key(vendor.lower()) == "made-up-key"
+
+
+@pytest.mark.parametrize("vendor", ["OPENAI", "ANTHROPIC"])
+def test_a_secret_file_holds_the_key_where_no_variable_does(vendor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As deploy/secrets/README.md says; without one it is the simulator's."""
+    address = {f"OCTANT_{vendor}__BASE_URL": "https://vendor.test/v1"}
+    got = given(resolved(tmp_path, {**REQUIRED, **address})["service"])
+    assert as_the_service_reads(got, tmp_path, monkeypatch).provider_key(vendor.lower()) == "simulator"
+    (tmp_path / f"octant_{vendor.lower()}__api_key").write_text("key-of-a-file\n")
+    settings = as_the_service_reads(got, tmp_path, monkeypatch)
+    assert settings.provider_key(vendor.lower()) == "key-of-a-file"
+    assert vendor.lower() not in simulated_providers(settings)
 
 
 def test_the_observability_profile_overrides_an_example_copied_to_env(tmp_path: Path) -> None:
