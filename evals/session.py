@@ -126,7 +126,7 @@ def _check_label(source: Source) -> None:
     if not source.label or source.label.lower().startswith(SIMULATOR):
         return
     settings = load_settings()
-    keys = {vendor: getattr(settings, vendor).api_key.get_secret_value() for vendor in vendors.VENDORS}
+    keys = {vendor: settings.provider_key(vendor) for vendor in vendors.VENDORS}
     fake = {*vendors.simulated(settings), *(vendor for vendor, key in keys.items() if key == SIMULATOR)}
     if simulated := [vendor for vendor in vendors.VENDORS if vendor in fake and source.provider in (None, vendor)]:
         wanted = " and ".join(f"OCTANT_{vendor.upper()}__API_KEY" for vendor in simulated)

@@ -38,9 +38,9 @@ class KeyChecks:
                 continue
             self._found[name] = f"real ({without_user(provider.base_url)[0]})"
             place = places[name]
-            if provider.api_key.get_secret_value():
+            if key := settings.provider_key(name):
                 source = str(place.file) if place.file and place.file.is_file() else place.setting
-                thread = threading.Thread(target=self._check, args=(name, provider, source), daemon=True)
+                thread = threading.Thread(target=self._check, args=(name, provider, key, source), daemon=True)
                 thread.start()
                 self._threads.append(thread)
 
@@ -52,16 +52,16 @@ class KeyChecks:
         simulated = [f"{name}: simulated; set {name.upper()}_API_KEY for its real models" for name in self._simulated]
         return simulated + [f"{name}: {found}" for name, found in self._found.items()]
 
-    def _check(self, name: str, provider: ProviderSettings, source: str) -> None:
-        self._found[name] += f"; its key ({source}) {_verdict(provider)}"
+    def _check(self, name: str, provider: ProviderSettings, key: str, source: str) -> None:
+        self._found[name] += f"; its key ({source}) {_verdict(provider, key)}"
 
 
-def _verdict(provider: ProviderSettings) -> str:
+def _verdict(provider: ProviderSettings, key: str) -> str:
     adapter = ADAPTERS[provider.kind]
     if adapter.models_path is None:
         return "cannot be checked: its vendor has no list of models."
     address, user = without_user(provider.base_url)
-    headers = {**adapter.key_headers(provider.api_key.get_secret_value()), **({"authorization": user} if user else {})}
+    headers = {**adapter.key_headers(key), **({"authorization": user} if user else {})}
     try:
         request = urllib.request.Request(address.rstrip("/") + adapter.models_path, headers=headers)  # noqa: S310 - the operator's address
         with _opener(provider.base_url).open(request, timeout=ANSWER_SECONDS):

@@ -14,8 +14,7 @@ def simulated(settings: Settings) -> list[str]:
     """The vendors that the simulator replaces: those without a key and an address of their own."""
 
     def is_simulated(vendor: str) -> bool:
-        chosen = settings.vendor(vendor)
-        return not chosen.api_key.get_secret_value() and chosen.base_url == ADAPTERS[vendor].base_url
+        return not settings.provider_key(vendor) and settings.vendor(vendor).base_url == ADAPTERS[vendor].base_url
 
     return [vendor for vendor in SIMULATED_PATHS if is_simulated(vendor)]
 

@@ -43,6 +43,12 @@ def test_a_key_or_an_address_of_ones_own_is_used(monkeypatch: pytest.MonkeyPatch
     assert "openai" not in simulated(load())
 
 
+def test_a_key_in_a_secret_file_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "octant_openai__api_key").write_text("sk-anything")
+    monkeypatch.setenv("OCTANT_SECRETS_DIR", str(tmp_path))
+    assert simulated(load()) == ["anthropic"]
+
+
 def test_an_env_file_copied_from_the_example_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCTANT_OPENAI__BASE_URL", "https://api.openai.com/v1")
     assert "openai" in simulated(load())
