@@ -49,7 +49,7 @@ TAKE_EVERY = 2.0  # a worker looks for jobs at least this often: those due later
 SEARCH_PAST_EVERY = 0.5  # a search past the backlog of a tenant that has its share reads all of it: 100,000 jobs take 0.1 s
 RENEW_FIRST = 2.0  # after an outage of Postgres: workers that live renew their leases before any job is taken from them
 STOP_TAKING = 5.0
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # twenty attempts are about an hour: longer than most outages
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # twenty attempts are half an hour to an hour: longer than most outages
 
 log = logging.getLogger(__name__)
 
