@@ -49,6 +49,12 @@ class ProviderKey:
     at_least: timedelta | None = None
     simulated: bool = False
 
+    @property
+    def file(self) -> str:
+        """The name of the secret file that can hold the key of a variable: that of our own variable, in small letters."""
+        source = self.status.source
+        return source.lower() if "__" in source else f"octant_{self.status.provider}__api_key"
+
 
 def key_of(info: KeyInfo, now: datetime) -> Key:
     """A key with its state and age."""

@@ -29,6 +29,7 @@ from app.releases.eval_gate import ModelScore, Score, SuiteResult
 from app.security import installed, last_runs, threats
 from app.security.keys.administration import KeyInfo
 from app.security.keys.provider_keys import KeyStatus
+from app.settings import Settings
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 HEAD = "| # | threat | OWASP | AISVS | control | proven by | what remains |\n|---|---|---|---|---|---|---|\n"
@@ -281,6 +282,17 @@ def test_a_key_without_a_date_is_as_old_as_its_first_call_on_record_at_least() -
     said = security_keys.answer([security_keys.key_of(key(timedelta(days=1)), NOW)], [shown(timedelta(days=3))])
     assert said[1].endswith("none was denied; 1 from a variable without a date, first used here at least 3 d ago.")
     assert said[0] == "warn"
+
+
+@pytest.mark.parametrize(
+    ("provider", "variable"),
+    [("openai", "OPENAI_API_KEY"), ("openai", "OCTANT_OPENAI__API_KEY"), ("local", "OCTANT_PROVIDERS__LOCAL__API_KEY")],
+)
+def test_the_secret_file_that_is_named_for_a_key_is_the_one_that_is_read(provider: str, variable: str, tmp_path: Path) -> None:
+    local = {"local": {"base_url": "http://localhost:8000/v1"}}
+    settings = Settings(secrets_dir=tmp_path, providers=local)  # type: ignore[arg-type]
+    shown = security_keys.provider_key(KeyStatus(provider, variable, None, "f00d"), {}, NOW)
+    assert settings.key_file(provider) == tmp_path / shown.file
 
 
 def test_a_key_of_the_simulator_is_named_as_one() -> None:
