@@ -53,7 +53,8 @@ HERE = "octant.console"
 MOST_FIELDS = 100
 MOST_OF_A_FORM = 256 * 1024  # bytes
 NAMES_KEPT = 10.0  # seconds
-BADGE = "/console/live/badge"  # each page asks it by itself
+LIVE = "/console/live/"  # what pages ask by themselves
+BADGE = f"{LIVE}badge"
 EVENTS_WAIT = 1.0  # seconds: a page has the rest to read, and other ranges
 
 log = logging.getLogger(__name__)
@@ -169,7 +170,7 @@ async def session_of(request: Request) -> Session | None:
     if not token:
         return None
     try:
-        return await console_of(request).sessions.find(token, used=request.url.path != BADGE)
+        return await console_of(request).sessions.find(token, used=not request.url.path.startswith(LIVE))
     except DataError:
         return None
     except (SQLAlchemyError, OSError) as error:

@@ -1,5 +1,7 @@
 """Signing in with an API key, and out."""
 
+import logging
+
 from fastapi import APIRouter
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from starlette.requests import Request
@@ -19,12 +21,16 @@ from app.console.console import (
     session_of,
     viewer,
 )
-from app.console.sessions import Holder, holder_of_key
-from app.domain.errors import DependencyUnavailable, Forbidden, RateLimited, Unauthenticated
+from app.console.sessions import Holder, Session, holder_of_key
+from app.domain.errors import DependencyUnavailable, Forbidden, NotFound, RateLimited, Unauthenticated
+from app.domain.store_errors import why
 from app.edge.errors import TABLE
 from app.edge.identity import holder_of
 
 SETTINGS = "Path=/; Secure; HttpOnly; SameSite=Strict"
+FORGOTTEN = "You are signed out in this browser. Postgres does not answer, so a copy of its cookie would stay good for a while."
+
+log = logging.getLogger(__name__)
 
 
 def router(console: Console) -> APIRouter:
@@ -61,12 +67,23 @@ def router(console: Console) -> APIRouter:
         """End this session."""
         session = await viewer(request)
         await form_of(request)
-        await console.sessions.end(session.id, by=session.actor)
-        answer = RedirectResponse("/console/sign-in", 303)
-        answer.headers.append("set-cookie", f"{COOKIE}=; Max-Age=0; {SETTINGS}")
-        return answer
+        return await signed_out(console, request, session)
 
     return made
+
+
+async def signed_out(console: Console, request: Request, session: Session) -> Response:
+    """End a session. The browser forgets it in any case: the person may leave a machine that others use."""
+    answer: Response = RedirectResponse("/console/sign-in", 303)
+    try:
+        await console.sessions.end(session.id, by=session.actor)
+    except NotFound:
+        pass  # it has ended elsewhere
+    except (SQLAlchemyError, OSError) as error:
+        log.warning("a session cannot be ended", extra=why(error))
+        answer = form_page(request, "/console", FORGOTTEN, status=503)
+    answer.headers.append("set-cookie", f"{COOKIE}=; Max-Age=0; {SETTINGS}")
+    return answer
 
 
 async def signed_in(console: Console, request: Request, holder: Holder) -> str:

@@ -28,7 +28,7 @@ from fastapi import FastAPI
 from identities import Handler, Identities
 from joserfc.jwk import ECKey
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 from starlette.requests import Request
@@ -41,7 +41,9 @@ from app.console.console import BADGE, COOKIE, Console, session_of
 from app.console.oidc import provider as provider_module
 from app.console.oidc.provider import OpenIdProvider
 from app.console.parts import ConsoleParts
-from app.console.sessions import Holder, Sessions, forget
+from app.console.sessions import Holder, Session, Sessions, forget
+from app.console.sign_in import signed_out
+from app.domain.errors import NotFound
 from app.edge.failed_logins import FailedLogins
 from app.edge.proxies import Proxies
 from app.security.oidc_settings import OidcSettings
@@ -224,11 +226,11 @@ async def test_a_made_up_cookie_asks_no_store(engine: AsyncEngine) -> None:
     assert await Sessions(engine, **ours).find(good)
 
 
-@pytest.mark.parametrize(("path", "used"), [("/console/calls", True), (BADGE, False)])
+@pytest.mark.parametrize(("path", "used"), [("/console/calls", True), (BADGE, False), ("/console/live/overview", False)])
 async def test_a_page_that_is_left_open_keeps_no_session(
     engine: AsyncEngine, here: Door, identities: Identities, path: str, used: bool
 ) -> None:
-    """Each asks for the number of its badge by itself: a session would have ended with its lifetime alone."""
+    """Each asks for its badge's number and its live parts by itself: a session would have ended with its lifetime alone."""
     token = await here.console.sessions.begin(Holder(role="viewer", issuer=identities.issuer, subject="s", person=path), "a")
     before = {"at": datetime.now(UTC) - timedelta(hours=1), "name": path}
     async with engine.begin() as connection:
@@ -238,6 +240,23 @@ async def test_a_page_that_is_left_open_keeps_no_session(
     async with engine.begin() as connection:
         found = await connection.execute(text("SELECT used_at > :at FROM console_sessions WHERE person = :name"), before)
         assert found.scalars().all() == [used]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [(OperationalError("UPDATE", {}, Exception("gone")), 503, b"signed out in this browser"), (NotFound("ended"), 303, b"")],
+    ids=["Postgres is away", "it has ended elsewhere"],
+)
+async def test_a_browser_forgets_its_session_at_the_sign_out(
+    here: Door, error: Exception, status: int, words: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its person leaves, perhaps a machine that others use."""
+    monkeypatch.setattr(here.console.sessions, "end", AsyncMock(side_effect=error))
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": [], "app": here.app}
+    session = Session(uuid.uuid4(), Holder(role="viewer", key_id="k", tenant="acme"), "0")
+    answer = await signed_out(here.console, Request(scope), session)
+    assert (answer.status_code, words in bytes(answer.body)) == (status, True)
+    assert answer.headers["set-cookie"].startswith(f"{COOKIE}=; Max-Age=0;")
 
 
 async def test_the_name_of_a_person_goes_thirty_days_after_the_session(engine: AsyncEngine, here: Door) -> None:
