@@ -1,7 +1,7 @@
 """The on-call page's sentence (P1, X1)."""
 
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from itertools import groupby, pairwise
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,9 +9,9 @@ import pytest
 
 from app.console.calendar import month
 from app.console.known import Known
-from app.console.pages.oncall import Happened, Level, actions, answer, from_opening
+from app.console.pages.oncall import Happened, Level, _chart, actions, answer, from_opening
 from app.console.readiness.answers import Evidence, State
-from app.oncall.paging.figures import figures_of
+from app.oncall.paging.figures import figures_of, monday_of
 from app.oncall.rota.night import next_night
 from app.oncall.rota.reading import load_rotation
 from app.oncall.rota.shifts import duties
@@ -31,6 +31,25 @@ def test_the_page_is_as_calm_as_the_readiness_review(state: State, kind: str) ->
     assert found == kind
     assert ("The pager was never tested." in words) == (kind != "good")
     assert " UTC" in words, "a page's script shows it in the browser's zone"
+
+
+@pytest.mark.parametrize("day", range(7))
+def test_the_bars_of_the_weeks_add_up_to_the_pages_of_all_of_them(day: int) -> None:
+    """Twelve weeks from now touch thirteen: the pages of the first are in the figures beside the chart."""
+    rotation = load_rotation(load().rotation_file)
+    now = NOW + timedelta(days=day)
+    times = [now - timedelta(days=number, hours=1) for number in range(84)]
+    pages = [SimpleNamespace(triggered_at=at, acknowledged_at=None, resolved_at=None) for at in reversed(times)]
+    weeks = [
+        figures_of(list(found), week)
+        for week, found in groupby(pages, key=lambda page: monday_of(page.triggered_at, rotation.zone))
+    ]
+    found = _chart(Happened((), (), figures_of(pages), weeks), rotation, now)
+    assert found
+    assert sum(found["series"][0]["values"]) == len(pages)
+    assert {later - before for before, later in pairwise(found["times"])} <= {
+        timedelta(days=7, hours=hour) for hour in (-1, 0, 1)
+    }
 
 
 async def test_the_form_of_a_test_page_says_how_it_is_acknowledged() -> None:
