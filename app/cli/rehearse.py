@@ -111,7 +111,7 @@ def _on_its_own(workers: int) -> "Rehearsal":
 def _here(url: str) -> "Rehearsal":
     """Rehearse on the service that the settings name."""
     from app.settings import load
-    from app.stack import rehearsal
+    from app.stack import real_traffic, rehearsal
 
     settings = load()
     rehearsal.refuse_production(settings)
@@ -123,7 +123,7 @@ def _here(url: str) -> "Rehearsal":
 
         engine = build_engine(settings, pooled=False)
         try:
-            await rehearsal.refuse_real_traffic(engine)
+            await real_traffic.refuse(engine)
         finally:
             await engine.dispose()
         return await rehearsal.rehearse(

@@ -3,7 +3,7 @@
 The commands are the program that an operator types, so their own start is in the figures. Calls go on meanwhile, and a call that
 fails breaks the promise. First the service is checked: a rehearsal on a sick one judges nothing. At the end all is as it was.
 
-It runs on a service of its own (`owned`), or on one that exists, in staging, without other callers (`refuse_real_traffic`).
+It runs on a service of its own (`owned`), or on one that exists, in staging, without other callers (`real_traffic`).
 """
 
 import asyncio
@@ -14,11 +14,10 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.errors import InvalidRequest, Misconfigured, OctantError
@@ -35,16 +34,16 @@ from app.stack import demo, practice
 from app.stack.commit import commit
 from app.stack.practice import Practice
 from app.stack.probes import STOPPED, Probes
+from app.stack.real_traffic import TENANT, real_calls
 from app.stores import build_engine, build_valkey, releases_of
 
-TENANT = "rehearsal"
 LIMIT_SECONDS = 10.0  # of a step: the five seconds until the last worker follows, and as many for the command's own start
 CODE_SECONDS = 60.0  # of the step of code: its workers start anew, and the earlier ones have their calls' time to end
 LONGEST_SECONDS = 60.0
 START_SECONDS = 300.0  # starting is not rehearsed, so it may take long
 CALLERS = 2
-QUIET = "10 minutes"
-_FOREIGN = text(f"SELECT count(*) FROM calls WHERE at > now() - interval '{QUIET}' AND tenant <> :tenant")  # noqa: S608 - ours
+COMMAND_SECONDS = 300.0  # of a command, for one that hangs: its step is late long before
+KEY_LASTS = timedelta(hours=2)  # of the calls' key: longer than a rehearsal, which may be killed before it revokes it
 
 
 Run = Callable[[Mapping[str, str], Sequence[str]], Awaitable[tuple[int, str]]]
@@ -69,7 +68,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The service that is rehearsed on, and the means to do so."""
+    """The service that is rehearsed on, since it ``began``, and the means to do so."""
 
     engine: AsyncEngine
     releases: Releases
@@ -79,6 +78,7 @@ class Stage:
     live: str
     env: dict[str, str]
     run: Run
+    began: datetime
 
 
 @contextmanager
@@ -105,14 +105,8 @@ def owned(folder: Path, *, workers: int) -> Generator[Settings, None, None]:
 
 def not_judged(note: str, *, environment: str) -> Rehearsal:
     """The result where there was nothing to rehearse on."""
-    return Rehearsal(
-        at=datetime.now(UTC).replace(microsecond=0),
-        what=ROLLBACK,
-        kept=False,
-        note=note,
-        verdict="not judged",
-        environment=environment,
-    )
+    now = datetime.now(UTC).replace(microsecond=0)
+    return Rehearsal(at=now, what=ROLLBACK, kept=False, note=note, verdict="not judged", environment=environment)
 
 
 def refuse_production(settings: Settings) -> None:
@@ -124,12 +118,10 @@ def refuse_production(settings: Settings) -> None:
         )
 
 
-async def refuse_real_traffic(engine: AsyncEngine) -> None:
-    """Raise InvalidRequest where other tenants made calls in the last minutes."""
-    async with engine.connect() as connection:
-        calls = (await connection.execute(_FOREIGN, {"tenant": TENANT})).scalar_one()
-    if calls:
-        raise InvalidRequest(f"{calls} calls of other tenants in the last {QUIET}: a rehearsal would stop real traffic.")
+async def _still_alone(stage: Stage) -> None:
+    """Raise NotJudged where real traffic has begun meanwhile: the next step would meet it."""
+    if calls := await real_calls(stage.engine, stage.began):
+        raise NotJudged(f"{calls} calls of other tenants came meanwhile, so it ended before it stopped real traffic.")
 
 
 async def program(env: Mapping[str, str], command: Sequence[str]) -> tuple[int, str]:
@@ -138,7 +130,13 @@ async def program(env: Mapping[str, str], command: Sequence[str]) -> tuple[int, 
         sys.executable, "-m", "app.cli", *command,
         env=env, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    out, _ = await process.communicate()
+    try:
+        async with asyncio.timeout(COMMAND_SECONDS):
+            out, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return 1, f"It did not end within {COMMAND_SECONDS:g} s."
     return process.returncode or 0, out.decode(errors="replace")
 
 
@@ -199,7 +197,8 @@ async def _stage(
     keys = KeyAdministration(engine, secret=settings.secret)
     if TENANT not in {tenant.id for tenant in await keys.list_tenants()}:
         await keys.create_tenant(TENANT, "Rehearsals", from_dollars("100.00"), from_dollars("100.00"))
-    key = await keys.create_key(TENANT, name="rehearsal")
+    began = datetime.now(UTC)
+    key = await keys.create_key(TENANT, name="rehearsal", expires_at=began + KEY_LASTS)
     beside = settings.state_dir if settings.state_dir.is_dir() else None  # where a killed rehearsal's own service is cleaned up
     with tempfile.TemporaryDirectory(prefix="octant-rehearsal-", dir=beside) as name:
         stamp = datetime.now(UTC).strftime("%Y%m%dt%H%M%S")
@@ -208,7 +207,7 @@ async def _stage(
         env = {**os.environ, **made.environment(Path(name)), "PYTHONPATH": paths}
         try:
             async with Probes(url, key, made.alias) as probes:
-                yield Stage(engine, releases, switch, probes, made, live.id, env, run)
+                yield Stage(engine, releases, switch, probes, made, live.id, env, run, began)
         finally:
             await keys.revoke_key(key_id_of(key) or "")
 
@@ -244,10 +243,12 @@ async def _all_steps(stage: Stage, done: Callable[[Step], None]) -> str:
     try:
         async with _calls(stage.probes, traffic):
             for step in _rollbacks(stage):
+                await _still_alone(stage)
                 done(await step())
     finally:
         await _restore(stage)
     for scope in (("all",), ("model", stage.practice.alias)):
+        await _still_alone(stage)
         try:
             done(await _stop_step(stage, scope, stopped=True))
             done(await _stop_step(stage, scope, stopped=False))
@@ -266,6 +267,7 @@ async def _code_step(stage: Stage, newer: NewerCode | None, done: Callable[[Step
     A service that goes on after the rehearsal goes forward again.
     """
     traffic = Traffic()
+    await _still_alone(stage)
     with ExitStack() as stack:
         try:
             url = await asyncio.to_thread(stack.enter_context, newer()) if newer else stage.probes.url

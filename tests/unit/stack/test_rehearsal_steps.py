@@ -1,12 +1,16 @@
 """A step of a rehearsal is timed twice: from its command, and from the write to the store (B5)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from app.releases.rehearsals import Step
 from app.stack import rehearsal
 from app.stack.probes import Probes
 
@@ -34,3 +38,47 @@ async def test_a_step_is_kept_within_its_limit_and_its_promise(limit: float, pro
     assert step.seconds >= 0.5
     assert step.written <= step.seconds - 0.2, "the command's own start is left out"
     assert (step.kept, step.limit, step.promise) == (kept, limit, promise)
+
+
+@pytest.mark.parametrize("quiet", [0, 1, 2, 3])
+async def test_a_rehearsal_ends_where_real_traffic_begins_in_the_middle(quiet: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before each step it looks, and puts the release back; on the next steps real callers would meet what is rehearsed."""
+    asked, did = [0] * quiet, list[str]()
+
+    async def foreign(*_: object) -> int:
+        return asked.pop() if asked else 7
+
+    async def step(*words: object, **_: object) -> Step:
+        did.append("step")
+        return Step("a step", 1.0, kept=True)
+
+    async def restored(_: object) -> None:
+        did.append("restored")
+
+    @asynccontextmanager
+    async def calls(*_: object) -> AsyncGenerator[None, None]:
+        yield
+
+    async def resumed(*_: object, **__: object) -> None:
+        """Nothing is stopped."""
+
+    for name, made in (("real_calls", foreign), ("_restore", restored), ("_stop_step", step), ("_calls", calls)):
+        monkeypatch.setattr(rehearsal, name, made)
+    monkeypatch.setattr(rehearsal, "_rollbacks", lambda _: [step, step])
+    stage = SimpleNamespace(
+        engine=None, began=None, probes=None, practice=SimpleNamespace(alias="smart"), switch=SimpleNamespace(resume=resumed)
+    )
+    with pytest.raises(rehearsal.NotJudged, match="7 calls of other tenants came meanwhile"):
+        await rehearsal._all_steps(cast(Any, stage), lambda _: None)
+    assert did.count("step") == min(quiet, 2) + 2 * max(0, quiet - 2)
+    assert did.count("restored") == 1
+
+
+async def test_a_command_that_hangs_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """While it hung, everything could be stopped."""
+    hangs = tmp_path / "python"
+    hangs.write_text("#!/bin/sh\nexec sleep 600\n")
+    hangs.chmod(0o700)
+    monkeypatch.setattr(rehearsal, "COMMAND_SECONDS", 0.2)
+    monkeypatch.setattr(sys, "executable", str(hangs))
+    assert await asyncio.wait_for(rehearsal.program({}, ()), 30) == (1, "It did not end within 0.2 s.")
