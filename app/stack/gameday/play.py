@@ -361,6 +361,10 @@ async def _play(game: _Game, name: str) -> None:
         return
     stage, rogue = game.stage, scenario.fault.rogue
     key, game.words = await key_of(game.shell(), scenario.fault, stage.key)
+    if await game.shell().shows(scenario.detect.command, scenario.detect.shows):
+        outcome.verdict = Verdict.NOT_JUDGED.value
+        outcome.reasons.append(f"`{scenario.detect.command}` shows its sign before the fault, so it would detect none")
+        return
     bad = None
     if scenario.fault.at == "release":
         bad = await BadRelease.of(game.shell(), stage.releases, stage.folder, scenario.fault.change)

@@ -42,7 +42,7 @@ traffic = { rate = 8, deadline = 60, kinds = ["chat"] }
 steady = { seconds = 1.5, median = 30 }
 limits = { window = 1, contained_within = 60, recovered_within = 60 }
 fault = { faults = [{ kind = "latency", milliseconds = 5 }], seconds = 1 }
-detect = { command = "echo seen", shows = "seen" }
+detect = { command = "[ -e $sign ] && { echo seen; }; touch $sign", shows = "seen" }
 runbook = { page = "away.md", recover = ["Fix"] }
 probes = [
   { name = "fault", phase = "fault", measure = "answered", at_least = 100 },
@@ -61,11 +61,14 @@ def runbook(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def stage(engine: AsyncEngine, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """The simulator stands in for the service: it answers the same request, and a game day's steps are the same."""
+def stage(engine: AsyncEngine, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """The simulator stands in for the service: it answers the same request, and a game day's steps are the same.
+
+    The sign of a fault is there from the second look on: the first is before it.
+    """
     monkeypatch.setattr(playing, "WARM_UP_SECONDS", 0.2)
     url, control = simulator.openai.removesuffix("/v1"), {"simulator": simulator.control}
-    return Stage(url=url, key="any", control=control, env=dict(os.environ), engine=engine)
+    return Stage(url=url, key="any", control=control, env=os.environ | {"sign": f"{tmp_path}/sign"}, engine=engine)
 
 
 async def test_a_fault_is_played_and_reported_with_the_runbooks_score(stage: Stage, runbook: Path, tmp_path: Path) -> None:
@@ -102,14 +105,15 @@ async def test_a_fault_is_played_and_reported_with_the_runbooks_score(stage: Sta
         (('kind = "latency"', 'kind = "unknown"'), "the tool failed", 4, "unknown kind"),
         (("echo seen", "curl -s -X DELETE CONTROL/faults; echo seen"), "the tool failed", 4, "ended before its time"),
         (("away.md", "absent.md"), "the tool failed", 4, "absent.md"),
+        (("[ -e $sign ] && ", ""), "not judged", 3, "shows its sign before the fault"),
     ],
-    ids=["sick", "broken", "refused", "lost", "no-page"],
+    ids=["sick", "broken", "refused", "lost", "no-page", "no sign"],
 )  # fmt: skip
 async def test_a_sick_service_a_broken_promise_and_a_failed_tool_differ(
     stage: Stage, simulator: Simulator, runbook: Path, change: tuple[str, str], verdict: str, code: int, why: str
 ) -> None:
     """A promise is broken where a second attempt was to be seen; a fault is lost where another hand clears it."""
-    if verdict == "not judged":
+    if why == "were answered":
         simulator.put_faults({"kind": "status", "status": 500})
     text = SCENARIO.replace(*change, 2 if change == ("answered", "second_attempt") else -1).replace("CONTROL", simulator.control)
     text = text.replace("seconds = 1 }", "seconds = 20 }") if "DELETE" in text else text
@@ -254,8 +258,9 @@ async def test_a_rogue_caller_is_judged_apart_and_ends_with_the_fault(stage: Sta
     assert set(outcome.rogue) == {"answered"}
     others = outcome.callers["answered"]
     assert f"**Other users who noticed:** 0 of their {others} calls failed" in report.as_markdown(scenario, outcome)
+    again = replace(stage, env={**stage.env, "sign": f"{runbook}/another"})
     without = await play(
-        "away", scenario.model_copy(update={"fault": scenario.fault.model_copy(update={"rogue": None})}), stage, runbook
+        "away", scenario.model_copy(update={"fault": scenario.fault.model_copy(update={"rogue": None})}), again, runbook
     )
     assert (without.verdict, without.reasons[0]) == ("not kept", "rogue: answered is no caller in the phase fault")
 
