@@ -23,7 +23,7 @@ from app.gateway.providers.anthropic_usage import Reported
 from app.gateway.providers.assembly import Assembly, encodable
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import ProtocolError
-from app.gateway.providers.reported import Optional, grown
+from app.gateway.providers.reported import Optional, grown, refuse_nothing
 from app.gateway.providers.same_shape import SameShape
 
 _FRAME = b"event: content_block_delta\ndata: ", b"\n\n"
@@ -233,9 +233,11 @@ class Reading:
         if not self.complete and not self.stopped:
             raise ProtocolError("The stream ended before its end.")
         parts = tuple(self._parts())
+        stop = stop_of(reported.stop_reason, parts)
+        refuse_nothing(self._request, parts, stop, self._usage.output_tokens)
         return Reply(
             parts=parts,
-            stop=stop_of(reported.stop_reason, parts),
+            stop=stop,
             stop_sequence=reported.stop_sequence,
             stop_details=reported.stop_details,
             usage=self.usage(),

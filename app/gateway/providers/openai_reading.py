@@ -22,7 +22,7 @@ from app.gateway.providers.openai_finish import counts, stop_of
 from app.gateway.providers.openai_logprobs import token_of
 from app.gateway.providers.openai_shapes import Choice, Completion, Message
 from app.gateway.providers.openai_usage import REPORTED, Reported
-from app.gateway.providers.reported import UNUSABLE, grown
+from app.gateway.providers.reported import UNUSABLE, grown, refuse_nothing
 from app.gateway.providers.same_shape import SameShape
 from app.gateway.providers.sse import is_stream
 
@@ -193,6 +193,7 @@ class Reading:
             raise ProtocolError("The stream ended before its end.")
         parts = self._assembly.parts()
         stop = self._stop(self._finish, parts)
+        refuse_nothing(self._request, parts, stop, self._usage.output)
         return Reply(
             parts=parts,
             stop=stop,

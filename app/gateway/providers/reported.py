@@ -5,9 +5,14 @@ cannot be a count is `UNUSABLE`; `app.gateway.metering` then counts the upper bo
 """
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator
+
+from app.domain.messages import Part, StopReason
+from app.gateway.providers.base import ModelRequest
+from app.gateway.providers.errors import ProtocolError
 
 UNUSABLE = -1
 MOST = 10**9  # tokens; no context window is near it
@@ -52,3 +57,13 @@ def _later(before: Any, now: Any) -> Any:  # noqa: ANN401 - a count or a group o
     if isinstance(now, BaseModel):
         return before.model_copy(update={name: _later(getattr(before, name), value) for name, value in now})
     return UNUSABLE if UNUSABLE in (before, now) else max(before, now)
+
+
+def refuse_nothing(request: ModelRequest, parts: Sequence[Part], stop: StopReason, output: int | None) -> None:
+    """Raise ProtocolError for an answer that holds nothing, and of which no token is reported: a server's failure, not a model's.
+
+    A model that has nothing to say makes a token or two, and one whose first words are a stop sequence may make none.
+    """
+    asked = not request.sampling.stop and request.native.get("anthropic", {}).get("max_tokens") != 0  # 0 only fills the cache
+    if asked and not parts and stop == "end" and (output is None or output <= 0):
+        raise ProtocolError("An answer that holds nothing.")
