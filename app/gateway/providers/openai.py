@@ -96,6 +96,7 @@ class OpenAIProvider:
         except FAILURES as error:
             failure = _translate(error, blame)
             failure.usage = openai_embeddings.usage(content) if content else None  # a useless answer is billed too
+            self._numbers = self._numbers or openai_embeddings.holds_none(content)  # the next attempt asks for numbers
             raise failure from None
 
     async def _vectors(self, request: ModelRequest) -> Whole:

@@ -1,9 +1,9 @@
 """Translate embeddings to OpenAI's wire and back. Pure: no I/O, no SDK.
 
 Vectors are requested as base64, which the official SDK requests by default. A server that sends numbers all the same (Ollama) is
-read too, and one that refuses base64 (gateways in front of Azure, Vertex and others) is asked for numbers. Any answer that is not
-one usable vector of the right length for each input is garbled: a wrong vector in a client's index is never noticed again.
-Numbering and usage have the accents of a dozen servers.
+read too, and one that refuses base64 (gateways in front of Azure, Vertex and others) or lists no vectors is asked for numbers.
+Any answer that is not one usable vector of the right length for each input is garbled: a wrong vector in a client's index is
+never noticed again. Numbering and usage have the accents of a dozen servers.
 """
 
 import re
@@ -40,13 +40,21 @@ class _Answer(BaseModel):
     usage: Annotated[_Usage | None, Optional] = None
 
 
+class _Item(BaseModel):
+    embedding: Any = None
+
+
+class _Empty(BaseModel):
+    data: list[_Item]
+
+
 class _Billed(BaseModel):
     usage: Annotated[_Usage | None, Optional] = None
 
 
 _FORM = re.compile("base64|encoding_?format", re.IGNORECASE)
 _NUMBERS = re.compile(rb"\[[-+0-9.eE,\s]+\]")
-_ANSWER, _BILLED = TypeAdapter(_Answer), TypeAdapter(_Billed)
+_ANSWER, _BILLED, _EMPTY = TypeAdapter(_Answer), TypeAdapter(_Billed), TypeAdapter(_Empty)
 
 
 def body(request: ModelRequest, *, numbers: bool = False) -> dict[str, Any]:
@@ -62,6 +70,14 @@ def body(request: ModelRequest, *, numbers: bool = False) -> dict[str, Any]:
 def refuses_base64(body: object) -> bool:
     """Whether an error's body is about the form of the vectors."""
     return bool(_FORM.search(str(body)[:LONGEST_ERROR]))
+
+
+def holds_none(content: bytes) -> bool:
+    """Whether an answer lists no vector at all: so OpenRouter answers to base64 for models whose servers have only numbers."""
+    try:
+        return len(content) < LARGE and not any(item.embedding for item in _EMPTY.validate_json(content).data)
+    except ValidationError:
+        return False
 
 
 def read(content: bytes, request: ModelRequest, provider: str, request_id: str | None) -> Reply:

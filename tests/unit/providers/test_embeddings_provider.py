@@ -106,6 +106,25 @@ async def test_a_server_that_refuses_base64_gives_numbers(
     assert seen == asked
 
 
+@pytest.mark.parametrize(
+    "data", [[], [{"index": 0, "embedding": []}], [{"index": 0, "embedding": None}], [{"index": 0}]], ids=str
+)
+async def test_a_server_that_lists_no_vectors_as_base64_is_asked_for_numbers(
+    upstream: Upstream, provider: OpenAIProvider, data: list[object]
+) -> None:
+    """In an attempt of its own, since what it answered first may be billed."""
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        given = [{"index": 0, "embedding": [0.5] * SIZE}] if upstream.body["encoding_format"] == "float" else data
+        return web.json_response({"data": given, "usage": {"prompt_tokens": 1}})
+
+    upstream.handler = handler
+    with pytest.raises(errors.ProviderGarbled) as failure:
+        await provider.embed(request())
+    assert failure.value.usage == Usage(input=1)
+    assert floats((await provider.embed(request())).vectors[0])[0] == 0.5
+
+
 def embeddings(number: int = 1, size: int = SIZE, **fields: object) -> dict[str, object]:
     data = [{"object": "embedding", "index": n, "embedding": vector(n + 1, size)} for n in range(number)]
     return {"object": "list", "data": data, "model": "m-2026", "usage": {"prompt_tokens": 4, "total_tokens": 4}, **fields}
