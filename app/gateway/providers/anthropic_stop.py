@@ -16,6 +16,9 @@ STOPS: dict[str, StopReason] = {
     "stop_sequence": "stop_sequence",
     "tool_use": "tool_use",
     "refusal": "refusal",
+    "sensitive": "refusal",  # of its safety filter, not documented
+    "content_filtered": "refusal",  # of Bedrock, and the next
+    "guardrail_intervened": "refusal",
     # of servers that speak OpenAI's protocol too
     "stop": "end",
     "length": "max_tokens",

@@ -19,7 +19,7 @@ from app.domain.errors import RejectionReason
 
 MOST_TEXTS, LONGEST_TEXT, DEEPEST = 60, 4_000, 6
 QUOTED = frozenset({"input", "flagged_input", "prompt", "messages", "content"})  # fields that hold the caller's own words
-CODE_FIELDS = frozenset({"code", "type", "error_code", "error_type", "status", "reason"})
+CODE_FIELDS = frozenset({"code", "type", "__type", "error_code", "error_type", "status", "reason"})
 
 CODES: dict[str, RejectionReason] = {
     "context_length_exceeded": "context_length",  # OpenAI, Azure, Groq, OpenRouter
@@ -115,6 +115,8 @@ _DENIED_CODES = frozenset(
         "unknown_model",
         "invalid_model",
         "organization_restricted",
+        "operationnotsupported",
+        "budget_exceeded",
         "authentication_error",
         "permission_error",
     ]
@@ -127,6 +129,8 @@ _DENIED = re.compile(
     r"|is not a valid model id|model .{1,100} has been decommissioned|no models? (?:is )?loaded"
     r"|model(?:code:)?\s+(?:does )?not exist|模型不存在|\bunknown model\b|invalid model name passed"  # DeepSeek, Z.ai, LiteLLM
     r"|model identifier is invalid|with on-demand throughput isn.t supported|model\s+does not support the\s+api"  # Bedrock
+    r"|organization must be verified|budget has been exceeded"  # OpenAI, LiteLLM
+    r"|does not work with the specified model|model loading aborted|failed to load model"  # Azure, LM Studio
     r"|enable billing on your project|degraded function cannot be invoked"  # Gemini, NVIDIA
 )
 # Vendors quote what they refuse. A caller must not be able to write that our key is invalid, and so have a model passed over.
@@ -231,7 +235,10 @@ def _said(body: object) -> tuple[list[str], str]:
     texts: list[str] = []
     codes: list[str] = []
     for name, text in _strings(body, "", 0):
-        (codes if name in CODE_FIELDS else texts).append(text)
+        if name in CODE_FIELDS:
+            codes.append(text.rpartition("#")[2])  # AWS writes a namespace before it
+        else:
+            texts.append(text)
         if len(texts) + len(codes) >= MOST_TEXTS:
             break
     return codes, "\n".join(texts)

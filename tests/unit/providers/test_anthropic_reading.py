@@ -55,6 +55,9 @@ def block(index: int, start: Json, *deltas: Json) -> list[Json]:
         ("model_context_window_exceeded", "context_window"),
         ("max_tokens", "max_tokens"),
         ("refusal", "refusal"),
+        ("sensitive", "refusal"),
+        ("content_filtered", "refusal"),
+        ("guardrail_intervened", "refusal"),
         ("length", "max_tokens"),
     ],
 )

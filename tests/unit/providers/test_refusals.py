@@ -170,6 +170,14 @@ DENIED = [
     (400, [{"error": {"code": 400, "status": "FAILED_PRECONDITION", "message": "Gemini API free tier is not available in your "
                       "country. Please enable billing on your project in Google AI Studio."}}]),
     (400, {"status": 400, "title": "Bad Request", "detail": "Function id '3b97': DEGRADED function cannot be invoked"}),
+    (400, {"error": {"message": "Budget has been exceeded! Current cost: 10.1, Max budget: 10.0", "type": "budget_exceeded"}}),
+    (400, {"error": {"message": "Budget has been exceeded! Current cost: 10.1, Max budget: 10.0", "code": "400"}}),
+    (400, {"error": {"code": "OperationNotSupported", "message": "Refused."}}),
+    (400, {"error": {"message": "The chatCompletion operation does not work with the specified model, m."}}),
+    (400, {"error": {"message": "Your organization must be verified to stream this model.", "code": "unsupported_value"}}),
+    (400, {"error": "Model loading aborted due to insufficient system resources."}),
+    (400, {"error": 'Failed to load model "m". Error: out of memory'}),
+    (400, {"__type": "com.amazon.coral.service#Invalid_Model", "message": "Refused."}),
     (429, {"error": {"message": "You exceeded your current quota.", "type": "insufficient_quota", "code": None}}),
     (429, {"error": {"message": "Your account is suspended", "type": "exceeded_current_quota_error"}}),
     (429, {"error": {"http_code": "429", "message": "insufficient balance (1008)", "type": "insufficient_balance_error"}}),
@@ -193,6 +201,8 @@ LIMITED = [
                      "type": "tokens", "code": "rate_limit_exceeded"}}),
     (400, {"error": {"message": "Too many tokens, please wait before trying again.", "code": "ThrottlingException"}}),
     (400, {"message": "Too many requests, please wait before trying again."}),
+    (400, {"__type": "ThrottlingException", "message": "Rate exceeded"}),
+    (400, {"__type": "com.amazon.coral.availability#ThrottlingException", "message": "Rate exceeded"}),
     (400, {"error": {"message": "Detected high-frequency non-compliant requests from you.", "type": "invalid_request_error"}}),
     (500, {"error": {"message": "An error occurred (ThrottlingException)", "type": "ThrottlingException"}}),
 ]  # fmt: skip
