@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from app.security.redaction.detectors import Kind, Span, only_if, whole
-from app.security.redaction.issuers import SHAPES, SHORT_PREFIXES
+from app.security.redaction.issuers import SHAPES, SHORT_PREFIXES, alternatives
 
 # Names that mean a secret and nothing else, wherever they end: DB_PASSWORD, client-secret.
 _STRONG = (
@@ -25,7 +25,7 @@ _STRONG = (
     r"shared[ _.-]?access[ _.-]?(?:key|signature)|(?:api|auth|access|refresh|session|security|id|csrf|xsrf|bot|bearer|"
     r"oauth|personal|private|"
     r"deploy|vault|user|service|device|push|verification|reset|login|jwt|app|bearer|sas|job|registry|github|gitlab|slack|"
-    r"npm|admin)[ _.-]?token|"
+    r"npm|admin)[ _.-]?token|unseal[ _.-]?key|"
     r"connection[ _.-]?string|authorization[ _.-]?code|(?:verification|security|pin|card verification|mfa|2fa|backup|"
     r"recovery|one-time|authentication)[ _.-]codes?|credentials?|pass word|p/w|x-jfrog-art-api"
 )
@@ -81,7 +81,7 @@ _NO_VALUE_WORDS = (
     "never always when "
     "if only use used using how what where why protected manager policy strength field input confirm confirmation repeat "
     "again new old "
-    "current write read include omit same-origin case-sensitive same mandatory needed valid ok failed passed "
+    "current write read include omit same-origin case-sensitive same auth basic digest mandatory needed valid ok failed passed "
     "success too weak strong short long letters characters "
     "vergessen erforderlich falsch ungültig ungueltig abgelaufen pflicht pflichtfeld geändert bitte eingeben ihr das der "
     "die ein eine nicht "
@@ -170,6 +170,9 @@ def assigned_to_weak(candidate: str) -> Iterator[Span]:
             yield start, end
 
 
+_APP_PASSWORD = re.compile(r"[a-z]{4}(?: [a-z]{4}){3}")  # Google's, for programs
+
+
 def named_in_text(candidate: str) -> Iterator[Span]:
     """The text between a name that means a secret and its value, and the value."""
     joint = _JOINT.match(candidate)
@@ -178,7 +181,7 @@ def named_in_text(candidate: str) -> Iterator[Span]:
     word = value if value[:1] in "\"'" else value.partition(" ")[0]
     if joint and joint["is"] and value[:1] not in "\"'":
         found = spoken(word)
-    elif joint and joint["spaced"] and value[:1] not in "\"'":
+    elif joint and value[:1] not in "\"'" and (joint["spaced"] or _APP_PASSWORD.fullmatch(value)):
         found = phrase(value)
     else:
         found = assigned(word)
@@ -274,7 +277,7 @@ CREDENTIALS: tuple[Kind, ...] = (
         r"\bZXlK[A-Za-z0-9+/]{60,}={0,2}",
     ),
     # One row for each: joined, they make an automaton that RE2 cannot keep in memory, and searching is a hundred times as slow.
-    *(Kind("credential", rf"\b(?:{shape})") for shape in SHAPES),
+    *(Kind("credential", rf"\b(?:{shape})") for row in SHAPES for shape in alternatives(row)),
     Kind("credential", rf"\b(?:{SHORT_PREFIXES})", only_if(random), not_after="-_/."),
     Kind(
         "credential",

@@ -29,7 +29,8 @@ from app.security.redaction.detectors import (
 )
 from app.security.redaction.fields import FIELDS
 from app.security.redaction.identity_numbers import DOCUMENTS, FILLERS, SEPARATOR
-from app.security.redaction.labelled_numbers import LABELLED
+from app.security.redaction.labelled_numbers import ACCOUNTS, LABELLED
+from app.security.redaction.secret_places import SECRET_PLACES
 from app.security.redaction.wallets import WALLETS
 from app.security.redaction.written_secrets import WRITTEN_SECRETS
 
@@ -38,6 +39,7 @@ _LETTER = r"A-Za-z\x{C0}-\x{24F}\x{370}-\x{1FFF}\x{3040}-\x{D7FF}"
 _GAP = r"[ .\-/\x{A0}\x{2010}-\x{2015}\x{30FC}]"  # Japanese keyboards write the sign for a long vowel
 _WORD = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 _PHONE_AFTER = _WORD + "-.#/+"
+_NOT_BEFORE_PLUS = _WORD.replace("_", "") + ".#+"  # files are named for a call: call-+14155550132.wav
 _EXTENSION = r"(?: ?(?:x|ext\.?) ?[0-9]{1,6})?"
 _REST = rf"(?:{_GAP}{{0,2}}\(?[0-9]+\)?)+{_EXTENSION}"
 _ABROAD = rf"[1-9][0-9]{{0,2}}{_REST}"
@@ -49,8 +51,11 @@ ENTITY_TYPES: tuple[Kind, ...] = (
     Kind("", r"<(?:[a-z]{2,20}-)?[a-z]{2,20}:[0-9a-f]{8}>"),
     *CREDENTIALS,
     *WRITTEN_SECRETS,
+    *SECRET_PLACES,
     *WALLETS,
-    Kind("email", rf"(\"[^\"@\s<>]{{1,64}} ?\"@(?:[{_LETTER}0-9-]+\.)+[{_LETTER}]{{2,}})"),  # RFC 5321's quoted local part
+    Kind(
+        "email", rf"(\"[^\"@\s<>]{{1,32}}(?: [^\"@\s<>]{{1,32}})? ?\"@(?:[{_LETTER}0-9-]+\.)+[{_LETTER}]{{2,}})"
+    ),  # RFC 5321's quoted local part
     Kind(
         "email",
         r"(?i)\b([a-z0-9][a-z0-9._%+-]*[ ]?[\[({<][ ]?(?:at|ät|arroba|@)[ ]?[\])}>][ ]?"
@@ -61,13 +66,14 @@ ENTITY_TYPES: tuple[Kind, ...] = (
     Kind("iban", r"(?i)\b[a-z]{2}[0-9]{2}(?:[ .-]?[a-z0-9]){11,40}", iban),
     Kind(
         "card",
-        rf"\b([0-9](?:{_GAP}?[0-9]){{11,18}})\b",
+        rf"\b([0-9](?:(?:{_GAP}|_)?[0-9]){{11,18}})\b",
         labelled_card,
         not_before="-",
         after=labels.AFTER_CARD,
     ),
-    Kind("card", r"\b[0-9](?:" + _GAP + r"?[0-9]){13,}\b", cards, not_after="-.#/+", tabular=True),
+    Kind("card", r"(?:\b|%B)([0-9](?:" + _GAP + r"?[0-9]){13,})(?:\b|_)", cards, not_after="-.#/+", tabular=True),
     *DOCUMENTS,
+    *ACCOUNTS,
     Kind("ip", r"\b[0-9]{1,3}(?:\.[0-9]+){3,}\b", dotted, not_after=".-", not_before="-", unless=SOFTWARE),
     Kind(
         "ip",
@@ -78,7 +84,14 @@ ENTITY_TYPES: tuple[Kind, ...] = (
     ),
     Kind(
         "phone",
-        rf"(\+{{1,2}}(?:{_ABROAD}|{_ABROAD_APART})|\b00{_ABROAD}\b)",  # a hexadecimal number may begin with 00
+        rf"(\+{{1,2}}(?:{_ABROAD}|{_ABROAD_APART}))",
+        international_phone,
+        not_after=_NOT_BEFORE_PLUS,
+        unless=GOODS,
+    ),
+    Kind(
+        "phone",
+        rf"(\b00{_ABROAD}\b)",  # a hexadecimal number may begin with 00
         international_phone,
         not_after=_PHONE_AFTER,
         unless=GOODS,

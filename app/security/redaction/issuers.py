@@ -1,5 +1,8 @@
 """Secrets by the shapes that their issuers document: facts from their public documents, each expression our own."""
 
+import re
+from collections.abc import Iterator
+
 _UUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
 
 SHAPES = (
@@ -12,7 +15,7 @@ SHAPES = (
     r"oct_[A-Za-z0-9]{8}_[A-Za-z0-9_-]{16,}",
     rf"tgp_v[0-9]_[A-Za-z0-9_-]{{40,}}|ctx7sk-{_UUID}|e2b_[0-9a-f]{{40}}|apify_api_[A-Za-z0-9]{{30,}}|tr_(?:dev|prod|stg)_[A-Za-z0-9]{{20,}}",
     # Payments
-    r"(?:sk|rk|pk)_(?:live|test|prod)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=_-]{16,}|rzp_(?:live|test)_[A-Za-z0-9]{14,}",
+    r"(?:sk|rk|pk)_(?:live|test|prod|dev)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=_-]{16,}|rzp_(?:live|test)_[A-Za-z0-9]{14,}",
     r"(?:sk_org|mk|bb|cal|ck)_(?:live|test)_[A-Za-z0-9]{20,}|[xyztuv]prv[A-Za-z0-9]{100,}",
     r"sq0[a-z]{3}-[A-Za-z0-9_-]{20,}|EAAA[A-Za-z0-9_-]{50,}|FLW(?:SEC|PUB)K(?:_TEST)?-[0-9A-Za-z-]{12,}",
     rf"access-(?:sandbox|development|production)-{_UUID}|access_token\$(?:production|sandbox)\$[0-9a-z]{{16}}\$[0-9A-Fa-f]{{32}}",
@@ -81,13 +84,34 @@ SHAPES = (
     # Sales, mail, messages
     r"polar_[a-z]{2,3}_[A-Za-z0-9]{30,}|pdl_(?:(?:live|sdbx)_apikey|ntfset)_[A-Za-z0-9_+/]{20,}|os_v2_(?:app|org)_[a-z0-9]{60,}|xsmtpsib-[0-9A-Fa-f]{40,}-[A-Za-z0-9]{10,}",
     r"tkn\.v1_[A-Za-z0-9+/=]{30,}|pk_[0-9]{6,12}_[A-Z0-9]{32}\b|1000\.[0-9a-f]{32}\.[0-9a-f]{32}\b|00D[A-Za-z0-9]{12,15}![A-Za-z0-9._]{60,}",
+    # By the issuers' documents of 2025 and 2026
+    rf"luma-{_UUID}(?:-{_UUID})?|sk_(?:sbox_[a-z0-9]{{20,}}|{_UUID})|standard_[0-9a-f]{{128,}}|cu_[0-9a-f]{{32}}\b|nyk_v0_[A-Za-z0-9]{{40,}}",
+    r"xnd_(?:production|development|public_[a-z]+)_[A-Za-z0-9]{20,}|(?:SB-)?Mid-(?:server|client)-[A-Za-z0-9_-]{16,}|skey_(?:test_)?[a-z0-9]{19,}\b",
+    r"bk(?:ua|aa|aj|ar|ct|pt|pat|ps)_[A-Za-z0-9_-]{40,}|bit[pw]at_[A-Za-z0-9_-]{40,}|EXO[0-9a-f]{24}\b|isat_[A-Za-z0-9]{30,}|PMAT-[A-Z0-9]{26}\b",
+    r"dG9rOm[A-Za-z0-9+/]{40,}={0,2}|pk_[0-9a-f]{34}\b|(?:PRD|SBX)-[0-9a-f]{12}(?:-[0-9a-f]{4}){4}\b|live_gsk_[A-Za-z0-9]{20,}",
+    r"(?:development|production|staging)\.[0-9a-f]{40,}|[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{6}:[A-Za-z0-9_-]{40,}",
+    r"v[1-4]\.public\.[A-Za-z0-9_-]{60,}|MDA[A-Za-z0-9]{3}xvY2F0aW9u[A-Za-z0-9+/_=-]{20,}|[A-Za-z0-9+/]{22}==:[A-Za-z0-9]{32}\b",
     r"secret-token:[A-Za-z0-9._~%+=/:-]{8,}",  # RFC 8959
     r"nsec1[ac-hj-np-z02-9]{58}\b|6P[A-Za-km-z1-9]{56}\b|VF\.DM\.[0-9a-f]{24}\.[A-Za-z0-9]{16,}",
 )
+_STEP = re.compile(r"\\.|\[[^\]]*\]|[()|]")
+
+
+def alternatives(row: str) -> Iterator[str]:
+    """The shapes of a row. RE2 finds a short pattern by its words; of a long one it gives up to look for them."""
+    depth = begun = 0
+    for step in _STEP.finditer(row):
+        depth += (step.group() == "(") - (step.group() == ")")
+        if step.group() == "|" and not depth:
+            yield row[begun : step.start()]
+            begun = step.end()
+    yield row[begun:]
+
+
 # Issuers whose beginning other words have too: `credentials.random` decides by the rest.
 SHORT_PREFIXES = (
     r"(?:pa|ak|as|app|dataset|m0|tly|secret(?:-(?:live|test))?)-[A-Za-z0-9_-]{20,}=?|"
-    r"(?:up|svix|gal|mint|mxb|pat|ak|cr|jsr[pd]|dd[opw]|sm|sk|essu|secret|live|test|AVNS)_[A-Za-z0-9_.-]{20,}|"
+    r"(?:up|svix|gal|mint|mxb|pat|ak|cr|jsr[pd]|dd[opw]|sm|sk|essu|secret|live|test|AVNS|tss|prf)_[A-Za-z0-9_.-]{20,}|"
     r"(?:oak|uak|creem|mergify_application_key|mercury_production|persona_production|dvc_(?:server|client|mobile))_[A-Za-z0-9_-]{20,}|"
     r"(?:KEY0|BSA|cio|fnA)[A-Za-z0-9_-]{25,}|[0-9]{1,7}\|[A-Za-z0-9]{40,48}\b"
 )

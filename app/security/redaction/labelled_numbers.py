@@ -10,15 +10,15 @@ from app.security.redaction.detectors import _DATE, GOODS, Kind, Span, digits_of
 
 _FILLERS = (
     r"(?:[ -]?(?:card|number|numbers|nummer|numero|número|numéro|no|nr|num|n|id|code|is|was|ist|est|es|è|é|to|är|on|"
-    r"nº|n°|č|numer|"
-    r"nomor|số|номер|番号|号码|号碼|號碼|字號|号|번호|नंबर|संख्या|है|رقم|na|№|#)\.?)*"
+    r"nº|n°|č|numer|núm|"
+    r"nomor|số|номер|番号|号码|号碼|號碼|字號|号|번호|नंबर|संख्या|है|رقم|เลขที่|หมายเลข|na|№|#)\.?)*"
 )
 _JOINT = r"(?:[ \t]*[:=#：][ \t]*|[ ]{0,3})[「『\"'“«(]{0,2}"
 _DIGITED = r"[A-Za-z0-9./()-]*[0-9][A-Za-z0-9./()-]*"
 _VALUE = rf"((?:[A-Z]{{1,4}} )?{_DIGITED}(?: {_DIGITED}){{0,4}})"
 
 _DRIVER = (
-    r"\bführerschein(?:nummer|nr)?|\bfahrerlaubnis|\bpermis de conduire|\bnuméro de permis|\b(?:permiso|licencia|"
+    r"\bführerschein(?:nummer|nr)?|\bfahrerlaubnis|\bpermis de conduire|\bpermis n[°o]|\bnuméro de permis|\b(?:permiso|licencia|"
     r"carnet) de conducir|"
     r"\bpatente (?:di guida|n[.°r])|\bcarta de condução|\bcarteira de motorista|\bcnh|\brijbewijs(?:nummer)?|"
     r"\bpraw[ao] jazdy|\bkörkort|"
@@ -44,7 +44,7 @@ _REGISTER = (
 )
 _REGISTER_SHORT = r"\b(?:KVNR|RVNR|NAS|CNI|RRN|FRN|GSTIN|MBI|MRN|TIN|EIN|UTR|BVN|PAN|DNI|NIE)\b|ΑΔΤ|\bC\.C\."
 _PLATE = (
-    r"kennzeichen|\bnummernschild|\blicen[cs]e plates?|\bnumber ?plates?|\bplate (?:number|no)|\b(?:car|"
+    r"kennzeichen|\bkfz|\bnummernschild|\blicen[cs]e plates?|\bnumber ?plates?|\bplate (?:number|no)|\b(?:car|"
     r"vehicle) reg(?:istration)?|"
     r"\bregistration plate|\bimmatriculation|\bimmatriculée?|\bmatrícula|\btarga|\bkenteken|\bplaka(?:sı)?|"
     r"\btablica rejestracyjna|"
@@ -57,15 +57,18 @@ _PLATE_VALUE = (
     r"[A-ZА-Я0-9-]*[0-9][A-ZА-Я0-9-]*(?:[ -](?:[A-Z]{1,4}|[0-9]{1,4})\b){0,2})"
 )
 _BANK = (
-    r"\bbank (?:account|acct)|\ba/c|\brouting|\baba|\bsort ?code|\bbsb|\b(?:bank)?konto(?:nummer|[ -]?nr)?|\bkto\.?-?nr|\bblz|"
-    r"\bbankleitzahl|\brib|"
-    r"\bclabe|\bcbu|\bcvu|\bcompte bancaire|\b(?:numéro|n[°o]\.?) de compte|\bcuenta bancaria|\bnúmero de cuenta|"
-    r"\bconta (?:bancária|corrente)|"
-    r"\bconto corrente|\brekening(?:nummer)?|\b(?:numer|nr) konta|\bbankovní účet|\bčíslo účtu|\bszámlaszám|"
-    r"\btilinumero|\bbankgiro|"
-    r"\bplusgiro|\bhesap|расч[её]тный сч[её]т|номер сч[её]та|р/с|口座番号|银行(?:账号|卡号|账户)|銀行帳號|계좌번호|खाता|"
-    r"رقم الحساب|"
-    r"מספר חשבון|เลขที่บัญชี|số tài khoản"
+    r"\bbank (?:account|acct)|\ba/c|\brouting|\baba|\bsort ?code|\bbsb|\b(?:bank)?konto(?:nummer|[ -]?nr)?|"
+    r"\bkto\.?-?nr|\bblz|\bbankleitzahl|\brib|\bclabe|\bcbu|\bcvu|\bcompte bancaire|"
+    r"\b(?:numéro|n[°o]\.?) de compte|\bcuenta bancaria|\bnúmero de cuenta|\bconta (?:bancária|corrente)|"
+    r"\bconto corrente|\brekening(?:nummer)?|\b(?:numer|nr) konta|\bbankovní účet|\bszámlaszám|\btilinumero|"
+    r"\bbankgiro|\bplusgiro|\bhesap"
+)
+_BANK_ELSEWHERE = (
+    r"\bclabe interbancaria|\b(?:account|acct|acc) ?#|\bnr rach(?:unku)?|\bakaunti|\brek(?:ening)? (?:bca|bni|bri|mandiri|cimb)|"
+    r"číslo účtu|"
+    r"расч[её]тный сч[её]т|номер сч[её]та|р/с|口座番号|普通(?:預金|口座)|"
+    r"银行(?:账号|卡号|账户)|账号|帐号|銀行帳號|계좌(?:번호)?|खाता|"
+    r"رقم الحساب|מספר חשבון|(?:เลขที่)?บัญชี|số tài khoản"
 )
 # Names of an account in India's and Brazil's payments: an address without a domain, a random UUID
 _ALIAS = r"\bupi(?: id)?|\bvpa|\bchave (?:pix|aleatória)|\bpix(?: key)?"
@@ -130,6 +133,12 @@ LABELLED: tuple[Kind, ...] = (
         r"(?i:\b(?:placa|patente|plate))[ :]{1,3}([A-Z]{3}[0-9][A-Z][0-9]{2}|[A-Z]{4}[ -]?[0-9]{2}|[0-9][A-Z]{3}[0-9]{3})\b",
     ),
     Kind("plate", rf"(?i:{_PLATE})\.?(?i:{_FILLERS}){_JOINT}{_PLATE_VALUE}", plate),
-    Kind("bank-account", rf"(?i:{_BANK})\.?(?i:{_FILLERS}){_JOINT}([0-9](?:[ .-]?[0-9]|[A-Z]){{5,33}})", account),
+)
+# Before phones, which the parts of an account's number resemble
+ACCOUNTS: tuple[Kind, ...] = (
+    *(
+        Kind("bank-account", rf"(?i:{words})\.?(?i:{_FILLERS}){_JOINT}([0-9](?:[ .-]?[0-9]|[A-Z]){{5,33}})", account)
+        for words in (_BANK, _BANK_ELSEWHERE)
+    ),
     Kind("bank-account", rf"(?i:{_ALIAS})\.?(?i:{_FILLERS}){_JOINT}{_ALIAS_VALUE}"),
 )

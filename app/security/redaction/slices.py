@@ -16,7 +16,8 @@ GAP = 256  # bytes on each side of an end that is no seam
 _LABEL_ENDS = (":", "=", "#", "?")
 # A setting's name alone on its line, whose value is on the next: - name: DB_PASSWORD
 _NAME_ENDS = re.compile(
-    r"(?:\bname[\"']?[ \t]*[:=][ \t]*[\"']?[\w.-]{1,80}[\"']?,?|\bvariable[ \t]+\"[\w.-]{1,80}\"[ \t]*\{)\Z", re.IGNORECASE
+    r"(?::[ \t]*[|>][+-]?|\bname[\"']?[ \t]*[:=][ \t]*[\"']?[\w.-]{1,80}[\"']?,?|\bvariable[ \t]+\"[\w.-]{1,80}\"[ \t]*\{)\Z",
+    re.IGNORECASE,
 )
 _TELLING = b"0123456789@:"
 MOST_LINES = 500  # that end in labels or within keys, one before the other: then a seam is no longer looked for

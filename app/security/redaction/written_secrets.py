@@ -6,6 +6,7 @@ Each row asks for more of a value than a name with a joint does: a digit beside 
 import re
 from collections.abc import Iterator
 
+from app.security.redaction.credentials import random
 from app.security.redaction.detectors import Kind, Span, only_if, whole
 
 _QUOTED = r"\"[^\"\n\\]+\"|'[^'\n\\]+'"
@@ -33,12 +34,12 @@ _NOT_SECRET = re.compile(
     r"(?:PUBLIC|PUBLISHABLE|CACHE|PRIMARY|FOREIGN|SORT|PARTITION|IDEMPOTENCY|ROUTING|OBJECT|HASH|INDEX|DEDUP)_KEY"
 )
 # What a name before such a key says of it: it finds a row, a file, a text or a place, or everybody may have it.
-_OTHER_KEYS = (
+OTHER_KEYS = (
     r"(?i)(?:public|publishable|cache|primary|foreign|sort|partition|idempotency|routing|object|hash|index|dedup[a-z]*|s3|row|"
     r"range|lock|shard|group|list|item|job|task|event|trace|request|correlation|message|translation|i18n|lang|react|unique|"
     r"order|session|"
     r"storage|blob|file|content|registry|config|map|dict|metric|label|natural|surrogate|host|ssh|pub)"
-    r"[_-]?key[\"']?\]?[ \t]*(?:[:?]{0,3}=|=>|:)[ \t]*$"
+    r"[ _-]?key[\"']?\]?[ \t]*(?:[:?]{0,3}=|=>|:| is| was)?[ \t]*[\"'`]?$"
 )
 _PARTS = re.compile(r"([A-Z0-9_]*)[\"']?\]?[ ]*[:=,]=?>?[ ]*(.*)", re.DOTALL)
 
@@ -67,7 +68,9 @@ def opaque(candidate: str) -> Iterator[Span]:
     """Sixteen characters at least without a blank, letters and digits among them, as keys are."""
     start, end = _bare(candidate)
     word = candidate[start:end]
-    if "-" in word and len(re.findall("[a-z]{4,}", word)) > 1:  # words: linux-node-20-lockfile
+    if (
+        "-" in word and sum(len(part) > 2 and part.isalpha() and part.islower() for part in word.split("-")) > 1
+    ):  # words: linux-node-20-lockfile
         return
     if (
         len(word) >= 16
@@ -84,8 +87,13 @@ _CHECKSUM = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}
 def key_of_something(candidate: str) -> Iterator[Span]:
     """Twenty characters at least; no checksum and no UUID, which name a row or a file under such a name."""
     for start, end in opaque(candidate):
-        if end - start >= 20 and not _CHECKSUM.fullmatch(candidate[start:end]) and not set(candidate[start:end]) & set("/:"):
+        if end - start >= 20 and not _CHECKSUM.fullmatch(candidate[start:end]) and not _is_place(candidate[start:end]):
             yield start, end
+
+
+def _is_place(word: str) -> bool:
+    """A path, a row of a cache, a date; base64 has a ``/`` too, and then capitals, small letters and digits in turn."""
+    return ":" in word[:20] or ("/" in word and ("." in word or not random(word)))
 
 
 def key_in_a_sentence(candidate: str) -> Iterator[Span]:
@@ -100,7 +108,7 @@ def key_of_environment(candidate: str) -> Iterator[Span]:
     if parts and not _NOT_SECRET.search(parts[1]):
         at = parts.start(2)
         for start, end in opaque(parts[2]):
-            if end - start >= 20 and not set(parts[2][:20]) & set("/:"):
+            if end - start >= 20 and not _is_place(parts[2][start:end]):
                 yield at + start, at + end
 
 
@@ -130,17 +138,17 @@ WRITTEN_SECRETS: tuple[Kind, ...] = (
         opaque,
     ),
     Kind("credential", rf"(\b[A-Z][A-Z0-9_]*_(?:KEY|SALT)[\"']?\]?[ ]*(?:=>?|:|,)[ ]*{_VALUE})", key_of_environment),
-    # A key by the name of what it opens: telnyx_key = …, mapsKey: …; `_OTHER_KEYS` opens nothing
+    # A key by the name of what it opens: telnyx_key = …, mapsKey: …; `OTHER_KEYS` opens nothing
     Kind(
         "credential",
-        rf"(?:[A-Za-z0-9][_-](?i:key)|[a-z0-9]Key)[\"']?\]?[ \t]*(?:[:?]{{0,3}}=|=>|:)[ \t]*({_VALUE})",
+        rf"(?:[A-Za-z0-9][_-](?i:key|pat)|[a-z0-9]Key)[\"']?\]?[ \t]*(?:[:?]{{0,3}}=|=>|:)[ \t]*({_VALUE})",
         key_of_something,
-        unless=_OTHER_KEYS,
+        unless=OTHER_KEYS,
     ),
     # A word for it and a blank, as logs write: "invalid token 3f2a…"
     Kind(
         "credential",
-        r"(?i)\b(?:(?:api|access|secret|auth|bearer|refresh|private|licen[cs]e)[ _-]?(?:key|token)|token|secret)[ ]"
+        r"(?i)\b(?:(?:api|access|secret|auth|bearer|refresh|private|licen[cs]e)[ _-]?(?:key|token)|token|secret|password)[ ]"
         r"[\"'`(]?([A-Za-z0-9_.~+/=-]{20,})",
         key_in_a_sentence,
     ),

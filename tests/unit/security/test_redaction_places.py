@@ -1,0 +1,183 @@
+"""Secrets by the place where they stand, and newer issuers' shapes; every value is made up, from parts (S5).
+
+The forms come from documents of issuers, rules of gitleaks, betterleaks and TruffleHog, and manuals of tools.
+"""
+
+import re
+
+import pytest
+
+from app.security.redaction.issuers import SHAPES, alternatives
+from app.security.redaction.redactor import Redactor
+from app.security.redaction.streams import StreamRedactor
+
+TOKEN = re.compile(r"<([a-z-]+):[0-9a-f]{8}>")
+REDACTOR = Redactor(b"a key for the tests of places")
+MIXED = "aB3dE5gH7jK9mN2pQ4rS6tU8vW"
+
+
+def run(length: int, alphabet: str = MIXED) -> str:
+    return (alphabet * length)[:length]
+
+
+UUID = "-".join(run(n, "0a1b2c3d4e5f6789") for n in (8, 4, 4, 4, 12))
+MADE = {
+    "k": run(40),
+    "h": run(32, "0a1b2c3d4e5f6789"),
+    "u": UUID,
+    "p": "Kx7" + "mQ2vLp",
+    "b": run(20) + "/" + run(22) + "=",
+    "t": run(32, "A2B3C4D5"),
+}
+GOES = [
+    # Arguments of calls
+    'co = cohere.ClientV2("«{k}»")',
+    "client = Client('«AC{h}»', '«{h}»')",
+    "requests.get(u, auth=('ann', '«{p}»'))",
+    'auth=HTTPBasicAuth("ann", "«{p}»")',
+    'new NetworkCredential("ann", "«{p}»")',
+    '<property name="hibernate.connection.password">«{p}»</property>',
+    # Command lines
+    "wandb login «{h}»",
+    "civo apikey save shop «{k}»",
+    "dotnet nuget push x.nupkg -k «{k}» -s https://x",
+    "gem push --key ann --otp «482913»",
+    'echo "«{k}»" | docker login ghcr.io -u ann --password-stdin',
+    "cqlsh -u ann -p «{p}» host",
+    "sqlcmd -S db -U sa -P «{p}»",
+    "bcp shop.dbo.t out f -S db -U sa -P «{p}»",
+    "user default on >«{p}» ~* +@all",
+    "ldapsearch -D cn=admin -w «{p}» -b dc=x",
+    "7z x a.7z -p«{p}»",
+    "unzip -P «{p}» a.zip",
+    "net user ann «{p}!» /add",
+    "psexec -u ann -p «{p}» cmd",
+    "mc alias set s https://s3.shop.example «{t} {k}»",
+    "bundle config gems.shop.example ann:«{k}»",
+    "AUTH PLAIN «AGFubgA0STdLTHEzMUJRSFU=»",
+    # Settings, tables, prose
+    "hibernate.connection.password «{p}»",
+    "db_password          «{p}»",
+    "DB_PASSWORD\t«{p}»",
+    "SetEnv DB_PASS «{p}»",
+    "bindpw «{p}»",
+    "aeg-sas-key: «{b}»",
+    "B2_APPLICATION_KEY=«K005{b}»",
+    'clarifai_pat = "«{h}»"',
+    "password: |\n  «{p}»",
+    '"password":\n   "«{p}»"',
+    "spring.mail.password=«abcd efgh ijkl mnop»",
+    "SES SMTP user password «{b}»",
+    "TOTP seed: «{t}»",
+    "Unseal Key 1: «{b}»",
+    "wifi: SSID shop, WPA2 key «{p}»",
+    "WIFI:T:WPA;S:shop;P:«{p}»;;",
+    "mot de passe wifi : «{p}»",
+    "login: ann / «{p}!»",
+    "ssh ann@host, pw «{p}!»",
+    "user/pass is ann/«{p}#»",
+    "creds are ann:«{p}»",
+    "my exa.ai key is «{u}», can you check?",
+    "loops.so key «{h}»",
+    "X-Webex token «{k}_PF84_{u}»",
+    '{"kty": "oct", "k": "«{k}xY»", "alg": "HS256"}',
+    # Paths and queries
+    "https://objectstorage.us-ashburn-1.oraclecloud.com/p/«{k}»/n/ns/b/bkt/o/file",
+    "https://chat.shop.example/hooks/«{t}/{k}»",
+    "q-sign-algorithm=sha1&q-signature=«{h}0a1b2c3d»",
+    # Codes for one use
+    "رمز التحقق هو «482913»",
+    "kode OTP Anda «482913»",
+    "Mã OTP của bạn là «482913»",
+    "Ваш код: «482913». Никому не сообщайте",
+    "Use «482913» to sign in to Shop",
+    "Kodu: «482913»",
+    "รหัสผ่านคือ «{p}»",
+    # Issuers
+    "with «luma-{u}-{u}» on staging",
+    "appwrite «standard_{h}{h}{h}{h}» expires never",
+    "buildkite: «bkua_{k}» is mine",
+    "checkout: «sk_sbox_{h}»",
+    "checkout.com: «sk_{u}»",
+    "XENDIT: «xnd_production_{k}»",
+    "midtrans «Mid-server-{k}»",
+    "omise «skey_{h}» live",
+    "intercom «dG9rOm{k}=»",
+    "klaviyo «pk_{h}0a»",
+    "checkly «cu_{h}»",
+    "unleash *:«development.{h}{h}»",
+    "bitrise «bitpat_{k}»",
+    "ebay «PRD-0a1b2c3d4e5f-0a1b-2c3d-4e5f-6789»",
+    "«v2.public.{k}{k}» signs",
+    "«MDAxY2xvY2F0aW9u{k}» is a macaroon",
+]
+STAYS = [
+    "auth=('basic', 'digest')",
+    "requests.get(u, auth=auth, timeout=12)",
+    "Client('orders', 'v2')",
+    "7z a archive.7z -mx9",
+    "unzip -P is insecure",
+    "ldapsearch -x -w is needed",
+    "mysql -P 3306",
+    'sqlcmd -S db -E -Q "select 1"',
+    "cp -p src dst; mkdir -p build; ssh -p 2222 host; scp -P 2222 a b",
+    "user default on",
+    "login: ann / role: admin",
+    "login page / dashboard2",
+    "A user/pass pair is needed",
+    "user,password_changed,role\nann,2026-11-30,admin",
+    "name: DB\nport: 5432",
+    "password: |\n  must have twelve characters",
+    "primary key is " + UUID,
+    "idempotency key " + UUID,
+    "sort key " + run(30),
+    "WIFI: 2.4 and 5 GHz",
+    "Unseal the box 12 times",
+    "hooks/pre-commit/v4.6.0 and /hooks/useState/index.js",
+    "/p/tent-green-4p/n/2 and webhooks/2026/11/30",
+    "OTP supervision tree of 2026",
+    "use 482913 rows to test",
+    "error code: 80070005",
+    "код 404",
+    '{"k": "label", "d": "2.5", "p": "0.05"}',
+    "key=order_id and key_performance_indicators_2026_q4_final",
+    "standard_deviation_of_sample_2026",
+    "v2.public.release.notes",
+    "secret_admin_panel_redesign",
+    "cu_12345 and tk_widget_label_configuration_for_2026",
+    "DL40 key 12345",
+    "The pass code of conduct has 12 rules.",
+]
+
+
+def taken(line: str) -> tuple[str, str]:
+    for name, value in MADE.items():
+        line = line.replace("{" + name + "}", value)
+    return line.replace("«", "").replace("»", ""), re.sub("«[^»]*»", "<>", line)
+
+
+@pytest.mark.parametrize("line", GOES)
+def test_a_secret_goes_by_the_place_where_it_stands(line: str) -> None:
+    text, expected = taken(line)
+    assert TOKEN.sub("<>", REDACTOR.redact(text, tenant="acme")) == expected
+
+
+@pytest.mark.parametrize("line", STAYS)
+def test_a_harmless_word_in_such_a_place_stays(line: str) -> None:
+    assert REDACTOR.redact(line, tenant="acme") == line
+
+
+@pytest.mark.parametrize("size", [1, 5, 20])
+@pytest.mark.parametrize("form", ["password: |\n  VALUE\nport: 1\n", 'x: 1\n"password":\n   "VALUE"\nport: 1\n'])
+def test_a_value_under_a_block_scalars_name_goes_from_a_stream(size: int, form: str) -> None:
+    text = form.replace("VALUE", MADE["p"])
+    stream = StreamRedactor(REDACTOR, tenant="acme")
+    redacted = "".join(stream.feed(text[at : at + size]) for at in range(0, len(text), size)) + stream.close()
+    assert redacted == REDACTOR.redact(text, tenant="acme")
+    assert MADE["p"] not in redacted
+    assert "port: 1" in redacted
+
+
+def test_a_row_of_shapes_is_taken_apart_at_its_own_bars_alone() -> None:
+    assert list(alternatives(r"a(?:b|c)\|[|()]d|e|(f|(g|h))")) == [r"a(?:b|c)\|[|()]d", "e", "(f|(g|h))"]
+    assert all(re.compile(shape) for row in SHAPES for shape in alternatives(row))
