@@ -165,6 +165,7 @@ GOODS = (
     r"(?:番号|号|號|编号|編號|号码|號碼|번호| नंबर| नम्बर| নম্বর| எண்| నంబర్| ಸಂಖ್ಯೆ| നമ്പർ| નંબર| ਨੰਬਰ| ნომერი| [հհ]ամար[ա-և]{0,3}|"
     r" номер[аіъ]?)?(?:[ _-](?:number|no|nr|id|code|nummer|num|n[.º°]|numero|número|numer|di|de|der|du|"
     r"del|nº))*\.? ?[:#]? ?$"
+    r"|\b1Z(?: ?[0-9A-Z]{2,3}){1,2} ?$"
 )
 SOFTWARE = (
     r"(?i)(?:chrome|chromium|safari|version|edga?|opr|firefox|crios|fxios|android|webkit|client|rv)[ :/]$"
@@ -184,12 +185,21 @@ SOFTWARE = (
 _FIXED = re.compile(r"(\d+)!")  # the registry writes a structure such as `4!n12!c`: four digits, twelve characters
 
 
+# Countries whose banks use IBANs and that SWIFT's registry lacks.
+_UNREGISTERED = {
+    **dict.fromkeys(("AO", "CV", "GW", "MZ"), 25),
+    **dict.fromkeys(("DZ", "IR"), 26),
+    **dict.fromkeys(("CF", "CG", "CM", "GA", "GQ", "KM", "MG", "TD"), 27),
+    **dict.fromkeys(("BF", "BJ", "CI", "HN", "MA", "ML", "NE", "SN", "TG"), 28),
+}
+
+
 @lru_cache(1024)
 def iban_length(country: str) -> int:
     """The length of a country's IBANs, from stdnum's copy of SWIFT's registry; 0 where it has none."""
     found = numdb.get("iban").info(f"{country}00")
     structure = found[0][1].get("bban", "") if found else ""
-    return 4 + sum(map(int, _FIXED.findall(structure))) if structure else 0
+    return 4 + sum(map(int, _FIXED.findall(structure))) if structure else _UNREGISTERED.get(country, 0)
 
 
 def iban(candidate: str) -> Iterator[Span]:
@@ -297,9 +307,12 @@ def document(candidate: str) -> bool:
     return len(candidate) >= 5 and any(c.isdigit() for c in candidate) and not _DATE.match(candidate)
 
 
+QUARTER = re.compile(r"(?:19|20)[0-9]{2}[QHSWKM][0-9]")  # of a year: FIN is a word for finances too
+
+
 def identifier(candidate: str) -> bool:
     """A number of a person in a register: at least six digits."""
-    return len(digits_of(candidate)) >= 6 and not _DATE.match(candidate)
+    return len(digits_of(candidate)) >= 6 and not (_DATE.match(candidate) or QUARTER.match(candidate))
 
 
 def bearer(candidate: str) -> bool:

@@ -31,6 +31,8 @@ from app.security.redaction.fields import FIELDS
 from app.security.redaction.identity_numbers import DOCUMENTS, FILLERS, SEPARATOR
 from app.security.redaction.labelled_numbers import ACCOUNTS, LABELLED
 from app.security.redaction.secret_places import SECRET_PLACES
+from app.security.redaction.shaped_numbers import SHAPED
+from app.security.redaction.spoken import SPOKEN
 from app.security.redaction.wallets import WALLETS
 from app.security.redaction.written_secrets import WRITTEN_SECRETS
 
@@ -62,6 +64,7 @@ ENTITY_TYPES: tuple[Kind, ...] = (
         r"[a-z0-9-]+(?:(?:\.|[ ]?[\[({<][ ]?(?:dot|punkt|point|punto|ponto|\.)[ ]?[\])}>][ ]?)[a-z0-9-]+)+)",
     ),
     Kind("email", rf"([{_LETTER}0-9][{_LETTER}0-9._%+'-]*@(?:[{_LETTER}0-9-]+\.)+[{_LETTER}][{_LETTER}]+)", only_if(email)),
+    *SPOKEN,
     Kind("iban", rf"(?i)\biban{FILLERS}{SEPARATOR}([A-Z]{{2}}[0-9]{{2}}(?:[ .-]?[A-Z0-9]){{8,30}})\b", only_if(mistyped_iban)),
     Kind("iban", r"(?i)\b[a-z]{2}[0-9]{2}(?:[ .-]?[a-z0-9]){11,40}", iban),
     Kind(
@@ -72,6 +75,7 @@ ENTITY_TYPES: tuple[Kind, ...] = (
         after=labels.AFTER_CARD,
     ),
     Kind("card", r"(?:\b|%B)([0-9](?:" + _GAP + r"?[0-9]){13,})(?:\b|_)", cards, not_after="-.#/+", tabular=True),
+    *SHAPED,
     *DOCUMENTS,
     *ACCOUNTS,
     Kind("ip", r"\b[0-9]{1,3}(?:\.[0-9]+){3,}\b", dotted, not_after=".-", not_before="-", unless=SOFTWARE),

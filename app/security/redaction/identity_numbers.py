@@ -10,7 +10,18 @@ from functools import cache
 from importlib import import_module
 
 from app.security.redaction import labels
-from app.security.redaction.detectors import GOODS, Kind, Span, digits_of, document, iban_length, identifier, only_if, ssn
+from app.security.redaction.detectors import (
+    GOODS,
+    QUARTER,
+    Kind,
+    Span,
+    digits_of,
+    document,
+    iban_length,
+    identifier,
+    only_if,
+    ssn,
+)
 
 # Between a label and what it names: filler words, then a separator. Only one with a sign in it may end the line, as in a form.
 FILLERS = r"(?: (?:number|numbers|nummer|numero|número|no|nr|num|id|code|is|was|ist|est|es|it's|my|the|#)\b\.?)*"
@@ -37,7 +48,7 @@ _STRONG = (
     (re.compile(r"[0-9]{1,2}\.[0-9]{3}\.[0-9]{3}-[0-9K]", re.IGNORECASE), "cl.rut"),
 )
 
-_NEW_HETU = re.compile(r"[0-9]{6}[B-FU-Y][0-9]{3}[0-9A-FHJ-NPR-Y]")
+_NEW_HETU = re.compile(r"[0-9]{6}[B-FU-Y][0-9]{3}[0-9A-FHJ-NPR-Y]", re.IGNORECASE)
 
 
 @cache
@@ -52,7 +63,7 @@ def registered(candidate: str) -> Iterator[Span]:
     """A number of one of the registers above, its check included."""
     compact = candidate.replace(" ", "")
     if _NEW_HETU.fullmatch(compact):  # signs of 2023, which stdnum does not know; the check is the same
-        compact = f"{compact[:6]}{'-' if compact[6] > 'F' else 'A'}{compact[7:]}"
+        compact = f"{compact[:6]}{'-' if compact[6].upper() > 'F' else 'A'}{compact[7:]}"
     for shape, module in _STRONG:
         if shape.fullmatch(compact) and _validator(module)(compact):
             yield 0, len(candidate)
@@ -80,7 +91,7 @@ def health_index(candidate: str) -> bool:
 
 def personal_code(candidate: str) -> bool:
     """Azerbaijan's FIN: letters and digits, without a check."""
-    return len(digits_of(candidate)) >= 2 and not candidate.isdigit()
+    return len(digits_of(candidate)) >= 2 and not candidate.isdigit() and not QUARTER.match(candidate)
 
 
 def birth_date(candidate: str) -> bool:
@@ -97,7 +108,8 @@ DOCUMENTS: tuple[Kind, ...] = (
     Kind("ssn", rf"(?i)\b(?:ssn|social security)\b{FILLERS}{SEPARATOR}([0-9]{{3}} ?[0-9]{{2}} ?[0-9]{{4}})\b", only_if(ssn)),
     Kind(
         "national-id",
-        r"(?i)\b(?:[A-Z]{4}[0-9A-Z]{2}[0-9A-Z]{2}[A-Z0-9]{7,9}[0-9A-Z]|[12](?: ?[0-9]){4}(?: ?[0-9AB]){10})\b",
+        r"(?i)\b(?:[A-Z]{4}[0-9A-Z]{2}[0-9A-Z]{2}[A-Z0-9]{7,9}[0-9A-Z]|"
+        r"[A-Z]{3} [A-Z]{3} [0-9A-Z]{2}[A-Z][0-9A-Z]{2} [A-Z][0-9A-Z]{3}[A-Z]|[12](?: ?[0-9]){4}(?: ?[0-9AB]){10})\b",
         registered,
     ),
     Kind("national-id", r"(?i)\b[0-9]{17}[0-9X]\b", registered, not_after="-.#/+", not_before="-"),
@@ -107,7 +119,7 @@ DOCUMENTS: tuple[Kind, ...] = (
         registered,
         not_before="-",
     ),
-    Kind("national-id", r"\b[0-9]{6}[-+A-FU-Y][0-9]{3}[0-9A-FHJ-NPR-Y]\b", registered, not_after="-.#/+", not_before="-/"),
+    Kind("national-id", r"(?i)\b[0-9]{6}[-+A-FU-Y][0-9]{3}[0-9A-FHJ-NPR-Y]\b", registered, not_after="-.#/+", not_before="-/"),
     Kind(
         "national-id",
         r"\b[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z](?: [0-9]{2} [0-9]{2} [0-9]{2} |[0-9]{6})[A-D]\b",
@@ -134,12 +146,12 @@ DOCUMENTS: tuple[Kind, ...] = (
         only_if(personal_code),
     ),
     Kind("national-id", rf"\b(?:PCN|PSN)\)?{FILLERS}{SEPARATOR}([0-9]{{4}}(?:[- ]?[0-9]{{4}}){{2,3}})\b"),  # PhilSys
-    *(Kind(name, f"{words}{labels.SERIES}") for name, words in labels.SERIES_BEFORE.items()),
+    *(Kind(name, f"{words}{labels.SERIES}", unless=labels.OF_GOODS) for name, words in labels.SERIES_BEFORE.items()),
     Kind(
         "passport",
         rf"{labels.PASSPORT_BEFORE}((?i:[A-Z]{{0,3}}[0-9](?: ?[0-9]|[A-Z]){{4,9}}))\b",
         only_if(identifier),
-        unless=GOODS,
+        unless=f"{GOODS}|{labels.OF_GOODS}",
     ),
     Kind(
         "passport",

@@ -37,7 +37,8 @@ CARD_ELSEWHERE = (
     r"ບັດ|កាត|ကတ်|ካርድ|քարտ[ա-և]{0,3}|ბარათ[ა-ჰ]{0,3}|কার্ড|கார்டு|కార్డు?|ಕಾರ್ಡ್|കാർഡ്|કાર્ડ|ਕਾਰਡ|කාඩ්"
 )
 PHONE = (  # things to call
-    r"phones?|telephones?|ph|mob|tel|tél|mobiles?|cell|cell ?phones?|whatsapp|fax|faxnummer|sms|hotline|landline|desk|"
+    r"phones?|telephones?|ph|mob|kom|ruf(?:nr)?|tel|tél|mobiles?|cell|cell ?phones?|whatsapp|fax|faxnummer|sms|hotline|"
+    r"landline|desk|"
     r"direct line|"
     r"telefon(?:[a-z\x{DF}-\x{17F}]{0,3}|s?n[uo]mm?er(?:et)?|nr|numret|inumber|szám[a-z]{0,3}|szama|isch)|handy(?:nummer|nr)?|"
     r"mobil(?:nummer|nr|e|telefon|en|szám|numret)?|festnetz(?:nummer)?|rufnummer|durchwahl|telefax|"
@@ -54,7 +55,8 @@ PHONE = (  # things to call
     r"(?:new |direct |work |home |privat[ea]? )?(?:number|numéro|número|numero|nummer|numer|číslo|nr)"
 )
 PHONE_ELSEWHERE = (
-    r"[\x{260E}\x{1F4DE}\x{1F4F1}]|телефон[а-яіїє]{0,4}|моб(?:ильн[а-я]{2,3}|\.)|тел\.?|факс[а-я]{0,2}|τηλέφων[οόά]|τηλ\.?|κινητό|電話|"
+    r"[\x{260E}\x{1F4DE}\x{1F4F1}]|телефон[а-яіїє]{0,4}|моб(?:ильн[а-я]{2,3}|\.)|тел\.?|мо[йий] номер|моят номер|"
+    r"факс[а-я]{0,2}|τηλέφων[οόά]|τηλ\.?|κινητό|κιν|電話|"
     r"携帯|連絡先|ファックス|电话|"
     r"手机|手機|联系方式|聯絡|"
     r"전화|휴대폰|휴대전화|핸드폰|연락처|फ\x{93C}?ोन|\x{95E}ोन|मोबा[इई]ल|दूरभाष|संपर्क|(?:मेरा|"
@@ -79,13 +81,15 @@ CALL = (  # what is done with them
     r"hívj[ao]n?|sunați|sunati|"
     r"arayın|arayabilirsiniz|ara|hubungi|gọi|zavola[jť](?:te)?|zavolaj(?:te)?|nazovite|nazvati|zovite|pokliči(?:te)?|pokličete|"
     r"(?:pa)?skambin(?:kite|ti|k)|(?:pie)?zvan(?:iet|ī|īt)|helista(?:ge|da)?|tawagan|tumawag|telefononi|thirrni|zəng|apelați|"
-    r"márquen?me|marcar|marque|liguem(?:-me|-nos)?|ligar-nos|ċempel|ċemplu|ffoniwch|glaoigh|piga|nipigie|skakel|hringdu|hringið|hringja|"
+    r"márquen?me|marcar|marque|liguem(?:-me|-nos)?|ligar-nos|ċempel|ċemplu|ffoniwch|glaoigh|piga|nipigie|skakel|hringdu|"
+    r"hringið|hringja|"
     r"truqueu|trucar|deitu|voku|urufen|ngishayele|shayela|ringja|kontaktoni|contactați|kontaktirajte|susisiekite|sazinieties"
 )
 CALL_ELSEWHERE = (
     r"позвон[а-я]{1,5}|звон[а-я]{1,5}|набер[а-я]{1,5}|свя[жз][а-я]{1,8}|(?:за|пере)?телефонуй[а-яіїє]{0,4}|дзвон[а-яіїє]{1,5}|"
-    r"обад[а-я]{2,5}|(?:по|на)зов[а-я]{2,5}|јавете|свртете|патэлефануй[а-яў]{0,4}|қоңырау|хабарлас[а-яіңғүұқөһә]{0,6}|залга[а-я]{0,5}|"
-    r"καλέστε|拨打|撥打|致电|致電|联系我|聯絡我|اتصل|الاتصال|تماس|התקשר[ו]?|להתקשר|חייגו?|"
+    r"обад[а-я]{2,5}|(?:по|на)зов[а-я]{2,5}|јавете|свртете|патэлефануй[а-яў]{0,4}|қоңырау|хабарлас[а-яіңғүұқөһә]{0,6}|"
+    r"залга[а-я]{0,5}|"
+    r"καλέστε|拨打|撥打|致电|致電|联系我|聯絡我|اتصل|الاتصال|تماس|ת?התקשר[ויה]?|תתקשר[וי]?|להתקשר|ת?חייגו?|"
     r"զանգ[ա-և]{1,10}|(?:დამი|დაგვი|და)რეკ[ა-ჰ]{1,4}|কল|যোগাযোগ|அழை[\x{B80}-\x{BFF}]{0,8}|కాల్|ಕರೆ|വിളിക്ക|કૉલ|કોલ|ਕਾਲ|අමතන්න|"
     r"ติดต่อ|ហៅ|ခေါ်|ደውል[\x{1200}-\x{137F}]{0,3}|کال|رابطہ"
 )
@@ -96,15 +100,15 @@ CALLED = (  # behind a number
 
 BORN = (
     r"date[ _]?of[ _]?birth|dateofbirth|birth[ _-]?date|birthdate|birthday|bday|d\.?o\.?b|born|geburtsdatum|geburtstag|"
-    r"geburtsdat|geb\.?-?datum|geboren|geb|"
-    r"date de (?:ma |sa )?naissance|date naiss|née?(?: \(e\))?|née?s|fecha de (?:mi |su )?nac(?:imiento)?|f\. ?nac|fecha nac|"
+    r"geburtsdat|geb\.?-?dat(?:um)?|geboren|geb|"
+    r"date (?:de )?(?:ma |sa )?naiss(?:ance)?|née?(?: \(e\))?|née?s|fecha de (?:mi |su )?nac(?:imiento)?|f\. ?nac|fecha nac|"
     r"nacimiento|nací|nacid[oa]|nació|"
     r"data di nascita|nat[oa]|nascit[ao]|geboortedatum|geboorte|geboren|data de nasc(?:imento)?|nasc|nascimento|nasci|"
     r"nascid[oa]|nasceu|"
     r"data urodzenia|urodzen(?:ia|ie)|urodził(?:em|am|a)?(?: się)?|urodzon[yae]|ur|"
     r"födelsedatum|födelsedag|född|fødselsdato|fødselsdag|født|syntymäaika|syntynyt|dat\. nar|narozen[aáýío]?|datum narození|"
     r"narodil(?:a)? (?:jsem )?se|narodil(?:a)? (?:som )?sa|gimiau|gimė|"
-    r"dátum narodenia|narodený|narodená|születési (?:dátum(?:om)?|idő|idej[ea])|született|születtem|data nașterii|"
+    r"dátum narodenia|narodený|narodená|szül|születési (?:dátum(?:om)?|idő|idej[ea])|született|születtem|data nașterii|"
     r"născut[ă]?|datum rođenja|rođen[a]?|"
     r"doğum tarihi(?:m|niz)?|doğum günü(?:m)?|doğumlu|tanggal lahir|lahir|ngày sinh|sinh ngày|fødd|fæðingardagur|"
     r"gimimo data|gimęs|gimusi|sünniaeg|sündinud|syntymäaikan[a-zä]{1,2}|syntymäpäivä|dzimšanas(?: datums)?|dzimis|dzimusi|"
@@ -116,9 +120,9 @@ BORN = (
 )
 BORN_ELSEWHERE = (
     r"дата рождения|д\.р\.|дата народження|родил(?:ся|ась)|народи(?:вся|лася)|г\.р\.|дата на раждане|роден[а]?|"
-    r"ημερομηνία γέννησης|ημ\. γέννησης|γεννήθηκα|生年月日|誕生日|生まれ|"
+    r"γέννησης|γεννήθηκ[εα]|生年月日|誕生日|生まれ|"
     r"出生日期|生日|出生于|出生於|生于|생년월일|생일|출생|जन्म ?(?:की )?(?:तिथि|तारीख|दिनांक|दिन)|जन्मतिथि|जन्मदिन|जन्म|"
-    r"تاريخ (?:ال)?ميلاد|تاریخ تولد|ولدت|מולד|תאריך לידה|נולדתי|"
+    r"تاريخ (?:ال)?ميلاد|مواليد|تاریخ تولد|ولدت|מולד|תאריך לידה|נולד(?:תי|ה)?|"
     r"วันเดือนปีเกิด|วันเกิด|เกิดวันที่|ວັນ(?:ເດືອນປີ)?ເກີດ|កំណើត|မွေးသက္ကရာဇ်|မွေးနေ့|የትውልድ ቀን|"
     r"பிறந்த(?: ?தேதி| ?நாள்)?|పుట్టిన(?: ?తేదీ)?|జన్మదిన|ಹುಟ್ಟಿದ(?: ?ದಿನಾಂಕ)?|"
     r"ಜನ್ಮ(?: ?ದಿನಾಂಕ)?|ജനന(?:ത്തീയതി| ?തീയതി)?|જન્મ(?: ?તારીખ)?|ਜਨਮ(?: ?ਮਿਤੀ)?|"
@@ -146,61 +150,76 @@ WRITTEN_DAY = (
 )
 DAY = rf"{WRITTEN_DAY}|(?:19|20)[0-9]{{6}}\b|[0-9]{{6}}\b"
 
+_TOWN = r"[A-Z\x{C0}-\x{17F}][^\s,0-9]{1,24}(?: [A-Z\x{C0}-\x{17F}][^\s,0-9]{1,24})?"
+_BORN_IN_TOWN = (
+    r"\b(?i:lahir|ttl|born|geboren|nat[oa]|née?|nacid[oa]|urodzon[ya]|narozen[aáý]?)[ :]{1,3}"
+    rf"(?:(?i:di|in|a|à|en|w|we|v) )?{_TOWN}, "
+)
 _WRITTEN_ASK = r"[^\n?]{0,20}\?[ \t\r]*\n[^\n]{0,60}"  # the question on one line, the answer on the next
 AFTER_BORN = (
-    rf"(?:{behind(BORN, BORN_ELSEWHERE, 4)}(?i:it's |it is |on |is )?|(?i:\b(?:{BORN})|(?:{BORN_ELSEWHERE})){_WRITTEN_ASK})$"
+    rf"(?:{behind(BORN, BORN_ELSEWHERE, 4)}(?i:it's |it is |on |is )?|(?i:\b(?:{BORN})|(?:{BORN_ELSEWHERE})){_WRITTEN_ASK}|"
+    rf"(?:^|[\s(,;|])(?i:b|nar|f\. ?n|d\. ?t|ttl)\.?:? |[(,] ?\*|(?:เกิด(?:เมื่อ)?(?:วันที่)?|生於)[ ]?|{_BORN_IN_TOWN})$"
 )
 IDENTITY = (
     r"national (?:id|identity|identification|insurance)(?: card)?|identity (?:card|number|no)|id card|personal (?:id|"
     r"number|code)|citizen (?:id|card)|"
     r"social (?:security|insurance)(?: number)?|health ?care? (?:card|id)|nhs|medicare|insee|n\.?i\.? (?:number|no)|nino|"
     r"tax ?payer id|"
-    r"tax (?:id|number|file number|identification number)|burgerservicenummer|sofinummer|rijksregisternummer|identiteitskaart|"
-    r"steuer-?(?:id|identifikationsnummer|nummer|nr)|idnr|sozialversicherungs(?:nummer|nr)|versicherungsnummer|"
-    r"rentenversicherungsnummer|sv-?nummer|"
-    r"ahv-?(?:nummer|nr)|personalausweis(?:nummer)?|ausweisnummer|"
+    r"tax (?:id|number|file number|identification number)|burgerservicenummer|sofinummer|rijksregister-?(?:nummer|nr)|"
+    r"identiteitskaart|"
+    r"steuer-?(?:id|identifikationsnummer|nummer|nr)|idnr|(?:sozial|renten|kranken)?(?:versicherungs|kassen)-?(?:nummer|"
+    r"nr)|krankenkassen-?(?:nummer|nr)|"
+    r"sv-?nummer|perso-?(?:nummer|nr)|lanr|bsnr|"
+    r"ahv-?(?:nummer|nr)|personalausweis(?:nummer|-?nr)?|ausweisnummer|"
     r"numéro (?:de )?(?:sécurité sociale|sécu|ss|insee|avs|fiscal|national)|n[°o]\.? (?:de )?(?:sécurité sociale|sécu|ss|"
     r"insee|avs)|carte vitale|"
     r"sécurité sociale|sécu|documento (?:nacional )?de identidad|seguridad social|cédula(?: de ciudadanía)?|nif/nie|"
     r"dni/nie|nie/nif|"
     r"codice fiscale|c\.f|cod\. fisc|tessera sanitaria|carta d'identità|cartão de cidadão|segurança social|contribuinte|"
-    r"título de eleitor|identidade|"
+    r"título (?:de )?eleitor(?:al)?|(?:número|n\.?º) de utente|identidade|"
     r"numer pesel|pesel|numer dowodu|dowód osobisty|dowodu osobistego|personnummer|samordningsnummer|cpr(?:-?nummer|"
     r"-?nr)?|fødselsnummer|"
-    r"henkilötunnus|hetu|kennitalan?|isikukood|personas kods|asmens kodas|rodné číslo|rodného čísla|osobní číslo|číslo op|"
-    r"občanský průkaz|személyi szám|"
+    r"henkilötunnu[a-zäå]{1,9}|hetu|kennitalan?|isikukood|personas kods|asmens kodas|rodné číslo|rodného čísla|osobní číslo|"
+    r"občanský průkaz|személyi (?:szám|ig\.?)|szig\.? ?(?:szám)?|"
     r"személyi igazolvány|adóazonosító(?: jel)?|taj[- ]szám|cod numeric personal|matični broj|(?:tc|"
     r"t\.c\.) ?(?:kimlik)?(?: no| numarası| numaram)?|kimlik (?:no|numarası|numaram)|"
-    r"aadhaa?r(?: card)?|pan card|resident registration|my ?number|nomor ktp|no\. ktp|số căn cước|teudat zehut|"
-    r"emirates id|iqama|taj(?:[- ]?szám[a-z]{0,3})?|id-?nommer|identiteitsnommer|kad pengenalan|no\.? kp|kitambulisho|"
+    r"aadhaa?r(?: card)?|pan card|resident registration|my ?number|nomor ktp|no\. ktp|(?:số )?căn cước(?: công dân)?|"
+    r"chứng minh (?:nhân dân|thư)|teudat zehut|"
+    r"emirates id|civil id|iqama|taj(?:[- ]?szám[a-z]{0,3})?|id[- ]?nommer|(?:sa|south african) id|identiteitsnommer|"
+    r"kad pengenalan|no\.? (?:kp|ic)|kitambulisho|"
     r"matricule|enotna matična številka(?: občana)?|cnic|jshshir|pinfl|númer[oa]s? de (?:afiliación|la seguridad social)|"
     r"tarjeta sanitaria|cartão (?:do )?sus|health card|(?:health )?insurance (?:policy )?(?:number|no|id)|policy (?:number|no)|"
     r"número de póliza|apólice n[ºo°]?|numéro de police|polisnummer|(?:nr|"
     r"numer) polisy|polizza n[.°]?|versicherungsschein-?(?:nr|nummer)|"
     r"nambari ya kitambulisho|shaxsiy raqam|my id (?:number|no)|cnp-ul|carnet de identidad|documento personal de identificación|"
-    r"(?:mi )?c\.i\.|mi ci|ma cin|ghana ?card|phil(?:sys|id)|fayda|p-tal|"
-    r"id-картк[аиу]|лична карта|личне карте"
+    r"(?:mi )?c\.i\.|mi ci|ma cin|ghana ?card|kra pin|dod id|edipi|known travell?er|ktn|passid|philhealth|umid|crn|gsis|"
+    r"ci (?:uruguaya|paraguaya|boliviana)|phil(?:sys|id)|fayda|p-tal|"
+    r"id-картк[аиу]|dea"
 )
 IDENTITY_SHORT = (
     r"SSN|NINO|NIN|DNI|NIF|NIE|BSN|PESEL|NIP|CPF|RG|CNPJ|CURP|RFC|CUIL|CUIT|RUT|SIN|TFN|ABN|ITIN|PPSN?|NRIC|FIN|HKID|CNP|"
     r"EGN|OIB|JMBG|EMŠO|AMKA|AFM|TCKN|"
     r"NSS|NID|UAN|NIT|RUC|RIF|VKN|NPWP|NUIT|CNS|SUS|RČ|FİN|NUSS|NISS|NIR|AHV|AVS|SVNR|SV-Nr|CPR|"
-    r"NIK|KTP|CCCD|CMND|PAN|CF|NHI|IRD|IČO|SNILS|INN|CIN|DUI|DPI|QID|NPI|RAMQ|NAM|TIC"
+    r"NIK|KTP|CCCD|CMND|PAN|CF|NHI|IRD|IČO|SNILS|INN|CIN|DUI|DPI|QID|NPI|RAMQ|NAM|TIC|OHIP|ABHA|BPJS|PIS|PASEP|NIS"
 )
 IDENTITY_ELSEWHERE = (
-    r"マイナンバー|個人番号|免許証番号|在留カード|आधार|पैन कार्ड|पैन|身份证|身分證|身份證|居民身份|주민(?:등록)?번호|"
-    r"외국인등록번호|СНИЛС|ИНН|[ІI]ПН|[ІI]НН|РНОКПП|УНЗР|ідентифікаційний (?:код|номер)|ЕГН|ΑΜΚΑ|ΑΦΜ|תעודת זהות|ת\.ז\.?|"
-    r"هوية|هویت|الرقم (?:القومي|الوطني|المدني|الشخصي)|رقم البطاقة(?: الوطنية)?|الإقامة|"
-    r"کد ملی|شناختی کارڈ|เลขบัตรประชาชน|เลขประจำตัวประชาชน|תעודת ה?זהות|מספר זהות|"
-    r"পরিচয়পত্র|এনআইডি|ஆதார்|ఆధార్|ಆಧಾರ್|ആധാർ|આધાર|ਆਧਾਰ|नागरिकता|හැඳුනුම්පත්|პირადი ნომერი|ЖСН|ИИН|регистрийн дугаар|личн(?:ый|ого) номера?|"
+    r"číslo op|лична карта|личне карте|полис(?:а|у)?(?: ОМС)?|健康保険証?|保険証|マイナンバー|個人番号|"
+    r"免許証番号|在留カード|आधार|पैन कार्ड|पैन|身份证|"
+    r"身分證|身份證|居民身份|주민(?:등록)?번호|"
+    r"외국인등록번호|СНИЛС|ИНН|[ІI]ПН|[ІI]НН|РНОКПП|УНЗР|ідентифікаційний (?:код|номер)|ЕГН|ΑΜΚΑ|ΑΦΜ|תעודת זהות|"
+    r"ת[.\x{5F4}\"]ז\.?|"
+    r"هوية|هویت|(?:ال)?رقم (?:ال)?(?:قومي|وطني|مدني|شخصي)|رقم البطاقة(?: الوطنية)?|الإقامة|"
+    r"کد ملی|شناختی کارڈ|เลขบัตร(?:ประชาชน)?|บัตรประชาชน|เลขประจำตัว(?:ประชาชน)?|תעודת ה?זהות|מספר זהות|"
+    r"পরিচয়পত্র|এনআইডি|ஆதார்|ఆధార్|ಆಧಾರ್|ആധാർ|આધાર|ਆਧਾਰ|नागरिकता|හැඳුනුම්පත්|პირადი ნომერი|ЖСН|ИИН|регистрийн дугаар|"
+    r"личн(?:ый|ого) номера?|"
     r"идентификационн(?:ый|ого) номера?|ፋይዳ|հանրային ծառայությունների համարանիշ[ա-և]{0,2}|ЈМБГ|ЕМБГ|АМКА"
 )
 PASSPORT = (
     r"passports?|passeport|pasaporte|reisepass|passaporto|passaporte|paspoort|paszport(?:u)?|pass(?:nummer|nr)|passi|pasu|"
-    r"pașaport(?:ul)?|útlevél(?:szám)?|pasaport"
+    r"pașaport(?:ul)?|pasaport"
 )
 PASSPORT_ELSEWHERE = (
-    r"паспорт[а]?|пашпарт[а]?|旅券|パスポート|护照|護照|여권|पासपोर्ट|جواز(?: السفر)?|"
+    r"útlevél(?:szám[a-z]{0,4})?|паспорт[а]?|пашпарт[а]?|旅券|パスポート|护照|護照|여권|पासपोर्ट|جواز(?: السفر)?|"
     r"پاسپور[ٹت]|گذرنامه|পাসপোর্ট|கடவுச்சீட்டு|పాస్‌?పోర్ట్|ಪಾಸ್‌?ಪೋರ್ಟ್|പാസ്‌?പോർട്ട്|"
     r"પાસપોર્ટ|პასპორტ[ა-ჰ]{0,3}|անձնագ[ա-և]{1,4}|төлқұжат|διαβατήριο|דרכון"
 )
@@ -225,6 +244,12 @@ SERIES = (
     rf"(?:[ :,№#-]{{1,3}}[А-Яа-яІіЇїЄє]{{1,16}}){{0,4}}?[ :,№#-]{{1,3}}"
     rf"((?:[IVXІХ]{{1,4}}-)?[А-ЯІЇЄҐЎ]{{2,3}}{_NUMBER_SIGN}[0-9]{{6,7}}"
     rf"|[0-9]{{2}} ?(?:[0-9]{{2}}|[А-Я]{{2}}){_NUMBER_SIGN}[0-9]{{6}})\b"
+)
+# A machine's passport, and a house's: "паспорт изделия 12 34 567890", "технический паспорт"
+OF_GOODS = (
+    r"(?i:(?:техническ|технологическ|энергетическ|санитарн|кадастров|тех)[а-я]{0,3}\.? ?паспорт|"
+    r"паспорт[а-я]{0,3}[^\n]{0,24} (?:издели|насос|прибор|оборудован|двигател|котл|счетчик|счётчик|здани|проект|устройств|машин|"
+    r"станк|агрегат|товар|качеств|безопасност|объект|трубопровод|лифт|кран|продукци)[а-я]{0,4})[^\n]{0,40}$"
 )
 PASSPORT_BEFORE = behind(PASSPORT, PASSPORT_ELSEWHERE, 2)
 AFTER_CARD = rf"(?:{behind(CARD, CARD_ELSEWHERE, 3)}[#.? ]{{0,3}})$"
