@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 
 from app.oncall.runbook.pages import FORM, GENERATED, Page, Section
 
@@ -71,14 +72,21 @@ class Topic:
         return first.title if first.level == 1 else f"{self.page.title}: {first.title}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A topic's words with what each counts, and its phrases in one piece."""
+
+    weights: Counter[str]
+    phrases: frozenset[str]
+
+
 def find(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) -> list[tuple[float, Topic]]:
     """The topics that fit, best first, with their scores; none where no word fits. Below `SURE` the first is a guess.
 
     ``providers``: names that mean a provider, besides those of `VENDORS`.
     """
-    topics = list(topics_of(pages))
-    weights = [_weights(topic) for topic in topics]
-    seen_in = Counter(word for each in weights for word in each)
+    topics = tuple(topics_of(pages))
+    counted, seen_in = _counted(topics)
     impartial = _impartial(wanted, providers)
     asked, said = list(dict.fromkeys(tokens(impartial))), in_one_piece(impartial)
     words = _known(asked, seen_in)
@@ -87,15 +95,16 @@ def find(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) ->
 
     alone = len(asked) == 1 and len(_words_of(wanted)) >= SENTENCE  # of "someone who did not build it" one word says something
 
-    def score(each: Counter[str], topic: Topic) -> float:
-        parts = {word: rarity[word] * each[word] / (each[word] + SATURATION) for word in words}
-        strong = sum(rarity[word] for word in words if each[word] >= LEAST)
+    def score(topic: Topic, each: _Counted) -> float:
+        weights = each.weights
+        parts = {word: rarity[word] * weights[word] / (weights[word] + SATURATION) for word in words}
+        strong = sum(rarity[word] for word in words if weights[word] >= LEAST)
         # One rare word of many is chance: "transfer money to an unknown account" is not about a vendor's account.
         covered = min(1.0, COVERED * strong / whole) if strong else CHANCE * len(words) / max(1, len(asked))
         covered *= CHANCE if alone else 1.0
-        return sum(parts.values()) * covered + _phrases(topic, said) + EXACT * _is_named(topic, wanted)
+        return sum(parts.values()) * covered + _said(each.phrases, said) + EXACT * _is_named(topic, wanted)
 
-    scored = ((score(each, topic), topic) for each, topic in zip(weights, topics, strict=True))
+    scored = ((score(topic, each), topic) for topic, each in zip(topics, counted, strict=True))
     return sorted((one for one in scored if one[0] > 0), key=lambda one: -one[0])
 
 
@@ -104,9 +113,8 @@ def says_nothing(wanted: str) -> bool:
     return not tokens(wanted)
 
 
-def _phrases(topic: Topic, said: str) -> float:
+def _said(phrases: frozenset[str], said: str) -> float:
     """What the phrases of two words or more count that are said in one piece, and an entry that is all that is said."""
-    phrases = {in_one_piece(phrase) for phrase in topic.sections[0].words.split(",")}
     within = sum(phrase.count(" ") - 1 for phrase in phrases if phrase.count(" ") > 2 and phrase in said)
     return PHRASE * within + WHOLE * (said.strip() != "" and said in phrases)
 
@@ -148,6 +156,13 @@ def tokens(text: str) -> list[str]:
 
 def _words_of(text: str) -> list[str]:
     return _WORD.findall(_CAMEL.sub(" ", text).lower().replace("'", ""))
+
+
+@lru_cache(maxsize=1)
+def _counted(topics: tuple[Topic, ...]) -> tuple[list[_Counted], Counter[str]]:
+    """What is known of each topic, and how many topics have a word. Kept until the pages change: it is nearly all of a search."""
+    counted = [_Counted(_weights(topic), frozenset(map(in_one_piece, topic.sections[0].words.split(",")))) for topic in topics]
+    return counted, Counter(word for each in counted for word in each.weights)
 
 
 def _weights(topic: Topic) -> Counter[str]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from app.console.pages.runbook import searched
 from app.console.places import fitting, is_question
 from app.oncall.runbook import pages
+from app.oncall.runbook.pages import page_of
 from app.oncall.runbook.search import SURE, find
 
 RUNBOOK = pages.read()
@@ -242,6 +243,14 @@ def places(words: str) -> list[tuple[float, str]]:
 def fits(place: str, wanted: str) -> bool:
     """Whether a place is one that helps, or a section of a page that does."""
     return bool({place, place.partition("#")[0]} & set(wanted.split()))
+
+
+def test_a_page_that_was_changed_is_found_by_its_new_words() -> None:
+    """What is counted of the pages is kept between searches."""
+    assert places("quokkas") == []
+    changed = [page_of(page.name, page.text.replace("Words: ", "Words: quokkas, ", 1)) for page in RUNBOOK]
+    assert {topic.page.name for _, topic in find(changed, "quokkas")} >= {"latency.md", "valkey-away.md"}
+    assert places("quokkas") == []
 
 
 def test_a_command_that_helps_under_a_condition_is_printed_with_it() -> None:
