@@ -17,6 +17,14 @@ def modules() -> Iterator[Path]:
     yield from (p for p in APP.rglob("*.py") if "versions" not in p.parts)
 
 
+def parsed(*words: str) -> Iterator[tuple[Path, ast.Module]]:
+    """The modules that hold one of these words, each with its tree: to parse and walk all costs seconds."""
+    for path in modules():
+        text = path.read_text()
+        if any(word in text for word in words):
+            yield path, ast.parse(text)
+
+
 def test_the_import_contracts_hold() -> None:
     """Layers, and one room for each SDK and client (ADR 0002, 0006)."""
     script = "from importlinter.cli import lint_imports_command; lint_imports_command()"
@@ -31,9 +39,9 @@ def test_the_environment_is_read_in_settings_alone() -> None:
     """
     readers = [
         str(path.relative_to(ROOT))
-        for path in modules()
+        for path, tree in parsed("environ", "getenv")
         if path.name != "settings.py" and path.relative_to(APP).parts[0] != "stack"
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
     ]
     assert readers == []
@@ -47,10 +55,10 @@ def test_connections_to_the_stores_are_built_in_one_place() -> None:
     builders = {"create_async_engine", "create_engine", "async_engine_from_config", "from_url", "from_pool", "AsyncConnection"}
     around = {
         str(path.relative_to(APP))
-        for path in modules()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for path, tree in parsed(*builders, "Redis", "connect")
+        for node in ast.walk(tree)
         if (isinstance(node, ast.Attribute) and node.attr in builders)
-        or (isinstance(node, ast.Name) and node.id in builders | {"Redis"} and _is_called(node, path))
+        or (isinstance(node, ast.Name) and node.id in builders | {"Redis"} and _is_called(node, tree))
         or (isinstance(node, ast.Attribute) and node.attr == "connect" and ast.unparse(node.value) in {"psycopg", "redis"})
     }
     assert around == {"stores.py", "migrations/__init__.py", "migrations/env.py", "stack/embedded.py"}
@@ -61,8 +69,8 @@ def test_a_log_line_on_a_store_or_a_file_that_fails_gives_the_reason() -> None:
     failing = {"OSError", "RedisError", "SQLAlchemyError"}
     bare = {
         f"{path.relative_to(APP)}:{fields.lineno}"
-        for path in modules()
-        for handler in ast.walk(ast.parse(path.read_text()))
+        for path, tree in parsed("error_type")
+        for handler in ast.walk(tree)
         if isinstance(handler, ast.ExceptHandler)
         and handler.type
         and failing & set(re.findall(r"\w+", ast.unparse(handler.type)))
@@ -72,8 +80,8 @@ def test_a_log_line_on_a_store_or_a_file_that_fails_gives_the_reason() -> None:
     assert bare == set()
 
 
-def _is_called(name: ast.Name, path: Path) -> bool:
-    return any(isinstance(node, ast.Call) and ast.unparse(node.func) == name.id for node in ast.walk(ast.parse(path.read_text())))
+def _is_called(name: ast.Name, tree: ast.Module) -> bool:
+    return any(isinstance(node, ast.Call) and ast.unparse(node.func) == name.id for node in ast.walk(tree))
 
 
 @pytest.mark.parametrize("room", sorted(p.name for p in APP.iterdir() if (p / "__init__.py").exists()))
