@@ -17,14 +17,17 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import typer.main
 from forked import run_module
 
 import app.cli
 import app.releases.following
 
+typer.main.get_command = cache(typer.main.get_command)  # a process builds it once, for 15 ms of CPU; a test runs many commands
 app.releases.following.WITHIN = 60.0  # a worker of a busy machine may take longer than promised; `octant rehearse` measures that
 SECONDS = 120.0
 FORKED_SECONDS = 300.0
