@@ -357,16 +357,11 @@ def _route(name: str, pin: RoutePin) -> Route:
     return Route(
         name=name,
         targets=tuple(Target(t.provider, t.model) for t in pin.targets),
-        max_output_tokens=pin.max_output_tokens,
+        max_output_tokens=pin.max_output_tokens, attempts_per_target=pin.attempts_per_target,
         sampling=Sampling(temperature=pin.temperature, top_p=pin.top_p),
-        attempts_per_target=pin.attempts_per_target,
-        connect_timeout=pin.connect_timeout,
-        first_token_timeout=pin.first_token_timeout,
-        idle_timeout=pin.idle_timeout,
-        attempt_timeout=pin.attempt_timeout,
-        stream_timeout=pin.stream_timeout,
-        continue_streams=pin.continue_streams,
-        ignore=frozenset(pin.ignore),
+        connect_timeout=pin.connect_timeout, first_token_timeout=pin.first_token_timeout, idle_timeout=pin.idle_timeout,
+        attempt_timeout=pin.attempt_timeout, stream_timeout=pin.stream_timeout,
+        continue_streams=pin.continue_streams, ignore=frozenset(pin.ignore),
         degrade=Degrade(
             truncate=pin.degrade.truncate,
             shorten_to=pin.degrade.shorten_to,
@@ -374,7 +369,7 @@ def _route(name: str, pin: RoutePin) -> Route:
             no_retries=pin.degrade.no_retries,
         ),
         guard=pin.guard,
-    )
+    )  # fmt: skip
 
 
 def _pinned_text(path: Path, expected: str, key: str, places: Places) -> str:
