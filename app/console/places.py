@@ -153,7 +153,7 @@ def _actions(providers: Sequence[str]) -> list[Place]:
         Place("Roll back…", "Make the release before live again", "rollback, revert, undo, bad release", "/console/do/rollback"),
         Place("Stop everything…", "The kill switch of all calls", "kill all, emergency, halt", "/console/do/kill-all"),
         *(
-            Place(f"Stop provider {name}…", "The others answer", "kill, disable", f"/console/do/kill-provider?name={name}")
+            Place(f"Stop provider {name}…", "Routes pass it over", "kill, disable", f"/console/do/kill-provider?name={name}")
             for name in providers
         ),
         Place("Send a test page…", "It calls the person on duty", "try paging, phone rings", "/console/do/oncall-page"),

@@ -15,7 +15,8 @@ it by hand.
 The route has two targets, `A` and `B`, with {ATTEMPTS_PER_TARGET} attempts at each. An attempt reads *target outcome
 price*: `-` means nothing paid, `$` the provider's reported figures, and `~` our upper bound, used if there are no final
 figures, or impossible ones: a token for each byte of input, and all the output that the attempt can have generated within
-its limit (docs/decisions/0016). Circuits are closed at the start: one call is not enough to open one. The order of the
+its limit (docs/decisions/0016). An alias with one target, as of embeddings, has no `B`: its callers see what stands in the
+lines of *all*. Circuits are closed at the start: one call is not enough to open one. The order of the
 steps is at the top of `app/gateway/recovery/recovery.py`.
 
 | fault of the provider | request | at | status | the caller sees | attempts |

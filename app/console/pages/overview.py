@@ -41,7 +41,7 @@ from app.console.ranges import Range
 from app.console.stop_actions import live_of
 from app.console.waiting import Waiting
 from app.domain.money import MICROS_PER_DOLLAR
-from app.oncall.reach import unanswered
+from app.oncall.reach import of_one_provider, unanswered
 
 
 def router(console: Console) -> APIRouter:
@@ -96,6 +96,7 @@ async def _values(console: Console, range_: Range) -> dict[str, Any]:
     return {
         "known": known, "seen": known.value, "now": now, "waiting": waiting, "simulated": simulated, "kind": kind, "said": said,
         "fell_back": just_now.fell_back(known.value, latest), "symptom": symptom(strips, slow=slow),
+        "alone": {name: formats.listed(aliases) for name, aliases in of_one_provider(live.all_routes if live else ()).items()},
         "burn": _burn(now.value, spent, at), "pace_words": pace_words, "circuits": _circuits(now.value, stopped), **described,
     }  # fmt: skip
 

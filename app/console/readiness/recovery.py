@@ -5,12 +5,14 @@ from datetime import UTC, datetime, time
 
 from app.audit.overview import overview
 from app.console import formats
-from app.console.readiness.answers import Answer, Evidence, missing, of_rehearsal, rehearsed
+from app.console.readiness.answers import Answer, Evidence, State, missing, of_rehearsal, rehearsed
 from app.console.readiness.observability import DAY
 from app.console.readiness.played import attempted, played, under_way
 from app.console.readiness.sources import Sources
 from app.domain.errors import Misconfigured
+from app.oncall.reach import of_one_provider
 from app.oncall.runbook.pages import read
+from app.releases.manifest import parse
 from app.releases.rehearsals import OUTAGE, recorded
 
 QUESTION = "If a model provider fails for half an hour at peak, how many of our users notice?"
@@ -52,6 +54,7 @@ async def answer(sources: Sources) -> Answer:
                 command="octant calls --since 24h",
             )
         )
+    found += await _alone(sources)
     words += under_way(sources, *SCENARIOS)
     return Answer(axis="Recovery", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
@@ -74,6 +77,19 @@ async def _rehearsed(sources: Sources) -> tuple[list[Evidence], bool]:
         )
     ]  # fmt: skip
     return [*found, *attempted(newest, COMMAND)], newest.own
+
+
+async def _alone(sources: Sources) -> list[Evidence]:
+    """The aliases that nothing takes over: embeddings can have no second provider, as its vectors would mean something else."""
+    text = await sources.releases.live_text()
+    release = (await sources.releases.find(parse(text, "the live release").id)).release if text else None
+    if release is None or not (alone := of_one_provider(release.all_routes)):
+        return []
+    held: State = "gaps" if any(name in release.routes for names in alone.values() for name in names) else "proved"
+    words = [f"{provider} alone answers {formats.listed(names)}" for provider, names in alone.items()]
+    value = f"{'; '.join(words)}: no other model takes over while it is away, and their callers get 503 providers_unavailable"
+    second = "Give the alias a second target in the next release."
+    return [Evidence(name="Aliases of one provider", value=value, state=held, closed_by=second, command="octant release status")]
 
 
 def _of_the_runbook(sources: Sources, began: datetime | None) -> tuple[list[Evidence], bool]:

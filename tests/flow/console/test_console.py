@@ -320,7 +320,8 @@ async def test_an_address_holds_only_the_fields_that_were_chosen(operator: Perso
 
 async def test_the_form_of_calls_suggests_stored_values_but_no_users(operator: Person, stack_env: dict[str, str]) -> None:
     engine = create_async_engine(stack_env["OCTANT_DATABASE_URL"])
-    await Writer(engine).write([a_record(tenant="suggested", user="a-user-of-it", model="m<1>", degraded=("cheaper",))])
+    of_one = a_record(tenant="suggested", user="a-user-of-it", model="m<1>", degraded=("cheaper",))
+    await Writer(engine).write([of_one, a_record(tenant="acme")])
     await engine.dispose()
     page = (await operator.get("/console/calls?range=15m")).text
     lists = {

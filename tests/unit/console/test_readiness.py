@@ -26,6 +26,7 @@ from app.console.readiness.review import lines, summary
 from app.console.readiness.security import Attacks, LostCase, attacks_of
 from app.console.readiness.sources import GAMEDAYS, Sources
 from app.domain.errors import Misconfigured
+from app.domain.routes import Route, Target
 from app.oncall.gamedays import Playing
 from app.oncall.paging.figures import Figures
 from app.oncall.runbook.pages import page_of, read
@@ -52,8 +53,9 @@ def _no_stored_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def sources(tmp_path: Path) -> Sources:
     """With files alone: no check here may reach for a store."""
     nothing = cast(Any, SimpleNamespace())
+    no_release = cast(Any, SimpleNamespace(live_text=lambda: asyncio.sleep(0)))
     values: dict[str, Any] = {
-        "engine": nothing, "valkey": nothing, "ledger": nothing, "policy": nothing, "workers": 1, "releases": nothing,
+        "engine": nothing, "valkey": nothing, "ledger": nothing, "policy": nothing, "workers": 1, "releases": no_release,
         "keys": nothing, "provider_keys": list, "secret": b"s",
         "rotation_file": tmp_path / "rotation.yaml", "rehearsals_file": tmp_path / "log.jsonl",
         "state_dir": tmp_path, "own_products": (), "now": NOW, "root": ROOT,
@@ -99,6 +101,22 @@ def test_the_newest_game_day_of_a_fault_counts_and_a_broken_line_does_not(tmp_pa
     [found] = played(sources(tmp_path), *recovery.SCENARIOS)
     assert (found.name, found.state, found.link) == ("Game day provider-outage", "failing", "/console/gameday/r")
     assert [one.state for one in spending.rogue(sources(tmp_path))] == ["proved"]
+
+
+@pytest.mark.parametrize(("alone", "state"), [("embed", "proved"), ("smart", "gaps"), ("", None)])
+async def test_aliases_that_no_second_provider_answers_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: str, state: State | None
+) -> None:
+    two, one = (Target("openai", "a"), Target("anthropic", "b")), (Target("openai", "a"),)
+    routes = {name: Route(name=name, targets=one if name == alone else two, max_output_tokens=1) for name in ("smart", "embed")}
+    release = SimpleNamespace(routes={"smart": routes["smart"]}, all_routes=tuple(routes.values()))
+    releases = SimpleNamespace(
+        live_text=lambda: asyncio.sleep(0, "a manifest"), find=lambda _: asyncio.sleep(0, SimpleNamespace(release=release))
+    )
+    monkeypatch.setattr(recovery, "parse", lambda *_: SimpleNamespace(id="the live one"))
+    found = await recovery._alone(replace(sources(tmp_path), releases=cast(Any, releases)))
+    assert [one.state for one in found] == ([state] if state else [])
+    assert all(one.value.startswith(f"openai alone answers {alone}: no other model takes over") for one in found)
 
 
 def test_the_jobs_that_run_the_proof_of_a_cap_are_in_ci(tmp_path: Path) -> None:
