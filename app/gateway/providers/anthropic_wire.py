@@ -9,9 +9,9 @@ import base64
 import binascii
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.domain import json_text
 from app.domain.messages import (
@@ -33,6 +33,7 @@ from app.domain.messages import (
 from app.gateway.providers import anthropic_models, dialect
 from app.gateway.providers.anthropic_marks import within_limits
 from app.gateway.providers.base import ModelRequest, foreign
+from app.gateway.providers.reported import MOST
 
 VENDOR: Vendor = "anthropic"
 EFFORTS = {"none": "low", "minimal": "low"}  # OpenAI's lowest two have no like here
@@ -95,7 +96,7 @@ def counting(request: ModelRequest) -> Json:
 
 
 class _Counted(BaseModel):
-    input_tokens: int
+    input_tokens: Annotated[int, Field(gt=0, le=MOST)]  # servers without a count send zero
 
 
 def counted(content: bytes) -> int:

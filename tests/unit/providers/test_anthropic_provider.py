@@ -51,6 +51,7 @@ async def upstream() -> AsyncIterator[Upstream]:
     server = Upstream()
     app = web.Application()
     app.router.add_post("/v1/messages", server.handle)
+    app.router.add_post("/v1/messages/count_tokens", server.handle)
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -112,6 +113,18 @@ def block(index: int, start: dict[str, Any], *deltas: dict[str, Any]) -> list[di
 
 def ending(reason: str, output_tokens: int) -> dict[str, Any]:
     return {"type": "message_delta", "delta": {"stop_reason": reason}, "usage": {"output_tokens": output_tokens}}
+
+
+@pytest.mark.parametrize("count", [0, -4, 10**30, None, "many", 1.5])
+async def test_a_count_that_can_be_none_is_not_believed(upstream: Upstream, provider: AnthropicProvider, count: object) -> None:
+    """Servers without a count send zero. Our upper bound takes its place (`Gateway.count_tokens`)."""
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"input_tokens": count})
+
+    upstream.handler = handler
+    with pytest.raises(errors.ProviderGarbled):
+        await provider.count_tokens(request())
 
 
 async def test_a_whole_reply_keeps_every_part_and_counts_each_token_once(upstream: Upstream, provider: AnthropicProvider) -> None:
