@@ -85,14 +85,6 @@ def _month(caps: Mapping[str, int]) -> int:
     return min([LONGEST_MONTH * min(caps.values()), *(cap for name, cap in caps.items() if name.endswith("-month"))])
 
 
-async def highest_own_cap(engine: AsyncEngine, tenant: str) -> MicroUSD | None:
-    """The highest daily cap set for one of its users; None if there is none."""
-    async with engine.connect() as connection:
-        wanted = select(func.max(user_caps.c.daily_cap)).where(user_caps.c.tenant == tenant)
-        highest = (await connection.execute(wanted)).scalar_one()
-    return None if highest is None else MicroUSD(highest)
-
-
 async def highest_own_caps(engine: AsyncEngine) -> dict[str, MicroUSD]:
     """The highest daily cap set for a user of each tenant that has one."""
     wanted = select(user_caps.c.tenant, func.max(user_caps.c.daily_cap).label("highest")).group_by(user_caps.c.tenant)

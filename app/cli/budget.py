@@ -205,9 +205,9 @@ async def _worst_case(tenant_id: str) -> None:
         keys = KeyAdministration(rooms.engine, secret=b"")
         tenants = [await keys.tenant(tenant_id)] if tenant_id else await keys.list_tenants()
         policy = rooms.budget.policy
-        highest = {t.id: await worst.highest_own_cap(rooms.engine, t.id) for t in tenants}
+        highest = await worst.highest_own_caps(rooms.engine)
     for tenant in tenants:
-        case = worst.of(tenant, policy, highest[tenant.id], workers=rooms.settings.workers)
+        case = worst.of(tenant, policy, highest.get(tenant.id), workers=rooms.settings.workers)
         print(f"{tenant.id}")
         print(f"  one user, a day              {_usd(case.user):>9}  {case.why_user}")
         print(f"  one user, a night            {_usd(case.user_night):>9}  it has a part of two days")

@@ -22,10 +22,8 @@ RUN_BY = (
 async def answer(sources: Sources) -> Answer:
     """Compute the worst day of every tenant, and compare counters with the ledger."""
     tenants = await sources.keys.list_tenants()
-    worst = []
-    for tenant in tenants:
-        highest = await exposure.highest_own_cap(sources.engine, tenant.id)
-        worst.append((tenant, exposure.of(tenant, sources.policy, highest, workers=sources.workers)))
+    highest = await exposure.highest_own_caps(sources.engine)
+    worst = [(one, exposure.of(one, sources.policy, highest.get(one.id), workers=sources.workers)) for one in tenants]
     if not worst:
         found = [missing("Worst day", "there is no tenant, so no user can spend anything", "octant tenant create")]
         return Answer(axis="Cost", question=QUESTION, words="There is no tenant yet.", evidence=found, command=COMMAND)

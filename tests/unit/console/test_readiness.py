@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -15,6 +17,7 @@ from redis.exceptions import ConnectionError as ValkeyAway
 from sqlalchemy.exc import OperationalError
 
 from app.budget import exposure
+from app.budget.budget import BudgetPolicy
 from app.console.console import templates
 from app.console.gamedays import MIX
 from app.console.readiness import duty, evals, observability, recovery, review, rollback, runbook, security, spending
@@ -25,7 +28,9 @@ from app.console.readiness.played import played
 from app.console.readiness.review import lines, summary
 from app.console.readiness.security import Attacks, LostCase, attacks_of
 from app.console.readiness.sources import GAMEDAYS, Sources
+from app.domain.calls import Tenant
 from app.domain.errors import Misconfigured
+from app.domain.money import MicroUSD
 from app.domain.routes import Route, Target
 from app.oncall.gamedays import Playing
 from app.oncall.paging.figures import Figures
@@ -712,3 +717,28 @@ async def test_a_rehearsed_outage_names_the_model_that_answered_and_its_eval_beh
     assert found.words == f"The newest rehearsal: the promise was kept; detected after 4.00 s; {answered}."
     behind = f"{answered}. The newest eval of openai/gpt-6-sol: 116 of 189. Headers of such an answer: octant-fallbacks: 1"
     assert found.evidence[0].value.endswith(behind)
+
+
+async def test_the_worst_day_is_read_at_once_however_many_tenants_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A question for each tenant would take longer than a page waits."""
+    tenants = [Tenant(f"t{number}", "", MicroUSD(100), MicroUSD(10)) for number in range(300)]
+    asked: list[str] = []
+
+    class Engine:
+        @asynccontextmanager
+        async def connect(self) -> AsyncGenerator[Any, None]:
+            async def execute(statement: object) -> Any:  # noqa: ANN401 - a result
+                asked.append(str(statement))
+                return SimpleNamespace(all=lambda: [SimpleNamespace(tenant="t7", highest=90)])
+
+            yield SimpleNamespace(execute=execute)
+
+    monkeypatch.setattr(spending, "_ledger", lambda _: asyncio.sleep(0, Evidence(name="Ledger", value="agrees")))
+    there = replace(
+        sources(tmp_path), engine=cast(Any, Engine()), policy=BudgetPolicy(global_daily_cap=MicroUSD(10**9)),
+        keys=cast(Any, SimpleNamespace(list_tenants=lambda: asyncio.sleep(0, tenants))),
+    )  # fmt: skip
+    assert "of t7" in (await spending.answer(there)).words
+    assert len(asked) == 1
