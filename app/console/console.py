@@ -5,7 +5,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -316,6 +316,12 @@ def link(path: str, values: Mapping[str, Any] = {}, **more: Any) -> str:  # noqa
     """An address with its query: what is None or empty is left out."""
     wanted = {name: value for name, value in {**values, **more}.items() if value not in (None, "", [])}
     return f"{path}?{urlencode(wanted, doseq=True)}" if wanted else path
+
+
+def first_page(request: Request, skip: int, rows: Collection[Any] | None) -> None:
+    """Raise `Elsewhere` to a list's first page where it has become too short for the one in the address. ``rows``: None: away."""
+    if skip and rows is not None and not rows:
+        raise Elsewhere(link(request.url.path, request.query_params, skip=None))
 
 
 @cache

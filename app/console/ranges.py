@@ -87,6 +87,11 @@ class Range:
         return {"since": f"{self.since:%Y-%m-%dT%H:%M:%SZ}", "until": f"{self.until:%Y-%m-%dT%H:%M:%SZ}"}
 
     @property
+    def exact(self) -> dict[str, str]:
+        """Its two moments in an address, to the microsecond: of a list, what comes meanwhile moves no row to another page."""
+        return {"since": f"{self.since:%Y-%m-%dT%H:%M:%S.%fZ}", "until": f"{self.until:%Y-%m-%dT%H:%M:%S.%fZ}"}
+
+    @property
     def options(self) -> str:
         """As options of a command."""
         if self.preset in EVENTS:

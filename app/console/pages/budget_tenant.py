@@ -16,7 +16,7 @@ from app.budget import exposure, standing
 from app.budget.scopes import ANONYMOUS, scopes_of
 from app.budget.standing import Counted, UserLine, Users
 from app.console import formats, live
-from app.console.console import ROUTES, VIEWING, Console
+from app.console.console import ROUTES, VIEWING, Console, first_page
 from app.console.known import Known
 from app.console.navigation import BUDGETS
 from app.console.pages import code
@@ -58,6 +58,7 @@ def router(console: Console) -> APIRouter:
         """A tenant."""
         tenants, tenant = await _tenant(console, tenant_id)
         values = await _tenant_values(console, tenant, dict(request.query_params))
+        first_page(request, values["skip"], values["users"].value.lines if values["users"].value else None)
         return console.page(request, "budget_tenant.html", BUDGETS, title=tenant.id, tenant=tenant, tenants=tenants, **values)
 
     @made.get("/live/budgets/{tenant_id}")

@@ -36,10 +36,11 @@ NOT_FIELDS = {"sort", "ascending", "after", "since", "until"}
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One page of rows, and the total over all pages."""
+    """One page of rows, the total over all pages, and whether there is a next one."""
 
     rows: list[dict[str, Any]]
     total: Total
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,8 @@ async def _found(console: Console, wanted: CallFilter, query: dict[str, str]) ->
 
     async def read() -> Found:
         async with one_moment(engine) as connection:
-            return Found(await find_calls(connection, wanted), await total_of(connection, replace(wanted, after=None)))
+            rows = await find_calls(connection, replace(wanted, limit=PAGE + 1))  # one more says whether there is a next page
+            return Found(rows[:PAGE], await total_of(connection, replace(wanted, after=None)), more=len(rows) > PAGE)
 
     return await console.known.read(("calls", *sorted(query.items())), read())
 
@@ -173,7 +175,7 @@ async def _suggested(console: Console, range_: Range) -> dict[str, list[str]]:
 
 def _more(found: Found | None, wanted: CallFilter) -> str:
     """The cursor of the next page, empty at the end."""
-    return cursor_of(found.rows[-1], wanted.sort) if found and len(found.rows) == PAGE else ""
+    return cursor_of(found.rows[-1], wanted.sort) if found and found.more else ""
 
 
 def _words(found: Found | None, range_: Range) -> str:

@@ -16,7 +16,7 @@ from app.audit.actions import clean
 from app.audit.quality import DRIFT_FIRST, DRIFT_LIMIT, REASONS, STATES, Quality
 from app.console import charts, formats
 from app.console.acting import Act, Asked
-from app.console.console import ROUTES, VIEWING, Console, link
+from app.console.console import ROUTES, VIEWING, Console, first_page, link
 from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of, times_of
 from app.console.pages.evals import drifted, judged
@@ -38,12 +38,14 @@ def router(console: Console) -> APIRouter:
     async def production(request: Request) -> Response:
         """Scores and drift."""
         values = await _production(console, dict(request.query_params))
+        first_page(request, values["skip"], values["failing"].rows if values["failing"] else None)
         return console.page(request, "eval_production.html", EVALS, title="Evals of production", **values)
 
     @made.get("/candidates")
     async def candidates(request: Request) -> Response:
         """Candidates."""
         values = await _candidates(console, dict(request.query_params))
+        first_page(request, values["skip"], values["listed"].rows if values["listed"] else None)
         return console.page(request, "eval_candidates.html", EVALS, title="Candidates", **values)
 
     return made

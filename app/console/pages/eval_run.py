@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.console import formats
-from app.console.console import ROUTES, VIEWING, Console
+from app.console.console import ROUTES, VIEWING, Console, first_page
 from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of
 from app.console.pages.evals import verdict
@@ -36,6 +36,7 @@ def router(console: Console) -> APIRouter:
             ("eval cases", number, mode, failed, skip),
             eval_history.cases_of(engine, number, mode=mode, failed=failed, most=PAGE, skip=skip),
         )
+        first_page(request, skip, cases.value.rows if cases.value else None)
         compared = comparison(run)
         return console.page(
             request, "eval_run.html", EVALS, title=f"Eval run {number}", run=run, before=before, flips=flips, known=known,

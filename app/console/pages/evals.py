@@ -15,7 +15,7 @@ from starlette.responses import Response
 from app.audit import quality
 from app.audit.quality import Quality
 from app.console import charts, formats
-from app.console.console import ROUTES, VIEWING, Console
+from app.console.console import ROUTES, VIEWING, Console, first_page
 from app.console.known import Known
 from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of
@@ -98,7 +98,9 @@ def router(console: Console) -> APIRouter:
     @made.get("/evals")
     async def page(request: Request) -> Response:
         """The page."""
-        return console.page(request, "evals.html", EVALS, **await _values(console, dict(request.query_params)))
+        values = await _values(console, dict(request.query_params))
+        first_page(request, values["skip"], values["runs"].value.rows if values["runs"].value else None)
+        return console.page(request, "evals.html", EVALS, **values)
 
     return made
 

@@ -30,7 +30,7 @@ from app.oncall.incidents.timeline import Entry, timeline
 from app.oncall.paging import drilled
 from app.oncall.paging.alarms import NO_RECEIVER, AlertmanagerMessage, alarm_for_test, alarm_of
 from app.oncall.paging.changes import TRIGGERED
-from app.oncall.paging.figures import Figures, figures
+from app.oncall.paging.figures import Figures, figures, monday_of
 from app.oncall.paging.pages import Page
 from app.oncall.paging.paging import Paging
 from app.oncall.rota.covers import FILE, Covers
@@ -332,12 +332,11 @@ def described(one: Incident | None, entries: Sequence[Entry], now: datetime) -> 
 
 
 def _chart(happened: Happened | None, rotation: Rotation, now: datetime) -> dict[str, Any] | None:
-    """Pages a week, those without one included."""
+    """Pages a week, those without one included: the bars add up to the figures beside them."""
     if happened is None or not happened.weeks:
         return None
-    today = now.astimezone(rotation.zone).date()
-    monday = today - timedelta(days=today.weekday())
-    mondays = [monday - timedelta(weeks=number) for number in reversed(range(WEEKS))]
+    first, last = (monday_of(at, rotation.zone).date() for at in (now - timedelta(weeks=WEEKS), now))
+    mondays = [first + timedelta(weeks=number) for number in range((last - first).days // 7 + 1)]  # the first is cut
     counted = {week.week.date(): week for week in happened.weeks if week.week}
     times = [datetime.combine(day, time(0), rotation.zone).astimezone(UTC) for day in mondays]
     values = [counted[day].pages if day in counted else 0 for day in mondays]

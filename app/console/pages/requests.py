@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from app.audit.requests import MOST, Total, Wanted, find_requests, sort_of
 from app.console import formats
-from app.console.console import ROUTES, SAID, VIEWING, Console, link
+from app.console.console import ROUTES, SAID, VIEWING, Console, first_page, link
 from app.console.navigation import REQUESTS
 from app.console.ranges import Range
 from app.domain.money import MICROS_PER_DOLLAR
@@ -30,7 +30,9 @@ def router(console: Console) -> APIRouter:
         known = await console.known.read(("requests", *sorted(query.items())), find_requests(console.parts.engine, wanted))
         rows, total = known.value or ((), None)
         after = wanted.skip + len(rows)
-        calls = link("/console/calls", range_.query, needed_model="true", refused="false")
+        first_page(request, wanted.skip, rows if known.value else None)
+        by_cost = wanted.least or wanted.most < MOST  # of a request: no filter of calls finds theirs
+        calls = "" if by_cost else link("/console/calls", range_.query, needed_model="true", refused="false")
         return console.page(
             request, "requests.html", REQUESTS, range=range_, known=known, rows=rows, total=total, wanted=wanted,
             shown={name: value for name, value in query.items() if value and name not in ("skip", *SAID)},
@@ -54,8 +56,7 @@ def wanted_of(query: Mapping[str, str], range_: Range) -> Wanted:
 
 def _next(range_: Range, after: int) -> dict[str, object]:
     """The next page in an address: of the same two moments, so that what comes meanwhile moves no row to another page."""
-    since, until = (f"{at:%Y-%m-%dT%H:%M:%S.%fZ}" for at in (range_.since, range_.until))
-    return {"range": None, "since": since, "until": until, "skip": after}
+    return {"range": None, **range_.exact, "skip": after}
 
 
 def _command(wanted: Wanted, range_: Range) -> str:

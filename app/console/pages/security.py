@@ -45,7 +45,7 @@ FIELDS = ("actor", "action", "subject", "reason")
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """All that the page shows from Postgres."""
+    """All that the page shows from Postgres. ``more``: the operators' log has a next page."""
 
     keys: Sequence[KeyInfo]
     uses: Mapping[tuple[str, str], Use]
@@ -54,6 +54,7 @@ class Stored:
     found: FoundActions
     refused: int = 0
     flagged_requests: FlaggedRequests = NO_REQUESTS
+    more: bool = False
 
 
 def router(console: Console) -> APIRouter:
@@ -108,12 +109,14 @@ def router(console: Console) -> APIRouter:
 async def _stored(console: Console, range_: Range, query: Mapping[str, str]) -> Stored:
     engine = console.parts.engine
     wanted = filter_of(query, range_)
+    found = await find_actions(engine, replace(wanted, limit=PAGE + 1))
     refused = await find_actions(engine, replace(wanted, failed=True, before=None, limit=1))
     return Stored(
         keys=await console.parts.keys.list_keys(), uses=await last_uses(engine), sessions=await console.sessions.list(),
         flagged=await flags(engine, range_.since, range_.until, range_.width),
         flagged_requests=await flagged_requests(engine, range_.since, range_.until),
-        found=await find_actions(engine, wanted), refused=0 if wanted.failed is False else refused.total,
+        found=replace(found, rows=found.rows[:PAGE]), more=len(found.rows) > PAGE,
+        refused=0 if wanted.failed is False else refused.total,
     )  # fmt: skip
 
 
@@ -129,7 +132,7 @@ def filter_of(query: Mapping[str, str], range_: Range) -> ActionFilter:
 
 def _more(stored: Stored | None) -> int | None:
     """The number from which the next page goes back, None at the end."""
-    return stored.found.rows[-1].number if stored and len(stored.found.rows) == PAGE else None
+    return stored.found.rows[-1].number if stored and stored.more else None
 
 
 def _sessions(console: Console, stored: Stored | None) -> Sequence[tuple[Listed, str]]:
