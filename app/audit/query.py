@@ -65,17 +65,17 @@ _HAS_WORDS = text(f"({SEARCH_VECTOR} {_MATCH} OR {_IN_ERRORS})".replace("::", r"
 _FACETS = literal_column(FACETS.replace("%", "%%"), ARRAY(Text))
 
 
-async def find_calls(engine: Where, wanted: CallFilter) -> list[dict[str, Any]]:
-    """Return matching calls, newest first unless sorted otherwise.
+async def find_calls(engine: Where, wanted: CallFilter, *, brief: bool = False) -> list[dict[str, Any]]:
+    """Return matching calls, newest first unless sorted otherwise. ``brief``: without their texts, each of which may be large.
 
     Raises InvalidRequest for a cursor that is none, a text that no record holds, and where the search takes too long; what
     SQLAlchemy raises where Postgres is away.
     """
     if wanted.sort != "at" or any(getattr(wanted, name) for name in ONE_PLACE):
         async with searching.connected(engine) as connection:
-            return await _rows(connection, statement_of(wanted))
+            return await _rows(connection, _columns(statement_of(wanted), brief=brief))
     found: list[dict[str, Any]] = []
-    one_day = _DaySearch.of(wanted, engine.dialect)  # refuse a wrong search before any query runs
+    one_day = _DaySearch.of(wanted, engine.dialect, brief=brief)  # refuse a wrong search before any query runs
     began = time.monotonic()
     async with searching.connected(engine) as connection:
         for days in windows_of(wanted, set((await partitions.partitions(connection)).values())):
@@ -114,9 +114,9 @@ class _DaySearch:
     order: str
 
     @classmethod
-    def of(cls, wanted: CallFilter, dialect: Dialect) -> "_DaySearch":
+    def of(cls, wanted: CallFilter, dialect: Dialect, *, brief: bool) -> "_DaySearch":
         """Compile a search. Raises InvalidRequest."""
-        compiled = statement_of(replace(wanted, since=FIRST, until=LAST)).compile(dialect=dialect)
+        compiled = _columns(statement_of(replace(wanted, since=FIRST, until=LAST)), brief=brief).compile(dialect=dialect)
         way = "ASC" if wanted.ascending else "DESC"
         return cls(str(compiled), dict(compiled.params), f"at {way}, id {way}")
 
@@ -210,9 +210,8 @@ async def get_call(engine: AsyncEngine, call_id: str) -> dict[str, Any] | None:
 async def calls_of_trace(engine: AsyncEngine, trace_id: str, limit: int) -> list[dict[str, Any]]:
     """The calls of a trace as they began, with their attempts, without their texts."""
     wanted = statement_of(CallFilter(trace_id=trace_id, ascending=True, limit=limit))
-    brief = wanted.with_only_columns(*(column for column in calls.c if column.name not in SIDES))
     async with searching.connected(engine) as connection:
-        found = await _rows(connection, brief)
+        found = await _rows(connection, _columns(wanted, brief=True))
     return await with_attempts(engine, found)
 
 
@@ -266,6 +265,11 @@ def statement_of(wanted: CallFilter) -> Select[Any]:
     if wanted.after:
         statement = statement.where(_after(wanted, order))
     return statement
+
+
+def _columns(statement: Select[Any], *, brief: bool) -> Select[Any]:
+    """The statement, ``brief`` without the texts."""
+    return statement.with_only_columns(*(column for column in calls.c if column.name not in SIDES)) if brief else statement
 
 
 def cursor_of(row: Mapping[str, Any], sort: Sort) -> str:

@@ -71,7 +71,7 @@ def find(
         _say(f"{_write(out=out, **fields)} records in {out}")
         return
     wanted = CallFilter(**fields)
-    found = asyncio.run(_find(wanted))
+    found = asyncio.run(_find(wanted, brief=not as_json))
     if as_json:
         for row in found:
             print(_json(row))
@@ -94,11 +94,11 @@ def show(
             _whole(record)
 
 
-async def _find(wanted: CallFilter) -> list[dict[str, Any]]:
+async def _find(wanted: CallFilter, *, brief: bool) -> list[dict[str, Any]]:
     from app.audit.query import find_calls, with_attempts
 
     async with database() as (engine, _):
-        found = await find_calls(engine, wanted)
+        found = await find_calls(engine, wanted, brief=brief)
         return await with_attempts(engine, found) if wanted.tried else found
 
 

@@ -95,7 +95,7 @@ async def _traces(id_: str) -> list[list[dict[str, Any]]]:
     async with database() as (engine, _):
 
         async def found(**wanted: str) -> list[dict[str, Any]]:
-            return await find_calls(engine, CallFilter(**wanted, ascending=True, limit=1000))  # type: ignore[arg-type]
+            return await find_calls(engine, CallFilter(**wanted, ascending=True, limit=1000), brief=True)  # type: ignore[arg-type]
 
         if calls := await found(trace_id=id_):
             return [await with_attempts(engine, calls)]

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -18,10 +20,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.action_search import ActionFilter, find_actions
 from app.audit.actions import Action, ActionLog
+from app.audit.call_filter import SORTS, CallFilter, Sort
 from app.audit.flags import flagged_requests, flags
+from app.audit.query import SIDES, find_calls
 from app.audit.recent import recent_calls
 from app.audit.recorder import Recorder
+from app.audit.rows import Writer
 from app.audit.spill import Spill
+from app.console.known import LastKnown
+from app.console.pages.calls import _found
 from app.domain.errors import NotFound
 from app.releases import canaries, evidence, evidence_line
 from app.releases.manifest import Places
@@ -77,6 +84,23 @@ async def test_the_pages_of_the_operators_log_add_up_to_its_total(engine: AsyncE
     assert (await find_actions(engine, ActionFilter(actor=tenant, subject="3%"))).total == 1
     assert (await find_actions(engine, ActionFilter(actor=tenant, reason="x%y"))).total == 0
     assert (await find_actions(engine, ActionFilter(actor=tenant, before=2**70))).total == 7
+
+
+@pytest.mark.parametrize("sort", SORTS)
+async def test_a_list_of_calls_reads_and_keeps_none_of_their_texts(engine: AsyncEngine, tenant: str, sort: Sort) -> None:
+    """Each may have megabytes, a page has fifty, a tail of it comes every two seconds, and a worker keeps two hundred pages."""
+    await Writer(engine).write([a_record(tenant=tenant, request="x" * 100_000) for _ in range(3)])
+    wanted = CallFilter(tenant=tenant, since=datetime.now(UTC) - timedelta(hours=1), sort=sort)
+    whole = await find_calls(engine, wanted)
+    assert [{name: row[name] for name in row if name not in SIDES} for row in whole] == await find_calls(
+        engine, wanted, brief=True
+    )
+    assert {len(row["request"]) for row in whole} == {100_000}
+    console = SimpleNamespace(parts=SimpleNamespace(engine=engine), known=LastKnown())
+    found = (await _found(cast(Any, console), wanted, {"tenant": tenant, "sort": sort})).value
+    assert found
+    assert (len(found.rows), found.total.calls) == (3, 3)
+    assert len(repr(list(console.known._kept.values()))) < 20_000
 
 
 async def test_a_stop_counts_the_calls_that_it_would_have_met(engine: AsyncEngine, recorder: Recorder, tenant: str) -> None:

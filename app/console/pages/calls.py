@@ -159,7 +159,8 @@ async def _found(console: Console, wanted: CallFilter, query: dict[str, str]) ->
 
     async def read() -> Found:
         async with one_moment(engine) as connection:
-            rows = await find_calls(connection, replace(wanted, limit=PAGE + 1))  # one more says whether there is a next page
+            further = replace(wanted, limit=PAGE + 1)  # one more says whether there is a next page
+            rows = await find_calls(connection, further, brief=True)
             return Found(rows[:PAGE], await total_of(connection, replace(wanted, after=None)), more=len(rows) > PAGE)
 
     return await console.known.read(("calls", *sorted(query.items())), read())

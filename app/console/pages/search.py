@@ -107,7 +107,7 @@ async def _way_of_records(console: Console, words: str) -> Way:
         return Way((Place(f"“{words}” by its name", "In the records", "", way),), exact=True)
     engine, since = console.parts.engine, datetime.now(UTC) - PRESETS["30d"][0]
     try:
-        if not await find_calls(engine, CallFilter(text=words, since=since, limit=1)):
+        if not await find_calls(engine, CallFilter(text=words, since=since, limit=1), brief=True):
             return Way()
         by_words = Place(f"Calls with “{words}” in their texts", "In Calls", "", _calls_with(words))
         return Way((by_words,), exact=await is_in_errors(engine, words, since))
@@ -141,7 +141,7 @@ async def _named(console: Console, words: str) -> str:
     engine = console.parts.engine
     ids = _ids(words)
     for name, value in ids:
-        found = await find_calls(engine, _one(name, value))
+        found = await find_calls(engine, _one(name, value), brief=True)
         if found and name == "request_id" and len(await traces_of(engine, value, 2)) > 1:
             return link("/console/calls", {name: value, "range": "30d"})
         if found:
@@ -153,7 +153,7 @@ async def _named(console: Console, words: str) -> str:
     for name in ("user", "tenant", "outcome", "model", *(["attempt"] if words in codes_of() else [])):
         within = "24h" if name == "attempt" else "30d"  # attempts have no index of their own
         since = datetime.now(UTC) - PRESETS[within][0] if name == "attempt" else None
-        if await find_calls(engine, replace(_one(name, words), since=since)):
+        if await find_calls(engine, replace(_one(name, words), since=since), brief=True):
             return link("/console/calls", {name: words, "range": within})
     going = await running_with(console, [value for _, value in ids])
     return f"/console/traces/{going[0].trace_id}" if going else ""

@@ -153,8 +153,8 @@ async def _around(console: Console, calls: Sequence[Row]) -> Mapping[str, Row]:
 
     async def read() -> dict[str, Row]:
         engine = console.parts.engine
-        before = await find_calls(engine, CallFilter(until=first["at"], **same))
-        others = await find_calls(engine, CallFilter(since=last["at"] + MOMENT, ascending=True, **same))
+        before = await find_calls(engine, CallFilter(until=first["at"], **same), brief=True)
+        others = await find_calls(engine, CallFilter(since=last["at"] + MOMENT, ascending=True, **same), brief=True)
         return ({"previous": before[0]} if before else {}) | ({"next": others[0]} if others else {})
 
     return (await console.known.read(("around", first["id"]), read())).value or {}

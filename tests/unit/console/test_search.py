@@ -16,7 +16,7 @@ SYMPTOMS = ("the site is down", "customers get 429", "answers are not fast")
 def a_console(monkeypatch: pytest.MonkeyPatch, texts: str = "none", named: str = "") -> Console:
     """A console whose records have the words in no text, in a ``prompt``, in an ``error``, or are ``slow`` or ``away``."""
 
-    async def found_calls(*_: object) -> list[dict[str, str]]:
+    async def found_calls(*_: object, **__: object) -> list[dict[str, str]]:
         if texts == "slow":
             raise InvalidRequest("The search took more than 5 s.")
         if texts == "away":
