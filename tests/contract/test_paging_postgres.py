@@ -33,6 +33,7 @@ from app.oncall.paging.answers import Answer
 from app.oncall.paging.deadman import KEY
 from app.oncall.paging.figures import newest_test
 from app.oncall.paging.maintenance import Maintenance
+from app.oncall.paging.message import Result
 from app.oncall.paging.pages import Page
 from app.oncall.paging.paging import Paging
 from app.oncall.paging.policy import Policy
@@ -469,6 +470,33 @@ async def test_a_receiver_that_is_away_is_tried_again_and_not_before_it_asks_for
         assert pager.actions("pagerduty") == ["trigger"]
         assert (await room.parts.deliveries.unsent())[0] == 0
     assert seen.outcomes == [("pagerduty", "failed"), ("pagerduty", "sent")]
+
+
+async def test_a_page_goes_to_the_next_where_a_receivers_answer_meets_a_bug(
+    made: Made, pager: Pager, clean: AsyncEngine, tmp_path: Path
+) -> None:
+    """It was sent again and again, failed nowhere, and no fallback got it; and so while Postgres was away."""
+    policy = replace(POLICY, receivers=("pagerduty",), fallback=("webhook",), fallback_after=60)
+
+    async def broken(*_: object) -> Result:
+        raise OverflowError("a bug")
+
+    async with made(policy) as room:
+        room.parts.deliveries._receivers["pagerduty"] = SimpleNamespace(name="pagerduty", send=broken)
+        fired = alarm()
+        await room.take(fired)
+        await step(room)
+        page = await the_page(room, fired.key)
+        await pass_time(clean, page.id, 61)
+        await step(room)
+        assert pager.actions("webhook") == ["page.trigger"]
+    away = create_async_engine(NOWHERE)
+    async with made(policy, engine=away) as room:
+        room.parts.relay._receivers["pagerduty"] = SimpleNamespace(name="pagerduty", send=broken)
+        await room.take(alarm())
+        await room.parts.relay.run()
+        assert pager.actions("webhook") == ["page.trigger"] * 2
+    await away.dispose()
 
 
 @pytest.mark.parametrize(("answer", "seconds"), [((403, {}), 0.0), ((503, {}), 61.0)], ids=["refused", "late"])

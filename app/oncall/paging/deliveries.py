@@ -17,7 +17,7 @@ from sqlalchemy import and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.oncall.paging import outbox
-from app.oncall.paging.message import Action, Message, Receiver, Result
+from app.oncall.paging.message import Action, Message, Receiver, Result, attempt
 from app.oncall.paging.outbox import CANCELLED, SENT, WAITING
 from app.oncall.paging.policy import Policy
 from app.oncall.paging.tables import page_deliveries, page_events, page_timers, pages
@@ -96,11 +96,8 @@ class Deliveries:
         return [Delivery(r.id, r.page_id, r.receiver, r.action, r.key, Message(**r.message), r.tries, r.created_at) for r in rows]
 
     async def _send(self, delivery: Delivery) -> bool:
-        try:
-            async with asyncio.timeout(self._policy.lease * 0.8):
-                result = await self._receivers[delivery.receiver].send(delivery.message, delivery.key)
-        except TimeoutError:
-            result = Result(sent=False, reason="TimeoutError")
+        to, within = self._receivers[delivery.receiver], self._policy.lease * 0.8
+        result = await attempt(to, delivery.message, delivery.key, within=within)
         self._on_outcome(delivery.receiver, "sent" if result.sent else "refused" if result.refused else "failed")
         await (self._sent(delivery) if result.sent else self._failed(delivery, result))
         return result.sent

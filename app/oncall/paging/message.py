@@ -1,7 +1,9 @@
 """What a receiver is sent, in our own form; how a delivery ended; and the port of receivers."""
 
+import asyncio
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, get_args
@@ -13,6 +15,8 @@ NAMES: tuple[Name, ...] = get_args(Name)
 ACKNOWLEDGES = frozenset({"pagerduty", "webhook", "apprise"})  # incident.io's alert events are firing or resolved
 DEMO_RECEIVER = "the demo's receiver"  # acknowledges the demo's own test page: a machine, so it shows no person's time
 MOST_BYTES = 512 * 1024  # of one event, for PagerDuty and for incident.io
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,18 @@ class Receiver(Protocol):
 
     async def send(self, message: Message, key: str) -> Result:
         """Send once. ``key`` is the same for all events of one round of a page. Never raises for a receiver's failure."""
+
+
+async def attempt(receiver: Receiver, message: Message, key: str, *, within: float) -> Result:
+    """Send once within so many seconds. A fault of ours in it is a failed attempt, too: the page goes on to the fallback."""
+    try:
+        async with asyncio.timeout(within):
+            return await receiver.send(message, key)
+    except TimeoutError:
+        return Result(sent=False, reason="TimeoutError")
+    except Exception as error:
+        log.exception("a receiver's answer met a bug", extra={"receiver": receiver.name})
+        return Result(sent=False, reason=type(error).__name__)
 
 
 def receivers_key(page_key: str, number: int) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from app.domain.store_errors import why
 from app.oncall.paging.deliveries import FIRST_PAUSE, LONGEST_PAUSE, OnOutcome
-from app.oncall.paging.message import Message, Receiver, receivers_key
+from app.oncall.paging.message import Message, Receiver, attempt, receivers_key
 from app.oncall.paging.pages import Pages
 from app.oncall.paging.policy import Policy
 from app.oncall.paging.spool import Spool, Spooled
@@ -87,12 +87,8 @@ class Relay:
         at, pause = self._pauses.get((spooled.path.name, name), (0.0, FIRST_PAUSE))
         if time.monotonic() < at:
             return False
-        try:
-            async with asyncio.timeout(SECONDS):
-                result = await self._receivers[name].send(await self._message(spooled), receivers_key(spooled.alarm.key, 1))
-        except TimeoutError:
-            self._on_outcome(name, "failed")
-            return False
+        key, message = receivers_key(spooled.alarm.key, 1), await self._message(spooled)
+        result = await attempt(self._receivers[name], message, key, within=SECONDS)
         self._on_outcome(name, "sent" if result.sent else "refused" if result.refused else "failed")
         if result.sent:
             spooled.sent.add(name)

@@ -57,7 +57,7 @@ def retry_after(value: str) -> float | None:
         return min(float(value), LONGEST_PAUSE)
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return min(max((at - datetime.now(UTC)).total_seconds(), 0.0), LONGEST_PAUSE)
+    except (ValueError, OverflowError):  # of a year or a zone that no clock has
         return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return min(max((at - datetime.now(UTC)).total_seconds(), 0.0), LONGEST_PAUSE)

@@ -122,6 +122,8 @@ def test_a_pause_may_be_a_date() -> None:
     now = datetime.now(UTC)
     assert 20 < (retry_after(format_datetime(now + timedelta(seconds=30), usegmt=True)) or 0) <= 30
     assert retry_after(format_datetime(now - timedelta(days=1), usegmt=True)) == 0
+    for odd in ("Mon, 30 Nov 99999999999 12:00:00 GMT", "Mon, 30 Nov 2026 12:00:00 -9990959999"):
+        assert retry_after(odd) is None, "it would be a bug of ours, and no failure: no fallback would get the page"
     assert (retry_after(""), retry_after("soon"), retry_after("-3"), retry_after("1e9")) == (None, None, None, None)
 
 
