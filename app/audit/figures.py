@@ -1,5 +1,7 @@
-"""Figures over records, as evidence for a decision: of a tenant, and of a feature by release. No texts, no users."""
+"""Figures over records, as evidence for a decision: of a tenant and its users, and of a feature by release. No texts."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +14,7 @@ from app.domain.records import NO_MODEL
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 MOST_RECORDS = 50
+MOST_USERS = 50  # of a tenant
 
 _TENANT = text("""
     SELECT count(*) AS calls,
@@ -40,17 +43,32 @@ _HOLDS = text("""
     FROM calls WHERE at > now() - CAST(:since AS interval) AND held > 0 GROUP BY tenant
 """)
 _REFUSED = text("""
-    SELECT tenant, count(*) AS number FROM calls
-    WHERE at > now() - CAST(:since AS interval) AND outcome = :refused GROUP BY tenant
+    SELECT * FROM (
+        SELECT tenant, "user", count(*) AS number, (sum(count(*)) OVER (PARTITION BY tenant))::bigint AS of_tenant,
+               row_number() OVER (PARTITION BY tenant ORDER BY count(*) DESC, "user") AS place
+        FROM calls WHERE at > now() - CAST(:since AS interval) AND outcome = :refused GROUP BY tenant, "user"
+    ) AS users WHERE place <= :most ORDER BY tenant, place
 """)
 _ESTIMATED = text("SELECT coalesce(sum(cost), 0)::bigint FROM attempts WHERE at >= :since AND usage_estimated")
 
 
-async def refused_by_cap(engine: AsyncEngine, since: timedelta) -> dict[str, int]:
-    """How many calls of each tenant a cap has refused in the last time. Raises SQLAlchemyError."""
+@dataclass(frozen=True, slots=True)
+class Capped:
+    """Calls of a tenant that a cap refused, and how many by user: those with the most, who come first."""
+
+    calls: int
+    users: Mapping[str, int]
+
+
+async def refused_by_cap(engine: AsyncEngine, since: timedelta) -> dict[str, Capped]:
+    """The calls of each tenant that a cap has refused in the last time. Raises SQLAlchemyError."""
+    wanted = {"since": since, "refused": BudgetExceeded.code, "most": MOST_USERS}
     async with bounded(engine) as connection:
-        rows = (await connection.execute(_REFUSED, {"since": since, "refused": BudgetExceeded.code})).all()
-    return {row.tenant: int(row.number) for row in rows}
+        rows = (await connection.execute(_REFUSED, wanted)).all()
+    users: dict[str, dict[str, int]] = {}
+    for row in rows:
+        users.setdefault(row.tenant, {})[row.user] = int(row.number)
+    return {row.tenant: Capped(int(row.of_tenant), users[row.tenant]) for row in rows}
 
 
 async def estimated_since(engine: AsyncEngine, since: datetime) -> int:

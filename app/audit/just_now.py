@@ -1,10 +1,10 @@
 """The last two minutes, by tenant, kind of failure, caller and model: facts on what has just begun, or is just over.
 
-Each query reads two minutes of one index, or three of the few counts of failed answers.
+Each query reads two minutes of one index, or three of the few counts of failed answers; that of costs a quarter of an hour.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,6 +30,11 @@ _CALLS = text("""
            count(*) FILTER (WHERE at > refused_at) AS let_in, (array_agg(request_id ORDER BY at DESC))[1] AS request_id
     FROM seen GROUP BY tenant, outcome
 """)
+# The user with the most refused calls of each tenant.
+_REFUSED_USERS = text("""
+    SELECT DISTINCT ON (tenant) tenant, "user", count(*) AS calls FROM calls
+    WHERE at >= :since AND at < :until AND outcome = ANY(:refused) GROUP BY tenant, "user" ORDER BY tenant, calls DESC, "user"
+""")
 # The calls since the last answered one: a fault that lasts longer than two minutes began before them.
 _FAILING = text("""
     SELECT count(*) AS calls, min(at) AS since FROM calls
@@ -44,6 +49,19 @@ _DEAREST = text("""
            count(*) FILTER (WHERE usage_estimated) AS estimated, (sum(sum(cost)) OVER ())::bigint AS of_all
     FROM attempts WHERE at >= :since AND at < :until
     GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 1
+""")
+# Calls of the kinds that were made before, too, and what they would have cost then: where cheap calls end, the mean rises.
+_COST = text("""
+    WITH kinds AS (
+        SELECT count(*) FILTER (WHERE at >= :since) AS calls, sum(cost) FILTER (WHERE at >= :since) AS cost,
+               count(*) FILTER (WHERE at < :since) AS calls_before, sum(cost) FILTER (WHERE at < :since) AS cost_before
+        FROM calls WHERE at >= CAST(:since AS timestamptz) - interval '15 minutes' AND at < :until
+          AND outcome <> ALL(:refused) AND outcome <> ALL(:not_calls)
+        GROUP BY feature, target
+    )
+    SELECT coalesce(sum(calls), 0)::bigint AS calls, coalesce(sum(calls_before), 0)::bigint AS calls_before,
+           coalesce(sum(cost), 0)::bigint AS cost, coalesce(sum(calls * cost_before / calls_before), 0)::float AS usual
+    FROM kinds WHERE calls > 0 AND calls_before > 0
 """)
 # Of a caller's own mistakes; refusals on purpose are calls. They are counted by the minute, so calls beside them are, too. Paths
 # that do not exist are tried by every scanner of the internet: they are no caller's.
@@ -65,13 +83,18 @@ _MISTAKES = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class RefusedTenant:
-    """A tenant of whose ``calls`` some were ``refused`` on purpose, most with ``code``; ``let_in``: those after the last one."""
+    """A tenant of whose ``calls`` some were ``refused`` on purpose, most with ``code``; ``let_in``: those after the last one.
+
+    ``user``: the one with the most refusals, and ``of_user`` of them; empty where they name none.
+    """
 
     tenant: str
     code: str
     refused: int
     calls: int
     let_in: int = 0
+    user: str = ""
+    of_user: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +118,16 @@ class Dearest:
     attempts: int
     estimated: int
     of_all: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Micro-dollars of ``calls``, and what as many of the same kinds would have cost, by the ``calls_before`` of them."""
+
+    calls: int = 0
+    calls_before: int = 0
+    cost: int = 0
+    usual: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +158,7 @@ class JustNow:
     failing_since: datetime | None = None
     refused: Sequence[RefusedTenant] = ()
     failures: Sequence[FailedKind] = ()
+    cost: Cost = Cost()
     dearest: Dearest | None = None
     mistakes: Mistakes | None = None
 
@@ -135,9 +169,9 @@ async def just_now(engine: AsyncEngine, until: datetime) -> JustNow:
     async with bounded(engine) as connection:
         found = [
             [dict(row) for row in (await connection.execute(query, wanted)).mappings()]
-            for query in (_CALLS, _DEAREST, _MISTAKES, _FAILING)
+            for query in (_CALLS, _DEAREST, _MISTAKES, _FAILING, _REFUSED_USERS, _COST)
         ]
-    calls, dearest, mistakes, [failing] = found
+    calls, dearest, mistakes, [failing], users, [cost] = found
     through = [row for row in calls if row["outcome"] not in REFUSALS]
     failed = [row for row in through if row["outcome"] != "ok"]
     return JustNow(
@@ -147,8 +181,9 @@ async def just_now(engine: AsyncEngine, until: datetime) -> JustNow:
         later=_sum((row for row in through if row["outcome"] == "ok"), "later"),
         failing=int(failing["calls"]),
         failing_since=failing["since"],
-        refused=_refused(calls),
+        refused=_refused(calls, {row["tenant"]: row for row in users}),
         failures=_failures(failed),
+        cost=Cost(**cost),
         dearest=Dearest(**dearest[0]) if dearest else None,
         mistakes=Mistakes(**mistakes[0]) if mistakes else None,
     )
@@ -165,13 +200,15 @@ def _by(rows: Iterable[dict[str, Any]], name: str) -> dict[str, list[dict[str, A
     return found
 
 
-def _refused(rows: Sequence[dict[str, Any]]) -> list[RefusedTenant]:
+def _refused(rows: Sequence[dict[str, Any]], users: Mapping[str, dict[str, Any]]) -> list[RefusedTenant]:
     """The tenants with refusals, most of them first."""
     found = []
     for tenant, of in _by(rows, "tenant").items():
         if refused := [row for row in of if row["outcome"] in REFUSALS]:
             code = max(refused, key=lambda row: int(row["calls"]))["outcome"]
-            found.append(RefusedTenant(tenant, code, _sum(refused, "calls"), _sum(of, "calls"), _sum(of, "let_in")))
+            most = users[tenant]
+            sums = (_sum(refused, "calls"), _sum(of, "calls"), _sum(of, "let_in"))
+            found.append(RefusedTenant(tenant, code, *sums, user=most["user"], of_user=int(most["calls"])))
     return sorted(found, key=lambda one: (-one.refused, one.tenant))
 
 

@@ -16,7 +16,7 @@ ENOUGH = 20  # answers, requests or mistakes of a caller: of fewer nothing is sa
 FEW = 3  # failed calls in a row that are no chance where every provider fails
 MANY, MOST, SOME = 0.2, 0.5, 5  # refused calls that are a warning, and a fault: their share of all; and their number
 SPAN = f"the last {formats.span(JUST_NOW)}"
-DEARER = 3  # times the cost of a request before
+DEARER = 3  # times the cost of a call before
 SLOWER = 4  # times its latency before
 FEWER = 8  # requests whose median says something: callers that wait for an answer send fewer when answers are slow
 OTHER = 0.1  # between the shares of calls that fell back, in the last minutes and in all
@@ -29,7 +29,7 @@ NAMED = 3  # tenants or kinds in a sentence
 
 def said_of(recent: JustNow, seen: Overview, latest: Overview | None, until: datetime) -> list[Said]:
     """The sentences that come before those on answers and failures. Callers notice the time before the money."""
-    found = refused(recent.refused), slower(seen, latest, until), dearer(recent, seen, latest), mistakes(recent)
+    found = refused(recent.refused), slower(seen, latest, until), dearer(recent), mistakes(recent)
     return [one for one in found if one]
 
 
@@ -42,10 +42,20 @@ def refused(tenants: Sequence[RefusedTenant]) -> Said | None:
     ]
     if not found:
         return None
-    words = [f"{one.tenant}: {one.refused:,} of {one.calls:,} calls of {SPAN} were refused ({one.code})" for one in found[:NAMED]]
+    words = [
+        f"{one.tenant}: {one.refused:,} of {one.calls:,} calls of {SPAN} were refused ({one.code}){_of_user(one)}"
+        for one in found[:NAMED]
+    ]
     more = f"; and so were calls of {formats.number(len(found) - NAMED, 'more tenant')}" if len(found) > NAMED else ""
     locked_out = any(one.refused >= MOST * one.calls for one in found)
     return "bad" if locked_out else "warn", f"{'; '.join(words)}{more}."
+
+
+def _of_user(one: RefusedTenant) -> str:
+    """The user whose calls most of the refused ones were, where it is one user's fault more than not."""
+    if not one.user or one.of_user < MOST * one.refused:
+        return ""
+    return f", {'all' if one.of_user == one.refused else f'{one.of_user:,}'} of them of {one.user}"
 
 
 def used(caps: Sequence[UsedCap]) -> Said | None:
@@ -109,18 +119,13 @@ def fell_back(seen: Overview, latest: Overview | None) -> str:
     return f"; {formats.share(now)} in {SPAN}" if abs(now - all_) >= OTHER else ""
 
 
-def dearer(recent: JustNow, seen: Overview, latest: Overview | None) -> Said | None:
-    """A request costs several times as much as in the range before, and which model makes it so."""
-    if latest is None:
+def dearer(recent: JustNow) -> Said | None:
+    """Calls cost several times as much as calls of the same kinds before, and which model makes it so."""
+    now = recent.cost
+    if min(now.calls, now.calls_before) < ENOUGH or not now.usual or now.cost < DEARER * now.usual:
         return None
-    now, total = latest.total, seen.total
-    requests, cost = total.requests - now.requests, total.request_cost - now.request_cost
-    if min(now.requests, requests) < ENOUGH or cost <= 0:
-        return None
-    mean, before = now.request_cost / now.requests, cost / requests
-    if mean < DEARER * before:
-        return None
-    words = f"A request of {SPAN} costs {formats.usd(mean)} on average, {formats.as_much(mean / before)} as before"
+    mean, times = formats.usd(now.cost / now.calls), formats.as_much(now.cost / now.usual)
+    words = f"A call of {SPAN} costs {mean} on average, {times} as calls of the same kinds before"
     most = recent.dearest
     if most and most.of_all:
         words += f"; {formats.share(most.cost / most.of_all)} of it is for {most.provider} {most.model}"

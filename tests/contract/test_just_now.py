@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.audit.just_now import Dearest, JustNow, RefusedTenant, just_now
+from app.audit.just_now import Cost, Dearest, JustNow, RefusedTenant, just_now
 from app.audit.rows import Writer
 from app.audit.tables import failed_answers
 from app.budget.scopes import key, shard_of
@@ -38,7 +38,8 @@ async def test_two_minutes_by_tenant_kind_model_and_caller(engine: AsyncEngine) 
         (100, replace(plain, attempts=(attempt("cheap", 10, estimated=False),))),
         (70, replace(plain, attempts=(attempt("dear", 100, estimated=True),))),
         (60, replace(plain, attempts=(attempt("dear", 100, estimated=False),))),
-        (50, turned_away), (40, turned_away), (30, replace(turned_away, outcome="rate_limit_exceeded")),
+        (50, replace(turned_away, user="mallory")), (40, replace(turned_away, user="mallory")),
+        (30, replace(turned_away, outcome="rate_limit_exceeded")),
         (20, replace(plain, tenant="globex")), (10, replace(plain, outcome="no_evidence")),
         (5, replace(turned_away, tenant="tiny")),
     ]  # fmt: skip
@@ -46,12 +47,13 @@ async def test_two_minutes_by_tenant_kind_model_and_caller(engine: AsyncEngine) 
     found = await just_now(engine, END)
     assert (found.calls, found.failed, found.failed_at, found.later) == (7, 3, END - 80 * SECOND, 3)
     assert found.refused == [
-        RefusedTenant("globex", "budget_exceeded", 3, 4, let_in=1),
-        RefusedTenant("tiny", "budget_exceeded", 1, 1),
+        RefusedTenant("globex", "budget_exceeded", 3, 4, let_in=1, user="mallory", of_user=2),
+        RefusedTenant("tiny", "budget_exceeded", 1, 1, user="ada", of_user=1),
     ]
     assert [(one.code, one.calls, one.streams, one.request_id) for one in found.failures] == [
         ("provider_garbled", 2, 2, "req_last"), ("cancelled", 1, 0, plain.request_id),
     ]  # fmt: skip
+    assert found.cost.calls == 7
     assert found.dearest == Dearest("openai", "dear", 200, 2, 1, 210)
     assert found.mistakes is None
     assert await just_now(engine, END + timedelta(minutes=10)) == JustNow(refused=[], failures=[])
@@ -114,3 +116,13 @@ async def test_a_fault_is_as_old_as_the_first_failed_call_after_the_newest_answe
     await Writer(engine).write([replace(one, id=f"outage-{n}", at=end - ago * SECOND) for n, (ago, one) in enumerate(made)])
     found = await just_now(engine, end)
     assert (found.failing, found.failing_since) == (3, end - 420 * SECOND)
+
+
+async def test_a_call_is_compared_with_calls_of_its_own_kind(engine: AsyncEngine) -> None:
+    """Once the end of cheap calls made a request "3.9 times as much as before"."""
+    end = END + timedelta(days=40)
+    cheap = a_record(feature="chat", target="fast", outcome="ok", cost=MicroUSD(10), attempts=())
+    dear = replace(cheap, target="smart", cost=MicroUSD(1_000))
+    made = [(300, cheap)] * 90 + [(300, dear)] * 10 + [(30, dear)] * 20 + [(20, replace(dear, target="new"))] * 5
+    await Writer(engine).write([replace(one, id=f"kind-{n}", at=end - ago * SECOND) for n, (ago, one) in enumerate(made)])
+    assert (await just_now(engine, end)).cost == Cost(calls=20, calls_before=10, cost=20_000, usual=20_000.0)

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.audit.figures import DAY, holds_by_tenant
+from app.audit.figures import DAY, HOUR, Capped, holds_by_tenant, refused_by_cap
 from app.budget import exposure, standing
 from app.budget.scopes import ANONYMOUS, scopes_of
 from app.budget.standing import Counted, UserLine, Users
@@ -26,14 +26,17 @@ from app.console.pages.budgets import (
     NEAR,
     NO_OWN,
     PAGE,
+    SOME,
     TopSpending,
     Window,
     aways_of,
     chart,
     number_of,
     parallel_of,
+    refused_words,
     spending_of,
     spent_link,
+    state_of,
     top_lines,
     window,
 )
@@ -101,7 +104,7 @@ async def _tenant_values(console: Console, tenant: Tenant, query: Mapping[str, s
     windows, counters = await _windows(console, tenant, "", NO_OWN, now)
     raw, own = await _own(console, tenant)
     read = console.known.read
-    users, spending, alerts, holds = await asyncio.gather(
+    users, spending, alerts, holds, refused = await asyncio.gather(
         read(
             ("users", tenant.id, sort, skip),
             standing.users_of(parts.engine, tenant, own, now, sort=sort, most=PAGE, skip=skip),
@@ -109,14 +112,19 @@ async def _tenant_values(console: Console, tenant: Tenant, query: Mapping[str, s
         read(("spending", tenant.id, *range_.query.items()), spending_of(console, range_, tenant=tenant.id)),
         read(("alerts", tenant.id), standing.open_alerts(parts.engine, now, tenant=tenant.id)),
         read("holds", holds_by_tenant(parts.engine, DAY)),
+        read("refused", refused_by_cap(parts.engine, HOUR)),
     )
     held = await _held(console, tenant, users.value, now)
     highest = max((day for day, _ in own.values() if day is not None), default=None)
     lines = users.value.lines if users.value else ()
-    kind, words = _tenant_answer(tenant, windows[:2])
+    capped = (refused.value or {}).get(tenant.id)
+    by_user = {parts.redactor.ledger_name(user, tenant=tenant.id): n for user, n in (capped.users if capped else {}).items()}
+    user_windows = {line.name: _user_windows(tenant, line, held, now) for line in lines}
+    kind, words = _tenant_answer(tenant, windows[:2], capped)
     return {
         "range": range_, "kind": kind, "words": words, "windows": windows[:2], "labels": LABELS, "users": users, "raw": raw,
-        "user_windows": {line.name: _user_windows(tenant, line, held, now) for line in lines},
+        "user_windows": user_windows,
+        "states": {name: state_of(both, by_user.get(name, 0)) for name, both in user_windows.items()},
         "sort": sort, "sorts": SORTS, "skip": skip, "page_size": PAGE, "top": top_lines(spending.value),
         "shown": {name: value for name, value in query.items() if value and name in ("range", "since", "until", "sort")},
         "chart": chart(spending.value, range_), "alerts": alerts, "spending": spending, "spent_link": spent_link,
@@ -203,7 +211,7 @@ def _alone(found: standing.Spending, name: str) -> standing.Spending:
     )  # fmt: skip
 
 
-def _tenant_answer(tenant: Tenant, windows: list[Window]) -> tuple[str, str]:
+def _tenant_answer(tenant: Tenant, windows: list[Window], capped: Capped | None = None) -> tuple[str, str]:
     day, month = windows
     full = [one for one in windows if (one.share or 0) >= 1]
     if full:
@@ -213,7 +221,9 @@ def _tenant_answer(tenant: Tenant, windows: list[Window]) -> tuple[str, str]:
     of_month = f", {formats.usd(month.spent)} this month" if month.spent != day.spent else ""
     share = max(day.share or 0, month.share or 0)
     words = f"{tenant.id} has spent {formats.usd(day.spent)} of {formats.usd(day.cap)} today{of_month}{held}."
-    return ("bad" if share >= FULL else "warn" if share >= NEAR else "good"), words
+    words = f"{refused_words(tenant.id, capped)} {words}" if capped else words
+    many = capped is not None and capped.calls >= SOME
+    return ("bad" if share >= FULL else "warn" if share >= NEAR or many else "good"), words
 
 
 def _user_answer(tenant: Tenant, name: str, windows: list[Window], own: tuple[Any, Any] | None) -> tuple[str, str]:

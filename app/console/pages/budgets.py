@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.audit.figures import DAY, HOUR, estimated_since, holds_by_tenant, refused_by_cap
+from app.audit.figures import DAY, HOUR, Capped, estimated_since, holds_by_tenant, refused_by_cap
 from app.budget import exposure, standing
 from app.budget.scopes import ANONYMOUS, Scope, scopes_of
 from app.budget.standing import Counted, Everything, Spending
@@ -99,14 +99,19 @@ def parallel_of(tenant: Tenant, windows: Sequence[Window], held: tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One tenant. ``refused``: its calls of the last hour that a cap refused: one that is empty may be too small for a call."""
+    """One tenant. ``capped``: its calls of the last hour that a cap refused: one that is empty may be too small for a call."""
 
     tenant: Tenant
     day: Window
     month: Window
     worst: exposure.Worst
     parallel: Parallel | None = None
-    refused: int = 0
+    capped: Capped | None = None
+
+    @property
+    def refused(self) -> int:
+        """Their number."""
+        return self.capped.calls if self.capped else 0
 
     @property
     def share(self) -> float:
@@ -115,11 +120,8 @@ class Line:
 
     @property
     def state(self) -> tuple[str, str]:
-        """Of the fuller window; one that is not full may refuse calls all the same."""
-        kind, word = max((self.day, self.month), key=lambda window: window.share or 0).state
-        if kind == "good" and self.refused:
-            return "warn" if self.refused >= SOME else "none", f"refused {formats.count(self.refused)} in 1 h"
-        return kind, word
+        """See `state_of`."""
+        return state_of((self.day, self.month), self.refused)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +226,7 @@ async def _read(console: Console, range_: Range, now: datetime) -> Money:
         )
         worst = exposure.of(tenant, parts.policy, (highest.value or {}).get(tenant.id), workers=parts.workers)
         parallel = parallel_of(tenant, (day, month), (holds.value or {}).get(tenant.id))
-        lines.append(Line(tenant, day, month, worst, parallel, (refused.value or {}).get(tenant.id, 0)))
+        lines.append(Line(tenant, day, month, worst, parallel, (refused.value or {}).get(tenant.id)))
     return Money(
         tenants=tenants, lines=lines, everything=everything, alerts=alerts, spending=spending, from_ledger=bool(sums),
         estimated=estimated.value, aways=aways_of(counters, everything, tenants, alerts, spending),
@@ -278,12 +280,28 @@ def answer(money: Money, stopped: Sequence[str]) -> tuple[str, str]:
     return kind, f"{_refusing(refusing)}{count}{spent}.{left}"
 
 
+def state_of(windows: Sequence[Window], refused: int) -> tuple[str, str]:
+    """Of the fuller window; one that is not full may refuse calls all the same."""
+    kind, word = max(windows, key=lambda window: window.share or 0).state
+    if kind == "good" and refused:
+        return "warn" if refused >= SOME else "none", f"refused {formats.count(refused)} in 1 h"
+    return kind, word
+
+
 def _refusing(lines: Sequence[Line]) -> str:
     """Whose calls a cap refused though it is not used up; ``lines``: the most first. Empty without any."""
-    if not lines:
+    if not lines or not lines[0].capped:
         return ""
-    first, more = lines[0], f" and {len(lines) - 1} more" if len(lines) > 1 else ""
-    return f"A cap refused {formats.number(first.refused, 'call')} of {first.tenant.id}{more} in the last hour. "
+    others = formats.number(len(lines) - 1, "more tenant")
+    more = f" Calls of {others} were refused, too." if len(lines) > 1 else ""
+    return f"{refused_words(lines[0].tenant.id, lines[0].capped)}{more} "
+
+
+def refused_words(tenant: str, capped: Capped) -> str:
+    """Whose calls a cap refused in the last hour: the tenant's, and most of them which user's."""
+    user, number = next(iter(capped.users.items()))
+    of_user = f", {'all' if number == capped.calls else formats.count(number)} of them of {user}" if user else ""
+    return f"A cap refused {formats.number(capped.calls, 'call')} of {tenant} in the last hour{of_user}."
 
 
 def _names(lines: Sequence[Line]) -> str:

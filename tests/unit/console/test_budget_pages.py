@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.audit.figures import Capped
 from app.budget import change as changing
 from app.budget import exposure
 from app.budget.budget import BudgetPolicy
@@ -99,11 +100,13 @@ def test_a_day_begins_in_the_tenants_own_time_zone() -> None:
 
 
 def test_a_cap_that_is_too_small_for_a_call_is_not_well_although_it_is_empty() -> None:
-    tiny, once = replace(a_line("tiny", 0), refused=61), replace(a_line("once", 0), refused=1)
+    tiny = replace(a_line("tiny", 0), capped=Capped(61, {"mallory": 40, "ada": 21}))
+    once = replace(a_line("once", 0), capped=Capped(1, {"": 1}))
     assert (tiny.state, once.state) == (("warn", "refused 61 in 1 h"), ("none", "refused 1 in 1 h"))
     kind, words = answer(money(a_line("calm", 10), tiny, once), [])
     assert kind == "warn"
-    assert words.startswith("A cap refused 61 calls of tiny and 1 more in the last hour. 3 tenants are within their caps")
+    of_tiny = "A cap refused 61 calls of tiny in the last hour, 40 of them of mallory."
+    assert words.startswith(f"{of_tiny} Calls of 1 more tenant were refused, too. 3 tenants are within their caps")
     kind, words = answer(money(once), [])
     assert (kind, words.partition(".")[0]) == ("good", "A cap refused 1 call of once in the last hour")
 

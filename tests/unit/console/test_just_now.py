@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from app.audit.just_now import Dearest, FailedKind, JustNow, Mistakes, RefusedTenant
+from app.audit.just_now import Cost, Dearest, FailedKind, JustNow, Mistakes, RefusedTenant
 from app.audit.overview import Bucket, Overview
 from app.audit.provider_state import ProviderState
 from app.budget.standing import UsedCap
@@ -136,18 +136,19 @@ def test_a_fault_is_over_only_where_no_chance_explains_it(calls: int, failed: in
 def test_a_request_that_costs_several_times_as_much_names_the_model_and_the_estimates() -> None:
     dearest = Dearest("openai", "gpt-6-luna", 900_000, 50, 45, 1_000_000)
     whole, latest = seen(1100, cost=2_000_000), seen(100, cost=1_000_000)
-    kind, words = said(whole, latest, JustNow(calls=100, dearest=dearest))
+    cost = Cost(calls=100, calls_before=1000, cost=1_000_000, usual=100_000.0)
+    kind, words = said(whole, latest, JustNow(calls=100, cost=cost, dearest=dearest))
     assert kind == "warn"
     assert words[0] == (
-        "A request of the last 2 min costs $0.01 on average, 10 times as much as before; 90 % of it is for openai gpt-6-luna, "
-        "and 90 % of its attempts were charged as estimates (usage_estimated)."
+        "A call of the last 2 min costs $0.01 on average, 10 times as much as calls of the same kinds before; 90 % of it is for "
+        "openai gpt-6-luna, and 90 % of its attempts were charged as estimates (usage_estimated)."
     )
-    plain = dearer(JustNow(dearest=Dearest("openai", "m", 9, 5, 0, 9)), whole, latest)
+    plain = dearer(JustNow(cost=cost, dearest=Dearest("openai", "m", 9, 5, 0, 9)))
     assert plain is not None
     assert plain[1].endswith("; 100 % of it is for openai m.")
-    assert dearer(JustNow(), seen(1100, cost=2_000_000), seen(100, cost=400_000)) is None, "2.5 times"
-    assert dearer(JustNow(), seen(110, cost=9_000_000), seen(100, cost=8_900_000)) is None, "ten requests before show nothing"
-    assert dearer(JustNow(), whole, None) is None
+    assert dearer(JustNow(cost=replace(cost, cost=250_000))) is None, "2.5 times"
+    assert dearer(JustNow(cost=replace(cost, calls_before=10))) is None, "ten calls before show nothing"
+    assert dearer(JustNow()) is None
 
 
 def test_a_flood_of_a_callers_mistakes_names_tenant_and_key() -> None:
@@ -223,12 +224,13 @@ def slow_now(p50: float, p95: float, requests: int = 40) -> Overview:
 
 
 def test_latency_that_grew_many_times_is_said_first_and_before_the_money() -> None:
-    kind, words = said(an_hour((10.0, 90.0), (1010.0, 1200.0), (1010.0, 1200.0)), slow_now(1010.0, 1200.0), JustNow(calls=40))
+    dear = JustNow(calls=40, cost=Cost(calls=40, calls_before=900, cost=400, usual=40.0))
+    kind, words = said(an_hour((10.0, 90.0), (1010.0, 1200.0), (1010.0, 1200.0)), slow_now(1010.0, 1200.0), dear)
     assert (kind, words[0]) == (
         "warn",
         "A request of the last 2 min takes 1.01 s at the median, 101 times as long as before (10 ms).",
     )
-    assert words[1].startswith("A request of the last 2 min costs $0.00001 on average")
+    assert words[1].startswith("A call of the last 2 min costs $0.00001 on average")
 
 
 def test_latency_is_compared_with_what_was_usual_and_only_where_callers_notice_it() -> None:
