@@ -186,8 +186,8 @@ def _blocks(part: Part) -> Iterator[Json]:  # noqa: C901 - a table
                 yield {"type": "document", "source": source, **title, **part.options, **_cache(part.cache)}
         case Native(vendor="anthropic", block=block):
             yield copy.deepcopy(dict(block))  # its marks may be taken out
-        case ToolUse(id=id_, name=name, arguments=arguments):
-            yield {"type": "tool_use", "id": id_, "name": name, "input": as_object(arguments), **_cache(part.cache)}
+        case ToolUse(id=id_, name=name):
+            yield {"type": "tool_use", "id": id_, "name": name, "input": as_object(dialect.arguments(part)), **_cache(part.cache)}
         case ToolResult(tool_use_id=id_, content=content):
             inner = [block for p in content for block in _blocks(p)]
             failed = {"is_error": True} if part.is_error else {}
@@ -201,7 +201,7 @@ def _blocks(part: Part) -> Iterator[Json]:  # noqa: C901 - a table
 def as_object(arguments: str) -> Json:
     """Tool arguments as an object, for Anthropic; invalid JSON as text under a name of its own."""
     try:
-        value = json_text.read(arguments or "{}")
+        value = json_text.read(arguments)
     except ValueError:
         value = None
     return value if isinstance(value, dict) else {"INVALID_JSON": arguments}

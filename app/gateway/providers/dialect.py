@@ -171,6 +171,11 @@ def names_back(request: ModelRequest, dialect: Dialect) -> Mapping[str, str]:
     return {tool_name(tool.name, dialect.longest_name): tool.name for tool in request.tools}
 
 
+def arguments(use: ToolUse) -> str:
+    """A call's arguments, which must be a document: servers fail on a history where there are none, or `null`."""
+    return use.arguments if use.arguments.strip() not in ("", "null") else "{}"
+
+
 def image_type(image: Image) -> str:
     """An image's media type as registered: lower case, without parameters, `image/jpeg` for `image/jpg`."""
     name = (image.media_type or "").partition(";")[0].strip().lower()

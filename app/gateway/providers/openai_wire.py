@@ -119,7 +119,7 @@ def _assistant(parts: tuple[Part, ...], model: str, *, plain: bool) -> Json:
         {
             "id": use.id,
             "type": "function",
-            "function": {"name": use.name, "arguments": use.arguments},
+            "function": {"name": use.name, "arguments": dialect.arguments(use)},
             **as_extra_content(signature),
         }
         for use, signature in zip(uses, openai_models.signatures(model, uses), strict=True)

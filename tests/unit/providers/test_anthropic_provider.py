@@ -285,6 +285,12 @@ def test_arguments_that_are_no_object_to_be_written_are_shown_as_what_they_are(a
     assert body["messages"][0]["content"][0]["input"] == {"INVALID_JSON": arguments}
 
 
+@pytest.mark.parametrize("none", ["", " \n", "null"])
+def test_arguments_that_are_none_are_an_empty_object(none: str) -> None:
+    body = anthropic_wire.body(request(Message("assistant", (ToolUse("c1", "f", none),))), stream=False)
+    assert body["messages"][0]["content"][0]["input"] == {}
+
+
 def test_a_tool_loop_becomes_anthropic_messages() -> None:
     conversation = (
         Message("assistant", (Thinking("hm", signature="s"), Thinking("unsigned"), Text(""), ToolUse("c1", "f", "not json"))),

@@ -80,6 +80,12 @@ def test_a_tool_loop_becomes_openai_messages() -> None:
     assert "max_completion_tokens" not in made
 
 
+@pytest.mark.parametrize("none", ["", " \n", "null"])
+def test_arguments_that_are_none_are_an_empty_object_in_a_history(none: str) -> None:
+    made = body(HI, Message("assistant", (ToolUse("c1", "f", none),)), Message("user", (ToolResult("c1", (Text("ok"),)),)))
+    assert made["messages"][1]["tool_calls"][0]["function"] == {"name": "f", "arguments": "{}"}
+
+
 @pytest.mark.parametrize(("schema", "kind"), [({}, "json_object"), ({"type": "object"}, "json_schema")])
 def test_structured_output_is_requested_with_its_schema(schema: dict[str, object], kind: str) -> None:
     assert body(output=OutputSchema("ticket", schema))["response_format"]["type"] == kind
