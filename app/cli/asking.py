@@ -5,6 +5,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+MOST_BYTES = 4 * 1024 * 1024  # of an answer: another program may send one without end
+
+
+def reason_in(answer: object) -> str:
+    """The words of a refusal: ours, the simulator's, or a sentence where another program refuses."""
+    error = answer.get("error") if isinstance(answer, dict) else None
+    words = error.get("message") if isinstance(error, dict) else error
+    return words if isinstance(words, str) else "it gives no reason, as no program of Octant would"
+
 
 def asked(
     what: str, at: str, method: str, path: str, body: object = None, *, headers: Mapping[str, str] | None = None, within: float
@@ -19,7 +28,7 @@ def asked(
     try:
         connection.request(method, path, None if body is None else json.dumps(body), headers or {})
         answer = connection.getresponse()
-        return answer.status, json.loads(answer.read())
+        return answer.status, json.loads(answer.read(MOST_BYTES))
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise Misconfigured(f"{what} does not answer ({type(error).__name__}).") from None
     finally:

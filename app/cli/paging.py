@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.asking import asked
+from app.cli.asking import asked, reason_in
 from app.cli.audited import changes
 from app.cli.operator import user_name
 from app.cli.tables import on_one_line
@@ -99,8 +99,11 @@ def _posted(at: str, body: "dict[str, Any]", token: str) -> str:
     what, headers = f"The service at {at}", {"authorization": f"Bearer {token}", "content-type": "application/json"}
     status, answer = asked(what, at, "POST", "/v1/admin/alertmanager", body, headers=headers, within=ANSWERS_WITHIN)
     if status != HTTPStatus.OK:
-        raise Misconfigured(f"{what} refuses the alert: {answer['error']['message']}")
-    return str(answer["event"])
+        raise Misconfigured(f"{what} refuses the alert: {reason_in(answer)}")
+    if not isinstance(answer, dict) or not isinstance(answer.get("event"), str):
+        raise Misconfigured(f"{what} is no Octant: it does not say what came of the alert.")
+    event: str = answer["event"]
+    return event
 
 
 @page.callback(invoke_without_command=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.asking import asked
+from app.cli.asking import asked, reason_in
 from app.cli.audited import changes
 
 app = typer.Typer(no_args_is_help=True, help="Break the simulated providers of the running demo, and mend them.")
@@ -136,9 +136,15 @@ def _control(method: str, fault: Mapping[str, Any] | None = None, *, needs: Prov
         if not demo.same_secret(settings):
             raise Misconfigured(f"The demo in {demo.folder} runs with another OCTANT_SECRET_KEY: set the same one here.")
         demo.hand_over_settings()  # its stores keep the operators' log, which names who broke it
-    what = f"The simulator of the demo at {demo.url}"
-    status, body = asked(what, f"127.0.0.1:{demo.control}", method, "/faults", fault, within=CONTROL_SECONDS)
-    if status != HTTPStatus.OK:
-        raise Misconfigured(f"The simulator refuses that: {body.get('error')}")
+    return faults_of(f"The simulator of the demo at {demo.url}", f"127.0.0.1:{demo.control}", method, fault)
+
+
+def faults_of(what: str, at: str, method: str, fault: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Send a request. Returns the faults in force then. Raises Misconfigured for a refusal."""
+    from app.domain.errors import Misconfigured
+
+    status, body = asked(what, at, method, "/faults", fault, within=CONTROL_SECONDS)
+    if status != HTTPStatus.OK or not isinstance(body, list):
+        raise Misconfigured(f"The simulator refuses that: {reason_in(body)}")
     faults: list[dict[str, Any]] = body
     return faults
