@@ -15,6 +15,7 @@ from urllib.parse import quote
 import psutil
 import pytest
 from conftest import ROOT, own_database
+from forked import run_module
 
 from app.settings import Settings, load
 from app.stack.running import NOTE, Demo, find, fingerprint, given, noted
@@ -159,15 +160,23 @@ def test_a_note_that_is_no_note_is_not_used(demo: Demo, text: str) -> None:
 
 
 def command(where: Path, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run `octant` in a folder, forked from a process that has imported its code."""
+    return run_module("app.cli", *words, env=environment(**env), cwd=where, seconds=120)
+
+
+def program(where: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run the real program in a folder."""
+    there = [sys.executable, "-m", "app.cli", *words]
+    return subprocess.run(there, cwd=where, env=environment(), capture_output=True, text=True, timeout=120, check=False)
+
+
+def environment(**env: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("OCTANT_")}
-    return subprocess.run(
-        [sys.executable, "-m", "app.cli", *words], cwd=where, env={**kept, "PYTHONPATH": str(ROOT), **env},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    return {**kept, "PYTHONPATH": str(ROOT), **env}
 
 
 def test_without_stores_or_a_demo_a_command_says_what_to_do(tmp_path: Path) -> None:
-    run = command(tmp_path, "budget", "show", "acme")
+    run = program(tmp_path, "budget", "show", "acme")
     assert run.returncode == 1
     assert "there is no .octant here or in a folder above" in run.stderr
     assert "Start a demo with `make demo` in another terminal" in run.stderr
