@@ -92,7 +92,8 @@ _MARKS = text("""
 """)
 MARKED = (
     "rollback", "resume", "release activate", "release canary", "release promote", "release abort", "incident open",
-    "budget set", "key revoke",
+    "budget set", "key revoke", "rollback --force", "release activate --force", "release canary --force",
+    "release promote --force",
 )  # fmt: skip
 EDGES = tuple(digit * 10**zeros for zeros in range(1, 8) for digit in (1, 2, 5))  # micro-dollars
 

@@ -141,6 +141,7 @@ def rollback(
     code: Annotated[bool, typer.Option("--code", help="Bring earlier code back, by the deploy target's own means.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="Set back the whole release, which is the default.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Go back one further, soon after another rollback.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="With --to: also to a release that the eval gate refuses.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --code: print the commands instead.")] = False,
     plan_done: Annotated[
         bool, typer.Option("--plan-done", help="With --code: the plan of docs/irreversible.md is done.")
@@ -148,6 +149,7 @@ def rollback(
 ) -> None:
     """Put the previous release, or one pin of an earlier release, live again on every worker, without a restart.
 
+    A release that --to names and the eval gate refuses needs --force, as its activation does. The one before is never refused.
     One pin alone makes a new release from the live one, with that pin as it was; `octant release history` shows both.
     """
     from app.domain.errors import InvalidRequest
@@ -161,6 +163,8 @@ def rollback(
     ]
     if len(chosen) + everything + code > 1:
         raise InvalidRequest("Set back one thing at a time, or the whole release with --all.")
+    if force and (code or chosen):
+        raise InvalidRequest("--force goes with a whole release: a pin, or code, goes back without eval results.")
     if code:
         from app.cli.code import roll_back_code
 
@@ -168,7 +172,7 @@ def rollback(
         return
     if dry_run or plan_done:
         raise InvalidRequest("--dry-run and --plan-done go with --code.")
-    asyncio.run(_roll_back(reason, to, chosen[0] if chosen else None, again=again))
+    asyncio.run(_roll_back(reason, to, chosen[0] if chosen else None, again=again, force=force))
 
 
 @asynccontextmanager
@@ -321,12 +325,17 @@ async def _activate(release_id: str, reason: str, *, force: bool) -> None:
         await wait_for_workers(releases, release_id, started)
 
 
-async def _roll_back(reason: str, to: str | None, only: "Pinned | None", *, again: bool) -> None:
+async def _roll_back(reason: str, to: str | None, only: "Pinned | None", *, again: bool, force: bool) -> None:
     started = time.monotonic()
     async with opened() as releases:
-        live = await releases.rollback(by=user_name(), reason=reason, to=to, only=only, again=again)
-        if took := await wait_for_workers(releases, live, started):
-            add(took.noted)
+        live = await releases.rollback(by=user_name(), reason=reason, to=to, only=only, again=again, force=force)
+        try:
+            if took := await wait_for_workers(releases, live, started):
+                add(took.noted)
+        finally:  # the last lines on the screen
+            if not only and (found := await releases.refusal(live)).lacking:
+                print(f"WARNING   {found.head}, and it is live now.")
+                print("".join(f"UNPROVEN  {lack}\n" for lack in found.worst) + found.instead)
 
 
 async def wait_for_workers(releases: "Releases", release_id: str, started: float) -> "Followed | None":

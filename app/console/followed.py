@@ -19,7 +19,9 @@ async def of_rollbacks(engine: AsyncEngine, past: Sequence[Activation]) -> Mappi
     back = [one for one in past if one.kind in (ROLLBACK, SET_BACK)]
     if not back:
         return {}
-    done = select(actions.c.at, actions.c.subject).where(actions.c.action == "rollback", actions.c.outcome == "ok")
+    done = select(actions.c.at, actions.c.subject).where(
+        actions.c.action.in_(("rollback", "rollback --force")), actions.c.outcome == "ok"
+    )
     async with engine.connect() as connection:
         rows = (await connection.execute(done.order_by(actions.c.number.desc()).limit(MOST))).all()
     return matched([(row.at, row.subject) for row in rows], back)

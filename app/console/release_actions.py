@@ -23,6 +23,7 @@ from app.releases.canaries import Canary
 from app.releases.compared import compare
 from app.releases.eval_gate import COMMAND
 from app.releases.following import followed, until_followed
+from app.releases.refusal import Refusal
 from app.releases.setting_back import Pinned
 from app.releases.shares import share_of
 from app.releases.way_back import way_back
@@ -31,7 +32,10 @@ BACK = "/console/releases"
 WHY = ' --reason "…"'
 CANARY_DOLLARS, CANARY_DAYS = 10, 7  # as the command's defaults
 SINGLE = ("index", "prices")  # pins of which a release has one
+OF_ROLLBACK = ("to", "before", "prompt", "model", "only", "live")  # ``before``: the release before, which needs no force
 OF_CANARY = ("release",)  # the one that the page was about: another operator may have ended it, and begun another
+
+CONFIRM = "Also without eval results: users get what no suite has proven"
 
 T = TypeVar("T")
 Values = Mapping[str, str]
@@ -78,11 +82,11 @@ def _actions(console: Console) -> Iterator[Act]:
             name=name, fields=("release", "share"), ask=partial(_ask_canary, console, force=force),
             do=partial(_try_out, console, force=force), back=BACK, action="release canary" + also.get("action", ""),
         )  # fmt: skip
-    optional = ("to", "prompt", "model", "only", "live")
-    yield Act(
-        name="rollback", fields=optional, optional=optional, ask=partial(_ask_rollback, console),
-        do=partial(_roll_back, console), back=BACK,
-    )  # fmt: skip
+        yield Act(
+            name="rollback" + ("-force" if force else ""), fields=OF_ROLLBACK, optional=OF_ROLLBACK,
+            ask=partial(_ask_rollback, console, force=force), do=partial(_roll_back, console, force=force), back=BACK,
+            action="rollback" + also.get("action", ""),
+        )  # fmt: skip
     yield Act(
         name="release-abort", fields=OF_CANARY, optional=OF_CANARY, ask=partial(_ask_abort, console),
         do=partial(_abort, console), back=BACK,
@@ -110,7 +114,7 @@ async def _ask_activate(console: Console, values: Values, *, force: bool) -> Ask
     return Asked(
         title=f"Activate {wanted}" + (" without eval results" if force else ""), effect=f"{effect} {gate}",
         command=f"octant release activate {shlex.quote(wanted)}{WHY}{' --force' if force else ''}",
-        undo=f"octant rollback --to {live}{WHY}" if live else "", undo_at=_back_to(live), button="Activate",
+        undo=await _undo(console, live), undo_at=_back_to(live), button="Activate",
         harm=await harm(console, live, wanted) if live else (),
     )  # fmt: skip
 
@@ -152,17 +156,24 @@ def _back_to(release: str) -> str:
     return link("/console/do/rollback", {"to": release}) if release else ""
 
 
-async def _ask_rollback(console: Console, values: Values) -> Asked:
+async def _undo(console: Console, live: str) -> str:
+    """The command that goes back to the live release; one that the gate refuses needs force as any other."""
+    if not live:
+        return ""
+    force = " --force" if (await console.parts.releases.refusal(live)).lacking else ""
+    return f"octant rollback --to {live}{WHY}{force}"
+
+
+async def _ask_rollback(console: Console, values: Values, *, force: bool) -> Asked:
     only, live = _pinned(values), console.parts.releases.known
     way = await way_back(console.parts.engine)
-    target = values.get("to") or way.previous
+    target = values.get("to") or values.get("before") or way.previous
     if not only and not target:
         raise Elsewhere("/console/releases#rollback")  # it says so, and takes a rollback back
     if not only and target == way.release:
         raise InvalidRequest(f"Release {target} is live already.")
     if only and values.get("live", live) not in ("", live):
         raise InvalidRequest(f"Release {live} is live now, and no longer {values['live']}: see what it would set back.")
-    to = f" --to {shlex.quote(target)}" if target and not only else ""
     if only:
         flag = f"--{only.kind}" + (f" {shlex.quote(only.name)}" if only.name else "")
         workers = formats.number(len(await console.parts.releases.reports()), "worker")
@@ -170,21 +181,43 @@ async def _ask_rollback(console: Console, values: Values) -> Asked:
             f"{workers} will serve a new release within 5 s: {live} with the {only} as it was in the newest earlier release that"
             " has another. The other pins stay."
         )
-        title, command = f"Set back the {only} alone", f"octant rollback {flag}{WHY}"
-    else:
-        effect = await _change(console, target)
-        title, command = f"Roll back to {target}", f"octant rollback{to}{WHY}"
+        return Asked(
+            title=f"Set back the {only} alone", effect=effect, command=f"octant rollback {flag}{WHY}", button="Roll back",
+            settled={"live": live}, undo=f"octant release activate {live}{WHY}", undo_at=_forward(live),
+        )  # fmt: skip
+    named = bool(values.get("to")) or target != way.previous
+    refused = await console.parts.releases.refusal(target)
+    by_force = named and bool(refused.lacking)
+    to = f" --to {shlex.quote(target)}" if named or not refused.lacking else ""
+    command = f"octant rollback{to}{WHY}{' --force' if by_force else ''}"
     return Asked(
-        title=title, effect=effect, command=command, undo=f"octant release activate {live}{WHY}",
-        undo_at=link("/console/do/release-activate", {"release": live}), button="Roll back",
-        settled={"live": live} if only else {"to": target or ""},
-        harm=() if only or not live else await harm(console, live, target or ""),
+        title=f"Roll back to {target}" + (" without eval results" if by_force else ""), effect=await _change(console, target),
+        command=command, button="Roll back by force" if by_force else "Roll back",
+        settled={"to": target} if named else {"before": target}, refused=_refused(refused, by_force=by_force),
+        instead="rollback-force" if by_force and not force else "", confirm=CONFIRM if by_force else "",
+        harm=await harm(console, live, target) if live else (), undo=f"octant release activate {live}{WHY}",
+        undo_at=_forward(live),
     )  # fmt: skip
 
 
-async def _roll_back(console: Console, values: Values, reason: str, session: Session) -> Done:
+def _forward(live: str) -> str:
+    return link("/console/do/release-activate", {"release": live})
+
+
+def _refused(refusal: Refusal, *, by_force: bool) -> list[str]:
+    """The gate's refusal, the worst reasons and what passes; none where it passes."""
+    if not refusal.lacking:
+        return []
+    end = "it goes live by force alone" if by_force else "the release before goes live nevertheless: no way back waits"
+    return [f"{refusal.head}; {end}. An alert fires until a release with results is live.", *refusal.worst, refusal.instead]
+
+
+async def _roll_back(console: Console, values: Values, reason: str, session: Session, *, force: bool) -> Done:
     only, started, releases = _pinned(values), time.monotonic(), console.parts.releases
-    live = await releases.rollback(by=session.actor, reason=reason, to=values["to"] or None, only=only)
+    before = values.get("before", "")
+    plain = bool(before) and before == (await way_back(console.parts.engine)).previous  # the command without --to
+    to = values["to"] or before or None
+    live = await releases.rollback(by=session.actor, reason=reason, to=to, only=only, force=(force or plain) and not only)
     took = None
     with suppress(SQLAlchemyError, OSError):  # it is done, whatever the reports say
         took = followed(await until_followed(releases.reports, live), live, started)
@@ -281,7 +314,7 @@ async def _ask_promote(console: Console, values: Values, *, force: bool) -> Aske
         title=f"Promote the canary {canary.release}" + (" without the evidence" if force else ""),
         effect=f"All users get release {canary.release} within 5 s; now {formats.share(canary.share)} do. {why}{gate}",
         command=f"octant release promote{WHY}{' --force' if force else ''}",
-        undo=f"octant rollback --to {canary.against}{WHY}", undo_at=_back_to(canary.against), button="Promote",
+        undo=await _undo(console, canary.against), undo_at=_back_to(canary.against), button="Promote",
         settled={"release": canary.release}, harm=await harm(console, canary.against, canary.release),
     )  # fmt: skip
 

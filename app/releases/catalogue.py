@@ -6,15 +6,26 @@ from datetime import date, datetime
 from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy import text as sql
 
+from app.domain.calls import Usage
 from app.domain.errors import Misconfigured, NotFound
 from app.releases import canaries, evidence_line, files
 from app.releases.canaries import Canary, Judgement
 from app.releases.control import ReleaseControl
+from app.releases.difference import Traffic
 from app.releases.evidence_line import Point
 from app.releases.manifest import Manifest, Release, parse, resolve
 from app.releases.tables import manifests
 from app.releases.texts import text_of
+
+_TRAFFIC = sql(
+    """
+    SELECT target, count(*) AS calls, sum(input_tokens) AS input, sum(output_tokens) AS output,
+           sum(cached_input_tokens) AS cached_input, sum(cache_write_tokens) AS cache_write, sum(reasoning_tokens) AS reasoning
+    FROM calls WHERE outcome = 'ok' AND at > now() - interval '7 days' GROUP BY target
+    """
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +84,14 @@ class Catalogue(ReleaseControl):
         except Misconfigured as error:
             release, problem = None, str(error)
         return Found(manifest=manifest, text=text, release=release, problem=problem, first_live=first_live)
+
+    async def traffic(self) -> dict[str, Traffic]:
+        """The answered calls of the last seven days, by model alias or prompt."""
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(_TRAFFIC)
+            return {
+                r.target: Traffic(r.calls, Usage(r.input, r.output, r.cached_input, r.cache_write, r.reasoning)) for r in rows
+            }
 
     async def latest_canary(self, release_id: str | None = None) -> tuple[Canary, Judgement, Sequence[Point]] | None:
         """The last canary, of one release if it is named, how it stands, and its evidence over time."""

@@ -14,19 +14,18 @@ from sqlalchemy import text as sql
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.domain.calls import Usage
 from app.domain.errors import Misconfigured
 from app.domain.money import MicroUSD
 from app.domain.store_errors import why
 from app.releases import canaries, eval_results, files, history, reports
 from app.releases.canaries import Canary, Judgement
-from app.releases.difference import Traffic
 from app.releases.effective import effect_of
 from app.releases.eval_gate import Unproven
 from app.releases.eval_results import Proof
 from app.releases.history import Activation
 from app.releases.manifest import Manifest, Places, Release, load, parse, resolve
 from app.releases.recall import check_recall
+from app.releases.refusal import Refusal, RefusedRollback, lacks, refusal
 from app.releases.reports import Report
 from app.releases.setting_back import Pinned, earlier, set_back
 from app.releases.spaces import changed_spaces
@@ -41,13 +40,6 @@ _LIVE = (
     .join(activations, activations.c.release == manifests.c.id)
     .order_by(activations.c.number.desc())
     .limit(1)
-)
-_TRAFFIC = sql(
-    """
-    SELECT target, count(*) AS calls, sum(input_tokens) AS input, sum(output_tokens) AS output,
-           sum(cached_input_tokens) AS cached_input, sum(cache_write_tokens) AS cache_write, sum(reasoning_tokens) AS reasoning
-    FROM calls WHERE outcome = 'ok' AND at > now() - interval '7 days' GROUP BY target
-    """
 )
 
 log = logging.getLogger(__name__)
@@ -108,6 +100,11 @@ class ReleaseControl:
         async with self._engine.connect() as connection:
             return await eval_results.lacking(connection, release.text, self._places)
 
+    async def refusal(self, release_id: str) -> Refusal:
+        """What the eval gate says of a release that was live. Raises Misconfigured where it was not."""
+        async with self._engine.connect() as connection:
+            return await refusal(connection, self._places, await history.read(connection), release_id)
+
     async def live_proof(self) -> Proof | None:
         """The eval results of the live manifest, and what the gate misses in them; None where no release is live."""
         live = await self._live()
@@ -137,13 +134,15 @@ class ReleaseControl:
             log.warning("price table superseded", extra={"release": release.id, "prices": table.version, "newer": effect.newer})
 
     async def rollback(
-        self, *, by: str, reason: str, to: str | None = None, only: Pinned | None = None, again: bool = False
+        self, *, by: str, reason: str, to: str | None = None, only: Pinned | None = None, again: bool = False, force: bool = False
     ) -> str:
         """Put the release that was live before this one (or ``to``) live again. Returns the id of what is live then.
 
         ``only``: one pin alone goes back, to the newest earlier release that has another (or ``to``); that makes a new manifest.
-        ``again``: a rollback soon after another one is meant. Raises Misconfigured, before anything changes.
+        ``again``: a rollback soon after another one is meant. Raises Misconfigured, before anything changes; RefusedRollback
+        where the eval gate refuses the release that ``to`` names, unless ``force``. The release before is never refused.
         """
+        _check_reason(reason, force=force)
         async with self._engine.begin() as connection:
             await _alone(connection)
             past = await history.read(connection)
@@ -157,7 +156,9 @@ class ReleaseControl:
                 target = to or history.path_of(past)[-2]
                 text = await history.text_of(connection, target)
             await self._check_reachable(target, text, past)
-            unproven = history.unproven(past, target)
+            unproven = () if only else await lacks(connection, self._places, past, target)
+            if to and unproven and not force:
+                raise RefusedRollback(await refusal(connection, self._places, past, target))
             if only:
                 unproven = [f"Each pin of {target} was live, but never together with the {only}: no suite has evaluated that."]
                 values = {"id": target, "sha256": hashlib.sha256(text.encode()).hexdigest(), "text": text}
@@ -211,14 +212,6 @@ class ReleaseControl:
     async def reports(self) -> Sequence[Report]:
         """What each live worker says, refusals included. Raises SQLAlchemyError or OSError."""
         return await reports.read(self._engine)
-
-    async def traffic(self) -> dict[str, Traffic]:
-        """The answered calls of the last seven days, by model alias or prompt."""
-        async with self._engine.connect() as connection:
-            rows = await connection.execute(_TRAFFIC)
-            return {
-                r.target: Traffic(r.calls, Usage(r.input, r.output, r.cached_input, r.cache_write, r.reasoning)) for r in rows
-            }
 
     async def check_live(self) -> None:
         """Raise Misconfigured where a pin of the live release does not resolve here."""

@@ -9,7 +9,7 @@ A manifest without prompts needs no result: no suite of ours exercises a route t
 import hashlib
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field, model_validator
@@ -141,9 +141,7 @@ def lacking(manifest: Manifest, found: Sequence[SuiteResult], *, simulated: Coll
             problems.append(f"prompt {prompt}: evaluated on the simulator only; here real models of {' and '.join(fake)} answer.")
         else:
             problems.append(f"prompt {prompt}: no suite's result for this manifest.")
-    for result in chosen.values():
-        problems += below(result)
-    return problems
+    return problems + _worst_first(missed for result in chosen.values() for missed in _missed(result))
 
 
 def _unasked(manifest: Manifest, prompt: str, result: SuiteResult) -> Iterator[str]:
@@ -166,17 +164,20 @@ def judged(result: SuiteResult) -> dict[str, Score]:
 
 
 def below(result: SuiteResult) -> list[str]:
-    """The thresholds that a result misses, a sentence each."""
-    found: list[str] = []
+    """The thresholds that a result misses, a sentence each, the worst first."""
+    return _worst_first(_missed(result))
+
+
+def _worst_first(missed: Iterable[tuple[float, str]]) -> list[str]:
+    return [sentence for _, sentence in sorted(missed, key=lambda one: -one[0])]
+
+
+def _missed(result: SuiteResult) -> Iterator[tuple[float, str]]:
+    """How far each missed threshold is missed, and the sentence. A limit is of another unit: it comes after the shares."""
     for name, score in judged(result).items():
-        found += _short(f"{result.suite}: {name}", score.passed, score.total, score.least)
+        if (short := score.least - score.passed / score.total) > 0:
+            shares = f"{score.passed / score.total:.1%} passed, {short * 100:.1f} points below the threshold of {score.least:.0%}"
+            yield short, f"{result.suite}: {name}: {shares}."
     for name, limit in result.limits.items():
         if (over := limit.value - limit.most) > 0:
-            found.append(f"{result.suite}: {name} is {limit.value:.4g}, {over:.2g} over the limit of {limit.most:.4g}.")
-    return found
-
-
-def _short(name: str, passed: float, total: int, least: float) -> Iterator[str]:
-    share = passed / total
-    if share < least:
-        yield f"{name}: {share:.1%} passed, {(least - share) * 100:.1f} points below the threshold of {least:.0%}."
+            yield 0, f"{result.suite}: {name} is {limit.value:.4g}, {over:.2g} over the limit of {limit.most:.4g}."

@@ -52,6 +52,14 @@ def path_of(history: Sequence[Activation]) -> list[str]:
     back twice goes back twice, and never forth again to a release that was rolled back from. A manifest with one pin set back
     takes the place of the one that it was made from. Raises Misconfigured if there is nothing to go back to.
     """
+    path = led_to_live(history)
+    if len(path) < 2:
+        raise Misconfigured("There is no earlier release to roll back to. `octant release history` shows what was live.")
+    return path
+
+
+def led_to_live(history: Sequence[Activation]) -> list[str]:
+    """The same, also where it is the live one alone."""
     path: list[str] = []
     for activation in reversed(history):
         if activation.kind == SET_BACK:
@@ -61,8 +69,6 @@ def path_of(history: Sequence[Activation]) -> list[str]:
                 path.pop()
         elif path[-1:] != [activation.release]:
             path.append(activation.release)
-    if len(path) < 2:
-        raise Misconfigured("There is no earlier release to roll back to. `octant release history` shows what was live.")
     return path
 
 

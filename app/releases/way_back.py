@@ -19,7 +19,8 @@ class WayBack:
     """``release`` is empty where none is live, ``previous`` where there is none to go back to, ``canary`` None where none runs.
 
     ``changes``: the pins in which the live release differs from the one before it. ``left``: the release that a rollback has
-    just taken back; empty where the newest change was no rollback.
+    just taken back; empty where the newest change was no rollback. ``unproven``: the one before lacked eval results when it went
+    live; ``proven``: then the newest before it that did not, if there is one.
     """
 
     release: str = ""
@@ -29,13 +30,16 @@ class WayBack:
     changes: tuple[str, ...] = ()
     left: str = ""
     canary: Canary | None = None
+    unproven: bool = False
+    proven: str = ""
 
     def command(self, reason: str, *, of_canary: bool = False) -> str:
         """The command that goes back; ``of_canary``: the running canary is to blame. Empty where there is no way back."""
         why = f"--reason {shlex.quote(reason)}"
         if of_canary and self.canary:
             return f"octant release abort {why}"
-        return f"octant rollback --to {self.previous} {why}" if self.previous else ""
+        force = "--force " if self.unproven and not self.proven else ""
+        return f"octant rollback --to {self.proven or self.previous} {force}{why}" if self.previous else ""
 
     def as_json(self) -> dict[str, Any]:
         """For the evidence of a trigger."""
@@ -58,14 +62,17 @@ async def way_back(engine: AsyncEngine) -> WayBack:
         live, canary = past[0], await canaries.running(connection)
         left = (live.previous or "") if live.kind == history.ROLLBACK and live.previous != live.release else ""
         try:
-            previous = history.path_of(past)[-2]
+            *before, previous, _ = history.path_of(past)
         except Misconfigured:  # the first release
             return WayBack(release=live.release, live_since=live.at, by=live.by, canary=canary, left=left)
         texts = [await history.text_of(connection, name) for name in (previous, live.release)]
-    before, now = (parse(text, "a kept manifest") for text in texts)
-    changes = tuple(_changes(before, now))
+    old, new = (parse(text, "a kept manifest") for text in texts)
+    changes = tuple(_changes(old, new))
+    unproven = bool(history.unproven(past, previous))
+    proven = (name for name in reversed(before) if name != live.release and not history.unproven(past, name))
     return WayBack(
-        release=live.release, live_since=live.at, by=live.by, previous=previous, changes=changes, canary=canary, left=left
+        release=live.release, live_since=live.at, by=live.by, previous=previous, changes=changes, canary=canary, left=left,
+        unproven=unproven, proven=next(proven, "") if unproven else "",
     )  # fmt: skip
 
 

@@ -373,7 +373,7 @@ async def _restore(stage: Stage) -> None:
     """Put the release live again that was live before."""
     live = await stage.releases.live()
     if live and live.id != stage.live:
-        await stage.releases.rollback(by=REASON, reason=END_REASON, to=stage.live)
+        await stage.releases.rollback(by=REASON, reason=END_REASON, to=stage.live, force=True)
 
 
 @asynccontextmanager

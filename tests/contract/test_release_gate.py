@@ -18,12 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from app.domain.errors import Misconfigured
 from app.domain.money import MicroUSD
 from app.releases.bad_events import METRICS, SEEN
-from app.releases.eval_gate import Unproven
+from app.releases.eval_gate import Score, Unproven
 from app.releases.evaluations import eval_runs
 from app.releases.manifest import Places
+from app.releases.refusal import RefusedRollback
 from app.releases.releases import Releases
 from app.releases.setting_back import Pinned
 from app.releases.tables import activations, canaries, canary_users, manifests
+from app.releases.way_back import way_back
 
 TRIAL = {"by": "ada", "reason": "better", "cap": MicroUSD(1_000_000), "days": 7}
 
@@ -124,7 +126,8 @@ async def test_a_forced_release_needs_a_reason_and_keeps_what_it_lacks(operator:
     assert await operator.unproven() == {"live": 1, "canary": 0}
 
 
-async def test_a_rollback_needs_no_result_and_what_was_forced_stays_unproven(operator: Releases, places: Places) -> None:
+async def test_the_plain_way_back_needs_no_result_and_what_was_forced_stays_unproven(operator: Releases, places: Places) -> None:
+    """Nor does one that passed when it went live and whose file is not on this machine."""
     prove(places.directory, "b")
     prove(places.directory, "c")
     await operator.activate("a", by="ada", reason="forced", force=True)
@@ -133,8 +136,57 @@ async def test_a_rollback_needs_no_result_and_what_was_forced_stays_unproven(ope
     (places.directory / "evals" / "b.json").unlink()
     assert await operator.rollback(by="ada", reason="worse") == "b"
     assert await operator.unproven() == {"live": 0, "canary": 0}
-    assert await operator.rollback(by="ada", reason="worse", to="a") == "a"
+    assert await operator.rollback(by="ada", reason="worse", again=True) == "a"
     assert await operator.unproven() == {"live": 1, "canary": 0}
+
+
+async def test_a_refused_release_is_named_to_go_back_to_by_force_alone(operator: Releases, places: Places) -> None:
+    """And the refusal names the worst reasons and the release that passes (B2, B3)."""
+    prove(places.directory, "a")
+    await operator.activate("a", by="ada", reason="r")
+    await operator.activate("b", by="ada", reason="forced", force=True)
+    prove(places.directory, "c")
+    await operator.activate("c", by="ada", reason="r")
+    with pytest.raises(RefusedRollback, match="The eval gate refuses b for 1 reason") as refused:
+        await operator.rollback(by="ada", reason="worse", to="b")
+    assert "a passes it: octant rollback --to a" in str(refused.value)
+    assert "To roll back to b nevertheless: --force" in str(refused.value)
+    with pytest.raises(Misconfigured, match="--force needs a --reason"):
+        await operator.rollback(by="ada", reason=" ", to="b", force=True)
+    assert (await operator.history())[0].release == "c"
+    assert await operator.rollback(by="ada", reason="meant", to="b", force=True) == "b"
+    found = await operator.refusal("b")
+    assert (found.lacking, found.passes) == (["prompt shop/answer: no suite's result for this manifest."], "a")
+    prove(places.directory, "b")
+    await operator.activate("c", by="ada", reason="r")
+    assert await operator.rollback(by="ada", reason="it has results now", to="b") == "b"
+    assert await operator.unproven() == {"live": 0, "canary": 0}
+
+
+async def test_a_release_that_passed_and_whose_newer_results_fail_is_refused_too(operator: Releases, places: Places) -> None:
+    for release in "ab":
+        prove(places.directory, release)
+        await operator.activate(release, by="ada", reason="r")
+    prove(places.directory, "a", scores={"overall": Score(passed=5, total=10, least=0.8)})
+    with pytest.raises(RefusedRollback, match=r"points below the threshold(.|\n)*b, which is live, passes it"):
+        await operator.rollback(by="ada", reason="worse", to="a")
+    assert await operator.rollback(by="ada", reason="at 3 a.m.") == "a", "never refused without a name"
+    assert (await operator.unproven())["live"] > 0
+
+
+async def test_the_way_back_leads_past_a_release_that_was_forced(engine: AsyncEngine, operator: Releases, places: Places) -> None:
+    """A trigger prints the command: it must not be one that is refused."""
+    for release, force in (("a", True), ("b", False), ("c", True), ("b", False)):
+        if not force:
+            prove(places.directory, release)
+        await operator.activate(release, by="ada", reason="r", force=force)
+    assert "--to c --force --reason" in (await way_back(engine)).command("x"), "a was forced, and b is live"
+    prove(places.directory, "a")
+    await operator.activate("a", by="ada", reason="r")
+    assert (await way_back(engine)).command("x") == "octant rollback --to b --reason x"
+    await operator.activate("c", by="ada", reason="r", force=True)
+    await operator.activate("b", by="ada", reason="r")
+    assert (await way_back(engine)).command("x") == "octant rollback --to a --reason x"
 
 
 async def test_a_release_made_by_setting_one_pin_back_is_live_but_unproven(operator: Releases, places: Places) -> None:

@@ -19,7 +19,11 @@ from app.oncall.incidents.store import Clean, Incident, events_of
 Kind = Literal["page", "ack", "command", "switch", "release", "canary", "budget", "incident", "note", "link", "provider"]
 LEAD = timedelta(minutes=30)  # a cause comes before its alert: a release, a command
 SAME = timedelta(seconds=10)  # a stop and the row of its command
-_HISTORY = frozenset({"release activate", "rollback", "release promote", "release canary", "release abort"})
+_HISTORY = frozenset(
+    command + force
+    for command in ("release activate", "rollback", "release promote", "release canary", "release abort")
+    for force in ("", " --force")
+)
 _SHOWN = ("person", "by", "level", "reason", "channel")
 
 

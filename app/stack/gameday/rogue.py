@@ -201,7 +201,7 @@ class BadRelease:
         finally:
             after = await self._shell.follow("octant release status")
             if BAD in after.output.partition(" is live")[0]:
-                await self._shell.follow(f'octant rollback --to {good} --reason "the game day is over"')
+                await self._shell.follow('octant rollback --reason "the game day is over"')
 
     def _write(self, good: str) -> None:
         shutil.copytree(self._releases, self._folder)

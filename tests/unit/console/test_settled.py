@@ -17,6 +17,7 @@ from app.console.stop_actions import actions as stop_actions
 from app.domain.errors import InvalidRequest
 from app.oncall.gamedays import playing
 from app.oncall.switch import Stop
+from app.releases.refusal import Refusal
 from app.releases.way_back import WayBack
 
 Values = Mapping[str, str]
@@ -45,6 +46,21 @@ class Trials:
 
     async def lacking(self, _: str) -> list[str]:
         return []
+
+    async def refusal(self, release: str) -> Refusal:
+        return (
+            Refusal(release, ["a: 10 points below", "b: 1 point below"], "good", "live") if release == "bad" else Refusal(release)
+        )
+
+    async def traffic(self) -> dict[str, object]:
+        return {}
+
+    async def find(self, _: str) -> Any:  # noqa: ANN401 - a release
+        return SimpleNamespace(release=None, problem="")
+
+    async def rollback(self, **how: object) -> str:
+        self.done = how
+        return str(how["to"])
 
     async def reports(self) -> list[str]:
         return ["w0"]
@@ -87,6 +103,48 @@ async def test_a_rollback_that_another_operator_did_is_not_done_twice(releases: 
     act = next(one for one in release_actions_of(console_of(releases=releases, engine=None)) if one.name == "rollback")
     with pytest.raises(InvalidRequest, match="Release live is live already"):
         await act.ask({"to": "live"})
+
+
+@pytest.mark.parametrize("before", ["before", "bad"])
+async def test_a_rollback_says_that_the_gate_refuses_its_release_and_asks_for_force(
+    before: str, releases: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A release that is named needs it; the plain way back says so in red, and waits for nothing."""
+
+    async def way(_: object) -> WayBack:
+        return WayBack(release="live", previous=before)
+
+    async def running(_: object) -> int:
+        return 0
+
+    monkeypatch.setattr(release_actions, "way_back", way)
+    monkeypatch.setattr(release_actions, "number_running", running)
+    acts = {one.name: one for one in release_actions_of(console_of(releases=releases, engine=None))}
+    named = await acts["rollback"].ask({"to": "bad"})
+    assert named.refused[0].startswith("The eval gate refuses bad for 2 reasons; it goes live by force alone.")
+    assert named.refused[1:] == [
+        "a: 10 points below",
+        "b: 1 point below",
+        'good passes it: octant rollback --to good --reason "…"',
+    ]
+    assert (named.instead, bool(named.confirm), named.settled) == ("rollback-force", True, {"to": "bad"})
+    assert named.command.endswith('--to bad --reason "…" --force')
+    assert (await acts["rollback"].ask({"to": "fine"})).refused == []
+    plain = await acts["rollback"].ask({})
+    assert (bool(plain.refused), plain.instead, plain.confirm) == (before == "bad", "", "")
+    assert plain.settled == {"before": before}
+    session = cast("Any", SimpleNamespace(actor="ada"))
+    monkeypatch.setattr(release_actions, "until_followed", none_at_all)
+    for name, values, force in (
+        ("rollback", {"to": "bad"}, False), ("rollback-force", {"to": "bad"}, True), ("rollback", {"before": before}, True),
+        ("rollback", {"before": "another"}, False),
+    ):  # fmt: skip
+        await acts[name].do({**dict.fromkeys(acts[name].fields, ""), **values}, "r", session)
+        assert releases.done["force"] is force, values
+
+
+async def none_at_all(*_: object) -> list[object]:
+    return []
 
 
 async def test_a_stop_that_came_after_the_page_was_opened_is_not_resumed() -> None:

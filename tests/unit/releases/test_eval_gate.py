@@ -53,14 +53,14 @@ def test_a_fallback_model_that_was_not_evaluated_is_listed_with_its_place(manife
     ]
 
 
-def test_a_missed_threshold_is_listed_with_the_points_that_lack(manifest: Manifest, tmp_path: Path) -> None:
+def test_missed_thresholds_are_listed_the_worst_first_with_the_points_that_lack(manifest: Manifest, tmp_path: Path) -> None:
     scores = {"overall": Score(passed=9, total=10, least=0.8), "made_up": Score(passed=7, total=10, least=0.76)}
     models = (model("openai/m"), model("anthropic/n", 6))
     limits = {"usd_per_case": Limit(value=0.03, most=0.02), "p95_seconds": Limit(value=1, most=2)}
     low = results_of(tmp_path, "a", scores=scores, models=models, limits=limits)
     assert lacking(manifest, [low], simulated=()) == [
-        "made-up: made_up: 70.0% passed, 6.0 points below the threshold of 76%.",
         "made-up: anthropic/n: 60.0% passed, 20.0 points below the threshold of 80%.",
+        "made-up: made_up: 70.0% passed, 6.0 points below the threshold of 76%.",
         "made-up: usd_per_case is 0.03, 0.01 over the limit of 0.02.",
     ]
 
