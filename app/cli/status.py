@@ -90,7 +90,7 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
     pins = None if isinstance(live, BaseException) else live
     said_of_stops = of_stops(stopped, unanswered(pins.all_routes, subjects) if pins else ())
     waits = (_known(open_now) if to_now else None) or Waiting()
-    print("".join(f"{one.words}  {one.command}\n" for each in (waits.pages, waits.incidents) for one in each), end="")
+    print("".join(f"{words}  {command}\n" for words, command in waits.lines), end="")
     kind = "bad" if stopped else "none"
     if isinstance(seen, BaseException):
         print(said_of_stops or "How calls went is unknown.")

@@ -159,3 +159,8 @@ def unproven(lacking: int) -> str:
     """Eval results that a release lacks: ``12 of its eval results are missing or below their threshold``."""
     verb = "is missing or below its" if lacking == 1 else "are missing or below their"
     return f"{count(lacking)} of its eval results {verb} threshold"
+
+
+def refused(release: str, lacking: Sequence[str]) -> str:
+    """The sentence on a live release that its gate refuses, alike on every page. ``lacking``: the worst first."""
+    return f"The eval gate refuses the live release {release}: {unproven(len(lacking))}, the worst: {lacking[0].rstrip('.')}."

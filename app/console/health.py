@@ -206,8 +206,8 @@ def summary(
 
 
 def beside(waiting: Waiting, kind: str, said: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """The kind and the sentences of `summary` where a page or an incident comes before them: all is not well then."""
-    if not waiting.pages and not waiting.incidents:
+    """The kind and the sentences of `summary` where a page, an incident or a refused release comes before them."""
+    if not waiting:
         return kind, said
     return max(kind, waiting.kind, key=KINDS.index), [words.replace(WELL, "", 1) for words in said]
 

@@ -1,6 +1,6 @@
-"""Pages without an answer and open incidents: they come first on Overview and in `octant status`, and mark the menu."""
+"""Pages without an answer, open incidents and a refused release: they come first on Overview and in `octant status`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +13,9 @@ from app.oncall.incidents.tables import incidents
 from app.oncall.paging.changes import TRIGGERED
 from app.oncall.paging.drilled import is_drill
 from app.oncall.paging.tables import pages
+from app.releases import history
+from app.releases.eval_gate import measured
+from app.releases.way_back import way_back
 
 MOST = 50
 SEVERE = ("sev1", "sev2")
@@ -68,18 +71,47 @@ class OpenIncident:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedRelease:
+    """The live release, where the eval gate refuses it. ``lacking``: why; ``command``: the way back, or its page."""
+
+    release: str
+    lacking: Sequence[str]
+    command: str
+
+    @property
+    def words(self) -> str:
+        """Its sentence."""
+        return formats.refused(self.release, self.lacking)
+
+    @property
+    def kind(self) -> str:
+        """A threshold that is missed is worse than a result that is missing."""
+        return "bad" if measured(self.lacking) else "warn"
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
-    """All of both, the newest first."""
+    """All of them, the newest first."""
 
     pages: Sequence[WaitingPage] = ()
     incidents: Sequence[OpenIncident] = ()
+    refused: Sequence[RefusedRelease] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything comes before the figures: all is not well then."""
+        return bool(self.pages or self.incidents or self.refused)
+
+    @property
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """The sentence of each, and its command."""
+        yield from ((one.words, one.command) for each in (self.pages, self.incidents, self.refused) for one in each)
 
     @property
     def kind(self) -> str:
         """How bad it is: a real page without an answer is as bad as a severe incident."""
         if any(not page.test for page in self.pages) or any(one.severity in SEVERE for one in self.incidents):
             return "bad"
-        return "warn" if self.pages or self.incidents else "good"
+        return next((one.kind for one in self.refused), "warn" if self else "good")
 
 
 async def waiting(engine: AsyncEngine) -> Waiting:
@@ -95,4 +127,15 @@ async def waiting(engine: AsyncEngine) -> Waiting:
             for one in found
         ],
         [OpenIncident(one.number, one.title, one.severity, one.commander or "", one.opened_at) for one in others],
+        await _refused(engine),
     )
+
+
+async def _refused(engine: AsyncEngine) -> list[RefusedRelease]:
+    async with engine.connect() as connection:
+        newest = await history.read(connection, 1)
+    if not newest or not newest[0].unproven:
+        return []
+    live = newest[0]
+    command = (await way_back(engine)).command("the eval gate refuses the live release")
+    return [RefusedRelease(live.release, live.unproven or (), command or f"octant release verify {live.release}")]

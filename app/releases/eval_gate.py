@@ -20,6 +20,7 @@ from app.releases.manifest import Manifest, Sha256
 
 Z95 = 1.959964  # two-sided 95 % of the normal distribution
 COMMAND = "python -m evals release {} --accept"
+_BELOW, _OVER = "below the threshold of", "over the limit of"
 Share = Annotated[float, Field(gt=0, le=1)]
 Figure = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -168,6 +169,11 @@ def below(result: SuiteResult) -> list[str]:
     return _worst_first(_missed(result))
 
 
+def measured(lacking: Iterable[str]) -> bool:
+    """Whether some of the sentences are of results that exist and are too low: another run would not help."""
+    return any(_BELOW in sentence or _OVER in sentence for sentence in lacking)
+
+
 def _worst_first(missed: Iterable[tuple[float, str]]) -> list[str]:
     return [sentence for _, sentence in sorted(missed, key=lambda one: -one[0])]
 
@@ -176,8 +182,8 @@ def _missed(result: SuiteResult) -> Iterator[tuple[float, str]]:
     """How far each missed threshold is missed, and the sentence. A limit is of another unit: it comes after the shares."""
     for name, score in judged(result).items():
         if (short := score.least - score.passed / score.total) > 0:
-            shares = f"{score.passed / score.total:.1%} passed, {short * 100:.1f} points below the threshold of {score.least:.0%}"
+            shares = f"{score.passed / score.total:.1%} passed, {short * 100:.1f} points {_BELOW} {score.least:.0%}"
             yield short, f"{result.suite}: {name}: {shares}."
     for name, limit in result.limits.items():
         if (over := limit.value - limit.most) > 0:
-            yield 0, f"{result.suite}: {name} is {limit.value:.4g}, {over:.2g} over the limit of {limit.most:.4g}."
+            yield 0, f"{result.suite}: {name} is {limit.value:.4g}, {over:.2g} {_OVER} {limit.most:.4g}."

@@ -66,7 +66,7 @@ class State:
     canary: CanaryNow | None
     shadow: tuple[Shadow, Beside] | None
     listed: Sequence[Listed]
-    unproven: int
+    unproven: Sequence[str]
     followed: Mapping[int, Followed] = field(default_factory=dict)
 
 
@@ -156,7 +156,7 @@ async def _state(console: Console, count: int) -> State:
     past = await releases.history(limit=count)
     return State(
         past=past, reports=await releases.reports(), canary=await releases.latest_canary(), shadow=await releases.shadow(),
-        listed=await releases.listed(), unproven=len(past[0].unproven or ()) if past else 0,
+        listed=await releases.listed(), unproven=(past[0].unproven or ()) if past else (),
         followed=await of_rollbacks(console.parts.engine, past),
     )  # fmt: skip
 
@@ -238,7 +238,7 @@ def answer(state: State, stopped: Sequence[Stop], now: datetime) -> tuple[str, s
     kind = "bad" if behind or not state.reports else "good"
     if state.unproven:
         kind = "warn" if kind == "good" else kind
-        words += f" {formats.unproven(state.unproven)}."
+        words = f"{formats.refused(newest.release, state.unproven)} {words}"
     if state.canary and state.canary[0].state == canaries.RUNNING:
         words += f" {canary_words(state.canary)}"
         kind = "warn" if kind == "good" and state.canary[2][-1].stop >= state.canary[2][-1].promote > 0 else kind

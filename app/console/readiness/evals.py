@@ -133,7 +133,7 @@ def _words(
     release: str, results: Sequence[SuiteResult], lacking: Sequence[str], refused: Sequence[tuple[str, SuiteResult]] = ()
 ) -> str:
     if lacking:
-        return f"The gate would refuse the live release {release}: {lacking[0]}"
+        return formats.refused(release, lacking)
     if not results:
         return f"No eval suite has run on the live release {release}."
     overall = [one.scores[OVERALL] for one in results if OVERALL in one.scores]

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from html import unescape
 
 import aiohttp
+import pytest
 import pytest_asyncio
 from client import eventually, post
+from commands import run
 from conftest import RELEASES, ROOT, octant
 from products import needs_example
 from signed_in import Person, signed_in
@@ -180,6 +182,47 @@ async def test_a_release_that_lacks_eval_results_is_activated_by_no_click_withou
     forced = await operator.get("/console/do/release-activate-force?release=2026-11-01")
     assert "An alert fires" in forced.words
     assert "octant release activate 2026-11-01" in forced.words
+
+
+@needs_example
+async def test_a_refused_release_comes_first_while_live_and_no_name_leads_back_to_it_without_force(
+    operator: Person, stored: AsyncEngine, stack_env: dict[str, str]
+) -> None:
+    """On the first page, in `octant status`, in the console's effect and in the command (B2, B3)."""
+    bad, live = "2026-11-24", (await newest(stored))[0]
+    forced = await operator.submit("/console/do/release-activate-force", {"release": bad, "reason": "a test"})
+    assert forced.status == 303, forced.words
+    try:
+        said = f"The eval gate refuses the live release {bad}: 12 of its eval results are missing or below their threshold"
+        way = "octant rollback --to"
+        first = (await operator.get("/console")).words.replace(" : ", ": ")
+        assert said in first
+        assert first.index(said) < first.index("Calls failed"), first
+        printed = run(stack_env, "status").stdout
+        assert printed.startswith(said), printed[:300]
+        assert way in printed.splitlines()[0]
+        assert said in (await operator.get("/console/releases")).words.replace(" : ", ": ")
+        assert said in (await operator.get("/console/readiness")).words.replace(" : ", ": ")
+    finally:
+        await activated(operator, stored, live)
+    page = await operator.get(f"/console/releases/{bad}")
+    assert "Roll back to it by force…" in page.words
+    assert "Roll back to it… " not in page.words
+    asked = await operator.get(f"/console/do/rollback?to={bad}")
+    assert f"The eval gate refuses {bad} for 12 reasons; it goes live by force alone." in asked.words
+    assert 'action="/console/do/rollback-force"' in asked.text
+    assert 'type="checkbox" required' in asked.text
+    refused = await operator.submit("/console/do/rollback", {"to": bad, "reason": "try"})
+    assert (refused.status, "nevertheless: --force" in refused.words) == (409, True)
+    with pytest.raises(AssertionError, match=f"The eval gate refuses {bad} for 12 reasons"):
+        octant(stack_env, "rollback", "--to", bad, "--reason", "try")
+    assert (await newest(stored))[0] == live
+    before = await operator.get("/console/do/rollback")
+    assert "the release before goes live nevertheless" in before.words, "it was forced, and is the release before"
+    back = octant(stack_env, "rollback", "--reason", "at 3 a.m.")
+    assert re.search(rf"All \d workers serve it .*\nWARNING   The eval gate refuses {bad} for 12 reasons, and it is live", back)
+    assert back.splitlines()[-1].endswith(f'{live} passes it: octant rollback --to {live} --reason "…"'), back
+    await activated(operator, stored, live)
 
 
 async def test_a_canary_is_promoted_on_its_evidence_and_a_release_activated_without_force(

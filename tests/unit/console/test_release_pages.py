@@ -1,5 +1,6 @@
 """Releases in the console: the difference of two, evidence over time, and what a stop does, in numbers (X1)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -183,11 +184,17 @@ def test_a_stop_reckons_with_the_stops_in_force(release: Release, stopped: set[S
     assert all(all(name in sentence for name in routes.routes) for sentence in lost)
 
 
+REFUSED = (
+    "The eval gate refuses the live release r2: 2 of its eval results are missing or below their threshold, the worst: support:"
+    " overall: 20 points below."
+)
+
+
 def activation(**more: object) -> Activation:
     return Activation(1, "r2", "r1", "activate", "ada", "why", NOW - timedelta(hours=2, seconds=20), **more)  # type: ignore[arg-type]
 
 
-def state(*workers: str, unproven: int = 0) -> page.State:
+def state(*workers: str, unproven: Sequence[str] = ()) -> page.State:
     reports = [Report(worker=str(n), release=release) for n, release in enumerate(workers)]
     return page.State(past=[activation()], reports=reports, canary=None, shadow=None, listed=[], unproven=unproven)
 
@@ -202,18 +209,18 @@ def test_a_rollback_that_is_live_says_its_seconds_at_once() -> None:
 @pytest.mark.parametrize(
     ("workers", "unproven", "stops", "kind", "words"),
     [
-        (("r2", "r2"), 0, [], "good", "Release r2 has been live on all 2 workers for 2 h."),
-        (("r2", "r1"), 0, [], "bad", "Release r2 has been live on 1 of 2 workers for 2 h."),
+        (("r2", "r2"), [], [], "good", "Release r2 has been live on all 2 workers for 2 h."),
+        (("r2", "r1"), [], [], "bad", "Release r2 has been live on 1 of 2 workers for 2 h."),
         (
             ("r2",),
-            2,
+            ["support: overall: 20 points below.", "x"],
             [],
             "warn",
-            "Release r2 has been live on its one worker for 2 h. 2 of its eval results are missing or below their threshold.",
+            f"{REFUSED} Release r2 has been live on its one worker for 2 h.",
         ),
         (
             ("r2",),
-            0,
+            [],
             [Stop("tenant", "acme", "ada", "x", "")],
             "bad",
             "Stopped: tenant acme. Release r2 has been live on its one worker for 2 h.",
@@ -221,7 +228,7 @@ def test_a_rollback_that_is_live_says_its_seconds_at_once() -> None:
     ],
 )
 def test_the_first_sentence_says_the_worst_first(
-    workers: tuple[str, ...], unproven: int, stops: list[Stop], kind: str, words: str
+    workers: tuple[str, ...], unproven: Sequence[str], stops: list[Stop], kind: str, words: str
 ) -> None:
     assert page.answer(state(*workers, unproven=unproven), stops, NOW) == (kind, words)
 
