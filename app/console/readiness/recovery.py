@@ -88,7 +88,7 @@ async def _alone(sources: Sources) -> list[Evidence]:
     held: State = "gaps" if any(name in release.routes for names in alone.values() for name in names) else "proved"
     words = [f"{provider} alone answers {formats.listed(names)}" for provider, names in alone.items()]
     value = f"{'; '.join(words)}: no other model takes over while it is away, and their callers get 503 providers_unavailable"
-    second = "Give the alias a second target in the next release."
+    second = "Give the alias a second target in the next release: `octant release activate RELEASE`."
     return [Evidence(name="Aliases of one provider", value=value, state=held, closed_by=second, command="octant release status")]
 
 

@@ -189,7 +189,7 @@ async def test_a_refused_release_comes_first_while_live_and_no_name_leads_back_t
     operator: Person, stored: AsyncEngine, stack_env: dict[str, str]
 ) -> None:
     """On the first page, in `octant status`, in the console's effect and in the command (B2, B3)."""
-    bad, live = "2026-11-24", (await newest(stored))[0]
+    bad, live = "2026-11-24", str((await newest(stored))[0])
     forced = await operator.submit("/console/do/release-activate-force", {"release": bad, "reason": "a test"})
     assert forced.status == 303, forced.words
     try:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, cast
 import pytest
 
 from app.audit.overview import Bucket
+from app.budget import exposure
 from app.console.readiness import evals, observability, recovery, rollback, runbook, spending
 from app.console.readiness import sources as readiness_sources
 from app.console.readiness.answers import Answer, Evidence, State
@@ -141,7 +142,8 @@ def test_a_rogue_user_that_was_never_played_is_a_gap(tmp_path: Path) -> None:
     assert [one.state for one in spending.rogue(sources(state_dir=tmp_path))] == ["proved"]
 
 
-async def test_no_tenant_leaves_the_worst_day_missing() -> None:
+async def test_no_tenant_leaves_the_worst_day_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exposure, "highest_own_caps", lambda _: asyncio.sleep(0, {}))
     keys = SimpleNamespace(list_tenants=lambda: asyncio.sleep(0, []))
     found = named(await spending.answer(sources(keys=keys)), "Worst day")
     assert (found.state, "there is no tenant" in found.value) == ("missing", True)
