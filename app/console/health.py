@@ -251,7 +251,7 @@ def _well(seen: Overview, answered: str, rest: str) -> tuple[str, str]:
     broken = [failed for failed in seen.failed_answers if failed.status >= SERVER_ERROR]
     number = sum(failed.answers for failed in broken)
     if number and number >= FAILING * total.requests:
-        most = f"{formats.count(broken[0].answers)} of {broken[0].status} {broken[0].code} on {broken[0].path}"
+        most = f"{broken[0].status} {broken[0].code} on {broken[0].path}: {formats.count(broken[0].answers)}"
         return "warn", f"{formats.number(number, 'request')} got an answer of 5xx ({most}), though of the calls {rest}."
     turned_away = total.refused / (total.calls + total.refused)
     if turned_away >= MANY and total.refused >= SOME:

@@ -12,8 +12,8 @@ from app.security.keys.provider_keys import KeyStatus
 OLD = timedelta(days=90)  # an alert fires then, too (deploy/slo/alerts.toml)
 IDLE = timedelta(days=30)
 CHOICES = {
-    "": "work", "unused": "were never used", "idle": f"were not used for {IDLE.days} days",
-    "old": f"are over {OLD.days} days old", "gone": "are revoked or expired", "all": "in all",
+    "": "usable", "unused": "never used", "idle": f"not used for {IDLE.days} days",
+    "old": f"over {OLD.days} days old", "gone": "revoked or expired", "all": "in all",
 }  # fmt: skip
 
 

@@ -772,6 +772,18 @@ def test_a_live_page_says_how_old_it_is(browser: Browser, service_url: str, key:
         page.wait_for_function("document.querySelector('[data-fresh]').className.includes('late')", timeout=PATIENCE)
 
 
+def test_a_live_page_is_not_green_while_it_shows_what_was_before(browser: Browser, service_url: str, key: str) -> None:
+    """Postgres is frozen: the stream brings what was known before, and says so."""
+    with opened(browser, service_url, key, bypass_csp=True) as (_, page):
+        page.goto("/console/oncall")
+        fresh = "document.querySelector('[data-fresh]')"
+        page.wait_for_function(f"{fresh}.className === 'fresh live'", timeout=PATIENCE)
+        banner = '<p class="banner" data-away></p>'  # as `macros.age` writes it
+        page.evaluate(f"setInterval(() => document.querySelector('[data-live]').insertAdjacentHTML('beforeend', '{banner}'), 50)")
+        amber = f"{fresh}.className === 'fresh late' && {fresh}.textContent === 'a store is away'"
+        page.wait_for_function(amber, timeout=PATIENCE)
+
+
 def test_a_live_page_goes_on_after_an_answer_that_is_no_stream(browser: Browser, service_url: str, key: str) -> None:
     """A service that starts, or a store that is away for a moment, answers once with an error: the page goes on after it."""
     with opened(browser, service_url, key, bypass_csp=True) as (_, page):

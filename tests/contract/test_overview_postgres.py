@@ -344,7 +344,7 @@ async def test_answers_of_5xx_that_no_call_knows_are_named(engine: AsyncEngine) 
     seen = await overview(engine, range_.since, range_.until, range_.width)
     kind, words = answer(seen, strips_of(seen, range_, {}), range_)
     assert kind == "warn"
-    assert words.startswith("3 requests got an answer of 5xx (3 of 502 output_invalid on /v1/extract), though of the calls 100 %")
+    assert words.startswith("3 requests got an answer of 5xx (502 output_invalid on /v1/extract: 3), though of the calls 100 %")
 
 
 async def test_what_has_just_begun_comes_first_and_so_does_that_it_is_over(engine: AsyncEngine) -> None:

@@ -46,12 +46,12 @@ def answer(rows: Sequence[Listed], words: str, range_: Range) -> str:
 
 
 def of_kinds(rows: Sequence[Listed | Failed]) -> str:
-    """Their number, and the three most frequent kinds: ``15 answers of 4xx and 5xx: 12 of 401 authentication_failed, …``."""
+    """Their number, and the three most frequent kinds: ``15 answers of 4xx and 5xx: 401 authentication_failed (12), …``."""
     counts: dict[str, int] = {}
     for row in rows:
         kind = f"{row.status} {row.code}"
         counts[kind] = counts.get(kind, 0) + row.answers
     first = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-    named = ", ".join(f"{formats.count(number)} of {kind}" for kind, number in first[:3])
+    named = ", ".join(f"{kind} ({formats.count(number)})" for kind, number in first[:3])
     more = f" and {formats.number(len(first) - 3, 'more kind')}" if len(first) > 3 else ""
     return f"{formats.number(sum(counts.values()), 'answer')} of 4xx and 5xx: {named}{more}"

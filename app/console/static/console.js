@@ -23,9 +23,9 @@ function follow(part) {
   const age = () => {
     if (!note) return;
     const seconds = Math.round((Date.now() - last) / 1000);
-    const late = !last || seconds > 3 * every;
-    note.className = late ? "fresh late" : "fresh live";
-    note.textContent = !last ? "connecting" : late ? held ? `held, ${span(seconds)} old` : `stopped ${span(seconds)} ago` : `live, ${seconds} s ago`;
+    const late = !last || seconds > 3 * every, old = $("[data-away]", part); // the stream lives, and what it brings is of before
+    note.className = late || old ? "fresh late" : "fresh live";
+    note.textContent = !last ? "connecting" : late ? held ? `held, ${span(seconds)} old` : `stopped ${span(seconds)} ago` : old ? "a store is away" : `live, ${seconds} s ago`;
   };
   const take = (event) => {
     const sent = JSON.parse(event.data);
@@ -272,7 +272,7 @@ function row(step) {
   const next = rows[Math.min(Math.max(at + step, 0), rows.length - 1)];
   if (!next) return;
   rows[at]?.classList.remove("chosen");
-  next.classList.add("chosen"); next.scrollIntoView({ block: "nearest" }); $("a", next)?.focus();
+  next.classList.add("chosen"); next.scrollIntoView({ block: "nearest" }); $("a, summary", next)?.focus();
 }
 function switchTheme() {
   const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
