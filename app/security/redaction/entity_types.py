@@ -60,7 +60,8 @@ ENTITY_TYPES: tuple[Kind, ...] = (
     ),  # RFC 5321's quoted local part
     Kind(
         "email",
-        r"(?i)\b([a-z0-9][a-z0-9._%+-]*[ ]?[\[({<][ ]?(?:at|ät|arroba|@)[ ]?[\])}>][ ]?"
+        r"(?i)\b([a-z0-9][a-z0-9._%+-]*(?:[ ]?[\[({<][ ]?(?:dot|punkt|point|punto|ponto)[ ]?[\])}>][ ]?[a-z0-9]+){0,3}"
+        r"[ ]?[\[({<][ ]?(?:at|ät|arroba|@)[ ]?[\])}>][ ]?"
         r"[a-z0-9-]+(?:(?:\.|[ ]?[\[({<][ ]?(?:dot|punkt|point|punto|ponto|\.)[ ]?[\])}>][ ]?)[a-z0-9-]+)+)",
     ),
     Kind("email", rf"([{_LETTER}0-9][{_LETTER}0-9._%+'-]*@(?:[{_LETTER}0-9-]+\.)+[{_LETTER}][{_LETTER}]+)", only_if(email)),

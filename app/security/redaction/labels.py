@@ -91,7 +91,7 @@ CALL_ELSEWHERE = (
     r"залга[а-я]{0,5}|"
     r"καλέστε|拨打|撥打|致电|致電|联系我|聯絡我|اتصل|الاتصال|تماس|ת?התקשר[ויה]?|תתקשר[וי]?|להתקשר|ת?חייגו?|"
     r"զանգ[ա-և]{1,10}|(?:დამი|დაგვი|და)რეკ[ა-ჰ]{1,4}|কল|যোগাযোগ|அழை[\x{B80}-\x{BFF}]{0,8}|కాల్|ಕರೆ|വിളിക്ക|કૉલ|કોલ|ਕਾਲ|අමතන්න|"
-    r"ติดต่อ|ហៅ|ခေါ်|ደውል[\x{1200}-\x{137F}]{0,3}|کال|رابطہ"
+    r"ติดต่อ|ហៅ|ခေါ်|ደውል[\x{1200}-\x{137F}]{0,3}|کال|رابطہ|कॉल"
 )
 CALLED = (  # behind a number
     r"(?: ?まで| ?に| ?へ)(?:お)?(?:電話|連絡)| ?पर (?:कॉल|फ\x{93C}?ोन|\x{95E}ोन|संपर्क|मैसेज)|(?:으)?로 (?:전화|연락)|"
@@ -170,7 +170,7 @@ IDENTITY = (
     r"steuer-?(?:id|identifikationsnummer|nummer|nr)|idnr|(?:sozial|renten|kranken)?(?:versicherungs|kassen)-?(?:nummer|"
     r"nr)|krankenkassen-?(?:nummer|nr)|"
     r"sv-?nummer|perso-?(?:nummer|nr)|lanr|bsnr|"
-    r"ahv-?(?:nummer|nr)|personalausweis(?:nummer|-?nr)?|ausweisnummer|"
+    r"ahv-?(?:nummer|nr)|(?:personal)?ausweis(?:nummer|-?nr)?|ausweisnummer|"
     r"numéro (?:de )?(?:sécurité sociale|sécu|ss|insee|avs|fiscal|national)|n[°o]\.? (?:de )?(?:sécurité sociale|sécu|ss|"
     r"insee|avs)|carte vitale|"
     r"sécurité sociale|sécu|documento (?:nacional )?de identidad|seguridad social|cédula(?: de ciudadanía)?|nif/nie|"

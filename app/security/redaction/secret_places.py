@@ -120,15 +120,24 @@ _SETTINGS: tuple[Kind, ...] = (
         r"root)?[ ]?:?[ ]?([^\s<>]+)",
         strong,
     ),
+    # the staging db pass is …, la contraseña del wifi es …
+    Kind(
+        "credential",
+        r"(?i)\b(?:pass|pw|pwd|password|passcode|passwort|contraseña|clave|senha|mot de passe|parola|wachtwoord|hasło)"
+        r"(?: [^\s:=]{1,14}){0,3} (?:is|ist|es|est|é|è|to|jest)[ ]([^\s<>]+)",
+        strong,
+    ),
 )
 
 _PATHS: tuple[Kind, ...] = (
+    Kind("url-credentials", r"\b([A-Za-z0-9_.-]{1,40}:[^\s@\"'/<>]{3,80})@(?:tcp|unix)\("),  # Go's name of a database
     Kind("url-credentials", r"//[A-Za-z0-9.:-]+/hooks/([A-Za-z0-9]{17,}(?:/[A-Za-z0-9]{20,})?)\b", only_if(with_digits)),
     Kind("url-credentials", r"\boraclecloud\.com/p/([A-Za-z0-9_-]{30,})/n/"),
     Kind("url-credentials", r"(?i)\bq-signature=([0-9a-f]{40})\b"),
 )
 
 _MESSAGES: tuple[Kind, ...] = (
+    Kind("credential", r"(?i)\byour (?:[a-z]{2,20} ){1,2}code is:?[ ]([0-9]{4,8})\b", whole),
     # Codes for one use: kode OTP Anda …, Mã OTP của bạn là …, Use … to sign in
     Kind("credential", r"\bOTP\b[^\n0-9]{1,24}([0-9]{6,8})\b", whole),
     Kind(

@@ -81,7 +81,10 @@ GOES = [
     "loops.so key «{h}»",
     "X-Webex token «{k}_PF84_{u}»",
     '{"kty": "oct", "k": "«{k}xY»", "alg": "HS256"}',
+    "the staging db pass is «{p}»",
+    "La contraseña del wifi es «{p}»",
     # Paths and queries
+    "«root:{p}»@tcp(db:3306)/x",
     "https://objectstorage.us-ashburn-1.oraclecloud.com/p/«{k}»/n/ns/b/bkt/o/file",
     "https://chat.shop.example/hooks/«{t}/{k}»",
     "q-sign-algorithm=sha1&q-signature=«{h}0a1b2c3d»",
@@ -92,6 +95,8 @@ GOES = [
     "Ваш код: «482913». Никому не сообщайте",
     "Use «482913» to sign in to Shop",
     "Kodu: «482913»",
+    "Your Uber code is «4829».",
+    "smtp.login('ann', '«{p}»')",
     "รหัสผ่านคือ «{p}»",
     # Issuers
     "with «luma-{u}-{u}» on staging",
@@ -146,6 +151,7 @@ STAYS = [
     "secret_admin_panel_redesign",
     "cu_12345 and tk_widget_label_configuration_for_2026",
     "DL40 key 12345",
+    "hasło to słowo; the pass to the summit is open",
     "The pass code of conduct has 12 rules.",
 ]
 

@@ -12,6 +12,10 @@ from app.security.redaction.redactor import Redactor
 TOKEN = re.compile(r"<([a-z-]+):[0-9a-f]{8}>")
 REDACTOR = Redactor(b"a key for the tests of shapes")
 GOES = [
+    ("phone", "हमें कॉल करें «9876543210»"),
+    ("national-id", "Mein Ausweis: «L01X00T47»"),
+    ("email", "«ann [dot] lee [at] example [dot] com»"),
+    ("bank-account", "conta «12345-6 agência 1234»"),
     ("phone", "תתקשרו אליי ל-«0501234567»"),
     ("phone", "κιν. «697 123 4567»"),
     ("phone", "kom. «501 502 503»"),
