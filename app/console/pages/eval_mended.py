@@ -1,6 +1,6 @@
 """A case that fails with one release and passes with another: its question, both answers, and why the first is wrong.
 
-The other release mended it only where no further release passed it: one that the gate refused is a candidate that lost it.
+The first later release that passes it mended it; where only earlier ones do, nothing is said of mending.
 """
 
 import asyncio
@@ -18,6 +18,8 @@ from app.releases.eval_cases import cases
 from app.releases.eval_delta import deltas
 from app.releases.eval_history import Filed, Trial
 
+IS, WAS = "is", "was"
+MOST_HISTORY = 1000
 TENANT = "evals"  # whose redaction tokens are made for the case's texts, as for the findings in its answers
 
 
@@ -26,7 +28,8 @@ class Mended:
     """``question`` and ``criteria``: redacted, empty where the case's file is not here. ``others``: further such cases.
 
     ``changed``: the values and pins that differ between the two releases, and the cases won and lost with them. ``refused``:
-    whether the gate refuses the release that fails; ``also``: further releases that pass the case, by their files.
+    whether the gate refuses the release that fails; ``also``: further releases that pass the case, by their files; ``lived``:
+    whether the release that fails is live (`IS`), was (`WAS`), or never was (empty).
     """
 
     suite: str
@@ -39,28 +42,34 @@ class Mended:
     changed: str
     refused: bool = False
     also: Sequence[str] = ()
+    lived: str = ""
+
+    @property
+    def later(self) -> Sequence[str]:
+        """The releases after the one that fails which pass the case, in their order."""
+        return [one for one in sorted({*self.also, self.passed.release}) if one > self.failed.release]
 
     @property
     def heading(self) -> str:
         """A claim that the data bear out."""
-        if self.refused:
-            return "A release that the gate refused, beside one that passes its case"
-        if self.also:
-            return "A case that fails with one release and passes with another"
-        return "A case that failed, and the release that mended it"
+        if self.later:
+            return f"A case that {self.failed.release} fails, mended by {self.later[0]}"
+        return "A case that fails with one release and passes with another"
 
     @property
     def chain(self) -> str:
-        """Which release lost or mended it, in a sentence."""
-        failed, passed = self.failed.release, self.passed.release
-        others = (
-            f" {listed(self.also)} {'passes' if len(self.also) == 1 else 'pass'} it too, so {passed} mended nothing."
-            if self.also
-            else ""
-        )
-        if self.refused:
-            return f"{failed} is a candidate that the gate refuses: live, it would have lost this case.{others}"
-        return others.strip() or f"By the results beside the manifests, no other release than {passed} passes it."
+        """Which release lost and which mended it, in two sentences."""
+        failed = self.failed.release
+        refused = ", which the gate refuses," if self.refused else ""
+        lost = {
+            IS: f"{failed}{refused} is live and loses this case.", WAS: f"{failed}{refused} was live and lost this case.",
+        }.get(self.lived, f"{failed}{refused} was never live; it would lose this case.")  # fmt: skip
+        if not self.later:
+            earlier = sorted({*self.also, self.passed.release})
+            return f"{lost} {listed(earlier)} {'passes' if len(earlier) == 1 else 'pass'} it."
+        first, *more = self.later
+        also = f"; {listed(more)} {'passes' if len(more) == 1 else 'pass'} it, too" if more else ""
+        return f"{lost} It is mended by {first}, the first later release that passes it{also}."
 
 
 async def mended(console: Console) -> Mended | None:
@@ -73,7 +82,9 @@ async def mended(console: Console) -> Mended | None:
     failed, passed = (one.release for one in pair)
     words = await changed(console, suite, failed, passed)
     filed, _ = await asyncio.to_thread(eval_history.filed, console.parts.releases_dir)
-    return Mended(suite, case, *pair, question, criteria, others, words, *standing(filed, suite, case, failed, passed))
+    past = [one.release for one in await console.parts.releases.history(limit=MOST_HISTORY)]
+    lived = IS if past[:1] == [failed] else WAS if failed in past else ""
+    return Mended(suite, case, *pair, question, criteria, others, words, *standing(filed, suite, case, failed, passed), lived)
 
 
 def standing(filed: Sequence[Filed], suite: str, case: str, failed: str, passed: str) -> tuple[bool, list[str]]:

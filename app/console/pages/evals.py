@@ -28,6 +28,7 @@ from app.releases.eval_goals import goals, meanings
 from app.releases.eval_history import CHAOS, OVERALL, Filed, Run, Runs, simulated_in, threshold_count
 
 PAGE = 20
+LEAD = 2  # sentences; the others are below the figures
 DRAWN = 200  # stored runs that the chart shows
 LATELY = timedelta(days=7)
 CODES = {0: ("good", "passed"), 1: ("bad", "below or worse"), 2: ("warn", "not judged")}
@@ -123,8 +124,11 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
     )
     kind, words = answer(chosen, cards, lately.value, now, filed)
     return {
-        "chosen": chosen, "live": parts.releases.known, "cards": cards, "problems": problems, "kind": kind, "words": words,
-        "releases": [card(one, filed) for one in filed], "runs": runs, "skip": skip, "suite": suite, "page_size": PAGE,
+        "chosen": chosen, "live": parts.releases.known, "cards": cards, "problems": problems,
+        "kind": kind, "words": " ".join(words[:LEAD]), "details": words[LEAD:],
+        "releases": [card(one, filed) for one in filed], "runs": runs, "skip": skip,
+        "suite": suite,
+        "page_size": PAGE,
         "lately": lately, "drifted": drifted(lately.value, now),
         "judged": judged(lately.value), "first": quality.DRIFT_FIRST, "states": states, "chart": chart(drawn.value),
         "unrecorded": await asyncio.to_thread(eval_history.unrecorded, parts.releases_dir),
@@ -220,16 +224,16 @@ def _beside(cards: Sequence[SuiteCard]) -> str:
 
 def answer(
     chosen: str, cards: Sequence[SuiteCard], lately: Quality | None, now: datetime, filed: Sequence[Filed] = ()
-) -> tuple[str, str]:
-    """How good the answers are, in one sentence of the data. ``filed``: of all releases, for the one that is refused."""
-    production = ""
+) -> tuple[str, list[str]]:
+    """How good the answers are, in sentences of the data; the first two lead. ``filed``: of all releases, for the refused one."""
+    production = []
     if lately and lately.scored:
         share = formats.share(lately.passed / lately.scored)
-        production = f" Of live calls, {share} of {formats.number(lately.scored, 'scored answer')} passed in the last 7 d."
+        production = [f"Of live calls, {share} of {formats.number(lately.scored, 'scored answer')} passed in the last 7 d."]
     if found := drifted(lately, now):
-        return "bad", f"Quality of live calls has drifted: more answers of {' and '.join(found)} fail than before.{production}"
+        return "bad", [f"Quality of live calls has drifted: more answers of {' and '.join(found)} fail than before.", *production]
     if not cards:
-        return "none", f"{f'Release {chosen} has no' if chosen else 'No release has'} eval results here.{production}"
+        return "none", [f"{f'Release {chosen} has no' if chosen else 'No release has'} eval results here.", *production]
     below = [(one.filed.result.suite, name) for one in cards for name in one.filed.below]
     each = " and ".join(
         f"{one.filed.result.suite} {formats.count(one.overall.passed)} of {formats.count(one.overall.total)}" for one in cards
@@ -237,19 +241,24 @@ def answer(
     if below:
         named = ", ".join(f"{suite}: {name}" for suite, name in below[:3]) + (f" and {len(below) - 3} more" if below[3:] else "")
         missed = f"{formats.number(len(below), 'threshold')} ({named})"
-        return "bad", f"Release {chosen} is below {missed}, so the gate refuses it: {each} passed.{production}"
+        return "bad", [f"Release {chosen} is below {missed}, so the gate refuses it: {each} passed.", *production]
+    kind, words = _holding(chosen, cards, each, filed)
+    return kind, [*filter(None, words), *production]
+
+
+def _holding(chosen: str, cards: Sequence[SuiteCard], each: str, filed: Sequence[Filed]) -> tuple[str, list[str]]:
+    """Of a release that misses no threshold; some of the sentences may be empty."""
     lost, won = sum(len(one.lost) for one in cards), sum(len(one.won) for one in cards)
     compared = bool(cards) and all(one.before for one in cards)
-    beside = "since the release before" if compared else ""
-    flipped = f" It lost {formats.number(lost, 'case')} and won {won} {_beside(cards) or beside}." if compared else ""
+    flips = f"It lost {formats.number(lost, 'case')} and won {won} {_beside(cards)}." if compared else ""
     simulated = simulated_in(one.filed.result for one in cards)
-    fake = f" {simulated[0].upper()}{simulated[1:]}." if simulated else ""
+    fake = f"{simulated[0].upper()}{simulated[1:]}." if simulated else ""
     kind = "warn" if lost or simulated else "good"
     short = [line for one in cards for line in one.shares if line.goal is not None and line.share < line.goal]
-    goal = f" {formats.number(len(short), 'share')} {'is' if len(short) == 1 else 'are'} below the goal for a vendor's model."
+    goal = f"{formats.number(len(short), 'share')} {'is' if len(short) == 1 else 'are'} below the goal for a vendor's model."
     floors = "floor, which is at most what the simulator once reached" if simulated else "threshold"
     holds = f"Release {chosen} holds every {floors}: {each} cases passed."
-    return kind, f"{holds}{_worse(cards, filed)}{goal if short else ''}{flipped}{_refused(filed)}{fake}{production}"
+    return kind, [holds, _worse(cards, filed), goal if short else "", flips, _refused(filed), fake]
 
 
 def _worse(cards: Sequence[SuiteCard], filed: Sequence[Filed]) -> str:
@@ -268,7 +277,7 @@ def _worse(cards: Sequence[SuiteCard], filed: Sequence[Filed]) -> str:
     _, name, then, now, other = min(found, key=lambda one: one[0])
     which = f"{'the refused ' if eval_gate.below(other.result) else ''}release {other.release}"
     return (
-        f" It is worse than {which} in {name.replace('_', ' ')}: {formats.count(now.passed)} of {formats.count(now.total)}"
+        f"It is worse than {which} in {name.replace('_', ' ')}: {formats.count(now.passed)} of {formats.count(now.total)}"
         f" passed where {formats.count(then.passed)} did."
     )
 
@@ -283,7 +292,7 @@ def _refused(filed: Sequence[Filed]) -> str:
     points = [change * 100 for one in refused if one.release == newest if (change := card(one, filed).overall.change) is not None]
     cards = [card(one, filed) for one in refused if one.release == newest]
     lower = f", {-min(points):.1f} points lower {_beside(cards)}," if points and min(points) < 0 else ""
-    return f" The gate refuses release {newest}, which{lower} misses {formats.number(missed, 'threshold')}."
+    return f"The gate refuses release {newest}, which{lower} misses {formats.number(missed, 'threshold')}."
 
 
 def verdict(run: Run) -> tuple[str, str]:

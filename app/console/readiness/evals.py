@@ -141,7 +141,7 @@ def _words(
     kept = sum(map(threshold_count, results))
     return (
         f"A gate refuses a release that misses a threshold. The live one, release {release}, keeps all {kept}, with {passed:g} of"
-        f" {formats.number(total, 'case')} passed.{_words_on(refused)}{_simulated(results)}"
+        f" {formats.number(total, 'case')} passed.{_words_on(refused, results)}{_simulated(results)}"
     )
 
 
@@ -154,12 +154,23 @@ def _simulated(results: Sequence[SuiteResult]) -> str:
     )
 
 
-def _words_on(refused: Sequence[tuple[str, SuiteResult]]) -> str:
-    """The newest release that the gate refuses, with its score, in a sentence; empty without one."""
+def _words_on(refused: Sequence[tuple[str, SuiteResult]], live: Sequence[SuiteResult] = ()) -> str:
+    """The newest release that the gate refuses, with its score beside the live one's on the same cases; empty without one."""
     if not refused:
         return ""
     release, one = refused[-1]
     missed = sum(len(below(result)) for name, result in refused if name == release)
+    return (
+        f" It refused release {release}: {_scored(one, live)}{formats.number(missed, 'threshold was', 'thresholds were')} missed."
+    )
+
+
+def _scored(one: SuiteResult, live: Sequence[SuiteResult]) -> str:
+    """How many cases of its suite a refused release passed, and the live one of the same ones."""
     overall = one.scores.get(OVERALL)
-    scored = f"{overall.passed:g} of {formats.number(overall.total, 'case')} passed, and " if overall else ""
-    return f" It refused release {release}: {scored}{formats.number(missed, 'threshold was', 'thresholds were')} missed."
+    if not overall:
+        return ""
+    same = (other for other in live if (other.suite, other.label, other.cases) == (one.suite, one.label, one.cases))
+    now = next((score for other in same if (score := other.scores.get(OVERALL))), None)
+    beside = f" where the live one passes {now.passed:g}" if now else ""
+    return f"of the suite {one.suite}, {overall.passed:g} of {formats.number(overall.total, 'case')} passed{beside}, and "

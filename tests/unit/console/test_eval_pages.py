@@ -16,7 +16,7 @@ from app.audit.quality import Drift, Quality
 from app.console.console import templates
 from app.console.pages import eval_mended, eval_production, release_diff
 from app.console.pages import evals as evals_page
-from app.console.pages.evals import answer, card, chart, chosen_release, figures, judged
+from app.console.pages.evals import card, chart, chosen_release, figures, judged
 from app.console.ranges import range_of
 from app.releases import eval_example
 from app.releases.eval_cases import Written, cases
@@ -172,7 +172,7 @@ def test_the_answer_names_the_newest_release_that_the_gate_refuses(tmp_path: Pat
     live = [card(one, found) for one in found if one.release == "2"]
     missed = sum(len(one.below) for one in found)
     assert (
-        f" The gate refuses release 1, which, 50.0 points lower beside the later release 2, misses {missed} thresholds."
+        f"The gate refuses release 1, which, 50.0 points lower beside the later release 2, misses {missed} thresholds."
         in answer("2", live, None, NOW, found)[1]
     )
     assert "refuses" not in answer("2", live, None, NOW, [one for one in found if one.release == "2"])[1]
@@ -200,43 +200,62 @@ def test_a_change_against_a_later_release_says_so(tmp_path: Path) -> None:
     assert "Lost beside the later release 2:" in " ".join(shown.replace("\u00a0", " ").split())
 
 
+def answer(*given: Any) -> tuple[str, str]:  # noqa: ANN401 - of the page
+    """The page's answer with all its sentences in one text."""
+    kind, words = evals_page.answer(*given)
+    return kind, " ".join(words)
+
+
+FIRST = "It is mended by {}, the first later release that passes it"
+MENDED = "A case that 1 fails, mended by {}"
+
+
 @pytest.mark.parametrize(
-    ("failing", "heading", "chain"),
+    ("failing", "refused", "lived", "heading", "chain"),
     [
         (
-            {"1": True, "2": False, "3": False},
-            "A release that the gate refused, beside one that passes its case",
-            "1 is a candidate that the gate refuses: live, it would have lost this case. 2 passes it too, so 3 mended nothing.",
+            {"1": True, "2": False, "3": False}, True, "", MENDED.format(2),
+            f"1, which the gate refuses, was never live; it would lose this case. {FIRST.format(2)}; 3 passes it, too.",
         ),
         (
-            {"1": True, "3": False},
-            "A release that the gate refused, beside one that passes its case",
-            "1 is a candidate that the gate refuses: live, it would have lost this case.",
+            {"1": True, "3": False}, True, "is", MENDED.format(3),
+            f"1, which the gate refuses, is live and loses this case. {FIRST.format(3)}.",
         ),
         (
-            {"0": False, "1": True, "2": False, "3": False},
-            "A case that fails with one release and passes with another",
-            "0 and 2 pass it too, so 3 mended nothing.",
+            {"0": False, "1": True, "2": True, "3": False}, False, "was", MENDED.format(3),
+            f"1 was live and lost this case. {FIRST.format(3)}.",
         ),
         (
-            {"0": True, "1": True, "3": False},
-            "A case that failed, and the release that mended it",
-            "By the results beside the manifests, no other release than 3 passes it.",
+            {"00": False, "0": False, "1": True}, True, "was", "A case that fails with one release and passes with another",
+            "1, which the gate refuses, was live and lost this case. 0 and 00 pass it.",
         ),
     ],
-)
-def test_a_release_is_called_the_mending_one_only_where_no_other_passes_the_case(
-    tmp_path: Path, failing: dict[str, bool], heading: str, chain: str
+)  # fmt: skip
+def test_the_first_later_release_that_passes_a_case_mended_it_and_an_earlier_one_did_not(
+    tmp_path: Path, failing: dict[str, bool], refused: bool, lived: str, heading: str, chain: str
 ) -> None:
-    refused = heading.startswith("A release")
+    """And of a release that is live or was, no sentence says that it was not."""
     for release, fails in failing.items():
         written(tmp_path, release, passed=4 if refused and release == "1" else 8, failed=["c"] if fails else ["a"])
     found, _ = filed(tmp_path)
-    bad, good = (Trial(1, release, "simulator", NOW, 0, release == "3", [], "", "", "an answer") for release in ("1", "3"))
-    one = eval_mended.Mended(
-        "made", "c", bad, good, "", "", [], "", *eval_mended.standing(found, "made", "c", bad.release, good.release)
+    passing = "3" if "3" in failing else "0"
+    bad, good = (
+        Trial(1, release, "simulator", NOW, 0, release == passing, [], "", "", "an answer") for release in ("1", passing)
     )
+    stands = eval_mended.standing(found, "made", "c", bad.release, good.release)
+    one = eval_mended.Mended("made", "c", bad, good, "", "", [], "", *stands, lived)
     assert (one.heading, one.chain) == (heading, chain)
+
+
+def test_the_page_leads_with_two_sentences_and_has_the_others_below(tmp_path: Path) -> None:
+    """On a phone the whole was a screen of text."""
+    written(tmp_path, "1", passed=4, failed=["a"])
+    written(tmp_path, "2", passed=9, failed=["a"])
+    found, _ = filed(tmp_path)
+    _, words = evals_page.answer("2", [card(one, found) for one in found if one.release == "2"], scored(None), NOW, found)
+    assert len(words) > evals_page.LEAD == 2
+    assert [words.count(one) for one in words] == [1] * len(words)
+    assert all(one.endswith(".") and ". " not in one for one in words), words
 
 
 def test_the_answer_counts_shares_below_their_goal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
