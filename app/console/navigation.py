@@ -28,7 +28,7 @@ OVERVIEW = Page(
     "Overview",
     "o",
     "How the service is doing now",
-    "home, status, health, now, dashboard, dashboards, metrics, charts, latency cost and errors",
+    "home, status, health, healthy, is it healthy, now, dashboard, dashboards, metrics, charts, latency cost and errors",
     first=True,
 )
 CALLS = Page("calls", "Calls", "c", "Find calls, follow them live", "traces, log, logs, history", first=True)
@@ -59,14 +59,14 @@ RELEASES = Page(
     "Releases",
     "r",
     "What is live, canary, roll back",
-    "deploy, version, prompt, canary, shadow, stop, stopped, kill switch, resume",
+    "deploy, version, prompt, canary, shadow, stopped, resume",
 )
 ONCALL = Page(
     "oncall",
     "On-call",
     "n",
     "Who has the pager, incidents",
-    "pager, duty, who is on call, who is called, who is called at 3 a.m., who is called at night, person is called, on call,"
+    "pager, duty, who is on call, who do i call, who is called, who is called at 3 a.m., who is called at night, person is called, on call,"
     " rota, rotation, shift, incident, page, acknowledge",
     first=True,
 )
@@ -97,7 +97,7 @@ GAMEDAY = Page(
     "Game days",
     "y",
     "Rehearsed faults and how they went",
-    "outage, provider outage, what happens in an outage, half an hour, drill, rehearsal, chaos, exercise, fault",
+    "rehearsed outage, what happens in an outage, half an hour, drill, rehearsal, chaos, exercise, fault",
 )
 
 PAGES = (OVERVIEW, CALLS, REQUESTS, BUDGETS, EVALS, RELEASES, ONCALL, SECURITY, RUNBOOK, READINESS, GAMEDAY)

@@ -50,7 +50,8 @@ PARTS = (
     _part(OVERVIEW, "#latency", "Latency", "latency, slow, response time, p50, p95, p99, percentile, how fast"),
     _part(OVERVIEW, "#by-outcome", "Calls by outcome", "error rate, errors, failures, success rate, dashboard, dashboards"),
     _part(OVERVIEW, "#providers", "Providers now", "provider down, provider is down, resting, circuit, vendor, uptime"),
-    _part(OVERVIEW, "#cost", "Cost of a request", "cost of a request, cost per call, price of an answer"),
+    _part(OVERVIEW, "#cost", "Cost of a request", "cost of a request, cost per call, cost distribution, price of an answer"),
+    _part(BUDGETS, "#at-once", "Held, spent, and calls at once", "hold, held, what is a hold, calls at once, how many calls fit"),
     _part(
         BUDGETS, "#worst-case", "Worst case of one user and of all",
         "rogue user, rogue, runaway, abuse, abusive user, worst case, exposure, most that one user can spend,"
@@ -151,15 +152,15 @@ def _acknowledge(page: WaitingPage, *, may_act: bool) -> Place:
 def _actions(providers: Sequence[str]) -> list[Place]:
     return [
         Place("Roll back…", "Make the release before live again", "rollback, revert, undo, bad release", "/console/do/rollback"),
-        Place("Stop everything…", "The kill switch of all calls", "kill all, emergency, halt", "/console/do/kill-all"),
+        Place("Stop everything…", "The kill switch of all calls", "kill, kill all, kill switch, stop, emergency, halt", "/console/do/kill-all"),
         *(
-            Place(f"Stop provider {name}…", "Routes pass it over", "kill, disable", f"/console/do/kill-provider?name={name}")
+            Place(f"Stop provider {name}…", "Routes pass it over", "kill provider, disable", f"/console/do/kill-provider?name={name}")
             for name in providers
         ),
         Place("Send a test page…", "It calls the person on duty", "try paging, phone rings", "/console/do/oncall-page"),
-        Place("Play an outage…", "A game day on a service of its own", "drill, rehearse, provider outage, chaos",
+        Place("Play an outage…", "A game day on a service of its own", "drill, rehearse, chaos",
               "/console/do/drill-gameday?scenario=provider-outage"),
-        Place("Play a leaked key…", "A game day on a service of its own", "leaked key, drill",
+        Place("Play a leaked key…", "A game day on a service of its own", "drill of a leaked key",
               "/console/do/drill-gameday?scenario=key-leak"),
     ]  # fmt: skip
 
