@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.failed_answers import MOST_KEY
-from app.audit.searching import bounded
+from app.audit.searching import one_moment
 from app.domain.records import NO_MODEL, REFUSALS
 
 JUST_NOW = timedelta(minutes=2)  # what began then is diluted by the calls of a longer range
@@ -166,7 +166,7 @@ class JustNow:
 async def just_now(engine: AsyncEngine, until: datetime) -> JustNow:
     """Read it. Raises SQLAlchemyError, also where it takes longer than a search may."""
     wanted = {"since": until - JUST_NOW, "until": until, "not_calls": sorted(NO_MODEL), "refused": sorted(REFUSALS)}
-    async with bounded(engine) as connection:
+    async with one_moment(engine) as connection:
         found = [
             [dict(row) for row in (await connection.execute(query, wanted)).mappings()]
             for query in (_CALLS, _DEAREST, _MISTAKES, _FAILING, _REFUSED_USERS, _COST)

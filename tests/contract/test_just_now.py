@@ -6,8 +6,9 @@ from uuid import uuid4
 
 from records import a_record
 from redis.asyncio import Redis
-from sqlalchemy import insert, text
+from sqlalchemy import event, insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import await_only
 
 from app.audit.just_now import Cost, Dearest, JustNow, RefusedTenant, just_now
 from app.audit.rows import Writer
@@ -126,3 +127,25 @@ async def test_a_call_is_compared_with_calls_of_its_own_kind(engine: AsyncEngine
     made = [(300, cheap)] * 90 + [(300, dear)] * 10 + [(30, dear)] * 20 + [(20, replace(dear, target="new"))] * 5
     await Writer(engine).write([replace(one, id=f"kind-{n}", at=end - ago * SECOND) for n, (ago, one) in enumerate(made)])
     assert (await just_now(engine, end)).cost == Cost(calls=20, calls_before=10, cost=20_000, usual=20_000.0)
+
+
+async def test_calls_that_are_written_meanwhile_count_in_no_figure_or_in_all(engine: AsyncEngine) -> None:
+    """In a storm of refusals: a user has never more of them than its tenant."""
+    until = END + timedelta(hours=3)
+    refused = a_record(tenant="acme", user="mallory", outcome="budget_exceeded", attempts=(), at=until - SECOND)
+    await Writer(engine).write([replace(refused, id="storm-0")])
+
+    late = [replace(refused, id=f"storm-{n}") for n in range(1, 4)]
+
+    def behind_the_first(*happened: object) -> None:
+        if late and "refused_at" in str(happened[2]):
+            rows = [late.pop() for _ in range(3)]
+            await_only(Writer(engine).write(rows))
+
+    event.listen(engine.sync_engine, "after_cursor_execute", behind_the_first)
+    try:
+        found = await just_now(engine, until)
+    finally:
+        event.remove(engine.sync_engine, "after_cursor_execute", behind_the_first)
+    assert found.refused == [RefusedTenant("acme", "budget_exceeded", 1, 1, user="mallory", of_user=1)]
+    assert (await just_now(engine, until)).refused == [RefusedTenant("acme", "budget_exceeded", 4, 4, user="mallory", of_user=4)]
