@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.audit import provider_state
 from app.audit.failed_answers import Failed, failed_answers
 from app.audit.provider_state import ProviderState
-from app.audit.searching import bounded
+from app.audit.searching import one_moment
 from app.domain.provider_errors import FAULTS
 from app.domain.records import CANCELLED, NO_MODEL, REFUSALS
 
@@ -182,7 +182,7 @@ async def overview(
         "edges": list(EDGES),
         "actions": list(MARKED),
     }
-    async with bounded(engine) as connection:
+    async with one_moment(engine) as connection:
         rows = await _rows(connection, _SERIES, wanted)
         costs = await _rows(connection, _COSTS, wanted)
         attempts = await _rows(connection, _PROVIDERS, wanted)

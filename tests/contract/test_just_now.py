@@ -1,5 +1,7 @@
 """Facts of the last two minutes, and the caps that are used, on the real database (O1, C5)."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -11,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
 
 from app.audit.just_now import Cost, Dearest, JustNow, RefusedTenant, just_now
+from app.audit.overview import overview
 from app.audit.rows import Writer
 from app.audit.tables import failed_answers
 from app.budget.scopes import key, shard_of
@@ -18,6 +21,7 @@ from app.budget.standing import used_caps
 from app.budget.tables import alerts
 from app.domain.calls import Attempt, Usage
 from app.domain.money import MicroUSD
+from app.domain.records import CallRecord
 
 END = datetime(2026, 3, 5, 10, 0, 30, tzinfo=UTC)  # a day of its own
 SECOND = timedelta(seconds=1)
@@ -129,23 +133,38 @@ async def test_a_call_is_compared_with_calls_of_its_own_kind(engine: AsyncEngine
     assert (await just_now(engine, end)).cost == Cost(calls=20, calls_before=10, cost=20_000, usual=20_000.0)
 
 
+@contextmanager
+def written_behind(engine: AsyncEngine, words: str, late: Sequence[CallRecord]) -> Iterator[None]:
+    """Write the records as soon as a query with these words has run, before those behind it."""
+    waiting = [late]
+
+    def write(*happened: object) -> None:
+        if waiting and words in str(happened[2]):
+            await_only(Writer(engine).write(waiting.pop()))
+
+    event.listen(engine.sync_engine, "after_cursor_execute", write)
+    try:
+        yield
+    finally:
+        event.remove(engine.sync_engine, "after_cursor_execute", write)
+
+
 async def test_calls_that_are_written_meanwhile_count_in_no_figure_or_in_all(engine: AsyncEngine) -> None:
     """In a storm of refusals: a user has never more of them than its tenant."""
     until = END + timedelta(hours=3)
     refused = a_record(tenant="acme", user="mallory", outcome="budget_exceeded", attempts=(), at=until - SECOND)
     await Writer(engine).write([replace(refused, id="storm-0")])
 
-    late = [replace(refused, id=f"storm-{n}") for n in range(1, 4)]
-
-    def behind_the_first(*happened: object) -> None:
-        if late and "refused_at" in str(happened[2]):
-            rows = [late.pop() for _ in range(3)]
-            await_only(Writer(engine).write(rows))
-
-    event.listen(engine.sync_engine, "after_cursor_execute", behind_the_first)
-    try:
+    with written_behind(engine, "refused_at", [replace(refused, id=f"storm-{n}") for n in range(1, 4)]):
         found = await just_now(engine, until)
-    finally:
-        event.remove(engine.sync_engine, "after_cursor_execute", behind_the_first)
     assert found.refused == [RefusedTenant("acme", "budget_exceeded", 1, 1, user="mallory", of_user=1)]
     assert (await just_now(engine, until)).refused == [RefusedTenant("acme", "budget_exceeded", 4, 4, user="mallory", of_user=4)]
+
+
+async def test_the_figures_of_overview_are_of_one_moment_too(engine: AsyncEngine) -> None:
+    until = END + timedelta(hours=6)
+    broken = a_record(tenant="acme", outcome="provider_garbled", attempts=(), at=until - SECOND)
+    await Writer(engine).write([replace(broken, id="moment-0")])
+    with written_behind(engine, "date_bin", [replace(broken, id=f"moment-{n}") for n in range(1, 4)]):
+        seen = await overview(engine, until - timedelta(hours=1), until, timedelta(hours=1), with_states=False)
+    assert (seen.total.calls, seen.outcomes) == (1, [("provider_garbled", 1)])
