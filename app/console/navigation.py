@@ -66,8 +66,8 @@ ONCALL = Page(
     "On-call",
     "n",
     "Who has the pager, incidents",
-    "pager, duty, who is on call, who do i call, who is called, who is called at 3 a.m., who is called at night, person is called, on call,"
-    " rota, rotation, shift, incident, page, acknowledge",
+    "pager, duty, who is on call, who do i call, who is called, who is called at 3 a.m., who is called at night,"
+    " person is called, on call, rota, rotation, shift, incident, page, acknowledge",
     first=True,
 )
 SECURITY = Page(

@@ -152,9 +152,11 @@ def _acknowledge(page: WaitingPage, *, may_act: bool) -> Place:
 def _actions(providers: Sequence[str]) -> list[Place]:
     return [
         Place("Roll back…", "Make the release before live again", "rollback, revert, undo, bad release", "/console/do/rollback"),
-        Place("Stop everything…", "The kill switch of all calls", "kill, kill all, kill switch, stop, emergency, halt", "/console/do/kill-all"),
+        Place("Stop everything…", "The kill switch of all calls", "kill, kill all, kill switch, stop, emergency, halt",
+              "/console/do/kill-all"),
         *(
-            Place(f"Stop provider {name}…", "Routes pass it over", "kill provider, disable", f"/console/do/kill-provider?name={name}")
+            Place(f"Stop provider {name}…", "Routes pass it over", "kill provider, disable",
+                  f"/console/do/kill-provider?name={name}")
             for name in providers
         ),
         Place("Send a test page…", "It calls the person on duty", "try paging, phone rings", "/console/do/oncall-page"),
