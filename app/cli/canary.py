@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.amounts import MOST_DAYS, dollars, number
-from app.cli.audited import changes
+from app.cli.audited import add, changes
 from app.cli.operator import user_name
 from app.cli.releases import Force, Reason, ReleaseId, app, opened, wait_for_workers
 
@@ -80,7 +80,8 @@ async def _promote(reason: str, *, force: bool) -> None:
     started = time.monotonic()
     async with opened() as releases:
         promoted = await releases.promote(by=user_name(), reason=reason, force=force)
-        await wait_for_workers(releases, promoted.release, started)
+        if took := await wait_for_workers(releases, promoted.release, started):
+            add(took.noted)
 
 
 async def _why(release_id: str) -> None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from app.console.readiness.answers import Answer
+    from app.console.readiness.answers import Answer, Evidence
 
 EIGHT = 8
 
@@ -35,10 +35,18 @@ def readiness(
         for line, one in zip(lines(answers), answers, strict=True):
             print(line)
             if evidence:
-                print("\n".join(f"     {fact.state:8} {fact.name}: {fact.finding}" for fact in one.evidence))
+                print("\n".join(shown for fact in one.evidence for shown in _lines(fact)))
         print(summary(answers)[1])
     if any(one.state not in ("proved", "gaps") for one in answers):
         raise typer.Exit(1)
+
+
+def _lines(fact: "Evidence") -> "Iterator[str]":
+    """A piece of evidence, and its table in columns."""
+    yield f"     {fact.state:8} {fact.name}: {fact.finding}"
+    widths = [max(map(len, column)) for column in zip(*fact.rows, strict=True)]
+    for row in fact.rows:
+        yield "              " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _write(answers: "Sequence[Answer]", html: Path | None, pdf: Path | None) -> None:

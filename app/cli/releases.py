@@ -292,7 +292,7 @@ async def _status() -> None:
 
 async def _show_lacking(release_id: str) -> None:
     """Print the eval results that a release lacks; without stores, those in its file alone are known."""
-    from app.releases.eval_gate import COMMAND, lacking
+    from app.releases.eval_gate import lacking, remedy
     from app.releases.eval_results import from_file
     from app.releases.manifest import load as load_release
     from app.releases.manifest import parse
@@ -308,11 +308,8 @@ async def _show_lacking(release_id: str) -> None:
         release = load_release(release_id, where)
         found, wrong = from_file(where, release_id, release.sha256)
         missing = [*lacking(parse(release.text, release_id), found, simulated=where.simulated), *wrong]
-    print(
-        f"It cannot be activated without --force. `{COMMAND.format(release_id)}` helps:"
-        if missing
-        else "It lacks no eval result."
-    )
+    refused = f"The eval gate refuses it: it cannot be activated without --force. {remedy(release_id, missing)}"
+    print(refused if missing else "It lacks no eval result.")
     for lack in missing:
         print(f"  {lack}")
 
@@ -322,7 +319,8 @@ async def _activate(release_id: str, reason: str, *, force: bool) -> None:
     async with opened() as releases:
         for lack in await releases.activate(release_id, by=user_name(), reason=reason, force=force):
             print(f"UNPROVEN  {lack}")
-        await wait_for_workers(releases, release_id, started)
+        if took := await wait_for_workers(releases, release_id, started):
+            add(took.noted)
 
 
 async def _roll_back(reason: str, to: str | None, only: "Pinned | None", *, again: bool, force: bool) -> None:

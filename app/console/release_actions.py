@@ -21,7 +21,7 @@ from app.domain.errors import InvalidRequest, Misconfigured
 from app.domain.money import MICROS_PER_DOLLAR, from_dollars
 from app.releases.canaries import Canary
 from app.releases.compared import compare
-from app.releases.eval_gate import COMMAND
+from app.releases.eval_gate import remedy
 from app.releases.following import followed, until_followed
 from app.releases.refusal import Refusal
 from app.releases.setting_back import Pinned
@@ -101,9 +101,7 @@ async def _ask_activate(console: Console, values: Values, *, force: bool) -> Ask
     lacking = await releases.lacking(wanted)
     effect = await _change(console, wanted)
     if lacking and not force:
-        gate = (
-            f"It will be refused: {formats.unproven(len(lacking))}, such as: {lacking[0]} To make them: {COMMAND.format(wanted)}"
-        )
+        gate = f"It will be refused: {formats.unproven(len(lacking))}, the worst: {lacking[0]} {remedy(wanted, lacking)}"
     elif lacking:
         gate = (
             f"It goes live without {formats.number(len(lacking), 'eval result')}, such as: {lacking[0]}"
@@ -134,10 +132,22 @@ async def _change(console: Console, wanted: str) -> str:
     return f"{words} {summary(compare(live, found.release, await releases.traffic(), cost))}" if live and found.release else words
 
 
-async def _activate(console: Console, values: Values, reason: str, session: Session, *, force: bool) -> str:
-    wanted = values["release"]
+async def _activate(console: Console, values: Values, reason: str, session: Session, *, force: bool) -> Done:
+    wanted, started = values["release"], time.monotonic()
     lacking = await console.parts.releases.activate(wanted, by=session.actor, reason=reason, force=force)
-    return f"{wanted} is live." + (f" {formats.unproven(len(lacking))}." if lacking else "")
+    done = await _followed(console, wanted, started)
+    return replace(done, words=done.words + (f" {formats.unproven(len(lacking))}." if lacking else ""))
+
+
+async def _followed(console: Console, live: str, started: float) -> Done:
+    """Wait until the workers follow, and say how soon the last of them did; the log keeps it."""
+    took, releases = None, console.parts.releases
+    with suppress(SQLAlchemyError, OSError):  # it is done, whatever the reports say
+        took = followed(await until_followed(releases.reports, live), live, started)
+    if took is None:
+        return Done(f"Release {live} is live.")
+    last, seconds = formats.number(took.workers, "worker"), formats.seconds(took.seconds)
+    return Done(f"Release {live} is live: the last of {last} served it after {seconds}.", took.noted)
 
 
 def _pinned(values: Values) -> Pinned | None:
@@ -218,16 +228,7 @@ async def _roll_back(console: Console, values: Values, reason: str, session: Ses
     plain = bool(before) and before == (await way_back(console.parts.engine)).previous  # the command without --to
     to = values["to"] or before or None
     live = await releases.rollback(by=session.actor, reason=reason, to=to, only=only, force=(force or plain) and not only)
-    took = None
-    with suppress(SQLAlchemyError, OSError):  # it is done, whatever the reports say
-        took = followed(await until_followed(releases.reports, live), live, started)
-    if took is None:
-        return Done(f"Release {live} is live.")
-    return Done(
-        f"Release {live} is live: the last of {formats.number(took.workers, 'worker')} served it after"
-        f" {formats.seconds(took.seconds)}.",
-        took.noted,
-    )
+    return await _followed(console, live, started)
 
 
 async def _canary(console: Console, values: Values) -> tuple[Canary, str, str]:
@@ -319,6 +320,7 @@ async def _ask_promote(console: Console, values: Values, *, force: bool) -> Aske
     )  # fmt: skip
 
 
-async def _promote(console: Console, _: Values, reason: str, session: Session, *, force: bool) -> str:
+async def _promote(console: Console, _: Values, reason: str, session: Session, *, force: bool) -> Done:
+    started = time.monotonic()
     promoted = await console.parts.releases.promote(by=session.actor, reason=reason, force=force)
-    return f"Release {promoted.release} is live for everyone."
+    return await _followed(console, promoted.release, started)

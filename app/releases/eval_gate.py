@@ -102,8 +102,8 @@ class Unproven(Misconfigured):
         listed = "\n  ".join(self.lacking)
         super().__init__(
             f"Release {release} (manifest sha256 {sha256[:12]}…) lacks eval results:\n  {listed}\n"
-            f"`{COMMAND.format(release)}` makes them and writes them beside the manifest. To go on without them: --force, with a"
-            " --reason; that is audited, and an alert fires until a release with results is live."
+            f"{remedy(release, self.lacking)} To go on nevertheless: --force, with a --reason; that is audited, and an alert"
+            " fires until a release with results is live."
         )
 
 
@@ -172,6 +172,14 @@ def below(result: SuiteResult) -> list[str]:
 def measured(lacking: Iterable[str]) -> bool:
     """Whether some of the sentences are of results that exist and are too low: another run would not help."""
     return any(_BELOW in sentence or _OVER in sentence for sentence in lacking)
+
+
+def remedy(release: str, lacking: Sequence[str]) -> str:
+    """The next step for a release that lacks results: results that are missing can be made, those that are too low cannot."""
+    made = f"`{COMMAND.format(release)}` makes the results that are missing and writes them beside the manifest."
+    low = "The results are there and too low: another run changes none. Mend the prompt, the model or the index in a new release."
+    kinds = {measured([sentence]) for sentence in lacking}
+    return " ".join(words for kind, words in ((False, made), (True, low)) if kind in kinds)
 
 
 def _worst_first(missed: Iterable[tuple[float, str]]) -> list[str]:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from app.console import formats, live, stop_actions
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.evidence_chart import drawn
-from app.console.followed import of_rollbacks
+from app.console.followed import of_changes
 from app.console.known import Known
 from app.console.navigation import RELEASES
 from app.console.pages.readiness import sources_of
@@ -25,11 +25,11 @@ from app.console.readiness.sources import Found as Rehearsed
 from app.console.release_actions import refusals
 from app.domain.errors import Misconfigured
 from app.oncall.switch import Stop
-from app.releases import canaries, rehearsals
+from app.releases import canaries, history, rehearsals
 from app.releases.canaries import Canary, Judgement
 from app.releases.catalogue import Found, Listed
 from app.releases.compared import Row, as_written, pins_of
-from app.releases.eval_gate import COMMAND
+from app.releases.eval_gate import remedy
 from app.releases.evidence import tolerable, worse
 from app.releases.evidence_line import Point, towards
 from app.releases.following import Followed
@@ -131,7 +131,7 @@ def router(console: Console) -> APIRouter:
             known = await console.known.read(("release", release_id), _one(console, release_id))
         return console.page(
             request, "release.html", RELEASES, title=f"Release {release_id}", known=known, release_id=release_id,
-            command=COMMAND.format(release_id), **(known.value or {}),
+            **(known.value or {}),
         )  # fmt: skip
 
     return made
@@ -157,7 +157,7 @@ async def _state(console: Console, count: int) -> State:
     return State(
         past=past, reports=await releases.reports(), canary=await releases.latest_canary(), shadow=await releases.shadow(),
         listed=await releases.listed(), unproven=(past[0].unproven or ()) if past else (),
-        followed=await of_rollbacks(console.parts.engine, past),
+        followed=await of_changes(console.parts.engine, past),
     )  # fmt: skip
 
 
@@ -234,7 +234,8 @@ def answer(state: State, stopped: Sequence[Stop], now: datetime) -> tuple[str, s
     words = f"Release {newest.release} has been live on {on} for {formats.span(_minutes(now, newest.at))}."
     if took := state.followed.get(newest.number):
         last, took_words = formats.number(took.workers, "worker"), formats.seconds(took.seconds)
-        words += f" The last of {last} served it {took_words} after the rollback began."
+        begun = "activation" if newest.kind == history.ACTIVATE else "rollback"
+        words += f" The last of {last} served it {took_words} after the {begun} began."
     kind = "bad" if behind or not state.reports else "good"
     if state.unproven:
         kind = "warn" if kind == "good" else kind
@@ -291,6 +292,7 @@ async def _one(console: Console, release_id: str) -> dict[str, Any]:
     return {
         **state, "rows": _rows(found), "current": current, "canary": await releases.latest_canary(release_id),
         "against": current if current and current != release_id else (past[0].previous or "") if past else "",
+        "remedy": remedy(release_id, lacking),
         "answer": one_answer(found, past, serving, lacking, current=current),
     }  # fmt: skip
 

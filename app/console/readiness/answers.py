@@ -1,5 +1,6 @@
 """An answer of the readiness review: its sentence, its evidence, and the state that follows from them."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -21,7 +22,8 @@ class Evidence:
     """One fact. ``command`` checks it again; ``link`` leads to its source.
 
     ``at``: when it was established; a day where no more is known, None for now.
-    ``closed_by``: a sentence with the command or the place that makes a proof of it, where it is none.
+    ``closed_by``: a sentence with the command or the place that makes a proof of it, where it is none. ``rows``: a small table
+    below the value, its heads first.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Evidence:
     at: date | None = None
     link: str = ""
     command: str = ""
+    rows: Sequence[Sequence[str]] = ()
 
     @property
     def finding(self) -> str:
@@ -75,7 +78,9 @@ class Answer:
         if not self._all_unsaid:
             return ""
         worst, *others = self._all_unsaid
-        also = f" Also: {', '.join(one.name for one in others)}." if others else ""
+        names = Counter(one.name for one in others)
+        also = ", ".join(f"{name} ({number})" if number > 1 else name for name, number in names.items())
+        also = f" Also: {also}." if also else ""
         return f"{worst.name}: {worst.finding.rstrip('.')}.{also}"
 
     @property

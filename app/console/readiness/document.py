@@ -11,7 +11,7 @@ from pathlib import Path
 from app import __version__
 from app.console.console import templates
 from app.console.readiness.answers import KINDS, ORDER, SHORT, Answer
-from app.console.readiness.review import oldest, summary
+from app.console.readiness.review import number_of, oldest, summary
 from app.domain.errors import Misconfigured
 
 NAME = "readiness"  # of the file
@@ -32,7 +32,7 @@ def document(answers: Sequence[Answer], *, environment: str, now: datetime) -> s
     template = templates().get_template("readiness_document.html")
     return template.render(
         answers=answers, kind=kind, words=words, gaps=gaps, oldest=oldest(answers), kinds=KINDS, states=SHORT, now=now,
-        environment=environment, version=__version__,
+        environment=environment, version=__version__, numbers={one.axis: number_of(one.axis) for one in answers},
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from datetime import date
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.console import formats
 from app.console.readiness import duty, evals, observability, recovery, rollback, runbook, security, spending
 from app.console.readiness.answers import Answer, Evidence, first
 from app.console.readiness.sources import Sources
@@ -72,15 +73,21 @@ def summary(answers: Sequence[Answer]) -> tuple[str, str]:
         if (number := counted.count(state))
     ]  # fmt: skip
     kind = "bad" if "failing" in counted else "warn"
-    return kind, f"{whole} of {len(counted)} questions {'is' if whole == 1 else 'are'} proved without gaps; {', '.join(parts)}."
+    of = f"{whole} of {formats.number(len(counted), 'question')} {'is' if 1 in (whole, len(counted)) else 'are'}"
+    return kind, f"{of} proved without gaps; {', '.join(parts)}."
 
 
 def lines(answers: Sequence[Answer]) -> list[str]:
     """The review for a terminal: a line for each answer, as on the page."""
     return [
-        f"{number}  {one.state_words:17} {one.axis:14} {' '.join(filter(None, (one.words, one.why)))}"
-        for number, one in enumerate(answers, start=1)
+        f"{number_of(one.axis)}  {one.state_words:17} {one.axis:14} {' '.join(filter(None, (one.words, one.why)))}"
+        for one in answers
     ]
+
+
+def number_of(axis: str) -> int:
+    """The number of a question, also where it alone is answered."""
+    return [one for one, *_ in CHECKS].index(axis) + 1
 
 
 def oldest(answers: Sequence[Answer]) -> date | None:

@@ -1,10 +1,10 @@
 """Rollback: the newest rehearsal of the way back with its seconds, the log's signatures, and rollbacks that were real."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from app.console import formats
-from app.console.followed import of_rollbacks
+from app.console.followed import of_changes
 from app.console.readiness.answers import Answer, Evidence, State, missing, of_rehearsal
 from app.console.readiness.played import attempted, newest_kept, played, under_way
 from app.console.readiness.sources import Found, Sources
@@ -44,7 +44,7 @@ async def answer(sources: Sources) -> Answer:
     past, took = await sources.releases.history(200), None
     real = [one for one in past if one.kind == WENT_BACK and one.reason not in (REASON, END_REASON)]
     if real:
-        last, took = real[0], (await of_rollbacks(sources.engine, real[:1])).get(real[0].number)
+        last, took = real[0], (await of_changes(sources.engine, real[:1])).get(real[0].number)
         seconds = _took(took) or "its seconds were not measured"
         value = f"{formats.number(len(real), 'rollback')}, the last to release {last.release}: {last.reason}; {seconds}"
         found.append(
@@ -114,24 +114,22 @@ def _rehearsal(found: Found, sources: Sources) -> list[Evidence]:
     whole = Evidence(name="Rehearsal", value=value, state=state, closed_by=here, at=newest.at, command=COMMAND)
     if not newest.steps or not newest.judged:
         return [whole, *attempted(found, COMMAND)]
-    listed = f"{', '.join(map(_timed, newest.steps))}; each from the start of its command until the last worker follows"
-    if limits := _bounds({step.limit for step in newest.steps}):
-        listed += f", limit {limits}"
-    if promises := _bounds({step.promise for step in newest.steps if step.written is not None}):
-        listed += f". In brackets from its write to the store, without the command's own start, promise {promises}"
-    steps = Evidence(name="Each step", value=listed, state=state, closed_by=here, at=newest.at, link="/console/releases")
+    listed = f"{formats.number(len(newest.steps), 'step')}, each until the last worker follows, beside its limit"
+    steps = Evidence(
+        name="Each step", value=listed, state=state, closed_by=here, at=newest.at, link="/console/releases",
+        rows=[("Step", "From its command", "From its write", "Promise"), *map(_timed, newest.steps)],
+    )  # fmt: skip
     return [whole, steps, *attempted(found, COMMAND)]
 
 
-def _timed(step: Step) -> str:
-    """A step with both of its times."""
-    after = f" ({formats.seconds(step.written)} of {step.promise:g} s)" if step.written is not None else ""
-    return f"{step.name} {formats.seconds(step.seconds)}{after}{'' if step.kept else ' (not kept)'}"
-
-
-def _bounds(seconds: Collection[float]) -> str:
-    """The limits of some steps; empty where old lines name none."""
-    return " or ".join(f"{each:g} s" for each in sorted(seconds) if each)
+def _timed(step: Step) -> tuple[str, str, str, str]:
+    """A step with both of its times, each beside its limit; old lines name none."""
+    took, wrote = formats.seconds(step.seconds), formats.seconds(step.written)
+    return (
+        step.name, f"{took} of {step.limit:g} s" if step.limit else took,
+        f"{wrote} of {step.promise:g} s" if step.written is not None and step.promise else wrote,
+        "kept" if step.kept else "not kept",
+    )  # fmt: skip
 
 
 def _words(found: Found, sources: Sources) -> str:
@@ -147,10 +145,10 @@ def _words(found: Found, sources: Sources) -> str:
         return f"Rehearsed {ago}: {newest.result}."
     longest = max(back, key=lambda step: step.seconds)  # both of its times: another step's would not fit into one sentence
     after = longest.written
-    wrote = f" ({formats.seconds(after)} from its write to the store, promise {longest.promise:g} s)" if after is not None else ""
+    wrote = f", {formats.seconds(after)} of it after the write to the store (promise {longest.promise:g} s)" if after else ""
     limit = f", limit {slowest.limit:g} s" if slowest.limit else ""
     return (
-        f"{formats.seconds(longest.seconds)} from the start of the command{wrote} until the last worker answers"
-        f" with the earlier prompt, model, index or prices, rehearsed {ago}; the slowest of {len(newest.steps)} steps,"
-        f" {slowest.name}, took {formats.seconds(slowest.seconds)}{limit}."
+        f"A rollback took {formats.seconds(longest.seconds)} from the start of the command until the last worker answered"
+        f" with the earlier prompt, model, index or prices{wrote}; it was rehearsed {ago}. The slowest of"
+        f" {formats.number(len(newest.steps), 'step')}, {slowest.name}, took {formats.seconds(slowest.seconds)}{limit}."
     )

@@ -140,7 +140,7 @@ async def test_two_releases_stand_side_by_side_with_what_they_change_and_cost(op
 async def test_the_page_of_releases_begins_with_the_way_back_and_its_seconds(operator: Person) -> None:
     page = await operator.get("/console/releases")
     back = page.words.partition("All releases Kill switch")[2]
-    assert re.search(r"^ Roll back .*\d m?s from the start of the command .*until the last worker answers", back), back[:300]
+    assert re.search(r"^ Roll back .*\d m?s from the start of the command .*until the last worker answered", back), back[:300]
     assert 'octant rollback --reason "…"' in unescape(page.text)
     assert 'href="/console/do/rollback"' in page.text
     heads = {"history": "Workers", "canary": "Canary", "all": "All releases", "stops": "Stopped by the kill switch"}
@@ -149,7 +149,7 @@ async def test_the_page_of_releases_begins_with_the_way_back_and_its_seconds(ope
         first = re.search(r"<h2[^>]*>([^<]+)</h2>", shown.text)
         assert first
         assert first[1] == head
-    assert (await operator.get("/console/releases?tab=nonsense")).words.count("until the last worker answers") > 0
+    assert (await operator.get("/console/releases?tab=nonsense")).words.count("until the last worker answered") > 0
 
 
 async def test_rehearsals_that_came_with_the_code_are_marked_alike(operator: Person, stack_env: dict[str, str]) -> None:

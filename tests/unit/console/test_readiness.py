@@ -18,6 +18,8 @@ from sqlalchemy.exc import OperationalError
 
 from app.budget import exposure
 from app.budget.budget import BudgetPolicy
+from app.cli.readiness import _lines
+from app.console import formats
 from app.console.console import templates
 from app.console.gamedays import MIX
 from app.console.readiness import duty, evals, observability, recovery, review, rollback, runbook, security, spending
@@ -216,7 +218,7 @@ def test_without_a_rogue_user_the_cost_is_proved_with_a_gap(tmp_path: Path) -> N
 def test_the_file_names_the_product_and_lists_failures_before_gaps() -> None:
     states: tuple[tuple[str, State], ...] = (("Small", "gaps"), ("Fine", "proved"), ("Leak", "failing"))
     facts = [Evidence(name=name, value=name, state=state) for name, state in states]
-    written = document([Answer(axis="a", question="q", words="w", evidence=facts, command="c")], environment="demo", now=NOW)
+    written = document([Answer(axis="Cost", question="q", words="w", evidence=facts, command="c")], environment="demo", now=NOW)
     listed = written.partition("Failures, gaps and defaults that are still in place</h2>")[2].partition("</ul>")[0]
     assert "<h1>Octant: production readiness</h1>" in written
     assert 0 < listed.index("leak:") < listed.index("small:")
@@ -364,15 +366,15 @@ async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_prom
     good = Rehearsal(at=at, what=ROLLBACK, kept=True, note="10 of 10 steps in time", verdict="kept", steps=steps)
     append(here.state_dir / FILE, good, secret=b"s")
     found = await rollback.answer(here)
-    assert found.words.startswith("400 ms from the start of the command until the last worker"), found.words
-    assert "limit" not in found.evidence[1].value, "an older line names none"
+    assert found.words.startswith("A rollback took 400 ms from the start of the command until the last worker"), found.words
+    assert found.evidence[1].rows[1] == ("rollback all", "400 ms", formats.NONE, "kept"), "an older line names no limit"
     named = [one.state for one in found.evidence if one.name == "Last attempt"]
     assert named == (["gaps"] if later else []), "what came before the result is over"
     back = SimpleNamespace(number=7, kind="rollback", at=NOW - timedelta(minutes=3), release="2026-11-27", reason="worse answers")
     rehearsed = SimpleNamespace(kind="rollback", at=NOW, release="2026-11-26", reason="rehearsal")
     really = SimpleNamespace(history=lambda _: asyncio.sleep(0, [rehearsed, back]))
     kept: dict[int, Followed] = {}
-    monkeypatch.setattr(rollback, "of_rollbacks", lambda *_: asyncio.sleep(0, kept))
+    monkeypatch.setattr(rollback, "of_changes", lambda *_: asyncio.sleep(0, kept))
     found = await rollback.answer(replace(here, releases=cast(Any, really)))
     assert found.words.endswith(" An operator rolled back here 3 min ago, to release 2026-11-27."), found.words
     assert found.evidence[-1].value.endswith("worse answers; its seconds were not measured")
@@ -389,13 +391,20 @@ def test_each_step_of_the_way_back_stands_beside_its_limit_and_its_promise(tmp_p
         Step("rollback code", 16.4, kept=True, limit=60.0),
     )
     run = Rehearsal(at=NOW, what=ROLLBACK, kept=False, note="2 of 3 steps", steps=steps)
-    each = rollback._rehearsal(readiness_sources.Found(run, own=True), sources(tmp_path))[1].value
-    back = "rollback all 3.20 s (400 ms of 5 s), rollback prompt 1.60 s (900 ms of 5 s)"
-    assert f"{back}, kill model 7.04 s (2.50 s of 2 s) (not kept), rollback code 16.4 s;" in each
-    assert "limit 10 s or 60 s" in each
-    assert "promise 2 s or 5 s" in each
+    each = rollback._rehearsal(readiness_sources.Found(run, own=True), sources(tmp_path))[1]
+    assert each.value == "4 steps, each until the last worker follows, beside its limit"
+    assert each.rows[1:] == [
+        ("rollback all", "3.20 s of 10 s", "400 ms of 5 s", "kept"),
+        ("rollback prompt", "1.60 s of 10 s", "900 ms of 5 s", "kept"),
+        ("kill model", "7.04 s of 10 s", "2.50 s of 2 s", "not kept"),
+        ("rollback code", "16.4 s of 60 s", formats.NONE, "kept"),
+    ]
+    printed = list(_lines(each))
+    assert printed[1].split()[:4] == ["Step", "From", "its", "command"]
+    assert len(printed) == 6
     words = rollback._words(readiness_sources.Found(replace(run, kept=True), own=True), sources(tmp_path))
-    assert words.startswith("3.20 s from the start of the command (400 ms from its write to the store, promise 5 s) until")
+    assert words.startswith("A rollback took 3.20 s from the start of the command until the last worker answered")
+    assert "400 ms of it after the write to the store (promise 5 s); it was rehearsed" in words
     assert words.endswith("rollback code, took 16.4 s, limit 60 s.")
 
 
@@ -639,7 +648,27 @@ def test_the_worst_evidence_is_the_answers_state_and_none_is_not_proven() -> Non
     kind, words = summary([made("proved"), made("gaps"), made("stale")])
     assert (kind, words.startswith("1 of 3 questions is proved without gaps; ")) == ("warn", True)
     assert summary([made("failing")])[0] == "bad"
-    assert lines([made("missing")]) == ["1  not proven        Cost           Words. x: y."]
+    assert lines([made("missing")]) == ["4  not proven        Cost           Words. x: y."], "alone, it keeps its number"
+    assert summary([made("gaps")])[1] == "0 of 1 question is proved without gaps; 1 proved with gaps."
+    assert summary([made("gaps")] * 2)[1].startswith("0 of 2 questions are proved without gaps; ")
+
+
+def test_gaps_of_one_name_are_named_once_with_their_number() -> None:
+    facts = [Evidence(name=name, value=f"{n}", state="failing") for n, name in enumerate(["Gate"] * 4 + ["Suite"])]
+    answer = Answer(axis="Evals", question="?", words="Words.", evidence=facts, command="c")
+    assert answer.why == "Gate: 0. Also: Gate (3), Suite."
+
+
+def test_the_file_tells_each_gap_once_and_breaks_no_value_and_no_command() -> None:
+    gap = Evidence(name="Keys", value="30.0 s of 5 s", state="gaps", closed_by="`octant check --production` says more.", at=NOW)
+    proof = Evidence(name="Log", value="2.7 % failed", command="make injection ARGS=--log", at=NOW)
+    answer = Answer(axis="Rollback", question="q", words="It took 30.0 s.", evidence=[gap, proof], command="c")
+    whole = document([answer], environment="demo", now=NOW)
+    assert (whole.count("of 5"), whole.count("2.7\u00a0%"), whole.count("30.0\u00a0s")) == (1, 1, 2)
+    assert whole.count('<span class="nowrap">--production</span>') == 1
+    assert ".nowrap { white-space: nowrap;" in whole, "or the marks are without effect"
+    assert "<td>7</td>" in whole, "the number of the question"
+    assert "All times are in UTC." in whole
 
 
 def test_the_file_for_a_proposal_holds_every_answer_fact_and_gap_as_text() -> None:

@@ -199,10 +199,12 @@ def state(*workers: str, unproven: Sequence[str] = ()) -> page.State:
     return page.State(past=[activation()], reports=reports, canary=None, shadow=None, listed=[], unproven=unproven)
 
 
-def test_a_rollback_that_is_live_says_its_seconds_at_once() -> None:
+def test_a_change_that_is_live_says_its_seconds_at_once() -> None:
     back = replace(state("r2", "r2"), followed={activation().number: Followed("r2", 2, 1.24)})
-    said = " The last of 2 workers served it 1.24 s after the rollback began."
-    assert said in page.answer(back, [], activation().at)[1]
+    said = " The last of 2 workers served it 1.24 s after the {} began."
+    assert said.format("activation") in page.answer(back, [], activation().at)[1]
+    back = replace(back, past=[replace(activation(), kind="rollback")])
+    assert said.format("rollback") in page.answer(back, [], activation().at)[1]
     assert "rollback began" not in page.answer(state("r2", "r2"), [], activation().at)[1]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from manifests import PRICES, results_of, write
 
-from app.releases.eval_gate import Limit, ModelScore, Score, lacking
+from app.releases.eval_gate import Limit, ModelScore, Score, Unproven, lacking, remedy
 from app.releases.manifest import Manifest, parse
 
 CHAIN = """
@@ -63,6 +63,18 @@ def test_missed_thresholds_are_listed_the_worst_first_with_the_points_that_lack(
         "made-up: made_up: 70.0% passed, 6.0 points below the threshold of 76%.",
         "made-up: usd_per_case is 0.03, 0.01 over the limit of 0.02.",
     ]
+
+
+def test_results_that_are_too_low_get_no_advice_to_make_them() -> None:
+    low = "support: overall: 35.4% passed, 18.6 points below the threshold of 54%."
+    missing = "prompt shop/answer: no suite's result for this manifest."
+    assert "another run changes none" in remedy("r", [low])
+    assert "--accept" not in str(Unproven("r", "0" * 64, [low]))
+    assert remedy("r", [missing]) == (
+        "`python -m evals release r --accept` makes the results that are missing and writes them beside the manifest."
+    )
+    assert "--accept" in remedy("r", [missing, low])
+    assert "another run changes none" in remedy("r", [missing, low])
 
 
 def test_a_model_is_judged_over_all_prompts_that_it_answers(manifest: Manifest, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The messages that an operator gets after a release went live, and the seconds that are kept of a rollback."""
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -8,7 +10,7 @@ import pytest
 import typer
 
 from app.cli import releases as commands
-from app.console.followed import matched
+from app.console.followed import COMMANDS, matched
 from app.releases import following
 from app.releases.following import Followed, followed, noted_in
 from app.releases.history import Activation
@@ -69,6 +71,37 @@ def test_the_seconds_of_a_rollback_are_read_from_the_row_of_its_release_and_time
 
     rows = [(at + timedelta(seconds=2), took.noted), (at - timedelta(hours=1), "a on the last of 1 worker after 9.00 s")]
     assert matched(rows, [back(9, "2026-11-27", 0), back(8, "2026-11-27", 30), back(7, "a", 30)]) == {9: noted_in(took.noted)}
+
+
+def test_an_activation_has_its_seconds_too_and_a_row_is_of_one_change_alone() -> None:
+    at = datetime(2026, 11, 27, 12, tzinfo=UTC)
+    forth = Activation(5, "r", "x", "activate", "ada", "better", at)
+    again = Activation(6, "r", "x", "activate", "ada", "better", at + timedelta(minutes=2))
+    rows = [(at + timedelta(seconds=1), "release_id=r, r on the last of 3 workers after 0.800 s")]
+    assert matched(rows, [again, forth]) == {5: Followed("r", 3, 0.8)}
+    assert {"release activate", "release activate --force", "rollback", "rollback --force"} <= set(COMMANDS)
+
+
+async def test_the_command_of_an_activation_notes_its_seconds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noted: list[str] = []
+
+    class Fake:
+        async def activate(self, *_: object, **__: object) -> list[str]:
+            return []
+
+        async def reports(self) -> list[Report]:
+            return [Report(worker="a", release="r")]
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Fake]:
+        yield Fake()
+
+    monkeypatch.setattr(commands, "opened", opened)
+    monkeypatch.setattr(commands, "add", noted.append)
+    await commands._activate("r", "better", force=False)
+    assert noted[0].startswith("r on the last of 1 worker after"), capsys.readouterr().out
 
 
 def test_the_notice_and_the_log_have_one_figure_of_a_rollback() -> None:
