@@ -25,7 +25,7 @@ from app.releases.eval_results import Proof
 from app.releases.history import Activation
 from app.releases.manifest import Manifest, Places, Release, load, parse, resolve
 from app.releases.recall import check_recall
-from app.releases.refusal import Refusal, RefusedRollback, lacks, refusal
+from app.releases.refusal import Refusal, RefusedRollback, lacks, refusable, refusal
 from app.releases.reports import Report
 from app.releases.setting_back import Pinned, earlier, set_back
 from app.releases.spaces import changed_spaces
@@ -140,7 +140,8 @@ class ReleaseControl:
 
         ``only``: one pin alone goes back, to the newest earlier release that has another (or ``to``); that makes a new manifest.
         ``again``: a rollback soon after another one is meant. Raises Misconfigured, before anything changes; RefusedRollback
-        where the eval gate refuses the release that ``to`` names, unless ``force``. The release before is never refused.
+        where the eval gate refuses the release that ``to`` names, unless ``force``. The release before is never refused without
+        a name, and by its name only where it was forced.
         """
         _check_reason(reason, force=force)
         async with self._engine.begin() as connection:
@@ -157,7 +158,7 @@ class ReleaseControl:
                 text = await history.text_of(connection, target)
             await self._check_reachable(target, text, past)
             unproven = () if only else await lacks(connection, self._places, past, target)
-            if to and unproven and not force:
+            if to and unproven and not force and refusable(past, to):
                 raise RefusedRollback(await refusal(connection, self._places, past, target))
             if only:
                 unproven = [f"Each pin of {target} was live, but never together with the {only}: no suite has evaluated that."]

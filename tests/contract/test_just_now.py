@@ -6,12 +6,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import pytest
 from records import a_record
 from redis.asyncio import Redis
 from sqlalchemy import event, insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
 
+from app.audit import just_now as facts
+from app.audit import searching
 from app.audit.just_now import Cost, Dearest, JustNow, RefusedTenant, just_now
 from app.audit.overview import overview
 from app.audit.rows import Writer
@@ -168,3 +171,14 @@ async def test_the_figures_of_overview_are_of_one_moment_too(engine: AsyncEngine
     with written_behind(engine, "date_bin", [replace(broken, id=f"moment-{n}") for n in range(1, 4)]):
         seen = await overview(engine, until - timedelta(hours=1), until, timedelta(hours=1), with_states=False)
     assert (seen.total.calls, seen.outcomes) == (1, [("provider_garbled", 1)])
+
+
+async def test_a_comparison_of_costs_that_takes_too_long_hides_no_other_fact(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = END + timedelta(days=50)
+    await Writer(engine).write([a_record(id="slow-cost", at=end - SECOND, tenant="acme", outcome="budget_exceeded", attempts=())])
+    monkeypatch.setattr(facts, "_COST", text("SELECT pg_sleep(60)"))
+    monkeypatch.setattr(searching, "LONGEST", 0.5)
+    found = await just_now(engine, end)
+    assert (found.cost, [one.tenant for one in found.refused]) == (Cost(), ["acme"])
