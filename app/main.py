@@ -31,9 +31,9 @@ from app.edge.middleware import EdgeMiddleware, from_http
 from app.edge.openapi import ApiDocument
 from app.features.feature import FeatureParts
 from app.features.installed import installed
+from app.rooms import duties_of
 from app.security.redaction.redactor import Redactor
 from app.settings import Settings
-from app.stores import duties_of
 from app.telemetry import bugs
 from app.telemetry.metrics import Metrics
 from app.wiring import Parts, open_parts

@@ -36,10 +36,11 @@ from app.domain.calls import Tenant, Usage
 from app.domain.money import MicroUSD, from_dollars, to_dollars
 from app.domain.routes import PriceTable
 from app.releases.manifest import load as load_release
+from app.rooms import places
 from app.settings import load
 from app.stack.embedded import embedded_valkey, free_port
 from app.stack.fitting import fitting
-from app.stores import build_engine, build_valkey, places
+from app.stores import build_engine, build_valkey
 from benchmarks.service import break_providers, octant, serving, simulator_stats, stores_and_simulator
 
 TENANT = "rogue"

@@ -118,9 +118,10 @@ async def _rooms() -> AsyncGenerator[_Rooms, None]:
     from app.budget.ledger import Ledger
     from app.cli.database import database
     from app.domain.errors import Misconfigured
+    from app.rooms import budget_policy
     from app.security.redaction.redactor import Redactor
     from app.security.redaction.tenant_patterns import TenantPatterns
-    from app.stores import budget_policy, build_valkey
+    from app.stores import build_valkey
 
     async with database() as (engine, settings):
         valkey = build_valkey(settings)

@@ -44,8 +44,8 @@ def diff(
 async def _new(release_id: str, note: str, source: str | None) -> None:
     from app.domain.errors import InvalidRequest
     from app.releases.manifest import parse
+    from app.rooms import places
     from app.settings import load
-    from app.stores import places
 
     path = places(load()).manifest_path(release_id)
     if path.exists():
@@ -62,9 +62,9 @@ async def _text(source: str | None) -> str:
     """The text of a release's file, or of the live release."""
     from app.domain.errors import Misconfigured, NotFound
     from app.releases.texts import text_of
+    from app.rooms import places
     from app.settings import load
     from app.stack.fitting import fitting
-    from app.stores import places
 
     if source == NEWEST:
         found = fitting(load().releases_dir)
@@ -113,8 +113,8 @@ async def _release(releases: "Releases", release_id: str, was_live: "Container[s
     """A release as it was live, else its file. Raises Misconfigured."""
     from app.releases.manifest import load as load_release
     from app.releases.manifest import resolve
+    from app.rooms import places
     from app.settings import load
-    from app.stores import places
 
     where = places(load())
     if release_id not in was_live:

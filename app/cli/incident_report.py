@@ -31,7 +31,7 @@ def report(
     """Report pages a week and by alert, the time to acknowledge and to recover, noise, and each person's load."""
     from app.oncall.incidents.report import Limits
     from app.oncall.incidents.report import report as computed
-    from app.stores import duties_of
+    from app.rooms import duties_of
 
     begin, now = moment(since), datetime.now(UTC)
 
@@ -53,7 +53,7 @@ def hand_over() -> None:
     """Print the hand-over of a shift: open incidents and pages, silences, stops, releases, spend. The service sends it too."""
     from app.domain.money import from_dollars
     from app.oncall.incidents.handoff import handoff, message
-    from app.stores import duties_of
+    from app.rooms import duties_of
 
     async def run() -> None:
         async with database() as (engine, settings):

@@ -76,7 +76,7 @@ def collect(
 async def _collect(keep: int, days: int, *, dry_run: bool) -> None:
     from app.cli.database import database
     from app.releases import collecting
-    from app.stores import places
+    from app.rooms import places
 
     names = [index.name for feature in installed() for index in feature.indexes]
     async with database() as (engine, settings):

@@ -288,7 +288,7 @@ async def _answered(pages: "Pages", one: "Page", *, until: float) -> "Page":
 @asynccontextmanager
 async def _pages() -> "AsyncGenerator[tuple[Pages, Settings], None]":
     from app.cli.database import database
-    from app.stores import pages_of
+    from app.rooms import pages_of
 
     async with database() as (engine, settings):
         yield pages_of(settings, engine), settings

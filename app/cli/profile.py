@@ -49,8 +49,8 @@ async def _profile() -> "Profile":
     from app import __version__
     from app.domain.errors import Misconfigured
     from app.releases.profile import Profile, ProviderProfile
+    from app.rooms import simulated_providers
     from app.settings import load
-    from app.stores import simulated_providers
 
     async with opened() as releases:
         live = await releases.live_text()

@@ -20,8 +20,8 @@ def group() -> None:
 @app.command("status")
 def status() -> None:
     """Show each provider's key by its fingerprint. The running service reads the same files, within a second of a change."""
+    from app.rooms import provider_keys_of, simulated_providers
     from app.settings import load
-    from app.stores import provider_keys_of, simulated_providers
 
     uses, first = asyncio.run(_uses())
     settings = load()  # after the stores: a demo that is found brings its settings

@@ -115,7 +115,8 @@ async def _live_targets() -> list["Target"]:
     from app.cli.database import database
     from app.domain.errors import Misconfigured
     from app.domain.routes import Target
-    from app.stores import build_valkey, releases_of
+    from app.rooms import releases_of
+    from app.stores import build_valkey
 
     try:
         async with database() as (engine, settings):

@@ -71,8 +71,9 @@ async def _reviewed(only: "Sequence[int]") -> "list[Answer]":
     from app.console.readiness.review import review
     from app.console.readiness.sources import Sources
     from app.features.installed import own
+    from app.rooms import budget_policy, provider_keys_of, releases_of
     from app.security.keys.administration import KeyAdministration
-    from app.stores import budget_policy, build_valkey, provider_keys_of, releases_of
+    from app.stores import build_valkey
 
     async with database() as (engine, settings):
         valkey = build_valkey(settings)

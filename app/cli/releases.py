@@ -44,8 +44,8 @@ def verify(release_id: ReleaseId) -> None:
     from app.releases.effective import effect_of
     from app.releases.manifest import load as load_release
     from app.releases.recall import check_recall
+    from app.rooms import places
     from app.settings import load
-    from app.stores import places
 
     release = load_release(release_id, places(load()))
     counted = f"{len(release.prompts)} prompts, {len(release.routes)} routes, {len(release.embeddings)} aliases of embeddings"
@@ -179,7 +179,8 @@ def rollback(
 async def opened() -> "AsyncGenerator[Releases, None]":
     """The releases room on the settings' stores."""
     from app.cli.database import database
-    from app.stores import build_valkey, releases_of
+    from app.rooms import releases_of
+    from app.stores import build_valkey
 
     async with database() as (engine, settings):
         valkey = build_valkey(settings)
@@ -192,8 +193,8 @@ async def opened() -> "AsyncGenerator[Releases, None]":
 async def live_release(releases: "Releases") -> "Release | None":
     """The live release; its indexes may be on the workers alone. Raises Misconfigured where a pin does not resolve."""
     from app.releases.manifest import resolve
+    from app.rooms import places
     from app.settings import load
-    from app.stores import places
 
     live = await releases.live_text()
     return resolve(live, places(load()), where="the live release", indexes_elsewhere=True) if live else None
@@ -206,8 +207,8 @@ async def _pin(release_id: str) -> None:
     from app.releases.pinning import pinned
     from app.releases.recorded import is_recorded
     from app.releases.texts import text_of
+    from app.rooms import places
     from app.settings import load
-    from app.stores import places
 
     settings = load()
     path = places(settings).manifest_path(release_id)
@@ -296,8 +297,8 @@ async def _show_lacking(release_id: str) -> None:
     from app.releases.eval_results import from_file
     from app.releases.manifest import load as load_release
     from app.releases.manifest import parse
+    from app.rooms import places
     from app.settings import load
-    from app.stores import places
 
     settings = load()
     where = places(settings)

@@ -59,7 +59,8 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
     from app.oncall.scopes import parse
     from app.oncall.switch import KillSwitch
     from app.releases import reports
-    from app.stores import budget_policy, build_valkey, releases_of
+    from app.rooms import budget_policy, releases_of
+    from app.stores import build_valkey
 
     async with database() as (engine, settings):
         valkey, policy = build_valkey(settings), budget_policy(settings)

@@ -168,7 +168,8 @@ async def _self_test(flips: int) -> None:
     from app.domain.errors import DependencyUnavailable, Misconfigured
     from app.oncall.self_test import begin, flip, store
     from app.oncall.switch import KillSwitch
-    from app.stores import build_valkey, releases_of
+    from app.rooms import releases_of
+    from app.stores import build_valkey
 
     async with database() as (engine, settings):
         valkey = build_valkey(settings)

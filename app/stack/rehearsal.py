@@ -27,6 +27,7 @@ from app.oncall.switch import KillSwitch
 from app.releases import code, following
 from app.releases.rehearsals import END_REASON, REASON, ROLLBACK, Rehearsal, Step, Verdict
 from app.releases.releases import Releases
+from app.rooms import releases_of
 from app.security.keys.administration import KeyAdministration
 from app.security.keys.token import key_id_of
 from app.settings import PACKAGE, Settings, load
@@ -35,7 +36,7 @@ from app.stack.commit import commit
 from app.stack.practice import Practice
 from app.stack.probes import STOPPED, Probes
 from app.stack.real_traffic import TENANT, real_calls
-from app.stores import build_engine, build_valkey, releases_of
+from app.stores import build_engine, build_valkey
 
 LIMIT_SECONDS = 10.0  # of a step: the five seconds until the last worker follows, and as many for the command's own start
 CODE_SECONDS = 60.0  # of the step of code: its workers start anew, and the earlier ones have their calls' time to end

@@ -88,7 +88,8 @@ def check_live(settings: Settings) -> None:
 
 
 async def _check_live(settings: Settings) -> None:
-    from app.stores import build_engine, build_valkey, releases_of
+    from app.rooms import releases_of
+    from app.stores import build_engine, build_valkey
 
     engine, valkey = build_engine(settings, pooled=False), build_valkey(settings)
     try:
@@ -103,9 +104,10 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
     from app.oncall.earlier import carry_over
     from app.oncall.switch import KillSwitch
     from app.releases.eval_results import recorded
+    from app.rooms import releases_of
     from app.security.redaction.redactor import Redactor
     from app.security.redaction.tenant_patterns import TenantPatterns
-    from app.stores import build_engine, build_valkey, releases_of
+    from app.stores import build_engine, build_valkey
 
     engine, valkey = build_engine(settings), build_valkey(settings)
     try:

@@ -53,6 +53,7 @@ from app.oncall.self_test import DailySelfTest, Sightings
 from app.oncall.switch import KillSwitch, Listeners
 from app.releases import reports
 from app.releases.shadow_watch import ShadowWatch
+from app.rooms import budget_policy, releases_of, remembered
 from app.security import webhooks
 from app.security.guard.guard import Guard
 from app.security.guard.stored_text import KeptTexts
@@ -63,7 +64,7 @@ from app.security.redaction import ner as names
 from app.security.redaction.redactor import Redactor
 from app.security.redaction.tenant_patterns import TenantPatterns
 from app.settings import ProviderSettings, Settings
-from app.stores import budget_policy, build_engine, build_valkey, releases_of, remembered
+from app.stores import build_engine, build_valkey
 from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing

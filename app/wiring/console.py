@@ -15,10 +15,10 @@ from app.oncall.paging.paging import Paging
 from app.oncall.switch import KillSwitch
 from app.releases.releases import Releases
 from app.releases.used_by import BY_CLIENTS
+from app.rooms import budget_policy, pages_of, provider_keys_of
 from app.security.keys.administration import KeyAdministration
 from app.security.keys.provider_keys import ProviderKeys
 from app.settings import Settings
-from app.stores import budget_policy, pages_of, provider_keys_of
 
 if TYPE_CHECKING:  # loaded where a provider of sign-ins is set
     from app.console.oidc.provider import OpenIdProvider

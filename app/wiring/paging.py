@@ -22,11 +22,11 @@ from app.oncall.paging.receivers import IncidentIo, PagerDuty, SignedWebhook, ap
 from app.oncall.paging.relay import Relay
 from app.oncall.paging.settings import PagingSettings
 from app.oncall.paging.spool import FOLDER, Spool
+from app.rooms import on_call_of, pages_of, paging_policy
 from app.security import webhooks
 from app.security.keys.provider_keys import ProviderKeys
 from app.security.webhooks import Sessions
 from app.settings import Settings
-from app.stores import on_call_of, pages_of, paging_policy
 from app.telemetry.gauge_sampler import Sample
 from app.telemetry.metrics import Metrics
 

@@ -32,10 +32,10 @@ from app.releases import canary_state, rehearsals
 from app.releases.canaries import CAUSES
 from app.releases.effective import WRONG
 from app.releases.releases import Releases
+from app.rooms import duties_of
 from app.security.keys.administration import KeyAdministration
 from app.security.keys.ring import KeyRing
 from app.settings import Settings
-from app.stores import duties_of
 from app.telemetry.gauge_sampler import GaugeSampler, Sample
 from app.telemetry.loop_lag import LoopLag
 from app.telemetry.metrics import Metrics

@@ -58,7 +58,8 @@ from app.domain.calls import Call, Deadline, Identity
 from app.domain.messages import Message, Text
 from app.security.keys.administration import KeyAdministration
 from app.settings import load
-from app.stores import build_engine, build_valkey, releases_of
+from app.rooms import releases_of
+from app.stores import build_engine, build_valkey
 from app.telemetry.metrics import Metrics
 from app.wiring import open_parts
 

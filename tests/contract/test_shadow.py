@@ -22,10 +22,11 @@ from app.domain.money import MicroUSD
 from app.gateway.gateway import Gateway
 from app.oncall.switch import KillSwitch
 from app.releases.releases import Releases
+from app.rooms import releases_of
 from app.security.keys.administration import KeyAdministration
 from app.settings import load
 from app.stack.embedded import embedded_valkey
-from app.stores import build_engine, build_valkey, releases_of
+from app.stores import build_engine, build_valkey
 from app.telemetry.metrics import Metrics
 from app.wiring import open_parts
 from evals.online import shadows

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
+from app.rooms import simulated_providers
 from app.settings import Settings, load
-from app.stores import simulated_providers
 
 COMPOSE = Path(sys.executable).with_name("docker-compose")
 EXAMPLE = (ROOT / ".env.example").read_text()
