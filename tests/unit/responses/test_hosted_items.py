@@ -160,8 +160,17 @@ def test_what_only_the_vendor_reads_is_refused_with_what_to_send_instead(item: d
     [{}, {"output": 7, "action": 7, "content": 7, "results": 7}, {"id": 7, "call_id": None, "name": ["x"], "outputs": [7]}],
 )
 def test_an_item_of_another_form_is_the_callers_mistake_or_nothing(kind: str, value: dict[str, Any]) -> None:
-    with suppress(InvalidRequest, UnsupportedParameter):
-        hosted_items.turns_of(kind, {"type": kind, **value}, "input[0]")
+    turns, param = turns_or_fault(kind, {"type": kind, **value})
+    assert (param or "input[0]").startswith("input[0]")
+    assert {role for role, _ in turns} <= {"assistant", "user"}
+
+
+def turns_or_fault(kind: str, item: dict[str, Any]) -> tuple[list[Any], str | None]:
+    """The turns of an item, or the parameter that the refusal names."""
+    try:
+        return hosted_items.turns_of(kind, item, "input[0]"), None
+    except (InvalidRequest, UnsupportedParameter) as refused:
+        return [], refused.param
 
 
 @pytest.mark.parametrize("kind", ["mcp_call", "mcp_approval_response"])

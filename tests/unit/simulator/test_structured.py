@@ -1,6 +1,7 @@
 """The simulator fills any schema with a valid document, and plays an agent's loop (G5)."""
 
 import json
+import re
 from typing import Any
 
 import jsonschema
@@ -68,8 +69,11 @@ def test_a_document_is_valid_under_its_schema(schema: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_text_matches_its_pattern_and_has_its_length(pattern: str) -> None:
-    schema = {"type": "string", "pattern": pattern}
-    jsonschema.validate(Filler().fill(schema, "A text about lamps."), schema)
+    for least, most in ((7, 10_000), (0, 9)):
+        schema = {"type": "string", "pattern": pattern, "minLength": least, "maxLength": most}
+        jsonschema.validate(made := Filler().fill(schema, "A text about lamps."), schema)
+        assert least <= len(made) <= most
+        assert re.search(pattern, made)
 
 
 @pytest.mark.parametrize("pattern", ["(", "[", "(?<=", r"(?=\d)a", ""])

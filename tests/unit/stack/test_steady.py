@@ -84,3 +84,4 @@ def test_a_service_that_is_gone_ends_no_demo(monkeypatch: pytest.MonkeyPatch) ->
         pass
     with steady.steady(url, "a key", said.append):
         until(lambda: said, "its last line")
+    assert said[0].startswith("The steady sample traffic has ended"), "after all its samples, none of which was answered"

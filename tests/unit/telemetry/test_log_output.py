@@ -95,6 +95,7 @@ def test_a_reader_that_left_is_no_failure() -> None:
     for _ in range(3):
         output.write("into nothing\n")
         output.flush()
+        assert (output._size, list(output._waiting)) == (0, []), "what no reader takes is not kept"
     output.close()
     os.close(writer)
 
