@@ -1,5 +1,6 @@
 """Objectives, alerts and generated rules, checked by promtool and amtool (O6)."""
 
+import os
 import re
 import subprocess
 import sys
@@ -29,7 +30,8 @@ SECTION = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
 def run(*command: str) -> str:
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    env = {**os.environ, "GOGC": "400"}  # Go looks for garbage less often: a fifth of promtool's CPU
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
