@@ -20,7 +20,7 @@ WHO = {
 def copied(folder: Path) -> Path:
     """Copy every tracked file, with its time, and what is compiled of it: both are keyed by time and size.
 
-    What mypy knows of the files is copied, too: it is keyed by content.
+    What mypy knows of the files is copied, too: it is keyed by content. So are hypothesis' tables of Python's Unicode.
     """
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
@@ -28,8 +28,9 @@ def copied(folder: Path) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
             _copy_compiled(ROOT / name, folder / name)
-    if (ROOT / ".mypy_cache").is_dir():
-        shutil.copytree(ROOT / ".mypy_cache", folder / ".mypy_cache")
+    for known in (".mypy_cache", ".hypothesis/unicode_data"):
+        if (ROOT / known).is_dir():
+            shutil.copytree(ROOT / known, folder / known)
     return folder
 
 
