@@ -170,6 +170,7 @@ async def test_a_request_is_all_its_calls_and_the_tools_between_them(engine: Asy
         )
         wanted = CallFilter(since=began, until=began + 2 * MINUTE, ranges=bounds, needed_model=True, refused=False)
         assert (await total_of(engine, wanted)).calls == step.calls, step.words
+    assert [step.begins for step in cost_steps(seen.costs)][:4] == ["<$0.00001", "", "", ""]
     steps = {step.words: (step.requests, step.calls) for step in cost_steps(seen.costs)}
     assert steps == {
         "under $0.00001": (2, 2),

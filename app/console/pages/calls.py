@@ -27,7 +27,7 @@ from app.domain.provider_errors import codes_of
 PAGE = 50
 FIRST = ("text", "tenant", "user", "outcome", "provider", "model", "feature", "release")  # the rest is folded
 CHOICES = {
-    "failed": ("failed", "answered"), "refused": ("by a cap, a rate limit or a stop", "not refused"),
+    "failed": ("failed or refused", "answered"), "refused": ("by a cap, a rate limit or a stop", "not refused"),
     "needed_model": ("yes", "no: replayed, or without evidence"), "stream": ("streams", "whole answers"),
 }  # fmt: skip
 _GONE_WITH = {"text": {"runbook": None}}  # the offer to search the runbook is for these words

@@ -199,7 +199,8 @@ SHARES = {"retried": "retried", "fallen_back": "fell back", "repaired": "repaire
 class CostStep:
     """Calls and requests that cost as much as ``words`` say. ``share``: of the highest column, by requests.
 
-    ``begins``: the lowest cost, of the first step and at each power of ten. ``found_by``: the filter that finds the calls.
+    ``begins``: the lowest cost, of the first step and at each power of ten; of a first step from nothing, its end.
+    ``found_by``: the filter that finds the calls.
     """
 
     words: str
@@ -219,13 +220,18 @@ def cost_steps(costs: Sequence[tuple[int, int, int]]) -> list[CostStep]:
     steps = [least for least in (0, *EDGES) if min(found) <= least <= max(found)]
     counts = [(least, *found.get(least, (0, 0))) for least in steps]
     return [
-        CostStep(_bounds(least), _begins(least) if at else formats.usd(least), calls, requests, requests / most, _found_by(least))
+        CostStep(_bounds(least), _begins(steps, at), calls, requests, requests / most, _found_by(least))
         for at, (least, calls, requests) in enumerate(counts)
     ]
 
 
-def _begins(least: int) -> str:
-    return formats.usd(least) if str(least).strip("0") == "1" else ""
+def _begins(steps: Sequence[int], at: int) -> str:
+    least = steps[at]
+    if not least:
+        return f"<{formats.usd(EDGES[0])}"
+    if at == 1 and not steps[0]:  # said by the step before
+        return ""
+    return formats.usd(least) if at == 0 or str(least).strip("0") == "1" else ""
 
 
 def _found_by(least: int) -> Mapping[str, str]:
