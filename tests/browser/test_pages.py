@@ -173,15 +173,13 @@ def test_pages_have_no_violation_no_overflow_and_do_not_jump(
 def test_pages_do_not_jump_on_a_slow_machine_and_network(browser: Browser, service_url: str, key: str, width: str) -> None:
     """Scripts, fonts and live parts come late, to a slow processor: no text is painted that is later replaced by another."""
     problems = []
+    slow = {"offline": False, "latency": 200, "downloadThroughput": -1, "uploadThroughput": -1}
     with opened(browser, service_url, key, width) as (context, page):
-
-        def late(route: Route) -> None:
-            time.sleep(0.2)
-            route.continue_()
-
-        for kind in ("**/*.js", "**/*.woff2", "**/console/live/**"):
-            context.route(kind, late)
-        context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 4})
+        devtools = context.new_cdp_session(page)
+        devtools.send("Network.enable")
+        devtools.send("Network.setCacheDisabled", {"cacheDisabled": True})
+        devtools.send("Network.emulateNetworkConditions", slow)
+        devtools.send("Emulation.setCPUThrottlingRate", {"rate": 4})
         for path in (*(one.path for one in PAGES), "/console/calls?range=1h", *BEHIND):
             page.goto(path)
             page.wait_for_load_state("load")
