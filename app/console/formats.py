@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from app.domain import figures
 from app.domain.money import MICROS_PER_DOLLAR
+from app.releases.eval_gate import measured
 
 NONE = "\N{EN DASH}"
 MINUTE = timedelta(minutes=1)
@@ -164,3 +165,8 @@ def unproven(lacking: int) -> str:
 def refused(release: str, lacking: Sequence[str]) -> str:
     """The sentence on a live release that its gate refuses, alike on every page. ``lacking``: the worst first."""
     return f"The eval gate refuses the live release {release}: {unproven(len(lacking))}, the worst: {lacking[0].rstrip('.')}."
+
+
+def refused_kind(lacking: Sequence[str]) -> str:
+    """How bad that is: a threshold that is missed is worse than a result that is missing."""
+    return "bad" if measured(lacking) else "warn"

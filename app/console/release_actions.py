@@ -166,6 +166,13 @@ def _back_to(release: str) -> str:
     return link("/console/do/rollback", {"to": release}) if release else ""
 
 
+async def _forth(console: Console, live: str) -> tuple[str, str]:
+    """The command that takes a rollback back, and its page."""
+    force = bool(live and (await console.parts.releases.refusal(live)).lacking)
+    page = link(f"/console/do/release-activate{'-force' if force else ''}", {"release": live})
+    return f"octant release activate {live}{WHY}{' --force' if force else ''}", page
+
+
 async def _undo(console: Console, live: str) -> str:
     """The command that goes back to the live release; one that the gate refuses needs force as any other."""
     if not live:
@@ -184,6 +191,7 @@ async def _ask_rollback(console: Console, values: Values, *, force: bool) -> Ask
         raise InvalidRequest(f"Release {target} is live already.")
     if only and values.get("live", live) not in ("", live):
         raise InvalidRequest(f"Release {live} is live now, and no longer {values['live']}: see what it would set back.")
+    undo, undo_at = await _forth(console, live)
     if only:
         flag = f"--{only.kind}" + (f" {shlex.quote(only.name)}" if only.name else "")
         workers = formats.number(len(await console.parts.releases.reports()), "worker")
@@ -193,7 +201,7 @@ async def _ask_rollback(console: Console, values: Values, *, force: bool) -> Ask
         )
         return Asked(
             title=f"Set back the {only} alone", effect=effect, command=f"octant rollback {flag}{WHY}", button="Roll back",
-            settled={"live": live}, undo=f"octant release activate {live}{WHY}", undo_at=_forward(live),
+            settled={"live": live}, undo=undo, undo_at=undo_at,
         )  # fmt: skip
     named = bool(values.get("to")) or target != way.previous
     refused = await console.parts.releases.refusal(target)
@@ -205,13 +213,8 @@ async def _ask_rollback(console: Console, values: Values, *, force: bool) -> Ask
         command=command, button="Roll back by force" if by_force else "Roll back",
         settled={"to": target} if named else {"before": target}, refused=_refused(refused, by_force=by_force),
         instead="rollback-force" if by_force and not force else "", confirm=CONFIRM if by_force else "",
-        harm=await harm(console, live, target) if live else (), undo=f"octant release activate {live}{WHY}",
-        undo_at=_forward(live),
+        harm=await harm(console, live, target) if live else (), undo=undo, undo_at=undo_at,
     )  # fmt: skip
-
-
-def _forward(live: str) -> str:
-    return link("/console/do/release-activate", {"release": live})
 
 
 def _refused(refusal: Refusal, *, by_force: bool) -> list[str]:

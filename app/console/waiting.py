@@ -14,7 +14,6 @@ from app.oncall.paging.changes import TRIGGERED
 from app.oncall.paging.drilled import is_drill
 from app.oncall.paging.tables import pages
 from app.releases import history
-from app.releases.eval_gate import measured
 from app.releases.way_back import way_back
 
 MOST = 50
@@ -85,8 +84,8 @@ class RefusedRelease:
 
     @property
     def kind(self) -> str:
-        """A threshold that is missed is worse than a result that is missing."""
-        return "bad" if measured(self.lacking) else "warn"
+        """How bad it is."""
+        return formats.refused_kind(self.lacking)
 
 
 @dataclass(frozen=True, slots=True)

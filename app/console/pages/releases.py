@@ -208,6 +208,7 @@ def _shown(known: Known[State], stops: Known[list[Stop]]) -> dict[str, Any]:
     kind, words = answer(state, stopped, datetime.now(UTC))
     canary = state.canary
     return {
+        "unproven_kind": formats.refused_kind(state.unproven) if state.unproven else "",
         "state": state, "kind": kind, "words": words, "live": state.past[0] if state.past else None,
         "behind": [r for r in state.reports if state.past and r.release != state.past[0].release],
         "drawn": drawn(canary[2]) if canary else None, "metrics": metrics_of(canary) if canary else [],
@@ -238,7 +239,7 @@ def answer(state: State, stopped: Sequence[Stop], now: datetime) -> tuple[str, s
         words += f" The last of {last} served it {took_words} after the {begun} began."
     kind = "bad" if behind or not state.reports else "good"
     if state.unproven:
-        kind = "warn" if kind == "good" else kind
+        kind = max(kind, formats.refused_kind(state.unproven), key=("good", "warn", "bad").index)
         words = f"{formats.refused(newest.release, state.unproven)} {words}"
     if state.canary and state.canary[0].state == canaries.RUNNING:
         words += f" {canary_words(state.canary)}"
@@ -310,7 +311,8 @@ def one_answer(
         return "bad", f"{name} cannot be live here: a pin does not resolve."
     gate = formats.unproven(len(lacking)) if lacking else "it has every eval result that it needs"
     if name == current:
-        return ("warn" if lacking else "good"), f"{name} is live, served by {formats.number(len(serving), 'worker')}; {gate}."
+        kind = formats.refused_kind(lacking) if lacking else "good"
+        return kind, f"{name} is live, served by {formats.number(len(serving), 'worker')}; {gate}."
     if past:
         return "none", f"{name} was live {formats.number(len(past), 'time')}, and every pin resolves; {gate}."
     return "none", f"{name} was never live. Every pin resolves; {gate}."

@@ -186,7 +186,7 @@ def test_a_stop_reckons_with_the_stops_in_force(release: Release, stopped: set[S
 
 REFUSED = (
     "The eval gate refuses the live release r2: 2 of its eval results are missing or below their threshold, the worst: support:"
-    " overall: 20 points below."
+    " overall: 20 points below the threshold of 50%."
 )
 
 
@@ -215,9 +215,9 @@ def test_a_change_that_is_live_says_its_seconds_at_once() -> None:
         (("r2", "r1"), [], [], "bad", "Release r2 has been live on 1 of 2 workers for 2 h."),
         (
             ("r2",),
-            ["support: overall: 20 points below.", "x"],
+            ["support: overall: 20 points below the threshold of 50%.", "x"],
             [],
-            "warn",
+            "bad",
             f"{REFUSED} Release r2 has been live on its one worker for 2 h.",
         ),
         (

@@ -130,6 +130,10 @@ async def test_a_rollback_says_that_the_gate_refuses_its_release_and_asks_for_fo
     assert (named.instead, bool(named.confirm), named.settled) == ("rollback-force", True, {"to": "bad"})
     assert named.command.endswith('--to bad --reason "…" --force')
     assert (await acts["rollback"].ask({"to": "fine"})).refused == []
+    releases.known = "bad"
+    forth = await acts["rollback"].ask({"to": "fine"})
+    assert (forth.undo.endswith(" --force"), "activate-force" in forth.undo_at) == (True, True), "it was live by force"
+    releases.known = "live"
     plain = await acts["rollback"].ask({})
     assert (bool(plain.refused), plain.instead, plain.confirm) == (before == "bad", "", "")
     assert plain.settled == {"before": before}
