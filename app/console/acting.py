@@ -36,7 +36,7 @@ class Asked:
 
     ``undo``: the command that takes it back, ``undo_at``: the page that asks for the same. ``strong``: it stops or changes what
     users get. ``harm``: sentences below the effect. ``settled``: fields that the page fills in, so that what it says is what
-    happens, though things change meanwhile. ``refused``: why the service would refuse it, in red above the effect, the head
+    happens, though things change meanwhile. ``refused``: why the service would refuse it, in red above the button, the head
     first. ``instead``: the action that its button does after a tick at ``confirm``, where there is one by force.
     """
 

@@ -36,7 +36,7 @@ class Refusal:
     def worst(self) -> Sequence[str]:
         """The first few sentences, and how many more there are."""
         more = len(self.lacking) - WORST
-        return [*self.lacking[:WORST], *([f"{more} more: octant release verify {self.release}"] if more > 0 else [])]
+        return [*self.lacking[:WORST], *([f"{more} more: `octant release verify {self.release}`"] if more > 0 else [])]
 
     @property
     def instead(self) -> str:
@@ -45,7 +45,7 @@ class Refusal:
             return "No other release that was live here passes it."
         if self.passes == self.live:
             return f"{self.passes}, which is live, passes it."
-        return f'{self.passes} passes it: octant rollback --to {self.passes} --reason "…"'
+        return f'{self.passes} passes it: `octant rollback --to {self.passes} --reason "…"`'
 
 
 class RefusedRollback(Unproven):

@@ -149,7 +149,7 @@ async def test_a_refused_release_is_named_to_go_back_to_by_force_alone(operator:
     await operator.activate("c", by="ada", reason="r")
     with pytest.raises(RefusedRollback, match="The eval gate refuses b for 1 reason") as refused:
         await operator.rollback(by="ada", reason="worse", to="b")
-    assert "a passes it: octant rollback --to a" in str(refused.value)
+    assert "a passes it: `octant rollback --to a" in str(refused.value)
     assert "To roll back to b nevertheless: --force" in str(refused.value)
     with pytest.raises(Misconfigured, match="--force needs a --reason"):
         await operator.rollback(by="ada", reason=" ", to="b", force=True)

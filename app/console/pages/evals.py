@@ -250,7 +250,7 @@ def _holding(chosen: str, cards: Sequence[SuiteCard], each: str, filed: Sequence
     """Of a release that misses no threshold; some of the sentences may be empty."""
     lost, won = sum(len(one.lost) for one in cards), sum(len(one.won) for one in cards)
     compared = bool(cards) and all(one.before for one in cards)
-    flips = f"It lost {formats.number(lost, 'case')} and won {won} {_beside(cards)}." if compared else ""
+    flips = f"It lost {formats.number(lost, 'case')} and won {won} {_beside(cards)}." if compared and lost + won else ""
     simulated = simulated_in(one.filed.result for one in cards)
     fake = f"{simulated[0].upper()}{simulated[1:]}." if simulated else ""
     kind = "warn" if lost or simulated else "good"

@@ -221,7 +221,7 @@ async def test_a_refused_release_comes_first_while_live_and_no_name_leads_back_t
     assert "the release before goes live nevertheless" in before.words, "it was forced, and is the release before"
     back = octant(stack_env, "rollback", "--reason", "at 3 a.m.")
     assert re.search(rf"All \d workers serve it .*\nWARNING   The eval gate refuses {bad} for 12 reasons, and it is live", back)
-    assert back.splitlines()[-1].endswith(f'{live} passes it: octant rollback --to {live} --reason "…"'), back
+    assert back.splitlines()[-1].endswith(f'{live} passes it: `octant rollback --to {live} --reason "…"`'), back
     await activated(operator, stored, live)
 
 

@@ -125,7 +125,7 @@ async def test_a_rollback_says_that_the_gate_refuses_its_release_and_asks_for_fo
     assert named.refused[1:] == [
         "a: 10 points below",
         "b: 1 point below",
-        'good passes it: octant rollback --to good --reason "…"',
+        'good passes it: `octant rollback --to good --reason "…"`',
     ]
     assert (named.instead, bool(named.confirm), named.settled) == ("rollback-force", True, {"to": "bad"})
     assert named.command.endswith('--to bad --reason "…" --force')
