@@ -205,7 +205,7 @@ async def _ask_rollback(console: Console, values: Values, *, force: bool) -> Ask
         )  # fmt: skip
     named = bool(values.get("to")) or target != way.previous
     refused = await console.parts.releases.refusal(target)
-    by_force = named and bool(refused.lacking)
+    by_force = named and refused.by_force
     to = f" --to {shlex.quote(target)}" if named or not refused.lacking else ""
     command = f"octant rollback{to}{WHY}{' --force' if by_force else ''}"
     return Asked(

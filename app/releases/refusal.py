@@ -18,13 +18,15 @@ WORST = 3
 class Refusal:
     """``lacking``: a sentence for each eval result that is missing or below its threshold, the worst first; empty if it passes.
 
-    ``passes``: the newest release on the way back that passes the gate, or the live one if it alone does; empty for none.
+    ``by_force``: it goes live by force alone where an operator names it. ``passes``: the newest release on the way back that
+    passes the gate, or the live one if it alone does; empty for none.
     """
 
     release: str
     lacking: Sequence[str] = ()
     passes: str = ""
     live: str = ""
+    by_force: bool = False
 
     @property
     def head(self) -> str:
@@ -70,8 +72,8 @@ async def refusal(connection: AsyncConnection, places: Places, past: Sequence[Ac
     *before, _ = history.led_to_live(past) or [""]
     for other in dict.fromkeys([*reversed(before), live]):
         if other != release_id and other and not await lacks(connection, places, past, other):
-            return Refusal(release_id, lacking, other, live)
-    return Refusal(release_id, lacking, live=live)
+            return Refusal(release_id, lacking, other, live, refusable(past, release_id))
+    return Refusal(release_id, lacking, live=live, by_force=refusable(past, release_id))
 
 
 def refusable(past: Sequence[Activation], to: str) -> bool:

@@ -175,6 +175,7 @@ async def test_a_release_that_passed_and_whose_newer_results_fail_is_refused_too
     with pytest.raises(RefusedRollback, match=r"points below the threshold(.|\n)*c, which is live, passes it"):
         await operator.rollback(by="ada", reason="worse", to="a")
     assert (await way_back(engine)).command("x") == "octant rollback --to b --reason x"
+    assert [(await operator.refusal(name)).by_force for name in "ab"] == [True, False], "the console asks for as much"
     assert await operator.rollback(by="ada", reason="at 3 a.m.", to="b") == "b"
     assert (await operator.unproven())["live"] > 0
     assert await operator.rollback(by="ada", reason="at 3 a.m.", again=True) == "a", "never refused without a name"

@@ -49,7 +49,9 @@ class Trials:
 
     async def refusal(self, release: str) -> Refusal:
         return (
-            Refusal(release, ["a: 10 points below", "b: 1 point below"], "good", "live") if release == "bad" else Refusal(release)
+            Refusal(release, ["a: 10 points below", "b: 1 point below"], "good", "live", by_force=True)
+            if release == "bad"
+            else Refusal(release)
         )
 
     async def traffic(self) -> dict[str, object]:
