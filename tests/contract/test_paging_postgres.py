@@ -1,6 +1,7 @@
 """Pages on a real Postgres, sent to receivers that check the vendors' schemas (P3)."""
 
 import asyncio
+import errno
 import json
 import signal
 import sys
@@ -37,6 +38,7 @@ from app.oncall.paging.message import Result
 from app.oncall.paging.pages import Page
 from app.oncall.paging.paging import Paging
 from app.oncall.paging.policy import Policy
+from app.oncall.paging.spool import Spool
 from app.oncall.paging.tables import maintenance_windows, page_deliveries, page_timers, pages, paging_marks
 from app.telemetry.metrics import Metrics
 from app.wiring.paging import paging_check, sample_pages
@@ -604,6 +606,24 @@ async def test_the_end_of_an_alert_that_waits_in_a_file_comes_after_it(made: Mad
         await step(room)
         assert (await the_page(room, fired.key)).status == "resolved"
         assert await room.spooled() == 0
+
+
+@pytest.mark.parametrize("fails", ["read", "add"])
+async def test_a_disk_that_fails_keeps_no_page_from_postgres(
+    fails: str, made: Made, pager: Pager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that cannot be read, and one that takes no further file while it holds an earlier alarm of the group."""
+    away, fired = create_async_engine(NOWHERE), alarm()
+    async with made(engine=away) as room:
+        assert await room.take(fired) == "spooled"
+    await away.dispose()
+
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, "a broken disk")
+
+    monkeypatch.setattr(Spool, fails, broken)
+    async with made() as room:
+        assert await room.take(fired) == "triggered"
 
 
 async def test_a_page_that_cannot_be_stored_holds_up_no_other_in_the_files(made: Made, pager: Pager) -> None:

@@ -76,8 +76,8 @@ class Paging:
             if alarm.is_watchdog:
                 await (self.parts.watchdog.seen() if alarm.firing else asyncio.sleep(0))
                 return "watchdog"
-            if await asyncio.to_thread(self.parts.spool.holds, alarm.key):
-                return await self._spool(alarm)  # behind the earlier one: an end that comes first would end nothing
+            if await self._behind(alarm):
+                return SPOOLED
             event = await self.parts.pages.take(alarm)
         except (SQLAlchemyError, OSError) as error:
             log.warning("Postgres takes no page", extra={**why(error), "alert": alarm.alert})
@@ -115,6 +115,17 @@ class Paging:
         self._on_event(SPOOLED)
         self._relaying.wake()
         return SPOOLED
+
+    async def _behind(self, alarm: Alarm) -> bool:
+        """Keep an alarm in a file behind an earlier one of its group, if one waits: an end that came first would end nothing.
+
+        A disk that fails keeps no alarm from Postgres.
+        """
+        try:
+            return await asyncio.to_thread(self.parts.spool.holds, alarm.key) and bool(await self._spool(alarm))
+        except (OSError, DependencyUnavailable) as error:
+            log.warning("the files of pages cannot be used", extra={"error_type": type(error).__name__, "alert": alarm.alert})
+            return False
 
     async def _escalate(self) -> None:
         if await self.parts.pages.run_timers():
