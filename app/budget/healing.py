@@ -6,6 +6,7 @@ that is no counter is removed: the scripts make it anew. A counter begins anew w
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -18,6 +19,7 @@ from app.budget.reconcile import compared, mend
 from app.budget.scopes import key
 from app.budget.scripts import with_amounts
 from app.budget.valkey_answers import places
+from app.domain.errors import DependencyUnavailable
 
 OF_A_CALL = ("epoch", "lease", "zset", *("counter",) * 5, "stream")  # then a bucket and a set of live calls for each subject
 COUNTERS = ("4", "5", "6", "7", "8")  # fields of a lease
@@ -34,6 +36,7 @@ class Healer:
         self._ledger = ledger
         self._heal = valkey.register_script(with_amounts("heal.lua"))
         self._turns = defaultdict[int, asyncio.Lock](asyncio.Lock)
+        self._unread: dict[int, float] = {}  # when the ledger could not be read for a shard
 
     async def heal_call(self, shard: int, keys: Sequence[str]) -> None:
         """Set the keys of ``settle.lua`` right, or the first of them.
@@ -59,11 +62,21 @@ class Healer:
             await self._set_right(shard, counters, ["counter"] * len(counters))
 
     async def _set_right(self, shard: int, keys: Sequence[str], kinds: Sequence[str]) -> None:
-        """One at a time: all calls of a shard meet the same key, and the ledger is read for the first of them alone."""
+        """One at a time: all calls of a shard meet the same key, and the ledger is read for the first of them alone.
+
+        Those who waited while it could not be read do not try it one after the other: each would wait for all before it.
+        """
+        since = time.monotonic()
         async with self._turns[shard]:
+            if self._unread.get(shard, -1.0) >= since:
+                raise DependencyUnavailable("The ledger could not be read a moment ago.", retry_after=5.0)
             found = [place - 1 for place in places(await self._heal(keys=list(keys), args=list(kinds)))]
             if not found:
                 return
             log.error("keys of the budget that no script could use are set right", extra={"shard": shard, "keys": len(found)})
             if counters := [keys[place] for place in found if kinds[place] == "counter"]:
-                await mend(self._valkey, await compared(self._valkey, self._ledger, shard, counters))
+                try:
+                    await mend(self._valkey, await compared(self._valkey, self._ledger, shard, counters))
+                except DependencyUnavailable:
+                    self._unread[shard] = time.monotonic()
+                    raise

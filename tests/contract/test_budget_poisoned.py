@@ -23,6 +23,7 @@ from app.budget.ledger import Ledger
 from app.budget.reconcile import differences, mend
 from app.budget.scopes import SHARDS, key, shard_of, windows_of
 from app.domain.calls import Identity, RateLimits
+from app.domain.errors import DependencyUnavailable
 from app.domain.money import MicroUSD
 from app.settings import Settings
 from app.stack.embedded import embedded_valkey
@@ -177,6 +178,23 @@ async def test_the_ledger_is_read_once_for_all_calls_that_meet_a_key(make: Made,
     assert [hold.amount for hold in holds] == [100] * 20
     assert [call.args[1] for call in sums.call_args_list] == [first.shard]
     assert await user_day(budget, who) == (0, 2100)
+
+
+async def test_calls_that_meet_a_key_while_the_ledger_is_away_do_not_wait_for_each_other(make: Made, own: Redis) -> None:
+    """Each would wait as long as all before it: the last of twenty for twenty times as long as the first."""
+    budget, (who, _) = make(), two_of_a_shard()
+    await opened(budget)
+    first = await held(budget, who)
+    await poisoned(own, place(first, "share"), "form")
+
+    async def away(*_: object, **__: object) -> list[Any]:
+        await asyncio.sleep(0.2)
+        raise DependencyUnavailable("The ledger cannot be read right now.", retry_after=5.0)
+
+    with patch.object(Ledger, "sums", side_effect=away) as sums, contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(2):
+            await asyncio.gather(*(held(budget, who) for _ in range(20)), return_exceptions=True)
+    assert sums.call_count <= 2, "each of the twenty has read it"
 
 
 async def test_a_rate_limit_without_numbers_refuses_no_caller(make: Made, own: Redis) -> None:
