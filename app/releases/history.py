@@ -72,6 +72,12 @@ def led_to_live(history: Sequence[Activation]) -> list[str]:
     return path
 
 
+def passed_before(history: Sequence[Activation]) -> str:
+    """The newest release on the way back that passed when it went live: triggers print its name. Empty where none did."""
+    *before, live = led_to_live(history) or [""]
+    return next((name for name in reversed(before) if name != live and not unproven(history, name)), "")
+
+
 def live_before(history: Sequence[Activation]) -> str | None:
     """The release that the live one took the place of, from a history that is newest first; None if no other was ever live."""
     return next((activation.release for activation in history if activation.release != history[0].release), None)

@@ -79,10 +79,10 @@ async def refusal(connection: AsyncConnection, places: Places, past: Sequence[Ac
 def refusable(past: Sequence[Activation], to: str) -> bool:
     """Whether the gate may refuse to go back to a release by its name.
 
-    The release before passed when it went live, or was forced. If it passed, its name is the plain way back, which commands that
-    were printed before its newest results name: it goes live with a warning.
+    Not to the newest one before that passed when it went live: commands that were printed before its newest results name it, so
+    it goes live with a warning.
     """
-    return to not in history.led_to_live(past)[-2:-1] or bool(history.unproven(past, to))
+    return to != history.passed_before(past)
 
 
 async def lacks(connection: AsyncConnection, places: Places, past: Sequence[Activation], release_id: str) -> Sequence[str]:

@@ -62,17 +62,16 @@ async def way_back(engine: AsyncEngine) -> WayBack:
         live, canary = past[0], await canaries.running(connection)
         left = (live.previous or "") if live.kind == history.ROLLBACK and live.previous != live.release else ""
         try:
-            *before, previous, _ = history.path_of(past)
+            previous = history.path_of(past)[-2]
         except Misconfigured:  # the first release
             return WayBack(release=live.release, live_since=live.at, by=live.by, canary=canary, left=left)
         texts = [await history.text_of(connection, name) for name in (previous, live.release)]
     old, new = (parse(text, "a kept manifest") for text in texts)
     changes = tuple(_changes(old, new))
     unproven = bool(history.unproven(past, previous))
-    proven = (name for name in reversed(before) if name != live.release and not history.unproven(past, name))
     return WayBack(
         release=live.release, live_since=live.at, by=live.by, previous=previous, changes=changes, canary=canary, left=left,
-        unproven=unproven, proven=next(proven, "") if unproven else "",
+        unproven=unproven, proven=history.passed_before(past) if unproven else "",
     )  # fmt: skip
 
 

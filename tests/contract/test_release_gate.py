@@ -194,6 +194,8 @@ async def test_the_way_back_leads_past_a_release_that_was_forced(engine: AsyncEn
     await operator.activate("c", by="ada", reason="r", force=True)
     await operator.activate("b", by="ada", reason="r")
     assert (await way_back(engine)).command("x") == "octant rollback --to a --reason x"
+    prove(places.directory, "a", scores={"overall": Score(passed=5, total=10, least=0.8)})
+    assert await operator.rollback(by="ada", reason="it was printed before these results", to="a") == "a"
 
 
 async def test_a_release_made_by_setting_one_pin_back_is_live_but_unproven(operator: Releases, places: Places) -> None:
