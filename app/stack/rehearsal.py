@@ -35,7 +35,7 @@ from app.stack import demo, practice
 from app.stack.commit import commit
 from app.stack.practice import Practice
 from app.stack.probes import STOPPED, Probes
-from app.stack.real_traffic import TENANT, real_calls
+from app.stack.real_traffic import TENANT, of_an_operator, real_calls
 from app.stores import build_engine, build_valkey
 
 LIMIT_SECONDS = 10.0  # of a step: the five seconds until the last worker follows, and as many for the command's own start
@@ -120,7 +120,9 @@ def refuse_production(settings: Settings) -> None:
 
 
 async def _still_alone(stage: Stage) -> None:
-    """Raise NotJudged where real traffic has begun meanwhile: the next step would meet it."""
+    """Raise NotJudged where real traffic or an operator has come meanwhile: the next step would meet them."""
+    if other := await of_an_operator(stage.releases, stage.live):
+        raise NotJudged(f"{other.by} made {other.release} live meanwhile, so it ended.")
     if calls := await real_calls(stage.engine, stage.began):
         raise NotJudged(f"{calls} calls of other tenants came meanwhile, so it ended before it stopped real traffic.")
 
@@ -132,8 +134,7 @@ async def program(env: Mapping[str, str], command: Sequence[str]) -> tuple[int, 
         env=env, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(COMMAND_SECONDS):
-            out, _ = await process.communicate()
+        out, _ = await asyncio.wait_for(process.communicate(), COMMAND_SECONDS)
     except TimeoutError:
         process.kill()
         await process.wait()
@@ -371,9 +372,9 @@ async def _command(stage: Stage, *command: str) -> tuple[int, str]:
 
 
 async def _restore(stage: Stage) -> None:
-    """Put the release live again that was live before."""
+    """Put the release live again that was live before, unless an operator has chosen another meanwhile."""
     live = await stage.releases.live()
-    if live and live.id != stage.live:
+    if live and live.id != stage.live and not await of_an_operator(stage.releases, stage.live):
         await stage.releases.rollback(by=REASON, reason=END_REASON, to=stage.live, force=True)
 
 

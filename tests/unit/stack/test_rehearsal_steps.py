@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from app.releases.rehearsals import Step
+from app.releases.rehearsals import REASON, Step
 from app.stack import rehearsal
 from app.stack.probes import Probes
 
@@ -40,6 +40,36 @@ async def test_a_step_is_kept_within_its_limit_and_its_promise(limit: float, pro
     assert (step.kept, step.limit, step.promise) == (kept, limit, promise)
 
 
+class _Past:
+    """Releases whose newest activation is this one. ``back``: where the rehearsal has put them back to."""
+
+    def __init__(self, release: str, reason: str) -> None:
+        self.newest, self.back = SimpleNamespace(release=release, reason=reason, by="ada"), list[str]()
+
+    async def history(self, _limit: int) -> list[SimpleNamespace]:
+        return [self.newest]
+
+    async def live(self) -> SimpleNamespace:
+        return SimpleNamespace(id=self.newest.release)
+
+    async def rollback(self, *, to: str, **_: object) -> None:
+        self.back.append(to)
+
+
+@pytest.mark.parametrize(
+    ("release", "reason", "back"), [("practice", REASON, ["live"]), ("mended", "an incident", []), ("live", "r", [])]
+)
+async def test_a_rehearsal_takes_back_only_what_it_made_live_itself(release: str, reason: str, back: list[str]) -> None:
+    """An operator who makes a release live in the middle of one means it."""
+    past = _Past(release, reason)
+    stage = cast(Any, SimpleNamespace(releases=past, live="live", engine=None, began=None))
+    await rehearsal._restore(stage)
+    assert past.back == back
+    if release == "mended":
+        with pytest.raises(rehearsal.NotJudged, match="ada made mended live meanwhile"):
+            await rehearsal._still_alone(stage)
+
+
 @pytest.mark.parametrize("quiet", [0, 1, 2, 3])
 async def test_a_rehearsal_ends_where_real_traffic_begins_in_the_middle(quiet: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before each step it looks, and puts the release back; on the next steps real callers would meet what is rehearsed."""
@@ -66,7 +96,13 @@ async def test_a_rehearsal_ends_where_real_traffic_begins_in_the_middle(quiet: i
         monkeypatch.setattr(rehearsal, name, made)
     monkeypatch.setattr(rehearsal, "_rollbacks", lambda _: [step, step])
     stage = SimpleNamespace(
-        engine=None, began=None, probes=None, practice=SimpleNamespace(alias="smart"), switch=SimpleNamespace(resume=resumed)
+        engine=None,
+        began=None,
+        probes=None,
+        releases=_Past("live", "r"),
+        live="live",
+        practice=SimpleNamespace(alias="smart"),
+        switch=SimpleNamespace(resume=resumed),
     )
     with pytest.raises(rehearsal.NotJudged, match="7 calls of other tenants came meanwhile"):
         await rehearsal._all_steps(cast(Any, stage), lambda _: None)
