@@ -3,7 +3,6 @@
 import http.server
 import re
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
