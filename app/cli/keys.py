@@ -82,6 +82,8 @@ def create_key(
     expires_at = _expiry(expires_in, days)
     token = asyncio.run(_create_key(tenant_id, name, user, tuple(s.value for s in scope or (Scope.CALL,)), expires_at))
     _show(token, quiet=quiet)
+    if not (quiet or expires_at):
+        print("It works until it is revoked or rotated; with --expires-in 90d, a key ends by itself.")
 
 
 @key.command("rotate")
