@@ -633,7 +633,7 @@ def test_a_phone_has_each_request_in_three_lines_and_each_figure_of_the_evals(
         box = first.bounding_box()
         assert box
         assert box["height"] < 90
-        assert re.search(r"\d m?s\n\$\d", first.inner_text())
+        assert re.search(r"\d\sm?s\n\$\d", first.inner_text())
         page.goto(f"/console/evals?release={LIVE_RELEASE}")
         for name in ("Margin", "Change"):
             cell = page.locator(f"table.scores td[data-label='{name}']").first
@@ -1038,8 +1038,8 @@ def test_a_release_without_eval_results_is_activated_by_force_alone(
         confirm(page, "an old one by force")
         assert logged(stack_env, "release activate --force", "an old one by force")
         page.goto("/console/do/rollback")
-        to = page.locator("input[name=to]").get_attribute("value")
-        assert to == LIVE_RELEASE, "the form names it, so that another's rollback meanwhile changes nothing"
+        before = page.locator("input[name=before]").get_attribute("value")
+        assert before == LIVE_RELEASE, "the form names it, so that another's rollback meanwhile changes nothing"
         confirm(page, "enough of the old one")
         page.locator(".figure", has_text="Live").get_by_role("link", name=LIVE_RELEASE).wait_for()
 
