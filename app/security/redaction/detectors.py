@@ -315,6 +315,11 @@ def identifier(candidate: str) -> bool:
     return len(digits_of(candidate)) >= 6 and not (_DATE.match(candidate) or QUARTER.match(candidate))
 
 
+def quoted_local(candidate: str) -> Iterator[Span]:
+    """An address with a quoted local part; the first quote stays of one within JSON, where it is escaped."""
+    yield int(' "@' in candidate), len(candidate)
+
+
 def bearer(candidate: str) -> bool:
     """A token, and not the next word of a sentence about bearers."""
     return any(c.isdigit() for c in candidate)

@@ -24,6 +24,7 @@ from app.security.redaction.detectors import (
     mistyped_iban,
     noted_phone,
     only_if,
+    quoted_local,
     spoken_phone,
     trunk_phones,
 )
@@ -56,7 +57,9 @@ ENTITY_TYPES: tuple[Kind, ...] = (
     *SECRET_PLACES,
     *WALLETS,
     Kind(
-        "email", rf"(\"[^\"@\s<>]{{1,32}}(?: [^\"@\s<>]{{1,32}})? ?\"@(?:[{_LETTER}0-9-]+\.)+[{_LETTER}]{{2,}})"
+        "email",
+        rf"(\"[^\"@\s<>]{{1,32}}(?: [^\"@\s<>]{{1,32}})? ?\"@(?:[{_LETTER}0-9-]+\.)+[{_LETTER}]{{2,}})",
+        quoted_local,
     ),  # RFC 5321's quoted local part
     Kind(
         "email",

@@ -3,6 +3,7 @@ r"""Secrets by the place where they stand, without a name of their own: argument
 Each row asks for more of a value than a name would, since the place is shared with harmless words.
 """
 
+import re
 from collections.abc import Iterator
 
 from app.security.redaction.credentials import random
@@ -14,11 +15,19 @@ _VALUE = rf"(?:{_QUOTED}|[^\s\"'\\$<>|;&-][^\s\"'\\|;&<>]*)"
 _NAME = r"(?:password|passwd|passphrase|passwort|bindpw|secret|api_?key|token)"
 
 
+# "Pass a Uint8Array": names of code have digits behind a few words
+_TYPE = re.compile(
+    r"[A-Za-z]*(?:[iI]nt|[fF]loat|UTF|[uU]tf|[bB]ase|OAuth|[hH]ttp|[pP]ython|[vV]ec(?:tor)?|Sha|SHA|MD|Latin)[0-9]{1,3}[A-Za-z]*"
+)
+
+
 def strong(candidate: str) -> Iterator[Span]:
     """As passwords are made: eight characters at least with a capital, a small letter and a digit."""
     for start, end in mixed(candidate):
         word = candidate[start:end]
-        if len(word) >= 8 and any(map(str.isupper, word)) and any(map(str.islower, word)):
+        if len(word) < 8 or _TYPE.fullmatch(word):
+            continue
+        if any(map(str.isupper, word)) and any(map(str.islower, word)):
             yield start, end
 
 
@@ -39,11 +48,11 @@ def _option(words: str, value: str = _VALUE) -> Kind:
 
 
 _COMMANDS: tuple[Kind, ...] = (
-    _option(r"\b(?:cqlsh|psexec|mongodump|mongorestore|ftp|lftp|xfreerdp|rdesktop)\b[^\n|;]*? -p[ ]+"),
+    _option(r"\b(?:cqlsh|psexec|mongodump|mongorestore|xfreerdp|rdesktop)\b[^\n|;]*? -p[ ]+"),
     _option(r"\b(?:sqlcmd|bcp|osql|isql|unzip|zip)\b[^\n|;]*? -P[ ]+", r"[A-Za-z0-9][^\s\"'\\|;&<>]{5,}"),
     _option(r"\bldap(?:search|modify|add|delete|passwd|whoami|compare)\b[^\n|;]*? -w[ ]+", r"[^\s\"'|;&<>-][^\s\"'|;&<>]{5,}"),
     Kind("credential", r"\b7z[ar]?[ ][^\n|;]*? -p([^\s\"'|;&<>]{6,})", mixed),
-    Kind("credential", r"(?i)\bnet1? user[ ]+[^\s/]{1,40}[ ]+([^\s/][^\s]{4,})[ ]+/", whole),
+    Kind("credential", r"(?i)\bnet1? user[ ]+[^\s/]{1,40}[ ]+([^\s/\"][^\s\"]{4,})[ ]+/", whole),
     Kind(
         "credential",
         rf"\becho[ ]+(?:-n[ ]+)?({_VALUE})[ ]*\|[^\n|]*(?:-stdin\b|--with-token|sudo -S|--passphrase-fd|htpasswd -i)",
@@ -56,11 +65,15 @@ _COMMANDS: tuple[Kind, ...] = (
         r"[^\n|;]{0,40}?(?: login| auth| save [^\s]{1,40}| add-authtoken| push -t| setup)[ ]+([A-Za-z0-9_.=-]{15,})",
         opaque,
     ),
-    Kind("credential", r"\bmc[ ](?:alias set|alias s|config host add)[ ]+[^\s]+[ ]+[^\s]+[ ]+([^\s]{3,}[ ]+[^\s]{8,})", whole),
+    Kind(
+        "credential", r"\bmc[ ](?:alias set|alias s|config host add)[ ]+[^\s]+[ ]+[^\s]+[ ]+([^\s\"]{3,}[ ]+[^\s\"]{8,})", whole
+    ),
     _option(r"\bnuget[ ]push\b[^\n|;]*? (?:-k|-ApiKey|--api-key)[ ]+"),
     _option(r"\bbundle config (?:set )?(?:--[a-z]+ )?[^\s]{3,60}[ ]+[^\s:]{1,40}:"),
     _option(r"--otp[= ]", r"[0-9]{6,8}\b"),
-    Kind("credential", r"\buser [^\s]{1,40} on\b[^\n>]{0,80}[ ]>([^\s]{4,})", whole),  # an access list of Valkey
+    Kind(
+        "credential", r"\buser [^\s]{1,40} on(?:[ ](?:[~&+@%#-][^\s>]{0,60}|[a-z-]{4,24})){0,8}[ ]>([^\s\"/][^\s\"]{3,})", whole
+    ),  # an access list of Valkey
     Kind("credential", r"\bAUTH (?:PLAIN|LOGIN)[ ]+([A-Za-z0-9+/]{10,}={0,2})(?:\s|$)", only_if(with_digits)),
 )
 
@@ -68,9 +81,10 @@ _CALLS: tuple[Kind, ...] = (
     # requests.get(u, auth=("ann", "…")), HTTPBasicAuth("ann", "…"), new NetworkCredential("ann", "…"), Client("AC…", "…")
     Kind(
         "credential",
-        rf"(?i)(?:\bauth[ ]?=[ ]?|[a-z]*(?:auth|credentials?|login|client)[a-z0-9]{{0,6}})\((?:{_QUOTED}),[ ]?({_QUOTED})",
+        rf"(?i)(?:\bauth[ ]?=[ ]?|[a-z]*(?:auth|credentials?|login)[a-z0-9]{{0,6}})\((?:{_QUOTED}),[ ]?({_QUOTED})",
         mixed,
     ),
+    Kind("credential", rf"\b[A-Za-z]*[Cc]lient[A-Za-z0-9]{{0,6}}\((?:{_QUOTED}),[ ]?({_QUOTED})", opaque),
     Kind(
         "credential",
         rf"\b[A-Za-z_.]*(?:Client|API|Api|SDK|Sdk|Auth|Bot|Token)[A-Za-z0-9]{{0,8}}\(({_QUOTED})",
@@ -98,7 +112,9 @@ _SETTINGS: tuple[Kind, ...] = (
         rf"[^\s<>\"']+)[ \t\r]*,?[ \t\r]*$",
         strong,
     ),
-    Kind("credential", r"(?i)\b(?:wpa[23]?|wi-?fi|wlan|network)[ -]?(?:security )?key[ ]?(?:[:=]|is|)[ ]?([^\s<>]{8,63})", mixed),
+    Kind(
+        "credential", r"(?i)\b(?:wpa[23]?|wi-?fi|wlan|network)[ -]?(?:security )?key[ ]?(?:[:=]|is|)[ ]?([^\s<>\"]{8,63})", mixed
+    ),
     Kind("credential", r"\bWIFI:(?:[A-Z]:[^;\n]{0,64};){0,3}P:([^;\n]{4,64})", whole),
     Kind(
         "credential",
@@ -111,20 +127,20 @@ _SETTINGS: tuple[Kind, ...] = (
     Kind(
         "credential",
         r"(?i)\b(?:logins?|user(?:name)? ?/ ?pass(?:word)?|creds?|credentials)(?: is| are|"
-        r":)[ ]*[a-z][^\s:/]{0,40}[ ]?[:/][ ]?([^\s<>]+)",
+        r":)[ ]*[a-z][^\s:/]{0,40}[ ]?[:/][ ]?([^\s<>\"]+)",
         mixed,
     ),
     Kind(
         "credential",
         r"(?i)\b(?:pw|pwd|pass|mot de passe|mdp|passwort|password)[ ](?:wi-?fi|wlan|smtp|ftp|ssh|vpn|admin|"
-        r"root)?[ ]?:?[ ]?([^\s<>]+)",
+        r"root)?[ ]?:?[ ]?([^\s<>\"]+)",
         strong,
     ),
     # the staging db pass is …, la contraseña del wifi es …
     Kind(
         "credential",
         r"(?i)\b(?:pass|pw|pwd|password|passcode|passwort|contraseña|clave|senha|mot de passe|parola|wachtwoord|hasło)"
-        r"(?: [^\s:=]{1,14}){0,3} (?:is|ist|es|est|é|è|to|jest)[ ]([^\s<>]+)",
+        r"(?: [^\s:=]{1,14}){0,3} (?:is|ist|es|est|é|è|to|jest)[ ]([^\s<>\"]+)",
         strong,
     ),
 )
@@ -136,20 +152,28 @@ _PATHS: tuple[Kind, ...] = (
     Kind("url-credentials", r"(?i)\bq-signature=([0-9a-f]{40})\b"),
 )
 
+# Codes that many know: of a place, of goods, of a program's end
+_OTHER_CODES = (
+    r"(?i)\b(?:error|exit|status|return|response|reason|area|zip|post|postal|postcode|country|dial(?:l?ing)?|city|region|branch|bank|"
+    r"sort|tax|currency|language|product|item|article|part|style|colou?r|dress|discount|promo|promotion|promotional|coupon|voucher|"
+    r"referral|gift|class|course|project|cost|airport|station|store|source|http|sql) code is:?[ ]$"
+)
+
 _MESSAGES: tuple[Kind, ...] = (
-    Kind("credential", r"(?i)\byour (?:[a-z]{2,20} ){1,2}code is:?[ ]([0-9]{4,8})\b", whole),
+    Kind("credential", r"(?i)\byour (?:[a-z]{2,20} ){1,2}code is:?[ ]([0-9]{4,8})\b", whole, unless=_OTHER_CODES),
     # Codes for one use: kode OTP Anda …, Mã OTP của bạn là …, Use … to sign in
     Kind("credential", r"\bOTP\b[^\n0-9]{1,24}([0-9]{6,8})\b", whole),
     Kind(
         "credential",
-        r"(?i)\buse ([0-9]{4,8}) (?:to|as your|for your)[ ](?:sign|log|verify|confirm|complete|finish|authenticate|code|login)",
+        r"(?i)\buse ([0-9]{4,8}) (?:to|as your|for your)[ ](?:sign|log[ -]?(?:in|on)\b|verify|confirm|complete|finish|"
+        r"authenticate|login)",
         whole,
     ),
     Kind("credential", r"(?i)(?:ваш|твой)[ ](?:одноразовый )?код[^\n0-9]{0,24}?[ :]([0-9]{4,8})\b", whole),
     Kind("credential", r"(?i)(?:doğrulama|onay|giriş)[ ](?:kodu|şifre)[a-zğüşöç\x{131}]{0,5}:?[ ]([0-9]{4,8})\b", whole),
     Kind("credential", r"(?i)\bkodu(?:nuz)?: ([0-9]{6})\b", whole),
     Kind("credential", r"(?:رمز التحقق|رمز التفعيل|کد تایید|קוד האימות|קוד אימות)[^\n0-9]{0,16}?[ :]([0-9]{4,8})\b", whole),
-    Kind("credential", r"(?:รหัสผ่าน|รหัส OTP)(?:คือ|ของคุณคือ| ?: ?)[ ]?([!-~]{4,})", mixed),
+    Kind("credential", r"(?:รหัสผ่าน|รหัส OTP)(?:คือ|ของคุณคือ| ?: ?)[ ]?([!#-~]{4,})", mixed),
 )
 
 SECRET_PLACES: tuple[Kind, ...] = (*_COMMANDS, *_CALLS, *_SETTINGS, *_PATHS, *_MESSAGES)

@@ -49,8 +49,10 @@ _NAMED = {
     ),
     "bank-account": (
         (r"\btransit", r"[0-9]{5}-[0-9]{3}"),  # Canada
-        (r"\bclearing(?:nummer|nr)?", r"[0-9]{4}(?:-[0-9])?"),
-        (r"\b(?:s/c|bsb|sort)", r"[0-9]{2,3}-[0-9]{2,3}(?:-[0-9]{2})?"),
+        (r"\bclearing", r"[0-9]{4}-[0-9]"),
+        (r"\bclearing(?:nummer|nr)", r"[0-9]{4}"),
+        (r"\b(?:s/c|sort)", r"[0-9]{2}-[0-9]{2}-[0-9]{2}"),
+        (r"\bbsb", r"[0-9]{3}-[0-9]{3}"),
         (r"(?:účet|účtu|č\. ?ú\.)", r"(?:[0-9]{1,6}-)?[0-9]{2,10}/[0-9]{4}"),
         # Beside the number of a bank: agência 1234 conta 12345-6; sort 12-34-56 acc 12345678, and the other way round
         (

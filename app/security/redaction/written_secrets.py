@@ -46,7 +46,7 @@ _PARTS = re.compile(r"([A-Z0-9_]*)[\"']?\]?[ ]*[:=,]=?>?[ ]*(.*)", re.DOTALL)
 
 def _bare(candidate: str) -> Span:
     start = int(candidate[:1] in "\"'")
-    end = len(candidate.rstrip(")]}\"'`*,;|"))
+    end = len(candidate.rstrip(" )]}\"'`*,;|"))
     return start, max(start, end)
 
 

@@ -3,6 +3,7 @@
 The forms come from documents of issuers, rules of gitleaks, betterleaks and TruffleHog, and manuals of tools.
 """
 
+import json
 import re
 
 import pytest
@@ -127,6 +128,13 @@ STAYS = [
     'sqlcmd -S db -E -Q "select 1"',
     "cp -p src dst; mkdir -p build; ssh -p 2222 host; scp -P 2222 a b",
     "user default on",
+    "user root on the host 12 >/dev/null and user ann on server 3 >notes.txt",
+    "boto3.client('s3', 'us-east-1') and HttpClient('GET', '/v1/items')",
+    "ftp -p somefile",
+    "Pass Uint8Array or Float32Array; the pass argument is Base64String, of a Python3Version",
+    "Your error code is 50012, your ZIP code is 94107 and your discount code is 2026",
+    "use 4096 for your code, and use 1000 to log more lines",
+    "sort 10-20, sort: 100-200, clearing 2024",
     "login: ann / role: admin",
     "login page / dashboard2",
     "A user/pass pair is needed",
@@ -171,6 +179,14 @@ def test_a_secret_goes_by_the_place_where_it_stands(line: str) -> None:
 @pytest.mark.parametrize("line", STAYS)
 def test_a_harmless_word_in_such_a_place_stays(line: str) -> None:
     assert REDACTOR.redact(line, tenant="acme") == line
+
+
+@pytest.mark.parametrize("line", [*GOES, 'from "ann lee"@example.com'])
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")], ids=["close", "spaced"])
+def test_a_finding_in_json_eats_no_sign_of_it(line: str, separators: tuple[str, str]) -> None:
+    """Arguments of a tool are a text: it must still parse, with its other members."""
+    text = json.dumps({"cmd": taken(line)[0], "next": "kept"}, separators=separators)
+    assert json.loads(REDACTOR.redact_text(text, tenant="acme"))["next"] == "kept"
 
 
 @pytest.mark.parametrize("size", [1, 5, 20])
