@@ -130,14 +130,20 @@ def close(
     runbook: Annotated[str, typer.Option(help="Page of the runbook that changes, such as provider-outage.md.")] = "",
     change: Annotated[str, typer.Option(help="The change, in one sentence.")] = "",
     no_change: Annotated[str, typer.Option(help="Why no page of the runbook changes.")] = "",
-    draft: Annotated[bool, typer.Option("--draft/--no-draft", help="Whether a postmortem is drafted.")] = True,
+    draft: Annotated[
+        bool | None,
+        typer.Option("--draft/--no-draft", help="Whether a postmortem is drafted; by default, not of a drill."),
+    ] = None,
     on: On = None,
     at: At = None,
 ) -> None:
     """Close an incident with the runbook's change, and draft its postmortem from the timeline.
 
-    The draft is a new file in postmortems/ beside the runbook; where that folder is missing or read-only it is printed.
+    The draft is a new file in postmortems/ beside the runbook; where that folder is missing or read-only it is printed. A
+    drill has none, unless you say --draft.
     """
+    from app.oncall.incidents.runbooks import drilled_incident
+
     asked = _change(runbook, change, no_change)
 
     async def run() -> None:
@@ -147,7 +153,7 @@ def close(
             _check_page(asked, folder)
             closed = await incidents.close(found, asked, by=user_name(), at=moment(at))
             print(f"Incident {closed.number} is closed.")
-            if draft:
+            if draft if draft is not None else not await drilled_incident(incidents.engine, closed.id):
                 _keep_draft(folder, closed, await _timeline(incidents, closed, clean))
 
     asyncio.run(run())

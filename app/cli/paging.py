@@ -64,7 +64,6 @@ def ack(
 def drill(
     reason: Annotated[str, typer.Option(help="Why, for the operators' log.")],  # noqa: ARG001 - `changes` writes it
     alert: Annotated[str, typer.Option(help="The alert; `octant runbook alerts` lists all.")] = "OctantAvailabilityBurnsFast",
-    by: By = "",
 ) -> None:
     """Post an alert to the running demo as Alertmanager does: it pages, and opens an incident. Both are marked as a drill."""
     from app.cli.stores import running_demo
@@ -80,7 +79,7 @@ def drill(
         raise Misconfigured(f"The demo in {demo.folder} runs with another OCTANT_SECRET_KEY: set the same one here.")
     demo.hand_over_settings()
     settings = load()
-    body = drilled.message_of(alert, by or user_name(), read(), datetime.now(UTC), runbook_url=settings.runbook_url)
+    body = drilled.message_of(alert, read(), datetime.now(UTC), runbook_url=settings.runbook_url)
     at = authority(settings.admin_host, settings.admin_port) if settings.admin_port else demo.url.partition("://")[2]
     token = settings.paging.alertmanager_token.get_secret_value() or drilled.token_of(settings.secret)
     event = _posted(at, body, token)

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.audit.actions import Action, clean, subject_of
+from app.console.commanded import REASON
 from app.console.console import ROUTES, Console, form_of, link, operator, safe_way
 from app.console.sessions import Session
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, OctantError
@@ -54,6 +55,10 @@ class Asked:
     confirm: str = ""
 
 
+Choices = Mapping[str, Sequence[tuple[str, str]]]
+"""Values by field, each with the words that a person reads."""
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """The result of an action in one line. ``noted``: for the operators' log besides, such as what was set before."""
@@ -70,6 +75,12 @@ class Act:
     what came of it, or `Done`; both raise an OctantError for a value that does not fit. ``ask`` raises `Elsewhere` where there is
     nothing to do. ``action``: how the log calls it, where the name does not say. Not ``reasoned``: the reason may be left out,
     where what was done says why, and seconds count.
+
+    The rest is for its buttons beside commands, and for the page that asks for a value which is left. ``label``: the words of
+    the button. ``typed``: the command with the options that make it this one, where that is not how the log calls it.
+    ``positional``: the fields that the command takes without an option, where these are not its needed ones. ``options``: the
+    field of an option that is called otherwise; `reason` is the reason itself. ``asks``: the label of the reason's field.
+    ``choices``: what a field can be.
     """
 
     name: str
@@ -80,10 +91,31 @@ class Act:
     optional: tuple[str, ...] = field(default=())
     action: str = ""
     reasoned: bool = True
+    label: str = ""
+    typed: str = ""
+    positional: tuple[str, ...] | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    asks: str = ""
+    choices: Callable[[Mapping[str, str]], Awaitable[Choices]] | None = None
+
+    @property
+    def command(self) -> str:
+        """The words of its command, and the options that make it this one."""
+        return self.typed or self.logged
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The fields that its command takes without an option."""
+        return tuple(name for name in self.fields if name not in self.optional) if self.positional is None else self.positional
 
     def way_back(self, values: Mapping[str, str]) -> str:
         """The page that it leads back to. ``back`` may name fields: ``/console/traces/{trace}``."""
         return safe_way(self.back.format(**{name: quote(value, safe="") for name, value in values.items()}))
+
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+        return self.label or self.logged.capitalize()
 
     @property
     def logged(self) -> str:
@@ -99,10 +131,13 @@ def router(console: Console, actions: Mapping[str, Act]) -> APIRouter:
     async def ask(request: Request, name: str) -> Response:
         """Ask once more, with the effect and the command."""
         await operator(request)
-        act = _found(actions, name)
-        values = _values(act, request.query_params)
+        act, query = _found(actions, name), request.query_params
+        if left := _left(act, query):
+            return await _fill(console, request, act, left)
+        values = _values(act, query)
         asked = await act.ask(values)
-        return _page(console, request, act, {**values, **asked.settled}, asked)
+        reason, came = query.get(REASON, "")[:MOST_REASON], query.get("back", "")
+        return _page(console, request, act, {**values, **asked.settled}, asked, reason=reason, came=came)
 
     @made.post("/{name}")
     async def act(request: Request, name: str) -> Response:
@@ -116,26 +151,26 @@ def router(console: Console, actions: Mapping[str, Act]) -> APIRouter:
 async def perform(console: Console, request: Request, act: Act, session: Session) -> Response:
     """Do the action of a form, with its begin and its end in the operators' log. Without its begin there nothing is done."""
     fields = await form_of(request)
-    values, reason = _values(act, fields), fields.get("reason", "").strip()
+    values, reason, came_from = _values(act, fields), fields.get(REASON, "").strip(), fields.get("back", "")
     asked = await act.ask(values)
     values |= asked.settled
     if (act.reasoned and not reason) or len(reason) > MOST_REASON:
         problem = f"Give a reason of up to {MOST_REASON} characters."
-        return _page(console, request, act, values, asked, problem=problem, status=400)
+        return _page(console, request, act, values, asked, problem=problem, status=400, reason=reason, came=came_from)
     row = _row(console, act, values, reason, session)
     await _begun(console, row)
     try:
         came = await act.do(values, reason, session)
     except OctantError as error:
         await _ended(console, replace(row, outcome=error.code))
-        return _page(console, request, act, values, asked, problem=error.message, status=409)
+        return _page(console, request, act, values, asked, problem=error.message, status=409, reason=reason, came=came_from)
     except BaseException as error:
         await _ended(console, replace(row, outcome=type(error).__name__))
         raise
     done = came if isinstance(came, Done) else Done(came)
     noted = clean(done.noted, redactor=console.parts.redactor)
     lacks = await _ended(console, replace(row, outcome="ok", subject=", ".join(filter(None, (row.subject, noted)))))
-    way, words = safe_way(fields.get("back") or act.way_back(values)), f"{done.words}{lacks}"
+    way, words = safe_way(came_from or act.way_back(values)), f"{done.words}{lacks}"
     said_at = str(int(time.time()))
     signed = session.signed(words, asked.undo, asked.undo_at, said_at)
     said = link(way, done=words, undo=asked.undo, undo_at=asked.undo_at, said_at=said_at, signed=signed)
@@ -156,6 +191,20 @@ def _values(act: Act, fields: Mapping[str, str]) -> dict[str, str]:
     return {name: fields.get(name, "").strip() for name in act.fields}
 
 
+def _left(act: Act, query: Mapping[str, str]) -> list[str]:
+    """The fields that have no value yet: those that it needs, and those that its button leaves to fill in."""
+    wanted = [name for name in act.fields if name not in act.optional or name in query.get("fill", "").split(",")]
+    return [name for name in wanted if not query.get(name, "").strip()]
+
+
+async def _fill(console: Console, request: Request, act: Act, left: Sequence[str]) -> Response:
+    """The page that asks for the values that are left, and leads to the one that asks once more."""
+    kept = {name: value for name, value in request.query_params.items() if name not in left and value}
+    choices: Choices = await act.choices(kept) if act.choices else {}
+    back = safe_way(kept.get("back") or act.back)
+    return console.page(request, "fill.html", None, title=act.title, act=act, kept=kept, left=left, choices=choices, back=back)
+
+
 def _page(
     console: Console,
     request: Request,
@@ -165,9 +214,13 @@ def _page(
     *,
     problem: str = "",
     status: int = 200,
+    reason: str = "",
+    came: str = "",
 ) -> Response:
-    shown = {"act": act, "values": values, "asked": asked, "problem": problem}
-    return console.page(request, "ask.html", None, title=asked.title, status=status, back=act.way_back(values), **shown)
+    """The page that asks once more. ``came``: the page that its button was on, to which it leads back."""
+    shown = {"act": act, "values": values, "asked": asked, "problem": problem, "reason": reason}
+    back = safe_way(came) if came else act.way_back(values)
+    return console.page(request, "ask.html", None, title=asked.title, status=status, back=back, **shown)
 
 
 def _row(console: Console, act: Act, values: Mapping[str, str], reason: str, session: Session) -> Action:

@@ -10,7 +10,7 @@ from app.budget import standing
 from app.budget.change import AMOUNTS, LIMIT_FIELDS, LIMITS, Change
 from app.budget.scopes import scopes_of
 from app.console import formats
-from app.console.acting import Act, Asked, Done
+from app.console.acting import Act, Asked, Choices, Done
 from app.console.console import Console, link
 from app.console.sessions import Session
 from app.domain.calls import Tenant
@@ -37,7 +37,14 @@ def actions(console: Console) -> Iterator[Act]:
         said = f"The caps of {user or tenant} are set; every worker counts with them within 5 seconds."
         return Done(said, changing.words_before(before))
 
-    yield Act(name="budget-set", fields=("tenant", *OPTIONAL), optional=OPTIONAL, ask=ask, do=do, back="/console/budgets")
+    async def choices(_: Mapping[str, str]) -> Choices:
+        read = await console.known.read("tenants", console.parts.keys.list_tenants())
+        return {"tenant": [(tenant.id, tenant.id) for tenant in read.value or ()]}
+
+    yield Act(
+        name="budget-set", fields=("tenant", *OPTIONAL), optional=OPTIONAL, ask=ask, do=do, back="/console/budgets",
+        label="Set caps", choices=choices,
+    )  # fmt: skip
 
 
 def change_of(values: Mapping[str, str]) -> Change:

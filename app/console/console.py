@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from app import __version__
 from app.audit.query import input_of
 from app.console import formats, operators, unbroken
 from app.console.assets import asset
+from app.console.commanded import Buttons, Commanded, no_buttons
 from app.console.known import LastKnown
 from app.console.moments import moments
 from app.console.navigation import PAGES, Page
@@ -70,6 +71,7 @@ class Console:
         self.sessions = Sessions(parts.engine, secret=parts.secret, idle=parts.idle, lifetime=parts.lifetime, issuer=issuer)
         self.seal = Seal(parts.secret)
         self.known = LastKnown()
+        self.commanded = Commanded()
         self.names: Mapping[str, str] = {}  # of operators, by key and subject
         self._named_at = -NAMES_KEPT
         self._environment = templates()
@@ -103,6 +105,10 @@ class Console:
     def _places(self, session: Session, waiting: Waiting) -> list[Place]:
         drills = self.parts.environment == "development"
         return places(self.parts.providers, may_act=session.may_act, waiting=waiting.pages, drills=drills)
+
+    def buttons(self, session: Session, back: str, words: Mapping[str, str] = {}) -> Buttons:
+        """The buttons of commands for this person; none for one who may not act. ``back``: the page that they are on."""
+        return partial(self.commanded.button, words=words, back=back) if session.may_act else no_buttons
 
     async def waiting(self) -> Waiting:
         """Pages without an answer and open incidents, as they are or were last known."""

@@ -72,7 +72,7 @@ def actions(console: Console) -> Iterator[Act]:
         os.kill(now.pid, signal.SIGINT)
         return f"The game day {now.scenario} ends."
 
-    yield Act(name="drill-gameday", fields=("scenario",), ask=ask, do=play, back=BACK)
+    yield Act(name="drill-gameday", fields=("scenario",), ask=ask, do=play, back=BACK, label="Play a game day:")
     yield Act(name="drill-gameday-stop", fields=OF_ONE, optional=OF_ONE, ask=ask_stop, do=stop, back=BACK)
 
 

@@ -1,6 +1,7 @@
 """Names of operators on pages: logs know an actor by a key's id or a person's redacted subject, which no reader knows.
 
-The logs keep their words; a page puts the key's name, or the person's, in front of the id.
+The logs keep their words; a page puts the key's name, or the person's, in front of the id. A person has one name on all pages,
+wherever the act was done.
 """
 
 import re
@@ -13,7 +14,7 @@ from app.console.tables import console_sessions
 from app.security.tables import api_keys
 
 MOST = 1000
-_ACTOR = re.compile(r"\bkey:(?P<key>\w+) of [\w-]+|\bperson:(?P<person>[^\s,()]+)")
+_ACTOR = re.compile(r"\b(?:key:(?P<key>\w+) of [\w-]+|person:(?P<person>[^\s,()]+))(?: in the console)?")
 
 
 async def names(engine: AsyncEngine) -> Mapping[str, str]:

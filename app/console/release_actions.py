@@ -66,30 +66,33 @@ def _refusing(act: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
 
 def _actions(console: Console) -> Iterator[Act]:
     for force in (False, True):
-        also = {"action": " --force"} if force else {}
+        also, by_force = ({"action": " --force"}, " by force") if force else ({}, "")
         name = "release-activate" + ("-force" if force else "")
         yield Act(
             name=name, fields=("release",), ask=partial(_ask_activate, console, force=force),
             do=partial(_activate, console, force=force), back=BACK, action="release activate" + also.get("action", ""),
+            label="Activate release" + by_force,
         )  # fmt: skip
         name = "release-promote" + ("-force" if force else "")
         yield Act(
             name=name, fields=OF_CANARY, optional=OF_CANARY, ask=partial(_ask_promote, console, force=force),
             do=partial(_promote, console, force=force), back=BACK, action="release promote" + also.get("action", ""),
+            label="Promote the canary" + by_force,
         )  # fmt: skip
         name = "release-canary" + ("-force" if force else "")
         yield Act(
             name=name, fields=("release", "share"), ask=partial(_ask_canary, console, force=force),
             do=partial(_try_out, console, force=force), back=BACK, action="release canary" + also.get("action", ""),
+            label="Start a canary" + by_force,
         )  # fmt: skip
         yield Act(
             name="rollback" + ("-force" if force else ""), fields=OF_ROLLBACK, optional=OF_ROLLBACK,
             ask=partial(_ask_rollback, console, force=force), do=partial(_roll_back, console, force=force), back=BACK,
-            action="rollback" + also.get("action", ""),
+            action="rollback" + also.get("action", ""), label="Roll back" + by_force,
         )  # fmt: skip
     yield Act(
         name="release-abort", fields=OF_CANARY, optional=OF_CANARY, ask=partial(_ask_abort, console),
-        do=partial(_abort, console), back=BACK,
+        do=partial(_abort, console), back=BACK, label="End the canary",
     )  # fmt: skip
 
 

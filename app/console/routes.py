@@ -10,13 +10,16 @@ from app.console import (
     assets,
     budget_actions,
     gameday_actions,
+    incident_actions,
     mark_actions,
+    oncall_actions,
     provider_sign_in,
     release_actions,
     security_actions,
     sign_in,
     stop_actions,
 )
+from app.console.commanded import Commanded
 from app.console.console import ROUTES, VIEWING, Console
 from app.console.pages import (
     budget_tenant,
@@ -29,6 +32,7 @@ from app.console.pages import (
     evals,
     failed,
     gameday,
+    incident,
     oncall,
     overview,
     readiness,
@@ -61,6 +65,7 @@ PAGES: tuple[Callable[[Console], APIRouter], ...] = (
     releases.router,
     release_diff.router,
     oncall.router,
+    incident.router,
     security.router,
     runbook.router,
     readiness.router,
@@ -72,7 +77,8 @@ ACTIONS: tuple[Callable[[Console], Iterator[acting.Act]], ...] = (
     release_actions.actions,
     stop_actions.actions,
     mark_actions.actions,
-    oncall.actions,
+    oncall_actions.actions,
+    incident_actions.actions,
     security_actions.actions,
     gameday_actions.actions,
 )
@@ -83,7 +89,9 @@ def routers(console: Console) -> Iterator[APIRouter]:
     yield assets.router()
     yield sign_in.router(console)
     yield provider_sign_in.router(console)
-    yield acting.router(console, {act.name: act for made in ACTIONS for act in made(console)})
+    actions = {act.name: act for made in ACTIONS for act in made(console)}
+    console.commanded = Commanded(actions.values())
+    yield acting.router(console, actions)
     for page in PAGES:
         yield page(console)
     yield _elsewhere()

@@ -14,6 +14,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from app.console.commanded import Button, Buttons, is_whole, no_buttons
 from app.console.unbroken import command
 from app.oncall.runbook.pages import BLANK, GENERATED, Page, Section, blanks
 
@@ -31,18 +32,18 @@ def address(name: str, anchor: str = "") -> str:
     return f"{PATH}/{name.removesuffix('.md')}" + (f"#{anchor}" if anchor else "")
 
 
-def html_of(page: Page, pages: Sequence[Page]) -> Markup:
-    """A page without its title and its dates, which the console shows by itself."""
+def html_of(page: Page, pages: Sequence[Page], buttons: Buttons = no_buttons) -> Markup:
+    """A page without its title and its dates, which the console shows by itself. ``buttons``: of its commands."""
     text = _WORDS.sub(r"\1\2", _DATES.sub(r"\1", page.text))
-    return _rendered(text.partition("\n")[2], page, pages)
+    return _rendered(text.partition("\n")[2], page, pages, buttons)
 
 
-def html_of_section(section: Section, page: Page, pages: Sequence[Page]) -> Markup:
+def html_of_section(section: Section, page: Page, pages: Sequence[Page], buttons: Buttons = no_buttons) -> Markup:
     """The text of one section, shown by itself: a link within its page leads to the page."""
-    return _rendered(_WORDS.sub(r"\1\2", section.text), page, pages, alone=True)
+    return _rendered(_WORDS.sub(r"\1\2", section.text), page, pages, buttons, alone=True)
 
 
-def _rendered(text: str, page: Page, pages: Sequence[Page], *, alone: bool = False) -> Markup:
+def _rendered(text: str, page: Page, pages: Sequence[Page], buttons: Buttons, *, alone: bool = False) -> Markup:
     markdown = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
     tokens = markdown.parse(text)
     places = _Places({one.name: one for one in [*pages, page]}, page.name if alone else "")
@@ -55,7 +56,7 @@ def _rendered(text: str, page: Page, pages: Sequence[Page], *, alone: bool = Fal
             token.attrSet("id", next(anchors, ""))
         if token.type == "inline":
             token.children = _linked(token.children or [], places, {} if page.name == GENERATED else alerts)
-    return Markup(markdown.renderer.render(tokens, markdown.options, {}))  # noqa: S704 - markdown-it escapes the text
+    return Markup(markdown.renderer.render(tokens, markdown.options, {"buttons": buttons}))  # noqa: S704 - markdown-it escapes the text
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +119,19 @@ class _Renderer(RendererHTML):
     """Blocks of code and tables in the console's form."""
 
     def fence(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:  # noqa: ANN401, ARG002 - markdown-it's
-        """A block of code; of a terminal's, each command has a button that copies it."""
+        """A block of code; of a terminal's, each command has a button that copies it, and one that leads to its action."""
         token = tokens[idx]
         if token.info.strip() == "mermaid":
             return ""  # the same stands below it as text
         if token.info.strip() != "console":
             return f'<pre tabindex="0"><code>{escape(token.content)}</code></pre>\n'
-        return f'<div class="commands">{"".join(_line(line) for line in _joined(token.content))}</div>\n'
+        return f'<div class="commands">{"".join(_line(line, env["buttons"]) for line in _joined(token.content))}</div>\n'
 
     def code_inline(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:  # noqa: ANN401, ARG002 - markdown-it's
-        """A command or a name within a sentence."""
-        return f"<code>{command(tokens[idx].content)}</code>"
+        """A command or a name within a sentence; a whole command with the button of its action."""
+        typed = tokens[idx].content
+        does = env["buttons"](typed) if is_whole(typed) else None
+        return f"<code>{command(typed)}</code>" + (f" {_does(does)}" if does else "")
 
     def table_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:  # noqa: ANN401, ARG002 - markdown-it's
         """A table that scrolls by itself."""
@@ -157,11 +160,18 @@ def _expected(line: str) -> str:
     return f'<p class="expected"><span>You should see {shown}</span></p>'
 
 
-def _line(line: str) -> str:
+def _does(button: Button) -> str:
+    """The button of an action."""
+    return f'<a class="button does" href="{escape(button.href)}">{escape(button.words)}</a>'
+
+
+def _line(line: str, buttons: Buttons) -> str:
     if not line.startswith("$ "):
         return _expected(line) if line.strip() else ""
     typed, left = escape(line[2:]), blanks(line[2:])
     shown = BLANK.sub(lambda word: f"<mark>{word[0]}</mark>" if word[0] in left else word[0], typed)
     note = f' <span class="note">fill in {", ".join(left)}</span>' if left else ""
     button = f'<button type="button" class="quiet" data-copy="{typed}">Copy</button>'
-    return f'<p class="command"><code>{shown}{note}</code>{button}</p>'
+    does = buttons(line[2:])
+    acts = f'<p class="acts">{_does(does)}</p>' if does else ""
+    return f'<p class="command"><code>{shown}{note}</code>{button}</p>{acts}'

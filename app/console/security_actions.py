@@ -8,7 +8,7 @@ from functools import partial
 from app.audit.call_filter import CallFilter
 from app.audit.query import total_of
 from app.console import formats
-from app.console.acting import Act, Asked
+from app.console.acting import Act, Asked, Choices
 from app.console.console import Console
 from app.console.ranges import range_of
 from app.console.sessions import Listed, Session
@@ -22,8 +22,17 @@ Values = Mapping[str, str]
 
 def actions(console: Console) -> Iterator[Act]:
     """The actions."""
-    yield Act(name="key-revoke", fields=("key",), ask=partial(_ask_revoke, console), do=partial(_revoke, console), back=BACK)
+    yield Act(
+        name="key-revoke", fields=("key",), ask=partial(_ask_revoke, console), do=partial(_revoke, console), back=BACK,
+        label="Revoke key", choices=partial(_keys, console),
+    )  # fmt: skip
     yield Act(name="console-end", fields=("session",), ask=partial(_ask_end, console), do=partial(_end, console), back=BACK)
+
+
+async def _keys(console: Console, _: Values) -> Choices:
+    """The keys that work, the newest first."""
+    keys = [key for key in await console.parts.keys.list_keys() if key.revoked_at is None]
+    return {"key": [(key.id, f"{key.id} {key.name}, {key.tenant}") for key in reversed(keys)]}
 
 
 async def _key(console: Console, key_id: str) -> KeyInfo:

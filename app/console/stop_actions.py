@@ -6,7 +6,7 @@ from functools import partial
 
 from app.audit.recent import LOOK_BACK, recent_calls
 from app.console import formats
-from app.console.acting import Act, Asked
+from app.console.acting import Act, Asked, Choices
 from app.console.console import Console, link
 from app.console.running import number_running
 from app.console.sessions import Session
@@ -32,12 +32,26 @@ def actions(console: Console) -> Iterator[Act]:
         more = ("message",) if scope == "tool" else ("message", "in_flight")  # a tool has ended before its model goes on
         yield Act(
             name=f"kill-{scope}", fields=(*own, *more), optional=more, ask=partial(_ask, console, scope),
-            do=partial(_stop, console, scope), back=BACK,
+            do=partial(_stop, console, scope), back=BACK, label="Stop everything" if scope == "all" else f"Stop {scope}",
+            choices=partial(_choices, console, scope),
         )  # fmt: skip
     yield Act(
         name="resume", fields=("scope", "name", "at"), optional=("name", "at"), ask=partial(_ask_resume, console),
-        do=partial(_resume, console), back=BACK,
+        do=partial(_resume, console), back=BACK, positional=("scope", "name"), choices=partial(_stopped, console),
     )  # fmt: skip
+
+
+async def _choices(console: Console, scope: str, _: Values) -> Choices:
+    """The names that the scope can stop, as far as they are known."""
+    return {"name": [(name, name) for name in await _names(console, scope) or ()]}
+
+
+async def _stopped(console: Console, values: Values) -> Choices:
+    """The stops that can be ended, of the scope that is known already."""
+    stops = [stop for stop in await console.parts.switch.status() if stop.by not in FIXED]
+    scopes = sorted({stop.scope for stop in stops})
+    names = sorted({stop.name for stop in stops if stop.name and stop.scope == values.get("scope", stop.scope)})
+    return {"scope": [(one, one) for one in scopes], "name": [(one, one) for one in names]}
 
 
 def names_of(scope: str, release: Release | None, *, providers: Collection[str], products: Collection[str]) -> list[str]:
@@ -165,17 +179,20 @@ async def _lately(console: Console, scope: str, name: str) -> str:
 
 async def _check_known(console: Console, scope: str, name: str) -> None:
     """Refuse a name that is not known: a slip of the pen must not look like a stop. Raises NotFound."""
-    if scope == "all":
+    known = None if scope == "all" else await _names(console, scope)
+    if known is None:
         return
-    known: Collection[str] = names_of(scope, live_of(console), providers=console.parts.providers, products=console.parts.products)
-    if scope == "tenant":
-        read = await console.known.read("tenants", console.parts.keys.list_tenants())
-        if read.value is None:
-            return  # the switch works without Postgres
-        known = [tenant.id for tenant in read.value]
     if name not in known and not (scope == "feature" and name.partition(".")[0] in known):
         shown = sorted(known)[:MOST_SHOWN] + ["…"] * (len(known) > MOST_SHOWN)
         raise NotFound(f"No {scope} {name!r}. Known: {', '.join(shown) or 'none'}.")
+
+
+async def _names(console: Console, scope: str) -> Collection[str] | None:
+    """The names of a scope; None for tenants while Postgres does not answer: the switch works without it."""
+    if scope != "tenant":
+        return names_of(scope, live_of(console), providers=console.parts.providers, products=console.parts.products)
+    read = await console.known.read("tenants", console.parts.keys.list_tenants())
+    return None if read.value is None else [tenant.id for tenant in read.value]
 
 
 def _message(console: Console, values: Values) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.console import formats
 from app.oncall.incidents.store import OPEN
 from app.oncall.incidents.tables import incidents
+from app.oncall.incidents.titles import short_title
 from app.oncall.paging.changes import TRIGGERED
 from app.oncall.paging.drilled import is_drill
 from app.oncall.paging.tables import pages
@@ -18,6 +19,11 @@ from app.releases.way_back import way_back
 
 MOST = 50
 SEVERE = ("sev1", "sev2")
+
+
+def led(commander: str | None) -> str:
+    """Who decides in an incident: its commander, as those who run incidents say."""
+    return f"led by {commander}" if commander else "no person leads it yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +64,8 @@ class OpenIncident:
     @property
     def words(self) -> str:
         """Its sentence."""
-        leads = f"led by {self.commander}" if self.commander else "without a commander"
-        return (
-            f"Incident {self.number} is open since {formats.moment(self.at)}, {self.severity}, {leads}: {self.title.rstrip('.')}."
-        )
+        since = formats.moment(self.at)
+        return f"Incident {self.number}, {self.severity}: {self.title}. Open since {since}; {led(self.commander)}."
 
     @property
     def command(self) -> str:
@@ -125,7 +129,7 @@ async def waiting(engine: AsyncEngine) -> Waiting:
             WaitingPage(str(one.id), one.alert, one.person or "", one.level, one.triggered_at, one.test, is_drill(one.labels))
             for one in found
         ],
-        [OpenIncident(one.number, one.title, one.severity, one.commander or "", one.opened_at) for one in others],
+        [OpenIncident(one.number, short_title(one.title), one.severity, one.commander or "", one.opened_at) for one in others],
         await _refused(engine),
     )
 

@@ -14,7 +14,7 @@ import pytest_asyncio
 from conftest import own_database
 from paged import paging_engine, plant_page, plant_page_event
 from records import a_record
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.actions import Action, ActionLog, clean
@@ -22,12 +22,14 @@ from app.audit.rows import Writer
 from app.domain.errors import InvalidRequest, NotFound
 from app.domain.records import CallRecord, step_text
 from app.oncall.incidents.duty import RotationDuties
-from app.oncall.incidents.outage import Impact, impact, runbook_of
+from app.oncall.incidents.outage import impact
 from app.oncall.incidents.postmortem import draft, template_in, write
 from app.oncall.incidents.report import report
+from app.oncall.incidents.runbooks import drilled_incident, places_of
 from app.oncall.incidents.store import Incident, Incidents, RunbookChange, incident_for_page
 from app.oncall.incidents.timeline import timeline
 from app.oncall.paging.figures import figures
+from app.oncall.paging.tables import page_timers
 from app.oncall.rota.reading import load_rotation
 from app.oncall.stops import Entry, PostgresStops
 from app.security.redaction.redactor import Redactor
@@ -223,8 +225,61 @@ async def test_an_outage_stands_in_the_timeline_with_its_impact(own: AsyncEngine
         (timedelta(seconds=20), "anthropic m answers again, after 20 s"),
     ]
     async with own.connect() as connection:
-        assert await impact(connection, BEGAN, None) == Impact(calls=9, failed=5, users=2, fallen_back=3)
-        assert not await runbook_of(connection, one.id)
+        counted = await impact(connection, BEGAN, None)
+        assert (counted.calls, counted.failed, counted.users, counted.fallen_back) == (9, 5, 2, 3)
+        assert (counted.since, counted.until - BEGAN < timedelta(days=1)) == (BEGAN, True)
+        assert not await places_of(connection, [one.id])
+
+
+async def test_a_timeline_begins_with_the_fault_and_not_with_what_was_done_before(
+    own: AsyncEngine, incidents: Incidents, tmp_path: Path
+) -> None:
+    """An outage that was over, an unrelated command and a stop that had ended are no part of it; a stop that held is."""
+    await Writer(own, lambda tenant, user: REDACTOR.pseudonym(user, tenant=tenant)).write(
+        [*(tried(n - 900, "provider_failed", "ada") for n in range(5)), tried(20 - 900, "ok", "ada")]
+    )
+    begin = BEGAN - timedelta(minutes=15)
+    log = ActionLog(own, secret=b"s" * 32, notes=tmp_path / "notes")
+    done = [
+        (2, "key create", "a"),
+        (3, "kill tenant", "t"),
+        (4, "resume", "t"),
+        (5, "kill provider", "p"),
+        (6, "kill model", "m"),
+    ]
+    for minutes, action, name in done:
+        row = {"subject": f"name={name}", "reason": "r", "outcome": "ok", "at": begin + timedelta(minutes=minutes)}
+        await log.append(Action(actor="os:ada@host", action=action, **row))  # type: ignore[arg-type]
+    stops = [("tenant", "t", False, 4), ("provider", "p", True, 5), ("model", "m", False, 18)]
+    await PostgresStops(own).write(
+        [
+            Entry(scope=scope, name=name, stopped=stopped, by="ada", reason="r", version=1,
+                  at=(begin + timedelta(minutes=minutes)).isoformat())
+            for scope, name, stopped, minutes in stops
+        ]
+    )  # fmt: skip
+    one = await incidents.open("answers are late", "sev3", by="ada", at=BEGAN)
+    assert [e.text[:24] for e in await timeline(own, one, clean=CLEAN)] == [
+        "kill provider name=p [ok", "kill model name=m [ok] r", "opened as sev3: answers ", "released model m: r",
+    ]  # fmt: skip
+
+
+async def test_an_incident_names_the_runbooks_place_that_its_alert_names(own: AsyncEngine, incidents: Incidents) -> None:
+    """Also one whose page is over, whose timer is gone; a drill is known as one."""
+    opened = [await incidents.open(f"incident {n}", "sev3", by="ada") for n in range(3)]
+    first = await plant_page(own, ago(minutes=3), alert="OctantBreakerOpen", incident_id=opened[0].id, labels={"provider": "x"})
+    await plant_page(own, ago(minutes=2), alert="OctantDown", incident_id=opened[0].id)
+    await plant_page(own, ago(minutes=2), alert="OctantDown", incident_id=opened[1].id, labels={"drill": "true"})
+    async with own.begin() as connection:
+        assert await places_of(connection, [one.id for one in opened]) == {
+            opened[0].id: "provider-outage#a-model-provider-is-failing",
+            opened[1].id: "observability#prometheus-sees-no-service",
+        }
+        link = {"runbook": "https://x.example/runbook/jobs.md#verify"}
+        timer = {"page_id": first, "due_at": ago(minutes=1), "round": 0, "links": link}
+        await connection.execute(insert(page_timers).values(timer))
+        assert (await places_of(connection, [opened[0].id]))[opened[0].id] == "jobs#verify"
+    assert [await drilled_incident(own, one.id) for one in opened] == [False, True, False]
 
 
 PLANTED = (

@@ -25,8 +25,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.cli import paging as paging_command
+from app.console import oncall_actions
 from app.console.console import Console, Elsewhere
-from app.console.pages import oncall
 from app.console.sessions import Session
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound
 from app.oncall.paging.alarms import WATCHDOG, Alarm
@@ -163,7 +163,7 @@ async def test_the_newest_test_of_the_pager_is_also_one_that_waits_or_whose_comm
         never = alarm(test=True)
         await room.take(never)
         page = await the_page(room, never.key)
-        acts = {act.name: act for act in oncall.actions(cast(Console, SimpleNamespace(parts=room.parts)))}
+        acts = {act.name: act for act in oncall_actions.actions(cast(Console, SimpleNamespace(parts=room.parts)))}
         asked = await acts["oncall-page-resolve"].ask({"page": str(page.id)})
         assert "counts as one without an answer" in asked.effect
         await pass_time(clean, page.id, 5)
@@ -187,7 +187,7 @@ async def test_the_consoles_button_sends_one_test_at_a_time(made: Made, clean: A
     operator = cast(Session, SimpleNamespace(actor="key:ada"))
     async with made() as room:
         parts = SimpleNamespace(pages=room.parts.pages, paging=room)
-        acts = {act.name: act for act in oncall.actions(cast(Console, SimpleNamespace(parts=parts)))}
+        acts = {act.name: act for act in oncall_actions.actions(cast(Console, SimpleNamespace(parts=parts)))}
         asked = await acts["oncall-page"].ask({})
         assert (asked.command, "calls the person on duty" in asked.effect) == ("octant oncall page --test", True)
         await acts["oncall-page"].do({}, "try it", operator)

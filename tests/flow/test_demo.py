@@ -205,10 +205,10 @@ def test_an_alert_is_drilled_as_alertmanager_posts_it_with_its_page_and_incident
     demo.env |= {f"OCTANT_PAGING__{name}": value for name, value in paging.items()}
     demo.start()
     assert "of-a-test" not in (demo.folder / "state" / "running.json").read_text()
-    drilled = demo.run("oncall", "drill", "--reason", "practice", "--as", "ada")
+    drilled = demo.run("oncall", "drill", "--reason", "practice")
     assert drilled.stdout.startswith("OctantAvailabilityBurnsFast: triggered."), drilled.stderr
-    assert "[DRILL]: DRILL by ada: 99.9 %" in demo.run("oncall", "page", "list").stdout
-    assert "DRILL by ada" in demo.run("incident", "list").stdout
+    assert "[DRILL]: Drill: An objective is being missed: availability" in demo.run("oncall", "page", "list").stdout
+    assert "Drill: An objective is being missed" in demo.run("incident", "list").stdout
     assert "Drilled page without an answer" in demo.run("status").stdout
     assert "oncall drill" in demo.run("audit", "list").stdout
     assert "its drill is open already" in demo.run("oncall", "drill", "--reason", "again").stdout

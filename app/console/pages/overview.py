@@ -16,7 +16,7 @@ from app.audit.just_now import JustNow
 from app.audit.overview import EDGES, Bucket, Overview, overview
 from app.budget.standing import used_caps
 from app.console import charts, formats, just_now, live
-from app.console.console import ROUTES, VIEWING, WAITING, Console, link
+from app.console.console import ROUTES, SESSION, VIEWING, WAITING, Console, link
 from app.console.health import (
     SLOW,
     Burn,
@@ -57,10 +57,11 @@ def router(console: Console) -> APIRouter:
     @made.get("/live/overview")
     async def part(request: Request) -> Response:
         """Its live part."""
+        session = request.scope[SESSION]
 
         async def write() -> str:
             range_ = await console.range(request.query_params)
-            return console.fragment("parts/overview.html", range=range_, **await _values(console, range_))
+            return console.fragment("parts/overview.html", session=session, range=range_, **await _values(console, range_))
 
         return live.stream(request, console, write, every=(await console.range(request.query_params)).every)
 

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.console import formats, gamedays
-from app.console.console import ROUTES, VIEWING, Console
+from app.console.commanded import Buttons, no_buttons
+from app.console.console import ROUTES, SESSION, VIEWING, Console, link
 from app.console.navigation import RUNBOOK
 from app.console.readiness.answers import OLD
 from app.console.readiness.runbook import RECORDED, judged
@@ -49,7 +50,8 @@ def router(console: Console) -> APIRouter:
         """All pages, or those that fit the words."""
         wanted = " ".join(q.split())[:LONGEST]
         pages = await asyncio.to_thread(read)
-        found = await asyncio.to_thread(searched, pages, wanted, console.parts.providers) if wanted else []
+        buttons = console.buttons(request.scope[SESSION], link("/console/runbook", {"q": wanted}))
+        found = await asyncio.to_thread(searched, pages, wanted, console.parts.providers, buttons) if wanted else []
         kind, words = answer(pages, wanted, found, datetime.now(UTC))
         incidents = sorted((page for page in pages if page.is_incident), key=lambda page: page.title)
         here = contained_here(await asyncio.to_thread(gamedays.reports, console.parts.state_dir))
@@ -79,7 +81,8 @@ def router(console: Console) -> APIRouter:
         here = contained_here(await asyncio.to_thread(gamedays.reports, console.parts.state_dir)).get(wanted)
         contents = [section for section in one.sections if section.level == (3 if one.name == GENERATED else 2)]
         return console.page(
-            request, "runbook_page.html", RUNBOOK, title=one.title, one=one, html=await asyncio.to_thread(html_of, one, pages),
+            request, "runbook_page.html", RUNBOOK, title=one.title, one=one,
+            html=await asyncio.to_thread(html_of, one, pages, console.buttons(request.scope[SESSION], address(one.name))),
             contents=contents, here=here, rehearsal=rehearsal, review=review, today=datetime.now(UTC).date(),
         )  # fmt: skip
 
@@ -129,7 +132,7 @@ def proof(incidents: Sequence[Page], here: Mapping[str, gamedays.Report]) -> Pro
     )  # fmt: skip
 
 
-def searched(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) -> list[Found]:
+def searched(pages: Sequence[Page], wanted: str, providers: Collection[str] = (), buttons: Buttons = no_buttons) -> list[Found]:
     """The places that fit, best first; the best with its commands where it surely fits, and with the provider in the words."""
     spoken = re.findall(r"[\w-]+", wanted.lower())
     named = [name for name in providers if name.lower() in spoken]
@@ -137,7 +140,8 @@ def searched(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()
     best = find(pages, wanted, providers)[: OTHERS + 1]
     best = best if best and best[0][0] >= SURE else best[:NEAREST]
     return [
-        _found(topic, pages, sure=score >= SURE, whole=number == 0, words=words) for number, (score, topic) in enumerate(best)
+        _found(topic, pages, sure=score >= SURE, whole=number == 0, words=words, buttons=buttons)
+        for number, (score, topic) in enumerate(best)
     ]
 
 
@@ -147,12 +151,12 @@ def _words(providers: Collection[str], named: str) -> dict[str, str]:
     return {"PROVIDER": named, **({"OTHER": others[0]} if len(others) == 1 else {})}
 
 
-def _found(topic: Topic, pages: Sequence[Page], *, sure: bool, whole: bool, words: Mapping[str, str]) -> Found:
+def _found(topic: Topic, pages: Sequence[Page], *, sure: bool, whole: bool, words: Mapping[str, str], buttons: Buttons) -> Found:
     first = topic.sections[0]
     href = address(topic.page.name, "" if first.level == 1 else first.anchor)
     symptom = topic.page.paragraph("Symptom") if first.level == 1 else ""
     shown = [s for s in topic.sections if s.commands and s.title != FORM[-1]] if whole and sure else []
-    texts = [(s.title, html_of_section(_filled(s, words), topic.page, pages)) for s in shown]
+    texts = [(s.title, html_of_section(_filled(s, words), topic.page, pages, buttons)) for s in shown]
     return Found(topic.title, href, symptom, sure, texts)
 
 

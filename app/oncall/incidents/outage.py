@@ -4,12 +4,10 @@ They come from the records of calls. Of an incident that lasts longer than `LONG
 attempts of a week would keep the page waiting.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -44,26 +42,25 @@ _IMPACT = text(
 )
 
 
-_LINKS = text(
-    """
-    SELECT links ->> 'runbook' FROM page_timers JOIN pages ON pages.id = page_id
-    WHERE incident_id = :incident AND links ->> 'runbook' <> '' ORDER BY triggered_at LIMIT 9
-    """
-)
-_PAGE = re.compile(r"/runbook/([a-z0-9-]+)(?:\.md)?(?:#|$)")
-
-
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something that the service saw, in a sentence."""
+    """Something that the service saw, in a sentence. Of a provider that fails, ``until``: its next answer, None without one.
+
+    ``fails``: the provider.
+    """
 
     at: datetime
     words: str
+    fails: str = ""
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Impact:
     """The calls of an incident's time: all, those that failed, the users of these, and those that another model answered."""
+
+    since: datetime
+    until: datetime
 
     calls: int
     failed: int
@@ -79,18 +76,11 @@ async def facts(connection: AsyncConnection, window: Mapping[str, Any]) -> list[
     return sorted([*_of_providers(rows), *_of_circuits(seen)], key=lambda one: one.at)
 
 
-async def runbook_of(connection: AsyncConnection, incident: UUID) -> str:
-    """The runbook's page that the incident's first page names, without its ending; empty where none does."""
-    links = (await connection.execute(_LINKS, {"incident": incident})).scalars().all()
-    found = (match for one in links if (match := _PAGE.search(one)))
-    return next((match[1] for match in found), "")
-
-
 async def impact(connection: AsyncConnection, since: datetime, until: datetime | None) -> Impact:
     """Count the calls from an incident's begin to its end, or to now."""
     window = _bounded({"since": since, "until": until or datetime.now(UTC)})
     row = (await connection.execute(_IMPACT, window | {"refused": list(REFUSALS), "no_model": list(NO_MODEL)})).mappings().one()
-    return Impact(**row)
+    return Impact(since=window["since"], until=window["until"], **row)
 
 
 def _bounded(window: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,11 +94,14 @@ def _of_providers(rows: Sequence[Mapping[str, Any]]) -> list[Fact]:
         if row["failed"] < IN_A_ROW:
             continue
         name = f"{row['provider']} {row['model']}"
-        found.append(Fact(row["failed_at"], f"{name} fails: {row['failed']:,} attempts in a row, most as {row['outcome']}"))
         following = rows[place + 1] if place + 1 < len(rows) else None
-        if following and (following["provider"], following["model"]) == (row["provider"], row["model"]):
-            length = (following["answered_at"] - row["failed_at"]).total_seconds()
-            found.append(Fact(following["answered_at"], f"{name} answers again, after {length:.0f} s"))
+        same = following and (following["provider"], following["model"]) == (row["provider"], row["model"])
+        until = following["answered_at"] if following and same else None
+        words = f"{name} fails: {row['failed']:,} attempts in a row, most as {row['outcome']}"
+        found.append(Fact(row["failed_at"], words, row["provider"], until))
+        if until:
+            length = (until - row["failed_at"]).total_seconds()
+            found.append(Fact(until, f"{name} answers again, after {length:.0f} s"))
     return found
 
 

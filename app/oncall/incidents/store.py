@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound
 from app.oncall.incidents.grouping import Session, open_incident
 from app.oncall.incidents.tables import incident_events, incidents
+from app.oncall.incidents.titles import short_title
 
 Severity = Literal["sev1", "sev2", "sev3", "sev4"]
 SEVERITIES: Mapping[Severity, str] = {
@@ -55,6 +56,11 @@ class Incident:
     dedup_key: str | None
     runbook_page: str | None
     runbook_change: str | None
+
+    @property
+    def short(self) -> str:
+        """Its title for a heading."""
+        return short_title(self.title)
 
 
 @dataclass(frozen=True, slots=True)

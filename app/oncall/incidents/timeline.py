@@ -1,12 +1,16 @@
 """The timeline of an incident, merged from the records that the rooms keep anyway.
 
+It begins with the fault: the first page, or before that the first failing provider. Of the time before, only a possible cause
+stands in it: the newest change of the release, and stops that still held.
+
 An event stands in it once: a release from its history and not also from the operators' log, a command that changes an incident
 only as the incident's own event. Other rooms' tables are read by SQL, as the rooms do not import each other; a test runs each
 statement against the migrated schema.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -17,8 +21,10 @@ from app.oncall.incidents import outage
 from app.oncall.incidents.store import Clean, Incident, events_of
 
 Kind = Literal["page", "ack", "command", "switch", "release", "canary", "budget", "incident", "note", "link", "provider"]
-LEAD = timedelta(minutes=30)  # a cause comes before its alert: a release, a command
+LEAD = timedelta(minutes=30)  # a cause comes before its alert: a release, a stop
+STILL = timedelta(minutes=5)  # an alert looks back: a fault that ended so shortly before it may be its own
 SAME = timedelta(seconds=10)  # a stop and the row of its command
+_STOP = re.compile(r"(stopped|released) (\S+) ?([^:]*)")
 _HISTORY = frozenset(
     command + force
     for command in ("release activate", "rollback", "release promote", "release canary", "release abort")
@@ -29,12 +35,13 @@ _SHOWN = ("person", "by", "level", "reason", "channel")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One line. ``at`` is in UTC; ``actor`` is empty for the service."""
+    """One line. ``at`` is in UTC; ``actor`` is empty for the service. ``fails``: a provider that fails from here on."""
 
     at: datetime
     kind: Kind
     actor: str
     text: str
+    fails: str = ""
 
 
 _PAGES = text(
@@ -79,13 +86,33 @@ async def timeline(engine: AsyncEngine, incident: Incident, *, clean: Clean) -> 
     async with engine.connect() as connection:
         begin = min([incident.opened_at, *await _pages_begin(connection, incident)])
         window = {"incident": incident.id, "since": begin - LEAD, "until": incident.closed_at or datetime.now(UTC)}
+        facts = await outage.facts(connection, window)
+        begin = min([begin, *(one.at for one in facts if one.fails and (one.until is None or one.until >= begin - STILL))])
         found = [entry for source in _SOURCES for entry in await source(connection, window)]
+        found += [Entry(at=one.at, kind="provider", actor="", text=one.words, fails=one.fails) for one in facts]
         found += [
             Entry(at=row["at"], kind=_kind(row["kind"]), actor=row["actor"], text=row["text"])
             for row in await events_of(connection, incident.id)
         ]
-    ordered = sorted(_each_once(found), key=lambda entry: entry.at)
-    return [Entry(at=e.at.astimezone(UTC), kind=e.kind, actor=clean(e.actor), text=_line(clean(e.text))) for e in ordered]
+    ordered = _from(begin, sorted(found, key=lambda entry: entry.at))
+    return [replace(e, at=e.at.astimezone(UTC), actor=clean(e.actor), text=_line(clean(e.text))) for e in ordered]
+
+
+def _from(begin: datetime, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries from the fault on, and before it what may be its cause. ``entries``: in order."""
+    begin -= SAME  # a drill's command is as old as its page
+    before, shown = [e for e in entries if e.at < begin], _each_once(entries)
+    causes = [e for e in before if e.kind in ("release", "canary")][-1:]
+    for scope, name in _held(begin, entries):
+        stops = [e for e in before if e.text.startswith((f"kill {scope}", f"stopped {scope}")) and name in e.text and e in shown]
+        causes += [e for e in stops[-1:] if e.kind == "switch"]
+    return [e for e in shown if e.at >= begin or e in causes]
+
+
+def _held(begin: datetime, entries: Sequence[Entry]) -> set[tuple[str, str]]:
+    """The scope and name of each stop that held when the fault began: the newest row of a subject says so."""
+    rows = ((entry, _STOP.match(entry.text)) for entry in entries if entry.kind == "switch")
+    return {(row[2], row[3]) for entry, row in rows if row and (row[1] == "stopped" or entry.at >= begin)}
 
 
 def _kind(kind: str) -> Kind:
@@ -186,12 +213,8 @@ async def _of_budget(connection: AsyncConnection, window: Window) -> list[Entry]
     ]
 
 
-async def _of_calls(connection: AsyncConnection, window: Window) -> list[Entry]:
-    return [Entry(at=one.at, kind="provider", actor="", text=one.words) for one in await outage.facts(connection, window)]
-
-
 _SOURCES: tuple[Callable[[AsyncConnection, Window], Awaitable[list[Entry]]], ...] = (
-    _of_pages, _of_commands, _of_stops, _of_releases, _of_canaries, _of_budget, _of_calls,
+    _of_pages, _of_commands, _of_stops, _of_releases, _of_canaries, _of_budget,
 )  # fmt: skip
 
 

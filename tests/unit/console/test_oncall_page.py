@@ -9,8 +9,14 @@ import pytest
 
 from app.console.calendar import month
 from app.console.known import Known
-from app.console.pages.oncall import Happened, Level, _chart, actions, answer, from_opening
+from app.console.oncall_actions import actions
+from app.console.pages.incident import from_opening, impact_words, place_at, title_of
+from app.console.pages.oncall import Happened, Level, _chart, answer
 from app.console.readiness.answers import Evidence, State
+from app.oncall.incidents.outage import Impact
+from app.oncall.incidents.runbooks import place_of
+from app.oncall.incidents.titles import LONGEST, short_title
+from app.oncall.paging.changes import TRIGGERED
 from app.oncall.paging.figures import figures_of, monday_of
 from app.oncall.rota.night import next_night
 from app.oncall.rota.reading import load_rotation
@@ -104,3 +110,57 @@ def test_whole_weeks_name_their_persons_also_of_the_next_month() -> None:
     assert [day.date.day for day in outside] == [1, 2, 3, 4, 5, 6]
     assert all(day.first and not day.inside for day in outside)
     assert (outside[0].until, {day.again for day in outside[1:]}) == (6, {True}), "a phone shows a run of days of one month"
+
+
+def test_the_sentence_of_a_page_without_an_answer_leaves_its_text_to_the_list() -> None:
+    levels = [Level(duty, None) for duty in duties(load_rotation(load().rotation_file), NOW)]
+    page = SimpleNamespace(status=TRIGGERED, summary="Calls fail and nothing else does.")
+    happened = Happened(cast(Any, (page,)), (), figures_of(()), ())
+    kind, words = answer(levels, Known(happened, NOW), None)
+    assert kind == "bad"
+    assert words.startswith("1 page waits for an answer. ")
+    assert "Calls fail" not in words
+
+
+@pytest.mark.parametrize(
+    ("failed", "words"),
+    [
+        (2, "2 of 924 calls between 2026-11-27 12:00 UTC and 2026-11-27 12:08 UTC failed, of 1 user; a fallback answered 7."),
+        (0, "None of 924 calls between 2026-11-27 12:00 UTC and 2026-11-27 12:08 UTC failed; a fallback answered 7."),
+    ],
+)
+def test_the_calls_of_an_incident_are_said_with_their_time(failed: int, words: str) -> None:
+    counted = Impact(since=NOW, until=NOW + timedelta(minutes=8), calls=924, failed=failed, users=1, fallen_back=7)
+    assert impact_words(counted) == words
+
+
+@pytest.mark.parametrize(
+    ("title", "short"),
+    [
+        ("The circuit of openai/gpt is open.", "The circuit of openai/gpt is open"),
+        ("99.9 % over 30d: calls that are answered. The errors are used up.", "99.9 % over 30d: calls that are answered"),
+        ("7 wrong API keys in 15 minutes came from addresses that must wait. (and 2 more)", None),
+        ("word " * 60, None),
+    ],
+)
+def test_a_heading_has_an_incidents_first_sentence_in_two_lines_of_a_phone(title: str, short: str | None) -> None:
+    found = short_title(title)
+    assert len(found) <= LONGEST + 2
+    assert short is None or found == short
+
+
+@pytest.mark.parametrize(
+    ("alert", "link", "place", "title"),
+    [
+        ("OctantAvailabilityBurnsFast", "", "objectives#availability", "An objective is being missed: Availability"),
+        ("OctantAvailabilityBurnsFast", "https://wiki.example/runbook/jobs.md", "jobs", None),
+        ("OctantAvailabilityBurnsFast", "https://wiki.example/elsewhere", "objectives#availability", None),
+        ("AnAlertOfAFork", "", "", None),
+        ("OctantBreakerOpen", "", "provider-outage#a-model-provider-is-failing", "A model provider is failing"),
+    ],
+)
+def test_an_alert_has_one_place_in_the_runbook(alert: str, link: str, place: str, title: str | None) -> None:
+    """The annotation's, where it leads there, else that of the list of alerts."""
+    assert place_of(alert, link) == place
+    assert title is None or title_of(place) == title
+    assert not place or place_at(place).startswith("/console/runbook/")

@@ -14,9 +14,9 @@ KNOWN = {"1a2b3c4d": "night shift", "8f3e": "Ada Byron"}
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("key:1a2b3c4d of acme in the console", "night shift (key 1a2b3c4d) in the console"),
+        ("key:1a2b3c4d of acme in the console", "night shift (key 1a2b3c4d)"),
         ("acknowledged: X (by key:1a2b3c4d of acme)", "acknowledged: X (by night shift (key 1a2b3c4d))"),
-        ("person:8f3e in the console", "Ada Byron in the console"),
+        ("person:8f3e in the console acked", "Ada Byron acked"),
         ("key:99999999 of acme, person:0000", "key:99999999 of acme, person:0000"),
         ("root", "root"),
     ],

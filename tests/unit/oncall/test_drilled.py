@@ -7,6 +7,7 @@ import pytest
 
 from app.domain.errors import Forbidden, InvalidRequest
 from app.oncall.incidents.grouping import fits
+from app.oncall.incidents.titles import short_title
 from app.oncall.paging.alarms import Alarm, AlertmanagerMessage, alarm_of, as_json
 from app.oncall.paging.drilled import DEFAULT, allowed, is_drill, message_of, token_of
 from app.oncall.runbook.pages import read
@@ -17,15 +18,15 @@ NOW = datetime(2026, 11, 30, 3, tzinfo=UTC)
 
 
 def drilled(alert: str = DEFAULT) -> Alarm:
-    body = message_of(alert, "ada", read(), NOW, runbook_url="https://runbook.example/")
+    body = message_of(alert, read(), NOW, runbook_url="https://runbook.example/")
     return alarm_of(AlertmanagerMessage.model_validate_json(json.dumps(body)))
 
 
-def test_a_drilled_alert_has_the_rules_words_and_link_and_says_that_it_is_a_drill() -> None:
+def test_a_drilled_alert_has_the_rules_link_and_a_short_title_that_says_drill() -> None:
     alarm = drilled()
     assert (alarm.alert, alarm.severity, alarm.firing, alarm.test) == (DEFAULT, "page", True, False)
-    assert alarm.summary.startswith("DRILL by ada: 99.9 % over 30d: calls that are answered")
-    assert "Go to" not in alarm.summary
+    assert alarm.summary == "Drill: An objective is being missed: availability"
+    assert short_title(alarm.summary) == alarm.summary, "it fits in a heading"
     assert alarm.links["runbook"] == "https://runbook.example/objectives.md#availability"
     assert is_drill(alarm.labels)
     assert find(read(), alarm.alert)[0][1].address == "runbook/objectives.md#availability", "the console's link leads there, too"
@@ -33,7 +34,7 @@ def test_a_drilled_alert_has_the_rules_words_and_link_and_says_that_it_is_a_dril
 
 def test_no_text_of_an_alert_keeps_it_from_being_stored() -> None:
     """Postgres holds no NUL, and a page that it cannot hold calls no second person."""
-    body = message_of(DEFAULT, "ada", read(), NOW)
+    body = message_of(DEFAULT, read(), NOW)
     body["alerts"][0] |= {
         "labels": {"alertname": "a\0", "severity": "s\0"},
         "annotations": {"summary": "s\0"},

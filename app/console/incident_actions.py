@@ -1,0 +1,160 @@
+"""Actions on incidents, as `octant incident …`: open, add a note, change the severity, name the person who leads, close."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from app.audit.actions import clean
+from app.console.acting import Act, Asked, Choices
+from app.console.commanded import REASON
+from app.console.console import Console
+from app.console.sessions import Session
+from app.domain.errors import InvalidRequest, NotFound
+from app.oncall.incidents.runbooks import drilled_incident
+from app.oncall.incidents.store import SEVERITIES, Incident, Incidents, RunbookChange
+from app.oncall.runbook.pages import read
+
+BACK = "/console/oncall#incidents"
+MOST_NUMBER = 2**62
+
+Values = Mapping[str, str]
+
+
+def actions(console: Console) -> Iterator[Act]:
+    """The actions. Without a number each is of the open incident, if only one is open, as the commands are."""
+    store = Incidents(console.parts.engine, clean=partial(clean, redactor=console.parts.redactor))
+    on, choices = ("on",), partial(_choices, store)
+    yield Act(
+        name="incident-open", fields=("severity",), ask=_ask_open, do=partial(_open, store), back=BACK,
+        label="Open an incident", positional=(REASON,), asks="Its title: what callers see, in a few words", choices=choices,
+    )  # fmt: skip
+    yield Act(
+        name="incident-note", fields=on, optional=on, ask=partial(_ask_note, store), do=partial(_note, store), back=BACK,
+        label="Add a note", positional=(REASON,), asks="Note, for the incident's timeline", choices=choices,
+    )  # fmt: skip
+    yield Act(
+        name="incident-severity", fields=("severity", *on), optional=on, ask=partial(_ask_severity, store),
+        do=partial(_severity, store), back=BACK, label="Change the severity", choices=choices,
+    )  # fmt: skip
+    yield Act(
+        name="incident-assign", fields=("lead", *on), optional=("lead", *on), ask=partial(_ask_lead, store),
+        do=partial(_lead, store), back=BACK, label="Take the lead", positional=("lead",), reasoned=False,
+    )  # fmt: skip
+    yield Act(
+        name="incident-close", fields=("runbook", *on), optional=("runbook", *on), ask=partial(_ask_close, store),
+        do=partial(_close, store), back=BACK, label="Close the incident", positional=(),
+        options={"change": REASON, "no-change": REASON}, choices=choices,
+        asks="How that page of the runbook changes, or why none does, in one sentence",
+    )  # fmt: skip
+
+
+async def _choices(store: Incidents, _: Values) -> Choices:
+    return {
+        "on": [(str(one.number), f"{one.number}: {one.short}") for one in await store.list()],
+        "severity": [(name, f"{name}: {words}") for name, words in SEVERITIES.items()],
+        "runbook": [(page.name, page.title) for page in read()],
+    }
+
+
+async def _incident(store: Incidents, values: Values) -> Incident:
+    """The incident of this number; the open one without a number. Raises NotFound, or InvalidRequest where several are open."""
+    number = values.get("on", "")
+    if number and not (number.isascii() and number.isdigit() and int(number) < MOST_NUMBER):
+        raise NotFound("An incident has a number, such as 1.")
+    return await store.find(int(number) if number else None)
+
+
+def _on(one: Incident) -> str:
+    return f" --on {one.number}"
+
+
+async def _ask_open(values: Values) -> Asked:
+    wanted = values["severity"]
+    return Asked(
+        title=f"Open an incident of {wanted}", effect=f"{_meaning(wanted)} You lead it. Its timeline begins with the fault.",
+        command=f'octant incident open "…" --severity {wanted}', button="Open it", strong=False,
+    )  # fmt: skip
+
+
+async def _open(store: Incidents, values: Values, reason: str, session: Session) -> str:
+    opened = await store.open(reason, values["severity"], by=session.actor, commander=session.actor)
+    return f"Incident {opened.number} is open ({opened.severity})."
+
+
+def _meaning(severity: str) -> str:
+    """The definition of a severity. Raises InvalidRequest for an unknown one."""
+    meaning = next((words for name, words in SEVERITIES.items() if name == severity), None)
+    if meaning is None:
+        raise InvalidRequest(f"{severity!r} is no severity: one of {', '.join(SEVERITIES)}.", param="severity")
+    return meaning
+
+
+async def _ask_note(store: Incidents, values: Values) -> Asked:
+    one = await _incident(store, values)
+    return Asked(
+        title=f"Add a note to incident {one.number}",
+        effect=f"Its timeline gets the note, with your name and the time: {one.short}.",
+        command=f'octant incident note "…"{_on(one)}', button="Add it", strong=False, settled={"on": str(one.number)},
+    )  # fmt: skip
+
+
+async def _note(store: Incidents, values: Values, reason: str, session: Session) -> str:
+    one = await _incident(store, values)
+    await store.note(one, reason, by=session.actor)
+    return f"It is in the timeline of incident {one.number}."
+
+
+async def _ask_severity(store: Incidents, values: Values) -> Asked:
+    one, wanted = await _incident(store, values), values["severity"]
+    return Asked(
+        title=f"Make incident {one.number} a {wanted}", effect=f"It is {one.severity} now. A {wanted}: {_meaning(wanted)}",
+        command=f'octant incident severity {wanted} --reason "…"{_on(one)}', button=f"Make it {wanted}", strong=False,
+        settled={"on": str(one.number)},
+    )  # fmt: skip
+
+
+async def _severity(store: Incidents, values: Values, reason: str, session: Session) -> str:
+    one = await _incident(store, values)
+    await store.set_severity(one, values["severity"], by=session.actor, reason=reason)
+    return f"Incident {one.number} is {values['severity']} now."
+
+
+async def _ask_lead(store: Incidents, values: Values) -> Asked:
+    one, lead = await _incident(store, values), values.get("lead", "")
+    now = f"{one.commander} leads it now." if one.commander else "No person leads it now."
+    return Asked(
+        title=f"Lead incident {one.number}" if not lead else f"Let {lead} lead incident {one.number}",
+        effect=f"{now} One person decides; the others do what that person says.",
+        command=f"octant incident assign {lead or 'NAME'}{_on(one)}", button="Take the lead" if not lead else "Name them",
+        strong=False, settled={"on": str(one.number)},
+    )  # fmt: skip
+
+
+async def _lead(store: Incidents, values: Values, _: str, session: Session) -> str:
+    one = await _incident(store, values)
+    await store.assign(one, values.get("lead") or session.actor, by=session.actor)
+    return f"Incident {one.number} has a person who leads it."
+
+
+async def _ask_close(store: Incidents, values: Values) -> Asked:
+    one = await _incident(store, values)
+    page = values.get("runbook", "")
+    drill = await drilled_incident(store.engine, one.id)
+    change = f"{page} changes, by the sentence below" if page else "No page of the runbook changes, for the reason below"
+    after = (
+        "It was a drill: no postmortem is expected." if drill
+        else f"`octant incident show {one.number} --postmortem` prints the draft of its postmortem."
+    )  # fmt: skip
+    sentence = f'--runbook {page} --change "…"' if page else '--no-change "…"'
+    return Asked(
+        title=f"Close incident {one.number}", effect=f"It is over: callers are served as before. {change}. {after}",
+        command=f"octant incident close {sentence}{_on(one)}", button="Close it", strong=False,
+        settled={"on": str(one.number)},
+    )  # fmt: skip
+
+
+async def _close(store: Incidents, values: Values, reason: str, session: Session) -> str:
+    one, page = await _incident(store, values), values.get("runbook", "")
+    if page and page.partition("#")[0] not in {each.name for each in read()}:
+        raise NotFound(f"The runbook has no page {page[:64]!r}.")
+    closed = await store.close(one, RunbookChange(page or None, reason), by=session.actor)
+    return f"Incident {closed.number} is closed."

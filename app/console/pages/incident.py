@@ -1,0 +1,203 @@
+"""One incident: its actions, its containment by the runbook, the calls of its time, and its timeline."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, partial
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.audit.actions import clean
+from app.console import formats, live
+from app.console.commanded import Button, buttons_in
+from app.console.console import ROUTES, SESSION, VIEWING, Console
+from app.console.incident_actions import MOST_NUMBER
+from app.console.navigation import ONCALL
+from app.console.runbook_html import address
+from app.console.sessions import Session
+from app.console.waiting import led
+from app.domain.errors import NotFound
+from app.oncall.incidents import outage, runbooks
+from app.oncall.incidents.outage import Impact
+from app.oncall.incidents.store import Incident, Incidents
+from app.oncall.incidents.timeline import Entry, timeline
+from app.oncall.paging.changes import TRIGGERED
+from app.oncall.paging.drilled import is_drill
+from app.oncall.paging.pages import Page
+from app.oncall.runbook.pages import Section, read
+
+CONTAIN = "Contain"
+FAILING = "provider-outage"  # the page whose first step it is while a provider fails
+NAMED = {"provider": "PROVIDER", "tenant": "TENANT", "feature": "FEATURE", "model": "MODEL", "user": "USER"}
+
+
+def router(console: Console) -> APIRouter:
+    """The routes."""
+    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
+
+    @made.get("/oncall/incidents/{number}")
+    async def incident(request: Request, number: str) -> Response:
+        """One incident with its merged timeline."""
+        values = await _values(console, number, request.scope[SESSION])
+        return console.page(request, "incident.html", ONCALL, title=f"Incident {number}", **values)
+
+    @made.get("/live/oncall/incidents/{number}")
+    async def incident_part(request: Request, number: str) -> Response:
+        """The same, live while the incident is open."""
+        session = request.scope[SESSION]
+
+        async def write() -> str:
+            return console.fragment("parts/incident.html", session=session, **await _values(console, number, session))
+
+        return live.stream(request, console, write)
+
+    return made
+
+
+async def _values(console: Console, number: str, session: Session) -> dict[str, Any]:
+    """What the page of an incident shows; it is ``live`` until the incident is closed."""
+    if not number.isascii() or not number.isdigit() or int(number) > MOST_NUMBER:
+        raise NotFound("An incident has a number, as in /console/oncall/incidents/1.")
+    known = await console.known.read(("incident", number), _incident(console, int(number)))
+    seen = known.value
+    one, entries = (seen.one, seen.entries) if seen else (None, [])
+    kind, words = described(one, entries, datetime.now(UTC))
+    return {
+        "number": number, "known": known, "one": one, "entries": entries, "kind": kind, "words": words, "seen": seen,
+        "live": one is None or one.closed_at is None, "impact_words": impact_words, "link_of": _link_of,
+        "since": lambda entry: from_opening(one.opened_at, entry.at) if one else "",
+        "containment": await asyncio.to_thread(_containment, console, seen, session) if seen and one else None,
+        "title_of": title_of, "place_at": place_at,
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An incident with its timeline. ``impact``: of its calls from the fault on. ``place``: the runbook's (`runbooks`).
+
+    ``waiting``: its pages without an answer. ``named``: values for words in capitals, from its alerts and failing providers.
+    """
+
+    one: Incident
+    entries: list[Entry]
+    impact: Impact
+    place: str
+    drill: bool
+    waiting: Sequence[Page]
+    named: Mapping[str, str]
+    failing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Containment:
+    """The way that the runbook contains it. ``condition``: when its commands help; empty where they always do."""
+
+    title: str
+    href: str
+    condition: str
+    buttons: Sequence[Button]
+
+
+async def _incident(console: Console, number: int) -> Seen:
+    store = Incidents(console.parts.engine, clean=partial(clean, redactor=console.parts.redactor))
+    one = await store.find(number)
+    entries = await timeline(store.engine, one, clean=partial(clean, redactor=console.parts.redactor))
+    failing = [entry for entry in entries if entry.fails]
+    async with store.engine.connect() as connection:
+        counted = await outage.impact(connection, min([one.opened_at, *(entry.at for entry in failing)]), one.closed_at)
+        place = (await runbooks.places_of(connection, [one.id])).get(one.id, "")
+        labels = await runbooks.labels_of(connection, one.id)
+    named = {"PROVIDER": failing[0].fails} if failing else {}
+    named |= {word: each[label] for each in labels for label, word in NAMED.items() if each.get(label)}
+    waits = [page for page in await console.parts.pages.newest() if page.incident_id == one.id and page.status == TRIGGERED]
+    drill = bool(labels) and all(map(is_drill, labels))
+    return Seen(one, entries, counted, place or changed_place(one), drill, waits, named, bool(failing))
+
+
+def changed_place(one: Incident) -> str:
+    """The page of the runbook that an incident changed, as a place: it is the one that should have helped."""
+    return (one.runbook_page or "").replace(".md", "", 1)
+
+
+def place_at(place: str) -> str:
+    """The address of a place in the runbook."""
+    return address(*place.split("#", 1))
+
+
+def title_of(place: str) -> str:
+    """A place's title, with its page's where it is another: ``An objective is being missed: Availability``."""
+    page, section = _found(place)
+    if page is None:
+        return place
+    return page if section is None or section.title in (page, CONTAIN) else f"{page}: {section.title}"
+
+
+def _containment(console: Console, seen: Seen, session: Session) -> Containment | None:
+    """The steps of the runbook's page; while a provider fails and its page has none, those for a failing provider."""
+    for place in (seen.place, FAILING if seen.failing else ""):
+        title, section = _found(place)
+        if title is None or section is None:
+            continue
+        buttons = console.buttons(session, f"/console/oncall/incidents/{seen.one.number}", seen.named)
+        if found := buttons_in(section.text, buttons):
+            return Containment(title_of(place), place_at(place), section.condition.replace("`", ""), found)
+    return None
+
+
+@cache
+def _found(place: str) -> tuple[str | None, Section | None]:
+    """The title of a place's page, and its section: of a whole page, the one that contains. Read once."""
+    name, _, anchor = place.partition("#")
+    page = next((one for one in read() if one.name == f"{name}.md"), None)
+    if page is None:
+        return None, None
+    section = next((one for one in page.sections if anchor and one.anchor == anchor and one.level > 1), None)
+    contains = (one for one in page.sections if one.title == CONTAIN)
+    return page.title, section or next(contains, None)
+
+
+def impact_words(impact: Impact) -> str:
+    """The impact in one line: the calls that failed and their time, their users, and the calls that another model answered."""
+    between = f"between {formats.moment(impact.since)} and {formats.moment(impact.until)}"
+    if not impact.calls:
+        return f"No call came {between}."
+    of, users = formats.number(impact.calls, "call"), formats.number(impact.users, "user")
+    failed = f"{formats.count(impact.failed)} of" if impact.failed else "None of"
+    lost = f"{failed} {of} {between} failed" + (f", of {users}" if impact.failed else "")
+    return f"{lost}; a fallback answered {formats.count(impact.fallen_back)}."
+
+
+def described(one: Incident | None, entries: Sequence[Entry], now: datetime) -> tuple[str, str]:
+    """An incident in one sentence."""
+    if one is None:
+        return "none", "Nothing is known of this incident right now."
+    leads = led(one.commander)
+    length = formats.span((one.closed_at or now) - one.opened_at)  # "ago": the page counts on
+    number = formats.number(len(entries), "entry", "entries")
+    if one.closed_at is None:
+        return "bad" if one.severity in (
+            "sev1",
+            "sev2",
+        ) else "warn", f"{one.severity}, opened {length} ago, {leads}; {number} so far."
+    change = f"changed {one.runbook_page}" if one.runbook_page else "changed no page of the runbook"
+    return "good", f"{one.severity}, closed after {length}, {leads}; it {change}."
+
+
+def from_opening(opened: datetime, at: datetime) -> str:
+    """How long before or after an incident was opened, in whole seconds: ``-12.0 s``, ``0 s``, ``+3 min 20 s``."""
+    seconds = round((at - opened).total_seconds())
+    if not seconds:
+        return "0 s"  # these are whole seconds, and a length of none would be in milliseconds
+    return f"{'-' if seconds < 0 else '+'}{formats.seconds(abs(seconds))}"
+
+
+def _link_of(entry: Entry) -> str:
+    """Where an entry's call or trace is shown."""
+    if entry.kind != "link" or "trace " not in entry.text:
+        return ""
+    trace = entry.text.rpartition("trace ")[2]
+    return f"/console/traces/{trace}" if trace.isalnum() else ""

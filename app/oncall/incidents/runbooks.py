@@ -1,0 +1,64 @@
+"""The runbook's place for an incident and for a page, the same wherever it is named: the alert's own.
+
+It is the address in the alert's annotation where that leads into a runbook, else the section that the list of alerts has for it.
+A place is written as `objectives#availability`, without the ending of its file.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.oncall.paging.drilled import is_drill
+from app.oncall.runbook.pages import FOLDER, GENERATED, page_of
+
+_ALERTS = text(
+    """
+    SELECT incident_id, alert, labels, coalesce(links ->> 'runbook', '') AS link
+    FROM pages LEFT JOIN page_timers ON page_id = pages.id
+    WHERE incident_id = ANY(:incidents) AND NOT test ORDER BY triggered_at
+    """
+)
+_LINK = re.compile(r"/runbook/([a-z0-9-]+)(?:\.md)?(#[\w-]+)?$")
+_GO_TO = re.compile(r"Go to \[[^\]]*\]\(([a-z0-9-]+)\.md(#[\w-]+)?\)")
+
+Labels = Mapping[str, str]
+
+
+def place_of(alert: str, link: str = "") -> str:
+    """The place of an alert, with the address of its annotation if it has one; empty where neither leads into the runbook."""
+    found = _LINK.search(link)
+    return f"{found[1]}{found[2] or ''}" if found else _places().get(alert, "")
+
+
+async def places_of(connection: AsyncConnection, incidents: Sequence[UUID]) -> dict[UUID, str]:
+    """The place of each of these incidents whose first page that has one names it."""
+    found: dict[UUID, str] = {}
+    for row in await connection.execute(_ALERTS, {"incidents": list(incidents)}):
+        if row.incident_id not in found and (place := place_of(row.alert, row.link)):
+            found[row.incident_id] = place
+    return found
+
+
+async def labels_of(connection: AsyncConnection, incident: UUID) -> list[Labels]:
+    """The labels of an incident's pages."""
+    return [row.labels for row in await connection.execute(_ALERTS, {"incidents": [incident]})]
+
+
+async def drilled_incident(engine: AsyncEngine, incident: UUID) -> bool:
+    """Whether an incident is a drill's: it has pages, and all of them were drilled."""
+    async with engine.connect() as connection:
+        labels = await labels_of(connection, incident)
+    return bool(labels) and all(map(is_drill, labels))
+
+
+@cache
+def _places() -> Mapping[str, str]:
+    """The places of alerts, from the list that is made of their rules; read once, as a deployment brings a new one."""
+    path = FOLDER / GENERATED
+    listed = page_of(GENERATED, path.read_text(encoding="utf-8")).sections if path.is_file() else ()
+    found = ((section.title, _GO_TO.search(section.text)) for section in listed if section.level == 3)
+    return {title: f"{match[1]}{match[2] or ''}" for title, match in found if match}
