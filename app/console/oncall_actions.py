@@ -24,24 +24,6 @@ def actions(console: Console) -> Iterator[Act]:
     """Send a test page, drill an alert, acknowledge a page, and resolve it."""
     pages = console.parts.pages
 
-    async def ask_test(_: Mapping[str, str]) -> Asked:
-        if console.parts.paging is None:
-            raise InvalidRequest(NO_RECEIVER)
-        if any(page.test for page in await pages.newest(resolved=False, limit=MOST_OPEN)):
-            raise Elsewhere("/console/oncall#pages")  # that one is there, with its buttons
-        return Asked(
-            title="Send a test page", strong=False, button="Send it",
-            effect="It calls the person on duty now, and without an answer the next level, as a real page does. The time to the"
-            " acknowledgement is kept, and counts in no figure of real pages. Nothing is broken. A person has to"
-            " acknowledge it, with its button on the On-call page or `octant oncall ack PAGE`; in a demo that is you, and its"
-            " terminal has the page. Until then Readiness has a gap, and after 15 minutes a failure.",
-            command="octant oncall page --test",
-        )  # fmt: skip
-
-    async def test(_values: Mapping[str, str], _: str, session: Session) -> str:
-        await pages.take(alarm_for_test(session.actor))
-        return "The test page is on its way. Acknowledge it below, as the person on call does; then resolve it."
-
     async def ask_ack(values: Mapping[str, str]) -> Asked:
         page = await pages.find(values["page"])
         return Asked(
@@ -71,9 +53,7 @@ def actions(console: Console) -> Iterator[Act]:
     async def choices(_: Mapping[str, str]) -> Choices:
         return {"page": [(str(page.id), f"{page.alert}, {page.status}") for page in await pages.newest()]}
 
-    yield Act(
-        name="oncall-page", fields=(), ask=ask_test, do=test, back=BACK, label="Send a test page", typed="oncall page --test"
-    )
+    yield _test(console)
     yield _drill(console)
     yield Act(
         name="oncall-ack", fields=("page",), ask=ask_ack, do=acknowledge, back=BACK, reasoned=False,
@@ -82,6 +62,33 @@ def actions(console: Console) -> Iterator[Act]:
     yield Act(
         name="oncall-page-resolve", fields=("page",), ask=ask_resolve, do=resolve, back=BACK, label="Resolve", choices=choices,
     )  # fmt: skip
+
+
+def _test(console: Console) -> Act:
+    """A page that only tests the pager."""
+    pages = console.parts.pages
+
+    async def ask_test(_: Mapping[str, str]) -> Asked:
+        if console.parts.paging is None:
+            raise InvalidRequest(NO_RECEIVER)
+        if any(page.test for page in await pages.newest(resolved=False, limit=MOST_OPEN)):
+            raise Elsewhere("/console/oncall#pages")  # that one is there, with its buttons
+        return Asked(
+            title="Send a test page", strong=False, button="Send it",
+            effect="It calls the person on duty now, and without an answer the next level, as a real page does. The time to the"
+            " acknowledgement is kept, and counts in no figure of real pages. Nothing is broken. A person has to"
+            " acknowledge it, with its button on the On-call page or `octant oncall ack PAGE`; in a demo that is you, and its"
+            " terminal has the page. Until then Readiness has a gap, and after 15 minutes a failure.",
+            command="octant oncall page --test",
+        )  # fmt: skip
+
+    async def test(_values: Mapping[str, str], _: str, session: Session) -> str:
+        await pages.take(alarm_for_test(session.actor))
+        return "The test page is on its way. Acknowledge it below, as the person on call does; then resolve it."
+
+    return Act(
+        name="oncall-page", fields=(), ask=ask_test, do=test, back=BACK, label="Send a test page", typed="oncall page --test"
+    )
 
 
 def _drill(console: Console) -> Act:

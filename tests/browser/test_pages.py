@@ -76,6 +76,11 @@ BROKEN = """
 CUT = """[...document.querySelectorAll("main figure .wide")]
   .filter((one) => one.checkVisibility() && one.scrollWidth > one.clientWidth + 1).map((one) => one.getAttribute("aria-label"))"""
 
+CLIPPED = """[...document.querySelectorAll("main .wide")].filter((one) => one.checkVisibility())
+  .filter((one) => one.scrollWidth > one.clientWidth + 1 || [...one.querySelectorAll("td, th")]
+    .some((cell) => cell.checkVisibility() && cell.getBoundingClientRect().right > one.getBoundingClientRect().right + 1))
+  .map((one) => one.textContent.slice(0, 60))"""
+
 RELATIVE = """
 () => {
   const counted = [...document.querySelectorAll("main time[data-ago]")];
@@ -421,6 +426,16 @@ def test_on_a_desktop_no_table_of_scores_or_facts_is_cut(browser: Browser, servi
             assert page.evaluate(cut) == [], path
             times = "[...document.querySelectorAll('td:is(.finding, .sentence) time[data-ago]')]"
             assert set(page.evaluate(f"{times}.map(e => getComputedStyle(e).display)")) <= {"inline"}, "no hole in a sentence"
+
+
+def test_no_cell_of_the_runbooks_tables_is_clipped(browser: Browser, service_url: str, key: str) -> None:
+    """The table that decides whether to stop a provider was cut off beside half a page of nothing."""
+    for width in WIDTHS:
+        with opened(browser, service_url, key, width) as (_, page):
+            for path in sorted(RUNBOOK.glob("*.md")):
+                page.goto(f"/console/runbook/{path.stem}", wait_until="domcontentloaded")
+                assert page.evaluate(CLIPPED) == [], f"{path.name} at {width}"
+                assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path.name
 
 
 def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, service_url: str, key: str) -> None:
@@ -988,7 +1003,8 @@ def test_a_page_is_acknowledged_and_resolved_on_a_phone(
     number = uuid.uuid4()
     engine = create_engine(stack_env["OCTANT_DATABASE_URL"])
     values = {"id": number, "dedup_key": str(number), "alert": "OctantBreakerOpen", "severity": "page", "status": "triggered",
-              "summary": "anthropic rests", "labels": {}, "triggered_at": datetime.now(UTC), "level": 1, "person": "Ada",
+              "summary": "anthropic rests", "labels": {}, "triggered_at": datetime.now(UTC), "level": 1,
+              "person": "operator (key dbad67ba) in the console",
               "test": False}  # fmt: skip
     with engine.begin() as connection:
         connection.execute(pages.insert().values(values))
@@ -997,6 +1013,18 @@ def test_a_page_is_acknowledged_and_resolved_on_a_phone(
             page.goto("/console/runbook")
             page.evaluate("badgeIs('0'); document.dispatchEvent(new Event('visibilitychange'))")
             page.wait_for_function("parseInt(document.querySelector('[data-badge]').textContent) > 0", timeout=PATIENCE)
+            page.goto("/console/oncall")
+            first = page.get_by_role("link", name="Acknowledge").first.bounding_box()
+            test = page.get_by_role("link", name="Send a test page").all()
+            assert first
+            assert all(one.bounding_box()["y"] > first["y"] for one in test), "no button stands above the page that waits"  # type: ignore[index]
+            assert page.locator("main").inner_text().count("anthropic rests") == 1
+            page.goto("/console")
+            assert page.locator(f".waiting a[href*='{number}']", has_text="Acknowledge").is_visible()
+            page.set_viewport_size({"width": 1440, "height": 900})
+            page.goto("/console/oncall")
+            assert page.evaluate(CLIPPED) == []
+            page.set_viewport_size({"width": 390, "height": 844})
             for action, button in (("oncall ack", "Acknowledge"), ("oncall page resolve", "Resolve")):
                 page.goto("/console/oncall")
                 page.locator(f"a[href*='{number}']", has_text=button).click()

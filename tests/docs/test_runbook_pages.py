@@ -55,6 +55,32 @@ def test_severities_are_defined_once_as_the_commands_have_them() -> None:
     assert [page.name for page in NAMED if re.search(r"severity \d", page.text)] == []
 
 
+ROUTE = re.compile(r'"(/v1/[\w/-]+)')
+
+
+def routes_of(*folders: str, but: str = "") -> set[str]:
+    """The paths of callers in these folders, up to their first parameter and without what is only counted."""
+    files = [path for folder in folders for path in (ROOT / folder).rglob("endpoints.py") if but not in path.parts]
+    found = {path.rstrip("/") for file in files for path in ROUTE.findall(file.read_text())}
+    return {path for path in found if not any(path.startswith(f"{other}/") for other in found)}
+
+
+def test_the_page_of_postgres_names_each_path_of_callers_as_one_that_answers_or_not() -> None:
+    """A path of a product stands on no page that a fork keeps: products are named by what they need."""
+    page = next(page for page in NAMED if page.name == "postgres-away.md")
+    asked = re.search(r"\*\*Are callers affected\?\*\* (.*?)\n\n", page.text, re.DOTALL)
+    assert asked
+    answers, _, refused = asked[1].partition("These do not:")
+    named = {path for path in CODE.findall(answers + refused) if path.startswith("/v1/")}
+    assert named == routes_of("app/api", but="refused")
+    assert "`/v1/jobs`" in refused
+    assert "a product without tables of its own" in " ".join(answers.split())
+    assert "The console opens" in refused
+    products = routes_of("app/features")
+    assert products
+    assert {path: page.name for page in NAMED for path in products if path in page.text} == {}
+
+
 def test_the_ten_incidents_have_pages() -> None:
     incidents = {page.name.removesuffix(".md") for page in RUNBOOK if page.is_incident}
     assert incidents >= {

@@ -5,8 +5,10 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from commands import Ran, run
@@ -16,6 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from app.oncall.incidents.store import SEVERITIES
 from app.oncall.paging.tables import metadata as paging
+from app.oncall.paging.tables import pages
 
 Octant = Callable[..., Ran]
 
@@ -94,6 +97,23 @@ def test_without_a_runbook_beside_it_the_draft_is_printed(octant: Octant, runboo
     assert again.strip() in closed.stdout
     shown = json.loads(octant("incident", "show", number, "--json").stdout)
     assert (shown["runbook_page"], shown["timeline"][-1]["kind"]) == ("jobs.md", "incident")
+
+
+def test_a_drills_incident_leaves_no_postmortem_unless_one_is_wished(octant: Octant, url: str, runbook: Path) -> None:
+    """A checkout that a drill changes is a surprise, and nothing happened of which to learn."""
+    drafts = runbook / "postmortems"
+    for wished, number in ((), 0), (("--draft",), 1):
+        octant("incident", "open", "Drill: nothing is broken")
+        one = json.loads(octant("incident", "show", "--json").stdout)
+        engine = create_engine(url, poolclass=NullPool)
+        page = {"id": uuid4(), "dedup_key": str(uuid4()), "alert": "OctantDown", "severity": "page", "summary": "s", "level": 0,
+                "labels": {"drill": "true"}, "status": "resolved", "triggered_at": datetime.now(UTC), "test": False,
+                "incident_id": one["id"]}  # fmt: skip
+        with engine.begin() as connection:
+            connection.execute(pages.insert().values(page))
+        closed = octant("incident", "close", "--no-change", "a drill", *wished)
+        assert (closed.returncode, "postmortem" in closed.stdout) == (0, bool(wished)), closed.stderr
+        assert len(list(drafts.iterdir())) == number
 
 
 def test_the_runbook_defines_the_severities_as_the_code_does() -> None:

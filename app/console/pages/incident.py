@@ -160,15 +160,14 @@ def _found(place: str) -> tuple[str | None, Section | None]:
     return page.title, section or next(contains, None)
 
 
-def impact_words(impact: Impact) -> str:
-    """The impact in one line: the calls that failed and their time, their users, and the calls that another model answered."""
-    between = f"between {formats.moment(impact.since)} and {formats.moment(impact.until)}"
+def impact_words(impact: Impact) -> tuple[str, str]:
+    """The impact in one line: the words before and behind its time. The calls that failed, their users, and the fallbacks."""
     if not impact.calls:
-        return f"No call came {between}."
+        return "No call came", "."
     of, users = formats.number(impact.calls, "call"), formats.number(impact.users, "user")
-    failed = f"{formats.count(impact.failed)} of" if impact.failed else "None of"
-    lost = f"{failed} {of} {between} failed" + (f", of {users}" if impact.failed else "")
-    return f"{lost}; a fallback answered {formats.count(impact.fallen_back)}."
+    failed = f"{formats.count(impact.failed)} of {of}" if impact.failed else f"None of {of}"
+    who = f", of {users}" if impact.failed else ""
+    return failed, f" failed{who}; a fallback answered {formats.count(impact.fallen_back)}."
 
 
 def described(one: Incident | None, entries: Sequence[Entry], now: datetime) -> tuple[str, str]:

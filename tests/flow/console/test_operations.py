@@ -357,6 +357,75 @@ async def test_each_page_with_a_state_that_changes_is_live(
     assert "data-reload" in await part_of(operator, service_url, "/console/live/gameday?shown=another")
 
 
+async def test_a_runbooks_button_asks_for_what_is_left_and_comes_back(
+    operator: Person, service_url: str, stack_env: dict[str, str]
+) -> None:
+    """From the page that says how to contain it, on a phone, to the page that asks once more, and back."""
+    page = (await operator.get("/console/runbook/provider-outage")).text
+    (way,) = [unescape(one) for one in re.findall(r'href="(/console/do/kill-provider[^"]*)"', page)]
+    form = await operator.get(way)
+    assert form.status == 200
+    assert re.findall(r'<option value="([^"]+)">', form.text) == ["anthropic", "openai"]
+    asked = await operator.get(f"{way}&name=openai")
+    assert "Stop the provider openai" in asked.words
+    assert 'value="outage, see status page"' in asked.text, "the reason that the page has"
+    assert 'name="back" value="/console/runbook/provider-outage"' in asked.text
+    found = (await operator.get("/console/runbook?q=anthropic+is+down")).text
+    assert "/console/do/kill-provider?name=anthropic&amp;" in found, "the provider of the words"
+    assert (await operator.get(way.replace("back=", "back=https://evil.example"))).status == 200
+    assert "evil.example" not in (await operator.get(f"{way}&name=openai&back=https://evil.example/")).text
+    async with signed_in(service_url, key(stack_env, "view")) as viewer:
+        for path in ("runbook/provider-outage", "runbook?q=anthropic+is+down"):
+            assert "/console/do/" not in (await viewer.get(f"/console/{path}")).text
+        assert (await viewer.get(way)).status == 403
+
+
+async def test_an_incident_is_worked_on_from_its_page(operator: Person, stack_env: dict[str, str], page: str) -> None:
+    """Acknowledge, note, lead, severity and close, each as its command; its runbook's place is the one of its alert."""
+    opened = await asyncio.to_thread(
+        octant, stack_env, "incident", "open", "calls fail. A second sentence.", "--severity", "sev4"
+    )
+    found = re.search(r"\d+", opened)
+    assert found
+    number, here = found[0], f"/console/oncall/incidents/{found[0]}"
+    engine = create_async_engine(stack_env["OCTANT_DATABASE_URL"])
+    moved = "UPDATE pages SET incident_id = (SELECT id FROM incidents WHERE number = :number) WHERE id = :page"
+    async with engine.begin() as connection:
+        await connection.execute(text(moved), {"number": int(number), "page": uuid.UUID(page)})
+        await connection.execute(text("UPDATE incidents SET commander = NULL WHERE number = :number"), {"number": int(number)})
+    await engine.dispose()
+    shown = await operator.get(here)
+    assert f"<h1>{number}: calls fail</h1>" in shown.text, "a heading has one sentence"
+    assert "calls fail. A second sentence." in shown.words
+    assert "no person leads it yet" in shown.words
+    assert "between" in shown.words
+    place = '<a href="/console/runbook/provider-outage#a-model-provider-is-failing">A model provider is failing</a>'
+    assert place in shown.text
+    oncall = (await operator.get("/console/oncall")).text
+    assert place in oncall
+    assert '<a href="/console/runbook/provider-outage#a-model-provider-is-failing">OctantBreakerOpen</a>' in oncall
+    assert f"/console/do/oncall-ack?page={page}&amp;back=%2Fconsole%2Foncall%2Fincidents%2F{number}" in shown.text
+    assert f"/console/do/oncall-ack?page={page}&amp;back=%2Fconsole" in (await operator.get("/console")).text
+    assert "Stop provider" in shown.words, "the step of its page that contains"
+    for name, values in (
+        ("incident-note", {"reason": "the status page says so"}),
+        ("incident-assign", {"reason": ""}),
+        ("incident-severity", {"severity": "sev3", "reason": "it grows"}),
+        ("incident-close", {"reason": "the page was right"}),
+    ):
+        done = await operator.submit(f"/console/do/{name}", {"on": number, "back": here, **values})
+        assert (done.status, done.headers["location"].startswith(here)) == (303, True), done.words
+    closed = await operator.get(here)
+    for words in (
+        "the status page says so",
+        "sev4 -> sev3: it grows",
+        "closed; no page of the runbook changes: the page was right",
+    ):
+        assert words in closed.words
+    assert "led by operations admin" in closed.words, "an operator has one name"
+    assert "in the console" not in closed.words
+
+
 async def test_a_viewer_has_no_action(service_url: str, stack_env: dict[str, str], page: str) -> None:
     async with signed_in(service_url, key(stack_env, "view")) as viewer:
         assert "/console/do/" not in (await viewer.get("/console/oncall")).text

@@ -125,11 +125,11 @@ def test_the_sentence_of_a_page_without_an_answer_leaves_its_text_to_the_list() 
 @pytest.mark.parametrize(
     ("failed", "words"),
     [
-        (2, "2 of 924 calls between 2026-11-27 12:00 UTC and 2026-11-27 12:08 UTC failed, of 1 user; a fallback answered 7."),
-        (0, "None of 924 calls between 2026-11-27 12:00 UTC and 2026-11-27 12:08 UTC failed; a fallback answered 7."),
+        (2, ("2 of 924 calls", " failed, of 1 user; a fallback answered 7.")),
+        (0, ("None of 924 calls", " failed; a fallback answered 7.")),
     ],
 )
-def test_the_calls_of_an_incident_are_said_with_their_time(failed: int, words: str) -> None:
+def test_the_calls_of_an_incident_are_said_around_their_time(failed: int, words: tuple[str, str]) -> None:
     counted = Impact(since=NOW, until=NOW + timedelta(minutes=8), calls=924, failed=failed, users=1, fallen_back=7)
     assert impact_words(counted) == words
 
