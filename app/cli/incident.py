@@ -169,16 +169,19 @@ def show(
 
     async def run() -> None:
         from app.oncall.incidents import postmortem as drafts
+        from app.oncall.incidents.runbooks import places_of
 
         async with _incidents() as (incidents, clean, settings):
             found = await incidents.find(number)
             entries = await _timeline(incidents, found, clean)
+            async with incidents.engine.connect() as connection:
+                place = (await places_of(connection, [found.id])).get(found.id, "")
         if postmortem:
             print(drafts.draft(found, entries, drafts.template_in(_runbook(settings))))
         elif as_json:
             print(json.dumps({**asdict(found), "timeline": [asdict(e) for e in entries]}, default=str, ensure_ascii=False))
         else:
-            _print(found, entries)
+            _print(found, place, entries)
 
     asyncio.run(run())
 
@@ -264,10 +267,14 @@ def _keep_draft(folder: Path, incident: "Incident", entries: "Sequence[Entry]") 
         print(f"Draft of the postmortem: {path}. Finish it within five working days, and change the runbook.")
 
 
-def _print(incident: "Incident", entries: "Sequence[Entry]") -> None:
+def _print(incident: "Incident", place: str, entries: "Sequence[Entry]") -> None:
+    """``place``: of the runbook, by its alert; empty where none names one."""
+    page, _, anchor = place.partition("#")
     print(f"incident {incident.number}: {on_one_line(incident.title)}")
     print(f"  {incident.severity}, {incident.status}, commander {incident.commander or 'not assigned'}")
     print(f"  opened {_utc(incident.opened_at)} by {incident.opened_by}")
+    if place:
+        print(f"  see runbook/{page}.md{f'#{anchor}' if anchor else ''}")
     if incident.closed_at:
         print(f"  closed {_utc(incident.closed_at)} by {incident.closed_by}")
         print(f"  runbook: {incident.runbook_page or 'no change'}: {incident.runbook_change}")

@@ -1003,7 +1003,8 @@ def test_a_page_is_acknowledged_and_resolved_on_a_phone(
     number = uuid.uuid4()
     engine = create_engine(stack_env["OCTANT_DATABASE_URL"])
     values = {"id": number, "dedup_key": str(number), "alert": "OctantBreakerOpen", "severity": "page", "status": "triggered",
-              "summary": "anthropic rests", "labels": {}, "triggered_at": datetime.now(UTC), "level": 1,
+              "summary": "anthropic rests, and of the calls that only we or our providers could fail too few are answered",
+              "labels": {}, "triggered_at": datetime.now(UTC), "level": 1,
               "person": "operator (key dbad67ba) in the console",
               "test": False}  # fmt: skip
     with engine.begin() as connection:

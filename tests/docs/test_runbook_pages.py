@@ -132,7 +132,7 @@ def source() -> str:
 @pytest.mark.parametrize("page", [page for page in RUNBOOK if page.is_incident], ids=lambda page: page.name)
 def test_the_panels_that_a_page_names_exist(page: Page) -> None:
     known = {panel for panels in panels_by_metric(ROOT / "deploy/grafana").values() for panel in panels}
-    (line,) = re.findall(r"^Panels: (.*)\.$", page.prose, re.MULTILINE)
+    (line,) = re.findall(r"^Panels in Grafana: (.*)\.$", page.prose, re.MULTILINE)
     assert set(line.split("; ")) - known == set()
 
 

@@ -111,6 +111,7 @@ def test_a_drills_incident_leaves_no_postmortem_unless_one_is_wished(octant: Oct
                 "incident_id": one["id"]}  # fmt: skip
         with engine.begin() as connection:
             connection.execute(pages.insert().values(page))
+        assert "  see runbook/observability.md#prometheus-sees-no-service\n" in octant("incident", "show").stdout
         closed = octant("incident", "close", "--no-change", "a drill", *wished)
         assert (closed.returncode, "postmortem" in closed.stdout) == (0, bool(wished)), closed.stderr
         assert len(list(drafts.iterdir())) == number

@@ -23,7 +23,7 @@ from app.console.waiting import led
 from app.domain.errors import NotFound
 from app.oncall.incidents import outage, runbooks
 from app.oncall.incidents.outage import Impact
-from app.oncall.incidents.store import Incident, Incidents
+from app.oncall.incidents.store import SEVERITIES, Incident, Incidents
 from app.oncall.incidents.timeline import Entry, timeline
 from app.oncall.paging.changes import TRIGGERED
 from app.oncall.paging.drilled import is_drill
@@ -71,7 +71,7 @@ async def _values(console: Console, number: str, session: Session) -> dict[str, 
         "live": one is None or one.closed_at is None, "impact_words": impact_words, "link_of": _link_of,
         "since": lambda entry: from_opening(one.opened_at, entry.at) if one else "",
         "containment": await asyncio.to_thread(_containment, console, seen, session) if seen and one else None,
-        "title_of": title_of, "place_at": place_at,
+        "title_of": title_of, "place_at": place_at, "severities": SEVERITIES,
     }  # fmt: skip
 
 
