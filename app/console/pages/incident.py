@@ -17,6 +17,7 @@ from app.console.commanded import Button, buttons_in
 from app.console.console import ROUTES, SESSION, VIEWING, Console
 from app.console.incident_actions import MOST_NUMBER
 from app.console.navigation import ONCALL
+from app.console.pages.runbook import plain
 from app.console.runbook_html import address
 from app.console.sessions import Session
 from app.console.waiting import led
@@ -144,7 +145,7 @@ def _containment(console: Console, seen: Seen, session: Session) -> Containment 
             continue
         buttons = console.buttons(session, f"/console/oncall/incidents/{seen.one.number}", seen.named)
         if found := buttons_in(section.text, buttons):
-            return Containment(title_of(place), place_at(place), section.condition.replace("`", ""), found)
+            return Containment(title_of(place), place_at(place), plain(section.condition), found)
     return None
 
 

@@ -1,6 +1,7 @@
 """The on-call page's sentence (P1, X1)."""
 
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import groupby, pairwise
 from types import SimpleNamespace
 from typing import Any, cast
@@ -8,9 +9,10 @@ from typing import Any, cast
 import pytest
 
 from app.console.calendar import month
+from app.console.commanded import Commanded
 from app.console.known import Known
 from app.console.oncall_actions import actions
-from app.console.pages.incident import from_opening, impact_words, place_at, title_of
+from app.console.pages.incident import _containment, from_opening, impact_words, place_at, title_of
 from app.console.pages.oncall import Happened, Level, _chart, answer
 from app.console.readiness.answers import Evidence, State
 from app.oncall.incidents.outage import Impact
@@ -164,3 +166,23 @@ def test_an_alert_has_one_place_in_the_runbook(alert: str, link: str, place: str
     assert place_of(alert, link) == place
     assert title is None or title_of(place) == title
     assert not place or place_at(place).startswith("/console/runbook/")
+
+
+def test_an_incident_has_the_buttons_of_its_runbooks_containing_step_with_its_values() -> None:
+    """Without one of its own, while a provider fails, those of a failing provider; a viewer has none."""
+    incident = SimpleNamespace(number=3)
+    commanded = Commanded([SimpleNamespace(name="kill-provider", fields=("name",), label="Stop provider", command="kill provider",
+                                           asks="", arguments=("name",), options={})])  # fmt: skip
+    console = cast(
+        Any, SimpleNamespace(buttons=lambda *_: partial(commanded.button, words={"PROVIDER": "openai"}, back="/console"))
+    )
+    for place, failing in (("provider-outage", False), ("provider-outage#a-model-provider-is-failing", False), ("", True)):
+        seen = cast(Any, SimpleNamespace(one=incident, place=place, failing=failing, named={}))
+        found = _containment(console, seen, cast(Any, None))
+        assert found
+        assert [(one.words, "name=openai" in one.href) for one in found.buttons] == [("Stop provider openai…", True)]
+        assert found.title == "A model provider is failing"
+        assert found.condition.startswith("Only if another provider answers: octant providers times")
+        assert not {"[", "`"} & set(found.condition)
+    none = cast(Any, SimpleNamespace(one=incident, place="jobs", failing=False, named={}))
+    assert _containment(console, none, cast(Any, None)) is None
