@@ -124,7 +124,7 @@ class Paging:
         try:
             return await asyncio.to_thread(self.parts.spool.holds, alarm.key) and bool(await self._spool(alarm))
         except (OSError, DependencyUnavailable) as error:
-            log.warning("the files of pages cannot be used", extra={"error_type": type(error).__name__, "alert": alarm.alert})
+            log.warning("the files of pages cannot be used", extra={**why(error), "alert": alarm.alert})
             return False
 
     async def _escalate(self) -> None:
