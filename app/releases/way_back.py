@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -66,8 +67,9 @@ async def way_back(engine: AsyncEngine) -> WayBack:
         except Misconfigured:  # the first release
             return WayBack(release=live.release, live_since=live.at, by=live.by, canary=canary, left=left)
         texts = [await history.text_of(connection, name) for name in (previous, live.release)]
-    old, new = (parse(text, "a kept manifest") for text in texts)
-    changes = tuple(_changes(old, new))
+    changes: tuple[str, ...] = ()
+    with suppress(Misconfigured):  # a manifest of other code: the way back is known without its pins
+        changes = tuple(_changes(*(parse(text, "a kept manifest") for text in texts)))
     unproven = bool(history.unproven(past, previous))
     return WayBack(
         release=live.release, live_since=live.at, by=live.by, previous=previous, changes=changes, canary=canary, left=left,

@@ -12,7 +12,7 @@ from manifests import PRICES, prove, results_of, write
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, update
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.domain.errors import Misconfigured
@@ -196,6 +196,21 @@ async def test_the_way_back_leads_past_a_release_that_was_forced(engine: AsyncEn
     assert (await way_back(engine)).command("x") == "octant rollback --to a --reason x"
     prove(places.directory, "a", scores={"overall": Score(passed=5, total=10, least=0.8)})
     assert await operator.rollback(by="ada", reason="it was printed before these results", to="a") == "a"
+
+
+async def test_a_manifest_of_other_code_hides_no_way_back(engine: AsyncEngine, operator: Releases, places: Places) -> None:
+    """After a rollback of code, kept manifests may have fields that the earlier code does not know."""
+    for release in "abc":
+        if release != "b":
+            prove(places.directory, release)
+        await operator.activate(release, by="ada", reason="r", force=release == "b")
+    async with engine.begin() as connection:
+        await connection.execute(update(manifests).where(manifests.c.id == "a").values(text='id = "a"\nnewer = 1\n'))
+    assert (await operator.refusal("b")).passes == "c"
+    with pytest.raises(RefusedRollback, match="c, which is live, passes it"):
+        await operator.rollback(by="ada", reason="worse", to="b")
+    assert await operator.rollback(by="ada", reason="worse") == "b"
+    assert (await way_back(engine)).previous == "a"
 
 
 async def test_a_release_made_by_setting_one_pin_back_is_live_but_unproven(operator: Releases, places: Places) -> None:
