@@ -132,7 +132,7 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
         "lately": lately, "drifted": drifted(lately.value, now),
         "judged": judged(lately.value), "first": quality.DRIFT_FIRST, "states": states, "chart": chart(drawn.value),
         "unrecorded": await asyncio.to_thread(eval_history.unrecorded, parts.releases_dir),
-        "verdict": verdict, "command": COMMAND.format(chosen or "ID"),
+        "verdict": verdict, "command": command_of(chosen, cards),
         "figures": figures(cards), "example": example.value,
         "aways": list({one.away: one for one in (is_there, runs, lately) if one.away}.values()),
     }  # fmt: skip
@@ -190,6 +190,12 @@ def card(one: Filed, filed: Sequence[Filed]) -> SuiteCard:
         one, lines({OVERALL: overall})[0], lines(one.modes), lines(one.measures), lines(models), before,
         flipped(before, one), flipped(one, before),
     )  # fmt: skip
+
+
+def command_of(chosen: str, cards: Sequence[SuiteCard]) -> str:
+    """The command that makes the results; of results that are too low, the one that says why the gate refuses them."""
+    low = any(one.filed.below for one in cards)
+    return f"octant release verify {chosen}" if low else COMMAND.format(chosen or "ID")
 
 
 def _line(name: str, score: Score, before: Score | None, goal: float | None, *, floor: bool = False) -> ScoreLine:

@@ -353,6 +353,8 @@ def test_a_score_below_its_threshold_is_named_first(tmp_path: Path) -> None:
     kind, words = answer("1", [card(found[0], found)], None, NOW)
     assert kind == "bad"
     assert "below 3 thresholds (made: overall, made: wrong_tool, made: m), so the gate refuses it" in words
+    assert evals_page.command_of("1", [card(found[0], found)]) == "octant release verify 1", "another run would not help"
+    assert evals_page.command_of("2", []) == "python -m evals release 2 --accept"
 
 
 def test_the_pages_count_as_many_missed_thresholds_as_the_gate(tmp_path: Path) -> None:
