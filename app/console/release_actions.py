@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.budget.pricing import cost
 from app.console import formats
-from app.console.acting import Act, Asked, Done
+from app.console.acting import Act, Asked, Choices, Done
 from app.console.console import Console, Elsewhere, link
 from app.console.release_change import harm, summary
 from app.console.running import number_running
@@ -71,7 +71,7 @@ def _actions(console: Console) -> Iterator[Act]:
         yield Act(
             name=name, fields=("release",), ask=partial(_ask_activate, console, force=force),
             do=partial(_activate, console, force=force), back=BACK, action="release activate" + also.get("action", ""),
-            label="Activate release" + by_force,
+            label="Activate release" + by_force, choices=partial(_choices, console),
         )  # fmt: skip
         name = "release-promote" + ("-force" if force else "")
         yield Act(
@@ -83,17 +83,24 @@ def _actions(console: Console) -> Iterator[Act]:
         yield Act(
             name=name, fields=("release", "share"), ask=partial(_ask_canary, console, force=force),
             do=partial(_try_out, console, force=force), back=BACK, action="release canary" + also.get("action", ""),
-            label="Start a canary" + by_force,
+            label="Start a canary" + by_force, choices=partial(_choices, console),
         )  # fmt: skip
         yield Act(
             name="rollback" + ("-force" if force else ""), fields=OF_ROLLBACK, optional=OF_ROLLBACK,
             ask=partial(_ask_rollback, console, force=force), do=partial(_roll_back, console, force=force), back=BACK,
-            action="rollback" + also.get("action", ""), label="Roll back" + by_force,
+            action="rollback" + also.get("action", ""), label="Roll back" + by_force, choices=partial(_choices, console),
         )  # fmt: skip
     yield Act(
         name="release-abort", fields=OF_CANARY, optional=OF_CANARY, ask=partial(_ask_abort, console),
         do=partial(_abort, console), back=BACK, label="End the canary",
     )  # fmt: skip
+
+
+async def _choices(console: Console, _: Values) -> Choices:
+    """The releases that are not live."""
+    ids = [one.id for one in await console.parts.releases.listed()]
+    others = [(one, one) for one in ids if one != console.parts.releases.known]
+    return {"release": others, "to": others}
 
 
 async def _ask_activate(console: Console, values: Values, *, force: bool) -> Asked:

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from client import eventually
 from commands import Ran, octant, run
-from conftest import ROOT
+from conftest import LIVE_RELEASE, ROOT
 from signed_in import COOKIE, Person, signed_in
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -366,6 +366,10 @@ async def test_a_runbooks_button_asks_for_what_is_left_and_comes_back(
     form = await operator.get(way)
     assert form.status == 200
     assert re.findall(r'<option value="([^"]+)">', form.text) == ["anthropic", "openai"]
+    for path in ("release-activate?fill=release", "rollback?fill=to"):
+        releases = (await operator.get(f"/console/do/{path}")).text
+        assert '<option value="2026-11-24">' in releases
+        assert f'<option value="{LIVE_RELEASE}">' not in releases
     asked = await operator.get(f"{way}&name=openai")
     assert "Stop the provider openai" in asked.words
     assert 'value="outage, see status page"' in asked.text, "the reason that the page has"
