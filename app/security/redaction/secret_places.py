@@ -156,7 +156,7 @@ _PATHS: tuple[Kind, ...] = (
 _OTHER_CODES = (
     r"(?i)\b(?:error|exit|status|return|response|reason|area|zip|post|postal|postcode|country|dial(?:l?ing)?|city|region|branch|bank|"
     r"sort|tax|currency|language|product|item|article|part|style|colou?r|dress|discount|promo|promotion|promotional|coupon|voucher|"
-    r"referral|gift|class|course|project|cost|airport|station|store|source|http|sql) code is:?[ ]$"
+    r"referral|gift|class|course|project|cost|airport|station|store|source|test|machine|python|java|http|sql) code is:?[ ]$"
 )
 
 _MESSAGES: tuple[Kind, ...] = (
@@ -169,7 +169,12 @@ _MESSAGES: tuple[Kind, ...] = (
         r"authenticate|login)",
         whole,
     ),
-    Kind("credential", r"(?i)(?:ваш|твой)[ ](?:одноразовый )?код[^\n0-9]{0,24}?[ :]([0-9]{4,8})\b", whole),
+    Kind(
+        "credential",
+        r"(?i)(?:ваш|твой)[ ](?:одноразовый )?код(?: (?:подтверждения|доступа|авторизации|безопасности|активации|верификации|"
+        r"регистрации|(?:для )?входа))?(?: (?:в|на|для|из) [^\n0-9]{2,20}?)?[ ]?[:-]?[ ]([0-9]{4,8})\b",
+        whole,
+    ),
     Kind("credential", r"(?i)(?:doğrulama|onay|giriş)[ ](?:kodu|şifre)[a-zğüşöç\x{131}]{0,5}:?[ ]([0-9]{4,8})\b", whole),
     Kind("credential", r"(?i)\bkodu(?:nuz)?: ([0-9]{6})\b", whole),
     Kind("credential", r"(?:رمز التحقق|رمز التفعيل|کد تایید|קוד האימות|קוד אימות)[^\n0-9]{0,16}?[ :]([0-9]{4,8})\b", whole),

@@ -64,13 +64,15 @@ _PLAIN = re.compile(
 )
 
 
+_PARTS_OF_NAME = re.compile("[-_.]")
+
+
 def opaque(candidate: str) -> Iterator[Span]:
     """Sixteen characters at least without a blank, letters and digits among them, as keys are."""
     start, end = _bare(candidate)
     word = candidate[start:end]
-    if (
-        "-" in word and sum(len(part) > 2 and part.isalpha() and part.islower() for part in word.split("-")) > 1
-    ):  # words: linux-node-20-lockfile
+    if sum(len(part) > 2 and part.isalpha() and (part.islower() or part.isupper()) for part in _PARTS_OF_NAME.split(word)) > 1:
+        # words: linux-node-20-lockfile, estimated_prompt_tokens_2026, CTRL_ALT_DEL
         return
     if (
         len(word) >= 16
