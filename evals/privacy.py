@@ -25,6 +25,7 @@ MADE_UP = (
     "grace@example.com",
     "555-0187",
     "social security number 900-12-3456",  # never issued
+    "my password Regen-Sommer-42",  # of no account
 )
 _TOKEN = re.compile(r"<[a-z][a-z0-9_-]*:[0-9a-f]{8}>")
 # As texts that are kept show a token. Its digits may look like a number of their own, by the key that made them.
