@@ -1,7 +1,7 @@
 r"""What people spell out so that it can be heard, or so that no program reads it: e-mail addresses and numbers in words.
 
-"at" and "dot" are words of all sentences: an address in words ends in a domain that many people have or in a common end of one,
-and has a "dot" or a sign of an address before its "at". Seven words for digits in a row are a number, unless they count.
+"at" and "dot" are words of all sentences: an address in words ends in a domain that many people have or in a common end of one.
+So "look at example dot com" is taken for one, too. Seven words for digits in a row are a number, unless they count.
 """
 
 import re
