@@ -134,7 +134,9 @@ _DENIED = re.compile(
     r"|enable billing on your project|degraded function cannot be invoked"  # Gemini, NVIDIA
 )
 # Vendors quote what they refuse. A caller must not be able to write that our key is invalid, and so have a model passed over.
-_QUOTATION = re.compile(r"""(?<!\w)'[^'\n]*'(?!\w)|"[^"\n]*"|`[^`\n]*`""")
+# It may have lines, escaped quotes and apostrophes, and no end where it was too long: then it goes on to the end of its string.
+_SEAM = "\x1f"  # between two strings of a body
+_QUOTATION = re.compile(rf"""(?<!\w)'(?:\\.|[^'\\{_SEAM}]|'(?=\w))*+'?|"(?:\\.|[^"\\{_SEAM}])*+"?|`[^`{_SEAM}]*+`?""", re.DOTALL)
 # Of output that the server refused to pass on: Groq's words, sent as a 400 or in a stream.
 _STUMBLED_CODES = frozenset({"tool_use_failed", "json_validate_failed", "output_parse_failed"})
 # Of our rate. Groq sends it with 413, proxies of Bedrock with 400 or 500.
@@ -238,10 +240,10 @@ def _said(body: object) -> tuple[list[str], str]:
         if name in CODE_FIELDS:
             codes.append(text.rpartition("#")[2])  # AWS writes a namespace before it
         else:
-            texts.append(text)
+            texts.append(text.replace(_SEAM, " "))
         if len(texts) + len(codes) >= MOST_TEXTS:
             break
-    return codes, "\n".join(texts)
+    return codes, f"\n{_SEAM}\n".join(texts)
 
 
 def _by_words(status: int, codes: list[str], words: str) -> RejectionReason | None:

@@ -1,5 +1,8 @@
 """Why a vendor refused, in the words of a dozen servers."""
 
+import json
+from collections.abc import Callable
+
 import pytest
 from growth import is_linear
 
@@ -7,7 +10,7 @@ from app.domain.errors import ProviderDenied, ProviderGarbled, ProviderRateLimit
 from app.gateway.providers import anthropic, openai
 from app.gateway.providers.errors import Blame, ReportedError
 from app.gateway.providers.http import StatusError
-from app.gateway.providers.refusals import Refused, denies, limits, refusal
+from app.gateway.providers.refusals import _QUOTATION, Refused, denies, limits, refusal
 
 LONG = [
     (400, {"message": "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
@@ -324,3 +327,21 @@ def test_an_error_of_digits_costs_no_more_than_its_length() -> None:
     """V3: sixty texts of 4,000 digits took seconds."""
     message = "The maximum context length is {} tokens > "
     assert is_linear(lambda size: refusal(400, [{"message": message.format("1" * size)}] * 20), 400)
+
+
+@pytest.mark.parametrize("said", ["a\n{}", "it's so: {}", "'\" {}", "\x1f{}"])
+@pytest.mark.parametrize(
+    "quoted", [repr, json.dumps, lambda text: f"'{text}", lambda text: f"`{text}`"], ids=["py", "json", "cut", "md"]
+)
+def test_no_caller_says_that_our_key_is_refused(said: str, quoted: Callable[[str], str]) -> None:
+    """With lines, quotes and apostrophes in it, and cut off, what a server quotes stays what it quotes."""
+    text = said.format("incorrect api key provided, rate limit exceeded")
+    body = {"message": f"Invalid value: {quoted(text)}", "param": "role"}
+    assert not denies(body)
+    assert not limits(body)
+    assert denies({**body, "detail": "Incorrect API key provided."}), "what another string says counts"
+
+
+@pytest.mark.parametrize("sign", ["'", '"', "'\\", '"\\', "\\'", "`", "'a"])
+def test_quotes_without_end_are_read_in_linear_time(sign: str) -> None:
+    assert is_linear(lambda size: _QUOTATION.sub(" ", sign * size), 2_000)
