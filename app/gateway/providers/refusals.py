@@ -18,7 +18,8 @@ from typing import Literal
 from app.domain.errors import RejectionReason
 
 MOST_TEXTS, LONGEST_TEXT, DEEPEST = 60, 4_000, 6
-QUOTED = frozenset({"input", "flagged_input", "prompt", "messages", "content"})  # fields that hold the caller's own words
+# Fields that hold the caller's own words, or the model's, which the caller steers
+QUOTED = frozenset({"input", "input_value", "flagged_input", "prompt", "messages", "content", "loc", "failed_generation"})
 CODE_FIELDS = frozenset({"code", "type", "__type", "error_code", "error_type", "status", "reason"})
 
 CODES: dict[str, RejectionReason] = {
@@ -223,7 +224,7 @@ def stumbled(body: object) -> bool:
 def trouble(body: object) -> Literal["limited", "busy"] | None:
     """What an error without a status means, where it says that a later attempt may fare better."""
     codes, words = _said(body)
-    said = "\n".join((*codes, words))
+    said = "\n".join((*codes, _QUOTATION.sub(" ", words)))
     return "limited" if _LIMITED.search(said) else "busy" if _BUSY.search(said) else None
 
 

@@ -10,7 +10,7 @@ from app.domain.errors import ProviderDenied, ProviderGarbled, ProviderRateLimit
 from app.gateway.providers import anthropic, openai
 from app.gateway.providers.errors import Blame, ReportedError
 from app.gateway.providers.http import StatusError
-from app.gateway.providers.refusals import _QUOTATION, Refused, denies, limits, refusal
+from app.gateway.providers.refusals import _QUOTATION, Refused, denies, limits, refusal, trouble
 
 LONG = [
     (400, {"message": "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
@@ -345,3 +345,13 @@ def test_no_caller_says_that_our_key_is_refused(said: str, quoted: Callable[[str
 @pytest.mark.parametrize("sign", ["'", '"', "'\\", '"\\', "\\'", "`", "'a"])
 def test_quotes_without_end_are_read_in_linear_time(sign: str) -> None:
     assert is_linear(lambda size: _QUOTATION.sub(" ", sign * size), 2_000)
+
+
+@pytest.mark.parametrize("field", ["failed_generation", "loc", "input_value"])
+def test_the_words_of_a_model_or_a_caller_say_nothing_of_our_account(field: str) -> None:
+    """Groq sends what the model made, and the caller steers that: one prompt would rest the provider for all."""
+    said = "Incorrect API key provided. Rate limit exceeded."
+    error = {"message": "Failed to call a function.", "type": "invalid_request_error", "code": "tool_use_failed", field: [said]}
+    for failed in (StatusError(400, {}, {"error": error}), ReportedError(error)):
+        assert type(openai._translate(failed, Blame("p", "m"))) is ProviderGarbled
+    assert trouble({"message": "Invalid value: 'rate limit, overloaded'."}) is None
