@@ -304,8 +304,9 @@ async def test_a_lease_that_cannot_be_swept_holds_up_no_other(make: Made, own: R
 
 
 async def test_after_a_loss_what_is_refused_holds_up_no_other(make: Made, own: Redis, engine: AsyncEngine) -> None:
-    budget, who = make(), identity()
-    other = next(one for one in iter(identity, None) if shard_of(one.tenant.id) > shard_of(who.tenant.id))
+    budget, one = make(), identity()
+    of_another = next(it for it in iter(identity, None) if shard_of(it.tenant.id) != shard_of(one.tenant.id))
+    who, other = sorted((one, of_another), key=lambda it: shard_of(it.tenant.id))
     await opened(budget)
     flying = [await held(budget, one) for one in (who, other)]
     for one in (who, other):
