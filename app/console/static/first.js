@@ -42,7 +42,7 @@ function showTimes(root) { $$("time[datetime]", root).forEach(showTime); }
 // Sentences of ours hold moments in UTC, with its name; with scripts they are in the browser's zone as well. A length of time
 // that they count to now counts on.
 const MOMENT = /(\d{4}-\d\d-\d\d) (\d\d:\d\d)(:\d\d)? UTC/;
-const LENGTH = /(\d[\d.]*) (ms|s|min|h|d)(?: (\d+) (s|min|h))? (ago|old)\b/;
+const LENGTH = /(\d[\d.]*)\s(ms|s|min|h|d)(?: (\d+)\s(s|min|h))? (ago|old)\b/;
 const UNITS = { ms: 1, s: 1000, min: 60000, h: 3600000, d: 86400000 };
 function momentOf([, day, minute, second]) {
   const at = new Date(`${day}T${minute}${second || ":00"}Z`), time = document.createElement("time");
