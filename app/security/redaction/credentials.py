@@ -314,7 +314,8 @@ CREDENTIALS: tuple[Kind, ...] = (
     Kind("credential", r"\bBUNDLE_[A-Z0-9_]+__(?:COM|IO|ORG|NET)[\"']?[ \t]*[:=][ \t]*[\"']?([^\s\"':]+:[^\s\"';&]+)", whole),
     Kind(
         "credential",
-        r"(?i)\b(?:pin|otp|token|secret|clave|tan)(?: code| number)?[ ](?:is|ist|est|es|è|é|to|lautet)[ ]([^\s\"',;<>\\]+)",
+        r"(?i)\b(?:pin|otp|token|secret|clave|tan)(?: code| number)?[ ](?:is|ist|est|es|è|é|to|lautet)[ ]"
+        r"([^\s\"',;<>\\]*[0-9][^\s\"',;<>\\]*)",
         spoken_with_digits,
     ),
     # Command lines, SQL, XML

@@ -133,14 +133,14 @@ _SETTINGS: tuple[Kind, ...] = (
     Kind(
         "credential",
         r"(?i)\b(?:pw|pwd|pass|mot de passe|mdp|passwort|password)[ ](?:wi-?fi|wlan|smtp|ftp|ssh|vpn|admin|"
-        r"root)?[ ]?:?[ ]?([^\s<>\"]+)",
+        r"root)?[ ]?:?[ ]?([^\s<>\"]*[0-9][^\s<>\"]*)",
         strong,
     ),
     # the staging db pass is …, la contraseña del wifi es …
     Kind(
         "credential",
         r"(?i)\b(?:pass|pw|pwd|password|passcode|passwort|contraseña|clave|senha|mot de passe|parola|wachtwoord|hasło)"
-        r"(?: [^\s:=]{1,14}){0,3} (?:is|ist|es|est|é|è|to|jest)[ ]([^\s<>\"]+)",
+        r"(?: [^\s:=]{1,14}){0,3} (?:is|ist|es|est|é|è|to|jest)[ ]([^\s<>\"]*[0-9][^\s<>\"]*)",
         strong,
     ),
 )
