@@ -12,7 +12,7 @@ from app.console.running import number_running
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, NotFound
 from app.domain.routes import Prompt, Route
-from app.oncall.reach import left, unanswered
+from app.oncall.reach import left, newly_unanswered, unanswered
 from app.oncall.scopes import SCOPES, Subject, check_name
 from app.oncall.stops import public_message
 from app.releases.manifest import Release
@@ -108,10 +108,9 @@ def _passed_over(routes: Collection[Route], scope: str, name: str, stopped: Coll
     using = [route for route in routes if len(left(route, {new})) < len(route.targets)]
     if not using:
         return "No route of the live release uses it."
-    before, alone = unanswered(using, stopped), unanswered(using, {new})
-    last = [one for one in unanswered(using, {*stopped, new}) if one not in {*before, *alone}]
-    ended = [one for one in alone if one not in before]
-    back = len(using) - len({*before, *alone, *last})
+    before, lost, alone = unanswered(using, stopped), newly_unanswered(using, new, stopped), unanswered(using, {new})
+    last, ended = [one for one in lost if one not in alone], [one for one in lost if one in alone]
+    back = len(using) - len(before) - len(lost)
     said = [
         *([f"It stops {_routes(len(last))} ({', '.join(last)}): the other models are stopped already"] if last else []),
         *([f"It stops {_routes(len(ended))} ({', '.join(ended)}), which no other model answers"] if ended else []),
@@ -140,8 +139,7 @@ def harm_of(scope: str, name: str, release: Release | None, stopped: Collection[
     """The routes that nothing answers once this is stopped, too, in a sentence; none where others go on. Pure."""
     if release is None or scope not in ("provider", "model"):
         return []
-    before = unanswered(release.all_routes, stopped)
-    lost = [one for one in unanswered(release.all_routes, {*stopped, (scope, name)}) if one not in before]
+    lost = newly_unanswered(release.all_routes, (scope, name), stopped)
     return [f"Then no model answers {formats.listed(lost)}: every call to it is refused with 503."] if lost else []
 
 

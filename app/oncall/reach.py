@@ -6,20 +6,27 @@ from app.domain.routes import Route, Target
 from app.oncall.scopes import Subject
 
 
+def passed_over(target: Target, stopped: Collection[Subject]) -> bool:
+    """Whether these stops keep a provider's model from being called."""
+    return ("provider", target.provider) in stopped or ("model", f"{target.provider}/{target.model}") in stopped
+
+
 def left(route: Route, stopped: Collection[Subject]) -> tuple[Target, ...]:
     """The targets that these stops leave; none where they refuse the alias, or everything."""
     if ("all", "") in stopped or ("model", route.name) in stopped:
         return ()
-    return tuple(
-        target
-        for target in route.targets
-        if ("provider", target.provider) not in stopped and ("model", f"{target.provider}/{target.model}") not in stopped
-    )
+    return tuple(target for target in route.targets if not passed_over(target, stopped))
 
 
 def unanswered(routes: Iterable[Route], stopped: Collection[Subject]) -> list[str]:
     """The names of routes that no model answers while these stops hold, in order."""
     return sorted(route.name for route in routes if not left(route, stopped))
+
+
+def newly_unanswered(routes: Collection[Route], new: Subject, stopped: Collection[Subject]) -> list[str]:
+    """Those that no model answers once ``new`` is stopped, too, and that one answers now."""
+    before = unanswered(routes, stopped)
+    return [name for name in unanswered(routes, {*stopped, new}) if name not in before]
 
 
 def of_one_provider(routes: Iterable[Route]) -> dict[str, list[str]]:

@@ -25,6 +25,7 @@ from app.domain.errors import DependencyUnavailable, NotFound, Stopped
 from app.domain.periodic import Periodic
 from app.domain.routes import Target
 from app.domain.store_errors import why
+from app.oncall.reach import passed_over
 from app.oncall.scopes import LONGEST_NAME, SCOPES, SELF_TEST, Subject, check_name
 from app.oncall.stops import Entry, PostgresStops, ValkeyStops, merged, newer, next_version, now, one_line
 
@@ -168,7 +169,7 @@ class KillSwitch:
 
     def target_stopped(self, target: Target) -> bool:
         """Whether a provider's model may not be called now. From memory."""
-        return ("provider", target.provider) in self._stopped or ("model", f"{target.provider}/{target.model}") in self._stopped
+        return passed_over(target, self._stopped)
 
     def message_for(self, target: Target) -> str:
         """The operator's message about a provider's stopped model; empty where there is none."""

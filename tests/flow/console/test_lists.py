@@ -2,39 +2,22 @@
 
 import re
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import pytest_asyncio
-from conftest import octant
 from records import a_record
-from signed_in import Person, signed_in
+from signed_in import Person
 from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.actions import Action, ActionLog
 from app.audit.rows import Writer
 from app.audit.scores import eval_scores
 from app.console.pages.calls import PAGE
 from app.settings import DEVELOPMENT_SECRET
-
-
-@pytest_asyncio.fixture(scope="module")
-async def operator(service_url: str, stack_env: dict[str, str]) -> AsyncIterator[Person]:
-    key = octant(stack_env, "key", "create", "acme", "--name", "console", "--scope", "admin", "--quiet").strip()
-    async with signed_in(service_url, key) as one:
-        yield one
-
-
-@pytest_asyncio.fixture
-async def stored(stack_env: dict[str, str]) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(stack_env["OCTANT_DATABASE_URL"])
-    yield engine
-    await engine.dispose()
 
 
 def next_of(page: str) -> str:

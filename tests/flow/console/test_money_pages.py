@@ -15,7 +15,7 @@ from products import needs_example
 from records import a_record
 from signed_in import Person, signed_in
 from sqlalchemy import func, insert, select
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.rows import Writer
 from app.audit.scores import eval_candidates
@@ -40,13 +40,6 @@ async def operator(service_url: str, stack_env: dict[str, str]) -> AsyncIterator
     key = octant(stack_env, "key", "create", "acme", "--name", "money pages", "--scope", "admin", "--quiet").strip()
     async with signed_in(service_url, key) as one:
         yield one
-
-
-@pytest_asyncio.fixture
-async def stored(stack_env: dict[str, str]) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(stack_env["OCTANT_DATABASE_URL"])
-    yield engine
-    await engine.dispose()
 
 
 async def test_every_money_and_eval_page_opens_and_shows_text_as_text(operator: Person) -> None:

@@ -14,7 +14,7 @@ from conftest import RELEASES, ROOT, octant
 from products import needs_example
 from signed_in import Person, signed_in
 from sqlalchemy import insert, select
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.tables import actions
 from app.console.pages.releases import MOST_REHEARSALS
@@ -27,24 +27,10 @@ EVIL = "<script>alert(1)</script>'\"{{7*7}}"
 
 
 @pytest_asyncio.fixture(scope="module")
-async def operator(service_url: str, stack_env: dict[str, str]) -> AsyncIterator[Person]:
-    key = octant(stack_env, "key", "create", "acme", "--name", "console", "--scope", "admin", "--quiet").strip()
-    async with signed_in(service_url, key) as one:
-        yield one
-
-
-@pytest_asyncio.fixture(scope="module")
 async def viewer(service_url: str, stack_env: dict[str, str]) -> AsyncIterator[Person]:
     key = octant(stack_env, "key", "create", "acme", "--name", "console", "--scope", "view", "--quiet").strip()
     async with signed_in(service_url, key) as one:
         yield one
-
-
-@pytest_asyncio.fixture
-async def stored(stack_env: dict[str, str]) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(stack_env["OCTANT_DATABASE_URL"])
-    yield engine
-    await engine.dispose()
 
 
 @needs_example
