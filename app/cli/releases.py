@@ -149,7 +149,7 @@ def rollback(
 ) -> None:
     """Put the previous release, or one pin of an earlier release, live again on every worker, without a restart.
 
-    A release that --to names and the eval gate refuses needs --force, as its activation does. The one before is never refused.
+    A release that --to names and the eval gate refuses needs --force, as its activation does. Without --to nothing is refused.
     One pin alone makes a new release from the live one, with that pin as it was; `octant release history` shows both.
     """
     from app.domain.errors import InvalidRequest

@@ -23,7 +23,6 @@ _ALERTS = text(
     """
 )
 _LINK = re.compile(r"/runbook/([a-z0-9-]+)(?:\.md)?(#[\w-]+)?$")
-_GO_TO = re.compile(r"Go to \[[^\]]*\]\(([a-z0-9-]+)\.md(#[\w-]+)?\)")
 
 Labels = Mapping[str, str]
 
@@ -60,5 +59,4 @@ def _places() -> Mapping[str, str]:
     """The places of alerts, from the list that is made of their rules; read once, as a deployment brings a new one."""
     path = FOLDER / GENERATED
     listed = page_of(GENERATED, path.read_text(encoding="utf-8")).sections if path.is_file() else ()
-    found = ((section.title, _GO_TO.search(section.text)) for section in listed if section.level == 3)
-    return {title: f"{match[1]}{match[2] or ''}" for title, match in found if match}
+    return {section.title: section.leads_to.replace(".md", "") for section in listed if section.level == 3 and section.leads_to}

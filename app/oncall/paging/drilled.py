@@ -5,7 +5,6 @@ It opens a page and an incident, and calls the person on duty. It counts in no f
 
 import hashlib
 import hmac
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +18,6 @@ AGAIN = "repeated"  # the event of an alert whose page is open
 RULE_FOR = timedelta(minutes=2)  # an alert is as old as the looks of its rule when it comes
 ZERO = "0001-01-01T00:00:00Z"  # the end of an alert that fires, as Alertmanager writes it
 ELSEWHERE = "An alert is drilled in a demo alone: it would call people who think that it is real. Test the alarm instead:"
-_LINK = re.compile(r"Go to \[[^\]]*\]\(([^)]+)\)")
 
 
 def message_of(alert: str, pages: Sequence[Page], at: datetime, *, runbook_url: str = "") -> dict[str, Any]:
@@ -29,11 +27,10 @@ def message_of(alert: str, pages: Sequence[Page], at: datetime, *, runbook_url: 
     those of the rule are of figures, and nothing is broken. The operators' log has the operator.
     """
     rule = _rule(alert, pages)
-    link = _LINK.search(rule.text)
     labels = {"alertname": alert, "severity": "page", LABEL: MARKED}
-    annotations = {"summary": f"Drill: {_title(link[1] if link else '', pages) or alert}"}
-    if link and runbook_url:
-        annotations["runbook_url"] = runbook_url + link[1]
+    annotations = {"summary": f"Drill: {_title(rule.leads_to, pages) or alert}"}
+    if rule.leads_to and runbook_url:
+        annotations["runbook_url"] = runbook_url + rule.leads_to
     one = {
         "status": "firing", "labels": labels, "annotations": annotations, "startsAt": (at - RULE_FOR).isoformat(), "endsAt": ZERO,
         "fingerprint": hashlib.sha256(alert.encode()).hexdigest()[:16],

@@ -21,6 +21,7 @@ _HEADING = re.compile(r"(#{1,3}) (.+)")
 _REVIEWED = re.compile(r"^Reviewed: (\d{4}-\d\d-\d\d)$", re.MULTILINE)
 _REHEARSED = re.compile(r"^Rehearsed: (\d{4}-\d\d-\d\d), contained in (\d+\.\d) minutes$", re.MULTILINE)
 _TRIED = re.compile(r"^Tried: (\d{4}-\d\d-\d\d), contained in (\d+\.\d) minutes$", re.MULTILINE)
+_GO_TO = re.compile(r"Go to \[[^\]]*\]\(([a-z0-9-]+\.md(?:#[\w-]+)?)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,12 @@ class Section:
     def alerts(self) -> tuple[str, ...]:
         """The alerts that lead here."""
         return tuple(re.findall(r"`(\w+)`", " ".join(re.findall(r"^Alerts: (.*)$", self.text, re.MULTILINE))))
+
+    @property
+    def leads_to(self) -> str:
+        """The place of the runbook behind ``Go to``, such as `objectives.md#availability`; empty without one."""
+        found = _GO_TO.search(self.text)
+        return found[1] if found else ""
 
     @property
     def condition(self) -> str:
