@@ -19,16 +19,21 @@ from app.audit.searching import one_moment
 from app.domain.records import NO_MODEL, REFUSALS
 
 JUST_NOW = timedelta(minutes=2)  # what began then is diluted by the calls of a longer range
+BEFORE = timedelta(minutes=15)  # what was usual until then
+NEWEST = 20  # calls of a tenant that say what happens to it now
+DRIFT_IS_NEWS = timedelta(hours=1)  # after that it stands on its own page alone
 
 _CALLS = text("""
     WITH seen AS (
         SELECT tenant, outcome, stream, at, request_id,
+               row_number() OVER (PARTITION BY tenant ORDER BY at DESC) <= :newest AS newest, target,
                max(at) FILTER (WHERE outcome <> 'ok' AND outcome <> ALL(:refused)) OVER () AS failed_at,
                max(at) FILTER (WHERE outcome = ANY(:refused)) OVER (PARTITION BY tenant) AS refused_at
         FROM calls WHERE at >= :since AND at < :until AND outcome <> ALL(:not_calls)
     )
     SELECT tenant, outcome, count(*) AS calls, count(*) FILTER (WHERE stream) AS streams, max(at) AS at,
            max(failed_at) AS failed_at, count(*) FILTER (WHERE at > failed_at) AS later,
+           count(*) FILTER (WHERE newest) AS newest, mode() WITHIN GROUP (ORDER BY target) AS target,
            count(*) FILTER (WHERE at > refused_at) AS let_in, (array_agg(request_id ORDER BY at DESC))[1] AS request_id
     FROM seen GROUP BY tenant, outcome
 """)
@@ -52,19 +57,31 @@ _DEAREST = text("""
     FROM attempts WHERE at >= :since AND at < :until
     GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 1
 """)
-# Calls of the kinds that were made before, too, and what they would have cost then: where cheap calls end, the mean rises.
-_COST = text("""
+# Calls of the kinds that were made before, too, and what they would have cost then: where cheap calls end, the mean rises. Beside
+# it the tenant that sends most above its usual number, where there was traffic long enough for anything to be usual.
+_BEFORE = text("""
     WITH kinds AS (
-        SELECT count(*) FILTER (WHERE at >= :since) AS calls, sum(cost) FILTER (WHERE at >= :since) AS cost,
-               count(*) FILTER (WHERE at < :since) AS calls_before, sum(cost) FILTER (WHERE at < :since) AS cost_before
-        FROM calls WHERE at >= CAST(:since AS timestamptz) - interval '15 minutes' AND at < :until
-          AND outcome <> ALL(:refused) AND outcome <> ALL(:not_calls)
-        GROUP BY feature, target
+        SELECT tenant, grouping(tenant) = 0 AS of_tenant, count(*) FILTER (WHERE at >= :since) AS calls,
+               sum(cost) FILTER (WHERE at >= :since) AS cost, count(*) FILTER (WHERE at < :since) AS calls_before,
+               sum(cost) FILTER (WHERE at < :since) AS cost_before
+        FROM calls WHERE at >= :begin AND at < :until AND outcome <> ALL(:refused) AND outcome <> ALL(:not_calls)
+        GROUP BY GROUPING SETS ((feature, target), (tenant))
     )
     SELECT coalesce(sum(calls), 0)::bigint AS calls, coalesce(sum(calls_before), 0)::bigint AS calls_before,
-           coalesce(sum(cost), 0)::bigint AS cost, coalesce(sum(calls * cost_before / calls_before), 0)::float AS usual
-    FROM kinds WHERE calls > 0 AND calls_before > 0
+           coalesce(sum(cost), 0)::bigint AS cost, coalesce(sum(calls * cost_before / calls_before), 0)::float AS usual,
+           (SELECT jsonb_build_object('tenant', tenant, 'calls', calls, 'before', calls_before, 'cost', cost)
+            FROM kinds WHERE of_tenant AND calls > 0 AND EXISTS (SELECT FROM calls WHERE at < :begin)
+            ORDER BY calls - calls_before DESC, tenant LIMIT 1) AS most
+    FROM kinds WHERE NOT of_tenant AND calls > 0 AND calls_before > 0
 """)
+_KEY = text("""
+    SELECT key_id, count(*) AS calls FROM calls
+    WHERE at >= :since AND at < :until AND tenant = :tenant AND outcome <> ALL(:refused) AND outcome <> ALL(:not_calls)
+    GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1
+""")
+_DRIFTED = text(
+    "SELECT feature, drifted_at AS at FROM eval_drift WHERE drifted_at >= :drifted AND drifted_at < :until ORDER BY 1"
+)
 # Of a caller's own mistakes; refusals on purpose are calls. They are counted by the minute, so calls beside them are, too. Paths
 # that do not exist are tried by every scanner of the internet: they are no caller's.
 _MISTAKES = text(f"""
@@ -87,7 +104,8 @@ _MISTAKES = text(f"""
 class RefusedTenant:
     """A tenant of whose ``calls`` some were ``refused`` on purpose, most with ``code``; ``let_in``: those after the last one.
 
-    ``user``: the one with the most refusals, and ``of_user`` of them; empty where they name none.
+    ``newest``: of its newest calls (`NEWEST`), how many were refused, and how many there are. ``user``: the one with the most
+    refusals, and ``of_user`` of them; empty where they name none.
     """
 
     tenant: str
@@ -97,17 +115,19 @@ class RefusedTenant:
     let_in: int = 0
     user: str = ""
     of_user: int = 0
+    newest: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class FailedKind:
-    """Calls that failed with ``code``, how many of them were streams, and the last one's request and moment."""
+    """Calls that failed with ``code``, how many were streams, the last one's request and moment, and what most asked for."""
 
     code: str
     calls: int
     streams: int
     request_id: str
     at: datetime
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +153,18 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Busiest:
+    """The tenant that sends most above its usual: its ``calls``, ``before`` in `BEFORE`, micro-dollars, and its busiest key."""
+
+    tenant: str
+    calls: int
+    before: int
+    cost: int
+    key_id: str
+    of_key: int
+
+
+@dataclass(frozen=True, slots=True)
 class Mistakes:
     """Most frequent answers of 4xx of one tenant, beside all ``calls``. ``key_id``: most went to it; ``request_id``: the last."""
 
@@ -149,7 +181,8 @@ class Mistakes:
 class JustNow:
     """See the module. ``calls``: those let through; ``later``: how many were answered after the last failure at ``failed_at``.
 
-    ``failing``: calls since the last answer of the last hour, all failed, the first of them at ``failing_since``.
+    ``failing``: calls since the last answer of the last hour, all failed, the first of them at ``failing_since``. ``drifted``:
+    features whose answers were found to have drifted in the last hour, and when.
     """
 
     calls: int = 0
@@ -163,18 +196,24 @@ class JustNow:
     cost: Cost = Cost()
     dearest: Dearest | None = None
     mistakes: Mistakes | None = None
+    busiest: Busiest | None = None
+    drifted: Sequence[tuple[str, datetime]] = ()
 
 
 async def just_now(engine: AsyncEngine, until: datetime) -> JustNow:
     """Read it. Raises SQLAlchemyError, also where it takes longer than a search may."""
-    wanted = {"since": until - JUST_NOW, "until": until, "not_calls": sorted(NO_MODEL), "refused": sorted(REFUSALS)}
+    since = until - JUST_NOW
+    wanted = {
+        "since": since, "until": until, "not_calls": sorted(NO_MODEL), "refused": sorted(REFUSALS), "newest": NEWEST,
+        "begin": since - BEFORE, "drifted": until - DRIFT_IS_NEWS,
+    }  # fmt: skip
     async with one_moment(engine) as connection:
         found = [
             [dict(row) for row in (await connection.execute(query, wanted)).mappings()]
-            for query in (_CALLS, _DEAREST, _MISTAKES, _FAILING, _REFUSED_USERS)
+            for query in (_CALLS, _DEAREST, _MISTAKES, _FAILING, _REFUSED_USERS, _DRIFTED)
         ]
-        cost = await _cost(connection, wanted)
-    calls, dearest, mistakes, [failing], users = found
+        cost, busiest = await _before(connection, wanted)
+    calls, dearest, mistakes, [failing], users, drifted = found
     through = [row for row in calls if row["outcome"] not in REFUSALS]
     failed = [row for row in through if row["outcome"] != "ok"]
     return JustNow(
@@ -189,18 +228,23 @@ async def just_now(engine: AsyncEngine, until: datetime) -> JustNow:
         cost=cost,
         dearest=Dearest(**dearest[0]) if dearest else None,
         mistakes=Mistakes(**mistakes[0]) if mistakes else None,
+        busiest=busiest,
+        drifted=[(row["feature"], row["at"]) for row in drifted],
     )
 
 
-async def _cost(connection: AsyncConnection, wanted: dict[str, Any]) -> Cost:
+async def _before(connection: AsyncConnection, wanted: dict[str, Any]) -> tuple[Cost, Busiest | None]:
     """The query that reads most is the last: where it takes too long, the other facts are known all the same."""
     try:
         async with connection.begin_nested():
-            return Cost(**(await connection.execute(_COST, wanted)).mappings().one())
+            row = dict((await connection.execute(_BEFORE, wanted)).mappings().one())
+            most = row.pop("most")
+            key = (await connection.execute(_KEY, wanted | {"tenant": most["tenant"]})).first() if most else None
     except OperationalError as error:
         if not isinstance(error.orig, QueryCanceled):
             raise
-        return Cost()
+        return Cost(), None
+    return Cost(**row), Busiest(**most, key_id=key.key_id, of_key=key.calls) if key else None
 
 
 def _sum(rows: Iterable[dict[str, Any]], name: str) -> int:
@@ -222,7 +266,8 @@ def _refused(rows: Sequence[dict[str, Any]], users: Mapping[str, dict[str, Any]]
             code = max(refused, key=lambda row: int(row["calls"]))["outcome"]
             most = users[tenant]
             sums = (_sum(refused, "calls"), _sum(of, "calls"), _sum(of, "let_in"))
-            found.append(RefusedTenant(tenant, code, *sums, user=most["user"], of_user=int(most["calls"])))
+            newest = _sum(refused, "newest"), _sum(of, "newest")
+            found.append(RefusedTenant(tenant, code, *sums, user=most["user"], of_user=int(most["calls"]), newest=newest))
     return sorted(found, key=lambda one: (-one.refused, one.tenant))
 
 
@@ -230,6 +275,6 @@ def _failures(rows: Sequence[dict[str, Any]]) -> list[FailedKind]:
     """The kinds of failures, the most frequent first."""
     found = []
     for code, of in _by(rows, "outcome").items():
-        last = max(of, key=lambda row: row["at"])
-        found.append(FailedKind(code, _sum(of, "calls"), _sum(of, "streams"), last["request_id"], last["at"]))
+        last, most = max(of, key=lambda row: row["at"]), max(of, key=lambda row: int(row["calls"]))
+        found.append(FailedKind(code, _sum(of, "calls"), _sum(of, "streams"), last["request_id"], last["at"], most["target"]))
     return sorted(found, key=lambda one: (-one.calls, one.code))

@@ -14,6 +14,7 @@ NOW = timedelta(minutes=5)  # attempts before it say nothing about now
 USUAL = timedelta(hours=1)  # the answers to compare with
 NEWEST, LEAST, ENOUGH = 5, 3, 10  # attempts that are compared, fewest of them, and fewest usual answers
 TIMES, MORE_MS = 3.0, 500.0  # slow: several times the usual, and more than a busy machine adds
+LATELY = timedelta(minutes=1)  # a model that is not tried for so long, though its provider answers, says nothing about now
 
 # Models and kinds are compared apart: a stream by its first token. An attempt that was overtaken took at least its time.
 STATES = text(f"""
@@ -24,14 +25,18 @@ STATES = text(f"""
           AND at < :until AND outcome <> :cancelled
     ), marked AS (
         SELECT *, at >= CAST(:until AS timestamptz) - interval '{NOW.total_seconds():.0f} s' AS now,
-               outcome IN ('ok', '{ProviderTimeout.code}') AS timed,
+               at >= CAST(:until AS timestamptz) - interval '{LATELY.total_seconds():.0f} s' AS lately,
+               outcome IN ('ok', '{ProviderTimeout.code}') AS timed, outcome = ANY(:faults) AS fault,
                max(at) FILTER (WHERE outcome = ANY(:faults)) OVER (PARTITION BY provider) AS failed_at,
                max(at) FILTER (WHERE outcome = 'ok') OVER (PARTITION BY provider) AS answered_at FROM seen
     )
     SELECT provider, model, count(*) FILTER (WHERE now) AS attempts,
-           count(*) FILTER (WHERE now AND outcome = ANY(:faults)) AS failed,
+           count(*) FILTER (WHERE now AND fault) AS failed,
+           count(*) FILTER (WHERE lately) AS lately, count(*) FILTER (WHERE lately AND outcome = 'ok') AS answered_lately,
+           coalesce(mode() WITHIN GROUP (ORDER BY outcome) FILTER (WHERE lately AND fault),
+                    mode() WITHIN GROUP (ORDER BY outcome) FILTER (WHERE now AND fault)) AS cause,
            count(*) FILTER (WHERE now AND outcome = 'ok' AND (failed_at IS NULL OR at > failed_at)) AS since,
-           count(*) FILTER (WHERE now AND outcome = ANY(:faults) AND (answered_at IS NULL OR at > answered_at)) AS failing,
+           count(*) FILTER (WHERE now AND fault AND (answered_at IS NULL OR at > answered_at)) AS failing,
            count(*) FILTER (WHERE now AND timed AND newest <= {NEWEST}) AS compared,
            percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) FILTER (WHERE now AND timed AND newest <= {NEWEST}) AS takes,
            count(*) FILTER (WHERE outcome = 'ok' AND newest > {NEWEST}) AS known,
@@ -46,7 +51,8 @@ class ProviderState:
 
     ``since``: answers after its last failure; ``failing``: failures after its last answer. ``slow``: the median of its newest
     attempts and its usual one, in milliseconds, of the model that is the most behind; None where none takes several times its
-    usual time. ``models``: those whose attempts failed.
+    usual time. ``models``: those whose attempts failed. ``cause``: the code of most failures of its worst model, of the newest
+    where there are some.
     """
 
     attempts: int
@@ -55,6 +61,7 @@ class ProviderState:
     since: int = 0
     failing: int = 0
     models: frozenset[str] = frozenset()
+    cause: str = ""
 
 
 def parameters(until: datetime) -> dict[str, Any]:
@@ -64,19 +71,25 @@ def parameters(until: datetime) -> dict[str, Any]:
 
 def states_of(rows: Sequence[dict[str, Any]]) -> dict[str, ProviderState]:
     """Each provider's, from the rows of `STATES`."""
-    found: dict[str, ProviderState] = {}
-    for row in rows:
-        before = found.get(row["provider"], ProviderState(0, 0, None))
-        slow = max((one for one in (before.slow, _slow(row)) if one), key=lambda one: one[0] / one[1], default=None)
-        found[row["provider"]] = ProviderState(
-            before.attempts + row["attempts"],
-            before.failed + row["failed"],
-            slow,
-            before.since + row["since"],
-            before.failing + row["failing"],
-            before.models | ({row["model"]} if row["failed"] else set()),
-        )
-    return found
+    found = {name: _state([row for row in rows if row["provider"] == name]) for name in {row["provider"] for row in rows}}
+    return dict(sorted(found.items()))
+
+
+def _state(rows: Sequence[dict[str, Any]]) -> ProviderState:
+    """Of one provider, from those of its models."""
+    answers = sum(row["answered_lately"] for row in rows)
+    # A model that no call tries any more, as its first one is well again, would be slow until its last attempt is forgotten.
+    tried = [row for row in rows if row["lately"] or answers < ENOUGH]
+    worst = max(rows, key=lambda row: row["failed"])
+    return ProviderState(
+        attempts=sum(row["attempts"] for row in rows),
+        failed=sum(row["failed"] for row in rows),
+        slow=max(filter(None, map(_slow, tried)), key=lambda one: one[0] / one[1], default=None),
+        since=sum(row["since"] for row in rows),
+        failing=sum(row["failing"] for row in rows),
+        models=frozenset(row["model"] for row in rows if row["failed"]),
+        cause=worst["cause"] or "",
+    )
 
 
 def _slow(row: dict[str, Any]) -> tuple[float, float] | None:

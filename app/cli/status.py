@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from app.audit.failed_answers import Failed
     from app.audit.just_now import JustNow
     from app.audit.overview import Overview
-    from app.console.health import Now, Strip
+    from app.console.health import Now, Stops
+    from app.console.provider_strips import Strip
     from app.console.ranges import Range
+    from app.oncall.switch import Stop
+    from app.releases.manifest import Release
     from app.releases.reports import Report, Silent
 
 CHANGES = 3
@@ -53,9 +56,9 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
     from app.budget.standing import used_caps
     from app.cli.database import database
     from app.cli.releases import live_release
-    from app.console.health import WELL, beside, now_of, of_stops, paces, summary
+    from app.console.health import beside, now_of, summary, without_valkey
+    from app.console.pace import paces
     from app.console.waiting import Waiting, waiting
-    from app.oncall.reach import unanswered
     from app.oncall.scopes import parse
     from app.oncall.switch import KillSwitch
     from app.releases import reports
@@ -86,27 +89,41 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
     unknown = [_unknown(one) for one in found if isinstance(one, BaseException)]
     for sentence in dict.fromkeys(unknown):
         typer.echo(f"octant: {sentence}", err=True)
-    stopped = [stop.words for stop in _known(stops) or ()]
-    subjects = {(stop.scope, stop.name) for stop in _known(stops) or ()}
-    pins = None if isinstance(live, BaseException) else live
-    said_of_stops = of_stops(stopped, unanswered(pins.all_routes, subjects) if pins else ())
+    stopped = _stopped(_known(stops) or (), _known(live))
     waits = (_known(open_now) if to_now else None) or Waiting()
     print("".join(f"{words}  {command}\n" for words, command in waits.lines), end="")
-    kind = "bad" if stopped else "none"
+    kind = "bad" if stopped.subjects else "none"
     if isinstance(seen, BaseException):
-        print(said_of_stops or "How calls went is unknown.")
+        print(stopped.words or "How calls went is unknown.")
     else:
         latest, recent = _known(newest) or (None, None)
-        kind, said, strips = summary(seen, range_, latest, _known(now), said_of_stops, _known(caps) or (), recent)
-        kind, said = beside(waits, kind, said)
-        hanging = _hanging(_known(silent) or ()) if to_now else []
-        first = [*([f"{address}: {ready}."] if unready else []), *hanging]
-        print("\n".join([*first, *(words.replace(WELL, "", 1) if first else words for words in said)]))
-        _table([*_of_calls(seen, range_), *_of_failed_answers(seen), *_of_providers(strips), *_of_changes(seen)])
+        how = summary(seen, range_, latest, _known(now), stopped, _known(caps) or (), recent)
+        how = beside(waits, without_valkey(how) if isinstance(now, BaseException) else how)
+        kind = how.kind
+        _print([*([f"{address}: {ready}."] if unready else []), *(_hanging(_known(silent) or ()) if to_now else [])], how.said)
+        _table([*_of_page(how.symptom if to_now else ""), *_of_calls(seen, range_), *_of_failed_answers(seen)])
+        _table([*_of_providers(how.strips), *_of_changes(seen)])
     _table([("Service", f"{address}: {ready}"), *_of_workers(_known(serving), _known(silent) or ()), ("This machine", _load())])
     if not isinstance(now, BaseException):
-        _table(_of_now(now, _known(spent) or (0, 0), stopped))
+        _table(_of_now(now, _known(spent) or (0, 0), stopped.subjects))
     return kind != "bad" and not unready and not unknown
+
+
+def _stopped(stops: "Sequence[Stop]", live: "Release | None") -> "Stops":
+    """What operators have stopped, and the routes that no model answers meanwhile."""
+    from app.console.health import Stops, of_stops
+    from app.oncall.reach import unanswered
+
+    words = [stop.words for stop in stops]
+    subjects = {(stop.scope, stop.name) for stop in stops}
+    return Stops(words, of_stops(words, unanswered(live.all_routes, subjects) if live else ()))
+
+
+def _print(first: "Sequence[str]", said: "Sequence[str]") -> None:
+    """The sentences; behind one on the service itself, all is not well."""
+    from app.console.health import WELL
+
+    print("\n".join([*first, *(words.replace(WELL, "", 1) if first else words for words in said)]))
 
 
 async def _end(engine: "AsyncEngine", range_: "Range | None") -> "tuple[Overview | None, JustNow | None]":
@@ -162,6 +179,12 @@ def _unknown(error: BaseException) -> str:
     return sentence
 
 
+def _of_page(symptom: str) -> "Iterator[tuple[str, str]]":
+    """The command that finds what to do."""
+    if symptom:
+        yield "Runbook", f"octant runbook {symptom}"
+
+
 def _of_calls(seen: "Overview", range_: "Range") -> "Iterator[tuple[str, str]]":
     from app.console import formats
     from app.console.health import kinds_of, refusals
@@ -208,7 +231,8 @@ def _of_changes(seen: "Overview") -> "Iterator[tuple[str, str]]":
 
 def _of_now(now: "Now", spent: "Sequence[int]", stopped: "Sequence[str]") -> "Iterator[tuple[str, str]]":
     from app.console import formats
-    from app.console.health import burn, pace_words, state_of
+    from app.console.pace import burn, pace_words
+    from app.console.provider_strips import state_of
 
     for circuit in now.circuits:
         yield circuit.target.provider, state_of(circuit, stopped)

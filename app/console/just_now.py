@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
-from app.audit.just_now import JUST_NOW, FailedKind, JustNow, RefusedTenant
+from app.audit.just_now import BEFORE, JUST_NOW, FailedKind, JustNow, RefusedTenant
 from app.audit.overview import Bucket, Overview
 from app.budget.standing import UsedCap
 from app.console import formats
 
-Said = tuple[str, str]  # a kind and a sentence
 FAILING = 0.01  # share of calls that were not answered normally
 CHANCE = 0.01  # of as many answers in a row, at the share of failures of before: less, and a provider answers again
 SURE = 0.001  # and likewise that a fault is over: a page asks every few seconds
@@ -25,21 +25,33 @@ LATER = (  # by band of latency: the fewest requests, the steps that are usual, 
     (ENOUGH, 0.9, 1000.0, f"The slowest 5 % of the requests of {SPAN} take {{}} or more"),
 )
 NAMED = 3  # tenants or kinds in a sentence
+BUSIER, FLOOD, IDLE = 5, 100, 10  # times a tenant's usual calls; fewest calls that are news; those that none is surprised by
+
+
+class Said(NamedTuple):
+    """A sentence, how bad it is, and the words that lead to its page of the runbook, if it has one."""
+
+    kind: str
+    words: str
+    symptom: str = ""
 
 
 def said_of(recent: JustNow, seen: Overview, latest: Overview | None, until: datetime) -> list[Said]:
     """The sentences that come before those on answers and failures. Callers notice the time before the money."""
-    found = refused(recent.refused), slower(seen, latest, until), dearer(recent), mistakes(recent)
+    found = (
+        refused(recent.refused),
+        slower(seen, latest, until),
+        busier(recent),
+        dearer(recent),
+        mistakes(recent),
+        drifted(recent),
+    )
     return [one for one in found if one]
 
 
 def refused(tenants: Sequence[RefusedTenant]) -> Said | None:
     """The tenants of which many calls are refused: a tenant that is locked out is lost among the calls of the others."""
-    found = [
-        one
-        for one in tenants
-        if one.refused >= max(SOME, MANY * one.calls) and not (one.let_in >= SOME and _ended(one.refused, one.calls, one.let_in))
-    ]
+    found = [one for one in tenants if _is_refused(one)]
     if not found:
         return None
     words = [
@@ -47,8 +59,15 @@ def refused(tenants: Sequence[RefusedTenant]) -> Said | None:
         for one in found[:NAMED]
     ]
     more = f"; and so were calls of {formats.number(len(found) - NAMED, 'more tenant')}" if len(found) > NAMED else ""
-    locked_out = any(one.refused >= MOST * one.calls for one in found)
-    return "bad" if locked_out else "warn", f"{'; '.join(words)}{more}."
+    locked_out = any(one.refused >= MOST * one.calls or one.newest[0] > MOST * one.newest[1] for one in found)
+    return Said("bad" if locked_out else "warn", f"{'; '.join(words)}{more}.", found[0].code)
+
+
+def _is_refused(one: RefusedTenant) -> bool:
+    """Whether many of its calls are refused, or most of its newest: those before hide what began ten seconds ago."""
+    now = one.newest[0] >= max(SOME, MOST * one.newest[1])
+    many = one.refused >= max(SOME, MANY * one.calls)
+    return (many or now) and not (one.let_in >= SOME and _ended(one.refused, one.calls, one.let_in))
 
 
 def _of_user(one: RefusedTenant) -> str:
@@ -64,7 +83,7 @@ def used(caps: Sequence[UsedCap]) -> Said | None:
         return None
     words = "; ".join(map(_cap, caps[:NAMED]))
     more = f"; and so are {formats.number(len(caps) - NAMED, 'more cap')}" if len(caps) > NAMED else ""
-    return "warn", f"{words}{more} (Budgets)."
+    return Said("warn", f"{words}{more} (Budgets).", "a budget is used up")
 
 
 def _cap(cap: UsedCap) -> str:
@@ -89,7 +108,7 @@ def slower(seen: Overview, latest: Overview | None, until: datetime) -> Said | N
         now, usual = latest.total.request_latency[band], _usual(earlier, band, of_steps)
         if latest.total.requests >= fewest and now >= max(SLOWER * usual, usual + least):
             times = formats.as_much(now / usual).replace("much", "long") if usual else "far longer"
-            return "warn", f"{words.format(formats.ms(now))}, {times} as before ({formats.ms(usual)})."
+            return Said("warn", f"{words.format(formats.ms(now))}, {times} as before ({formats.ms(usual)}).", "answers are slow")
     return None
 
 
@@ -132,7 +151,33 @@ def dearer(recent: JustNow) -> Said | None:
         if most.estimated:
             share = formats.share(most.estimated / most.attempts)
             words += f", and {share} of its attempts were charged as estimates (usage_estimated)"
-    return "warn", f"{words}."
+    return Said("warn", f"{words}.", "money is spent faster than usual")
+
+
+def busier(recent: JustNow) -> Said | None:
+    """A tenant sends many times as much as before: a loop, a batch, or a key in other hands. Names the key that sends most."""
+    most = recent.busiest
+    if most is None:
+        return None
+    usual = max(most.before * (JUST_NOW / BEFORE), IDLE)
+    if most.calls < max(FLOOD, BUSIER * usual):
+        return None
+    before = (
+        f"where {formats.number(round(most.before * (JUST_NOW / BEFORE)), 'call')} were usual" if most.before else "after none"
+    )
+    key = f", {'all' if most.of_key == most.calls else f'{most.of_key:,}'} of them with key {most.key_id}" if most.key_id else ""
+    words = f"{most.tenant} has sent {formats.number(most.calls, 'call')} in {SPAN}, {before}{key}, for {formats.usd(most.cost)}."
+    return Said("warn", words, "a key sends far more calls than before")
+
+
+def drifted(recent: JustNow) -> Said | None:
+    """More answers of a feature fail their rules than before: no call fails by it."""
+    if not recent.drifted:
+        return None
+    first = min(at for _, at in recent.drifted)
+    features = formats.listed([feature for feature, _ in recent.drifted])
+    words = f"Answers of {features} have drifted, found at {formats.moment(first)}: more of them fail than before (Evals)."
+    return Said("warn", words, "answers drift")
 
 
 def mistakes(recent: JustNow) -> Said | None:
@@ -142,15 +187,16 @@ def mistakes(recent: JustNow) -> Said | None:
         return None
     whose = f"of {most.tenant}" if most.tenant else "without a valid key"
     key = f"key {most.key_id}, " if most.key_id else ""
-    return "warn", (
+    words = (
         f"{formats.number(most.answers, 'request')} {whose} of the last minutes got {most.status} {most.code}, "
         f"beside {formats.number(most.calls, 'call')} in all (the last one: {key}{most.request_id})."
     )
+    return Said("warn", words, most.code)
 
 
 def failures(recent: JustNow) -> str:
     """The kinds of failures, each with a request to begin with; empty where few calls failed."""
-    if not recent.failed or recent.failed < FAILING * recent.calls:
+    if not recent.failures or recent.failed < FAILING * recent.calls:
         return ""
     return f"Failed in {SPAN}: {'; '.join(map(_kind, recent.failures[:NAMED]))}."
 
@@ -166,7 +212,13 @@ def failed_kinds(recent: JustNow) -> str:
 
 def _kind(kind: FailedKind) -> str:
     streams = "" if kind.streams < kind.calls else ", all of them streams" if kind.calls > 1 else ", a stream"
-    return f"{kind.calls:,} {kind.code}{streams} (the last at {formats.utc(kind.at.astimezone(UTC))}, {kind.request_id})"
+    asked = f" of {kind.target}" if kind.target else ""
+    return f"{kind.calls:,} {kind.code}{asked}{streams} (the last at {formats.utc(kind.at.astimezone(UTC))}, {kind.request_id})"
+
+
+def _turned_away(recent: JustNow) -> bool:
+    refused = any(one.newest[0] >= SOME or _is_refused(one) for one in recent.refused)
+    return refused or (recent.mistakes is not None and recent.mistakes.answers >= SOME)
 
 
 def _ended(bad: int, calls: int, later: int) -> bool:
@@ -188,8 +240,11 @@ def outage(recent: JustNow, *, everywhere: bool) -> str:
 
 
 def over(recent: JustNow) -> str:
-    """Since when none has failed, where as many answers in a row are no chance; empty otherwise."""
-    if recent.failed_at is None or recent.later < ENOUGH or recent.failed < FAILING * recent.calls:
+    """Since when none has failed, where as many answers in a row are no chance; empty otherwise.
+
+    While callers are refused or make mistakes something else is wrong: who reads "over" closes the incident.
+    """
+    if _turned_away(recent) or recent.failed_at is None or recent.later < ENOUGH or recent.failed < FAILING * recent.calls:
         return ""
     if not _ended(recent.failed, recent.calls, recent.later):
         return ""

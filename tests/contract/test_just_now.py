@@ -9,15 +9,16 @@ from uuid import uuid4
 import pytest
 from records import a_record
 from redis.asyncio import Redis
-from sqlalchemy import event, insert, text
+from sqlalchemy import delete, event, insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
 
 from app.audit import just_now as facts
 from app.audit import searching
-from app.audit.just_now import Cost, Dearest, JustNow, RefusedTenant, just_now
+from app.audit.just_now import Busiest, Cost, Dearest, JustNow, RefusedTenant, just_now
 from app.audit.overview import overview
 from app.audit.rows import Writer
+from app.audit.scores import eval_drift
 from app.audit.tables import failed_answers
 from app.budget.scopes import key, shard_of
 from app.budget.standing import used_caps
@@ -55,8 +56,8 @@ async def test_two_minutes_by_tenant_kind_model_and_caller(engine: AsyncEngine) 
     found = await just_now(engine, END)
     assert (found.calls, found.failed, found.failed_at, found.later) == (7, 3, END - 80 * SECOND, 3)
     assert found.refused == [
-        RefusedTenant("globex", "budget_exceeded", 3, 4, let_in=1, user="mallory", of_user=2),
-        RefusedTenant("tiny", "budget_exceeded", 1, 1, user="ada", of_user=1),
+        RefusedTenant("globex", "budget_exceeded", 3, 4, let_in=1, user="mallory", of_user=2, newest=(3, 4)),
+        RefusedTenant("tiny", "budget_exceeded", 1, 1, user="ada", of_user=1, newest=(1, 1)),
     ]
     assert [(one.code, one.calls, one.streams, one.request_id) for one in found.failures] == [
         ("provider_garbled", 2, 2, "req_last"), ("cancelled", 1, 0, plain.request_id),
@@ -64,7 +65,7 @@ async def test_two_minutes_by_tenant_kind_model_and_caller(engine: AsyncEngine) 
     assert found.cost.calls == 7
     assert found.dearest == Dearest("openai", "dear", 200, 2, 1, 210)
     assert found.mistakes is None
-    assert await just_now(engine, END + timedelta(minutes=10)) == JustNow(refused=[], failures=[])
+    assert await just_now(engine, END + timedelta(minutes=10)) == JustNow(refused=[], failures=[], drifted=[])
 
     row = {"path": "/v1/chat/completions", "key_id": "k7", "message": "m", "at": END.replace(second=0), "tenant": "globex"}
     wrong = row | {"status": 400, "code": "invalid_request"}
@@ -160,8 +161,9 @@ async def test_calls_that_are_written_meanwhile_count_in_no_figure_or_in_all(eng
 
     with written_behind(engine, "refused_at", [replace(refused, id=f"storm-{n}") for n in range(1, 4)]):
         found = await just_now(engine, until)
-    assert found.refused == [RefusedTenant("acme", "budget_exceeded", 1, 1, user="mallory", of_user=1)]
-    assert (await just_now(engine, until)).refused == [RefusedTenant("acme", "budget_exceeded", 4, 4, user="mallory", of_user=4)]
+    assert found.refused == [RefusedTenant("acme", "budget_exceeded", 1, 1, user="mallory", of_user=1, newest=(1, 1))]
+    [found_later] = (await just_now(engine, until)).refused
+    assert found_later == RefusedTenant("acme", "budget_exceeded", 4, 4, user="mallory", of_user=4, newest=(4, 4))
 
 
 async def test_the_figures_of_overview_are_of_one_moment_too(engine: AsyncEngine) -> None:
@@ -173,12 +175,48 @@ async def test_the_figures_of_overview_are_of_one_moment_too(engine: AsyncEngine
     assert (seen.total.calls, seen.outcomes) == (1, [("provider_garbled", 1)])
 
 
+async def test_most_of_a_tenants_newest_calls_are_refused_though_few_of_two_minutes_are(engine: AsyncEngine) -> None:
+    end = END + timedelta(days=60)
+    plain = a_record(tenant="limited", outcome="ok", stream=False, fallbacks=0, degraded=(), attempts=())
+    limited = replace(plain, outcome="rate_limit_exceeded")
+    made = [(100 - n / 10, plain) for n in range(300)] + [(18 - n / 2, limited) for n in range(30)]
+    await Writer(engine).write([replace(one, id=f"limited-{n}", at=end - ago * SECOND) for n, (ago, one) in enumerate(made)])
+    [found] = (await just_now(engine, end)).refused
+    assert (found.refused, found.calls, found.newest) == (30, 330, (20, 20))
+
+
+async def test_the_tenant_far_above_its_usual_number_is_known_with_its_key(engine: AsyncEngine) -> None:
+    """A tenant that always sends more is not the one. Where the service is younger than what is usual, none is."""
+    end = END + timedelta(days=70)
+    big = a_record(tenant="big", key_id="k1", outcome="ok", stream=False, cost=MicroUSD(10), attempts=())
+    small = replace(big, tenant="small", key_id="k2")
+    usual = [(900 - 7 * n, big) for n in range(110)] + [(800, small)] * 4
+    now = [(100, big)] * 20 + [(60, small)] * 30 + [(50, replace(small, key_id="leaked"))] * 90
+    rows = [replace(one, id=f"busy-{n}", at=end - ago * SECOND) for n, (ago, one) in enumerate([*usual, *now])]
+    await Writer(engine).write(rows)
+    assert (await just_now(engine, end)).busiest == Busiest("small", 120, 4, 1_200, "leaked", 90)
+
+
+async def test_answers_found_to_have_drifted_are_news_for_an_hour(engine: AsyncEngine) -> None:
+    end = END + timedelta(days=80)
+    test = {"seen": 200, "mean": 0.2, "sum": 11.0, "least": 0.0}
+    found = {"support": end - timedelta(minutes=59), "extract": end - timedelta(minutes=61)}
+    async with engine.begin() as connection:
+        await connection.execute(delete(eval_drift))
+        await connection.execute(insert(eval_drift), [{"feature": name, "drifted_at": at} | test for name, at in found.items()])
+    try:
+        assert (await just_now(engine, end)).drifted == [("support", end - timedelta(minutes=59))]
+    finally:
+        async with engine.begin() as connection:
+            await connection.execute(delete(eval_drift))
+
+
 async def test_a_comparison_of_costs_that_takes_too_long_hides_no_other_fact(
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end = END + timedelta(days=50)
     await Writer(engine).write([a_record(id="slow-cost", at=end - SECOND, tenant="acme", outcome="budget_exceeded", attempts=())])
-    monkeypatch.setattr(facts, "_COST", text("SELECT pg_sleep(60)"))
+    monkeypatch.setattr(facts, "_BEFORE", text("SELECT pg_sleep(60)"))
     monkeypatch.setattr(searching, "LONGEST", 0.5)
     found = await just_now(engine, end)
     assert (found.cost, [one.tenant for one in found.refused]) == (Cost(), ["acme"])

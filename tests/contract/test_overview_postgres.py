@@ -23,8 +23,9 @@ from app.audit.rows import Writer
 from app.audit.tables import failed_answers
 from app.budget.standing import Everything
 from app.budget.under_way import UnderWay
-from app.console.health import Now, Resting, answer, kinds_of, last_minutes, of_stops, strips_of, summary
+from app.console.health import Now, Stops, answer, kinds_of, last_minutes, of_stops, summary
 from app.console.pages.overview import cost_steps
+from app.console.provider_strips import FAILURE, Resting, strips_of
 from app.console.ranges import Range
 from app.domain.calls import Attempt, Usage
 from app.domain.money import MicroUSD
@@ -130,7 +131,7 @@ async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -
     assert {name: sum(n for n, _ in steps.values()) for name, steps in seen.providers.items()} == {"anthropic": 6, "openai": 3}
 
     range_ = Range(BEGAN, BEGAN + 5 * MINUTE, "")
-    strips = strips_of(seen, range_, {"openai": Resting("failing", "the circuit of m is open")})
+    strips = strips_of(seen, range_, {"openai": Resting(FAILURE, "the circuit of m is open")})
     assert [(strip.name, strip.attempts, strip.failed) for strip in strips] == [("anthropic", 6, 3), ("openai", 3, 0)]
     assert (strips[1].kind, strips[1].word) == ("bad", "failing"), "an open circuit is the state, whatever the attempts were"
     assert strips[1].symptom == "openai is failing", "the words that the runbook is searched by"
@@ -138,7 +139,7 @@ async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -
     assert kind == "bad"
     assert "openai is failing (the circuit of m is open)" in words
     assert "83.3 % of 6 calls" in words
-    rests = answer(seen, strips_of(seen, range_, {"groq": Resting("failing", "the circuit of m is open")}), range_)[1]
+    rests = answer(seen, strips_of(seen, range_, {"groq": Resting(FAILURE, "the circuit of m is open")}), range_)[1]
     assert "groq is failing (the circuit of m is open)" in rests, "though no call of the range tried it"
 
 
@@ -206,9 +207,9 @@ async def test_a_lost_race_is_charged_to_the_provider_that_was_too_slow(engine: 
 
     range_ = Range(began, began + MINUTE, "")
     strips = strips_of(seen, range_, {})
-    assert {strip.name: strip.word for strip in strips} == {"anthropic": "errors", "openai": "answering"}
+    assert {strip.name: strip.word for strip in strips} == {"anthropic": "slow", "openai": "answering"}
     _, words = answer(seen, strips, range_)
-    assert words.startswith("anthropic has errors (3 of its 9 attempts of the last minutes failed, all of m); ")
+    assert words.startswith("anthropic is slow (3 of its 9 attempts of the last minutes got no answer in time, all of m); ")
     assert "openai" not in words
     assert words.endswith(" 3 by another model (30 %).")
 
@@ -249,6 +250,38 @@ async def test_a_providers_state_is_that_of_the_last_minutes(engine: AsyncEngine
     assert (strip.word, strip.failed, strip.symptom) == ("answering", 4, "")
 
 
+async def test_a_model_that_is_not_tried_any_more_says_nothing_about_now(engine: AsyncEngine) -> None:
+    """A fallback was slow for minutes after the first model was well: no call tried it, so none showed that it was well."""
+    plain = a_record(tenant="overview", fallbacks=0, degraded=(), attempts=())
+    quick = replace(attempt(1, "openai", "ok"), latency_ms=10.0)
+    slow, usual = (replace(quick, model="sol", latency_ms=ms) for ms in (15_000.0, 10.0))
+    words = []
+    for days, (last_slow, answers) in enumerate(((100, 20), (100, 9), (30, 20)), start=60):
+        end = BEGAN + timedelta(days=days)
+        made = [(1_200, usual)] * 20 + [(last_slow, slow)] * 5 + [(20, quick)] * answers
+        rows = [
+            replace(plain, id=f"past-{days}-{n}", at=end - timedelta(seconds=s), attempts=(a,)) for n, (s, a) in enumerate(made)
+        ]
+        await Writer(engine).write(rows)
+        range_ = Range(end - timedelta(minutes=10), end, "")
+        [strip] = strips_of(await overview(engine, range_.since, range_.until, MINUTE), range_, {})
+        words.append(strip.word)
+    assert words == ["answering", "slow", "slow"], "of few other answers nothing follows, and it was tried half a minute ago"
+
+
+async def test_the_newest_failures_say_what_goes_wrong(engine: AsyncEngine) -> None:
+    plain = a_record(tenant="overview", fallbacks=0, degraded=(), attempts=())
+    end = BEGAN + timedelta(days=70)
+    made = [(200, "provider_failed")] * 8 + [(30, "provider_rate_limited")] * 4 + [(20, "ok")]
+    rows = [
+        replace(plain, id=f"cause-{n}", at=end - timedelta(seconds=seconds), attempts=(attempt(1, "anthropic", outcome),))
+        for n, (seconds, outcome) in enumerate(made)
+    ]
+    await Writer(engine).write(rows)
+    seen = await overview(engine, end - timedelta(minutes=10), end, MINUTE)
+    assert seen.states["anthropic"].cause == "provider_rate_limited"
+
+
 async def test_a_provider_that_answers_again_is_not_one_with_some_errors(engine: AsyncEngine) -> None:
     """After an outage a few answers in a row show it; at one error in ten, as many are chance."""
     plain = a_record(tenant="overview", fallbacks=0, degraded=(), attempts=())
@@ -278,8 +311,8 @@ async def test_one_failed_attempt_or_two_make_no_provider_failing(engine: AsyncE
         range_ = Range(began, began + MINUTE, "")
         [strip] = strips_of(await overview(engine, range_.since, range_.until, MINUTE), range_, {})
         found.append((strip.word, strip.kind, strip.why))
-    assert [word for word, _, _ in found] == ["errors", "errors", "failing"]
-    assert found[0][1:] == ("warn", "its only attempt of the last minutes failed, all of m")
+    assert [kind for _, kind, _ in found] == ["warn", "warn", "bad"]
+    assert found[0] == ("slow", "warn", "its only attempt of the last minutes got no answer in time, all of m")
 
 
 async def test_a_refusal_on_purpose_is_no_failure(engine: AsyncEngine) -> None:
@@ -369,9 +402,11 @@ async def test_what_has_just_begun_comes_first_and_so_does_that_it_is_over(engin
         seen, newest = [
             await overview(engine, one.since, one.until, one.width, with_states=one is whole) for one in (whole, latest)
         ]
-        said.append(summary(seen, whole, newest, None, "")[:2])
+        said.append(summary(seen, whole, newest, None, Stops())[:2])
         stopped = ["An operator has stopped tenant x.", *(words.replace("All is well: ", "") for words in said[-1][1])]
-        assert summary(seen, whole, newest, None, of_stops(["tenant x"]))[1] == stopped, "all is not well with a stop"
+        assert summary(seen, whole, newest, None, Stops(words=of_stops(["tenant x"])))[1] == stopped, (
+            "all is not well with a stop"
+        )
     kinds = [(kind, len(sentences)) for kind, sentences in said]
     assert kinds == [("bad", 2), ("warn", 2), ("bad", 1), ("good", 1)], said
     assert said[0][1][0].startswith(
@@ -413,13 +448,13 @@ async def test_calls_that_wait_far_longer_than_calls_take_are_named_though_no_re
         calls = [UnderWay(call_id=str(age), began_at=end - timedelta(seconds=age), **about) for age in ages]  # type: ignore[arg-type]
         return Now((), money, (len(calls), calls))
 
-    kind, said, _ = summary(seen, range_, seen, state(25.0, 14.0, 13.5, 12.0, 2.0), "")
+    kind, said, *_ = summary(seen, range_, seen, state(25.0, 14.0, 13.5, 12.0, 2.0), Stops())
     assert kind == "bad"
     assert said[0] == (
         "4 calls under way for up to 25.0 s, where 95 % took at most 1.20 s: without an answer yet, they are in no figure here."
     )
     for few in (state(25.0, 14.0, 2.0), state(9.0, 8.0, 8.0, 8.0)):  # two may be long ones; none waits long yet
-        assert summary(seen, range_, seen, few, "")[0] == "good"
+        assert summary(seen, range_, seen, few, Stops())[0] == "good"
 
 
 async def test_refusals_are_shown_beside_many_kinds_of_errors(engine: AsyncEngine) -> None:

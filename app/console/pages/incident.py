@@ -13,8 +13,10 @@ from starlette.responses import Response
 
 from app.audit.actions import clean
 from app.console import formats, live
-from app.console.commanded import Button, buttons_in
+from app.console.commanded import Button, Buttons, buttons_in
 from app.console.console import ROUTES, SESSION, VIEWING, Console
+from app.console.diagnosis import diagnosed
+from app.console.health import all_away, ill_of
 from app.console.incident_actions import MOST_NUMBER
 from app.console.navigation import ONCALL
 from app.console.pages.runbook import plain
@@ -33,7 +35,8 @@ from app.oncall.runbook.pages import Section, read
 
 CONTAIN = "Contain"
 FAILING = "provider-outage"  # the page whose first step it is while a provider fails
-NAMED = {"provider": "PROVIDER", "tenant": "TENANT", "feature": "FEATURE", "model": "MODEL", "user": "USER"}
+PROVIDER = "PROVIDER"
+NAMED = {"provider": PROVIDER, "tenant": "TENANT", "feature": "FEATURE", "model": "MODEL", "user": "USER"}
 
 
 def router(console: Console) -> APIRouter:
@@ -63,16 +66,19 @@ async def _values(console: Console, number: str, session: Session) -> dict[str, 
     """What the page of an incident shows; it is ``live`` until the incident is closed."""
     if not number.isascii() or not number.isdigit() or int(number) > MOST_NUMBER:
         raise NotFound("An incident has a number, as in /console/oncall/incidents/1.")
-    known = await console.known.read(("incident", number), _incident(console, int(number)))
+    reading = console.known.read(("incident", number), _incident(console, int(number)))
+    known, now = await asyncio.gather(reading, diagnosed(console))
     seen = known.value
     one, entries = (seen.one, seen.entries) if seen else (None, [])
     kind, words = described(one, entries, datetime.now(UTC))
+    strips = now.found.strips if now.found else ()
+    contained = partial(_containment, ill=[strip.name for strip in ill_of(strips)], all_ill=all_away(strips))
     return {
         "number": number, "known": known, "one": one, "entries": entries, "kind": kind, "words": words, "seen": seen,
         "live": one is None or one.closed_at is None, "impact_words": impact_words, "link_of": _link_of,
         "since": lambda entry: from_opening(one.opened_at, entry.at) if one else "",
-        "containment": await asyncio.to_thread(_containment, console, seen, session) if seen and one else None,
-        "title_of": title_of, "place_at": place_at, "severities": SEVERITIES,
+        "containment": await asyncio.to_thread(contained, console, seen, session) if seen and one else None,
+        "now": now.found, "title_of": title_of, "place_at": place_at, "severities": SEVERITIES,
     }  # fmt: skip
 
 
@@ -95,12 +101,16 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Containment:
-    """The way that the runbook contains it. ``condition``: when its commands help; empty where they always do."""
+    """The way that the runbook contains it. ``condition``: when its commands help; empty where they always do.
+
+    ``buttons``: of the commands that fit what is wrong now. ``none_fails``: there are fewer, since no provider fails now.
+    """
 
     title: str
     href: str
     condition: str
     buttons: Sequence[Button]
+    none_fails: bool = False
 
 
 async def _incident(console: Console, number: int) -> Seen:
@@ -137,16 +147,29 @@ def title_of(place: str) -> str:
     return page if section is None or section.title in (page, CONTAIN) else f"{page}: {section.title}"
 
 
-def _containment(console: Console, seen: Seen, session: Session) -> Containment | None:
-    """The steps of the runbook's page; while a provider fails and its page has none, those for a failing provider."""
+def _containment(console: Console, seen: Seen, session: Session, ill: Sequence[str], *, all_ill: bool) -> Containment | None:
+    """The steps of the runbook's page, or where it has none and a provider failed, those for a failing provider.
+
+    ``ill``: the providers that something is wrong with now. One that failed when the incident began may be the only one that is
+    well now; and where all are ill none is stopped, as each answer that still comes is one more.
+    """
+    stopped = [] if all_ill else ill
+    named = {word: value for word, value in seen.named.items() if word != PROVIDER or value in stopped}
+    named |= {PROVIDER: stopped[0]} if len(stopped) == 1 else {}
     for place in (seen.place, FAILING if seen.failing else ""):
         title, section = _found(place)
         if title is None or section is None:
             continue
-        buttons = console.buttons(session, f"/console/oncall/incidents/{seen.one.number}", seen.named)
-        if found := buttons_in(section.text, buttons):
-            return Containment(title_of(place), place_at(place), plain(section.condition), found)
+        buttons = console.buttons(session, f"/console/oncall/incidents/{seen.one.number}", named)
+        fitting = buttons_in(section.text, buttons if PROVIDER in named else partial(_without_provider, buttons))
+        if fitting or buttons_in(section.text, buttons):
+            return Containment(title_of(place), place_at(place), plain(section.condition), fitting, none_fails=not ill)
     return None
+
+
+def _without_provider(buttons: Buttons, command: str) -> Button | None:
+    """The button of a command that is about no provider."""
+    return None if PROVIDER in command else buttons(command)
 
 
 @cache

@@ -11,37 +11,21 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from app.audit import just_now as facts
-from app.audit.just_now import JustNow
-from app.audit.overview import EDGES, Bucket, Overview, overview
-from app.budget.standing import used_caps
+from app.audit.overview import EDGES, Bucket, Overview
 from app.console import charts, formats, just_now, live
 from app.console.console import ROUTES, SESSION, VIEWING, WAITING, Console, link
-from app.console.health import (
-    SLOW,
-    Burn,
-    Now,
-    Strip,
-    beside,
-    burn,
-    kinds_of,
-    last_minutes,
-    now_of,
-    of_stops,
-    pace_words,
-    paces,
-    refusals,
-    state_of,
-    summary,
-)
+from app.console.diagnosis import diagnosed
+from app.console.health import Now, beside, kinds_of, refusals
 from app.console.known import Known
 from app.console.navigation import OVERVIEW
+from app.console.pace import Burn, burn, pace_words, paces
 from app.console.pages.failed import of_kinds
+from app.console.provider_strips import SLOW, Strip, state_of
 from app.console.ranges import Range
 from app.console.stop_actions import live_of
 from app.console.waiting import Waiting
 from app.domain.money import MICROS_PER_DOLLAR
-from app.oncall.reach import of_one_provider, unanswered
+from app.oncall.reach import of_one_provider
 
 
 def router(console: Console) -> APIRouter:
@@ -75,48 +59,26 @@ def router(console: Console) -> APIRouter:
 
 
 async def _values(console: Console, range_: Range) -> dict[str, Any]:
-    wanted = ("overview", *range_.query.items())
-    at, parts, read = datetime.now(UTC), console.parts, console.known.read
-    known, (latest, recent), now, caps, spent, waiting = await asyncio.gather(
-        read(wanted, overview(parts.engine, range_.since, range_.until, range_.width)),
-        _end(console, range_),
-        read("overview now", now_of(parts.valkey, parts.policy.global_daily_cap)),
-        read("used caps", used_caps(parts.engine, parts.valkey, at, share=max(parts.policy.shares, default=100))),
-        read("the paces of money", paces(parts.engine, at)),
+    at, parts = datetime.now(UTC), console.parts
+    (known, latest, now, found), spent, waiting = await asyncio.gather(
+        diagnosed(console, range_),
+        console.known.read("the paces of money", paces(parts.engine, at)),
         console.waiting(),
     )
-    if known.value is None:
+    if known.value is None or found is None:
         return {"known": known, "seen": None, "now": now, "waiting": waiting}
-    stopped, live = parts.switch.stopped_words, live_of(console)
-    stops = of_stops(stopped, unanswered(live.all_routes, parts.switch.stopped) if live else ())
-    kind, said, strips = summary(known.value, range_, latest, now.value, stops, caps.value or (), recent)
-    kind, said = beside(waiting, kind, said)
-    slow = just_now.slower(known.value, latest, range_.until) is not None
-    described = _described(known.value, range_, strips)
+    found, live = beside(waiting, found), live_of(console)
+    runbooks = {words: link("/console/runbook", {"q": symptom}) for words, symptom in found.symptoms.items()}
+    circuits = _circuits(now.value, parts.switch.stopped_words)
     simulated = sorted(set(known.value.providers) & set(parts.releases.simulated))
     return {
-        "known": known, "seen": known.value, "now": now, "waiting": waiting, "simulated": simulated, "kind": kind, "said": said,
-        "fell_back": just_now.fell_back(known.value, latest), "symptom": symptom(strips, slow=slow),
+        "known": known, "seen": known.value, "now": now, "waiting": waiting, "simulated": simulated, "kind": found.kind,
+        "said": found.said, "runbooks": runbooks,
+        "fell_back": just_now.fell_back(known.value, latest),
         "alone": {name: formats.listed(aliases) for name, aliases in of_one_provider(live.all_routes if live else ()).items()},
-        "burn": _burn(now.value, spent, at), "pace_words": pace_words, "circuits": _circuits(now.value, stopped), **described,
+        "burn": _burn(now.value, spent, at), "pace_words": pace_words, "circuits": circuits,
+        **_described(known.value, range_, found.strips),
     }  # fmt: skip
-
-
-def symptom(strips: Sequence[Strip], *, slow: bool) -> str:
-    """The words by which the first sentence leads to its page of the runbook: of the worst provider, or of slow answers."""
-    ill = sorted((strip for strip in strips if strip.symptom), key=lambda strip: strip.kind != "bad")
-    return ill[0].symptom if ill else "answers are slow" if slow else ""
-
-
-async def _end(console: Console, range_: Range) -> tuple[Overview | None, JustNow | None]:
-    """The last minutes of a range that goes on, if its records can be read now."""
-    if not range_.live:
-        return None, None
-    end, engine, read = last_minutes(range_), console.parts.engine, console.known.read
-    reading = overview(engine, end.since, end.until, end.width, with_states=False) if end else None
-    latest = await read("overview just now", reading) if reading else None
-    recent = await read("just now", facts.just_now(engine, range_.until))
-    return latest.value if latest and not latest.away else None, None if recent.away else recent.value
 
 
 def _circuits(now: Now | None, stopped: Sequence[str]) -> list[str]:

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.audit.overview import Overview
 from app.budget.standing import Everything
 from app.cli.status import _of_now
-from app.console import health
+from app.console import health, pace
 from app.console.console import templates
-from app.console.health import burn
+from app.console.pace import burn
 from app.console.pages.overview import counted
 
 NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
@@ -112,6 +112,6 @@ async def test_a_service_that_has_just_begun_is_forecast_by_the_time_since(
 ) -> None:
     """$6 of ten minutes are no pace of $6 an hour; less than five minutes are none at all."""
     began = NOON - timedelta(minutes=minutes) if minutes else None
-    monkeypatch.setattr(health, "spent_since", lambda *_: asyncio.sleep(0, [6 * DOLLAR, DOLLAR]))
-    monkeypatch.setattr(health, "spending_began", lambda *_: asyncio.sleep(0, began))
-    assert await health.paces(cast(AsyncEngine, None), NOON) == [an_hour * DOLLAR, DOLLAR]
+    monkeypatch.setattr(pace, "spent_since", lambda *_: asyncio.sleep(0, [6 * DOLLAR, DOLLAR]))
+    monkeypatch.setattr(pace, "spending_began", lambda *_: asyncio.sleep(0, began))
+    assert await pace.paces(cast(AsyncEngine, None), NOON) == [an_hour * DOLLAR, DOLLAR]

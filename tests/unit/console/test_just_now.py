@@ -1,7 +1,7 @@
 """Sentences on the last two minutes, from facts."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -9,17 +9,20 @@ from typing import Any, cast
 
 import pytest
 
-from app.audit.just_now import Cost, Dearest, FailedKind, JustNow, Mistakes, RefusedTenant
+from app.audit.just_now import Busiest, Cost, Dearest, FailedKind, JustNow, Mistakes, RefusedTenant
 from app.audit.overview import Bucket, Overview
 from app.audit.provider_state import ProviderState
 from app.budget.standing import UsedCap
 from app.console.console import templates
-from app.console.health import Now, Resting, Strip, state_of, strips_of, summary
-from app.console.just_now import dearer, failures, mistakes, over, refused, slower, used
-from app.console.pages.overview import symptom
+from app.console.health import VALKEY_AWAY, Now, Stops, Summary, summary, without_valkey
+from app.console.just_now import busier, dearer, failures, mistakes, over, refused, slower, used
+from app.console.provider_strips import FAILURE, LATE, Resting, state_of, strips_of
 from app.console.ranges import Range
+from app.domain.provider_errors import FAULTS
 from app.domain.routes import Target
 from app.gateway.recovery.shared_circuits import Shared
+from app.oncall.runbook.pages import read
+from app.oncall.runbook.search import find
 
 NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -41,8 +44,8 @@ def seen(calls: int, failed: int = 0, *, turned_away: int = 0, cost: int = 0) ->
 
 
 def said(whole: Overview, latest: Overview | None, recent: JustNow, *, caps: tuple[UsedCap, ...] = ()) -> tuple[str, list[str]]:
-    kind, words, _ = summary(whole, Range(NOON - HOUR, NOON, "1h"), latest, None, "", caps, recent)
-    return kind, list(words)
+    found = summary(whole, Range(NOON - HOUR, NOON, "1h"), latest, None, Stops(), caps, recent)
+    return found.kind, list(found.said)
 
 
 def cap(spent: int, limit: int, tenant: str = "globex") -> UsedCap:
@@ -71,7 +74,8 @@ def test_calls_that_fell_back_are_named_in_the_first_sentence() -> None:
 
 def test_some_refusals_are_a_warning_and_few_are_none() -> None:
     some = refused([RefusedTenant("acme", "rate_limit_exceeded", 30, 100), RefusedTenant("tiny", "budget_exceeded", 4, 4)])
-    assert some == ("warn", "acme: 30 of 100 calls of the last 2 min were refused (rate_limit_exceeded).")
+    assert some is not None
+    assert some[:2] == ("warn", "acme: 30 of 100 calls of the last 2 min were refused (rate_limit_exceeded).")
     assert refused([RefusedTenant("acme", "rate_limit_exceeded", 19, 100)]) is None
     assert refused([RefusedTenant("acme", "budget_exceeded", 60, 66, let_in=6)]) is None, "its cap was raised"
     for few in (RefusedTenant("acme", "budget_exceeded", 60, 64, let_in=4), RefusedTenant("acme", "x", 25, 110, let_in=10)):
@@ -93,7 +97,7 @@ def test_some_refusals_are_a_warning_and_few_are_none() -> None:
     ],
 )
 def test_a_cap_says_how_far_it_is_used(spent: int, limit: int, words: str) -> None:
-    assert used([cap(spent, limit)]) == ("warn", words)
+    assert used([cap(spent, limit)]) == ("warn", words, "a budget is used up")
 
 
 def test_no_cap_is_named_where_none_is_nearly_used() -> None:
@@ -157,7 +161,7 @@ def test_a_flood_of_a_callers_mistakes_names_tenant_and_key() -> None:
         "1,924 requests of globex of the last minutes got 400 invalid_request, beside 300 calls in all "
         "(the last one: key k7, req_1)."
     )
-    assert mistakes(JustNow(mistakes=flood)) == ("warn", words)
+    assert mistakes(JustNow(mistakes=flood)) == ("warn", words, flood.code)
     unknown = mistakes(JustNow(mistakes=Mistakes("", 401, "invalid_api_key", 50, "", "req_1", 100)))
     assert unknown is not None
     assert unknown[1].startswith("50 requests without a valid key of the last minutes got 401")
@@ -189,7 +193,7 @@ def test_each_sentence_of_the_overview_is_a_line() -> None:
 
 def test_an_open_circuit_is_that_of_a_model() -> None:
     circuits = [Shared(Target("openai", name), 1, rest, 0.0, "x", "w") for name, rest in (("a", 5.0), ("b", -1.0), ("c", 2.0))]
-    assert resting(*circuits) == {"openai": Resting("failing", "the circuit of a and c is open")}
+    assert resting(*circuits) == {"openai": Resting(FAILURE, "the circuit of a and c is open")}
 
 
 def resting(*circuits: Shared) -> Mapping[str, Resting]:
@@ -200,11 +204,11 @@ def resting(*circuits: Shared) -> Mapping[str, Resting]:
 def test_a_provider_whose_attempts_all_came_too_late_is_slow_and_leads_to_that_page() -> None:
     """How the gateway gave them up says nothing to the person who looks for the cause."""
     late = Shared(Target("anthropic", "sonnet"), 1, 5.0, 0.0, "provider_timeout", "w")
-    assert resting(late) == {"anthropic": Resting("slow", "no answer in time: the circuit of sonnet is open")}
+    assert resting(late) == {"anthropic": Resting(LATE, "no answer in time: the circuit of sonnet is open")}
     [strip] = strips_of(seen(40), Range(NOON - HOUR, NOON, "1h"), resting(late))
     assert (strip.kind, strip.symptom) == ("bad", "anthropic is slow")
     broken = replace(late, target=Target("anthropic", "haiku"), cause="provider_failed")
-    assert resting(late, broken)["anthropic"].word == "failing"
+    assert resting(late, broken)["anthropic"].trouble == FAILURE
 
 
 def timed(p50: float, p95: float, requests: int = 40, at: datetime | None = None) -> Bucket:
@@ -235,7 +239,9 @@ def test_latency_that_grew_many_times_is_said_first_and_before_the_money() -> No
 
 def test_latency_is_compared_with_what_was_usual_and_only_where_callers_notice_it() -> None:
     whole = an_hour((10.0, 90.0))
-    assert slower(whole, slow_now(12.0, 3000.0), NOON) == (
+    found = slower(whole, slow_now(12.0, 3000.0), NOON)
+    assert found is not None
+    assert found[:2] == (
         "warn", "The slowest 5 % of the requests of the last 2 min take 3.00 s or more, 33 times as long as before (90 ms)."
     )  # fmt: skip
     for p50, p95 in ((12.0, 95.0), (190.0, 900.0), (30.0, 360.0)):
@@ -258,13 +264,146 @@ def test_the_share_that_fell_back_of_the_last_minutes_stands_beside_that_of_the_
     assert "(16.5 %)." in said(whole, same, JustNow(calls=40))[1][0]
 
 
+def state(attempts: int, failed: int, cause: str, *, since: int = 0, failing: int = 0) -> ProviderState:
+    return ProviderState(attempts, failed, None, since, failing, frozenset({"m"}), cause)
+
+
+def summed(states: Mapping[str, ProviderState], recent: JustNow | None = None, stopped: Sequence[str] = ()) -> Summary:
+    """What is said of an hour whose 100 calls were answered, with the providers in these states."""
+    whole, latest = (
+        replace(seen(calls), providers={name: {NOON: (10, 5)} for name in states}, states=states) for calls in (100, 20)
+    )
+    return summary(whole, Range(NOON - HOUR, NOON, "1h"), latest, None, Stops(stopped), (), recent)
+
+
+WELL = state(40, 0, "")
+
+
+@pytest.mark.parametrize(
+    ("cause", "words", "page"),
+    [
+        ("provider_failed", "anthropic is failing (", "A model provider is failing"),
+        ("provider_unreachable", "anthropic is failing (", "A model provider is failing"),
+        ("provider_garbled", "anthropic is failing (", "A model provider is failing"),
+        ("provider_overloaded", "anthropic is failing (", "A model provider is failing"),
+        ("provider_timeout", "anthropic is slow (", "Answers are slow"),
+        ("provider_rate_limited", "anthropic limits us (", "A provider limits us"),
+        ("provider_denied", "anthropic refuses our key, our quota or", "A model provider is failing: Our key or our quota"),
+        ("output_invalid", "anthropic gives answers that do not fit their schema (", "Answers do not fit their schema"),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_chooses_the_sentence_and_its_page(cause: str, words: str, page: str) -> None:
+    """By attempts, and by the cause of an open circuit. Every fault of a provider leads to the page that contains it."""
+    of_attempts = strips_of(
+        replace(seen(100), providers={"anthropic": {NOON: (10, 9)}}, states={"anthropic": state(10, 9, cause, failing=5)}),
+        Range(NOON - HOUR, NOON, "1h"), {},
+    )  # fmt: skip
+    circuit = Shared(Target("anthropic", "haiku"), 1, 5.0, 0.0, cause, "w")
+    for [strip] in (of_attempts, strips_of(seen(100), Range(NOON - HOUR, NOON, "1h"), resting(circuit))):
+        assert strip.clause.startswith(words)
+        assert find(read(), strip.symptom, ("anthropic", "openai"))[0][1].title == page
+
+
+def test_each_fault_of_a_provider_is_tried_above() -> None:
+    marks = test_what_goes_wrong_chooses_the_sentence_and_its_page.pytestmark[0].args[1]  # type: ignore[attr-defined]
+    assert {cause for cause, _, _ in marks} == FAULTS
+
+
 def test_the_first_sentence_leads_to_the_page_of_the_worst_provider() -> None:
-    ill, worse = (Strip(name, kind, word, (), 9, 3) for name, kind, word in (("a", "warn", "slow"), ("b", "bad", "failing")))
-    assert symptom([ill, worse], slow=True) == "b is failing"
-    assert symptom([ill], slow=False) == "a is slow"
-    assert (symptom([], slow=True), symptom([], slow=False)) == ("answers are slow", "")
-    write = templates().from_string("{% import 'parts/macros.html' as m %}{{ m.answers('bad', ['One.', 'Two.'], '/r') }}")
-    assert write.render().count("/r") == 1
+    slow = replace(WELL, slow=(900.0, 90.0))
+    assert summed({"a": slow, "b": state(10, 9, "provider_failed")}).symptom == "b is failing"
+    assert summed({"a": slow, "b": WELL}).symptom == "a is slow"
+    assert summed({"a": WELL}).symptom == ""
+    write = templates().from_string(
+        "{% import 'parts/macros.html' as m %}{{ m.answers('bad', ['One.', 'Two.'], {'Two.': '/r'}) }}"
+    )
+    assert '<p>One.</p><p class="detail">Two. <a class="nowrap" href="/r">Open the runbook</a></p>' in write.render()
+
+
+def test_where_no_provider_is_well_the_page_is_the_one_that_stops_none() -> None:
+    """Its first page would stop a provider, and the last one that a call can be sent to."""
+    out = JustNow(calls=6, failed=6, failed_at=NOON, failing=6, failing_since=NOON - timedelta(minutes=1),
+                  failures=[FailedKind("providers_unavailable", 6, 0, "r", NOON)])  # fmt: skip
+    gone = state(10, 10, "provider_failed", failing=10)
+    for states, stopped in (({"a": gone, "b": gone}, ()), ({"a": gone, "b": WELL}, ["provider b"])):
+        found = summed(states, out, stopped)
+        assert found.said[0].startswith("No provider answers since ")
+        assert find(read(), found.symptom, ("a", "b"))[0][1].title == "A model provider is failing: No provider is well"
+
+
+def test_answers_between_those_that_miss_their_schema_prove_nothing() -> None:
+    """A chat needs no schema: with ten of them after the last failure the page said that all is well."""
+    found = summed({"openai": state(40, 4, "output_invalid", since=30)})
+    assert found.said[0].startswith("openai gives answers that do not fit their schema (10 % of its attempts")
+    found = summed({"openai": state(90, 4, "output_invalid", failing=4)})
+    assert found.said[0].startswith("openai gives answers that do not fit their schema (4.4 % of its attempts")
+
+
+def test_a_provider_that_an_operator_stopped_is_not_failing() -> None:
+    [stopped, _] = summed({"a": state(10, 10, "provider_failed", failing=10), "b": WELL}, stopped=["provider a"]).strips
+    assert (stopped.word, stopped.kind, stopped.symptom) == ("stopped by an operator", "warn", "")
+
+
+def test_a_fault_that_is_over_stands_behind_all_that_goes_on() -> None:
+    again = state(40, 20, "provider_failed", since=12)
+    found = summed({"a": again, "b": WELL})
+    assert (found.kind, found.said[-1][:21]) == ("warn", "a is answering again ")
+    assert "All is well" not in " ".join(found.said)
+    assert summed({"a": again, "b": state(10, 9, "provider_rate_limited")}).symptom == "b provider_rate_limited"
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        JustNow(refused=[RefusedTenant("globex", "rate_limit_exceeded", 35, 160, newest=(18, 20))]),
+        JustNow(mistakes=Mistakes("", 401, "invalid_api_key", 28, "k", "r", 70)),
+    ],
+    ids=["its newest calls are refused", "its key was revoked"],
+)
+def test_nothing_is_over_while_callers_are_turned_away(beside: JustNow) -> None:
+    fault = replace(beside, calls=70, failed=12, failed_at=NOON - timedelta(minutes=1), later=58)
+    assert over(replace(fault, refused=(), mistakes=None)).startswith("Over: none failed since ")
+    assert over(fault) == ""
+    found = summed({"a": WELL}, fault)
+    assert (found.said[0].startswith(("globex: 35 of 160", "28 requests")), found.symptom) == (
+        True, "rate_limit_exceeded" if beside.refused else "invalid_api_key"
+    )  # fmt: skip
+
+
+def test_nothing_is_over_while_a_provider_is_slow() -> None:
+    fault = JustNow(calls=70, failed=12, failed_at=NOON - timedelta(minutes=1), later=58)
+    assert summed({"a": WELL}, fault).said[0].startswith("Over: ")
+    assert not any(words.startswith("Over: ") for words in summed({"a": replace(WELL, slow=(900.0, 90.0))}, fault).said)
+
+
+@pytest.mark.parametrize(
+    ("most", "words"),
+    [
+        (Busiest("acme", 2390, 1800, 3_640_000, "k1", 2390), "where 240 calls were usual, all of them with key k1, for $3.64."),
+        (Busiest("acme", 120, 0, 1_000, "k", 100), "after none, 100 of them with key k, for $0.001."),
+        (Busiest("acme", 1100, 1800, 0, "k", 1), ""),
+        (Busiest("acme", 99, 0, 0, "k", 99), ""),
+    ],
+    ids=["ten times as many", "from nothing", "less than five times as many", "a few"],
+)  # fmt: skip
+def test_a_tenant_that_sends_many_times_its_usual_calls_is_named_with_its_key(most: Busiest, words: str) -> None:
+    found = busier(JustNow(busiest=most))
+    assert (found.words.partition(" in the last 2 min, ")[2] if found else "") == words
+    assert found is None or found.words.startswith(f"acme has sent {most.calls:,} calls ")
+
+
+def test_answers_that_drift_are_named_and_lead_to_their_page() -> None:
+    found = summed({"a": WELL}, JustNow(calls=20, drifted=[("support", NOON)]))
+    assert found.said[0] == (
+        "Answers of support have drifted, found at 2026-03-03 12:00 UTC: more of them fail than before (Evals)."
+    )
+    assert (found.kind, find(read(), found.symptom)[0][1].title) == ("warn", "Answers drift")
+
+
+def test_valkey_that_is_away_comes_first_and_leads_to_its_page() -> None:
+    found = without_valkey(summed({"a": state(40, 20, "provider_failed", since=12)}))
+    assert (found.kind, found.said[0]) == ("bad", VALKEY_AWAY)
+    assert find(read(), found.symptom)[0][1].title == "Valkey is away"
 
 
 def strip_states(*names: str, failing: int) -> dict[str, ProviderState]:

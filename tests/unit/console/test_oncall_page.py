@@ -1,5 +1,6 @@
 """The on-call page's sentence (P1, X1)."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import groupby, pairwise
@@ -12,7 +13,7 @@ from app.console.calendar import month
 from app.console.commanded import Commanded
 from app.console.known import Known
 from app.console.oncall_actions import actions
-from app.console.pages.incident import _containment, from_opening, impact_words, place_at, title_of
+from app.console.pages.incident import Containment, _containment, from_opening, impact_words, place_at, title_of
 from app.console.pages.oncall import Happened, Level, _chart, answer
 from app.console.readiness.answers import Evidence, State
 from app.oncall.incidents.outage import Impact
@@ -168,21 +169,56 @@ def test_an_alert_has_one_place_in_the_runbook(alert: str, link: str, place: str
     assert not place or place_at(place).startswith("/console/runbook/")
 
 
-def test_an_incident_has_the_buttons_of_its_runbooks_containing_step_with_its_values() -> None:
-    """Without one of its own, while a provider fails, those of a failing provider; a viewer has none."""
-    incident = SimpleNamespace(number=3)
+def incident_page() -> Any:  # noqa: ANN401 - a console of one action
     commanded = Commanded([SimpleNamespace(name="kill-provider", fields=("name",), label="Stop provider", command="kill provider",
                                            asks="", arguments=("name",), options={})])  # fmt: skip
-    console = cast(
-        Any, SimpleNamespace(buttons=lambda *_: partial(commanded.button, words={"PROVIDER": "openai"}, back="/console"))
-    )
+    return SimpleNamespace(buttons=lambda _session, back, named: partial(commanded.button, words=named, back=back))
+
+
+def contained(
+    place: str, ill: Sequence[str], *, failing: bool = False, named: Mapping[str, str] | None = None, all_ill: bool = False
+) -> Containment | None:
+    seen = SimpleNamespace(one=SimpleNamespace(number=3), place=place, failing=failing, named=named or {})
+    return _containment(incident_page(), cast(Any, seen), cast(Any, None), ill, all_ill=all_ill)
+
+
+def test_an_incident_has_the_buttons_of_its_runbooks_containing_step_with_its_values() -> None:
+    """Without one of its own, where a provider failed, those of a failing provider; a viewer has none."""
     for place, failing in (("provider-outage", False), ("provider-outage#a-model-provider-is-failing", False), ("", True)):
-        seen = cast(Any, SimpleNamespace(one=incident, place=place, failing=failing, named={}))
-        found = _containment(console, seen, cast(Any, None))
+        found = contained(place, ["openai"], failing=failing)
         assert found
         assert [(one.words, "name=openai" in one.href) for one in found.buttons] == [("Stop provider openai…", True)]
         assert found.title == "A model provider is failing"
         assert found.condition.startswith("Only if another provider answers: octant providers times")
         assert not {"[", "`"} & set(found.condition)
-    none = cast(Any, SimpleNamespace(one=incident, place="jobs", failing=False, named={}))
-    assert _containment(console, none, cast(Any, None)) is None
+    assert contained("jobs", []) is None
+
+
+@pytest.mark.parametrize(
+    ("ill", "all_ill", "alert", "offered"),
+    [
+        ([], False, "openai", []),
+        (["anthropic"], False, "", ["anthropic"]),
+        (["anthropic"], False, "openai", ["anthropic"]),
+        (["anthropic", "openai"], True, "openai", []),
+        (["anthropic", "openai"], False, "openai", ["openai"]),
+        (["anthropic", "openai"], False, "", []),
+    ],
+    ids=[
+        "all are well again",
+        "one fails",
+        "another one than the alert's",
+        "no provider is well",
+        "a third one is well",
+        "which?",
+    ],
+)
+def test_an_incident_offers_to_stop_only_a_provider_that_fails_now(
+    ill: Sequence[str], all_ill: bool, alert: str, offered: Sequence[str]
+) -> None:
+    """Its page offered the provider that had failed first: the only one that still answered."""
+    named = {"PROVIDER": alert} if alert else {}
+    found = contained("provider-outage", ill, failing=True, named=named, all_ill=all_ill)
+    assert found
+    assert [one.words for one in found.buttons] == [f"Stop provider {name}…" for name in offered]
+    assert found.none_fails == (not ill)

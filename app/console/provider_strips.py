@@ -1,0 +1,181 @@
+"""How each provider does now, in words: for its line on the first page, for a sentence, and for the page that helps.
+
+What goes wrong chooses all three: a provider that limits us, refuses our key or answers past a schema is not away, and another
+page of the runbook contains it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from app.audit.overview import Overview
+from app.audit.provider_state import ProviderState
+from app.console import formats
+from app.console.just_now import CHANCE, ENOUGH
+from app.console.ranges import Range
+from app.domain.provider_errors import ProviderDenied, ProviderOutputInvalid, ProviderRateLimited, ProviderTimeout
+from app.gateway.recovery.shared_circuits import Shared
+
+SICK, ILL = 0.05, 0.5  # shares of a provider's attempts that failed
+LEAST, FEW = 3, 10  # failed attempts that make a provider failing; attempts of which no share is given
+TICKS = 60
+KINDS = ("none", "good", "warn", "bad")
+ERRORS, SLOW, FAILS = "errors", "slow", "failing"
+AGAIN, STOPPED = "answering again", "stopped by an operator"
+EVERYTHING = "everything"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What goes wrong at a provider. Behind its name stand ``clause`` in a sentence, ``symptom`` in the runbook's search."""
+
+    word: str
+    clause: str
+    symptom: str
+
+
+LATE = Trouble(SLOW, "is slow", "is slow")
+FAILURE = Trouble(FAILS, "is failing", "is failing")
+SOME_ERRORS = Trouble(ERRORS, "has errors", "is failing")
+TROUBLES: Mapping[str, Trouble] = {
+    ProviderTimeout.code: LATE,
+    ProviderRateLimited.code: Trouble("limits us", "limits us", ProviderRateLimited.code),
+    ProviderDenied.code: Trouble("refuses us", "refuses our key, our quota or a model", ProviderDenied.code),
+    ProviderOutputInvalid.code: Trouble(
+        "malformed answers", "gives answers that do not fit their schema", ProviderOutputInvalid.code
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """A provider with an open circuit: what goes wrong, and why it rests."""
+
+    trouble: Trouble
+    why: str
+
+
+def resting_of(circuits: Sequence[Shared]) -> Resting:
+    """Of one provider's open circuits. What they do not have in common is a failure like any other."""
+    why = f"the circuit of {' and '.join(circuit.target.model for circuit in circuits)} is open"
+    found = {TROUBLES.get(circuit.cause, FAILURE) for circuit in circuits}
+    trouble = found.pop() if len(found) == 1 else FAILURE
+    return Resting(trouble, f"no answer in time: {why}" if trouble is LATE else why)
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """One provider: its state now in a word and a kind, with the figures for it, and sixty steps of the range.
+
+    Each step has its attempts and failed ones; ``attempts`` and ``failed`` are of the whole range. ``trouble``: what goes wrong
+    now; None where nothing does, or an operator has stopped it.
+    """
+
+    name: str
+    kind: str
+    word: str
+    ticks: Sequence[tuple[str, int, int]]
+    attempts: int
+    failed: int
+    why: str = ""
+    trouble: Trouble | None = None
+
+    @property
+    def symptom(self) -> str:
+        """The words for the runbook's search; empty where all is well."""
+        return f"{self.name} {self.trouble.symptom}" if self.trouble else ""
+
+    @property
+    def clause(self) -> str:
+        """How it does, in a part of a sentence."""
+        words = self.trouble.clause if self.trouble else f"is {self.word}"
+        return f"{self.name} {words}" + (f" ({self.why})" if self.why else "")
+
+
+def state_of(circuit: Shared, stopped: Collection[str]) -> str:
+    """A circuit that is not closed, in words. ``stopped``: what operators have stopped, as `kind name`."""
+    provider, model = circuit.target
+    if {EVERYTHING, f"provider {provider}", f"model {provider}/{model}"} & set(stopped):
+        return f"{model} is stopped by an operator; its circuit opened before, after {circuit.cause}"
+    if circuit.rest > 0:
+        return f"{model}: circuit open after {circuit.cause}, no call until it is tried again in {formats.seconds(circuit.rest)}"
+    return (
+        f"{model}: circuit open after {circuit.cause}, tried by the next call that reaches it as its first target or a fallback"
+    )
+
+
+def strips_of(seen: Overview, range_: Range, resting: Mapping[str, Resting], stopped: Collection[str] = ()) -> list[Strip]:
+    """The providers over the range, in sixty steps or fewer, and their state at its end.
+
+    ``resting``: those with an open circuit, and why. One of them has a strip even if no call tried it in the range: it gets none.
+    ``stopped``: as in `state_of`.
+    """
+    whole = range_.until - range_.since
+    found = []
+    for name in sorted({*resting, *seen.providers}):
+        by_time = seen.providers.get(name, {})
+        steps: list[tuple[int, int]] = [(0, 0)] * TICKS
+        for at, (attempts, failed) in by_time.items():
+            step = min(TICKS - 1, max(0, int((at - range_.since) / whole * TICKS)))
+            steps[step] = steps[step][0] + attempts, steps[step][1] + failed
+        kind, word, why, trouble = _now(name, resting.get(name), seen.states.get(name), stopped)
+        ticks = [(_health(*counts)[0], *counts) for counts in steps]
+        attempts, failed = (sum(counts[one] for counts in by_time.values()) for one in (0, 1))
+        found.append(Strip(name, kind, word, ticks, attempts, failed, why, trouble))
+    return found
+
+
+State = tuple[str, str, str, Trouble | None]
+"""A kind, a word, the figures for it, and what goes wrong."""
+
+
+def _now(name: str, open_: Resting | None, state: ProviderState | None, stopped: Collection[str]) -> State:
+    """A stop says more than what its provider did before it."""
+    if {EVERYTHING, f"provider {name}"} & set(stopped):
+        return "warn", STOPPED, "", None
+    return ("bad", open_.trouble.word, open_.why, open_.trouble) if open_ else _state(state)
+
+
+def _state(now: ProviderState | None) -> State:
+    """Of attempts. A provider that fails is failing, however slow; one whose attempts all come too late is slow."""
+    if now is None:
+        return "none", "no calls lately", "", None
+    kind, word = _health(now.attempts, now.failed)
+    if kind == "bad" and now.failed < LEAST:
+        kind, word = "warn", ERRORS  # one attempt or two may fail by themselves
+    if now.slow and kind != "bad" and now.failing < LEAST:
+        takes, usual = now.slow
+        return "warn", SLOW, f"{formats.ms(takes)} where {formats.ms(usual)} is usual", LATE
+    of = f", all of {' and '.join(sorted(now.models))}" if now.models else ""
+    failed = f"{_part(now.failed, now.attempts)} of the last minutes failed{of}" if now.failed else ""
+    if now.cause == ProviderOutputInvalid.code and now.failed >= LEAST:
+        # Answers that need no schema come between those that miss theirs, and prove nothing.
+        return max(kind, "warn", key=KINDS.index), TROUBLES[now.cause].word, failed, TROUBLES[now.cause]
+    return _failing(now, kind, word, failed, of)
+
+
+def _failing(now: ProviderState, kind: str, word: str, failed: str, of: str) -> State:
+    """By its share of failures, unless the newest attempts say otherwise. ``failed``, ``of``: the figures, and its models."""
+    trouble = TROUBLES.get(now.cause, FAILURE if word != ERRORS else SOME_ERRORS)
+    if now.failing >= LEAST and kind != "bad" and (now.failed / now.attempts) ** now.failing < CHANCE:
+        trouble = FAILURE if trouble is SOME_ERRORS else trouble
+        return "bad", trouble.word, f"none of its newest {now.failing} attempts was answered{of}", trouble
+    if kind not in ("bad", "warn"):
+        return kind, word, failed, None
+    failed = failed.replace(" failed", " got no answer in time") if trouble is LATE else failed
+    if now.failed and (1 - now.failed / now.attempts) ** now.since < CHANCE:
+        return "good" if now.since >= ENOUGH else "warn", AGAIN, f"{failed}, and none of the newest {now.since}", None
+    return kind, trouble.word, failed, trouble
+
+
+def _part(failed: int, attempts: int) -> str:
+    """A share says nothing of few."""
+    if attempts == 1:
+        return "its only attempt"
+    return f"{formats.share(failed / attempts)} of its attempts" if attempts >= FEW else f"{failed} of its {attempts} attempts"
+
+
+def _health(attempts: int, failed: int) -> tuple[str, str]:
+    if not attempts:
+        return "none", "not called"
+    share = failed / attempts
+    return ("bad", FAILS) if share >= ILL else ("warn", ERRORS) if share >= SICK else ("good", "answering")
