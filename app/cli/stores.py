@@ -34,7 +34,9 @@ def settings_with_stores() -> "Settings":
     print(f"octant: using the demo at {demo.url} ({demo.folder})", file=sys.stderr)
     if changed is not None:
         changed.append(demo)
-    return load()
+    settings = load()
+    settings.require_stores()
+    return settings
 
 
 def running_demo(settings: "Settings", *, above: bool = True) -> "Demo":

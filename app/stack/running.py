@@ -1,20 +1,19 @@
 """A note by which the `octant` command finds a running demo's stores.
 
 The note is in the state folder here or in a folder above. It is believed only if the demo that wrote it still runs (process id
-and start time), if both stores answer, and if the file is this user's alone, in a folder of this user: another user's note would
-lead an operator's command to stores of that user's choice.
+and start time), and if the file is this user's alone, in a folder of this user: another user's note would lead an operator's
+command to stores of that user's choice. A store of the demo need not answer: a frozen one is when the kill switch is needed most,
+and each command says itself which store is away.
 """
 
 import hashlib
 import json
 import os
-import socket
 import stat
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import psutil
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
@@ -24,7 +23,6 @@ from app.setting_sources import PREFIX
 from app.settings import Settings
 
 NOTE, SIMULATOR = "running.json", "simulator.json"
-CONNECT_SECONDS = 1.0
 SECRET = ("SECRET", "KEY", "PASSWORD", "TOKEN")  # in names of settings: these stay out of the note
 
 
@@ -125,9 +123,9 @@ def _read(folder: Path) -> Demo | None:
         demo = Demo(**{**fields, "env": env, "simulated": tuple(fields["simulated"]), "folder": folder})
         process = psutil.Process(demo.pid)
         runs = abs(process.create_time() - demo.started) < 0.01 and process.status() != psutil.STATUS_ZOMBIE
-        return demo if runs and _answers(demo.env) else None
     except (OSError, ValueError, TypeError, AttributeError, KeyError, psutil.Error):
         return None  # no note, half a note, a note of another user or version, or of a demo that is gone
+    return demo if runs else None
 
 
 def _own_text(folder: Path) -> str:
@@ -146,14 +144,3 @@ def _own_text(folder: Path) -> str:
         if owners != {os.geteuid()} or about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise PermissionError
         return note.read()
-
-
-def _answers(env: Mapping[str, str]) -> bool:
-    """Whether both stores accept connections."""
-    valkey, database = urlsplit(env["OCTANT_VALKEY_URL"]), urlsplit(env["OCTANT_DATABASE_URL"])
-    sockets = unquote(parse_qs(database.query)["host"][0])
-    with socket.socket(socket.AF_UNIX) as postgres:
-        postgres.settimeout(CONNECT_SECONDS)
-        postgres.connect(f"{sockets}/.s.PGSQL.5432")
-    with socket.create_connection((valkey.hostname or "", valkey.port or 0), timeout=CONNECT_SECONDS):
-        return True
