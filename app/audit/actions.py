@@ -4,8 +4,8 @@ Each row carries an HMAC over itself and the one before it, keyed with the servi
 inserted or removed without the secret breaks the chain, and `actions_head` holds its length. A whole database put back to an
 earlier state goes unseen here: `octant audit verify --head` compares with a head noted elsewhere.
 
-While Postgres is away an action is written to a local file, signed, and goes into the chain with the next one that gets there.
-No user's id is stored here, as these rows are never erased: a pseudonym stands for it.
+While Postgres is away an action is written to a file in the state folder, signed, and goes into the chain with the next one that
+gets there. No user's id is stored here, as these rows are never erased: a pseudonym stands for it.
 """
 
 import fcntl
@@ -73,12 +73,17 @@ class ActionLog:
         self._notes = notes
 
     async def append(self, action: Action) -> bool:
-        """Record an action. False: Postgres is away, and it is in the local file. Raises OSError where that fails too."""
+        """Record an action. False: Postgres is away, and it is in the local file. Raises OSError where that fails too.
+
+        Raises FileNotFoundError where there is no folder for the file: one that is made now would be read by no later command.
+        """
         try:
-            with _Notes(self._notes) as notes:
-                async with self._postgres().begin() as connection:
-                    await self._chain(connection, [*self._noted(notes.read()), action])
-                notes.clear()
+            if self._notes.parent.is_dir():
+                with _Notes(self._notes) as notes:
+                    await self._take([*self._noted(notes.read()), action])
+                    notes.clear()
+            else:
+                await self._take([action])
         except (SQLAlchemyError, OSError):
             self.note(action)
             return False
@@ -135,6 +140,10 @@ class ActionLog:
         if head is not None and not seen:
             problems.append("the head that was given is not in the chain: it was put back to an earlier state")
         return ChainCheck(number, f"{number}:{mac}", tuple(problems))
+
+    async def _take(self, new: Sequence[Action]) -> None:
+        async with self._postgres().begin() as connection:
+            await self._chain(connection, new)
 
     async def _chain(self, connection: AsyncConnection, new: Sequence[Action]) -> None:
         await _alone(connection)
@@ -198,7 +207,6 @@ class _Notes:
         self._handle = -1
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         self._handle = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
         fcntl.flock(self._handle, fcntl.LOCK_EX)
         return self

@@ -2,7 +2,7 @@
 
 The row is written when the command has ended, with how it ended, also when it failed. A command that waits for a person has one
 of its begin as well, so that the person's answer does not come before it. The command comes first: a kill switch
-does not wait for Postgres. Where Postgres is away the row goes to a local file, and a message says so.
+does not wait for Postgres. Where Postgres is away the row goes to a file in the state folder, and a message says so.
 """
 
 import asyncio
@@ -111,14 +111,21 @@ def _note(name: str, parameters: dict[str, Any], outcome: str, more: Sequence[st
         reason=clean(str(parameters.get("reason") or ""), redactor),
         outcome=outcome,
     )
+    why = "Postgres does not answer" if settings.database_url else "OCTANT_DATABASE_URL is not set"
+    words = f"{action.action} {action.subject}".rstrip()
     try:
         if not asyncio.run(_append(action, settings)):
-            where = settings.state_dir / NOTES
             print(
-                f"octant: Postgres does not answer, so this is noted in {where} and goes to the audit log later.", file=sys.stderr
+                f"octant: {why}, so this is noted in {settings.state_dir / NOTES} and goes to the audit log later.",
+                file=sys.stderr,
             )
+    except FileNotFoundError:
+        print(
+            f"octant: NOT in the audit log: {why}, and there is no folder {settings.state_dir} to note it in: {words}",
+            file=sys.stderr,
+        )
     except Exception as error:  # noqa: BLE001 - printed instead, see above
-        print(f"octant: NOT in the audit log ({type(error).__name__}): {action.action} {action.subject}", file=sys.stderr)
+        print(f"octant: NOT in the audit log ({type(error).__name__}): {words}", file=sys.stderr)
 
 
 async def _append(action: Any, settings: "Settings") -> bool:  # noqa: ANN401 - an Action; imported when it runs
