@@ -12,9 +12,10 @@ changed_demos: ContextVar["list[Demo] | None"] = ContextVar("changed_demos", def
 """The demos whose stores a command with `@changes` uses; None while the command only reads."""
 
 
-def settings_with_stores() -> "Settings":
+def settings_with_stores(*, one_is_enough: bool = False) -> "Settings":
     """Load the settings with both stores set. Raises Misconfigured, with what to do, where none are set and no demo runs.
 
+    ``one_is_enough``: either store will do, as for the kill switch.
     In development a command without stores uses the demo that runs in the state folder here, and says so in one line on standard
     error. A command that only reads also looks in the folders above. Stores that are set are never replaced, and staging and
     production never look for a demo.
@@ -23,8 +24,10 @@ def settings_with_stores() -> "Settings":
     from app.settings import load
 
     settings = load()
-    if settings.environment != "development" or settings.database_url or settings.valkey_url:
-        settings.require_stores()
+    some = bool(settings.database_url or settings.valkey_url)
+    if settings.environment != "development" or some:
+        if not (one_is_enough and some):
+            settings.require_stores()
         return settings
     changed = changed_demos.get()
     demo = running_demo(settings, above=changed is None)

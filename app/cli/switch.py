@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -145,8 +146,8 @@ def status() -> None:
                 print(f"  callers read: {stop.message}")
         if not stops:
             print("Nothing is stopped.")
-        for store in sorted(switch.away):
-            typer.echo(f"octant: {store} does not answer: this is what the other store says.", err=True)
+        for store in sorted({*switch.away, *_absent()}):
+            typer.echo(f"octant: {_away(store)} was not read; this is what the other store says.", err=True)
 
     _run(show)
 
@@ -197,14 +198,14 @@ def resume(
     scope: Annotated[str, typer.Argument(help="all, provider, model, prompt, feature, tool or tenant.")],
     name: Annotated[str, typer.Argument(help="Which one; none for all.")] = "",
 ) -> None:
-    """End a stop."""
+    """End a stop. Others may go on; it names them."""
+    from app.oncall.switch import holding
 
     async def release(switch: "KillSwitch") -> None:
         _report(await switch.resume(scope, name, by=user_name()), "released")
         print(f"{name or scope} is released; every worker knows within 2 seconds.")
-        for left in await switch.status():
-            if (left.scope, left.name) == (scope, name):
-                typer.echo(f"octant: it is still stopped by the {left.by}: {left.reason}.", err=True)
+        if left := holding(await switch.status()):
+            typer.echo(f"octant: {left}", err=True)
 
     _run(release)
 
@@ -228,9 +229,9 @@ async def _check(scope: str, name: str) -> None:
 
 def _report(missing: frozenset[str], what: str) -> None:
     """Name the store that did not take the change. The other is enough; running workers carry it over."""
-    for store in sorted(missing):
+    for store in sorted({*missing, *_absent()}):
         typer.echo(
-            f"octant: {store} does not answer and does not know yet that this is {what}. The workers know it from the other "
+            f"octant: {_away(store)} does not know yet that this is {what}. The workers know it from the other "
             f"store and tell {store} when it answers; run `octant kill status` then.",
             err=True,
         )
@@ -332,19 +333,53 @@ def _run(act: "Callable[[KillSwitch], Awaitable[None]]") -> None:
 
 
 async def _with_switch(act: "Callable[[KillSwitch], Awaitable[None]]") -> None:
+    """Act on the stores that are named: one of them is enough. A refusal says how everything is stopped without a store."""
     from app.cli.stores import settings_with_stores
     from app.domain.errors import DependencyUnavailable, Misconfigured
     from app.oncall.scopes import parse
     from app.oncall.switch import KillSwitch
     from app.stores import build_engine, build_valkey
 
-    settings = settings_with_stores()
-    engine, valkey = build_engine(settings, pooled=False), build_valkey(settings)
+    try:
+        settings = settings_with_stores(one_is_enough=True)
+    except Misconfigured as error:
+        raise Misconfigured(f"{error}\n  {_without_a_store()}") from None
+    engine = build_engine(settings, pooled=False) if settings.database_url else None
+    valkey = build_valkey(settings) if settings.valkey_url else None
     try:
         await act(KillSwitch(valkey, engine, file=settings.kill_path, fixed=parse(settings.stopped)))
     except DependencyUnavailable as error:
-        way = f"`touch {settings.kill_path}` on every replica, or restart it with OCTANT_STOPPED=all"
-        raise Misconfigured(f"{error} To stop everything without a store: {way}.") from None
+        raise Misconfigured(f"{error} {_without_a_store()}") from None
     finally:
-        await valkey.aclose()
-        await engine.dispose()
+        if valkey:
+            await valkey.aclose()
+        if engine:
+            await engine.dispose()
+
+
+def _without_a_store() -> str:
+    from app.domain.errors import Misconfigured
+    from app.settings import load
+
+    try:
+        file, where = load().kill_path, " in the folder where it was started"
+    except Misconfigured:
+        file, where = Path(".octant/stop"), " in the folder where it was started, if OCTANT_STATE_DIR is not set there"
+    place = "" if file.is_absolute() else where
+    return f"To stop everything without a store: `touch {file}`{place} on every replica, or restart it with OCTANT_STOPPED=all"
+
+
+def _absent() -> dict[str, str]:
+    """The stores whose address is not set, each with its variable."""
+    from app.oncall.switch import POSTGRES, VALKEY
+    from app.settings import load
+
+    settings = load()
+    named = {POSTGRES: ("OCTANT_DATABASE_URL", settings.database_url), VALKEY: ("OCTANT_VALKEY_URL", settings.valkey_url)}
+    return {store: variable for store, (variable, url) in named.items() if not url}
+
+
+def _away(store: str) -> str:
+    """Why a store took no part."""
+    variable = _absent().get(store)
+    return f"{variable} is not set here: {store}" if variable else f"{store} does not answer and"

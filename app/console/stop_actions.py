@@ -15,12 +15,13 @@ from app.domain.routes import Prompt, Route
 from app.oncall.reach import left, newly_unanswered, unanswered
 from app.oncall.scopes import SCOPES, Subject, check_name
 from app.oncall.stops import public_message
+from app.oncall.switch import ENVIRONMENT, FILE, holding
 from app.releases.manifest import Release
 
 BACK = "/console/releases"
 NAMED = tuple(scope for scope in SCOPES if scope != "all")
 MOST_SHOWN = 12
-FIXED = ("environment", "file")  # these stops hold until a restart, or until a file is gone
+FIXED = (ENVIRONMENT, FILE)  # these stops hold until a restart, or until a file is gone
 
 Values = Mapping[str, str]
 
@@ -208,10 +209,10 @@ async def _stop(console: Console, scope: str, values: Values, reason: str, sessi
 async def _ask_resume(console: Console, values: Values) -> Asked:
     scope, name = values["scope"], values.get("name", "")
     check_name(scope, name)
-    stops = {(stop.scope, stop.name): stop for stop in await console.parts.switch.status() if stop.by not in FIXED}
-    stop = stops.get((scope, name))
+    held = await console.parts.switch.status()
+    stop = {(stop.scope, stop.name): stop for stop in held if stop.by not in FIXED}.get((scope, name))
     if stop is None:
-        raise InvalidRequest(f"{name or scope} is not stopped by an operator.")
+        raise InvalidRequest(f"{name or scope} is not stopped by an operator. {holding(held)}".rstrip())
     if values.get("at") and values["at"] != stop.at:  # its page was about an earlier stop, which this one may have taken over
         raise InvalidRequest(f"{name or 'Everything'} was stopped anew by {stop.by} at {stop.at}: {stop.reason}")
     words = " ".join(filter(None, [scope, shlex.quote(name) if name else ""]))
@@ -226,9 +227,8 @@ async def _ask_resume(console: Console, values: Values) -> Asked:
 async def _resume(console: Console, values: Values, reason: str, session: Session) -> str:
     scope, name = values["scope"], values.get("name", "")
     missing = await console.parts.switch.resume(scope, name, by=session.actor, reason=reason)
-    left = [s.by for s in await console.parts.switch.status() if (s.scope, s.name) == (scope, name)]
-    still = f" It is still stopped by the {left[0]}." if left else ""
-    return f"{name or 'Everything'} is released; every worker knows within 2 seconds.{still}{_missing(missing)}"
+    left = holding(await console.parts.switch.status())
+    return f"{name or 'Everything'} is released; every worker knows within 2 seconds. {left}".rstrip() + _missing(missing)
 
 
 def _missing(stores: frozenset[str]) -> str:

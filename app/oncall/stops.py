@@ -119,6 +119,18 @@ class ValkeyStops:
         await self._put(keys=[KEY], args=[COMPLETE if complete else "", *values])
 
 
+class NoStore:
+    """A store whose address an operator's command lacks: it takes nothing and says nothing. Raises ConnectionError."""
+
+    async def read(self) -> tuple[dict[str, Entry], bool]:
+        """Nothing is to be read."""
+        raise ConnectionError("its address is not set")
+
+    async def write(self, *_: object, **__: object) -> None:
+        """Nothing is taken."""
+        raise ConnectionError("its address is not set")
+
+
 class PostgresStops:
     """The memory in Postgres: one table. Raises SQLAlchemyError or OSError."""
 

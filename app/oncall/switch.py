@@ -11,8 +11,9 @@ in-flight; and a variable of the environment names stops that hold from a proces
 import asyncio
 import contextlib
 import logging
+import shlex
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,9 +28,11 @@ from app.domain.routes import Target
 from app.domain.store_errors import why
 from app.oncall.reach import passed_over
 from app.oncall.scopes import LONGEST_NAME, SCOPES, SELF_TEST, Subject, check_name
-from app.oncall.stops import Entry, PostgresStops, ValkeyStops, merged, newer, next_version, now, one_line
+from app.oncall.stops import Entry, NoStore, PostgresStops, ValkeyStops, merged, newer, next_version, now, one_line
 
 VALKEY, POSTGRES = "Valkey", "Postgres"
+ENVIRONMENT, FILE = "environment", "file"  # which stop, too, and no command releases
+MOST_NAMED = 5  # stops in one sentence
 READ_SECONDS = 1.0  # with the pauses between, two seconds are kept even when a store hangs
 SILENT_SECONDS = 0.2  # that a stop waits for a second store
 READ_TRIES = 2  # of a command: on a busy machine a store may take longer than `READ_SECONDS` once
@@ -63,6 +66,26 @@ class Stop:
         """``scope name``, or the word for everything."""
         return words_of(self.scope, self.name)
 
+    @property
+    def way_back(self) -> str:
+        """How it is ended."""
+        if self.by == ENVIRONMENT:
+            return "a restart without OCTANT_STOPPED"
+        return (
+            f"`rm {shlex.quote(self.reason)}`" if self.by == FILE else f"`octant resume {_command_words(self.scope, self.name)}`"
+        )
+
+
+def _command_words(scope: str, name: str) -> str:
+    return f"{scope} {shlex.quote(name)}" if name else scope
+
+
+def holding(stops: Sequence[Stop]) -> str:
+    """A sentence about the stops that hold, each with its way back. Empty where none does."""
+    named = [f"{stop.words} ({stop.way_back} ends it)" for stop in stops[:MOST_NAMED]]
+    more = ["more: see `octant kill status`"] if len(stops) > MOST_NAMED else []
+    return f"Stopped now: {'; '.join([*named, *more])}." if named else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listeners:
@@ -82,7 +105,7 @@ class KillSwitch:
 
     def __init__(
         self,
-        valkey: Redis,
+        valkey: Redis | None,
         engine: AsyncEngine | None = None,
         *,
         file: Path | None,
@@ -93,9 +116,9 @@ class KillSwitch:
         """``poll``: seconds from one look at file and Valkey to the next; Postgres is read half as often while Valkey answers.
 
         ``file`` stops everything while it exists; ``fixed``: what the environment stops.
-        Without ``engine``, Valkey is the only memory and is believed as it is.
+        Without ``engine``, Valkey is the only memory and is believed as it is; without ``valkey`` it counts as away.
         """
-        self._valkey = ValkeyStops(valkey)
+        self._valkey = NoStore() if valkey is None else ValkeyStops(valkey)
         self._postgres = PostgresStops(engine) if engine is not None else None
         self._file = file
         self._fixed = fixed
@@ -203,15 +226,19 @@ class KillSwitch:
 
     async def status(self) -> list[Stop]:
         """All that is stopped, as the stores that answer say. Raises DependencyUnavailable where none does."""
-        entries = await self._read_both()
+        await self._read_both()
+        return self._held()
+
+    def _held(self) -> list[Stop]:
+        """All that is stopped, as far as it was read."""
         stops = [
             Stop(e.scope, e.name, e.by, e.reason, e.at, e.in_flight, e.message)
-            for _, e in sorted(entries.items())
+            for _, e in sorted(self._entries.items())
             if e.stopped and e.scope in SCOPES
         ]
-        stops += [Stop(scope, name, "environment", "OCTANT_STOPPED", "") for scope, name in sorted(self._fixed)]
+        stops += [Stop(scope, name, ENVIRONMENT, "OCTANT_STOPPED", "") for scope, name in sorted(self._fixed)]
         if self._file and self._file.exists():
-            stops.append(Stop("all", "", "file", str(self._file), ""))
+            stops.append(Stop("all", "", FILE, str(self._file), ""))
         return stops
 
     def _message(self, scope: str, name: str) -> str:
@@ -224,7 +251,7 @@ class KillSwitch:
         silent = await self._read_soon()
         known = self._entries.get(wanted.field)
         if must_change and not wanted.stopped and not self._away and not silent and not (known and known.stopped):
-            raise NotFound(f"{wanted.name or wanted.scope} is not stopped.")
+            raise NotFound(f"{wanted.name or wanted.scope} is not stopped. {holding(self._held())}".rstrip())
         entry = replace(
             wanted, by=one_line(wanted.by)[:LONGEST_NAME], reason=one_line(wanted.reason)[:LONGEST_REASON],
             at=now(), version=next_version(known.version if known else 0),

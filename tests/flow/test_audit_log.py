@@ -112,9 +112,10 @@ def run(url: str, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for name, value in {"DATABASE_URL": url, "VALKEY_URL": valkey_url, "STATE_DIR": str(tmp_path)}.items():
         monkeypatch.setenv(f"OCTANT_{name}", value)
 
-    def ran(*command: str, database: str = url) -> Ran:
+    def ran(*command: str, database: str = url, valkey: str = valkey_url) -> Ran:
         with monkeypatch.context() as patched:
             patched.setenv("OCTANT_DATABASE_URL", database)
+            patched.setenv("OCTANT_VALKEY_URL", valkey)
             result = CliRunner().invoke(app, list(command))
         return Ran(result.exit_code, result.stdout, f"{result.stderr}{result.exception or ''}")
 
@@ -173,6 +174,63 @@ def test_a_kill_without_postgres_works_and_is_noted_and_reported(run: Run, tmp_p
     assert "resume" in rows[0]
     assert "kill provider  name=anthropic  [ok]  both are down (noted while Postgres was away)" in rows[1]
     assert run("audit", "verify").code == 0
+
+
+@pytest.mark.parametrize("absent", ["OCTANT_DATABASE_URL", "OCTANT_VALKEY_URL"])
+def test_a_stop_needs_only_one_address_of_a_store(run: Run, absent: str) -> None:
+    """P5: an operator at 3 a.m. may have only one at hand."""
+    half = {"database": ""} if absent == "OCTANT_DATABASE_URL" else {"valkey": ""}
+    killed = run("kill", "provider", "anthropic", "--reason", "half", **half)
+    assert (killed.code, "is stopped" in killed.out, f"{absent} is not set here" in killed.err) == (0, True, True), killed
+    status = run("kill", "status", **half)
+    assert "provider anthropic: stopped by" in status.out
+    assert f"{absent} is not set here" in status.err
+    assert "provider anthropic: stopped by" in run("kill", "status").out
+    resumed = run("resume", "provider", "anthropic")
+    assert (resumed.code, "Nothing is stopped" in run("kill", "status").out) == (0, True)
+    assert run("budget", "show", "audited", **half).code == 1, "other commands need both"
+
+
+@pytest.mark.parametrize("command", [("kill", "all", "--reason", "none"), ("resume", "all"), ("kill", "status")])
+@pytest.mark.parametrize("environment", ["development", "staging", "no such environment"])
+def test_a_switch_without_any_store_names_the_ways_out_of_band(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], environment: str
+) -> None:
+    monkeypatch.setenv("OCTANT_ENVIRONMENT", environment)
+    monkeypatch.setenv("OCTANT_SECRET_KEY", "a-secret-of-more-than-thirty-two-letters")
+    refused = run(*command, database="", valkey="")
+    ways = f"`touch {'.octant' if environment.startswith('no') else tmp_path}/stop`", "OCTANT_STOPPED=all"
+    assert refused.code == 1
+    assert [way for way in ways if way not in refused.err] == []
+
+
+def test_without_a_state_folder_nothing_is_noted_and_none_is_made(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No service reads a note in a folder that was made where the operator happened to stand."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OCTANT_STATE_DIR", ".octant")
+    away = "postgresql+psycopg://absent@127.0.0.1:9/nothing"
+    killed = run("kill", "all", "--reason", "wrong addresses", database=away, valkey="redis://127.0.0.1:9/0")
+    assert (killed.code, "`touch .octant/stop` in the folder where it was started" in killed.err) == (1, True)
+    assert "NOT in the audit log: Postgres does not answer, and there is no folder .octant to note it in: kill all" in killed.err
+    assert run("kill", "self-test", "--flips", "1").code == 1, "no worker runs"
+    assert "kill self-test" in logged(run)[0]
+    assert not (tmp_path / ".octant").exists()
+
+
+def test_a_resume_names_the_stops_that_hold(run: Run) -> None:
+    run("tenant", "create", "held")
+    for scope, name in (("provider", "anthropic"), ("tenant", "held")):
+        run("kill", scope, name, "--reason", "two stops")
+    needless, other = run("resume", "all"), run("resume", "provider", "openai")
+    assert (needless.code, other.code) == (1, 1)
+    held = "Stopped now: provider anthropic (`octant resume provider anthropic` ends it)"
+    assert f"all is not stopped. {held}" in needless.err
+    assert f"openai is not stopped. {held}" in other.err
+    one = run("resume", "provider", "anthropic")
+    assert (one.code, "Stopped now: tenant held (`octant resume tenant held` ends it)." in one.err) == (0, True)
+    assert run("resume", "tenant", "held").err == ""
 
 
 def test_a_cover_of_the_rotation_holds_at_once_and_leaves_a_row(run: Run, tmp_path: Path) -> None:
