@@ -340,7 +340,7 @@ def templates() -> Environment:
         "count": formats.count, "number": formats.number, "usd": formats.usd, "estimated": formats.estimated,
         "ms": measure(formats.ms), "share": measure(formats.share), "size": measure(formats.size),
         "span": measure(formats.span), "seconds": measure(formats.seconds), "charted": formats.charted,
-        "browser": formats.browser, "at_most": formats.at_most, "moment": formats.moment,
+        "browser": formats.browser, "rehearsed": formats.rehearsed, "at_most": formats.at_most, "moment": formats.moment,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
         "words": unbroken.words, "unproven": formats.unproven, "unbroken": unbroken.unbroken, "path": unbroken.path,
         "command": unbroken.command, "lead": formats.lead, "input_of": input_of,

@@ -67,6 +67,11 @@ def seconds(value: float | None) -> str:
     return ms(None if value is None else value * 1000)
 
 
+def rehearsed(minutes: float) -> str:
+    """A length of time that a page of the runbook has to a tenth of a minute, in the units of `ms`: ``6 s``, ``4 min 30 s``."""
+    return f"{60 * minutes:.0f} s" if minutes < 1 else seconds(60 * minutes)
+
+
 def span(value: timedelta | None) -> str:
     """A length of time, as `ms` writes it."""
     return ms(None if value is None else value / timedelta(milliseconds=1))

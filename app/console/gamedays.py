@@ -204,6 +204,11 @@ class Report(_Loose):
         return f"the commands were done, and each call of the next {length} was answered" if length else ""
 
     @property
+    def commands(self) -> tuple[int, int]:
+        """How many of the runbook's commands worked as they stand, of how many that were run."""
+        return sum(one.works for one in self.played.followed), len(self.played.followed)
+
+    @property
     def page(self) -> str:
         """The runbook's page that was followed."""
         return str(self.written_before.runbook.get("page", "")).removesuffix(".md")

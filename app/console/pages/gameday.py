@@ -18,6 +18,7 @@ from app.console.navigation import GAMEDAY
 from app.console.pages.readiness import sources_of
 from app.console.readiness.answers import OLD
 from app.console.readiness.sources import Found as Rehearsed
+from app.console.rehearsed import commands, newest
 from app.domain.errors import Misconfigured, NotFound
 from app.oncall.gamedays import Playing, played_now
 from app.oncall.runbook.pages import FOLDER as RUNBOOK
@@ -44,7 +45,7 @@ def router(console: Console) -> APIRouter:
         ended = found[0] if found and not now_played and now - ended_at(found[0]) < JUST else None
         return console.page(
             request, "gamedays.html", GAMEDAY, found=found, kind=kind, words=words, command=COMMAND,
-            played=played, known=known, ended=ended, ended_words=described(ended)[1] if ended else "",
+            played=played, known=known, commands=commands(found), ended=ended, ended_words=described(ended)[1] if ended else "",
             now_played=now_played, shown=_named(now_played), changed=False, refusal=refusal(console.parts.environment),
             outages=await _outages(console),
         )  # fmt: skip
@@ -110,15 +111,13 @@ def answer(found: Sequence[Report], known: Sequence[str], now: datetime) -> tupl
     """One sentence on all game days."""
     if not found:
         return "none", "No game day was played here yet."
-    newest: dict[str, Report] = {}
-    for one in found:
-        newest.setdefault(one.played.scenario, one)
-    kept = [one for one in newest.values() if one.played.verdict == "kept"]
-    broken = [one.played.scenario for one in newest.values() if one.played.verdict == "not kept"]
+    days = newest(found)
+    kept = [one for one in days if one.played.verdict == "kept"]
+    broken = [one.played.scenario for one in days if one.played.verdict == "not kept"]
     old = [one for one in kept if now - one.played.begun_at > OLD]
-    number = formats.number(len(set(known) | set(newest)), "scenario")
-    words = f"{len(newest)} of {number} {'was' if len(newest) == 1 else 'were'} played here; the promise was kept in "
-    words += "each" if len(kept) == len(newest) > 1 else "it" if len(kept) == len(newest) else f"{len(kept)} of them"
+    number = formats.number(len({*known, *(one.played.scenario for one in days)}), "scenario")
+    words = f"{len(days)} of {number} {'was' if len(days) == 1 else 'were'} played here; the promise was kept in "
+    words += "each" if len(kept) == len(days) > 1 else "it" if len(kept) == len(days) else f"{len(kept)} of them"
     if broken:
         return "bad", f"{words}, and not in {' and '.join(broken)}."
     if old or len(kept) < len(known):

@@ -2,12 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from fastapi import APIRouter
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,9 +17,10 @@ from app.console.console import ROUTES, SESSION, VIEWING, Console, link
 from app.console.navigation import RUNBOOK
 from app.console.readiness.answers import OLD
 from app.console.readiness.runbook import RECORDED, judged
+from app.console.rehearsed import by_page, contained, counts, ending, proof
 from app.console.runbook_html import address, html_of, html_of_section
 from app.domain.errors import NotFound
-from app.oncall.runbook.pages import FORM, GENERATED, LONGEST_UNREVIEWED, Page, Section, read
+from app.oncall.runbook.pages import FORM, GENERATED, LONGEST_UNREVIEWED, Page, read
 from app.oncall.runbook.search import SURE, Topic, find, says_nothing
 from app.oncall.runbook.twin import document
 
@@ -27,6 +28,7 @@ LONGEST = 200  # characters of a search
 OTHERS = 7
 NEAREST = 3  # where nothing fits well
 _COMMANDS = re.compile(r"^ *```console\n.*?^ *```", re.MULTILINE | re.DOTALL)
+_HREF = re.compile(r'href="(/console/runbook/[\w-]+(?:#[\w-]+)?)"')
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
@@ -52,15 +54,14 @@ def router(console: Console) -> APIRouter:
         pages = await asyncio.to_thread(read)
         buttons = console.buttons(request.scope[SESSION], link("/console/runbook", {"q": wanted}))
         found = await asyncio.to_thread(searched, pages, wanted, console.parts.providers, buttons) if wanted else []
-        kind, words = answer(pages, wanted, found, datetime.now(UTC))
+        days = await asyncio.to_thread(gamedays.reports, console.parts.state_dir)
+        kind, words = answer(pages, wanted, found, datetime.now(UTC), days)
         incidents = sorted((page for page in pages if page.is_incident), key=lambda page: page.title)
-        here = contained_here(await asyncio.to_thread(gamedays.reports, console.parts.state_dir))
         others = [page for page in pages if not page.is_incident]
         return console.page(
             request, "runbook.html", RUNBOOK, wanted=wanted, found=found, kind=kind, words=words, incidents=incidents,
-            others=others, here=here, proof=proof(incidents, here), address=address, plain=plain, rehearsal=rehearsal,
-            review=review,
-            today=datetime.now(UTC).date(),
+            others=others, proof=proof(incidents, days), address=address, plain=plain, rehearsals=_rehearsals(days),
+            review=review, today=datetime.now(UTC).date(),
         )  # fmt: skip
 
     @made.get("/runbook.html")
@@ -71,100 +72,79 @@ def router(console: Console) -> APIRouter:
         return Response(whole, media_type="text/html; charset=utf-8", headers=headers)
 
     @made.get("/runbook/{name}")
-    async def page(request: Request, name: str) -> Response:
-        """One page."""
+    async def page(request: Request, name: str, q: str = "") -> Response:
+        """One page; with the words of the search that found it, which may name the provider at fault."""
         pages = await asyncio.to_thread(read)
-        wanted = name.removesuffix(".md")
+        wanted, sought = name.removesuffix(".md"), " ".join(q.split())[:LONGEST]
         one = next((each for each in pages if each.name.removesuffix(".md") == wanted), None)
         if one is None:
             raise NotFound("The runbook has no such page. Its first page lists all.")
-        here = contained_here(await asyncio.to_thread(gamedays.reports, console.parts.state_dir)).get(wanted)
+        days = await asyncio.to_thread(gamedays.reports, console.parts.state_dir)
         contents = [section for section in one.sections if section.level == (3 if one.name == GENERATED else 2)]
+        buttons = console.buttons(request.scope[SESSION], link(address(one.name), {"q": sought}))
         return console.page(
-            request, "runbook_page.html", RUNBOOK, title=one.title, one=one,
-            html=await asyncio.to_thread(html_of, one, pages, console.buttons(request.scope[SESSION], address(one.name))),
-            contents=contents, here=here, rehearsal=rehearsal, review=review, today=datetime.now(UTC).date(),
+            request, "runbook_page.html", RUNBOOK, title=one.title, one=one, sought=sought,
+            html=await asyncio.to_thread(filled, one, pages, sought, console.parts.providers, buttons),
+            contents=contents, rehearsals=_rehearsals(days)(one), review=review, today=datetime.now(UTC).date(),
         )  # fmt: skip
 
     return made
 
 
-def contained_here(days: Sequence[gamedays.Report]) -> dict[str, gamedays.Report]:
-    """The newest game day that contained its fault, by the page that it followed. ``days``: newest first."""
-    return {one.page: one for one in reversed(days) if one.kind == "good" and one.played.contained is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """How far the incidents' pages lead a person who did not write them.
-
-    ``fresh``: pages whose commands contained their fault within the days that a rehearsal counts, ``here`` of them on this
-    installation. ``slowest``: minutes, of the page with this title. ``works`` of ``commands`` worked as they stand, in the newest
-    game day of each page. ``tried``: pages that an outsider followed, the newest on ``tried_on``.
-    """
-
-    pages: int
-    fresh: int
-    here: int
-    slowest: float
-    title: str
-    works: int
-    commands: int
-    tried: int
-    tried_on: date | None
-
-
-def proof(incidents: Sequence[Page], here: Mapping[str, gamedays.Report]) -> Proof:
-    """From the pages' own dates and from this installation's game days."""
-    today = datetime.now(UTC).date()
-    days = {page.title: here[name] for page in incidents if (name := page.name.removesuffix(".md")) in here}
-    done = {page.title: page.rehearsed for page in incidents if page.rehearsed}
-    minutes = {title: each[1] for title, each in done.items()}
-    minutes |= {title: (day.played.contained or 0.0) / 60 for title, day in days.items()}
-    title = max(minutes, key=lambda each: minutes[each], default="")
-    recent = {title for title, each in done.items() if each[0] + OLD >= today}
-    recent |= {title for title, day in days.items() if day.played.begun_at.date() + OLD >= today}
-    ran = [one for day in days.values() for one in day.played.followed]
-    tried = [page.tried[0] for page in incidents if page.tried]
-    return Proof(
-        len(incidents), len(recent), len(days), minutes.get(title, 0.0), title, sum(one.works for one in ran), len(ran),
-        len(tried), max(tried, default=None),
-    )  # fmt: skip
-
-
 def searched(pages: Sequence[Page], wanted: str, providers: Collection[str] = (), buttons: Buttons = no_buttons) -> list[Found]:
     """The places that fit, best first; the best with its commands where it surely fits, and with the provider in the words."""
-    spoken = re.findall(r"[\w-]+", wanted.lower())
-    named = [name for name in providers if name.lower() in spoken]
-    words = _words(providers, named[0]) if len(named) == 1 else {}
+    words = _words(wanted, providers)
     best = find(pages, wanted, providers)[: OTHERS + 1]
     best = best if best and best[0][0] >= SURE else best[:NEAREST]
     return [
-        _found(topic, pages, sure=score >= SURE, whole=number == 0, words=words, buttons=buttons)
+        _found(topic, pages, sure=score >= SURE, whole=number == 0, words=words, buttons=buttons, wanted=wanted)
         for number, (score, topic) in enumerate(best)
     ]
 
 
-def _words(providers: Collection[str], named: str) -> dict[str, str]:
-    """Values of the words for the provider at fault and, where there is only one other, for that."""
-    others = [name for name in providers if name != named]
-    return {"PROVIDER": named, **({"OTHER": others[0]} if len(others) == 1 else {})}
+def filled(page: Page, pages: Sequence[Page], sought: str, providers: Collection[str], buttons: Buttons = no_buttons) -> Markup:
+    """A page as HTML, with the provider that the words of a search name."""
+    words = _words(sought, providers)
+    return _kept(html_of(replace(page, text=_filled(page.text, words)), pages, buttons), sought if words else "")
 
 
-def _found(topic: Topic, pages: Sequence[Page], *, sure: bool, whole: bool, words: Mapping[str, str], buttons: Buttons) -> Found:
-    first = topic.sections[0]
+def _words(wanted: str, providers: Collection[str]) -> dict[str, str]:
+    """Values of the words for the provider at fault and, where there is only one other, for that; none unless one is named."""
+    spoken = re.findall(r"[\w-]+", wanted.lower())
+    named = [name for name in providers if name.lower() in spoken]
+    others = [name for name in providers if name not in named]
+    return {"PROVIDER": named[0], **({"OTHER": others[0]} if len(others) == 1 else {})} if len(named) == 1 else {}
+
+
+def _found(
+    topic: Topic, pages: Sequence[Page], *, sure: bool, whole: bool, words: Mapping[str, str], buttons: Buttons, wanted: str
+) -> Found:
+    first, kept = topic.sections[0], wanted if words else ""
     href = address(topic.page.name, "" if first.level == 1 else first.anchor)
     symptom = topic.page.paragraph("Symptom") if first.level == 1 else ""
     shown = [s for s in topic.sections if s.commands and s.title != FORM[-1]] if whole and sure else []
-    texts = [(s.title, html_of_section(_filled(s, words), topic.page, pages, buttons)) for s in shown]
-    return Found(topic.title, href, symptom, sure, texts)
+    sections = [(s.title, replace(s, text=_filled(s.text, words))) for s in shown]
+    texts = [(title, _kept(html_of_section(one, topic.page, pages, buttons), kept)) for title, one in sections]
+    return Found(topic.title, _with(href, kept), symptom, sure, texts)
 
 
-def _filled(section: Section, words: Mapping[str, str]) -> Section:
-    """The section with these values for words in capitals in its commands and their output."""
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    """A text with these values for words in capitals in its commands and their output."""
     each = re.compile(rf"\b(?:{'|'.join(words)})\b")
-    text = _COMMANDS.sub(lambda block: each.sub(lambda word: words[word[0]], block[0]), section.text) if words else section.text
-    return replace(section, text=text)
+    return _COMMANDS.sub(lambda block: each.sub(lambda word: words[word[0]], block[0]), text) if words else text
+
+
+def _kept(html: Markup, wanted: str) -> Markup:
+    """A text whose links to pages keep the words of a search: the next page is filled in as this one is."""
+    if not wanted:
+        return html
+    return Markup(_HREF.sub(lambda found: f'href="{escape(_with(found[1], wanted))}"', html))  # noqa: S704 - made of the escaped text
+
+
+def _with(href: str, wanted: str) -> str:
+    """The address of a page with the words of a search, before its section."""
+    path, sign, anchor = href.partition("#")
+    return link(path, {"q": wanted}) + sign + anchor
 
 
 def plain(text: str) -> str:
@@ -172,14 +152,33 @@ def plain(text: str) -> str:
     return _LINK.sub(r"\1", text.replace("`", "").replace("*", ""))
 
 
-def rehearsal(page: Page, today: date) -> tuple[str, str]:
-    """The mark and words on a page's rehearsal; empty for a page that is of no incident."""
-    if not page.is_incident:
-        return "none", ""
-    if page.rehearsed is None:
-        return "none", "not rehearsed"
-    day, minutes = page.rehearsed
-    return ("good" if day + OLD >= today else "warn"), f"contained in {minutes:g} min in a recorded run"
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A rehearsal of a page: its mark, its words, the address of its report, and its day."""
+
+    kind: str
+    words: str
+    href: str = ""
+    on: date | None = None
+
+
+def _rehearsals(days: Sequence[gamedays.Report]) -> Callable[[Page], Sequence[Ran]]:
+    """A page's newest game days, the worst first; without one the run that its text names. Empty where it is no incident's."""
+    here, today = by_page(days), datetime.now(UTC).date()
+
+    def of(page: Page) -> Sequence[Ran]:
+        if not page.is_incident:
+            return ()
+        if counts(page, here):
+            runs = here[page.name.removesuffix(".md")].runs
+            return [Ran(*ending(one), f"/console/gameday/{one.name}", one.played.begun_at.date()) for one in runs]
+        if page.rehearsed is None:
+            return [Ran("none", "not rehearsed")]
+        day, minutes = page.rehearsed
+        kind = "good" if day + OLD >= today else "warn"
+        return [Ran(kind, f"contained in {formats.rehearsed(minutes)} in a recorded run", on=day)]
+
+    return of
 
 
 def review(page: Page, today: date) -> tuple[str, str]:
@@ -189,7 +188,9 @@ def review(page: Page, today: date) -> tuple[str, str]:
     return ("good", "reviewed") if page.reviewed + LONGEST_UNREVIEWED >= today else ("warn", "review overdue")
 
 
-def answer(pages: Sequence[Page], wanted: str, found: Sequence[Found], now: datetime) -> tuple[str, str]:
+def answer(
+    pages: Sequence[Page], wanted: str, found: Sequence[Found], now: datetime, days: Sequence[gamedays.Report] = ()
+) -> tuple[str, str]:
     """Where the words lead; without words, how ready the pages are, as the readiness review judges them."""
     if wanted and found and not found[0].sure:
         return (
@@ -203,12 +204,13 @@ def answer(pages: Sequence[Page], wanted: str, found: Sequence[Found], now: date
     if wanted:
         return "bad", f"No page has the words “{wanted}”. Try an alert's name, an error's code, or fewer words."
     incidents = [page for page in pages if page.is_incident]
-    fresh = sum(page.rehearsed is not None and page.rehearsed[0] + OLD >= now.date() for page in incidents)
+    here = by_page(days)
+    fresh = sum(day + OLD >= now.date() for day, _ in contained(incidents, here).values())
     words = (
         f"{formats.number(len(incidents), 'incident')} have a page; the commands of {fresh} contained theirs in the last 30 days,"
         f" here or in {RECORDED}."
     )
-    judgement = judged(list(pages), now)
+    judgement = judged(list(pages), now, here=here)
     if judgement.state == "proved":
         return "good", words
     return "bad" if judgement.state == "failing" else "warn", f"{words} {judgement.why}".rstrip()

@@ -8,6 +8,7 @@ from app.console import formats
 from app.console.gamedays import reports
 from app.console.readiness.answers import OLD, Answer, Evidence, State, missing
 from app.console.readiness.sources import Sources
+from app.console.rehearsed import Here, by_page, contained, counts, uncontained
 from app.oncall.runbook.pages import GENERATED, LONGEST_UNREVIEWED, Page, faults, overdue, placeholders, read
 
 QUESTION = "Can an engineer who did not build it mend it at night, with the runbook alone?"
@@ -20,28 +21,25 @@ READ = "A person reads each of them and writes the day into its line `Reviewed:`
 async def answer(sources: Sources) -> Answer:
     """Read the pages: their form, their rehearsals and their reviews."""
     pages = await asyncio.to_thread(read, sources.root / "runbook")
-    played = {one.page: one.played.begun_at for one in await asyncio.to_thread(reports, sources.state_dir) if one.kind == "good"}
-    return judged(pages, sources.now, began=await sources.began(), played=played)
+    here = by_page(await asyncio.to_thread(reports, sources.state_dir))
+    return judged(pages, sources.now, began=await sources.began(), here=here)
 
 
-def judged(
-    pages: list[Page], now: datetime, *, began: datetime | None = None, played: Mapping[str, datetime] | None = None
-) -> Answer:
-    """The answer from these pages. ``began``: when this installation did; ``played``: pages that a game day followed here."""
-    incidents = [page for page in pages if page.is_incident]
+def judged(pages: list[Page], now: datetime, *, began: datetime | None = None, here: Mapping[str, Here] | None = None) -> Answer:
+    """The answer from these pages. ``began``: when this installation did; ``here``: its game days, by the page they followed."""
+    incidents, here = [page for page in pages if page.is_incident], here or {}
     elsewhere = sum(
-        bool(page.rehearsed and began and page.rehearsed[0] <= began.date())
-        and page.name.removesuffix(".md") not in (played or {})
-        for page in incidents
+        bool(page.rehearsed and began and page.rehearsed[0] <= began.date()) and not counts(page, here) for page in incidents
     )
-    done = {page.name: page.rehearsed for page in incidents if page.rehearsed}
+    done = contained(incidents, here)
     if not incidents:
         template = "runbook/README.md says how a page is written."
         found = [missing("Pages", "there is no page of an incident", COMMAND, closed_by=template)]
         return Answer(
             axis="Runbook", question=QUESTION, words="There is no page of an incident.", evidence=found, command=COMMAND
         )
-    found = [_tried(incidents, now), _rehearsed(incidents, now, elsewhere), *_reviewed(pages, now)]
+    rehearsed = _rehearsed(incidents, now, elsewhere, here)
+    found = [_tried(incidents, now), rehearsed, *_reviewed(pages, now)]
     broken = [f"{page.name}: {fault}" for page in pages for fault in faults(page)]
     if broken:
         found.append(Evidence(name="Form", value="; ".join(broken[:3]), state="failing", command=COMMAND))
@@ -57,7 +55,7 @@ def judged(
     slowest = max((minutes for _, minutes in done.values()), default=0.0)
     words = (
         f"The commands of {len(done)} of {len(incidents)} incident pages contained their fault in a rehearsal, the slowest in"
-        f" {slowest:.1f} minutes{_where(len(done), elsewhere)}."
+        f" {formats.rehearsed(slowest)}{_where(len(done), elsewhere)}."
         if done
         else f"None of the {len(incidents)} incident pages was rehearsed yet."
     )
@@ -74,7 +72,7 @@ def _tried(incidents: list[Page], now: datetime) -> Evidence:
     newest, slowest = max(day for day, _ in tried), max(minutes for _, minutes in tried)
     value = (
         f"a person who did not build it contained the fault of {len(tried)} of {formats.number(len(incidents), 'page')} with the"
-        f" page alone, the slowest in {slowest:.1f} minutes"
+        f" page alone, the slowest in {formats.rehearsed(slowest)}"
     )
     state: State = "stale" if newest + LONGEST_UNREVIEWED < now.date() else "proved"
     return Evidence(name=name, value=value, state=state, closed_by=again, at=newest, link=link, command=command)
@@ -84,22 +82,24 @@ def _where(number: int, elsewhere: int) -> str:
     return f"; {number - elsewhere} of them here, {elsewhere} in {RECORDED}" if elsewhere else ""
 
 
-def _rehearsed(incidents: list[Page], now: datetime, elsewhere: int) -> Evidence:
-    days = [page.rehearsed[0] for page in incidents if page.rehearsed]
-    never = [page.name.removesuffix(".md") for page in incidents if not page.rehearsed]
+def _rehearsed(incidents: list[Page], now: datetime, elsewhere: int, here: Mapping[str, Here]) -> Evidence:
+    days = [day for day, _ in contained(incidents, here).values()]
+    failed = uncontained(incidents, here)
+    never = [page.name.removesuffix(".md") for page in incidents if not page.rehearsed and not counts(page, here)]
     old = [day for day in days if day + OLD < now.date()]
-    state: State = "missing" if not days else "stale" if old else "gaps" if never or elsewhere else "proved"
+    state: State = "missing" if not days else "stale" if old else "gaps" if never or failed or elsewhere else "proved"
     value = (
         f"{len(days)} of {len(incidents)}"
         + (f", {elsewhere} of them in {RECORDED}" if elsewhere else "")
+        + (f"; not contained in the newest game day here: {', '.join(failed)}" if failed else "")
         + (f"; not yet: {', '.join(never)}" if never else "")
     )
-    here = f"`{COMMAND}` follows each page here and writes the day into it."
+    followed = f"`{COMMAND}` follows each page here and writes the day into it."
     return Evidence(
         name="Rehearsed pages",
         value=value,
         state=state,
-        closed_by=here,
+        closed_by=followed,
         at=min(days, default=None),
         link="/console/runbook",
         command=COMMAND,

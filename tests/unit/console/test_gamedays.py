@@ -21,7 +21,7 @@ from app.console.formats import NONE
 from app.console.gamedays import LABEL, MIX, WIDTH, Played, Report, Written, lanes
 from app.console.pages import gameday as page
 from app.console.pages.gameday import answer, described, ended_at, measured
-from app.console.pages.runbook import Proof, contained_here, proof
+from app.console.rehearsed import Proof, by_page, commands, ending, newest, proof
 from app.domain.errors import Forbidden, Misconfigured
 from app.oncall.gamedays import FOLDER, Playing, played_now, playing
 from app.oncall.runbook.pages import by_the_drill
@@ -249,13 +249,44 @@ def test_a_scenario_that_was_not_played_is_no_failure(verdicts: list[str], kind:
     assert answer(found, ["a", "b", "c"], datetime(2026, 11, 28, tzinfo=UTC)) == (kind, words)
 
 
-def test_a_page_of_the_runbook_names_the_newest_game_day_here_that_contained_its_fault() -> None:
-    page = Written(runbook={"page": "latency.md"})
-    newest = Report(name="c", written_before=page, played=played(verdict="not kept", contained=3.0))
-    good = Report(name="b", written_before=page, played=played(contained=2.0))
-    older = Report(name="a", written_before=page, played=played(contained=1.0))
-    assert contained_here([newest, good, older]) == {"latency": good}
-    assert contained_here([newest]) == {}
+def day(scenario: str, page: str = "latency.md", **more: object) -> Report:
+    return Report(name=scenario, written_before=Written(runbook={"page": page}), played=played(scenario=scenario, **more))
+
+
+def ran(*works: bool) -> list[gamedays.Followed]:
+    return [gamedays.Followed(command="octant x", works=one) for one in works]
+
+
+def test_the_newest_game_day_counts_for_its_page_however_it_ended() -> None:
+    """A failed run was left out of the sum and of the row, and an older good one was shown in its place."""
+    failed, good = day("slow", verdict="not kept", contained=3.0), day("slow", contained=2.0)
+    assert by_page([good, failed])["latency"].contained == good
+    assert by_page([failed, good])["latency"].contained is None
+    assert [ending(one) for one in by_page([failed, good])["latency"].runs] == [("bad", "promise not kept here")]
+    unjudged = day("slow", verdict="not judged")
+    assert newest([unjudged, good]) == [good], "it says nothing of the service"
+    assert by_page([unjudged]) == {}
+
+
+def test_a_run_that_did_not_contain_or_had_a_failing_command_is_not_green() -> None:
+    away = day("away", followed=ran(True, False))
+    assert ending(away) == ("warn", "not contained here, 1 of 2 commands worked")
+    assert ending(day("slow", contained=2.0, followed=ran(False))) == ("warn", "contained here in 2.00 s, 0 of 1 commands worked")
+    both = by_page([day("slow", contained=2.0), away])["latency"]
+    assert [one.name for one in both.runs] == ["away", "slow"], "the worst is named first"
+    assert both.contained == day("slow", contained=2.0), "the fault of the page itself was contained"
+
+
+def test_commands_of_failed_and_uncontained_game_days_count_in_the_sum() -> None:
+    """37 of 38 on one page stood as 24 of 24 on another."""
+    days = [
+        day("a", contained=1.0, followed=ran(True, True)),
+        day("b", followed=ran(True, False)),
+        day("c", verdict="not kept", followed=ran(False)),
+        day("a", contained=1.0, followed=ran(False, False)),
+    ]
+    assert commands(days) == (3, 5), "the newest of each scenario"
+    assert (proof([], days).works, proof([], days).commands) == (3, 5)
 
 
 def test_a_game_day_is_over_at_its_last_event() -> None:
@@ -286,12 +317,19 @@ async def test_in_production_none_is_asked_for_or_played(tmp_path: Path) -> None
 
 def test_the_runbook_says_how_many_pages_contained_their_fault_here_and_which_was_the_slowest() -> None:
     today = datetime.now(UTC)
-    ran = [gamedays.Followed(command="octant a", works=True), gamedays.Followed(command="octant b", works=False)]
-    day = Report(name="a", written_before=Written(), played=played(begun_at=today, contained=90.0, followed=ran))
+    slow = day("a", begun_at=today, contained=90.0, followed=ran(True, False))
     pages: list[Any] = [
         SimpleNamespace(name="latency.md", title="Slow", rehearsed=(today.date() - timedelta(days=40), 0.5), tried=None),
         SimpleNamespace(name="postgres-away.md", title="Away", rehearsed=(today.date(), 0.5), tried=(today.date(), 9.0)),
         SimpleNamespace(name="old.md", title="Old", rehearsed=(today.date() - timedelta(days=40), 1.4), tried=None),
     ]
-    assert proof(pages, {"latency": day}) == Proof(3, 2, 1, 1.5, "Slow", 1, 2, 1, today.date())
-    assert proof(pages[1:], {}) == Proof(2, 1, 0, 1.4, "Old", 0, 0, 1, today.date())
+    assert proof(pages, [slow]) == Proof(3, 2, 1, 1.5, "Slow", 1, 2, 1, today.date(), [])
+    assert proof(pages[1:], []) == Proof(2, 1, 0, 1.4, "Old", 0, 0, 1, today.date(), [])
+    away = day("b", "postgres-away.md", begun_at=today)
+    assert proof(pages, [away]) == Proof(3, 0, 0, 1.4, "Old", 0, 0, 1, today.date(), ["postgres-away"])
+    earlier = day("b", "postgres-away.md", begun_at=today - timedelta(days=1))
+    assert proof(pages, [earlier]).fresh == 1, "the recorded run is the newer one"
+
+
+def test_each_time_of_the_runbooks_index_is_written_alike() -> None:
+    assert [formats.rehearsed(minutes) for minutes in (0.1, 0.9, 1.0, 4.5)] == ["6 s", "54 s", "1 min", "4 min 30 s"]

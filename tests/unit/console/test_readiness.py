@@ -21,7 +21,7 @@ from app.budget.budget import BudgetPolicy
 from app.cli.readiness import _lines
 from app.console import formats
 from app.console.console import templates
-from app.console.gamedays import MIX
+from app.console.gamedays import MIX, Played, Report, Written
 from app.console.readiness import duty, evals, observability, recovery, review, rollback, runbook, security, spending
 from app.console.readiness import sources as readiness_sources
 from app.console.readiness.answers import OLD, Answer, Evidence, State
@@ -30,6 +30,7 @@ from app.console.readiness.played import played
 from app.console.readiness.review import lines, summary
 from app.console.readiness.security import Attacks, LostCase, attacks_of
 from app.console.readiness.sources import GAMEDAYS, Sources
+from app.console.rehearsed import Here, by_page
 from app.domain.calls import Tenant
 from app.domain.errors import Misconfigured
 from app.domain.money import MicroUSD
@@ -468,9 +469,23 @@ async def test_an_outage_of_the_runbook_elsewhere_is_shown_and_leaves_the_questi
     of_runbook = runbook.judged(read(), NOW, began=began).evidence[1]
     assert of_runbook.state == "gaps", "both questions count it in the same way"
     assert f"of them in {runbook.RECORDED}" in of_runbook.value
-    played = {"provider-outage": NOW}
     others = sum(page.rehearsed is not None for page in read() if page.is_incident) - 1
-    assert f"1 of them here, {others} in {runbook.RECORDED}" in runbook.judged(read(), NOW, began=began, played=played).words
+    of_here = runbook.judged(read(), NOW, began=began, here=game_day(contained=12.0))
+    assert f"1 of them here, {others} in {runbook.RECORDED}" in of_here.words
+
+
+def test_a_page_whose_newest_game_day_contained_nothing_is_no_rehearsed_page() -> None:
+    incidents = sum(page.is_incident for page in read())
+    found = runbook.judged(read(), NOW, here=game_day())
+    assert found.words.startswith(f"The commands of {incidents - 1} of {incidents} incident pages contained their fault")
+    rehearsed = next(one for one in found.evidence if one.name == "Rehearsed pages")
+    assert (rehearsed.state, "not contained in the newest game day here: provider-outage" in rehearsed.value) == ("gaps", True)
+
+
+def game_day(contained: float | None = None) -> dict[str, Here]:
+    """The newest game day of one page, today."""
+    one = Played(scenario="provider-outage", verdict="kept", begun_at=datetime.now(UTC), contained=contained)
+    return by_page([Report(written_before=Written(runbook={"page": "provider-outage.md"}), played=one)])
 
 
 def test_a_game_day_without_a_verdict_proves_nothing_and_fails_nothing(tmp_path: Path) -> None:

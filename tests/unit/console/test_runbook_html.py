@@ -2,10 +2,11 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 
-from app.console.pages.runbook import answer, searched
+from app.console.pages.runbook import answer, filled, searched
 from app.console.readiness.runbook import judged
 from app.console.runbook_html import html_of, html_of_section
 from app.oncall.runbook.pages import Page, page_of, placeholders, read
@@ -115,6 +116,23 @@ def test_a_command_that_is_not_ready_says_what_to_fill_in() -> None:
         assert "octant kill provider <mark>PROVIDER</mark>" in shown
         assert '<span class="note">fill in PROVIDER</span></code>' in shown
     assert "<mark>" not in html('```console\n$ kill -STOP $KEY\n$ octant kill all --reason "NOW"\n```\n')
+
+
+def test_a_page_opened_from_a_search_is_filled_in_as_the_search_was() -> None:
+    """Its title, and each link from it, once led to PROVIDER and "fill in"."""
+    names = ("anthropic", "openai")
+    found = searched(PAGES, "anthropic is failing", names)
+    assert {urlsplit(one.href).query for one in found} == {"q=anthropic+is+failing"}
+    linked = re.findall(r'href="(/console/runbook/[^"]+)"', " ".join(text for _, text in found[0].commands))
+    assert linked
+    assert {urlsplit(href).query for href in linked} == {"q=anthropic+is+failing"}
+    assert any(urlsplit(href).fragment == "no-provider-is-well" for href in linked)
+    page = next(one for one in PAGES if one.name == "provider-outage.md")
+    shown = filled(page, PAGES, "anthropic is failing", names)
+    assert "octant kill provider anthropic" in shown
+    assert 'href="/console/runbook/latency?q=anthropic+is+failing"' in shown
+    assert filled(page, PAGES, "a provider is failing", names) == html_of(page, PAGES)
+    assert searched(PAGES, "a provider is failing", names)[0].href == "/console/runbook/provider-outage"
 
 
 @pytest.mark.parametrize("words", ["acme", "2026-11-28", "weather in Paris tomorrow"])
