@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from fastapi import APIRouter
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,7 +19,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app.audit.actions import Action, clean, subject_of
 from app.console.commanded import REASON
-from app.console.console import ROUTES, Console, form_of, link, operator, safe_way
+from app.console.console import ROUTES, SAID, Console, form_of, operator, safe_way
 from app.console.sessions import Session
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, OctantError
 from app.domain.store_errors import why
@@ -38,7 +38,8 @@ class Asked:
     ``undo``: the command that takes it back, ``undo_at``: the page that asks for the same. ``strong``: it stops or changes what
     users get. ``harm``: sentences below the effect. ``settled``: fields that the page fills in, so that what it says is what
     happens, though things change meanwhile. ``refused``: why the service would refuse it, in red above the button, the head
-    first. ``instead``: the action that its button does after a tick at ``confirm``, where there is one by force.
+    first. ``instead``: the action that its button does after a tick at ``confirm``, where there is one by force. ``reason``: what
+    its field holds at first, where the address has none.
     """
 
     title: str
@@ -53,6 +54,7 @@ class Asked:
     refused: Sequence[str] = ()
     instead: str = ""
     confirm: str = ""
+    reason: str = ""
 
 
 Choices = Mapping[str, Sequence[tuple[str, str]]]
@@ -136,7 +138,7 @@ def router(console: Console, actions: Mapping[str, Act]) -> APIRouter:
             return await _fill(console, request, act, left)
         values = _values(act, query)
         asked = await act.ask(values)
-        reason, came = query.get(REASON, "")[:MOST_REASON], query.get("back", "")
+        reason, came = (query.get(REASON) or asked.reason)[:MOST_REASON], query.get("back", "")
         return _page(console, request, act, {**values, **asked.settled}, asked, reason=reason, came=came)
 
     @made.post("/{name}")
@@ -171,10 +173,15 @@ async def perform(console: Console, request: Request, act: Act, session: Session
     noted = clean(done.noted, redactor=console.parts.redactor)
     lacks = await _ended(console, replace(row, outcome="ok", subject=", ".join(filter(None, (row.subject, noted)))))
     way, words = safe_way(came_from or act.way_back(values)), f"{done.words}{lacks}"
-    said_at = str(int(time.time()))
-    signed = session.signed(words, asked.undo, asked.undo_at, said_at)
-    said = link(way, done=words, undo=asked.undo, undo_at=asked.undo_at, said_at=said_at, signed=signed)
-    return RedirectResponse(said if "?" not in way else way, 303)
+    said = (words, asked.undo, asked.undo_at, str(int(time.time())))
+    return RedirectResponse(_saying(way, dict(zip(SAID, (*said, session.signed(*said)), strict=True))), 303)
+
+
+def _saying(way: str, said: Mapping[str, str]) -> str:
+    """The address of a page with the words on what was done. It leads to the top of the page, where they stand."""
+    page = urlsplit(way)
+    kept = [(name, value) for name, value in parse_qsl(page.query) if name not in SAID]
+    return f"{page.path}?{urlencode([*kept, *((name, value) for name, value in said.items() if value)])}"
 
 
 def _found(actions: Mapping[str, Act], name: str) -> Act:

@@ -6,6 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -97,8 +98,7 @@ class Console:
             "environment": self.parts.environment, "version": __version__, "now": datetime.now(UTC),
             "presets": PRESETS, "events": EVENTS,
             "stopped": self.parts.switch.stopped_words, "said_in": SAID,
-            "query": {name: value for name, value in request.query_params.items() if name not in SAID}, "here": _here(request),
-            "done": _done(request, session), "names": self.names,
+            "query": _asked(request), "here": _here(request), "done": _done(request, session), "names": self.names,
         }  # fmt: skip
         return HTMLResponse(self._environment.get_template(template).render(**(shared | values)), status)
 
@@ -144,7 +144,11 @@ class SignedIn:
             raise Forbidden(
                 "Your session may look, not act. Sign in with a key of the scope `admin`, or in a group of operators."
             )
-        request.scope[WAITING] = await console_of(request).waiting()
+        console = console_of(request)
+        request.scope[WAITING] = await console.waiting()
+        if SAID[-1] in request.query_params:  # an action has just been done: a stop stands above the page at once
+            with suppress(OctantError):
+                await console.parts.switch.status()
         return session
 
 
@@ -298,6 +302,7 @@ def _filled(place: Place) -> dict[str, Any]:
 SAID = ("done", "undo", "undo_at", "said_at", "signed")
 """The parts of an address that say what came of an action. The console's script takes them out of the address."""
 SAID_FOR = 60.0  # seconds: later the page may show another state than these words
+TAKEN_BACK = "taken back"  # the reason that its form holds at first
 
 
 def _done(request: Request, session: Session | None) -> tuple[str, str, str] | None:
@@ -305,7 +310,15 @@ def _done(request: Request, session: Session | None) -> tuple[str, str, str] | N
     done, undo, undo_at, said_at, signed = (request.query_params.get(name, "") for name in SAID)
     if not session or not hmac.compare_digest(signed.encode(), session.signed(done, undo, undo_at, said_at).encode()):
         return None
-    return (done, undo, undo_at) if time.time() - int(said_at) < SAID_FOR else None
+    if time.time() - int(said_at) >= SAID_FOR:
+        return None
+    back = {"back": link(request.url.path, _asked(request)), "reason": TAKEN_BACK}
+    return done, undo, f"{undo_at}{'&' if '?' in undo_at else '?'}{urlencode(back)}" if undo_at else ""
+
+
+def _asked(request: Request) -> dict[str, str]:
+    """The fields of an address, without the words on an action."""
+    return {name: value for name, value in request.query_params.items() if name not in SAID}
 
 
 def safe_way(to: str) -> str:

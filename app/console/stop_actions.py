@@ -18,7 +18,7 @@ from app.oncall.stops import public_message
 from app.oncall.switch import ENVIRONMENT, FILE, holding
 from app.releases.manifest import Release
 
-BACK = "/console/releases"
+BACK = "/console/releases?tab=stops"
 NAMED = tuple(scope for scope in SCOPES if scope != "all")
 MOST_SHOWN = 12
 FIXED = (ENVIRONMENT, FILE)  # these stops hold until a restart, or until a file is gone
@@ -221,6 +221,7 @@ async def _ask_resume(console: Console, values: Values) -> Asked:
         effect=f"Stopped by {stop.by} at {stop.at}: {stop.reason}. Its calls are answered again, on every worker within 2 s.",
         command=f"octant resume {words}", undo=f'octant kill {words} --reason "…"',
         undo_at=link(f"/console/do/kill-{scope}", {"name": name}), button="Resume", strong=False, settled={"at": stop.at},
+        reason=f"over: {stop.reason}",
     )  # fmt: skip
 
 

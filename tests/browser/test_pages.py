@@ -441,13 +441,13 @@ def test_no_cell_of_the_runbooks_tables_is_clipped(browser: Browser, service_url
 
 def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, service_url: str, key: str) -> None:
     wanted = {
-        "rollback": "/console/do/rollback", "cost": "/console/budgets", "tour": "/console/readiness",
-        "stop provider anthropic": "/console/do/kill-provider?name=anthropic", "pager": "/console/oncall",
+        "rollback": "/console/do/rollback**", "cost": "/console/budgets", "tour": "/console/readiness",
+        "stop provider anthropic": "/console/do/kill-provider?name=anthropic**", "pager": "/console/oncall",
         "429 throttled": "/console/runbook/rate-limits", "redis down": "/console/runbook/valkey-away",
         "how do you roll back": "/console/releases**", "who is on call": "/console/oncall",
         "outage": "/console/runbook/provider-outage", "leaked key": "/console/runbook/keys#a-key-has-leaked",
-        "kill": "/console/do/kill-all", "stop": "/console/do/kill-all",
-        "kill switch": "/console/do/kill-all", "who do I call": "/console/oncall", "cost distribution": "/console#cost",
+        "kill": "/console/do/kill-all**", "stop": "/console/do/kill-all**",
+        "kill switch": "/console/do/kill-all**", "who do I call": "/console/oncall", "cost distribution": "/console#cost",
         "prompt injection": "/console/security**", "rogue user": "/console/budgets**", "latency": "/console#latency",
         "evals": "/console/evals", "is there a runbook": "/console/runbook", "answers are slow": "/console/runbook/latency",
         "the site is down": "/console/runbook?q=the+site+is+down", "customers get 429": "/console/runbook/budget-exhausted",

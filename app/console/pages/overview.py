@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from app.audit.overview import EDGES, Bucket, Overview
 from app.console import charts, formats, just_now, live
@@ -51,9 +51,10 @@ def router(console: Console) -> APIRouter:
 
     @made.get("/live/badge")
     async def badge(request: Request) -> Response:
-        """How many pages wait for an answer: the menu of each page shows it."""
+        """How many pages wait for an answer, and the bar of the stops that hold: each page shows both."""
         waits: Waiting = request.scope[WAITING]
-        return PlainTextResponse(str(len(waits.pages)), headers=live.HEADERS)
+        bar = console.fragment("parts/stopped.html", stopped=console.parts.switch.stopped_words)
+        return JSONResponse({"waiting": len(waits.pages), "stopped": bar}, headers=live.HEADERS)
 
     return made
 

@@ -9,11 +9,17 @@ function showBadge(part) {
   const one = $("[data-waiting]", part);
   if (one) badgeIs(one.dataset.waiting);
 }
-async function askBadge() { // where no live part brings it, and only while the page is seen
-  if (document.hidden || $("[data-waiting]")) return;
+let stopBar; // as it was asked for last
+async function askBadge() { // only while the page is seen
+  if (document.hidden) return;
   try {
     const answer = await fetch("/console/live/badge", { redirect: "error" });
-    if (answer.ok) badgeIs(await answer.text());
+    if (!answer.ok) return;
+    const { waiting, stopped } = await answer.json();
+    badgeIs(String(waiting));
+    if (stopped === stopBar) return;
+    stopBar = stopped;
+    $("[data-stopped]").replaceChildren(...new DOMParser().parseFromString(stopped, "text/html").body.childNodes);
   } catch { /* the next one may come */ }
 }
 const RETRY = 5000; // milliseconds
@@ -229,8 +235,12 @@ function rankOf(place, words) {
   return at < 0 ? NOT : at < 2 || !place.late ? at : at + 10; // the runbook's pages come after the console's own, unless one says just that
 }
 function go(item) { // to a place; the theme is switched where one is
-  if (item.dataset.name !== "theme") { location.href = item.dataset.href; return; }
+  if (item.dataset.name !== "theme") { location.href = comingBack(item.dataset.href); return; }
   palette.close(); switchTheme();
+}
+function comingBack(href) { // an action leads back to the page that it was chosen on
+  if (!href.startsWith("/console/do/") || location.pathname.startsWith("/console/do/")) return href;
+  return `${href}${href.includes("?") ? "&" : "?"}back=${encodeURIComponent(location.pathname + location.search)}`;
 }
 function fillPalette() { // Enter opens the first entry, whatever it is: it is marked
   const typed = paletteText.value.trim(), words = wordsOf(typed);
