@@ -27,6 +27,7 @@ from app.oncall.runbook.twin import document
 LONGEST = 200  # characters of a search
 OTHERS = 7
 NEAREST = 3  # where nothing fits well
+FIRST = "The first five minutes"  # the section of the runbook's first page that the list of pages begins with
 _COMMANDS = re.compile(r"^ *```console\n.*?^ *```", re.MULTILINE | re.DOTALL)
 _HREF = re.compile(r'href="(/console/runbook/[\w-]+(?:#[\w-]+)?)"')
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
@@ -61,7 +62,7 @@ def router(console: Console) -> APIRouter:
         return console.page(
             request, "runbook.html", RUNBOOK, wanted=wanted, found=found, kind=kind, words=words, incidents=incidents,
             others=others, proof=proof(incidents, days), address=address, plain=plain, rehearsals=_rehearsals(days),
-            review=review, today=datetime.now(UTC).date(),
+            review=review, begin=_begin(pages, buttons), today=datetime.now(UTC).date(),
         )  # fmt: skip
 
     @made.get("/runbook.html")
@@ -89,6 +90,11 @@ def router(console: Console) -> APIRouter:
         )  # fmt: skip
 
     return made
+
+
+def _begin(pages: Sequence[Page], buttons: Buttons) -> Markup:
+    """What a person who was woken up does first, before the page that fits is known."""
+    return html_of_section(pages[0].section(FIRST), pages[0], pages, buttons)
 
 
 def searched(pages: Sequence[Page], wanted: str, providers: Collection[str] = (), buttons: Buttons = no_buttons) -> list[Found]:

@@ -94,6 +94,14 @@ async def test_every_page_opens_with_its_answer_and_its_command(operator: Person
         assert not re.search(r"<script>|\sstyle=|\son\w+=", shown.text), path
 
 
+async def test_the_runbook_begins_with_its_search_and_the_first_five_minutes(operator: Person) -> None:
+    """At night the rest is below the fold of a phone: how far the pages are proven comes last."""
+    shown = (await operator.get("/console/runbook")).text
+    order = ("Search the runbook", 'id="first"', "octant status --since 15m", 'id="incidents"', 'id="proven"', 'class="answer')
+    places = [shown.index(words) for words in order]
+    assert places == sorted(places)
+
+
 async def test_names_that_are_not_there_are_not_found(operator: Person) -> None:
     for path in (
         "runbook/nothing",
