@@ -42,6 +42,7 @@ from app.console.pages import (
     runbook,
     search,
     security,
+    stop,
     trace,
 )
 from app.domain.errors import NotFound
@@ -58,6 +59,7 @@ PAGES: tuple[Callable[[Console], APIRouter], ...] = (
     budgets.router,
     budget_tenant.router,
     code.router,
+    stop.router,
     evals.router,
     eval_run.router,
     eval_case.router,

@@ -95,7 +95,7 @@ def router(console: Console) -> APIRouter:
         way = (await console.known.read("way back", way_back(console.parts.engine))).value
         return console.page(
             request, "releases.html", RELEASES, known=known, stops=stops, tabs=TABS, tab=tab, fixed=stop_actions.FIXED,
-            kinds=await _kinds(console) if tab == "stops" else (), effects=_effects(console, stops),
+            kinds=await stoppable(console) if tab == "stops" else (), effects=_effects(console, stops),
             back=await _rehearsed_way(console) if tab == "rollback" else None, way=way or WayBack(),
             rehearsed=await _rehearsed(console) if tab == "rollback" else ((), ""),
             count=count, more=count < MOST_HISTORY, states=SHORT, marks=KINDS_OF_STATE, changed=False,
@@ -161,7 +161,7 @@ async def _state(console: Console, count: int) -> State:
     )  # fmt: skip
 
 
-async def _kinds(console: Console) -> Sequence[tuple[str, str, Sequence[str]]]:
+async def stoppable(console: Console) -> Sequence[tuple[str, str, Sequence[str]]]:
     """Each kind of stop, what it does, and the names that it can have."""
     parts = console.parts
     tenants = await console.known.read("tenants", parts.keys.list_tenants())

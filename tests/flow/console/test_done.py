@@ -4,11 +4,13 @@ import json
 import re
 import time
 import uuid
+from collections.abc import AsyncIterator
 from html import unescape
 from typing import Any, cast
 
-from conftest import LIVE_RELEASE
-from signed_in import Person
+import pytest_asyncio
+from conftest import LIVE_RELEASE, octant
+from signed_in import Person, signed_in
 
 from app.console.console import SAID, link
 from app.console.navigation import PAGES
@@ -20,6 +22,13 @@ BEHIND = (
     "/console/runbook?q=anthropic+is+failing", "/console/runbook?q=nothing+like+it", "/console/runbook/provider-outage",
     "/console/requests/failed", "/console/search?q=latency", "/console/nothing-here",
 )  # fmt: skip
+
+
+@pytest_asyncio.fixture(scope="module")
+async def viewer(service_url: str, stack_env: dict[str, str]) -> AsyncIterator[Person]:
+    key = octant(stack_env, "key", "create", "acme", "--name", "console", "--scope", "view", "--quiet").strip()
+    async with signed_in(service_url, key) as one:
+        yield one
 
 
 async def test_each_page_says_what_was_done(operator: Person) -> None:
@@ -71,3 +80,17 @@ async def test_a_resume_begins_with_the_reason_of_its_stop(operator: Person) -> 
     assert 'name="reason" value="over: it refunds twice"' in form.text
     done = await operator.submit("/console/do/resume", {"scope": "tool", "name": "request_refund", "reason": "over"})
     assert done.status == 303
+
+
+async def test_what_to_stop_is_chosen_on_a_page_that_the_night_is_one_press_from(operator: Person, viewer: Person) -> None:
+    for path in ("/console?range=1h", "/console/oncall"):
+        [way] = re.findall(r'href="(/console/stop[^"]*)">Stop…</a>', (await operator.get(path)).text)
+        assert "/console/stop" not in (await viewer.get(path)).text
+        page = await operator.get(unescape(way))
+        assert f'name="back" value="{path}"' in page.text
+        choices = re.findall(r'action="/console/do/kill-(\w+)"', page.text)
+        assert choices[:4] == ["provider", "model", "tenant", "all"]
+        assert {"openai", "smart", "acme"} <= set(re.findall(r"<option>([\w-]+)</option>", page.text))
+        asked = await operator.get(link("/console/do/kill-tenant", {"name": "acme", "back": path}))
+        assert f'name="back" value="{path}"' in asked.text
+    assert (await viewer.get("/console/stop")).status == 403
