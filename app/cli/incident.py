@@ -152,9 +152,25 @@ def close(
             found = await incidents.find(on)
             _check_page(asked, folder)
             closed = await incidents.close(found, asked, by=user_name(), at=moment(at))
-            print(f"Incident {closed.number} is closed.")
+            print(f'Incident {closed.number} is closed. Too early? `octant incident reopen {closed.number} --reason "…"`.')
             if draft if draft is not None else not await drilled_incident(incidents.engine, closed.id):
                 _keep_draft(folder, closed, await _timeline(incidents, closed, clean))
+
+    asyncio.run(run())
+
+
+@app.command("reopen")
+@changes("incident reopen")
+def reopen(
+    number: Annotated[int, typer.Argument(help="Number of the closed incident.")],
+    reason: Annotated[str, typer.Option(help="Why; the timeline shows it.")],
+) -> None:
+    """Open an incident again that was closed too early: its timeline goes on. Close it once more when callers are served."""
+
+    async def run() -> None:
+        async with _incidents() as (incidents, _, _):
+            opened = await incidents.reopen(await incidents.find(number), reason, by=user_name())
+        print(f"Incident {opened.number} is open again ({opened.severity}), commander {opened.commander or 'not assigned'}.")
 
     asyncio.run(run())
 
@@ -264,7 +280,7 @@ def _keep_draft(folder: Path, incident: "Incident", entries: "Sequence[Entry]") 
         print(f"octant: {folder / drafts.FOLDER} takes no file ({type(error).__name__}). The draft follows.", file=sys.stderr)
         print(text)
     else:
-        print(f"Draft of the postmortem: {path}. Finish it within five working days, and change the runbook.")
+        print(f"Draft of the postmortem: {path}. Finish it within three working days, and change the runbook.")
 
 
 def _print(incident: "Incident", place: str, entries: "Sequence[Entry]") -> None:

@@ -1,4 +1,4 @@
-"""Actions on incidents, as `octant incident …`: open, add a note, change the severity, name the person who leads, close."""
+"""Actions on incidents, as `octant incident …`: open, note, change the severity, name the person who leads, close, open again."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -6,7 +6,7 @@ from functools import partial
 from app.audit.actions import clean
 from app.console.acting import Act, Asked, Choices
 from app.console.commanded import REASON
-from app.console.console import Console
+from app.console.console import Console, link
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, NotFound
 from app.oncall.incidents.runbooks import drilled_incident
@@ -44,6 +44,10 @@ def actions(console: Console) -> Iterator[Act]:
         do=partial(_close, store), back=BACK, label="Close the incident", positional=(),
         options={"change": REASON, "no-change": REASON}, choices=choices,
         asks="How that page of the runbook changes, or why none does, in one sentence",
+    )  # fmt: skip
+    yield Act(
+        name="incident-reopen", fields=on, ask=partial(_ask_reopen, store), do=partial(_reopen, store), back=BACK,
+        label="Open an incident again", positional=on,
     )  # fmt: skip
 
 
@@ -148,7 +152,8 @@ async def _ask_close(store: Incidents, values: Values) -> Asked:
     return Asked(
         title=f"Close incident {one.number}", effect=f"It is over: callers are served as before. {change}. {after}",
         command=f"octant incident close {sentence}{_on(one)}", button="Close it", strong=False,
-        settled={"on": str(one.number)},
+        settled={"on": str(one.number)}, undo=f'octant incident reopen {one.number} --reason "…"',
+        undo_at=link("/console/do/incident-reopen", {"on": str(one.number)}),
     )  # fmt: skip
 
 
@@ -158,3 +163,21 @@ async def _close(store: Incidents, values: Values, reason: str, session: Session
         raise NotFound(f"The runbook has no page {page[:64]!r}.")
     closed = await store.close(one, RunbookChange(page or None, reason), by=session.actor)
     return f"Incident {closed.number} is closed."
+
+
+async def _ask_reopen(store: Incidents, values: Values) -> Asked:
+    one = await _incident(store, values)
+    if one.closed_at is None:
+        raise InvalidRequest(f"Incident {one.number} is open.")
+    return Asked(
+        title=f"Open incident {one.number} again",
+        effect=f"It was closed at {one.closed_at:%Y-%m-%d %H:%M} UTC by {one.closed_by}: {one.short}. Its timeline goes on.",
+        command=f'octant incident reopen {one.number} --reason "…"', button="Open it again", strong=False,
+        settled={"on": str(one.number)}, undo=f'octant incident close --no-change "…"{_on(one)}',
+        undo_at=link("/console/do/incident-close", {"on": str(one.number)}),
+    )  # fmt: skip
+
+
+async def _reopen(store: Incidents, values: Values, reason: str, session: Session) -> str:
+    opened = await store.reopen(await _incident(store, values), reason, by=session.actor)
+    return f"Incident {opened.number} is open again."

@@ -76,8 +76,15 @@ def test_an_incident_from_opening_to_the_draft_of_its_postmortem(octant: Octant,
     for line in ("the key is refused", "commander is bob", "sev2 -\\> sev3: one caller only", "closed; jobs.md: names the key"):
         assert line in words
     assert "ada@" not in words
+    number = closed.stdout.split()[1]
+    assert f'`octant incident reopen {number} --reason "…"`' in closed.stdout
+    days = "within three working days"
+    assert (days in closed.stdout, days in (ROOT / "runbook/README.md").read_text()) == (True, True)
+    reopened = octant("incident", "reopen", number, "--reason", "ada@example.com is refused again")
+    assert reopened.stdout == f"Incident {number} is open again (sev3), commander bob.\n", reopened.stderr
+    assert octant("incident", "close", "--no-change", "the key is new").returncode == 0
     logged = octant("audit", "list").stdout
-    names = ("open", "note", "assign", "severity", "close")
+    names = ("open", "note", "assign", "severity", "close", "reopen")
     assert [f"incident {name}" in logged for name in names] == [True] * len(names)
     assert "ada@" not in logged
 

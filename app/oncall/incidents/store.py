@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import Executable, RowMapping, and_, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound
@@ -197,18 +198,36 @@ class Incidents:
             "runbook_change": sentence,
         }  # fmt: skip
         words = f"closed; {change.page}: {sentence}" if change.page else f"closed; no page of the runbook changes: {sentence}"
-        closed = await self._change(incident, values, "closed", words, by=by, at=moment, only_open=True)
+        closed = await self._change(incident, values, "closed", words, by=by, at=moment, only=OPEN)
         if closed is None:
             raise InvalidRequest(f"Incident {incident.number} is closed already.", param="incident")
         return closed
 
+    async def reopen(self, incident: Incident, reason: str, *, by: str) -> Incident:
+        """Open a closed incident again: its close stays in the timeline, the runbook's change of it does not count.
+
+        Raises InvalidRequest where it is open, or where another one of the same fault is.
+        """
+        values = dict.fromkeys(("closed_at", "closed_by", "runbook_page", "runbook_change"))
+        words = f"opened again: {self._text(reason, LONGEST_TEXT, 'reason')}"
+        try:
+            opened = await self._change(incident, {"status": OPEN, **values}, "reopened", words, by=by, only=CLOSED)
+        except IntegrityError:
+            raise InvalidRequest(
+                "Another incident of the same fault is open: `octant incident list` names it. Add a note to that one.",
+                param="incident",
+            ) from None
+        if opened is None:
+            raise InvalidRequest(f"Incident {incident.number} is open.", param="incident")
+        return opened
+
     async def _change(
         self, incident: Incident, values: Mapping[str, Any], kind: str, words: str, *, by: str, at: datetime | None = None,
-        only_open: bool = False,
+        only: str = "",
     ) -> Incident | None:  # fmt: skip
         which = incidents.c.id == incident.id
-        if only_open:
-            which = and_(which, incidents.c.status == OPEN)
+        if only:
+            which = and_(which, incidents.c.status == only)
         async with self.engine.begin() as connection:
             changed = await connection.execute(update(incidents).where(which).values(values).returning(incidents))
             row = changed.mappings().one_or_none()

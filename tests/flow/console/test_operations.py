@@ -434,6 +434,11 @@ async def test_an_incident_is_worked_on_from_its_page(operator: Person, stack_en
         "closed; no page of the runbook changes: the page was right",
     ):
         assert words in closed.words
+    assert f"/console/do/incident-reopen?on={number}&amp;back=" in closed.text
+    for name, reason in (("incident-reopen", "it fails again"), ("incident-close", "the page was right")):
+        assert (await operator.submit(f"/console/do/{name}", {"on": number, "reason": reason})).status == 303
+    closed = await operator.get(here)
+    assert "opened again: it fails again" in closed.words
     assert "led by operations admin" in closed.words, "an operator has one name"
     assert "in the console" not in closed.words
 
