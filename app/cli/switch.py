@@ -199,7 +199,7 @@ def resume(
     name: Annotated[str, typer.Argument(help="Which one; none for all.")] = "",
 ) -> None:
     """End a stop. Others may go on; it names them."""
-    from app.oncall.switch import holding
+    from app.oncall.held import holding
 
     async def release(switch: "KillSwitch") -> None:
         _report(await switch.resume(scope, name, by=user_name()), "released")

@@ -12,10 +12,10 @@ from app.console.running import number_running
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, NotFound
 from app.domain.routes import Prompt, Route
+from app.oncall.held import ENVIRONMENT, FILE, holding
 from app.oncall.reach import left, newly_unanswered, unanswered
 from app.oncall.scopes import SCOPES, Subject, check_name
 from app.oncall.stops import public_message
-from app.oncall.switch import ENVIRONMENT, FILE, holding
 from app.releases.manifest import Release
 
 BACK = "/console/releases?tab=stops"

@@ -1,4 +1,4 @@
-"""Deletes on-call records that are older than they are kept: pages, incidents, covers, maintenance windows, hand-over messages.
+"""Deletes on-call records that are older than they are kept: pages, incidents, covers, maintenance, hand-overs, stores' outages.
 
 A page or an incident that is still open stays, however old, and so do the pages of an open incident. Each round deletes some, so
 that a long history does not hold its locks for long.
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.oncall.incidents.tables import handoffs, incident_events, incidents
 from app.oncall.paging.tables import maintenance_windows, page_deliveries, page_events, page_timers, pages
 from app.oncall.rota.tables import covers
+from app.oncall.tables import store_outages
 
 BATCH = 1000
 
@@ -47,6 +48,7 @@ async def forget(connection: AsyncConnection, *, days: int) -> tuple[int, int]:
         delete(covers).where(covers.c.ends_at < before),
         delete(maintenance_windows).where(maintenance_windows.c.ends_at < before),
         delete(handoffs).where(handoffs.c.sent_at < before),
+        delete(store_outages).where(store_outages.c.seen < before),
     )
     for statement in ended:
         await connection.execute(statement)

@@ -11,9 +11,8 @@ in-flight; and a variable of the environment names stops that hold from a proces
 import asyncio
 import contextlib
 import logging
-import shlex
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,13 +25,12 @@ from app.domain.errors import DependencyUnavailable, NotFound, Stopped
 from app.domain.periodic import Periodic
 from app.domain.routes import Target
 from app.domain.store_errors import why
+from app.oncall.held import ENVIRONMENT, FILE, Stop, holding, words_of
 from app.oncall.reach import passed_over
 from app.oncall.scopes import LONGEST_NAME, SCOPES, SELF_TEST, Subject, check_name
 from app.oncall.stops import Entry, NoStore, PostgresStops, ValkeyStops, merged, newer, next_version, now, one_line
 
 VALKEY, POSTGRES = "Valkey", "Postgres"
-ENVIRONMENT, FILE = "environment", "file"  # which stop, too, and no command releases
-MOST_NAMED = 5  # stops in one sentence
 READ_SECONDS = 1.0  # with the pauses between, two seconds are kept even when a store hangs
 SILENT_SECONDS = 0.2  # that a stop waits for a second store
 READ_TRIES = 2  # of a command: on a busy machine a store may take longer than `READ_SECONDS` once
@@ -44,60 +42,18 @@ log = logging.getLogger(__name__)
 Away = (RedisError, SQLAlchemyError, OSError, ValueError)  # a TimeoutError is an OSError; ValueError: not an entry of ours
 
 
-def words_of(scope: str, name: str) -> str:
-    """How a sentence names what is stopped."""
-    return "everything" if scope == "all" else f"{scope} {name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """One thing that is stopped: ``scope`` and ``name`` (empty for everything), by whom, why, since when, and the message."""
-
-    scope: str
-    name: str
-    by: str
-    reason: str
-    at: str
-    in_flight: bool = False
-    message: str = ""
-
-    @property
-    def words(self) -> str:
-        """``scope name``, or the word for everything."""
-        return words_of(self.scope, self.name)
-
-    @property
-    def way_back(self) -> str:
-        """How it is ended."""
-        if self.by == ENVIRONMENT:
-            return "a restart without OCTANT_STOPPED"
-        return (
-            f"`rm {shlex.quote(self.reason)}`" if self.by == FILE else f"`octant resume {_command_words(self.scope, self.name)}`"
-        )
-
-
-def _command_words(scope: str, name: str) -> str:
-    return f"{scope} {shlex.quote(name)}" if name else scope
-
-
-def holding(stops: Sequence[Stop]) -> str:
-    """A sentence about the stops that hold, each with its way back. Empty where none does."""
-    named = [f"{stop.words} ({stop.way_back} ends it)" for stop in stops[:MOST_NAMED]]
-    more = ["more: see `octant kill status`"] if len(stops) > MOST_NAMED else []
-    return f"Stopped now: {'; '.join([*named, *more])}." if named else ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listeners:
     """Callbacks of a switch.
 
     ``on_state`` gets the number of stops by scope; ``on_end`` scope, name and message when calls under way are to end;
-    ``on_self_test`` the version of each flip of the reserved scope.
+    ``on_self_test`` the version of each flip of the reserved scope; ``on_store`` a store, and whether it is away, at each read.
     """
 
     on_state: Callable[[Mapping[str, int]], None] = lambda _: None
     on_end: Callable[[str, str, str], None] = lambda _scope, _name, _message: None
     on_self_test: Callable[[int], None] = lambda _: None
+    on_store: Callable[[str, bool], None] = lambda _store, _away: None
 
 
 class KillSwitch:
@@ -345,6 +301,7 @@ class KillSwitch:
             self._away.add(store)
         else:
             self._away.discard(store)
+        self._listeners.on_store(store, store in self._away)
 
     def _adopt(self, found: Mapping[str, Entry]) -> None:
         """Apply newer entries. A stop that is older than a release that is known here is none."""

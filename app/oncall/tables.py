@@ -1,6 +1,6 @@
-"""The kill switch's memory in Postgres, the results of its self-tests, and the triggers of a rollback."""
+"""The kill switch's memory in Postgres, the results of its self-tests, outages of stores, and the triggers of a rollback."""
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Float, Identity, Integer, MetaData, String, Table, Text, func
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Float, Identity, Index, Integer, MetaData, String, Table, Text, func
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from app.domain.personal import PersonalData
@@ -46,6 +46,17 @@ switch_tests = Table(
     Column("problem", Text, nullable=False, server_default="", comment="why it failed"),
 )
 
+store_outages = Table(
+    "store_outages",
+    metadata,
+    Column("store", String(16), primary_key=True, comment="Postgres or Valkey"),
+    Column("worker", String(255), primary_key=True, comment="that could not read it"),
+    Column("began", DateTime(timezone=True), primary_key=True),
+    Column("seen", DateTime(timezone=True), nullable=False, comment="when it was read the last time"),
+    Column("over", Boolean, nullable=False, comment="it answered then; false: it is still away, or the worker has ended"),
+    Index("store_outages_seen", "seen"),
+)
+
 triggers = Table(
     "triggers",
     metadata,
@@ -72,6 +83,8 @@ NOT_PERSONAL = {
     "switch_tests.by": "an operator, not a user",
     "switch_tests.missing": "machines and processes",
     "switch_tests.problem": "names of workers and stores",
+    "store_outages.store": "Postgres or Valkey",
+    "store_outages.worker": "a machine and a process",
     "triggers.subject": "a feature, or a tenant",
     "triggers.key": "a kind, a subject and a time",
     "triggers.text": "redacted before it is stored",

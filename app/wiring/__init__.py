@@ -50,6 +50,7 @@ from app.oncall.paging.paging import Paging
 from app.oncall.retention import forget
 from app.oncall.scopes import parse as parse_stops
 from app.oncall.self_test import DailySelfTest, Sightings
+from app.oncall.store_outages import StoreOutages
 from app.oncall.switch import KillSwitch, Listeners
 from app.releases import reports
 from app.releases.shadow_watch import ShadowWatch
@@ -307,9 +308,12 @@ def _worker(settings: Settings) -> dict[str, str]:
 
 
 def _build_switch(
-    settings: Settings, engine: AsyncEngine, valkey: Redis, metrics: Metrics, running: InFlight, sightings: Sightings
-) -> KillSwitch:
-    listeners = Listeners(on_state=partial(show_stops, metrics), on_end=partial(end_calls, running), on_self_test=sightings.note)
+    settings: Settings, engine: AsyncEngine, valkey: Redis, metrics: Metrics, running: InFlight, sightings: Sightings,
+    away: StoreOutages,
+) -> KillSwitch:  # fmt: skip
+    listeners = Listeners(
+        on_state=partial(show_stops, metrics), on_end=partial(end_calls, running), on_self_test=sightings.note, on_store=away.note
+    )
     return KillSwitch(valkey, engine, file=settings.kill_path, fixed=parse_stops(settings.stopped), listeners=listeners)
 
 
@@ -352,12 +356,12 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         keys = KeyRing(engine, secret=settings.secret, stale=stale, remembered=remembered(settings, "keys", stale))
         await _start(stack, patterns, keys)
         releases = releases_of(settings, engine, valkey)
-        sightings = Sightings(engine, releases.worker)
-        switch = _build_switch(settings, engine, valkey, metrics, running, sightings)
+        sightings, away = Sightings(engine, releases.worker), StoreOutages(engine, releases.worker)
+        switch = _build_switch(settings, engine, valkey, metrics, running, sightings, away)
         recorder, failed = await _open_audit(stack, settings, engine, redactor, metrics)
         budget = await _open_budget(stack, settings, engine, valkey, metrics, redactor)
         idempotency = build_idempotency(settings, engine, metrics)
-        await _start(stack, switch, releases, budget, sightings, DailySelfTest(switch, engine, releases.workers))
+        await _start(stack, switch, releases, budget, sightings, away, DailySelfTest(switch, engine, releases.workers))
         recovery, of_shadow = await _open_recovery(stack, settings, valkey, switch, metrics)
         await _start(stack, idempotency)
         guard = _build_guard(settings, metrics)

@@ -32,6 +32,7 @@ from app.oncall.paging.figures import figures
 from app.oncall.paging.tables import page_timers
 from app.oncall.rota.reading import load_rotation
 from app.oncall.stops import Entry, PostgresStops
+from app.oncall.tables import store_outages
 from app.security.redaction.redactor import Redactor
 
 REDACTOR = Redactor(b"a key for the tests of incidents")
@@ -53,7 +54,7 @@ async def own(own_url: str) -> AsyncIterator[AsyncEngine]:
         yield engine
         async with engine.begin() as connection:
             await connection.execute(text("SET LOCAL session_replication_role = replica"))
-            tables = "incidents, pages, stops, manifests, actions, actions_head, budget_alerts, calls, attempts"
+            tables = "incidents, pages, stops, manifests, actions, actions_head, budget_alerts, calls, attempts, store_outages"
             await connection.execute(text(f"TRUNCATE {tables} CASCADE"))
 
 
@@ -187,6 +188,33 @@ async def test_of_two_who_close_one_does(incidents: Incidents) -> None:
     assert sorted(type(each).__name__ for each in done) == ["Incident", "InvalidRequest"]
 
 
+async def test_an_incident_that_was_closed_too_early_is_opened_again(own: AsyncEngine, incidents: Incidents) -> None:
+    one = await incidents.open("one", "sev3", by="ada")
+    with pytest.raises(InvalidRequest, match="is open"):
+        await incidents.reopen(one, "too early", by="ada")
+    closed = await incidents.close(one, NO_CHANGE, by="ada")
+    opened = await incidents.reopen(closed, f"it fails for {MAIL}", by="bob")
+    assert replace(opened, status="closed") == replace(one, status="closed")
+    assert [found.number for found in await incidents.list()] == [one.number]
+    last = (await timeline(own, opened, clean=CLEAN))[-2:]
+    assert [(entry.actor, entry.text.partition(":")[0]) for entry in last] == [
+        ("ada", "closed; no page of the runbook changes"), ("bob", "opened again")
+    ]  # fmt: skip
+    assert MAIL not in last[-1].text
+    await incidents.close(opened, NO_CHANGE, by="bob")
+
+
+async def test_an_incident_is_not_opened_again_beside_another_of_its_fault(own: AsyncEngine, incidents: Incidents) -> None:
+    opening = partial(incident_for_page, dedup_key="k", title="t", severity="page", clean=CLEAN)
+    async with own.begin() as connection:
+        await opening(connection, at=ago(hours=2))
+    first = await incidents.close(await incidents.find(None), NO_CHANGE, by="ada")
+    async with own.begin() as connection:
+        await opening(connection, at=ago(hours=0))
+    with pytest.raises(InvalidRequest, match="Another incident of the same fault is open"):
+        await incidents.reopen(first, "too early", by="ada")
+
+
 async def test_a_call_is_linked_by_our_own_ids_alone(own: AsyncEngine, incidents: Incidents) -> None:
     """The id of a request is its caller's, and may hold an address."""
     record = a_record(request_id=f"of-{MAIL}", user="ada")
@@ -229,6 +257,40 @@ async def test_an_outage_stands_in_the_timeline_with_its_impact(own: AsyncEngine
         assert (counted.calls, counted.failed, counted.users, counted.fallen_back) == (9, 5, 2, 3)
         assert (counted.since, counted.until - BEGAN < timedelta(days=1)) == (BEGAN, True)
         assert not await places_of(connection, [one.id])
+
+
+async def test_a_return_that_no_attempt_timed_says_so(own: AsyncEngine, incidents: Incidents) -> None:
+    """A postmortem would copy the length of the pause for the length of the outage."""
+    failed = [tried(n, "provider_failed", "ada") for n in range(5)]
+    await Writer(own, lambda tenant, user: REDACTOR.pseudonym(user, tenant=tenant)).write([*failed, tried(200, "ok", "ada")])
+    one = await incidents.open("anthropic fails", "sev3", by="ada", at=BEGAN + timedelta(seconds=10))
+    last = [e.text for e in await timeline(own, one, clean=CLEAN) if e.kind == "provider"][-1]
+    assert last == "anthropic m answers its next attempt, after 200 s; in the last 196 s of them none was made"
+
+
+async def test_outages_of_the_stores_stand_in_the_timeline_which_begins_with_them(own: AsyncEngine, incidents: Incidents) -> None:
+    """As several workers saw them: one that ended before the store was back knows no end."""
+
+    async def away(store: str, worker: str, began: int, seen: int, *, over: bool = True) -> None:
+        times = {"began": BEGAN + timedelta(seconds=began), "seen": BEGAN + timedelta(seconds=seen)}
+        async with own.begin() as connection:
+            await connection.execute(insert(store_outages).values(store=store, worker=worker, over=over, **times))
+
+    await away("Valkey", "one", -60, 30)
+    await away("Valkey", "two", -61, 29)
+    await away("Valkey", "one", 100, 110, over=False)
+    await away("Postgres", "one", 0, 20)
+    await away("Postgres", "one", -1000, -990)
+    one = await incidents.open("calls are refused", "sev1", by="ada", at=BEGAN)
+    entries = await timeline(own, one, clean=CLEAN)
+    assert [(round((e.at - BEGAN).total_seconds()), e.text) for e in entries if e.kind == "store"] == [
+        (-61, "2 workers get no answer from Valkey"),
+        (0, "1 worker gets no answer from Postgres"),
+        (20, "Postgres answers again, after 20 s"),
+        (30, "Valkey answers again, after 91 s"),
+        (100, "1 worker gets no answer from Valkey"),
+    ]
+    assert entries[0].kind == "store"
 
 
 async def test_a_timeline_begins_with_the_fault_and_not_with_what_was_done_before(

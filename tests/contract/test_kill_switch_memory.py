@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,18 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from sqlalchemy import delete
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.domain.errors import DependencyUnavailable, NotFound, Stopped
+from app.oncall import store_outages as outages_module
 from app.oncall import switch as switch_module
 from app.oncall.earlier import EARLIER_KEY, carry_over
 from app.oncall.stops import COMPLETE, KEY, Entry, PostgresStops, ValkeyStops
-from app.oncall.switch import KillSwitch
-from app.oncall.tables import stops
+from app.oncall.store_outages import StoreOutages, outages
+from app.oncall.switch import KillSwitch, Listeners
+from app.oncall.tables import stops, store_outages
 
 AWAY = "postgresql+psycopg://absent@127.0.0.1:1/none"
 
@@ -305,3 +309,45 @@ async def test_an_upgrade_keeps_what_was_stopped(valkey: Redis, postgres: AsyncE
     assert await carry_over(valkey, switch) == 0
     found = [(stop.scope, stop.name, stop.by, stop.reason) for stop in await switch.status()]
     assert found == [("all", "", "ann", "it does harm"), ("tenant", "acme", "ann", "it does harm")]
+
+
+async def test_a_worker_writes_down_when_a_store_was_away(
+    valkey: Redis, postgres: AsyncEngine, valkey_away: Redis, postgres_away: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of Postgres when it is back: until then it stays in memory."""
+    monkeypatch.setattr(outages_module, "SHORTEST", timedelta(0))
+    async with postgres.begin() as connection:
+        await connection.execute(delete(store_outages))
+    kept = StoreOutages(postgres_away, "one")
+    switch = KillSwitch(valkey_away, postgres_away, file=None, listeners=Listeners(on_store=kept.note))
+
+    async def written() -> list[tuple[str, bool]]:
+        await kept.write()
+        async with postgres.connect() as connection:
+            span = datetime.now(UTC) - timedelta(minutes=1), datetime.now(UTC)
+            return [(one.store, one.over) for one in await outages(connection, *span)]
+
+    await switch._refresh()
+    await switch._read_postgres()
+    with pytest.raises(SQLAlchemyError):
+        await written()
+    kept._engine, switch._postgres = postgres, PostgresStops(postgres)
+    await switch._refresh()
+    await switch._read_postgres()
+    assert sorted(await written()) == [("Postgres", True), ("Valkey", False)]
+    switch._valkey = ValkeyStops(valkey)
+    await switch._refresh()
+    assert sorted(await written()) == [("Postgres", True), ("Valkey", True)]
+    assert (kept._over, kept._going_on) == ([], {})
+
+
+async def test_one_late_read_of_a_store_is_no_outage(postgres: AsyncEngine) -> None:
+    async with postgres.begin() as connection:
+        await connection.execute(delete(store_outages))
+    kept = StoreOutages(postgres, "one")
+    kept.note("Valkey", True)
+    kept.note("Valkey", False)
+    await kept.write()
+    async with postgres.connect() as connection:
+        assert await outages(connection, datetime.now(UTC) - timedelta(minutes=1), datetime.now(UTC)) == []
+    assert kept._over == []

@@ -20,6 +20,7 @@ from app.oncall.incidents.tables import incidents
 from app.oncall.paging.tables import maintenance_windows, page_deliveries, page_timers
 from app.oncall.retention import forget
 from app.oncall.rota.covers import FILE, Cover, Covers
+from app.oncall.tables import store_outages
 
 NOW = datetime.now(UTC)
 OLD, RECENT = NOW - timedelta(days=401), NOW - timedelta(days=399)
@@ -75,6 +76,8 @@ async def test_records_that_ended_long_ago_go_and_open_ones_stay(own: AsyncEngin
         async with own.begin() as connection:
             window = {"matchers": {}, "begins_at": OLD, "ends_at": ends, "by": "ada", "reason": "upgrade"}
             await connection.execute(insert(maintenance_windows).values(window))
+            away = {"store": "Valkey", "worker": "one", "began": ends, "seen": ends, "over": True}
+            await connection.execute(insert(store_outages).values(away))
     await Keeper(own, keep_days=30, sweeps=(partial(forget, days=400),)).tend()
     async with own.connect() as connection:
 
@@ -87,3 +90,4 @@ async def test_records_that_ended_long_ago_go_and_open_ones_stay(own: AsyncEngin
         assert await rows("title", "incidents") == {"kept", "running"}
         assert await rows("incident_id", "incident_events") == {kept, running}
         assert [await rows("ends_at", table) for table in ("covers", "maintenance_windows")] == [{RECENT}, {RECENT}]
+        assert await rows("seen", "store_outages") == {RECENT}

@@ -24,7 +24,7 @@ from app.console.readiness.answers import SHORT, Answer
 from app.console.readiness.sources import Found as Rehearsed
 from app.console.release_actions import refusals
 from app.domain.errors import Misconfigured
-from app.oncall.switch import Stop
+from app.oncall.held import Stop
 from app.releases import canaries, history, rehearsals
 from app.releases.canaries import Canary, Judgement
 from app.releases.catalogue import Found, Listed

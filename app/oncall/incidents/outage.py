@@ -16,6 +16,7 @@ from app.domain.records import CIRCUIT, NO_MODEL, REFUSALS, steps_in
 
 LONGEST = timedelta(days=1)
 IN_A_ROW = 5  # failed attempts of one model, as many as open a circuit
+UNTRIED = timedelta(seconds=30)  # after so long without an attempt it is not known when it was well again
 TOGETHER = timedelta(seconds=5)  # workers see a circuit open at moments of their own
 _RUNS = text(
     """
@@ -26,7 +27,8 @@ _RUNS = text(
         SELECT *, count(*) FILTER (WHERE ok) OVER (PARTITION BY provider, model ORDER BY began) AS run FROM tried
     )
     SELECT provider, model, run, min(began) FILTER (WHERE NOT ok) AS failed_at, count(*) FILTER (WHERE NOT ok) AS failed,
-           min(began) FILTER (WHERE ok) AS answered_at, mode() WITHIN GROUP (ORDER BY outcome) FILTER (WHERE NOT ok) AS outcome
+           max(began) FILTER (WHERE NOT ok) AS tried_at, min(began) FILTER (WHERE ok) AS answered_at,
+           mode() WITHIN GROUP (ORDER BY outcome) FILTER (WHERE NOT ok) AS outcome
     FROM counted GROUP BY provider, model, run ORDER BY provider, model, run
     """
 )
@@ -100,9 +102,16 @@ def _of_providers(rows: Sequence[Mapping[str, Any]]) -> list[Fact]:
         words = f"{name} fails: {row['failed']:,} attempts in a row, most as {row['outcome']}"
         found.append(Fact(row["failed_at"], words, row["provider"], until))
         if until:
-            length = (until - row["failed_at"]).total_seconds()
-            found.append(Fact(until, f"{name} answers again, after {length:.0f} s"))
+            found.append(Fact(until, f"{name} {_returned(row['failed_at'], row['tried_at'], until)}"))
     return found
+
+
+def _returned(failed: datetime, tried: datetime, answered: datetime) -> str:
+    """How long it was away. Without an attempt before the answer it may have been well for long: that is said."""
+    length, idle = (answered - failed).total_seconds(), answered - tried
+    if idle <= UNTRIED:
+        return f"answers again, after {length:.0f} s"
+    return f"answers its next attempt, after {length:.0f} s; in the last {idle.total_seconds():.0f} s of them none was made"
 
 
 def _of_circuits(seen: Sequence[tuple[datetime, str]]) -> list[Fact]:

@@ -1,7 +1,7 @@
 """The timeline of an incident, merged from the records that the rooms keep anyway.
 
-It begins with the fault: the first page, or before that the first failing provider. Of the time before, only a possible cause
-stands in it: the newest change of the release, and stops that still held.
+It begins with the fault: the first page, or before that the first failing provider or store. Of the time before, only a
+possible cause stands in it: the newest change of the release, and stops that still held.
 
 An event stands in it once: a release from its history and not also from the operators' log, a command that changes an incident
 only as the incident's own event. Other rooms' tables are read by SQL, as the rooms do not import each other; a test runs each
@@ -9,7 +9,7 @@ statement against the migrated schema.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -19,8 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.oncall.incidents import outage
 from app.oncall.incidents.store import Clean, Incident, events_of
+from app.oncall.store_outages import Outage, outages
 
-Kind = Literal["page", "ack", "command", "switch", "release", "canary", "budget", "incident", "note", "link", "provider"]
+Kind = Literal["page", "ack", "command", "switch", "release", "canary", "budget", "incident", "note", "link", "provider", "store"]
 LEAD = timedelta(minutes=30)  # a cause comes before its alert: a release, a stop
 STILL = timedelta(minutes=5)  # an alert looks back: a fault that ended so shortly before it may be its own
 SAME = timedelta(seconds=10)  # a stop and the row of its command
@@ -85,10 +86,13 @@ async def timeline(engine: AsyncEngine, incident: Incident, *, clean: Clean) -> 
     """Every entry of an incident, in order. Texts are redacted again: not every room redacts its operators' words."""
     async with engine.connect() as connection:
         begin = min([incident.opened_at, *await _pages_begin(connection, incident)])
-        window = {"incident": incident.id, "since": begin - LEAD, "until": incident.closed_at or datetime.now(UTC)}
+        window: Window = {"incident": incident.id, "since": begin - LEAD, "until": incident.closed_at or datetime.now(UTC)}
         facts = await outage.facts(connection, window)
-        begin = min([begin, *(one.at for one in facts if one.fails and (one.until is None or one.until >= begin - STILL))])
-        found = [entry for source in _SOURCES for entry in await source(connection, window)]
+        stores = await outages(connection, window["since"], window["until"])
+        lately = [one.at for one in facts if one.fails and (one.until is None or one.until >= begin - STILL)]
+        begin = min([begin, *lately, *(one.began for one in stores if one.seen >= begin - STILL)])
+        found = [*_of_stores(stores, window["until"])]
+        found += [entry for source in _SOURCES for entry in await source(connection, window)]
         found += [Entry(at=one.at, kind="provider", actor="", text=one.words, fails=one.fails) for one in facts]
         found += [
             Entry(at=row["at"], kind=_kind(row["kind"]), actor=row["actor"], text=row["text"])
@@ -96,6 +100,16 @@ async def timeline(engine: AsyncEngine, incident: Incident, *, clean: Clean) -> 
         ]
     ordered = _from(begin, sorted(found, key=lambda entry: entry.at))
     return [replace(e, at=e.at.astimezone(UTC), actor=clean(e.actor), text=_line(clean(e.text))) for e in ordered]
+
+
+def _of_stores(away: Sequence[Outage], until: datetime) -> Iterator[Entry]:
+    """The begin and the end of each outage, as far as they lie within the incident's time."""
+    for one in away:
+        get = "1 worker gets" if len(one.workers) == 1 else f"{len(one.workers)} workers get"
+        yield Entry(at=one.began, kind="store", actor="", text=f"{get} no answer from {one.store}")
+        if one.over and one.seen <= until:
+            seconds = (one.seen - one.began).total_seconds()
+            yield Entry(at=one.seen, kind="store", actor="", text=f"{one.store} answers again, after {seconds:.0f} s")
 
 
 def _from(begin: datetime, entries: Sequence[Entry]) -> list[Entry]:

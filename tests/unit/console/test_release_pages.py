@@ -20,8 +20,8 @@ from app.console.release_change import eval_words, removal_words, removed, summa
 from app.console.stop_actions import effect_of, harm_of, names_of
 from app.domain.calls import Usage
 from app.domain.routes import Target
+from app.oncall.held import Stop
 from app.oncall.scopes import Subject
-from app.oncall.switch import Stop
 from app.releases import eval_history
 from app.releases.compared import compare, runs
 from app.releases.difference import Traffic

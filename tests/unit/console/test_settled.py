@@ -16,7 +16,7 @@ from app.console.release_actions import actions as release_actions_of
 from app.console.stop_actions import actions as stop_actions
 from app.domain.errors import InvalidRequest
 from app.oncall.gamedays import playing
-from app.oncall.switch import Stop
+from app.oncall.held import Stop
 from app.releases.refusal import Refusal
 from app.releases.way_back import WayBack
 
