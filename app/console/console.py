@@ -356,8 +356,8 @@ def templates() -> Environment:
         "browser": formats.browser, "rehearsed": formats.rehearsed, "at_most": formats.at_most, "moment": formats.moment,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
         "words": unbroken.words, "unproven": formats.unproven, "unbroken": unbroken.unbroken, "path": unbroken.path,
-        "command": unbroken.command, "lead": formats.lead, "input_of": input_of,
-        "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}", "unprefixed": str.removeprefix,
+        "command": unbroken.command, "lead": formats.lead, "verdict": formats.verdict, "parted": formats.parted,
+        "input_of": input_of, "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}", "unprefixed": str.removeprefix,
         "named": _named,
     }  # fmt: skip
     made.tests["day"] = formats.is_day

@@ -114,6 +114,20 @@ def lead(text: str) -> tuple[str, str]:
     return text[:end], text[end:]
 
 
+LONG_ANSWER = 200  # characters: four lines of a phone
+
+
+def verdict(text: str) -> tuple[str, str]:
+    """An answer in one sentence and the rest of it, which a page folds; a short answer has none."""
+    return parted(text) if len(text) > LONG_ANSWER else (text, "")
+
+
+def parted(text: str) -> tuple[str, str]:
+    """The `lead` of a text and the rest, each as a sentence of its own."""
+    first, rest = (part.strip() for part in lead(text))
+    return f"{first.rstrip(';.')}.", rest[:1].upper() + rest[1:]
+
+
 def at_most(words: str, bound: object) -> str:
     """A figure, marked where it is an upper bound: no final one came."""
     return f"≤ {words}" if bound else words

@@ -189,10 +189,37 @@ def answer(
         flagged = sum(one.calls for one in stored.flagged)
         rest += f" The guard set {formats.number(flagged, 'flag')} {range_.words}."
     attacked = held.words if held else "Attacks in the evals are not known right now."
-    attacked = f"{attacked[0].upper()}{attacked[1:]} "
+    attacked = f"{_verdict(counts, held, len(old), denied, known=bool(stored))} {attacked[0].upper()}{attacked[1:]} "
     bad = counts["open"] or counts["failed"] or denied or (held and held.kind == "bad")
     warn = old or not rows or not stored or held is None or held.kind == "warn"
     return "bad" if bad else "warn" if warn else "good", attacked + proven(counts) + rest
+
+
+UNPROVED = {"missing": "is missing", "stale": "is stale", "gaps": "has a gap"}
+
+
+def _verdict(counts: Mapping[str, int], held: Attacks | None, old: int, denied: Sequence[str], *, known: bool) -> str:
+    """What is to mend, in one sentence; the others are the figures of all."""
+    missed = round(held.total - held.held) if held else 0
+    lacks = next((words for state, words in UNPROVED.items() if held and any(one.state == state for one in held.evidence)), "")
+    open_, failed = counts["open"], counts["failed"]
+    threats = formats.number(counts["threats"], "threat")
+    found = {
+        "the attacks are not known right now": held is None,
+        "an injection gate fails": held is not None and held.kind == "bad",
+        f"{missed} of the evals' {held.total if held else 0} attacks did not pass": bool(missed),
+        f"the evidence on attacks {lacks}": bool(lacks) and not missed,
+        "this installation carries no threat model": not counts["threats"],
+        f"{open_} of {threats} lack a control or a test": bool(open_),
+        f"{formats.number(failed, 'test')} of threats failed here": bool(failed),
+        f"{' and '.join(denied)} denied our key": bool(denied),
+        f"{formats.number(old, 'key is', 'keys are')} over {OLD.days} days old": bool(old),
+        "the keys are not known right now": not known,
+    }
+    ill = [words for words, is_so in found.items() if is_so]
+    if not ill:
+        return "Each attack was held off, each threat has its control and its tests, and no key is old or was denied."
+    return f"To mend: {formats.listed(ill)}. All else holds."
 
 
 def flags_answer(stored: Stored | None, range_: Range) -> tuple[str, str]:

@@ -362,7 +362,8 @@ async def test_one_search_box_finds_a_call_by_any_of_its_ids(http: aiohttp.Clien
     for words in ("provider times out", "openai times out", "provider refuses everything"):
         assert await way(words) == f"/console/runbook?q={words.replace(' ', '+')}", "a page fits better than no call"
     nonsense = await operator.get(await way(f"zxqv-{trace[:6]}"))
-    assert f"No request, trace or error has “zxqv-{trace[:6]}”. Searched: the ids of requests" in nonsense.words
+    assert f"No request, trace or error has “zxqv-{trace[:6]}”." in nonsense.words
+    assert "Searched: the ids of requests" in nonsense.words, "below it, folded"
     assert f"octant runbook zxqv-{trace[:6]}" in nonsense.words
     assert "ids" not in (await operator.get(await way("zxqv%20blorp"))).words.partition("Searched: ")[2][:40]
     shown = await operator.get(f"/console/traces/{trace}")

@@ -144,3 +144,11 @@ def test_a_place_in_the_code_breaks_between_its_words_alone() -> None:
 )
 def test_the_first_sentence_of_an_answer_is_a_part_of_its_own(text: str, first: str) -> None:
     assert formats.lead(text) == (first, text.removeprefix(first))
+
+
+def test_a_long_answer_is_one_sentence_and_a_rest_to_fold() -> None:
+    short = "All is well; 3 keys work. None is old."
+    assert formats.verdict(short) == (short, "")
+    more = "it was rehearsed 3 d ago, " + "and so on, " * 20
+    assert formats.verdict(f"A rollback took 840 ms; {more}.") == ("A rollback took 840 ms.", f"I{more[1:]}.".strip())
+    assert formats.verdict(f"To mend: 6 of 46. All else holds. {more}")[0] == "To mend: 6 of 46."

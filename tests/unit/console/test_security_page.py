@@ -160,6 +160,7 @@ def test_the_page_is_as_calm_as_the_readiness_review(tmp_path: Path, held: float
     shown, words = security.answer(threats.read(repository(tmp_path)), stored, [], [], range_of({}), found)
     assert shown == kind
     assert f"Of the eval suites' 20 cases of attacks, {held:g} passed" in words
+    assert words.startswith("To mend: ") is (kind != "good"), "its first sentence is a verdict"
 
 
 def test_every_threat_of_this_repository_is_proven() -> None:
