@@ -16,7 +16,7 @@ from app.console import formats, live
 from app.console.commanded import Button, Buttons, buttons_in
 from app.console.console import ROUTES, SESSION, VIEWING, Console
 from app.console.diagnosis import diagnosed
-from app.console.health import all_away, ill_of
+from app.console.health import all_away
 from app.console.incident_actions import MOST_NUMBER
 from app.console.navigation import ONCALL
 from app.console.pages.runbook import plain
@@ -72,7 +72,7 @@ async def _values(console: Console, number: str, session: Session) -> dict[str, 
     one, entries = (seen.one, seen.entries) if seen else (None, [])
     kind, words = described(one, entries, datetime.now(UTC))
     strips = now.found.strips if now.found else ()
-    contained = partial(_containment, ill=[strip.name for strip in ill_of(strips)], all_ill=all_away(strips))
+    contained = partial(_containment, failing=[strip.name for strip in strips if strip.kind == "bad"], none_well=all_away(strips))
     return {
         "number": number, "known": known, "one": one, "entries": entries, "kind": kind, "words": words, "seen": seen,
         "live": one is None or one.closed_at is None, "impact_words": impact_words, "link_of": _link_of,
@@ -147,13 +147,15 @@ def title_of(place: str) -> str:
     return page if section is None or section.title in (page, CONTAIN) else f"{page}: {section.title}"
 
 
-def _containment(console: Console, seen: Seen, session: Session, ill: Sequence[str], *, all_ill: bool) -> Containment | None:
+def _containment(
+    console: Console, seen: Seen, session: Session, failing: Sequence[str], *, none_well: bool
+) -> Containment | None:
     """The steps of the runbook's page, or where it has none and a provider failed, those for a failing provider.
 
-    ``ill``: the providers that something is wrong with now. One that failed when the incident began may be the only one that is
-    well now; and where all are ill none is stopped, as each answer that still comes is one more.
+    ``failing``: the providers that fail now. One that failed when the incident began may be the only one that is well now; and
+    where none is well, none is stopped, as each answer that still comes is one more.
     """
-    stopped = [] if all_ill else ill
+    stopped = [] if none_well else failing
     named = {word: value for word, value in seen.named.items() if word != PROVIDER or value in stopped}
     named |= {PROVIDER: stopped[0]} if len(stopped) == 1 else {}
     for place in (seen.place, FAILING if seen.failing else ""):
@@ -163,7 +165,7 @@ def _containment(console: Console, seen: Seen, session: Session, ill: Sequence[s
         buttons = console.buttons(session, f"/console/oncall/incidents/{seen.one.number}", named)
         fitting = buttons_in(section.text, buttons if PROVIDER in named else partial(_without_provider, buttons))
         if fitting or buttons_in(section.text, buttons):
-            return Containment(title_of(place), place_at(place), plain(section.condition), fitting, none_fails=not ill)
+            return Containment(title_of(place), place_at(place), plain(section.condition), fitting, none_fails=not failing)
     return None
 
 

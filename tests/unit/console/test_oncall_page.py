@@ -176,10 +176,10 @@ def incident_page() -> Any:  # noqa: ANN401 - a console of one action
 
 
 def contained(
-    place: str, ill: Sequence[str], *, failing: bool = False, named: Mapping[str, str] | None = None, all_ill: bool = False
+    place: str, ill: Sequence[str], *, failing: bool = False, named: Mapping[str, str] | None = None, none_well: bool = False
 ) -> Containment | None:
     seen = SimpleNamespace(one=SimpleNamespace(number=3), place=place, failing=failing, named=named or {})
-    return _containment(incident_page(), cast(Any, seen), cast(Any, None), ill, all_ill=all_ill)
+    return _containment(incident_page(), cast(Any, seen), cast(Any, None), ill, none_well=none_well)
 
 
 def test_an_incident_has_the_buttons_of_its_runbooks_containing_step_with_its_values() -> None:
@@ -195,7 +195,7 @@ def test_an_incident_has_the_buttons_of_its_runbooks_containing_step_with_its_va
 
 
 @pytest.mark.parametrize(
-    ("ill", "all_ill", "alert", "offered"),
+    ("ill", "none_well", "alert", "offered"),
     [
         ([], False, "openai", []),
         (["anthropic"], False, "", ["anthropic"]),
@@ -214,11 +214,11 @@ def test_an_incident_has_the_buttons_of_its_runbooks_containing_step_with_its_va
     ],
 )
 def test_an_incident_offers_to_stop_only_a_provider_that_fails_now(
-    ill: Sequence[str], all_ill: bool, alert: str, offered: Sequence[str]
+    ill: Sequence[str], none_well: bool, alert: str, offered: Sequence[str]
 ) -> None:
     """Its page offered the provider that had failed first: the only one that still answered."""
     named = {"PROVIDER": alert} if alert else {}
-    found = contained("provider-outage", ill, failing=True, named=named, all_ill=all_ill)
+    found = contained("provider-outage", ill, failing=True, named=named, none_well=none_well)
     assert found
     assert [one.words for one in found.buttons] == [f"Stop provider {name}…" for name in offered]
     assert found.none_fails == (not ill)
