@@ -1,6 +1,6 @@
 """Figures over records, as evidence for a decision: of a tenant and its users, and of a feature by release. No texts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from app.domain.records import NO_MODEL
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 MOST_RECORDS = 50
 MOST_USERS = 50  # of a tenant
+NEWEST = 2000  # calls that say what a prompt's calls hold
 
 _TENANT = text("""
     SELECT count(*) AS calls,
@@ -23,6 +24,11 @@ _TENANT = text("""
            percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_ms) AS p95_ms,
            coalesce(sum(cost), 0)::bigint AS cost
     FROM calls WHERE tenant = :tenant AND at > now() - :since AND outcome <> ALL(:not_calls)
+""")
+_LEAST = text("""
+    SELECT target, min(held)::bigint AS least FROM (
+        SELECT target, held FROM calls WHERE held > 0 AND at > now() - :since ORDER BY at DESC LIMIT :most
+    ) AS newest GROUP BY target
 """)
 _RECORDS = text("""
     SELECT id, at, feature, target, release, provider, model, outcome, latency_ms, cost, fallbacks, degraded
@@ -119,3 +125,10 @@ async def holds_by_tenant(engine: AsyncEngine, since: timedelta) -> dict[str, tu
     async with bounded(engine) as connection:
         rows = (await connection.execute(_HOLDS, {"since": since})).all()
     return {row.tenant: (int(row.median), int(row.most)) for row in rows}
+
+
+async def least_held(engine: AsyncEngine, prompts: Collection[str]) -> dict[str, int]:
+    """The least that one of the newest calls of each prompt held, in micro-dollars. Raises SQLAlchemyError."""
+    async with bounded(engine) as connection:
+        rows = (await connection.execute(_LEAST, {"since": WEEK, "most": NEWEST})).all()
+    return {row.target: row.least for row in rows if row.target in prompts}

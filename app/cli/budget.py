@@ -1,7 +1,7 @@
 """`octant budget …`: spent and held money, caps and limits, largest spenders, and the worst case."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from app.budget.budget import Budget
+    from app.domain.money import MicroUSD
     from app.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Spend, caps and rate limits.")
 
+LOOK_SECONDS = 3.0  # for the live release's prices
 TIMES = 10  # from so many times a cap on, its use is no share in per cent
 TenantId = Annotated[str, typer.Argument(help="Tenant id.")]
 User = Annotated[str, typer.Option(help="End user; left out: calls that name none.")]
@@ -158,8 +160,8 @@ async def _show(tenant_id: str, user: str) -> None:
         for name, limit in zip(("requests", "tokens", "at once"), _limits(tenant.limits), strict=True):
             if limit is not None:
                 print(f"{name:13} {limit:,}{'' if name == 'at once' else ' per minute'}")
-        spent, held, granted = await rooms.budget.counted_globally()
-        print(_line("everything", spent, held, rooms.budget.policy.global_daily_cap, f"{_usd(granted)} given out"))
+        spent, held, _ = await rooms.budget.counted_globally()
+        print(_line("everything", spent, held, rooms.budget.policy.global_daily_cap, "of all tenants, a day in UTC"))
 
 
 def _line(name: str, spent: int, held: int, limit: int | None, more: str) -> str:
@@ -183,6 +185,25 @@ async def _set(
     print(f"Set; every worker counts with it within 5 seconds.{f' B{was[1:]}' if was else ''}")
     if was:
         add(was)
+    await warn_of_one_call(change.money)
+
+
+async def warn_of_one_call(caps: Mapping[str, "MicroUSD | None"]) -> None:
+    """Say if calls of the live release cannot fit into a cap. Is silent where it cannot know."""
+    from app.audit.figures import least_held
+    from app.budget.one_call import one_call, too_small
+    from app.cli.database import database
+    from app.cli.releases import live_release, opened
+    from app.domain.errors import Misconfigured
+
+    try:
+        async with asyncio.timeout(LOOK_SECONDS), opened() as releases, database() as (engine, _):
+            release = await live_release(releases)
+            held = await least_held(engine, release.prompts) if release else {}
+    except (Misconfigured, TimeoutError):
+        return
+    if release and (words := too_small(caps, one_call(release.routes.values(), release.prices, held))):
+        print(words)
 
 
 async def _top(tenant: str, days: float, count: int) -> None:

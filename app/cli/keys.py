@@ -181,6 +181,7 @@ async def _keys() -> "AsyncGenerator[tuple[KeyAdministration, Settings], None]":
 
 
 async def _create_tenant(tenant_id: str, name: str, daily_cap: str, user_daily_cap: str, *, exist_ok: bool) -> None:
+    from app.cli.budget import warn_of_one_call
     from app.domain.figures import usd
 
     cap, own_cap = dollars(daily_cap), dollars(user_daily_cap) if user_daily_cap else None
@@ -191,6 +192,7 @@ async def _create_tenant(tenant_id: str, name: str, daily_cap: str, user_daily_c
         user_cap = own_cap if own_cap is not None else dollars(settings.default_user_daily_cap)
         made = await keys.create_tenant(tenant_id, name, cap, user_cap)
     print(f"Tenant {made.id}: {usd(made.daily_cap)} a day, {usd(made.user_daily_cap)} a user and day.")
+    await warn_of_one_call({"day": made.daily_cap, "user_day": made.user_daily_cap})
 
 
 async def _list_tenants() -> None:

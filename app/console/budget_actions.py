@@ -5,20 +5,22 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from app.audit.figures import least_held
 from app.budget import change as changing
 from app.budget import standing
 from app.budget.change import AMOUNTS, LIMIT_FIELDS, LIMITS, Change
+from app.budget.one_call import CAPS, one_call, too_small
 from app.budget.scopes import scopes_of
 from app.console import formats
 from app.console.acting import Act, Asked, Choices, Done
 from app.console.console import Console, link
 from app.console.sessions import Session
+from app.console.stop_actions import live_of
 from app.domain.calls import Tenant
+from app.domain.money import MicroUSD
 
 WORDS = {
-    "day": "the cap a day", "month": "the cap a month", "user_day": "the cap a day of each user",
-    "user_month": "the cap a month of each user", "request": "the cap of one call", "requests_per_minute": "requests a minute",
-    "tokens_per_minute": "tokens a minute", "concurrency": "calls at once",
+    **CAPS, "requests_per_minute": "requests a minute", "tokens_per_minute": "tokens a minute", "concurrency": "calls at once",
 }  # fmt: skip
 OPTIONAL = ("user", *AMOUNTS, *LIMITS, "time_zone")
 
@@ -65,6 +67,7 @@ async def _ask(console: Console, values: Mapping[str, str]) -> Asked:
         words.append(f"its calendar goes from {tenant.time_zone} to {change.time_zone}")
     effect = "; ".join(words)
     effect = f"{effect[0].upper()}{effect[1:]}. {await _consequence(console, tenant, user, change)}".strip()
+    beware = await beware_of(console, change.money)
     back = {name: before.get(name) for name in (*change.money, *change.counts)}
     zone = {"time_zone": tenant.time_zone} if change.time_zone else {}
     undone = {name: changing.text_of(name, value) for name, value in back.items()} | zone
@@ -72,6 +75,7 @@ async def _ask(console: Console, values: Mapping[str, str]) -> Asked:
     return Asked(
         title=f"Change the caps of {user or tenant.id}",
         effect=effect,
+        harm=[beware] if beware else [],
         command=_command(tenant.id, user, kept),
         undo=_command(tenant.id, user, undone),
         undo_at=link("/console/do/budget-set", {"tenant": tenant.id, "user": user, **undone}),
@@ -110,6 +114,15 @@ async def _consequence(console: Console, tenant: Tenant, user: str, change: Chan
         else:
             said.append(f"{formats.usd(spent)} is spent {when}, so {formats.usd(cap - spent - held)} is left.")
     return " ".join(said)
+
+
+async def beware_of(console: Console, caps: Mapping[str, MicroUSD | None]) -> str:
+    """A warning of caps into which calls of the live release do not fit; empty where they do, or where no release is known."""
+    release = live_of(console)
+    if release is None:
+        return ""
+    held = await console.known.read(("least held", release.id), least_held(console.parts.engine, release.prompts))
+    return too_small(caps, one_call(release.routes.values(), release.prices, held.value or {}))
 
 
 def _words(name: str, before: int | None, wanted: int | None) -> str:

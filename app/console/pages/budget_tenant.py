@@ -13,9 +13,11 @@ from starlette.responses import Response
 
 from app.audit.figures import DAY, HOUR, Capped, holds_by_tenant, refused_by_cap
 from app.budget import exposure, standing
+from app.budget.change import AMOUNTS
 from app.budget.scopes import ANONYMOUS, scopes_of
 from app.budget.standing import Counted, UserLine, Users
 from app.console import formats, live
+from app.console.budget_actions import beware_of
 from app.console.console import ROUTES, VIEWING, Console, first_page
 from app.console.known import Known
 from app.console.navigation import BUDGETS
@@ -128,6 +130,7 @@ async def _tenant_values(console: Console, tenant: Tenant, query: Mapping[str, s
         "sort": sort, "sorts": SORTS, "skip": skip, "page_size": PAGE, "top": top_lines(spending.value),
         "shown": {name: value for name, value in query.items() if value and name in ("range", "since", "until", "sort")},
         "chart": chart(spending.value, range_), "alerts": alerts, "spending": spending, "spent_link": spent_link,
+        "beware": await beware_of(console, {name: getattr(tenant, column) for name, column in AMOUNTS.items()}),
         "worst": exposure.of(tenant, parts.policy, highest, workers=parts.workers),
         "code_at": code.address, "enforced_by": exposure.ENFORCED_BY,
         "aways": aways_of(counters, users, spending, alerts),

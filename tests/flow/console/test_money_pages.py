@@ -189,6 +189,20 @@ async def test_a_cap_changes_with_a_reason_and_the_log_has_no_users_id(operator:
     assert "Take it back" not in (await operator.get(elsewhere)).words, "a link that another wrote is not shown"
 
 
+async def test_a_cap_below_the_price_of_one_call_is_warned_of_at_once(operator: Person, stack_env: dict[str, str]) -> None:
+    """Before the change, by the command, and on the tenant's page as long as it is so."""
+    into = " into the cap a day of each user, $0.0001."
+    made = octant(stack_env, "tenant", "create", "tiny", "--day", "5", "--user-day", "0.0001")
+    assert "Beware: no answer " in made
+    assert into in made
+    assert into in (await operator.get("/console/budgets/tiny")).words
+    asked = await operator.get("/console/do/budget-set?tenant=tiny&day=0.0002")
+    assert " into the cap a day, $0.0002." in asked.words
+    assert "Beware" not in octant(stack_env, "budget", "set", "tiny", "--user-day", "5")
+    assert "Beware" not in (await operator.get("/console/budgets/tiny")).words
+    assert "given out" not in octant(stack_env, "budget", "show", "tiny")
+
+
 async def test_a_cap_that_does_not_fit_says_which(operator: Person) -> None:
     for query, words in (("day=none", "always has a cap for the day"), ("day=x", "--day"), ("", "Nothing to set")):
         answer = await operator.get(f"/console/do/budget-set?tenant={TENANT}&{query}")
