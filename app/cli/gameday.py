@@ -44,7 +44,7 @@ def gameday(
     wanted = scenarios.load(runbook, scenario)
     if without_containment:
         wanted = wanted.model_copy(update={"runbook": wanted.runbook.model_copy(update={"contain": ()})})
-    print(f"Hypothesis: {wanted.hypothesis}", flush=True)
+    print(f"Hypothesis: {wanted.hypothesis}\nSeconds count from the begin of the fault.", flush=True)
     interrupts.listen()
     with demo.folder_of_its_own("octant-gameday-") as folder, playing(settings.state_dir, scenario) as write:
 

@@ -21,7 +21,7 @@ SCENARIOS = "gamedays"  # in the runbook
 MOST_BYTES = 2_000_000
 MOST_LINES = 200
 NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ-[a-z0-9-]{1,80}")
-_COMMAND = re.compile(r"\A`([^`]+)` (works|FAILS|shows it)|\A`([^`]+)` did not show")
+_COMMAND = re.compile(r"\A`([^`]+)` (works|shows it|ran, and|FAILS|was not run|did not)")
 MIX = "over all routes and kinds of calls, so another mix of them alone changes it"
 BY_ITSELF = ", by its cap alone: before a person saw it"
 _OURS = ("acknowledged", "not acknowledged")
@@ -65,6 +65,7 @@ class Followed(_Loose):
     works: bool
     seconds: float = 0.0
     output: str = ""
+    ending: str = ""
 
 
 class Money(_Loose):
@@ -185,7 +186,9 @@ class Report(_Loose):
     def notes(self) -> Mapping[str, str]:
         """What proves a time, or says why there is none: by its name."""
         detect = self.written_before.detect
-        seen = {"detected": f"shown by {detect['command']}, which a person has to run"} if detect.get("command") else {}
+        ran = (found[1] for _, words in self.played.timeline if (found := _COMMAND.match(words)) and found[2] == "shows it")
+        command = next(ran, detect.get("command"))
+        seen = {"detected": f"shown by {command}, which a person has to run"} if command else {}
         unseen = {"paged": "no alert sees this fault"} if detect and not detect.get("alert") else {}
         if self.played.paged is not None and (alert := detect.get("alert")):
             typed = "by the drill, with the command that a person types"
@@ -341,8 +344,8 @@ def _kind(name: str) -> str:
 def _ours(at: float, words: str) -> tuple[float, str, str] | None:
     """An event of the operator: a command, or an acknowledgement. None for one of the system."""
     if command := _COMMAND.match(words):
-        text = command[1] or command[3]
-        return at, text.removeprefix("octant "), "bad" if command[2] in ("FAILS", None) else "good"
+        kind = {"works": "good", "shows it": "good", "ran, and": "warn"}.get(command[2], "bad")
+        return at, command[1].removeprefix("octant "), kind
     return (at, words, "good" if words.startswith("ack") else "bad") if words.startswith(_OURS) else None
 
 

@@ -19,13 +19,27 @@ LONGEST_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """One command as it was run. ``works``: it ended with 0 and printed something."""
+    """One command as it was run. ``works``: it ended with 0 and printed something.
+
+    ``stayed``: it was to contain the fault, and callers were harmed as before.
+    """
 
     command: str
     works: bool
     code: int | None
     seconds: float
     output: str
+    stayed: bool = False
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in words; of one that failed with what failed."""
+        left = ", and the fault stayed" if self.stayed else ""
+        if self.code is None:
+            return "did not end in time" if self.seconds else "was not run"
+        if self.code:
+            return f"FAILS with exit code {self.code}{left}"
+        return f"works{left}" if self.works else f"ran, and printed nothing{left}"
 
 
 def commands(page: str, sections: Sequence[str]) -> list[str]:
@@ -50,9 +64,7 @@ class Shell:
 
     async def follow(self, command: str) -> Followed:
         """Run one command. A placeholder that has no value fails it: a person would not know what to write either."""
-        line = command.replace(ADDRESS, self.url)
-        for word, value in self.words.items():
-            line = re.sub(rf"\b{word}\b", value, line)
+        line = self.filled(command)
         if left := blanks(line):
             return Followed(line, works=False, code=None, seconds=0.0, output=f"nothing fills in {left[0]}")
         began = time.monotonic()
@@ -74,10 +86,25 @@ class Shell:
             seconds=time.monotonic() - began, output=shown.strip(),
         )  # fmt: skip
 
+    def filled(self, command: str) -> str:
+        """A command of a page with the stage's address and values."""
+        line = command.replace(ADDRESS, self.url)
+        for word, value in self.words.items():
+            line = re.sub(rf"\b{word}\b", value, line)
+        return line
+
     async def shows(self, command: str, pattern: str) -> bool:
         """Whether a command's output matches."""
         followed = await self.follow(command)
         return re.search(pattern, followed.output) is not None
+
+
+def cut(text: str, most: int) -> str:
+    """A text, or its first lines that fit, with a sign that more came; of one long line its begin."""
+    if len(text) <= most:
+        return text
+    whole, line_break, _ = text[:most].rpartition("\n")
+    return f"{whole}\n…" if line_break else f"{text[: most - 1]}…"
 
 
 def octant_in(folder: Path, env: Mapping[str, str]) -> dict[str, str]:

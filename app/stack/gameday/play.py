@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from app.stack.baseline import Verdict
 from app.stack.gameday.instead import answered_instead
 from app.stack.gameday.lease import FaultNotSet, Held
 from app.stack.gameday.money import Money, around
-from app.stack.gameday.page import Followed, Shell, commands
+from app.stack.gameday.page import Followed, Shell, commands, cut
 from app.stack.gameday.pager import Pager, first_page
 from app.stack.gameday.rogue import (
     REVOKE,
@@ -38,7 +38,7 @@ from app.stack.gameday.rogue import (
     refused_after,
 )  # fmt: skip
 from app.stack.gameday.scenario import Phase, Probe, Scenario
-from app.stack.gameday.traffic import Callers, measure, refusals, usual_provider
+from app.stack.gameday.traffic import Callers, measure, refusals, usual_model, usual_provider
 
 TOOL_FAILED = "the tool failed"
 TOOL_FAILED_CODE = 4
@@ -148,7 +148,7 @@ class _Game:
 
     def say(self, words: str, at: float | None = None) -> None:
         """Add a line to the timeline. ``at``: the seconds of an event that is known only later."""
-        at = round(self.passed, 2) if at is None else at
+        at = round(self.passed if at is None else at, 2)
         self.outcome.timeline.append((at, words))
         self.outcome.timeline.sort(key=lambda line: line[0])
         self.stage.heard(Line(words, at))
@@ -186,9 +186,9 @@ class _Game:
         detect, seconds = self.scenario.detect, self.scenario.fault.seconds
         self.outcome.detected = await self._until(lambda: self.shell().shows(detect.command, detect.shows), detect.within)
         if self.outcome.detected is None:
-            self.say(f"`{detect.command}` did not show it within {detect.within:g} s")
+            self.say(f"`{self.shell().filled(detect.command)}` did not show it within {detect.within:g} s")
         else:
-            self.say(f"`{detect.command}` shows it")
+            self.say(f"`{self.shell().filled(detect.command)}` shows it", self.outcome.detected)
             self._incident = await self._opened(paged=await self._page())
             await self._follow(self._contain)
         before = self.passed
@@ -197,7 +197,7 @@ class _Game:
         known = contained is not None and refused is not None and refused < contained  # it ended some seconds before the window
         self.outcome.contained = contained = refused if known else contained
         good = "contained" if self.scenario.limits.containable else "refused as promised; not contained"
-        self.say(good if contained is not None else "not contained in time", contained if known else None)
+        self.say(good if contained is not None else "not contained in time", contained)
         if self._revoked is not None and refused is not None:
             self.outcome.revoked = round(max(0.0, refused - self._revoked), 2)
             self.outcome.written = await refused_after(self.stage.engine, self.outcome.fault_at, refused)
@@ -217,10 +217,13 @@ class _Game:
             self.say(f"the service does not take {alert}")
             return False
         page = await pager.page()
-        self.say(f"the drill raises {alert}, which pages" if page else f"{alert} is not paged in time")
+        since = self.outcome.fault_at or datetime.now(UTC)  # both times are those of the store, as in the report's steps
+        paged = (await first_page(self.stage.engine, since))[1]
+        self.say(f"the drill raises {alert}, which pages" if page else f"{alert} is not paged in time", paged)
         if page:
             followed = await self.shell().follow(f"octant oncall ack {page[:8]} --as {BY}")
-            self.say("acknowledged" if followed.works else f"not acknowledged: {followed.output[:200]}")
+            acked = (await first_page(self.stage.engine, since))[2]
+            self.say("acknowledged" if followed.works else f"not acknowledged: {cut(followed.output, 200)}", acked)
         return bool(page)
 
     async def _opened(self, *, paged: bool) -> Incident:
@@ -233,14 +236,17 @@ class _Game:
     async def recovery(self) -> None:
         """From the end of the fault to callers that are served as before."""
         self.outcome.fault_ended = round(self.passed, 2)
-        self.say("fault ends")
-        within = self.scenario.limits.recovered_within
-        served = self._served("recovered", since=self.outcome.fault_ended)
-        self.outcome.recovered, _ = await asyncio.gather(self._until(served, within), self._follow(self._recover))
-        self.say("recovered" if self.outcome.recovered is not None else "not recovered in time")
+        self.say("fault ends", self.outcome.fault_ended)
+        await asyncio.gather(self._recovered(since=self.outcome.fault_ended), self._follow(self._recover))
         if self.stage.pager is not None and self.scenario.detect.alert:
             title = f"Rehearsal: {self.scenario.title}"
             await self.stage.pager.report(self.callers.http, self.scenario.detect.alert, title, firing=False)
+
+    async def _recovered(self, *, since: float) -> None:
+        """Note the recovery when it comes: the page's commands may take longer."""
+        served = self._served("recovered", since=since)
+        at = self.outcome.recovered = await self._until(served, self.scenario.limits.recovered_within)
+        self.say("recovered" if at is not None else "not recovered in time", at)
 
     async def close_incident(self) -> None:
         """Note the steps in the incident, close it, and draft its postmortem, as after a real one."""
@@ -279,6 +285,8 @@ class _Game:
         if not self.scenario.limits.containable:  # a refusal is no containment, however soon it came
             out.contained, codes = None, self.scenario.honest_codes
             out.refused = refusals(in_it, codes)
+        tried = len(self._contain) if out.contained is None and out.detected is not None else 0
+        out.followed[:tried] = [replace(one, stayed=True) for one in out.followed[:tried]]
         out.instead, out.headers = answered_instead(in_it, self.stage.releases)
         out.verdict = baseline.verdict(broken=out.reasons, sick=()).value
 
@@ -296,7 +304,7 @@ class _Game:
             self._revoked = self.passed if line.startswith(REVOKE) else self._revoked
             followed = await self.shell().follow(line)
             self.outcome.followed.append(followed)
-            self.say(f"`{followed.command}` {'works' if followed.works else 'FAILS'}")
+            self.say(f"`{followed.command}` {followed.ending}")
 
     def shell(self) -> Shell:
         """With the newest failed or served call as CALL."""
@@ -361,6 +369,7 @@ async def _play(game: _Game, name: str) -> None:
         return
     stage, rogue = game.stage, scenario.fault.rogue
     key, game.words = await key_of(game.shell(), scenario.fault, stage.key)
+    game.words |= usual_model(game.callers.seen, game.words.get("PROVIDER", ""))
     if await game.shell().shows(scenario.detect.command, scenario.detect.shows):
         outcome.verdict = Verdict.NOT_JUDGED.value
         outcome.reasons.append(f"`{scenario.detect.command}` shows its sign before the fault, so it would detect none")

@@ -12,6 +12,7 @@ from app.domain.figures import usd
 from app.domain.money import MICROS_PER_DOLLAR, MicroUSD
 from app.oncall.gamedays import FOLDER, REVOKED_WITHIN
 from app.oncall.runbook.pages import by_the_drill
+from app.stack.gameday.page import cut
 from app.stack.gameday.play import Outcome
 from app.stack.gameday.scenario import Scenario
 from app.stack.gameday.traffic import ANSWERED
@@ -73,7 +74,7 @@ def as_json(scenario: Scenario, outcome: Outcome) -> dict[str, Any]:
     """The whole report. Outputs of commands are cut."""
     played = asdict(outcome) | {"score": list(outcome.score), "begun_at": outcome.begun_at.isoformat()}
     played["fault_at"] = outcome.fault_at.isoformat() if outcome.fault_at else None
-    played["followed"] = [{**asdict(one), "output": one.output[:SHOWN]} for one in outcome.followed]
+    played["followed"] = [{**asdict(one), "output": cut(one.output, SHOWN), "ending": one.ending} for one in outcome.followed]
     return {"written_before": scenario.model_dump(mode="json"), "played": played}
 
 
@@ -103,13 +104,12 @@ def as_markdown(scenario: Scenario, outcome: Outcome) -> str:
         "|---|---|---|---|---|",
         *(f"| {p.name} | {p.phase} | {p.measure} | {_value(p.value)} | {'yes' if p.holds else 'NO'} |" for p in outcome.probes),
         "",
-        "| seconds | event |",
+        "| seconds from the fault | event |",
         "|---|---|",
         *(f"| {at:.2f} | {words.replace('|', '/')} |" for at, words in outcome.timeline),
     ]
     for one in outcome.followed:
-        state = f"exit code {one.code}" if one.code is not None else "was not run"
-        lines += ["", f"`{one.command}` {state}, {one.seconds:.1f} s", "", "~~~text", one.output[:SHOWN], "~~~"]
+        lines += ["", f"`{one.command}` {one.ending}; it took {one.seconds:.1f} s", "", "~~~text", cut(one.output, SHOWN), "~~~"]
     return "\n".join(lines) + "\n"
 
 

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.oncall.gamedays import REVOKED_WITHIN
 from app.security.keys.administration import KeyAdministration
 from app.stack.gameday.lease import FaultNotSet, Held, held
-from app.stack.gameday.page import Shell
+from app.stack.gameday.page import Shell, cut
 from app.stack.gameday.scenario import Fault, Rogue, Traffic
 from app.stack.gameday.traffic import Callers, Seen
 from app.stack.vendors import SIMULATED_PATHS
@@ -52,7 +52,7 @@ async def key_of(shell: Shell, fault: Fault, own: str) -> tuple[str, dict[str, s
         return own, named
     made = await shell.follow(f"octant key create {TENANT} --name rogue --quiet")
     if not made.works:
-        raise FaultNotSet(f"no key for the rogue caller: {made.output[:200]}")
+        raise FaultNotSet(f"no key for the rogue caller: {cut(made.output, 200)}")
     return made.output, {**named, "KEY": made.output.split("_")[1]}
 
 
@@ -131,7 +131,7 @@ async def lasting(shell: Shell, beside: Callers, engine: AsyncEngine) -> list[fl
     create = f"octant key create {TENANT} --name leaked --quiet"
     made = await asyncio.gather(*(shell.follow(create) for _ in range(FURTHER)))
     if failed := [one.output for one in made if not one.works]:
-        raise FaultNotSet(f"no further key: {failed[0][:200]}")
+        raise FaultNotSet(f"no further key: {cut(failed[0], 200)}")
     return [await _lasted(one.output, shell.url, beside, KeyAdministration(engine, secret=b"")) for one in made]
 
 
@@ -185,7 +185,7 @@ class BadRelease:
         status = await shell.follow("octant release status")
         found = _LIVE.search(status.output)
         if found is None or releases is None or folder is None:
-            raise FaultNotSet(f"no release is live: {status.output[:200]}")
+            raise FaultNotSet(f"no release is live: {cut(status.output, 200)}")
         return cls(shell, found[1], releases, folder, change)
 
     @asynccontextmanager

@@ -177,6 +177,12 @@ def usual_provider(seen: Sequence[Seen]) -> str:
     return counted.most_common(1)[0][0] if counted else ""
 
 
+def usual_model(seen: Sequence[Seen], provider: str) -> dict[str, str]:
+    """The model of a provider that answered most, as the runbook's word for it; empty where none did."""
+    counted = Counter(one.headers["octant-model"] for one in seen if one.provider == provider and "octant-model" in one.headers)
+    return {"MODEL": counted.most_common(1)[0][0]} if counted else {}
+
+
 def refusals(seen: Sequence[Seen], honest: Sequence[str]) -> tuple[int, int]:
     """How many calls without an answer were refused with an honest code, and how many had none."""
     refused = [one.what for one in seen if one.what != ANSWERED]

@@ -301,8 +301,18 @@ def test_times_have_the_unit_of_their_size() -> None:
 
 
 def test_a_command_that_failed_is_marked_as_such() -> None:
-    drawn = lanes(played(timeline=[(1.0, "`octant providers` FAILS"), (2.0, "`octant x` did not show it within 60 s")]))
-    assert [mark.kind for mark in drawn.ours] == ["bad", "bad"]
+    """And one that ran without a word is no failure: "FAILS, exit code 0" left open what had failed."""
+    lines = ["FAILS with exit code 1", "did not show it within 60 s", "was not run", "ran, and printed nothing", "works"]
+    drawn = lanes(played(timeline=[(float(at), f"`octant x` {words}") for at, words in enumerate(lines)]))
+    assert [mark.kind for mark in drawn.ours] == ["bad", "bad", "bad", "warn", "good"]
+
+
+def test_the_sign_of_a_fault_is_named_by_the_command_as_it_was_run() -> None:
+    """At the game day's own service: the pages' address was that of another one, which was well."""
+    written = Written(detect={"command": "curl -s http://127.0.0.1:8080/readyz", "alert": "x"})
+    shown = played(timeline=[(2.1, "`curl -s http://127.0.0.1:25913/readyz` shows it")])
+    named = Report(written_before=written, played=shown).notes["detected"]
+    assert named == "shown by curl -s http://127.0.0.1:25913/readyz, which a person has to run"
 
 
 async def test_in_production_none_is_asked_for_or_played(tmp_path: Path) -> None:

@@ -24,12 +24,12 @@ from app.oncall.paging.alarms import AlertmanagerMessage, alarm_of
 from app.oncall.runbook.pages import blanks
 from app.stack.gameday import play as playing
 from app.stack.gameday import report, rogue
-from app.stack.gameday.page import Followed, Shell, commands
+from app.stack.gameday.page import Followed, Shell, commands, cut
 from app.stack.gameday.pager import Pager
-from app.stack.gameday.play import Stage, play
+from app.stack.gameday.play import Outcome, Stage, play
 from app.stack.gameday.rogue import REFUSED, REVOKE, capped, held_off, key_of, late
 from app.stack.gameday.scenario import Probe, Scenario, Traffic, load, names
-from app.stack.gameday.traffic import Callers, Seen, measure
+from app.stack.gameday.traffic import Callers, Seen, measure, usual_model
 
 PAGE = (
     '## Contain\n\n```console\n$ echo contained CALL\n$ false\n```\n\n## Verify\n\n```console\n$ echo "OK" KEYS\n```\n'
@@ -78,7 +78,7 @@ async def test_a_fault_is_played_and_reported_with_the_runbooks_score(stage: Sta
     assert [one.works for one in outcome.followed] == [True, False, False, True]
     assert outcome.score == (2, 4)
     said = [words for _, words in outcome.timeline]
-    order = ["contained", '`echo "OK" KEYS` FAILS', "fault ends", "`echo back` works"]
+    order = ["contained", '`echo "OK" KEYS` was not run', "fault ends", "`echo back` works"]
     assert [words for words in said if words in order] == order, "it is verified while the fault lasts"
     assert outcome.followed[2].output == "nothing fills in KEYS"
     assert "CALL" not in outcome.followed[0].output
@@ -95,6 +95,33 @@ async def test_a_fault_is_played_and_reported_with_the_runbooks_score(stage: Sta
     (line,) = (tmp_path / "gameday" / report.LOG).read_text().splitlines()
     assert json.loads(line)["verdict"] == "kept"
     assert "| containment |" in path.read_text()
+    assert one_clock(outcome) == []
+    assert f"| seconds from the fault | event |\n|---|---|\n| {outcome.timeline[0][0]:.2f} | " in path.read_text()
+
+
+def one_clock(outcome: Outcome) -> list[str]:
+    """The events whose second in the timeline is not that of the report's steps."""
+    events = {"detected": "shows it", "contained": "contained", "fault_ended": "fault ends", "recovered": "recovered"}
+    at = {words: f"{seconds:.2f}" for seconds, words in outcome.timeline}
+    steps = {next(line for line in at if line.endswith(words)): getattr(outcome, name) for name, words in events.items()}
+    return [f"{words}: {at[words]}, not {step:.2f}" for words, step in steps.items() if at[words] != f"{step:.2f}"]
+
+
+def test_the_model_at_fault_is_the_one_that_its_provider_answered_with_most() -> None:
+    def one(provider: str, model: str) -> Seen:
+        return Seen(
+            at=0, kind="chat", what="answered", seconds=1, first_byte=1, provider=provider, headers={"octant-model": model}
+        )
+
+    seen = [one("openai", "luna"), one("openai", "luna"), one("openai", "sol"), *[one("anthropic", "haiku")] * 4]
+    assert usual_model(seen, "openai") == {"MODEL": "luna"}
+    assert usual_model(seen, "other") == {}
+
+
+def test_a_text_that_is_cut_says_so() -> None:
+    assert cut("short", 9) == "short"
+    assert cut("one line\nanother line", 15) == "one line\n…"
+    assert cut("one line alone", 9) == "one line…"
 
 
 @pytest.mark.parametrize(
@@ -135,6 +162,7 @@ async def test_refusals_are_no_containment_where_nothing_can_answer(stage: Stage
     assert outcome.refused[1] > 0
     assert (outcome.contained, "no containment in time" in outcome.reasons) == (None, False)
     assert "refused as promised; not contained" in [words for _, words in outcome.timeline]
+    assert [one.stayed for one in outcome.followed] == [True, True, False, False], "of the commands that were to contain it"
     written = report.write(tmp_path, scenario, outcome).read_text()
     assert f"**Not contained:** nothing could answer meanwhile; {outcome.refused[0]} of {outcome.refused[1]} refusals" in written
 
@@ -307,6 +335,8 @@ async def test_a_command_that_prints_nothing_or_fails_does_not_work(tmp_path: Pa
     ran = [await shell.follow(line) for line in ("echo CALL http://127.0.0.1:8080", "true", "echo no >&2; exit 3", "echo KEY")]
     assert [(one.works, one.code) for one in ran] == [(True, 0), (False, 0), (False, 3), (False, None)]
     assert [one.output for one in ran] == ["call_1 http://127.0.0.1:1", "", "no", "nothing fills in KEY"]
+    assert [one.ending for one in ran] == ["works", "ran, and printed nothing", "FAILS with exit code 3", "was not run"]
+    assert replace(ran[1], stayed=True).ending == "ran, and printed nothing, and the fault stayed"
     assert ran[0].command == "echo call_1 http://127.0.0.1:1", "a report shows the command as it was run"
 
 
@@ -324,7 +354,7 @@ async def test_each_word_in_capitals_of_a_scenarios_page_has_a_value(name: str) 
     page = (ROOT / "runbook" / scenario.runbook.page).read_text()
     found = scenario.runbook
     for line in commands(page, [*found.contain, *found.verify, *found.recover]):
-        filled = re.sub(rf"\b({'|'.join([*words, 'CALL', 'RELEASE'])})\b", "x", line)
+        filled = re.sub(rf"\b({'|'.join([*words, 'CALL', 'RELEASE', 'MODEL'])})\b", "x", line)
         assert blanks(filled) == [], line
 
 
