@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlencode
 
-_BLANK = re.compile(r"[A-Z]{3,}(?:/[A-Z]{3,})*")  # a word that the reader replaces, as the runbook writes it
+_BLANK = re.compile(r"[A-Z]{3,}")  # a word, or a part of one such as PROVIDER/MODEL, that the reader replaces
 _OPEN = re.compile(r"…|\.\.\.|describe it .*")
 _BLOCK = re.compile(r"^ *\$ ((?:[^\n]*\\\n)*[^\n]*)", re.MULTILINE)
 _INLINE = re.compile(r"`(octant [^`]+)`")
@@ -135,11 +135,8 @@ def _value(word: str, words: Mapping[str, str]) -> str | None:
     """A word of a command; None for one that is left to fill in."""
     if _OPEN.fullmatch(word):
         return None
-    parts = word.split("/") if _BLANK.fullmatch(word) else []
-    if not parts:
-        return word
-    known = [words[part] for part in parts if part in words]
-    return "/".join(known) if len(known) == len(parts) else None
+    known = [words.get(part) if _BLANK.fullmatch(part) else part for part in word.split("/")]
+    return None if None in known else "/".join(filter(None, known))
 
 
 def _button(act: Commandable, given: Mapping[str, str | None], back: str) -> Button:

@@ -37,6 +37,7 @@ def led(button: Button | None) -> tuple[str, str, dict[str, str]]:
         ('octant kill provider openai --reason "slow"', "Stop provider openai…", "kill-provider",
          {"name": "openai", "reason": "slow"}),
         ('octant kill model PROVIDER/MODEL --reason "…"', "Stop model…", "kill-model", {"fill": "name"}),
+        ('octant kill model openai/MODEL --reason "…"', "Stop model…", "kill-model", {"fill": "name"}),
         ("octant resume tenant acme", "Resume tenant acme…", "resume", {"scope": "tenant", "name": "acme"}),
         ('octant rollback --to 2026-11-28 --reason "that one"', "Roll back…", "rollback",
          {"to": "2026-11-28", "reason": "that one"}),
