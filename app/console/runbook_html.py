@@ -21,8 +21,8 @@ from app.oncall.runbook.pages import BLANK, GENERATED, Page, Section, blanks
 PATH = "/console/runbook"
 ALERTS = GENERATED.removesuffix(".md")
 # The words of a section, below its heading and its alerts, are for the search. A sample of a page, in a block, keeps its own.
-_WORDS = re.compile(r"(\A\n|^#{2,3} [^\n]*\n\n)((?:Alerts: [^\n]*\n)?)Words: [^\n]*\n", re.MULTILINE)
-_DATES = re.compile(r"\A(# [^\n]*\n\n)(?:(?:Reviewed|Rehearsed|Tried|Words): [^\n]*\n)+\n?")
+_WORDS = re.compile(r"(\A\n|^#{2,3} [^\n]*\n\n)((?:Alerts: [^\n]*\n)?)(?:(?:Words|Errors): [^\n]*\n)+", re.MULTILINE)
+_DATES = re.compile(r"\A(# [^\n]*\n\n)(?:(?:Reviewed|Rehearsed|Tried|Words|Errors): [^\n]*\n)+\n?")
 _FILE = re.compile(r"(?:runbook/)?[\w-]+\.md(?:#[\w-]+)?")
 _PAGE = re.compile(r"([\w-]+)\.md(?:#([\w-]+))?\Z|#([\w-]+)\Z")
 

@@ -29,7 +29,7 @@ class RequestLimits:
             raise UrlTooLong(f"Path and query are over {self.url_bytes:,} bytes.")
         headers = scope["headers"]
         if len(headers) > self.headers:
-            raise HeadersTooLarge(f"There are over {self.headers} headers.")
+            raise HeadersTooLarge(f"Too many headers: over {self.headers}.")
         if sum([len(name) + len(value) for name, value in headers]) > self.header_bytes:
             raise HeadersTooLarge(f"The headers are over {self.header_bytes:,} bytes together.")
 

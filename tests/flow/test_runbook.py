@@ -30,8 +30,8 @@ WRITES = bool(os.environ.get("RUNBOOK_WRITE"))  # `make runbook`: at real time, 
 SHORT = {"OCTANT_RECOVERY__BREAKER_REST": "1", "OCTANT_RECOVERY__BREAKER_LONGEST_REST": "3", "OCTANT_EVALS__LATE": "2"}
 NEEDS = {"eval-drift.md": "support", "injection-direct.md": "support"}  # the product whose answers are scored or attacked
 OF_PAGE = {  # the route that a page's calls take, and the product whose answers it judges
-    "malformed-output.md": {"PROVIDER": "openai", "OTHER": "anthropic"},
-    "eval-drift.md": {"FEATURE": "support.answer"},
+    "malformed-output.md": {"PROVIDER": "openai", "OTHER": "anthropic", "MODEL": "gpt-6-luna"},
+    "eval-drift.md": {"FEATURE": "support.answer", "MODEL": "claude-sonnet-5-5"},
 }
 
 pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]

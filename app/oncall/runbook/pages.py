@@ -54,7 +54,15 @@ class Section:
     @property
     def words(self) -> str:
         """Further words by which people search for it, with commas between them."""
-        found = re.search(r"^Words: (.*)$", _FENCED.sub("", self.text), re.MULTILINE)
+        return self._line("Words")
+
+    @property
+    def errors(self) -> str:
+        """The codes and sentences of the service's own errors that lead here, with commas between them."""
+        return self._line("Errors")
+
+    def _line(self, name: str) -> str:
+        found = re.search(rf"^{name}: (.*)$", _FENCED.sub("", self.text), re.MULTILINE)
         return found[1] if found else ""
 
     @property

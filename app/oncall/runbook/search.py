@@ -2,7 +2,8 @@
 
 A topic is a page with what is done first, or one of its other sections. Words count by where they stand (an alert's name
 and `Words:` most, a text least) and by how few topics have them (BM25F: Robertson and Zaragoza, "The Probabilistic Relevance
-Framework", 2009). A phrase of `Words:` counts more where it is said in one piece, and most where nothing else is said.
+Framework", 2009). A phrase of `Words:` counts more where it is said in one piece, and most where nothing else is said. The
+service's own words, in `Errors:`, count in one piece alone: each of them stands in many sentences of callers. Its codes decide.
 """
 
 import math
@@ -23,6 +24,7 @@ COVERED = 1.5  # a topic that has two thirds of what was said, by rarity, counts
 SENTENCE = 4  # words of which one alone is chance
 PHRASE = 1.5  # for each word of a phrase of `Words:` that is said in one piece
 WHOLE = 3.0  # where all that is said is an entry of `Words:`, one word or more
+CODE = 30.0  # for an error's code of `Errors:`: it has one meaning, and words have many
 EXACT = 1_000.0  # above every sum of words
 SURE = 1.5  # the least score of a place that the words surely lead to; titles of public incidents have 1.8 and more
 NEAR = 0.8  # likeness at which a word that no topic has is taken for a slip of the finger
@@ -30,6 +32,8 @@ MANUAL = "How a page is written"
 FIRST_STEPS = "The first five minutes"
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[a-z0-9]+")
+_ERRORS = re.compile(r"^Errors: .*$", re.MULTILINE)
+_CODE = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)+")
 # Names under which people speak of a provider. The pages say "provider", or name one as an example: no vendor is favoured.
 VENDORS = frozenset(
     _WORD.findall(
@@ -74,10 +78,11 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """A topic's words with what each counts, and its phrases in one piece."""
+    """A topic's words with what each counts, its phrases in one piece, and its errors' codes."""
 
     weights: Counter[str]
     phrases: frozenset[str]
+    codes: frozenset[str]
 
 
 def find(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) -> list[tuple[float, Topic]]:
@@ -89,6 +94,7 @@ def find(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) ->
     counted, seen_in = _counted(topics)
     impartial = _impartial(wanted, providers)
     asked, said = list(dict.fromkeys(tokens(impartial))), in_one_piece(impartial)
+    codes = frozenset(_CODE.findall(wanted.lower()))
     words = _known(asked, seen_in)
     rarity = {word: _rarity(seen_in[word], len(topics)) for word in words}
     whole = sum(rarity.values()) + _rarity(0, len(topics)) * (len(asked) - len(words))
@@ -102,7 +108,8 @@ def find(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) ->
         # One rare word of many is chance: "transfer money to an unknown account" is not about a vendor's account.
         covered = min(1.0, COVERED * strong / whole) if strong else CHANCE * len(words) / max(1, len(asked))
         covered *= CHANCE if alone else 1.0
-        return sum(parts.values()) * covered + _said(each.phrases, said) + EXACT * _is_named(topic, wanted)
+        named = CODE * len(codes & each.codes) + EXACT * _is_named(topic, wanted)
+        return sum(parts.values()) * covered + _said(each.phrases, said) + named
 
     scored = ((score(topic, each), topic) for topic, each in zip(topics, counted, strict=True))
     return sorted((one for one in scored if one[0] > 0), key=lambda one: -one[0])
@@ -161,8 +168,14 @@ def _words_of(text: str) -> list[str]:
 @lru_cache(maxsize=1)
 def _counted(topics: tuple[Topic, ...]) -> tuple[list[_Counted], Counter[str]]:
     """What is known of each topic, and how many topics have a word. Kept until the pages change: it is nearly all of a search."""
-    counted = [_Counted(_weights(topic), frozenset(map(in_one_piece, topic.sections[0].words.split(",")))) for topic in topics]
+    counted = [_counted_of(topic) for topic in topics]
     return counted, Counter(word for each in counted for word in each.weights)
+
+
+def _counted_of(topic: Topic) -> _Counted:
+    words, errors = topic.sections[0].words.split(","), topic.sections[0].errors.split(",")
+    codes = frozenset(filter(_CODE.fullmatch, map(str.strip, errors)))
+    return _Counted(_weights(topic), frozenset(map(in_one_piece, [*words, *errors])), codes)
 
 
 def _weights(topic: Topic) -> Counter[str]:
@@ -179,7 +192,7 @@ def _weights(topic: Topic) -> Counter[str]:
     if first.level == 1:
         add(page.name.removesuffix(".md"), 2 * TITLE)
     for section in topic.sections:
-        add(section.text, TEXT)
+        add(_ERRORS.sub("", section.text), TEXT)
         add(" ".join(section.alerts), ALERT)
     if first.level == 1:
         add(f"{page.paragraph('Symptom')} {page.paragraph('Fault')}", SYMPTOM)

@@ -17,7 +17,7 @@ _LINK = re.compile(r'href="([\w-]+\.md)?(?:#([\w-]+))?"')
 _OUTSIDE = re.compile(r'<a href="(?!#|https?:)[^"]*">(.*?)</a>', re.DOTALL)
 _HEADING = re.compile(r"<h([1-3])>(.*?)</h\1>", re.DOTALL)
 _PARAGRAPH = re.compile(r"<p>.*?</p>", re.DOTALL)
-_WORDS = re.compile(r"(?:^|(?<=<p>))Words: .*?(?=</p>|$)", re.MULTILINE)
+_WORDS = re.compile(r"(?:^|(?<=<p>))(?:Words|Errors): .*?(?=</p>|$)", re.MULTILINE)
 _DIAGRAM = re.compile(r"^```mermaid\n.*?^```\n", re.MULTILINE | re.DOTALL)
 
 

@@ -296,7 +296,7 @@ def test_the_twin_is_one_file_that_needs_no_other(tmp_path: Path) -> None:
     assert {page.name.removesuffix(".md") for page in RUNBOOK} <= links.ids
     assert 'name="viewport" content="width=device-width' in text
     assert "flowchart" not in text, "the diagram stands as text"
-    assert "gateway &lt;---" in text
+    assert "operator: octant -&gt; kill switch" in text
 
 
 def test_words_for_a_search_are_no_lines_of_the_printed_page() -> None:

@@ -195,7 +195,7 @@ MET = [
     ("the bot said something rude", "eval-drift injection-direct"),
     ("answers in the wrong language", "eval-drift rollback"),
 ]
-# Of a night with ten faults, by the words with which each was looked for; each with the one place that helps.
+# Of nights with faults, by the words with which each was looked for; each with the one place that helps.
 NIGHT = [
     ("worker died", "latency#a-worker-is-frozen-or-was-killed"),
     ("killed by the kernel", "latency#a-worker-is-frozen-or-was-killed"),
@@ -228,11 +228,86 @@ NIGHT = [
     ("invalid_request", "callers"),
     ("FATAL: sorry, too many clients already", "postgres-away#its-connections-are-used-up"),
     ("too many connections", "postgres-away#its-connections-are-used-up"),
+    ("everything is 503", "provider-outage"),
+    ("website chat shows error", "provider-outage"),
+    ("customers say the bot is talking nonsense", "eval-drift"),
+    ("we get 402", "provider-outage#our-key-or-our-quota"),
+    ("embeddings 503", "provider-outage#a-model-without-a-second-provider"),
+    ("nothing comes back from embeddings", "provider-outage#a-model-without-a-second-provider"),
+    ("service is not running", "README#the-service-is-not-running"),
+    ("process exited, nothing listens on the port", "README#the-service-is-not-running"),
+    ("the process is gone", "README#the-service-is-not-running"),
+    ("connection refused", "README#the-service-is-not-running"),
+]
+# Of twelve roles, from the customer to the chief. 26 of the first 41 led to the right place first without words for them.
+# Of the other 20, which were not looked at until then, 13 did before and 15 after.
+ROLES = [
+    ("a dozen tickets: chat just says something went wrong, try again later", "provider-outage README valkey-away"),
+    ("people write that the answers contradict each other", "eval-drift rollback"),
+    ("a customer sees the order of somebody else in the chat", "personal-data"),
+    ("chat widget shows an error message to every visitor", "provider-outage README callers valkey-away"),
+    ("the little wheel turns and turns and nothing appears", "latency provider-outage"),
+    ("it told me to call a number that is not yours", "injection-direct injection-document injection-tool eval-drift"),
+    ("the text stops in the middle of a word", "provider-outage rollback"),
+    ("it says that the service is temporarily unavailable", "provider-outage README kill-switch valkey-away"),
+    ("the answers feel much dumber than last week", "eval-drift rollback"),
+    ("we see HTTP 429 with retry-after from you although our volume is flat", "cost-caps rate-limits"),
+    ("SDK raises AuthenticationError: the key we use for months", "keys"),
+    ("json.loads fails on every second reply", "malformed-output"),
+    ("we send the same Idempotency-Key and get 409", "callers README"),
+    ("upload of a long contract fails with payload too large", "callers"),
+    ("the batch we submitted last night is still in progress", "jobs"),
+    ("is our data visible to other companies", "personal-data"),
+    ("health check fails, container restarts again and again", "README#the-service-is-not-running latency"),
+    ("the port is closed, curl says could not connect to server", "README#the-service-is-not-running"),
+    ("the service crashed and did not come up again", "README#the-service-is-not-running"),
+    ("process not found, pid is gone", "README#the-service-is-not-running"),
+    ("demo ended by itself and make printed Error 3", "README#the-service-is-not-running"),
+    ("every circuit is open", "provider-outage"),
+    ("error rate jumped to forty percent", "provider-outage README objectives"),
+    ("p99 went through the roof", "latency"),
+    ("readyz is red", "valkey-away postgres-away README"),
+    ("half of the calls time out, the other half are instant", "latency"),
+    ("remaining connection slots are reserved for superusers", "postgres-away"),
+    ("the database volume ran full during the night", "postgres-away"),
+    ("a migration holds an exclusive lock", "postgres-away"),
+    ("the card on file was rejected, they suspended the account", "provider-outage#our-key-or-our-quota"),
+    ("insufficient credits, please top up", "provider-outage#our-key-or-our-quota"),
+    ("one customer burned its monthly allowance over the weekend", "cost-spike budget-exhausted cost-caps"),
+    ("a prompt made the bot reveal its hidden instructions", "injection-direct"),
+    ("a web page that the bot read told it what to say", "injection-document"),
+    ("since we shipped yesterday's prompt, complaints double", "rollback eval-drift"),
+    ("undo the last deployment now", "rollback"),
+    ("judge scores in production slide downwards", "eval-drift objectives"),
+    ("model was silently swapped by the vendor", "eval-drift provider-outage#our-key-or-our-quota malformed-output"),
+    ("all charts went flat at 2 am", "observability"),
+    ("Anthropic's status page says elevated errors on Sonnet", "provider-outage"),
+    ("OpenAI cut our tokens per minute in half", "rate-limits"),
+    ("customers say the assistant answers complete rubbish since lunch", "eval-drift rollback"),
+    ("your endpoint gives ECONNREFUSED", "README#the-service-is-not-running callers"),
+    ("POST /v1/embeddings answers 503, chat completions work", "provider-outage#a-model-without-a-second-provider"),
+    ("vector search returns nothing because no embedding can be made", "provider-outage#a-model-without-a-second-provider"),
+    ("socket hang up after 60 seconds", "latency callers provider-outage"),
+    ("you never call our webhook", "jobs"),
+    ("we are locked out in the middle of our sale", "budget-exhausted keys kill-switch cost-caps"),
+    ("everything from you is refused since nine o'clock, our contract says otherwise", "kill-switch budget-exhausted keys"),
+    ("all requests fail with 503 since 03:12", "provider-outage README valkey-away"),
+    ("load is 30 and everything crawls", "latency"),
+    ("redis was killed by the OOM killer", "valkey-away"),
+    ("the primary failed over and now writes are refused", "postgres-away valkey-away"),
+    ("OpenAI charged us 700 million tokens in a day", "cost-spike"),
+    ("every answer costs twice as much as last month", "cost-spike"),
+    ("somebody posted our API key on GitHub", "keys"),
+    ("thousands of login attempts with made-up keys", "keys"),
+    ("full email addresses show up in the traces", "personal-data"),
+    ("the ten percent test group has more errors", "canary"),
+    ("make it stop answering at once, it is harming people", "kill-switch"),
+    ("nobody was called although the site was down for an hour", "paging"),
 ]
 # The first words of a person who was just woken up.
 FIRST = ("what do I do", "what now", "help", "first thing", "is it us", "where do I start", "HELP!")
 SMALL = ("the", "to be", "is it", "what", "???", "日本", " ")
-SAID = [*CUSTOMERS, *COLLEAGUES, *FINANCE, *LATER, *MET]
+SAID = [*CUSTOMERS, *COLLEAGUES, *FINANCE, *LATER, *MET, *ROLES]
 
 
 def places(words: str) -> list[tuple[float, str]]:
@@ -267,7 +342,15 @@ def test_a_command_that_helps_under_a_condition_is_printed_with_it() -> None:
     lines = run({}, "runbook", "a model provider is failing").stdout.splitlines()
     at = lines.index("Contain")
     assert lines[at + 1].startswith("  Only if another provider answers: ")
+    assert "a model that has no other provider, such as those of embeddings, is lost with the stop" in lines[at + 1]
     assert lines[at + 2].startswith("  fill in PROVIDER: octant kill provider PROVIDER ")
+
+
+@pytest.mark.parametrize("page", ["malformed-output.md", "eval-drift.md"])
+def test_a_fault_of_one_model_stops_that_model_and_not_its_provider(page: str) -> None:
+    """A stop of the provider takes its well models too, and those that no other provider has."""
+    stop = next(one for one in RUNBOOK if one.name == page).section("Contain").commands[0].text
+    assert stop.startswith("octant kill model PROVIDER/MODEL ")
 
 
 def test_most_sentences_lead_to_the_right_place_first() -> None:
