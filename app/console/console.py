@@ -351,7 +351,7 @@ def templates() -> Environment:
     )
     made.filters |= {
         "count": formats.count, "number": formats.number, "usd": formats.usd, "estimated": formats.estimated,
-        "ms": measure(formats.ms), "share": measure(formats.share), "size": measure(formats.size),
+        "ms": measure(formats.ms), "points": formats.points, "share": measure(formats.share), "size": measure(formats.size),
         "span": measure(formats.span), "seconds": measure(formats.seconds), "charted": formats.charted,
         "browser": formats.browser, "rehearsed": formats.rehearsed, "at_most": formats.at_most, "moment": formats.moment,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,

@@ -114,6 +114,14 @@ def lead(text: str) -> tuple[str, str]:
     return text[:end], text[end:]
 
 
+def points(share: float | None) -> str:
+    """A difference of two shares: ``+1.2 points``, and without a sign where it rounds to none."""
+    if share is None:
+        return NONE
+    return f"{100 * share:+.1f} points" if abs(share) >= NO_POINT else "0 points"
+
+
+NO_POINT = 0.0005  # a share of less rounds to no tenth of a point
 LONG_ANSWER = 200  # characters: four lines of a phone
 
 

@@ -65,6 +65,11 @@ class ScoreLine:
         return self.share - self.least
 
     @property
+    def still(self) -> bool:
+        """Whether there is nothing to see: it holds its threshold, and its share is that of the release before."""
+        return self.share >= self.least and self.change is not None and abs(self.change) < formats.NO_POINT
+
+    @property
     def state(self) -> tuple[str, str]:
         """A kind and words: a floor that holds is no pass, unless the goal is reached."""
         if self.share < self.least:
@@ -264,7 +269,15 @@ def _holding(chosen: str, cards: Sequence[SuiteCard], each: str, filed: Sequence
     goal = f"{formats.number(len(short), 'share')} {'is' if len(short) == 1 else 'are'} below the goal for a vendor's model."
     floors = "floor, which is at most what the simulator once reached" if simulated else "threshold"
     holds = f"Release {chosen} holds every {floors}: {each} cases passed."
-    return kind, [holds, _worse(cards, filed), goal if short else "", flips, _refused(filed), fake]
+    verdict = f"{'Answered by the simulator, release' if simulated else 'Release'} {chosen} passes the gate"
+    verdict += f"{_better(won - lost, cards)}." if compared else "."
+    return kind, [verdict, _worse(cards, filed), flips, holds, goal if short else "", _refused(filed), fake]
+
+
+def _better(more: int, cards: Sequence[SuiteCard]) -> str:
+    """How it stands beside the releases that it is compared with, as a clause. ``more``: cases won, without those lost."""
+    other = _beside(cards).removeprefix("beside ").removeprefix("since ")
+    return f" and answers {'better than' if more > 0 else 'worse than' if more else 'as well as'} {other}"
 
 
 def _worse(cards: Sequence[SuiteCard], filed: Sequence[Filed]) -> str:

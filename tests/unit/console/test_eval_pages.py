@@ -154,6 +154,18 @@ def test_every_threshold_of_a_release_is_a_row_of_its_page(tmp_path: Path) -> No
         assert shown.count("<tr data-threshold>") == figures(cards)["thresholds"]
 
 
+def test_scores_that_hold_without_a_change_are_folded(tmp_path: Path) -> None:
+    """On a phone they were eleven screens of cards that said 0 points."""
+    written(tmp_path, "1", passed=8, failed=["a", "b"], words=4)
+    written(tmp_path, "2", passed=8, failed=["a", "b"], words=3)
+    found, _ = filed(tmp_path)
+    shown, _, folded = str(templates().from_string(SUITE).render(card=card(found[0], found))).partition(
+        "without a change</summary>"
+    )
+    assert ("<td>wrong words" in shown, "<td>wrong tool" in shown) == (True, False)
+    assert "<td>wrong tool" in folded
+
+
 def test_a_floor_of_the_simulator_is_no_pass_unless_the_goal_is_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path, "1", passed=8, failed=["a"])
     found, _ = filed(tmp_path)
@@ -187,7 +199,8 @@ def test_the_verdict_says_at_once_in_which_mode_the_release_is_worse_than_anothe
     words = answer("2", live, None, NOW, found)[1]
     worse = "It is worse than the refused release 1 in wrong words: 3 of 4 passed where 4 did."
     floors = "Release 2 holds every floor, which is at most what the simulator once reached: made 9 of 10 cases passed."
-    assert words.startswith(f"{floors} {worse}")
+    assert words.startswith(f"Answered by the simulator, release 2 passes the gate. {worse}")
+    assert floors in words, "measures come after the verdict"
     assert "worse" not in answer("2", live, None, NOW, [one for one in found if one.release == "2"])[1]
 
 
@@ -287,6 +300,7 @@ def test_a_release_stands_beside_the_one_before_with_its_flips(tmp_path: Path) -
     assert one.overall.change == pytest.approx(-0.1)
     kind, words = answer("2", [one], None, NOW)
     assert (kind, "It lost 2 cases and won 1 since the release before." in words) == ("warn", True)
+    assert words.startswith("Answered by the simulator, release 2 passes the gate and answers worse than the release before.")
     assert card(found[1], found).before is None
     assert card(found[1], found).overall.change is None
 

@@ -152,3 +152,10 @@ def test_a_long_answer_is_one_sentence_and_a_rest_to_fold() -> None:
     more = "it was rehearsed 3 d ago, " + "and so on, " * 20
     assert formats.verdict(f"A rollback took 840 ms; {more}.") == ("A rollback took 840 ms.", f"I{more[1:]}.".strip())
     assert formats.verdict(f"To mend: 6 of 46. All else holds. {more}")[0] == "To mend: 6 of 46."
+
+
+@pytest.mark.parametrize(
+    ("share", "words"), [(None, formats.NONE), (0.0004, "0 points"), (-0.0004, "0 points"), (0.242, "+24.2 points")]
+)
+def test_a_difference_of_shares_that_rounds_to_none_has_no_sign(share: float | None, words: str) -> None:
+    assert formats.points(share) == words
