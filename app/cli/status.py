@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 CHANGES = 3
 JUST_SILENT = 120.0  # seconds: then it is worth the first line
-TOO_BUSY = 1.5  # processes that want a core, for each of them
 HOUR = timedelta(hours=1)
 UNITS = {"s": "s", "m": "min", "h": "h", "d": "d", "w": "weeks"}  # of an age
 
@@ -163,6 +162,8 @@ def _of_workers(serving: "Sequence[Report] | None", silent: "Sequence[Silent]") 
 
 def _load() -> str:
     """How busy the machine is that the command runs on: another program may take what the service needs."""
+    from app.stack.busy import TOO_BUSY
+
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
     busy = "; busy: `top` shows with what" if load > TOO_BUSY * cores else ""
     return f"load {load:.1f} on {cores} cores{busy}"

@@ -23,6 +23,7 @@ from app.features.installed import installed
 from app.settings import Settings
 from app.stack import interrupts
 from app.stack.baseline import Verdict
+from app.stack.busy import load_words
 from app.stack.processes import Watched, child
 from app.stack.receiver import DemoReceiver
 
@@ -33,6 +34,7 @@ STOP_SECONDS = 40.0  # a part stops a whole service
 PAGE, ANSWERS, INJECTION, GAMEDAY, LEAK, ROGUE, WAY_BACK = "page", "answers", "injection", "gameday", "leak", "rogue", "rollback"
 SCENARIO, LEAKED, ENDLESS = "provider-outage", "key-leak", "rogue-user"
 BY = ("--by", "the demo's first start")  # a report says so
+NOT_KEPT = Verdict.NOT_KEPT.exit_code
 NOT_JUDGED = Verdict.NOT_JUDGED.exit_code
 
 
@@ -187,7 +189,8 @@ def _outcome(part: Part, code: int, log: Path) -> str:
     words = found[-1] if found else next(iter(printed.strip().splitlines()[-1:]), "it printed nothing")
     if code in (0, NOT_JUDGED) and found:
         return f"Rehearsed {part.title}: {words}"
-    return f"Rehearsed {part.title}: FAILED, {words} (exit code {code})"
+    load = f"; {load_words()}" if code == NOT_KEPT and " cores" not in words else ""
+    return f"Rehearsed {part.title}: FAILED, {words} (exit code {code}{load})"
 
 
 @contextmanager

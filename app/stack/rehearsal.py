@@ -32,6 +32,7 @@ from app.security.keys.administration import KeyAdministration
 from app.security.keys.token import key_id_of
 from app.settings import PACKAGE, Settings, load
 from app.stack import demo, practice
+from app.stack.busy import load_words
 from app.stack.commit import commit
 from app.stack.practice import Practice
 from app.stack.probes import STOPPED, Probes
@@ -46,10 +47,8 @@ CALLERS = 2
 COMMAND_SECONDS = 300.0  # of a command, for one that hangs: its step is late long before
 KEY_LASTS = timedelta(hours=2)  # of the calls' key: longer than a rehearsal, which may be killed before it revokes it
 
-
 Run = Callable[[Mapping[str, str], Sequence[str]], Awaitable[tuple[int, str]]]
 """Runs `octant` with these words in an environment. Returns its exit code and its output."""
-
 
 NewerCode = Callable[[], AbstractContextManager[str]]
 """Starts a service that went forward to other code just now. Yields its address."""
@@ -176,6 +175,7 @@ async def rehearse(
         if not note:
             longest = max(steps, key=lambda step: step.seconds)
             note = f"{sum(s.kept for s in steps)} of {len(steps)} steps in time, slowest {longest.seconds:.1f} s: {longest.name}"
+        note += "" if verdict == "kept" else f"; {load_words()}"
     except NotJudged as error:
         note = " ".join(str(error).split())
     finally:
