@@ -240,14 +240,14 @@ NIGHT = [
     ("connection refused", "README#the-service-is-not-running"),
 ]
 # Of twelve roles, from the customer to the chief. 26 of the first 41 led to the right place first without words for them.
-# Of the other 20, which were not looked at until then, 13 did before and 15 after.
+# Of the other 20, which were kept apart until then, 13 did before and 15 after.
 ROLES = [
     ("a dozen tickets: chat just says something went wrong, try again later", "provider-outage README valkey-away"),
     ("people write that the answers contradict each other", "eval-drift rollback"),
-    ("a customer sees the order of somebody else in the chat", "personal-data"),
+    ("a customer sees the order of someone else in the chat", "personal-data"),
     ("chat widget shows an error message to every visitor", "provider-outage README callers valkey-away"),
     ("the little wheel turns and turns and nothing appears", "latency provider-outage"),
-    ("it told me to call a number that is not yours", "injection-direct injection-document injection-tool eval-drift"),
+    ("it tells me to call a number that is not yours", "injection-direct injection-document injection-tool eval-drift"),
     ("the text stops in the middle of a word", "provider-outage rollback"),
     ("it says that the service is temporarily unavailable", "provider-outage README kill-switch valkey-away"),
     ("the answers feel much dumber than last week", "eval-drift rollback"),
@@ -275,7 +275,7 @@ ROLES = [
     ("insufficient credits, please top up", "provider-outage#our-key-or-our-quota"),
     ("one customer burned its monthly allowance over the weekend", "cost-spike budget-exhausted cost-caps"),
     ("a prompt made the bot reveal its hidden instructions", "injection-direct"),
-    ("a web page that the bot read told it what to say", "injection-document"),
+    ("a web page that the bot read makes it say things", "injection-document"),
     ("since we shipped yesterday's prompt, complaints double", "rollback eval-drift"),
     ("undo the last deployment now", "rollback"),
     ("judge scores in production slide downwards", "eval-drift objectives"),
@@ -297,12 +297,12 @@ ROLES = [
     ("the primary failed over and now writes are refused", "postgres-away valkey-away"),
     ("OpenAI charged us 700 million tokens in a day", "cost-spike"),
     ("every answer costs twice as much as last month", "cost-spike"),
-    ("somebody posted our API key on GitHub", "keys"),
+    ("someone posted our API key on GitHub", "keys"),
     ("thousands of login attempts with made-up keys", "keys"),
     ("full email addresses show up in the traces", "personal-data"),
     ("the ten percent test group has more errors", "canary"),
     ("make it stop answering at once, it is harming people", "kill-switch"),
-    ("nobody was called although the site was down for an hour", "paging"),
+    ("no one was called although the site was down for an hour", "paging"),
 ]
 # The first words of a person who was just woken up.
 FIRST = ("what do I do", "what now", "help", "first thing", "is it us", "where do I start", "HELP!")
