@@ -50,7 +50,8 @@ async def answer(sources: Sources) -> Answer:
         found.append(
             Evidence(name="Rollbacks here", value=value, at=last.at, link="/console/releases", command="octant release history")
         )
-    words = _words(counted, sources) + _really(real, took, sources) + _taken_back(sources) + under_way(sources, BAD_RELEASE)
+    words = _really(real, took, _words(counted, sources, "A rehearsed one" if took else "A rollback"), sources)
+    words += _taken_back(sources) + under_way(sources, BAD_RELEASE)
     return Answer(axis="Rollback", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
 
@@ -76,17 +77,25 @@ def _signed(signed: LogCheck, elsewhere: int, sources: Sources) -> Evidence:
     )  # fmt: skip
 
 
-def _really(rollbacks: Sequence[Activation], took: Followed | None, sources: Sources) -> str:
-    """The newest rollback here that was no rehearsal. ``rollbacks``: the newest first. Empty without any."""
+def _really(rollbacks: Sequence[Activation], took: Followed | None, rehearsed: str, sources: Sources) -> str:
+    """The newest rollback here that was no rehearsal, and the ``rehearsed`` one: first the real one where it was measured.
+
+    ``rollbacks``: the newest first.
+    """
     if not rollbacks:
-        return ""
-    ago = formats.span(sources.now - rollbacks[0].at)
-    seconds = f"; {_took(took)}" if took else ""
-    return f" An operator rolled back here {ago} ago, to release {rollbacks[0].release}{seconds}."
+        return rehearsed
+    ago, release = formats.span(sources.now - rollbacks[0].at), rollbacks[0].release
+    if took is None:
+        return f"{rehearsed} An operator rolled back here {ago} ago, to release {release}."
+    return f"An operator rolled back here {ago} ago, to release {release}: {_took(took)}. {rehearsed}"
 
 
 def _took(took: Followed | None) -> str:
-    return f"the last of {formats.number(took.workers, 'worker')} served it after {formats.seconds(took.seconds)}" if took else ""
+    """The seconds, and the clock: a command or a button measures itself, and a rehearsal the whole command."""
+    if took is None:
+        return ""
+    last, seconds = formats.number(took.workers, "worker"), formats.seconds(took.seconds)
+    return f"the last of {last} served it {seconds} after the command or the button began"
 
 
 def _taken_back(sources: Sources) -> str:
@@ -132,7 +141,8 @@ def _timed(step: Step) -> tuple[str, str, str, str]:
     )  # fmt: skip
 
 
-def _words(found: Found, sources: Sources) -> str:
+def _words(found: Found, sources: Sources, one: str = "A rollback") -> str:
+    """The rehearsed rollback with its seconds, as ``one`` in the sentence."""
     newest = found.rehearsal
     back = [step for step in newest.steps if step.name.startswith("rollback") and "code" not in step.name]
     ago = formats.span(sources.now - newest.at) + " ago" + ("" if found.own else f", not here ({newest.recorded})")
@@ -148,7 +158,7 @@ def _words(found: Found, sources: Sources) -> str:
     wrote = f", {formats.seconds(after)} of it after the write to the store (promise {longest.promise:g} s)" if after else ""
     limit = f", limit {slowest.limit:g} s" if slowest.limit else ""
     return (
-        f"A rollback took {formats.seconds(longest.seconds)} from the start of the command until the last worker answered"
+        f"{one} took {formats.seconds(longest.seconds)} from the start of the command until the last worker answered"
         f" with the earlier prompt, model, index or prices{wrote}; it was rehearsed {ago}. The slowest of"
         f" {formats.number(len(newest.steps), 'step')}, {slowest.name}, took {formats.seconds(slowest.seconds)}{limit}."
     )

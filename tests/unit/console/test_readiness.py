@@ -381,7 +381,9 @@ async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_prom
     assert found.evidence[-1].value.endswith("worse answers; its seconds were not measured")
     kept[7] = Followed("2026-11-27", 3, 0.83)
     found = await rollback.answer(replace(here, releases=cast(Any, really)))
-    assert found.words.endswith("to release 2026-11-27; the last of 3 workers served it after 830 ms."), found.words
+    real = "An operator rolled back here 3 min ago, to release 2026-11-27: the last of 3 workers served it 830 ms after the"
+    rehearsed_one = "A rehearsed one took 400 ms from the start of the command"
+    assert found.words.startswith(f"{real} command or the button began. {rehearsed_one}"), found.words
 
 
 def test_each_step_of_the_way_back_stands_beside_its_limit_and_its_promise(tmp_path: Path) -> None:
