@@ -127,7 +127,10 @@ LONG_ANSWER = 200  # characters: four lines of a phone
 
 def verdict(text: str) -> tuple[str, str]:
     """An answer in one sentence and the rest of it, which a page folds; a short answer has none."""
-    return parted(text) if len(text) > LONG_ANSWER else (text, "")
+    if len(text) <= LONG_ANSWER:
+        return text, ""
+    first, _, rest = text.partition(". ")
+    return (f"{first.rstrip('.')}.", rest) if len(first) <= LONG_ANSWER else parted(text)
 
 
 def parted(text: str) -> tuple[str, str]:

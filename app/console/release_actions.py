@@ -29,6 +29,7 @@ from app.releases.shares import share_of
 from app.releases.way_back import way_back
 
 BACK = "/console/releases"
+CANARY = f"{BACK}?tab=canary"
 WHY = ' --reason "…"'
 CANARY_DOLLARS, CANARY_DAYS = 10, 7  # as the command's defaults
 SINGLE = ("index", "prices")  # pins of which a release has one
@@ -76,13 +77,13 @@ def _actions(console: Console) -> Iterator[Act]:
         name = "release-promote" + ("-force" if force else "")
         yield Act(
             name=name, fields=OF_CANARY, optional=OF_CANARY, ask=partial(_ask_promote, console, force=force),
-            do=partial(_promote, console, force=force), back=BACK, action="release promote" + also.get("action", ""),
+            do=partial(_promote, console, force=force), back=CANARY, action="release promote" + also.get("action", ""),
             label="Promote the canary" + by_force,
         )  # fmt: skip
         name = "release-canary" + ("-force" if force else "")
         yield Act(
             name=name, fields=("release", "share"), ask=partial(_ask_canary, console, force=force),
-            do=partial(_try_out, console, force=force), back=BACK, action="release canary" + also.get("action", ""),
+            do=partial(_try_out, console, force=force), back=CANARY, action="release canary" + also.get("action", ""),
             label="Start a canary" + by_force, choices=partial(_choices, console),
         )  # fmt: skip
         yield Act(
@@ -92,7 +93,7 @@ def _actions(console: Console) -> Iterator[Act]:
         )  # fmt: skip
     yield Act(
         name="release-abort", fields=OF_CANARY, optional=OF_CANARY, ask=partial(_ask_abort, console),
-        do=partial(_abort, console), back=BACK, label="End the canary",
+        do=partial(_abort, console), back=CANARY, label="End the canary",
     )  # fmt: skip
 
 

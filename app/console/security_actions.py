@@ -15,7 +15,7 @@ from app.console.sessions import Listed, Session
 from app.domain.errors import InvalidRequest, NotFound
 from app.security.keys.administration import KeyInfo
 
-BACK = "/console/security"
+KEYS, SESSIONS = "/console/security?tab=keys&keys=all", "/console/security?tab=sessions"
 
 Values = Mapping[str, str]
 
@@ -23,10 +23,10 @@ Values = Mapping[str, str]
 def actions(console: Console) -> Iterator[Act]:
     """The actions."""
     yield Act(
-        name="key-revoke", fields=("key",), ask=partial(_ask_revoke, console), do=partial(_revoke, console), back=BACK,
+        name="key-revoke", fields=("key",), ask=partial(_ask_revoke, console), do=partial(_revoke, console), back=KEYS,
         label="Revoke key", choices=partial(_keys, console),
     )  # fmt: skip
-    yield Act(name="console-end", fields=("session",), ask=partial(_ask_end, console), do=partial(_end, console), back=BACK)
+    yield Act(name="console-end", fields=("session",), ask=partial(_ask_end, console), do=partial(_end, console), back=SESSIONS)
 
 
 async def _keys(console: Console, _: Values) -> Choices:

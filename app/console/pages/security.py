@@ -232,10 +232,11 @@ def flags_answer(stored: Stored | None, range_: Range) -> tuple[str, str]:
     seen = stored.flagged_requests
     requests, calls = formats.number(seen.requests, "request"), formats.number(seen.calls, "call")
     words = f"The guard flagged {requests} {range_.words}: {formats.number(found['total'], 'flag')} on {calls}"
-    stopped = f"refused {formats.count(seen.refused)} of them" if seen.refused else "refused none of them"
+    marked = "went on with the text marked as data"
+    stopped = f"It refused {formats.count(seen.refused)} of them; the others {marked}" if seen.refused else f"Each {marked}"
     return (
         "warn",
-        f"{words}, most often {found['most']}. It {stopped}; the others went on with the text marked as data. {TAINTED}",
+        f"{words}, most often {found['most']}. {stopped}. {TAINTED}",
     )
 
 

@@ -151,7 +151,7 @@ def test_a_long_answer_is_one_sentence_and_a_rest_to_fold() -> None:
     assert formats.verdict(short) == (short, "")
     more = "it was rehearsed 3 d ago, " + "and so on, " * 20
     assert formats.verdict(f"A rollback took 840 ms; {more}.") == ("A rollback took 840 ms.", f"I{more[1:]}.".strip())
-    assert formats.verdict(f"To mend: 6 of 46. All else holds. {more}")[0] == "To mend: 6 of 46."
+    assert formats.verdict(f"To mend: 6 of 46; 1 of 2. All else holds. {more}")[0] == "To mend: 6 of 46; 1 of 2."
 
 
 @pytest.mark.parametrize(

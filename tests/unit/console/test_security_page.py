@@ -261,7 +261,7 @@ def test_each_tab_answers_with_its_own_sentence() -> None:
     flagged = security.Stored((), {}, (), (one,), FoundActions((), 0), flagged_requests=FlaggedRequests(1, 2, 0))
     said = security.flags_answer(flagged, range_)[1]
     assert said.startswith(
-        "The guard flagged 1 request in the last 1 h: 3 flags on 2 calls, most often injection. It refused none"
+        "The guard flagged 1 request in the last 1 h: 3 flags on 2 calls, most often injection. Each went on with the text marked"
     )
     assert security.log_answer(empty, range_, NOW)[1].startswith("No action of an operator matches")
     assert security.sessions_answer(empty, (), NOW)[1] == "0 sessions are open; 0 may act. 0 others have ended."
