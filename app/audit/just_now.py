@@ -20,6 +20,7 @@ from app.domain.records import NO_MODEL, REFUSALS
 
 JUST_NOW = timedelta(minutes=2)  # what began then is diluted by the calls of a longer range
 BEFORE = timedelta(minutes=15)  # what was usual until then
+BUSIER, IDLE = 5, 10  # times a tenant's usual calls of two minutes; those that surprise no one
 NEWEST = 20  # calls of a tenant that say what happens to it now
 DRIFT_IS_NEWS = timedelta(hours=1)  # after that it stands on its own page alone
 
@@ -71,7 +72,7 @@ _BEFORE = text("""
            coalesce(sum(cost), 0)::bigint AS cost, coalesce(sum(calls * cost_before / calls_before), 0)::float AS usual,
            (SELECT jsonb_build_object('tenant', tenant, 'calls', calls, 'before', calls_before, 'cost', cost)
             FROM kinds WHERE of_tenant AND calls > 0 AND EXISTS (SELECT FROM calls WHERE at < :begin)
-            ORDER BY calls - calls_before DESC, tenant LIMIT 1) AS most
+            ORDER BY calls - :busier * greatest(calls_before * CAST(:part AS float), :idle) DESC, tenant LIMIT 1) AS most
     FROM kinds WHERE NOT of_tenant AND calls > 0 AND calls_before > 0
 """)
 _KEY = text("""
@@ -205,6 +206,7 @@ async def just_now(engine: AsyncEngine, until: datetime) -> JustNow:
     since = until - JUST_NOW
     wanted = {
         "since": since, "until": until, "not_calls": sorted(NO_MODEL), "refused": sorted(REFUSALS), "newest": NEWEST,
+        "busier": BUSIER, "idle": IDLE, "part": JUST_NOW / BEFORE,
         "begin": since - BEFORE, "drifted": until - DRIFT_IS_NEWS,
     }  # fmt: skip
     async with one_moment(engine) as connection:

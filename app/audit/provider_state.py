@@ -7,13 +7,14 @@ from typing import Any
 
 from sqlalchemy import text
 
-from app.domain.provider_errors import FAULTS, ProviderTimeout
+from app.domain.provider_errors import FAULTS, ProviderOutputInvalid, ProviderTimeout
 from app.domain.records import CANCELLED
 
 NOW = timedelta(minutes=5)  # attempts before it say nothing about now
 USUAL = timedelta(hours=1)  # the answers to compare with
 NEWEST, LEAST, ENOUGH = 5, 3, 10  # attempts that are compared, fewest of them, and fewest usual answers
 TIMES, MORE_MS = 3.0, 500.0  # slow: several times the usual, and more than a busy machine adds
+MISSHAPEN = ProviderOutputInvalid.code
 LATELY = timedelta(minutes=1)  # a model that is not tried for so long, though its provider answers, says nothing about now
 
 # Models and kinds are compared apart: a stream by its first token. An attempt that was overtaken took at least its time.
@@ -33,7 +34,9 @@ STATES = text(f"""
     SELECT provider, model, count(*) FILTER (WHERE now) AS attempts,
            count(*) FILTER (WHERE now AND fault) AS failed,
            count(*) FILTER (WHERE lately) AS lately, count(*) FILTER (WHERE lately AND outcome = 'ok') AS answered_lately,
-           coalesce(mode() WITHIN GROUP (ORDER BY outcome) FILTER (WHERE lately AND fault),
+           count(*) FILTER (WHERE now AND outcome = '{MISSHAPEN}') AS misshapen,
+           coalesce(CASE WHEN count(*) FILTER (WHERE lately AND fault) >= {LEAST}
+                         THEN mode() WITHIN GROUP (ORDER BY outcome) FILTER (WHERE lately AND fault) END,
                     mode() WITHIN GROUP (ORDER BY outcome) FILTER (WHERE now AND fault)) AS cause,
            count(*) FILTER (WHERE now AND outcome = 'ok' AND (failed_at IS NULL OR at > failed_at)) AS since,
            count(*) FILTER (WHERE now AND fault AND (answered_at IS NULL OR at > answered_at)) AS failing,
@@ -47,12 +50,13 @@ STATES = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class ProviderState:
-    """``attempts``, and ``failed`` ones among them, of the last five minutes.
+    """``attempts`` of the last five minutes, ``failed`` ones, and those whose answer missed its schema (``misshapen``).
 
-    ``since``: answers after its last failure; ``failing``: failures after its last answer. ``slow``: the median of its newest
-    attempts and its usual one, in milliseconds, of the model that is the most behind; None where none takes several times its
-    usual time. ``models``: those whose attempts failed. ``cause``: the code of most failures of its worst model, of the newest
-    where there are some.
+    These do not count as failed: answers that need no schema come between them, and prove nothing. ``since``: answers after its
+    last failure; ``failing``: failures after its last answer. ``slow``: the median of its newest attempts and its usual one, in
+    milliseconds, of the model that is the most behind; None where none takes several times its usual time. ``models``: those
+    whose attempts failed, ``tried`` all of them. ``cause``: the code of most failures of its worst model, of the newest where
+    there are some.
     """
 
     attempts: int
@@ -62,11 +66,13 @@ class ProviderState:
     failing: int = 0
     models: frozenset[str] = frozenset()
     cause: str = ""
+    misshapen: int = 0
+    tried: frozenset[str] = frozenset()
 
 
 def parameters(until: datetime) -> dict[str, Any]:
     """The parameters of `STATES`: the state at ``until``."""
-    return {"until": until, "faults": sorted(FAULTS), "cancelled": CANCELLED}
+    return {"until": until, "faults": sorted(FAULTS - {MISSHAPEN}), "cancelled": CANCELLED}
 
 
 def states_of(rows: Sequence[dict[str, Any]]) -> dict[str, ProviderState]:
@@ -79,16 +85,18 @@ def _state(rows: Sequence[dict[str, Any]]) -> ProviderState:
     """Of one provider, from those of its models."""
     answers = sum(row["answered_lately"] for row in rows)
     # A model that no call tries any more, as its first one is well again, would be slow until its last attempt is forgotten.
-    tried = [row for row in rows if row["lately"] or answers < ENOUGH]
+    timed = [row for row in rows if row["lately"] or answers < ENOUGH]
     worst = max(rows, key=lambda row: row["failed"])
     return ProviderState(
         attempts=sum(row["attempts"] for row in rows),
         failed=sum(row["failed"] for row in rows),
-        slow=max(filter(None, map(_slow, tried)), key=lambda one: one[0] / one[1], default=None),
+        slow=max(filter(None, map(_slow, timed)), key=lambda one: one[0] / one[1], default=None),
         since=sum(row["since"] for row in rows),
         failing=sum(row["failing"] for row in rows),
-        models=frozenset(row["model"] for row in rows if row["failed"]),
+        models=frozenset(row["model"] for row in rows if row["failed"] or row["misshapen"]),
         cause=worst["cause"] or "",
+        misshapen=sum(row["misshapen"] for row in rows),
+        tried=frozenset(row["model"] for row in rows if row["attempts"]),
     )
 
 

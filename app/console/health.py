@@ -1,7 +1,7 @@
 """How the service goes, in a sentence and in figures of the data: for the first page, and for `octant status`."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -14,7 +14,20 @@ from app.budget.standing import Everything, UsedCap, everything
 from app.budget.under_way import UnderWay, under_way
 from app.console import formats, just_now
 from app.console.just_now import FAILING, MANY, SOME, Said
-from app.console.provider_strips import AGAIN, EVERYTHING, FEW, KINDS, LEAST, SICK, STOPPED, Resting, Strip, resting_of, strips_of
+from app.console.provider_strips import (
+    AGAIN,
+    EVERYTHING,
+    FEW,
+    KINDS,
+    LEAST,
+    SICK,
+    STOPPED,
+    Resting,
+    Strip,
+    is_stopped,
+    resting_of,
+    strips_of,
+)  # fmt: skip
 from app.console.ranges import Range
 from app.console.waiting import Waiting
 from app.domain.money import MicroUSD
@@ -39,12 +52,14 @@ class Now:
     money: Everything
     under_way: tuple[int, Sequence[UnderWay]]
 
-    @property
-    def resting(self) -> Mapping[str, Resting]:
-        """Providers with an open circuit, and of which models. One that the next call tries is no news where none comes."""
+    def resting(self, stopped: Collection[str] = ()) -> Mapping[str, Resting]:
+        """Providers with an open circuit, and of which models. One that the next call tries is no news where none comes.
+
+        ``stopped``: as in `is_stopped`; the circuit of a model that an operator stopped is no news either.
+        """
         found: dict[str, list[Shared]] = {}
         for circuit in self.circuits:
-            if circuit.rest > 0:
+            if circuit.rest > 0 and not is_stopped(*circuit.target, stopped):
                 found.setdefault(circuit.target.provider, []).append(circuit)
         return {name: resting_of(circuits) for name, circuits in found.items()}
 
@@ -152,7 +167,7 @@ def summary(
     begun, and bad ones that it is over, which few calls do not prove. ``latest``: what was seen in `last_minutes`, without
     states; ``recent``: the facts of the last two, however short the range; both in a range that goes on.
     """
-    resting = now.resting if now else {}
+    resting = now.resting(stops.subjects) if now else {}
     strips = strips_of(seen, range_, resting, stops.subjects)
     answers = _answers(seen, strips, range_, latest, resting, recent, stops.subjects)
     first = [Said("bad", stops.words)] if stops.words else []
@@ -221,9 +236,9 @@ def _answers(
 
 
 def all_away(strips: Sequence[Strip]) -> bool:
-    """Whether no provider that is called answers: each one fails, or an operator has stopped it."""
+    """Whether no provider that is called answers: none of its newest attempts was answered, or an operator has stopped it."""
     tried = [strip for strip in strips if strip.kind != "none"]
-    return any(strip.kind == "bad" for strip in tried) and all(strip.kind == "bad" or strip.word == STOPPED for strip in tried)
+    return any(strip.away for strip in tried) and all(strip.away or strip.word == STOPPED for strip in tried)
 
 
 def _failed(seen: Overview) -> float:

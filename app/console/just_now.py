@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from app.audit.just_now import BEFORE, JUST_NOW, FailedKind, JustNow, RefusedTenant
+from app.audit.just_now import BEFORE, BUSIER, IDLE, JUST_NOW, FailedKind, JustNow, RefusedTenant
 from app.audit.overview import Bucket, Overview
 from app.budget.standing import UsedCap
 from app.console import formats
@@ -25,7 +25,7 @@ LATER = (  # by band of latency: the fewest requests, the steps that are usual, 
     (ENOUGH, 0.9, 1000.0, f"The slowest 5 % of the requests of {SPAN} take {{}} or more"),
 )
 NAMED = 3  # tenants or kinds in a sentence
-BUSIER, FLOOD, IDLE = 5, 100, 10  # times a tenant's usual calls; fewest calls that are news; those that none is surprised by
+FLOOD = 100  # fewest calls of a tenant that are news by their number
 
 
 class Said(NamedTuple):

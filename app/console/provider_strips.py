@@ -17,6 +17,7 @@ from app.gateway.recovery.shared_circuits import Shared
 
 SICK, ILL = 0.05, 0.5  # shares of a provider's attempts that failed
 LEAST, FEW = 3, 10  # failed attempts that make a provider failing; attempts of which no share is given
+IN_A_ROW = 5  # of its newest attempts, as many as open a circuit: none was answered, so it answers no call
 TICKS = 60
 KINDS = ("none", "good", "warn", "bad")
 ERRORS, SLOW, FAILS = "errors", "slow", "failing"
@@ -36,22 +37,22 @@ class Trouble:
 LATE = Trouble(SLOW, "is slow", "is slow")
 FAILURE = Trouble(FAILS, "is failing", "is failing")
 SOME_ERRORS = Trouble(ERRORS, "has errors", "is failing")
+MISSHAPEN = Trouble("malformed answers", "gives answers that do not fit their schema", ProviderOutputInvalid.code)
 TROUBLES: Mapping[str, Trouble] = {
     ProviderTimeout.code: LATE,
     ProviderRateLimited.code: Trouble("limits us", "limits us", ProviderRateLimited.code),
     ProviderDenied.code: Trouble("refuses us", "refuses our key, our quota or a model", ProviderDenied.code),
-    ProviderOutputInvalid.code: Trouble(
-        "malformed answers", "gives answers that do not fit their schema", ProviderOutputInvalid.code
-    ),
+    ProviderOutputInvalid.code: MISSHAPEN,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Resting:
-    """A provider with an open circuit: what goes wrong, and why it rests."""
+    """A provider with an open circuit: what goes wrong, why it rests, and the models."""
 
     trouble: Trouble
     why: str
+    models: frozenset[str] = frozenset()
 
 
 def resting_of(circuits: Sequence[Shared]) -> Resting:
@@ -59,7 +60,8 @@ def resting_of(circuits: Sequence[Shared]) -> Resting:
     why = f"the circuit of {' and '.join(circuit.target.model for circuit in circuits)} is open"
     found = {TROUBLES.get(circuit.cause, FAILURE) for circuit in circuits}
     trouble = found.pop() if len(found) == 1 else FAILURE
-    return Resting(trouble, f"no answer in time: {why}" if trouble is LATE else why)
+    models = frozenset(circuit.target.model for circuit in circuits)
+    return Resting(trouble, f"no answer in time: {why}" if trouble is LATE else why, models)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ class Strip:
     """One provider: its state now in a word and a kind, with the figures for it, and sixty steps of the range.
 
     Each step has its attempts and failed ones; ``attempts`` and ``failed`` are of the whole range. ``trouble``: what goes wrong
-    now; None where nothing does, or an operator has stopped it.
+    now; None where nothing does, or an operator has stopped it. ``away``: its newest attempts, of all its models, were not
+    answered: only then does a stop of the whole provider cost no answer.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Strip:
     failed: int
     why: str = ""
     trouble: Trouble | None = None
+    away: bool = False
 
     @property
     def symptom(self) -> str:
@@ -91,10 +95,15 @@ class Strip:
         return f"{self.name} {words}" + (f" ({self.why})" if self.why else "")
 
 
+def is_stopped(provider: str, model: str, stopped: Collection[str]) -> bool:
+    """Whether an operator's stop keeps a model from being called. ``stopped``: what was stopped, as `kind name`."""
+    return bool({EVERYTHING, f"provider {provider}", f"model {provider}/{model}"} & set(stopped))
+
+
 def state_of(circuit: Shared, stopped: Collection[str]) -> str:
-    """A circuit that is not closed, in words. ``stopped``: what operators have stopped, as `kind name`."""
+    """A circuit that is not closed, in words. ``stopped``: as in `is_stopped`."""
     provider, model = circuit.target
-    if {EVERYTHING, f"provider {provider}", f"model {provider}/{model}"} & set(stopped):
+    if is_stopped(provider, model, stopped):
         return f"{model} is stopped by an operator; its circuit opened before, after {circuit.cause}"
     if circuit.rest > 0:
         return f"{model}: circuit open after {circuit.cause}, no call until it is tried again in {formats.seconds(circuit.rest)}"
@@ -107,7 +116,7 @@ def strips_of(seen: Overview, range_: Range, resting: Mapping[str, Resting], sto
     """The providers over the range, in sixty steps or fewer, and their state at its end.
 
     ``resting``: those with an open circuit, and why. One of them has a strip even if no call tried it in the range: it gets none.
-    ``stopped``: as in `state_of`.
+    ``stopped``: as in `is_stopped`.
     """
     whole = range_.until - range_.since
     found = []
@@ -117,10 +126,12 @@ def strips_of(seen: Overview, range_: Range, resting: Mapping[str, Resting], sto
         for at, (attempts, failed) in by_time.items():
             step = min(TICKS - 1, max(0, int((at - range_.since) / whole * TICKS)))
             steps[step] = steps[step][0] + attempts, steps[step][1] + failed
-        kind, word, why, trouble = _now(name, resting.get(name), seen.states.get(name), stopped)
+        state = seen.states.get(name)
+        kind, word, why, trouble = _now(name, resting.get(name), state, stopped)
         ticks = [(_health(*counts)[0], *counts) for counts in steps]
         attempts, failed = (sum(counts[one] for counts in by_time.values()) for one in (0, 1))
-        found.append(Strip(name, kind, word, ticks, attempts, failed, why, trouble))
+        away = trouble is not None and state is not None and state.failing >= min(IN_A_ROW, max(LEAST, state.attempts))
+        found.append(Strip(name, kind, word, ticks, attempts, failed, why, trouble, away))
     return found
 
 
@@ -130,9 +141,14 @@ State = tuple[str, str, str, Trouble | None]
 
 def _now(name: str, open_: Resting | None, state: ProviderState | None, stopped: Collection[str]) -> State:
     """A stop says more than what its provider did before it."""
-    if {EVERYTHING, f"provider {name}"} & set(stopped):
+    tried = state.tried if state else ()
+    if {EVERYTHING, f"provider {name}"} & set(stopped) or (tried and all(is_stopped(name, model, stopped) for model in tried)):
         return "warn", STOPPED, "", None
-    return ("bad", open_.trouble.word, open_.why, open_.trouble) if open_ else _state(state)
+    if open_ is None:
+        return _state(state)
+    if state and state.since and not state.failing and state.tried - open_.models:
+        return "warn", open_.trouble.word, f"{open_.why}; its other models answer", open_.trouble
+    return "bad", open_.trouble.word, open_.why, open_.trouble
 
 
 def _state(now: ProviderState | None) -> State:
@@ -147,10 +163,11 @@ def _state(now: ProviderState | None) -> State:
         return "warn", SLOW, f"{formats.ms(takes)} where {formats.ms(usual)} is usual", LATE
     of = f", all of {' and '.join(sorted(now.models))}" if now.models else ""
     failed = f"{_part(now.failed, now.attempts)} of the last minutes failed{of}" if now.failed else ""
-    if now.cause == ProviderOutputInvalid.code and now.failed >= LEAST:
-        # Answers that need no schema come between those that miss theirs, and prove nothing.
-        return max(kind, "warn", key=KINDS.index), TROUBLES[now.cause].word, failed, TROUBLES[now.cause]
-    return _failing(now, kind, word, failed, of)
+    found = _failing(now, kind, word, failed, of)
+    if now.misshapen >= LEAST and found[0] != "bad":
+        missed = f"{_part(now.misshapen, now.attempts)} of the last minutes missed it{of}"
+        return "bad" if now.misshapen >= ILL * now.attempts else "warn", MISSHAPEN.word, missed, MISSHAPEN
+    return found
 
 
 def _failing(now: ProviderState, kind: str, word: str, failed: str, of: str) -> State:

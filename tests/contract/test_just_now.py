@@ -190,11 +190,12 @@ async def test_the_tenant_far_above_its_usual_number_is_known_with_its_key(engin
     end = END + timedelta(days=70)
     big = a_record(tenant="big", key_id="k1", outcome="ok", stream=False, cost=MicroUSD(10), attempts=())
     small = replace(big, tenant="small", key_id="k2")
-    usual = [(900 - 7 * n, big) for n in range(110)] + [(800, small)] * 4
+    usual = [(900 - n, big) for n in range(770)] + [(800, small)] * 130  # the flood began three minutes ago
     now = [(100, big)] * 20 + [(60, small)] * 30 + [(50, replace(small, key_id="leaked"))] * 90
+    now.append((30, replace(big, tenant="new")))  # one call after none: it hid the flood
     rows = [replace(one, id=f"busy-{n}", at=end - ago * SECOND) for n, (ago, one) in enumerate([*usual, *now])]
     await Writer(engine).write(rows)
-    assert (await just_now(engine, end)).busiest == Busiest("small", 120, 4, 1_200, "leaked", 90)
+    assert (await just_now(engine, end)).busiest == Busiest("small", 120, 130, 1_200, "leaked", 90)
 
 
 async def test_answers_found_to_have_drifted_are_news_for_an_hour(engine: AsyncEngine) -> None:

@@ -131,7 +131,7 @@ async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -
     assert {name: sum(n for n, _ in steps.values()) for name, steps in seen.providers.items()} == {"anthropic": 6, "openai": 3}
 
     range_ = Range(BEGAN, BEGAN + 5 * MINUTE, "")
-    strips = strips_of(seen, range_, {"openai": Resting(FAILURE, "the circuit of m is open")})
+    strips = strips_of(seen, range_, {"openai": Resting(FAILURE, "the circuit of m is open", frozenset({"m"}))})
     assert [(strip.name, strip.attempts, strip.failed) for strip in strips] == [("anthropic", 6, 3), ("openai", 3, 0)]
     assert (strips[1].kind, strips[1].word) == ("bad", "failing"), "an open circuit is the state, whatever the attempts were"
     assert strips[1].symptom == "openai is failing", "the words that the runbook is searched by"

@@ -72,7 +72,7 @@ async def _values(console: Console, number: str, session: Session) -> dict[str, 
     one, entries = (seen.one, seen.entries) if seen else (None, [])
     kind, words = described(one, entries, datetime.now(UTC))
     strips = now.found.strips if now.found else ()
-    contained = partial(_containment, failing=[strip.name for strip in strips if strip.kind == "bad"], none_well=all_away(strips))
+    contained = partial(_containment, failing=[strip.name for strip in strips if strip.away], none_well=all_away(strips))
     return {
         "number": number, "known": known, "one": one, "entries": entries, "kind": kind, "words": words, "seen": seen,
         "live": one is None or one.closed_at is None, "impact_words": impact_words, "link_of": _link_of,

@@ -14,7 +14,7 @@ from app.audit.overview import Bucket, Overview
 from app.audit.provider_state import ProviderState
 from app.budget.standing import UsedCap
 from app.console.console import templates
-from app.console.health import VALKEY_AWAY, Now, Stops, Summary, summary, without_valkey
+from app.console.health import VALKEY_AWAY, Now, Stops, Summary, all_away, summary, without_valkey
 from app.console.just_now import busier, dearer, failures, mistakes, over, refused, slower, used
 from app.console.provider_strips import FAILURE, LATE, Resting, state_of, strips_of
 from app.console.ranges import Range
@@ -193,18 +193,20 @@ def test_each_sentence_of_the_overview_is_a_line() -> None:
 
 def test_an_open_circuit_is_that_of_a_model() -> None:
     circuits = [Shared(Target("openai", name), 1, rest, 0.0, "x", "w") for name, rest in (("a", 5.0), ("b", -1.0), ("c", 2.0))]
-    assert resting(*circuits) == {"openai": Resting(FAILURE, "the circuit of a and c is open")}
+    assert resting(*circuits) == {"openai": Resting(FAILURE, "the circuit of a and c is open", frozenset({"a", "c"}))}
 
 
 def resting(*circuits: Shared) -> Mapping[str, Resting]:
-    found: Mapping[str, Resting] = Now.resting.fget(cast("Now", SimpleNamespace(circuits=circuits)))  # type: ignore[attr-defined]
+    found: Mapping[str, Resting] = Now.resting(cast("Now", SimpleNamespace(circuits=circuits)))
     return found
 
 
 def test_a_provider_whose_attempts_all_came_too_late_is_slow_and_leads_to_that_page() -> None:
     """How the gateway gave them up says nothing to the person who looks for the cause."""
     late = Shared(Target("anthropic", "sonnet"), 1, 5.0, 0.0, "provider_timeout", "w")
-    assert resting(late) == {"anthropic": Resting(LATE, "no answer in time: the circuit of sonnet is open")}
+    assert resting(late) == {
+        "anthropic": Resting(LATE, "no answer in time: the circuit of sonnet is open", frozenset({"sonnet"}))
+    }
     [strip] = strips_of(seen(40), Range(NOON - HOUR, NOON, "1h"), resting(late))
     assert (strip.kind, strip.symptom) == ("bad", "anthropic is slow")
     broken = replace(late, target=Target("anthropic", "haiku"), cause="provider_failed")
@@ -265,7 +267,9 @@ def test_the_share_that_fell_back_of_the_last_minutes_stands_beside_that_of_the_
 
 
 def state(attempts: int, failed: int, cause: str, *, since: int = 0, failing: int = 0) -> ProviderState:
-    return ProviderState(attempts, failed, None, since, failing, frozenset({"m"}), cause)
+    if cause == "output_invalid":
+        return ProviderState(attempts, 0, None, attempts - failed, 0, frozenset({"m"}), "", failed, frozenset({"m"}))
+    return ProviderState(attempts, failed, None, since, failing, frozenset({"m"}), cause, 0, frozenset({"m"}))
 
 
 def summed(states: Mapping[str, ProviderState], recent: JustNow | None = None, stopped: Sequence[str] = ()) -> Summary:
@@ -333,10 +337,46 @@ def test_where_no_provider_is_well_the_page_is_the_one_that_stops_none() -> None
 
 def test_answers_between_those_that_miss_their_schema_prove_nothing() -> None:
     """A chat needs no schema: with ten of them after the last failure the page said that all is well."""
-    found = summed({"openai": state(40, 4, "output_invalid", since=30)})
+    found = summed({"openai": state(40, 4, "output_invalid")})
     assert found.said[0].startswith("openai gives answers that do not fit their schema (10 % of its attempts")
-    found = summed({"openai": state(90, 4, "output_invalid", failing=4)})
-    assert found.said[0].startswith("openai gives answers that do not fit their schema (4.4 % of its attempts")
+    assert "All is well" in summed({"openai": state(40, 2, "output_invalid")}).said[0], "a repair mends two"
+
+
+def test_a_few_answers_that_miss_their_schema_say_nothing_of_an_outage_before_them() -> None:
+    """The share of the outage stood in their sentence, and its provider was offered to be stopped."""
+    again = replace(state(210, 110, "provider_failed", since=99), misshapen=1)
+    [strip] = summed({"openai": again}).strips
+    assert (strip.word, strip.kind, strip.away) == ("answering again", "good", False)
+    [strip] = summed({"openai": replace(again, misshapen=3)}).strips
+    assert strip.clause.startswith("openai gives answers that do not fit their schema (1.4 % of its attempts")
+
+
+def test_only_a_provider_that_answers_nothing_is_away() -> None:
+    """One open circuit of one model, or a few failures of a thousand attempts: its other answers would be lost with it."""
+    circuit = Shared(Target("a", "haiku"), 1, 5.0, 0.0, "provider_failed", "w")
+    for one, away in (
+        (state(1000, 6, "provider_failed", since=900), False),
+        (state(1000, 4, "provider_failed", failing=4), False),
+        (state(1000, 5, "provider_failed", failing=5), True),
+        (state(4, 4, "provider_failed", failing=4), True),
+    ):
+        whole = replace(seen(100), providers={"a": {NOON: (10, 5)}}, states={"a": one})
+        for open_ in ({}, resting(circuit)):
+            [strip] = strips_of(whole, Range(NOON - HOUR, NOON, "1h"), open_)
+            assert (strip.away, all_away([strip])) == (away, away), one
+    [strip] = strips_of(
+        replace(seen(9), providers={"a": {NOON: (10, 5)}}, states={"a": state(1000, 6, "", since=900)}),
+        Range(NOON - HOUR, NOON, "1h"), resting(circuit),
+    )  # fmt: skip
+    assert (strip.kind, strip.why) == ("warn", "the circuit of haiku is open; its other models answer")
+
+
+def test_a_model_that_an_operator_stopped_is_no_news_and_leaves_its_provider_stopped() -> None:
+    circuit = Shared(Target("a", "m"), 1, 5.0, 0.0, "provider_failed", "w")
+    now = cast("Now", SimpleNamespace(circuits=[circuit]))
+    assert (list(Now.resting(now)), list(Now.resting(now, ["model a/m"]))) == (["a"], [])
+    [strip, other] = summed({"a": state(9, 9, "provider_failed", failing=9), "b": WELL}, stopped=["model a/m"]).strips
+    assert (strip.word, other.word) == ("stopped by an operator", "answering")
 
 
 def test_a_provider_that_an_operator_stopped_is_not_failing() -> None:
