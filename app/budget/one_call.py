@@ -40,7 +40,8 @@ def too_small(caps: Mapping[str, MicroUSD | None], calls: Mapping[str, int]) -> 
     refused = [name for name, worst in calls.items() if worst > cap]
     if not refused:
         return ""
-    none = "no answer fits" if len(refused) == len(calls) else f"no answer of {' or '.join(refused)} fits"
+    listed = " or ".join(filter(None, [", ".join(refused[:-1]), refused[-1]]))
+    none = "no answer fits" if len(refused) == len(calls) else f"no answer of {listed} fits"
     needed = needs[0] if len(needs) == 1 else f"{needs[0]} to {needs[-1]}"
     return (
         f"Beware: {none} into {words}, {usd(cap)}. A call holds the most that it can cost, at the least {needed}, and is refused "

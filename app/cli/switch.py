@@ -362,11 +362,11 @@ def _without_a_store() -> str:
     from app.settings import load
 
     try:
-        file, where = load().kill_path, " in the folder where it was started"
+        file, where = load().kill_path, ", in the folder where it was started"
     except Misconfigured:
-        file, where = Path(".octant/stop"), " in the folder where it was started, if OCTANT_STATE_DIR is not set there"
+        file, where = Path(".octant/stop"), ", in the folder where it was started, if OCTANT_STATE_DIR is not set there"
     place = "" if file.is_absolute() else where
-    return f"To stop everything without a store: `touch {file}`{place} on every replica, or restart it with OCTANT_STOPPED=all"
+    return f"To stop everything without a store: `touch {file}` on every replica{place}, or restart it with OCTANT_STOPPED=all"
 
 
 def _absent() -> dict[str, str]:

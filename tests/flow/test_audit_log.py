@@ -212,7 +212,7 @@ def test_without_a_state_folder_nothing_is_noted_and_none_is_made(
     monkeypatch.setenv("OCTANT_STATE_DIR", ".octant")
     away = "postgresql+psycopg://absent@127.0.0.1:9/nothing"
     killed = run("kill", "all", "--reason", "wrong addresses", database=away, valkey="redis://127.0.0.1:9/0")
-    assert (killed.code, "`touch .octant/stop` in the folder where it was started" in killed.err) == (1, True)
+    assert (killed.code, "`touch .octant/stop` on every replica, in the folder where it was started" in killed.err) == (1, True)
     assert "NOT in the audit log: Postgres does not answer, and there is no folder .octant to note it in: kill all" in killed.err
     assert run("kill", "self-test", "--flips", "1").code == 1, "no worker runs"
     assert "kill self-test" in logged(run)[0]

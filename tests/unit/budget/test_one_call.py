@@ -36,6 +36,8 @@ def test_a_prompts_calls_are_known_from_what_they_held() -> None:
     words = too_small({"user_day": 40_000}, calls)  # type: ignore[dict-item] # a plain number
     assert "no answer of support/answer fits" in words
     assert "$0.001 (fast) to $0.0714 (support/answer)" in words
+    more = {**calls, "support/ticket": 80_000}
+    assert "no answer of smart, support/answer or support/ticket fits" in too_small({"day": 20_000}, more)  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize(
