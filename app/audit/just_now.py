@@ -1,6 +1,7 @@
 """The last two minutes, by tenant, kind of failure, caller and model: facts on what has just begun, or is just over.
 
-Each query reads two minutes of one index, or three of the few counts of failed answers; that of costs a quarter of an hour.
+Most queries read two minutes of one index, or three of the few counts of failed answers; those on what was usual read a quarter
+of an hour, and that on calls since the last answer an hour at most.
 """
 
 from collections import defaultdict
@@ -20,7 +21,7 @@ from app.domain.records import NO_MODEL, REFUSALS
 
 JUST_NOW = timedelta(minutes=2)  # what began then is diluted by the calls of a longer range
 BEFORE = timedelta(minutes=15)  # what was usual until then
-BUSIER, IDLE = 5, 10  # times a tenant's usual calls of two minutes; those that surprise no one
+BUSIER, IDLE = 5, 20  # times a tenant's usual calls of two minutes; those that surprise no one
 NEWEST = 20  # calls of a tenant that say what happens to it now
 DRIFT_IS_NEWS = timedelta(hours=1)  # after that it stands on its own page alone
 
@@ -62,23 +63,24 @@ _DEAREST = text("""
 # it the tenant that sends most above its usual number, where there was traffic long enough for anything to be usual.
 _BEFORE = text("""
     WITH kinds AS (
-        SELECT tenant, grouping(tenant) = 0 AS of_tenant, count(*) FILTER (WHERE at >= :since) AS calls,
-               sum(cost) FILTER (WHERE at >= :since) AS cost, count(*) FILTER (WHERE at < :since) AS calls_before,
-               sum(cost) FILTER (WHERE at < :since) AS cost_before
-        FROM calls WHERE at >= :begin AND at < :until AND outcome <> ALL(:refused) AND outcome <> ALL(:not_calls)
+        SELECT tenant, grouping(tenant) = 0 AS of_tenant,
+               count(*) FILTER (WHERE at >= :since AND let_in) AS calls, count(*) FILTER (WHERE at >= :since) AS sent,
+               sum(cost) FILTER (WHERE at >= :since) AS cost, count(*) FILTER (WHERE at < :since AND let_in) AS calls_before,
+               sum(cost) FILTER (WHERE at < :since) AS cost_before, count(*) FILTER (WHERE at < :since) AS sent_before
+        FROM (SELECT *, outcome <> ALL(:refused) AS let_in FROM calls
+              WHERE at >= :begin AND at < :until AND outcome <> ALL(:not_calls)) AS seen
         GROUP BY GROUPING SETS ((feature, target), (tenant))
     )
     SELECT coalesce(sum(calls), 0)::bigint AS calls, coalesce(sum(calls_before), 0)::bigint AS calls_before,
            coalesce(sum(cost), 0)::bigint AS cost, coalesce(sum(calls * cost_before / calls_before), 0)::float AS usual,
-           (SELECT jsonb_build_object('tenant', tenant, 'calls', calls, 'before', calls_before, 'cost', cost)
-            FROM kinds WHERE of_tenant AND calls > 0 AND EXISTS (SELECT FROM calls WHERE at < :begin)
-            ORDER BY calls - :busier * greatest(calls_before * CAST(:part AS float), :idle) DESC, tenant LIMIT 1) AS most
+           (SELECT jsonb_build_object('tenant', tenant, 'calls', sent, 'before', sent_before, 'cost', cost)
+            FROM kinds WHERE of_tenant AND sent > 0 AND EXISTS (SELECT FROM calls WHERE at < :begin)
+            ORDER BY sent - :busier * greatest(sent_before * CAST(:part AS float), :idle) DESC, tenant LIMIT 1) AS most
     FROM kinds WHERE NOT of_tenant AND calls > 0 AND calls_before > 0
 """)
 _KEY = text("""
     SELECT key_id, count(*) AS calls FROM calls
-    WHERE at >= :since AND at < :until AND tenant = :tenant AND outcome <> ALL(:refused) AND outcome <> ALL(:not_calls)
-    GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1
+    WHERE at >= :since AND at < :until AND tenant = :tenant AND outcome <> ALL(:not_calls) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1
 """)
 _DRIFTED = text(
     "SELECT feature, drifted_at AS at FROM eval_drift WHERE drifted_at >= :drifted AND drifted_at < :until ORDER BY 1"
@@ -155,7 +157,10 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Busiest:
-    """The tenant that sends most above its usual: its ``calls``, ``before`` in `BEFORE`, micro-dollars, and its busiest key."""
+    """The tenant that sends most above its usual: ``calls``, those ``before`` in `BEFORE`, micro-dollars, and its busiest key.
+
+    Refused calls are counted, too: after a stop that lasted, none would be usual.
+    """
 
     tenant: str
     calls: int

@@ -17,22 +17,28 @@ TIMES, MORE_MS = 3.0, 500.0  # slow: several times the usual, and more than a bu
 MISSHAPEN = ProviderOutputInvalid.code
 LATELY = timedelta(minutes=1)  # a model that is not tried for so long, though its provider answers, says nothing about now
 
-# Models and kinds are compared apart: a stream by its first token. An attempt that was overtaken took at least its time.
+# Models and kinds are compared apart: a stream by its first token. An attempt that was overtaken took at least its time. Newest
+# answers and failures are found by an aggregate: windows over an hour of attempts took most of the time.
 STATES = text(f"""
     WITH seen AS (
         SELECT provider, model, ttft_ms IS NOT NULL AS stream, at, outcome, coalesce(ttft_ms, latency_ms) AS ms,
                row_number() OVER (PARTITION BY provider, model, ttft_ms IS NOT NULL ORDER BY at DESC) AS newest
         FROM attempts WHERE at >= CAST(:until AS timestamptz) - interval '{USUAL.total_seconds():.0f} s'
           AND at < :until AND outcome <> :cancelled
+    ), by_model AS (
+        SELECT provider, model, max(at) FILTER (WHERE outcome = ANY(:faults)) AS failed_at,
+               max(at) FILTER (WHERE outcome = 'ok') AS answered_at FROM seen GROUP BY 1, 2
+    ), by_provider AS (
+        SELECT provider, max(failed_at) AS failed_at, max(answered_at) AS answered_at FROM by_model GROUP BY 1
     ), marked AS (
-        SELECT *, at >= CAST(:until AS timestamptz) - interval '{NOW.total_seconds():.0f} s' AS now,
+        SELECT seen.*, at >= CAST(:until AS timestamptz) - interval '{NOW.total_seconds():.0f} s' AS now,
                at >= CAST(:until AS timestamptz) - interval '{LATELY.total_seconds():.0f} s' AS lately,
                outcome IN ('ok', '{ProviderTimeout.code}') AS timed, outcome = ANY(:faults) AS fault,
-               max(at) FILTER (WHERE outcome = ANY(:faults)) OVER (PARTITION BY provider) AS failed_at,
-               max(at) FILTER (WHERE outcome = 'ok') OVER (PARTITION BY provider) AS answered_at FROM seen
+               p.failed_at, p.answered_at, m.failed_at > coalesce(m.answered_at, '-infinity') AS dead
+        FROM seen JOIN by_provider p USING (provider) JOIN by_model m USING (provider, model)
     )
     SELECT provider, model, count(*) FILTER (WHERE now) AS attempts,
-           count(*) FILTER (WHERE now AND fault) AS failed,
+           count(*) FILTER (WHERE now AND fault) AS failed, bool_or(dead) AS dead,
            count(*) FILTER (WHERE lately) AS lately, count(*) FILTER (WHERE lately AND outcome = 'ok') AS answered_lately,
            count(*) FILTER (WHERE now AND outcome = '{MISSHAPEN}') AS misshapen,
            coalesce(CASE WHEN count(*) FILTER (WHERE lately AND fault) >= {LEAST}
@@ -56,7 +62,7 @@ class ProviderState:
     last failure; ``failing``: failures after its last answer. ``slow``: the median of its newest attempts and its usual one, in
     milliseconds, of the model that is the most behind; None where none takes several times its usual time. ``models``: those
     whose attempts failed, ``tried`` all of them. ``cause``: the code of most failures of its worst model, of the newest where
-    there are some.
+    there are some. ``dead``: each of its models that was tried failed last.
     """
 
     attempts: int
@@ -68,6 +74,7 @@ class ProviderState:
     cause: str = ""
     misshapen: int = 0
     tried: frozenset[str] = frozenset()
+    dead: bool = False
 
 
 def parameters(until: datetime) -> dict[str, Any]:
@@ -97,6 +104,7 @@ def _state(rows: Sequence[dict[str, Any]]) -> ProviderState:
         cause=worst["cause"] or "",
         misshapen=sum(row["misshapen"] for row in rows),
         tried=frozenset(row["model"] for row in rows if row["attempts"]),
+        dead=all(row["dead"] for row in rows if row["attempts"]) and any(row["attempts"] for row in rows),
     )
 
 

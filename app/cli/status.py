@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from app.audit.failed_answers import Failed
     from app.audit.just_now import JustNow
     from app.audit.overview import Overview
-    from app.console.health import Now, Stops
+    from app.console.health import Now, Stops, Summary
     from app.console.provider_strips import Strip
     from app.console.ranges import Range
-    from app.oncall.switch import Stop
+    from app.oncall.held import Stop
     from app.releases.manifest import Release
     from app.releases.reports import Report, Silent
 
@@ -97,10 +97,10 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
     else:
         latest, recent = _known(newest) or (None, None)
         how = summary(seen, range_, latest, _known(now), stopped, _known(caps) or (), recent)
-        how = beside(waits, without_valkey(how) if isinstance(now, BaseException) else how)
+        how = beside(waits, without_valkey(how) if isinstance(now, BaseException) and to_now else how)
         kind = how.kind
         _print([*([f"{address}: {ready}."] if unready else []), *(_hanging(_known(silent) or ()) if to_now else [])], how.said)
-        _table([*_of_page(how.symptom if to_now else ""), *_of_calls(seen, range_), *_of_failed_answers(seen)])
+        _table([*_of_page(how if to_now else None), *_of_calls(seen, range_), *_of_failed_answers(seen)])
         _table([*_of_providers(how.strips), *_of_changes(seen)])
     _table([("Service", f"{address}: {ready}"), *_of_workers(_known(serving), _known(silent) or ()), ("This machine", _load())])
     if not isinstance(now, BaseException):
@@ -180,10 +180,11 @@ def _unknown(error: BaseException) -> str:
     return sentence
 
 
-def _of_page(symptom: str) -> "Iterator[tuple[str, str]]":
-    """The command that finds what to do."""
-    if symptom:
-        yield "Runbook", f"octant runbook {symptom}"
+def _of_page(how: "Summary | None") -> "Iterator[tuple[str, str]]":
+    """The command that finds what to do. It knows no provider by its name."""
+    if how and how.symptom:
+        named = next((strip.name for strip in how.strips if strip.symptom == how.symptom), "")
+        yield "Runbook", f"octant runbook {f'a provider{how.symptom.removeprefix(named)}' if named else how.symptom}"
 
 
 def _of_calls(seen: "Overview", range_: "Range") -> "Iterator[tuple[str, str]]":

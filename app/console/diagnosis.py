@@ -1,6 +1,7 @@
 """What is wrong now, read once and said alike: the first page leads with it, and an incident's page offers what mends it."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -9,13 +10,14 @@ from app.audit.just_now import JustNow
 from app.audit.overview import Overview, overview
 from app.budget.standing import used_caps
 from app.console.console import Console
-from app.console.health import Now, Stops, Summary, last_minutes, now_of, of_stops, summary, without_valkey
+from app.console.health import Now, Stops, Summary, last_minutes, now_of, of_stops, summary, unread, without_valkey
 from app.console.known import Known
 from app.console.ranges import Range
 from app.console.stop_actions import live_of
 from app.oncall.reach import unanswered
 
 LATELY = timedelta(minutes=15)  # of an incident: what its page says of now
+EVERY = 5.0  # seconds
 
 
 class Diagnosis(NamedTuple):
@@ -28,7 +30,10 @@ class Diagnosis(NamedTuple):
 
 
 async def diagnosed(console: Console, range_: Range | None = None) -> Diagnosis:
-    """Of a range, else of the last quarter of an hour. Waits as long as `LastKnown.read`; what a store hides is said."""
+    """Of a range, else of the last quarter of an hour. Waits as long as `LastKnown.read`; what a store hides is said.
+
+    What Valkey held when it was last read says nothing of now.
+    """
     at, parts, read = datetime.now(UTC), console.parts, console.known.read
     range_ = range_ or Range(at - LATELY, at, "15m")
     known, (latest, recent), now, caps = await asyncio.gather(
@@ -41,8 +46,11 @@ async def diagnosed(console: Console, range_: Range | None = None) -> Diagnosis:
         return Diagnosis(known, latest, now, None)
     stopped, live = parts.switch.stopped_words, live_of(console)
     words = of_stops(stopped, unanswered(live.all_routes, parts.switch.stopped) if live else ())
-    found = summary(known.value, range_, latest, now.value, Stops(stopped, words), caps.value or (), recent)
-    return Diagnosis(known, latest, now, without_valkey(found) if now.away else found)
+    held = None if now.away else now.value
+    found = summary(known.value, range_, latest, held, Stops(stopped, words), caps.value or (), recent)
+    if range_.live and recent is None and not known.away:
+        found = unread(found)
+    return Diagnosis(known, latest, now, without_valkey(found) if now.away and range_.live else found)
 
 
 async def _end(console: Console, range_: Range) -> tuple[Overview | None, JustNow | None]:
@@ -50,7 +58,24 @@ async def _end(console: Console, range_: Range) -> tuple[Overview | None, JustNo
     if not range_.live:
         return None, None
     end, engine, read = last_minutes(range_), console.parts.engine, console.known.read
-    reading = overview(engine, end.since, end.until, end.width, with_states=False) if end else None
-    latest = await read("overview just now", reading) if reading else None
-    recent = await read("just now", facts.just_now(engine, range_.until))
-    return latest.value if latest and not latest.away else None, None if recent.away else recent.value
+    reading = overview(engine, end.since, end.until, end.width, with_states=False) if end else asyncio.sleep(0, None)
+    latest, recent = await asyncio.gather(
+        read("overview just now", reading), read("just now", facts.just_now(engine, range_.until))
+    )
+    return None if latest.away else latest.value, None if recent.away else recent.value
+
+
+class Shared:
+    """What is wrong now, read once for all open pages of a worker: it takes three connections of its pool, and reads an hour."""
+
+    def __init__(self, console: Console) -> None:
+        """Nothing is read yet."""
+        self._console = console
+        self._reading: asyncio.Task[Diagnosis] | None = None
+        self._began = 0.0
+
+    async def read(self) -> Diagnosis:
+        """The diagnosis, at most `EVERY` seconds old and what it takes to read it."""
+        if self._reading is None or (self._reading.done() and time.monotonic() - self._began > EVERY):
+            self._began, self._reading = time.monotonic(), asyncio.create_task(diagnosed(self._console))
+        return await asyncio.shield(self._reading)

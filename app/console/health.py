@@ -39,6 +39,7 @@ SERVER_ERROR = 500
 MORE = 0.1  # the share of failed calls, above that of a longer range, that is news
 LONG_WAIT, TIMES_USUAL = timedelta(seconds=10), 3  # a call waits long from then on, and from so many times the 95th percentile
 ALL_AWAY = "no provider is well"
+UNREAD = f"The facts of {just_now.SPAN} could not be read: refusals and what has just begun are missing here."
 VALKEY_AWAY = "Valkey does not answer: without its counters calls get 503 dependency_unavailable."
 WELL = "All is well: "
 MOST_FREQUENT = "The most frequent error is"
@@ -169,11 +170,11 @@ def summary(
     """
     resting = now.resting(stops.subjects) if now else {}
     strips = strips_of(seen, range_, resting, stops.subjects)
-    answers = _answers(seen, strips, range_, latest, resting, recent, stops.subjects)
-    first = [Said("bad", stops.words)] if stops.words else []
+    first = [Said("bad", stops.words, "stopped_by_operator")] if stops.words else []
+    ill = _symptom(strips)
     if (latest or recent) and (waits := waiting(now, seen, range_.until)):
-        ill = ill_of(strips)
-        first.append(Said("bad", waits, ill[0].symptom if ill else "calls hang"))
+        first.append(Said("bad", waits, ill or "calls hang"))
+    answers = _answers(seen, strips, range_, latest, resting, recent, stops.subjects, over=len(first) == bool(stops.words))
     first += just_now.said_of(recent, seen, latest, range_.until) if recent else []
     if cap := just_now.used(caps):
         first.append(cap)
@@ -187,9 +188,15 @@ def summary(
 
 
 def without_valkey(found: Summary) -> Summary:
-    """The same while Valkey is away: that comes first, and is more than its calls' answers show."""
-    said = [VALKEY_AWAY, *(words.replace(WELL, "", 1) for words in found.said)]
-    return Summary("bad", said, found.strips, {VALKEY_AWAY: "Valkey is away", **found.symptoms})
+    """The same while Valkey is away: that comes first, is more than its calls' answers show, and is not over."""
+    rest = [words.replace(WELL, "", 1) for words in found.said if not words.startswith(just_now.OVER)]
+    return Summary("bad", [VALKEY_AWAY, *rest], found.strips, {VALKEY_AWAY: "Valkey is away", **found.symptoms})
+
+
+def unread(found: Summary) -> Summary:
+    """The same where the facts of the last two minutes cannot be read: a tenant that is locked out stands in them alone."""
+    said = [*(words.replace(WELL, "", 1) for words in found.said), UNREAD]
+    return Summary(max(found.kind, "warn", key=KINDS.index), said, found.strips, found.symptoms)
 
 
 def beside(waiting: Waiting, found: Summary) -> Summary:
@@ -209,36 +216,56 @@ def _answers(
     resting: Mapping[str, Resting],
     recent: JustNow | None,
     stopped: Sequence[str],
+    *,
+    over: bool,
 ) -> list[Said]:
-    """The sentences on calls that were let through; the first has the kind of all."""
+    """The sentences on calls that were let through; the first has the kind of all. ``over``: whether a fault may be over."""
     kind, words = answer(seen, strips, range_, latest)
-    ill, end = ill_of(strips), last_minutes(range_)
-    said = [Said(kind, words, ill[0].symptom if ill else "")]
+    ill, end, broken = _symptom(strips), last_minutes(range_), _broken(latest or seen)
+    said = [Said(kind, words, ill)]
     alone = answer(seen, (), range_, latest)[1]  # without the providers' clause: said once, in the sentence before
     counted = alone.partition(f" {MOST_FREQUENT}")[0]
-    everywhere = all_away(strips)
-    if recent and (out := just_now.outage(recent, everywhere=everywhere)):
-        symptom = ALL_AWAY if everywhere else recent.failures[0].code if recent.failures else ""
+    everywhere = none_well(strips)
+    if recent and (out := just_now.outage(recent, range_.until, everywhere=everywhere)):
+        symptom = ill or just_now.symptom_of(recent)
         return [Said("bad", out, symptom), *(Said("bad", one) for one in (just_now.failed_kinds(recent), counted) if one)]
-    if recent and not ill and (over := just_now.over(recent)):
-        return [Said("warn", over), *(one._replace(kind="none") for one in said)]
+    if recent and over and not ill and not broken and (past := just_now.over(recent)):
+        return [Said("warn", past), *(one._replace(kind="none") for one in said)]
     if latest and end:
         lately = strips_of(replace(latest, states=seen.states), end, resting, stopped)
         newest, words = answer(latest, lately, end)
         worse = KINDS.index(newest) > KINDS.index(kind) or (newest == "bad" and _failed(latest) >= _failed(seen) + MORE)
         if worse or (newest not in ("none", kind) and latest.total.calls >= FEW):
-            kind, ill = newest if worse else "warn", ill_of(lately)
-            said = [Said(kind, f"Just now: {words}", ill[0].symptom if ill else ""), Said("none", alone)]
+            kind, ill = newest if worse else "warn", _symptom(lately)
+            said = [Said(kind, f"Just now: {words}", ill), Said("none", alone)]
     if recent and (fail := just_now.failures(recent)):
-        failed = Said("warn", fail, recent.failures[0].code)
+        failed = Said("warn", fail, "" if ill else just_now.symptom_of(recent))
         said = [failed, *said] if kind == "good" else [said[0], failed._replace(kind="none"), *said[1:]]
+    if broken and not any(broken in one.words for one in said):
+        said.append(Said("none", f"{broken}."))
     return said
 
 
-def all_away(strips: Sequence[Strip]) -> bool:
-    """Whether no provider that is called answers: none of its newest attempts was answered, or an operator has stopped it."""
+def _symptom(strips: Sequence[Strip]) -> str:
+    """The words that lead to the page of what is wrong with providers; empty where nothing is."""
+    ill = ill_of(strips)
+    return ALL_AWAY if none_well(strips) else ill[0].symptom if ill else ""
+
+
+def _broken(seen: Overview) -> str:
+    """Requests that got a 5xx, also those that no call knows; empty where they are few."""
+    broken = [failed for failed in seen.failed_answers if failed.status >= SERVER_ERROR]
+    number = sum(failed.answers for failed in broken)
+    if not number or number < FAILING * seen.total.requests:
+        return ""
+    most = f"{broken[0].status} {broken[0].code} on {broken[0].path}: {formats.count(broken[0].answers)}"
+    return f"{formats.number(number, 'request')} got an answer of 5xx ({most})"
+
+
+def none_well(strips: Sequence[Strip]) -> bool:
+    """Whether every provider that is called fails, or is stopped: each answer that still comes is one more."""
     tried = [strip for strip in strips if strip.kind != "none"]
-    return any(strip.away for strip in tried) and all(strip.away or strip.word == STOPPED for strip in tried)
+    return any(strip.kind == "bad" for strip in tried) and all(strip.kind == "bad" or strip.word == STOPPED for strip in tried)
 
 
 def _failed(seen: Overview) -> float:
@@ -248,11 +275,8 @@ def _failed(seen: Overview) -> float:
 def _well(seen: Overview, answered: str, rest: str) -> tuple[str, str]:
     """The sentence where all that was let through is well. ``answered``: the share of it; ``rest``: with the refusals besides."""
     total = seen.total
-    broken = [failed for failed in seen.failed_answers if failed.status >= SERVER_ERROR]
-    number = sum(failed.answers for failed in broken)
-    if number and number >= FAILING * total.requests:
-        most = f"{broken[0].status} {broken[0].code} on {broken[0].path}: {formats.count(broken[0].answers)}"
-        return "warn", f"{formats.number(number, 'request')} got an answer of 5xx ({most}), though of the calls {rest}."
+    if broken := _broken(seen):
+        return "warn", f"{broken}, though of the calls {rest}."
     turned_away = total.refused / (total.calls + total.refused)
     if turned_away >= MANY and total.refused >= SOME:
         return "warn", f"{formats.share(turned_away)} of all calls were refused: {refusals(seen)}. Of the others {answered}."

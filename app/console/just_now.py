@@ -8,11 +8,13 @@ from app.audit.just_now import BEFORE, BUSIER, IDLE, JUST_NOW, FailedKind, JustN
 from app.audit.overview import Bucket, Overview
 from app.budget.standing import UsedCap
 from app.console import formats
+from app.domain.records import CANCELLED
 
 FAILING = 0.01  # share of calls that were not answered normally
 CHANCE = 0.01  # of as many answers in a row, at the share of failures of before: less, and a provider answers again
 SURE = 0.001  # and likewise that a fault is over: a page asks every few seconds
 ENOUGH = 20  # answers, requests or mistakes of a caller: of fewer nothing is said
+A_MOMENT = timedelta(seconds=5)  # one call may fail with all its retries, and others beside it are under way
 FEW = 3  # failed calls in a row that are no chance where every provider fails
 MANY, MOST, SOME = 0.2, 0.5, 5  # refused calls that are a warning, and a fault: their share of all; and their number
 SPAN = f"the last {formats.span(JUST_NOW)}"
@@ -25,7 +27,9 @@ LATER = (  # by band of latency: the fewest requests, the steps that are usual, 
     (ENOUGH, 0.9, 1000.0, f"The slowest 5 % of the requests of {SPAN} take {{}} or more"),
 )
 NAMED = 3  # tenants or kinds in a sentence
-FLOOD = 100  # fewest calls of a tenant that are news by their number
+OVER = "Over:"
+PAGES = {"last_resort": "providers_unavailable"}  # an outcome that has the page of another one
+FLOOD = 200  # fewest calls of a tenant that are news by their number
 
 
 class Said(NamedTuple):
@@ -162,9 +166,8 @@ def busier(recent: JustNow) -> Said | None:
     usual = max(most.before * (JUST_NOW / BEFORE), IDLE)
     if most.calls < max(FLOOD, BUSIER * usual):
         return None
-    before = (
-        f"where {formats.number(round(most.before * (JUST_NOW / BEFORE)), 'call')} were usual" if most.before else "after none"
-    )
+    usual_words = f"where {formats.number(round(most.before * (JUST_NOW / BEFORE)), 'call')} were usual"
+    before = usual_words if most.before else f"after none in the {formats.span(BEFORE)} before"
     key = f", {'all' if most.of_key == most.calls else f'{most.of_key:,}'} of them with key {most.key_id}" if most.key_id else ""
     words = f"{most.tenant} has sent {formats.number(most.calls, 'call')} in {SPAN}, {before}{key}, for {formats.usd(most.cost)}."
     return Said("warn", words, "a key sends far more calls than before")
@@ -201,6 +204,12 @@ def failures(recent: JustNow) -> str:
     return f"Failed in {SPAN}: {'; '.join(map(_kind, recent.failures[:NAMED]))}."
 
 
+def symptom_of(recent: JustNow) -> str:
+    """The words that lead to the page of most failures; a caller that hung up needs none."""
+    codes = [kind.code for kind in recent.failures if kind.code != CANCELLED]
+    return PAGES.get(codes[0], codes[0]) if codes else ""
+
+
 def failed_kinds(recent: JustNow) -> str:
     """The same in short, beside a sentence that says since when."""
     if not recent.failures:
@@ -226,12 +235,14 @@ def _ended(bad: int, calls: int, later: int) -> bool:
     return (1 - bad / (calls - later)) ** later < SURE
 
 
-def outage(recent: JustNow, *, everywhere: bool) -> str:
-    """That no call is answered any more, and since when; empty where so many failed calls in a row may be chance.
+def outage(recent: JustNow, until: datetime, *, everywhere: bool) -> str:
+    """That no call is answered any more, and since when; empty where so many failed calls in a row may be chance, or a moment.
 
     ``everywhere``: every provider that is called is failing.
     """
     if recent.failing_since is None or recent.failing < (FEW if everywhere else SOME):
+        return ""
+    if not everywhere and until - recent.failing_since < A_MOMENT:
         return ""
     what = "No provider answers" if everywhere else "No call is answered"
     number = f"{recent.failing:,}"
@@ -248,4 +259,4 @@ def over(recent: JustNow) -> str:
         return ""
     if not _ended(recent.failed, recent.calls, recent.later):
         return ""
-    return f"Over: none failed since {formats.utc(recent.failed_at.astimezone(UTC))} ({formats.number(recent.later, 'call')})."
+    return f"{OVER} none failed since {formats.utc(recent.failed_at.astimezone(UTC))} ({formats.number(recent.later, 'call')})."

@@ -130,9 +130,16 @@ def strips_of(seen: Overview, range_: Range, resting: Mapping[str, Resting], sto
         kind, word, why, trouble = _now(name, resting.get(name), state, stopped)
         ticks = [(_health(*counts)[0], *counts) for counts in steps]
         attempts, failed = (sum(counts[one] for counts in by_time.values()) for one in (0, 1))
-        away = trouble is not None and state is not None and state.failing >= min(IN_A_ROW, max(LEAST, state.attempts))
+        away = trouble is not None and _is_away(state, resting=name in resting)
         found.append(Strip(name, kind, word, ticks, attempts, failed, why, trouble, away))
     return found
+
+
+def _is_away(state: ProviderState | None, *, resting: bool) -> bool:
+    """Whether a provider answers nothing: each model that was tried failed last, and more than a retried call or two."""
+    if state is None or not state.dead:
+        return state is None and resting
+    return resting or state.failing >= IN_A_ROW or (state.failed == state.attempts >= LEAST)
 
 
 State = tuple[str, str, str, Trouble | None]
@@ -174,8 +181,8 @@ def _failing(now: ProviderState, kind: str, word: str, failed: str, of: str) -> 
     """By its share of failures, unless the newest attempts say otherwise. ``failed``, ``of``: the figures, and its models."""
     trouble = TROUBLES.get(now.cause, FAILURE if word != ERRORS else SOME_ERRORS)
     if now.failing >= LEAST and kind != "bad" and (now.failed / now.attempts) ** now.failing < CHANCE:
-        trouble = FAILURE if trouble is SOME_ERRORS else trouble
-        return "bad", trouble.word, f"none of its newest {now.failing} attempts was answered{of}", trouble
+        trouble = FAILURE if trouble is SOME_ERRORS and now.dead else trouble
+        return "bad" if now.dead else "warn", trouble.word, f"none of its newest {now.failing} attempts was answered{of}", trouble
     if kind not in ("bad", "warn"):
         return kind, word, failed, None
     failed = failed.replace(" failed", " got no answer in time") if trouble is LATE else failed

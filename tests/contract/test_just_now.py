@@ -191,11 +191,23 @@ async def test_the_tenant_far_above_its_usual_number_is_known_with_its_key(engin
     big = a_record(tenant="big", key_id="k1", outcome="ok", stream=False, cost=MicroUSD(10), attempts=())
     small = replace(big, tenant="small", key_id="k2")
     usual = [(900 - n, big) for n in range(770)] + [(800, small)] * 130  # the flood began three minutes ago
-    now = [(100, big)] * 20 + [(60, small)] * 30 + [(50, replace(small, key_id="leaked"))] * 90
+    now = [(100, big)] * 20 + [(60, small)] * 30 + [(50, replace(small, key_id="leaked"))] * 120
     now.append((30, replace(big, tenant="new")))  # one call after none: it hid the flood
     rows = [replace(one, id=f"busy-{n}", at=end - ago * SECOND) for n, (ago, one) in enumerate([*usual, *now])]
     await Writer(engine).write(rows)
-    assert (await just_now(engine, end)).busiest == Busiest("small", 120, 130, 1_200, "leaked", 90)
+    assert (await just_now(engine, end)).busiest == Busiest("small", 150, 130, 1_500, "leaked", 120)
+
+
+async def test_calls_that_were_refused_before_are_usual_too(engine: AsyncEngine) -> None:
+    """After a stop of a quarter of an hour the usual calls were a flood "after none"."""
+    end = END + timedelta(days=75)
+    sent = a_record(tenant="resumed", outcome="ok", stream=False, attempts=())
+    stopped = replace(sent, outcome="stopped_by_operator")
+    made = [(1_100, sent), *((1_000 - n, stopped) for n in range(870)), *((110 - n / 2, sent) for n in range(200))]
+    await Writer(engine).write([replace(one, id=f"resumed-{n}", at=end - ago * SECOND) for n, (ago, one) in enumerate(made)])
+    found = (await just_now(engine, end)).busiest
+    assert found is not None
+    assert (found.tenant, found.calls, found.before > 700) == ("resumed", 200, True)
 
 
 async def test_answers_found_to_have_drifted_are_news_for_an_hour(engine: AsyncEngine) -> None:

@@ -15,11 +15,12 @@ from app.audit.actions import clean
 from app.console import formats, live
 from app.console.commanded import Button, Buttons, buttons_in
 from app.console.console import ROUTES, SESSION, VIEWING, Console
-from app.console.diagnosis import diagnosed
-from app.console.health import all_away
+from app.console.diagnosis import Shared
+from app.console.health import none_well
 from app.console.incident_actions import MOST_NUMBER
 from app.console.navigation import ONCALL
 from app.console.pages.runbook import plain
+from app.console.provider_strips import Strip
 from app.console.runbook_html import address
 from app.console.sessions import Session
 from app.console.waiting import led
@@ -41,12 +42,12 @@ NAMED = {"provider": PROVIDER, "tenant": "TENANT", "feature": "FEATURE", "model"
 
 def router(console: Console) -> APIRouter:
     """The routes."""
-    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
+    made, shared = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES), Shared(console)
 
     @made.get("/oncall/incidents/{number}")
     async def incident(request: Request, number: str) -> Response:
         """One incident with its merged timeline."""
-        values = await _values(console, number, request.scope[SESSION])
+        values = await _values(console, shared, number, request.scope[SESSION])
         return console.page(request, "incident.html", ONCALL, title=f"Incident {number}", **values)
 
     @made.get("/live/oncall/incidents/{number}")
@@ -55,30 +56,31 @@ def router(console: Console) -> APIRouter:
         session = request.scope[SESSION]
 
         async def write() -> str:
-            return console.fragment("parts/incident.html", session=session, **await _values(console, number, session))
+            return console.fragment("parts/incident.html", session=session, **await _values(console, shared, number, session))
 
         return live.stream(request, console, write)
 
     return made
 
 
-async def _values(console: Console, number: str, session: Session) -> dict[str, Any]:
+async def _values(console: Console, shared: Shared, number: str, session: Session) -> dict[str, Any]:
     """What the page of an incident shows; it is ``live`` until the incident is closed."""
     if not number.isascii() or not number.isdigit() or int(number) > MOST_NUMBER:
         raise NotFound("An incident has a number, as in /console/oncall/incidents/1.")
-    reading = console.known.read(("incident", number), _incident(console, int(number)))
-    known, now = await asyncio.gather(reading, diagnosed(console))
+    known = await console.known.read(("incident", number), _incident(console, int(number)))
     seen = known.value
     one, entries = (seen.one, seen.entries) if seen else (None, [])
     kind, words = described(one, entries, datetime.now(UTC))
-    strips = now.found.strips if now.found else ()
-    contained = partial(_containment, failing=[strip.name for strip in strips if strip.away], none_well=all_away(strips))
+    open_ = one is not None and one.closed_at is None
+    how = await shared.read() if open_ else None
+    now = how.found if how and not how.known.away else None
+    contained = partial(_containment, strips=now.strips if now else None)
     return {
         "number": number, "known": known, "one": one, "entries": entries, "kind": kind, "words": words, "seen": seen,
-        "live": one is None or one.closed_at is None, "impact_words": impact_words, "link_of": _link_of,
+        "live": one is None or open_, "impact_words": impact_words, "link_of": _link_of,
         "since": lambda entry: from_opening(one.opened_at, entry.at) if one else "",
-        "containment": await asyncio.to_thread(contained, console, seen, session) if seen and one else None,
-        "now": now.found, "title_of": title_of, "place_at": place_at, "severities": SEVERITIES,
+        "containment": await asyncio.to_thread(contained, console, seen, session) if seen and open_ else None,
+        "now": now, "title_of": title_of, "place_at": place_at, "severities": SEVERITIES,
     }  # fmt: skip
 
 
@@ -103,14 +105,14 @@ class Seen:
 class Containment:
     """The way that the runbook contains it. ``condition``: when its commands help; empty where they always do.
 
-    ``buttons``: of the commands that fit what is wrong now. ``none_fails``: there are fewer, since no provider fails now.
+    ``buttons``: of the commands that fit what is wrong now. ``why_none``: the reason where none does.
     """
 
     title: str
     href: str
     condition: str
     buttons: Sequence[Button]
-    none_fails: bool = False
+    why_none: str = ""
 
 
 async def _incident(console: Console, number: int) -> Seen:
@@ -147,15 +149,13 @@ def title_of(place: str) -> str:
     return page if section is None or section.title in (page, CONTAIN) else f"{page}: {section.title}"
 
 
-def _containment(
-    console: Console, seen: Seen, session: Session, failing: Sequence[str], *, none_well: bool
-) -> Containment | None:
+def _containment(console: Console, seen: Seen, session: Session, strips: Sequence[Strip] | None) -> Containment | None:
     """The steps of the runbook's page, or where it has none and a provider failed, those for a failing provider.
 
-    ``failing``: the providers that fail now. One that failed when the incident began may be the only one that is well now; and
-    where none is well, none is stopped, as each answer that still comes is one more.
+    ``strips``: the providers now; None where that is unknown. One that failed when the incident began may be the only one that is
+    well now, and one that fails in part still answers: a stop would lose that.
     """
-    stopped = [] if none_well else failing
+    stopped, why_none = _to_stop(strips)
     named = {word: value for word, value in seen.named.items() if word != PROVIDER or value in stopped}
     named |= {PROVIDER: stopped[0]} if len(stopped) == 1 else {}
     for place in (seen.place, FAILING if seen.failing else ""):
@@ -165,8 +165,23 @@ def _containment(
         buttons = console.buttons(session, f"/console/oncall/incidents/{seen.one.number}", named)
         fitting = buttons_in(section.text, buttons if PROVIDER in named else partial(_without_provider, buttons))
         if fitting or buttons_in(section.text, buttons):
-            return Containment(title_of(place), place_at(place), plain(section.condition), fitting, none_fails=not failing)
+            return Containment(title_of(place), place_at(place), plain(section.condition), fitting, why_none)
     return None
+
+
+def _to_stop(strips: Sequence[Strip] | None) -> tuple[Sequence[str], str]:
+    """The providers whose stop costs no answer, and why there is none to stop."""
+    if strips is None:
+        return [], "It is not known now which provider fails."
+    bad = [strip for strip in strips if strip.kind == "bad"]
+    if not bad:
+        return [], "No provider fails now, so there is none to stop."
+    if none_well(strips):
+        return [], "Stop none: no provider is well."
+    away = [strip.name for strip in bad if strip.away]
+    if not away:
+        return [], f"{formats.listed([strip.name for strip in bad])} still answers in part: a stop would lose that."
+    return away, f"{formats.listed(away)} fail: choose one." if len(away) > 1 else ""
 
 
 def _without_provider(buttons: Buttons, command: str) -> Button | None:

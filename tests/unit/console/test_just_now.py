@@ -9,13 +9,14 @@ from typing import Any, cast
 
 import pytest
 
+from app.audit.failed_answers import Failed
 from app.audit.just_now import Busiest, Cost, Dearest, FailedKind, JustNow, Mistakes, RefusedTenant
 from app.audit.overview import Bucket, Overview
 from app.audit.provider_state import ProviderState
 from app.budget.standing import UsedCap
 from app.console.console import templates
-from app.console.health import VALKEY_AWAY, Now, Stops, Summary, all_away, summary, without_valkey
-from app.console.just_now import busier, dearer, failures, mistakes, over, refused, slower, used
+from app.console.health import UNREAD, VALKEY_AWAY, Now, Stops, Summary, none_well, summary, unread, without_valkey
+from app.console.just_now import busier, dearer, failures, mistakes, outage, over, refused, slower, used
 from app.console.provider_strips import FAILURE, LATE, Resting, state_of, strips_of
 from app.console.ranges import Range
 from app.domain.provider_errors import FAULTS
@@ -269,7 +270,7 @@ def test_the_share_that_fell_back_of_the_last_minutes_stands_beside_that_of_the_
 def state(attempts: int, failed: int, cause: str, *, since: int = 0, failing: int = 0) -> ProviderState:
     if cause == "output_invalid":
         return ProviderState(attempts, 0, None, attempts - failed, 0, frozenset({"m"}), "", failed, frozenset({"m"}))
-    return ProviderState(attempts, failed, None, since, failing, frozenset({"m"}), cause, 0, frozenset({"m"}))
+    return ProviderState(attempts, failed, None, since, failing, frozenset({"m"}), cause, 0, frozenset({"m"}), failing > 0)
 
 
 def summed(states: Mapping[str, ProviderState], recent: JustNow | None = None, stopped: Sequence[str] = ()) -> Summary:
@@ -335,6 +336,16 @@ def test_where_no_provider_is_well_the_page_is_the_one_that_stops_none() -> None
         assert find(read(), found.symptom, ("a", "b"))[0][1].title == "A model provider is failing: No provider is well"
 
 
+def test_where_every_provider_fails_in_part_none_is_stopped_either() -> None:
+    few, most = state(2, 2, "provider_failed", failing=2), state(50, 44, "provider_failed", since=1)
+    circuits = [Shared(Target(name, "m"), 1, 5.0, 0.0, "provider_failed", "w") for name in ("a", "b")]
+    for one, open_ in ((few, resting(*circuits)), (most, {})):
+        whole = replace(seen(100), providers={name: {NOON: (10, 5)} for name in ("a", "b")}, states={"a": one, "b": one})
+        assert none_well(strips_of(whole, Range(NOON - HOUR, NOON, "1h"), open_))
+    assert summed({"a": most, "b": most}).symptom == "no provider is well"
+    assert not none_well(summed({"a": most, "b": WELL}).strips)
+
+
 def test_answers_between_those_that_miss_their_schema_prove_nothing() -> None:
     """A chat needs no schema: with ten of them after the last failure the page said that all is well."""
     found = summed({"openai": state(40, 4, "output_invalid")})
@@ -354,16 +365,21 @@ def test_a_few_answers_that_miss_their_schema_say_nothing_of_an_outage_before_th
 def test_only_a_provider_that_answers_nothing_is_away() -> None:
     """One open circuit of one model, or a few failures of a thousand attempts: its other answers would be lost with it."""
     circuit = Shared(Target("a", "haiku"), 1, 5.0, 0.0, "provider_failed", "w")
-    for one, away in (
-        (state(1000, 6, "provider_failed", since=900), False),
-        (state(1000, 4, "provider_failed", failing=4), False),
-        (state(1000, 5, "provider_failed", failing=5), True),
-        (state(4, 4, "provider_failed", failing=4), True),
+    other_answers = replace(state(583, 5, "provider_failed", failing=5), tried=frozenset({"m", "n"}), dead=False)
+    for one, away, rests in (
+        (state(1000, 6, "provider_failed", since=900), False, False),
+        (state(1000, 4, "provider_failed", failing=4), False, True),
+        (state(1000, 5, "provider_failed", failing=5), True, True),
+        (state(3, 3, "provider_failed", failing=3), True, True),
+        (state(2, 2, "provider_failed", failing=2), False, True),
+        (other_answers, False, False),
     ):
         whole = replace(seen(100), providers={"a": {NOON: (10, 5)}}, states={"a": one})
-        for open_ in ({}, resting(circuit)):
-            [strip] = strips_of(whole, Range(NOON - HOUR, NOON, "1h"), open_)
-            assert (strip.away, all_away([strip])) == (away, away), one
+        [strip] = strips_of(whole, Range(NOON - HOUR, NOON, "1h"), {})
+        [resting_strip] = strips_of(whole, Range(NOON - HOUR, NOON, "1h"), resting(circuit))
+        assert (strip.away, resting_strip.away) == (away, rests), one
+    [strip] = summed({"a": other_answers}).strips
+    assert strip.kind == "warn", "one of its models answers"
     [strip] = strips_of(
         replace(seen(9), providers={"a": {NOON: (10, 5)}}, states={"a": state(1000, 6, "", since=900)}),
         Range(NOON - HOUR, NOON, "1h"), resting(circuit),
@@ -420,9 +436,9 @@ def test_nothing_is_over_while_a_provider_is_slow() -> None:
     ("most", "words"),
     [
         (Busiest("acme", 2390, 1800, 3_640_000, "k1", 2390), "where 240 calls were usual, all of them with key k1, for $3.64."),
-        (Busiest("acme", 120, 0, 1_000, "k", 100), "after none, 100 of them with key k, for $0.001."),
+        (Busiest("acme", 220, 0, 1_000, "k", 100), "after none in the 15 min before, 100 of them with key k, for $0.001."),
         (Busiest("acme", 1100, 1800, 0, "k", 1), ""),
-        (Busiest("acme", 99, 0, 0, "k", 99), ""),
+        (Busiest("acme", 199, 0, 0, "k", 99), ""),
     ],
     ids=["ten times as many", "from nothing", "less than five times as many", "a few"],
 )  # fmt: skip
@@ -440,15 +456,64 @@ def test_answers_that_drift_are_named_and_lead_to_their_page() -> None:
     assert (found.kind, find(read(), found.symptom)[0][1].title) == ("warn", "Answers drift")
 
 
-def test_valkey_that_is_away_comes_first_and_leads_to_its_page() -> None:
-    found = without_valkey(summed({"a": state(40, 20, "provider_failed", since=12)}))
+def test_valkey_that_is_away_comes_first_leads_to_its_page_and_nothing_is_over() -> None:
+    past = JustNow(calls=70, failed=12, failed_at=NOON - timedelta(minutes=1), later=58)
+    found = without_valkey(summed({"a": WELL}, past))
     assert (found.kind, found.said[0]) == ("bad", VALKEY_AWAY)
     assert find(read(), found.symptom)[0][1].title == "Valkey is away"
+    assert not any(words.startswith("Over:") for words in found.said)
+    slow = without_valkey(summed({"a": replace(WELL, slow=(900.0, 90.0))}))
+    assert "a is slow" in slow.symptoms.values(), "the others keep theirs"
+
+
+def test_facts_that_cannot_be_read_are_said_and_all_is_not_well() -> None:
+    found = unread(summed({"a": WELL}))
+    assert (found.kind, found.said[-1], "All is well" in found.said[0]) == ("warn", UNREAD, False)
+
+
+def test_each_sentence_has_its_own_page_and_a_stop_leads_to_that_of_stops() -> None:
+    limited = JustNow(refused=[RefusedTenant("globex", "rate_limit_exceeded", 35, 40)])
+    found = summary(seen(100), Range(NOON - HOUR, NOON, "1h"), seen(20), None, Stops(["tenant x"], "A stop."), (), limited)
+    assert [found.symptoms.get(words) for words in found.said[:2]] == ["stopped_by_operator", "rate_limit_exceeded"]
+    assert find(read(), "stopped_by_operator")[0][1].title == "Stopping everything"
+
+
+@pytest.mark.parametrize(("code", "page"), [("cancelled", ""), ("last_resort", "A model provider is failing")])
+def test_an_outcome_of_callers_leads_to_no_page_that_is_another_faults(code: str, page: str) -> None:
+    found = summed({"a": WELL}, JustNow(calls=100, failed=12, failures=[FailedKind(code, 12, 0, "r", NOON)]))
+    assert (find(read(), found.symptom)[0][1].title if found.symptom else "") == page
+
+
+def test_answers_of_5xx_are_named_whatever_calls_did_and_nothing_is_over_beside_them() -> None:
+    past = JustNow(calls=70, failed=12, failed_at=NOON - timedelta(minutes=1), later=58)
+    broken = Failed(tenant="acme", path="/v1/x", status=500, code="internal_error", answers=900, minute=NOON, request_id="r",
+                    key_id="k", of_key=900, message="m")  # fmt: skip
+    whole, latest = (replace(seen(calls, failed=12), failed_answers=[broken]) for calls in (1000, 100))
+    said_of = summary(whole, Range(NOON - HOUR, NOON, "1h"), latest, None, Stops(), (), past).said
+    assert not any(words.startswith("Over:") for words in said_of)
+    assert any(words.startswith("900 requests got an answer of 5xx (500 internal_error on /v1/x") for words in said_of)
+
+
+def test_calls_that_hang_lead_to_their_page() -> None:
+    waits = [SimpleNamespace(began_at=NOON - timedelta(seconds=90))] * 5
+    now = cast("Now", SimpleNamespace(under_way=(5, waits), resting=lambda _stopped: {}))
+    past = JustNow(calls=70, failed=12, failed_at=NOON - timedelta(minutes=1), later=58)
+    found = summary(seen(100), Range(NOON - HOUR, NOON, "1h"), seen(20), now, Stops(), (), past)
+    assert found.said[0].startswith("5 calls under way for up to ")
+    assert find(read(), found.symptom)[0][1].title == "Answers are slow: All providers are slow"
+    assert not any(words.startswith("Over:") for words in found.said)
+
+
+def test_five_failures_of_a_moment_are_no_outage() -> None:
+    """One call may fail with all its retries beside hundreds that are answered."""
+    moment = JustNow(calls=870, failed=5, failing=5, failing_since=NOON - timedelta(seconds=1))
+    assert outage(moment, NOON, everywhere=False) == ""
+    assert outage(replace(moment, failing_since=NOON - timedelta(seconds=6)), NOON, everywhere=False)
 
 
 def strip_states(*names: str, failing: int) -> dict[str, ProviderState]:
     return {
-        name: ProviderState(10, 10 if failing else 0, None, 0 if failing else 10, failing, frozenset({"m"})) for name in names
+        name: state(10, 10 if failing else 0, "provider_failed", since=0 if failing else 10, failing=failing) for name in names
     }
 
 

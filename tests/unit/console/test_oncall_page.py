@@ -1,6 +1,8 @@
 """The on-call page's sentence (P1, X1)."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import groupby, pairwise
@@ -9,12 +11,14 @@ from typing import Any, cast
 
 import pytest
 
+from app.console import diagnosis
 from app.console.calendar import month
 from app.console.commanded import Commanded
 from app.console.known import Known
 from app.console.oncall_actions import actions
 from app.console.pages.incident import Containment, _containment, from_opening, impact_words, place_at, title_of
 from app.console.pages.oncall import Happened, Level, _chart, answer
+from app.console.provider_strips import FAILURE, Strip
 from app.console.readiness.answers import Evidence, State
 from app.oncall.incidents.outage import Impact
 from app.oncall.incidents.runbooks import place_of
@@ -175,17 +179,21 @@ def incident_page() -> Any:  # noqa: ANN401 - a console of one action
     return SimpleNamespace(buttons=lambda _session, back, named: partial(commanded.button, words=named, back=back))
 
 
+def strip(name: str, kind: str, *, away: bool = False) -> Strip:
+    return Strip(name, kind, "failing", (), 9, 9, trouble=FAILURE, away=away)
+
+
 def contained(
-    place: str, ill: Sequence[str], *, failing: bool = False, named: Mapping[str, str] | None = None, none_well: bool = False
+    place: str, strips: Sequence[Strip] | None, *, failing: bool = False, named: Mapping[str, str] | None = None
 ) -> Containment | None:
     seen = SimpleNamespace(one=SimpleNamespace(number=3), place=place, failing=failing, named=named or {})
-    return _containment(incident_page(), cast(Any, seen), cast(Any, None), ill, none_well=none_well)
+    return _containment(incident_page(), cast(Any, seen), cast(Any, None), strips)
 
 
 def test_an_incident_has_the_buttons_of_its_runbooks_containing_step_with_its_values() -> None:
     """Without one of its own, where a provider failed, those of a failing provider; a viewer has none."""
     for place, failing in (("provider-outage", False), ("provider-outage#a-model-provider-is-failing", False), ("", True)):
-        found = contained(place, ["openai"], failing=failing)
+        found = contained(place, [strip("openai", "bad", away=True), strip("a", "good")], failing=failing)
         assert found
         assert [(one.words, "name=openai" in one.href) for one in found.buttons] == [("Stop provider openai…", True)]
         assert found.title == "A model provider is failing"
@@ -194,31 +202,48 @@ def test_an_incident_has_the_buttons_of_its_runbooks_containing_step_with_its_va
     assert contained("jobs", []) is None
 
 
+A, B, THIRD = strip("anthropic", "bad", away=True), strip("openai", "bad", away=True), strip("third", "good")
+WELL = replace(B, kind="good", away=False, trouble=None)
+
+
 @pytest.mark.parametrize(
-    ("ill", "none_well", "alert", "offered"),
+    ("strips", "alert", "offered", "why"),
     [
-        ([], False, "openai", []),
-        (["anthropic"], False, "", ["anthropic"]),
-        (["anthropic"], False, "openai", ["anthropic"]),
-        (["anthropic", "openai"], True, "openai", []),
-        (["anthropic", "openai"], False, "openai", ["openai"]),
-        (["anthropic", "openai"], False, "", []),
+        ([WELL, THIRD], "openai", [], "No provider fails now, so there is none to stop."),
+        ([replace(B, kind="warn", away=False), THIRD], "openai", [], "No provider fails now, so there is none to stop."),
+        ([A, WELL], "", ["anthropic"], ""),
+        ([A, WELL], "openai", ["anthropic"], ""),
+        ([A, B], "openai", [], "Stop none: no provider is well."),
+        ([A, replace(B, kind="warn", word="stopped by an operator", trouble=None)], "", [], "Stop none: no provider is well."),
+        ([A, B, THIRD], "openai", ["openai"], "anthropic and openai fail: choose one."),
+        ([A, B, THIRD], "", [], "anthropic and openai fail: choose one."),
+        ([replace(A, away=False), THIRD], "", [], "anthropic still answers in part: a stop would lose that."),
+        (None, "openai", [], "It is not known now which provider fails."),
     ],
-    ids=[
-        "all are well again",
-        "one fails",
-        "another one than the alert's",
-        "no provider is well",
-        "a third one is well",
-        "which?",
-    ],
-)
-def test_an_incident_offers_to_stop_only_a_provider_that_fails_now(
-    ill: Sequence[str], none_well: bool, alert: str, offered: Sequence[str]
+    ids=["all are well again", "some errors", "one fails", "another one than the alert's", "none is well", "the other is stopped",
+         "a third one is well", "which?", "it answers in part", "Postgres is away"],
+)  # fmt: skip
+def test_an_incident_offers_to_stop_only_a_provider_that_answers_nothing(
+    strips: Sequence[Strip] | None, alert: str, offered: Sequence[str], why: str
 ) -> None:
     """Its page offered the provider that had failed first: the only one that still answered."""
-    named = {"PROVIDER": alert} if alert else {}
-    found = contained("provider-outage", ill, failing=True, named=named, none_well=none_well)
+    found = contained("provider-outage", strips, failing=True, named={"PROVIDER": alert} if alert else {})
     assert found
-    assert [one.words for one in found.buttons] == [f"Stop provider {name}…" for name in offered]
-    assert found.none_fails == (not ill)
+    assert ([one.words for one in found.buttons], found.why_none) == ([f"Stop provider {name}…" for name in offered], why)
+
+
+async def test_one_reading_of_what_is_wrong_serves_all_open_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads an hour of attempts on three connections: ten tabs had left the gateway without one."""
+    reads: list[object] = []
+
+    async def reading(console: object) -> object:
+        reads.append(console)
+        await asyncio.sleep(0)
+        return f"reading {len(reads)}"
+
+    monkeypatch.setattr(diagnosis, "diagnosed", reading)
+    shared = diagnosis.Shared(cast(Any, "console"))
+    assert {str(one) for one in await asyncio.gather(*(shared.read() for _ in range(10)))} == {"reading 1"}
+    assert str(await shared.read()) == "reading 1"
+    monkeypatch.setattr(diagnosis, "EVERY", 0.0)
+    assert str(await shared.read()) == "reading 2"
