@@ -11,6 +11,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[3] / "runbook"
 GENERATED = "alerts.md"
+MANUAL = "How a page is written"  # a section for authors, not for the night
 FORM = ("Confirm", "Contain", "Verify", "Fix", "Escalate", "If a step fails", "Practise")
 LONGEST_UNREVIEWED = timedelta(days=180)
 PLACEHOLDER = "FILL-IN"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 
-from app.oncall.runbook.pages import FORM, GENERATED, Page, Section
+from app.oncall.runbook.pages import FORM, GENERATED, MANUAL, Page, Section
 
 TITLE, WORDS, ALERT, SYMPTOM, TEXT = 4.0, 5.0, 12.0, 3.0, 0.5
 SATURATION = 4.0  # a word that stands everywhere in a topic counts no more than so many times
@@ -28,7 +28,6 @@ CODE = 30.0  # for an error's code of `Errors:`: it has one meaning, and words h
 EXACT = 1_000.0  # above every sum of words
 SURE = 1.5  # the least score of a place that the words surely lead to; titles of public incidents have 1.8 and more
 NEAR = 0.8  # likeness at which a word that no topic has is taken for a slip of the finger
-MANUAL = "How a page is written"
 FIRST_STEPS = "The first five minutes"
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[a-z0-9]+")

@@ -1,6 +1,7 @@
 """Writes all pages into one HTML file, for a phone and for a day without the service (K4).
 
-It has no scripts, no fonts and no links to other files. Words for a search are on a screen, and not on paper.
+It has no scripts, no fonts and no links to other files. Words for a search, and the manual for authors of pages, are on a screen
+and not on paper.
 """
 
 import re
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-from app.oncall.runbook.pages import Page
+from app.oncall.runbook.pages import MANUAL, Page
 
 STYLE = Path(__file__).with_name("twin.css")
 _LINK = re.compile(r'href="([\w-]+\.md)?(?:#([\w-]+))?"')
@@ -18,6 +19,7 @@ _OUTSIDE = re.compile(r'<a href="(?!#|https?:)[^"]*">(.*?)</a>', re.DOTALL)
 _HEADING = re.compile(r"<h([1-3])>(.*?)</h\1>", re.DOTALL)
 _PARAGRAPH = re.compile(r"<p>.*?</p>", re.DOTALL)
 _WORDS = re.compile(r"(?:^|(?<=<p>))(?:Words|Errors): .*?(?=</p>|$)", re.MULTILINE)
+_MANUAL = re.compile(rf'<h2 id="[^"]*">{MANUAL}</h2>.*?(?=<h2|\Z)', re.DOTALL)
 _DIAGRAM = re.compile(r"^```mermaid\n.*?^```\n", re.MULTILINE | re.DOTALL)
 
 
@@ -48,6 +50,7 @@ def _page(page: Page) -> str:
     html = _OUTSIDE.sub(r"\1", html)  # files beside the runbook: their names stay as text
     html = _HEADING.sub(lambda found: _heading(page, int(found[1]), found[2]), html)
     html = _PARAGRAPH.sub(lambda found: _WORDS.sub(r'<span class="words">\g<0></span>', found[0]), html)
+    html = _MANUAL.sub(r'<section class="manual">\g<0></section>', html)
     html = re.sub(r"(<table>.*?</table>)", r'<div class="wide">\1</div>', html, flags=re.DOTALL)
     return f'<article>\n{html}<p class="up"><a href="#top">All pages</a></p>\n</article>'
 

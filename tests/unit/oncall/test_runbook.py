@@ -299,6 +299,15 @@ def test_the_twin_is_one_file_that_needs_no_other(tmp_path: Path) -> None:
     assert "operator: octant -&gt; kill switch" in text
 
 
+def test_the_manual_for_authors_is_read_on_a_screen_and_not_printed() -> None:
+    """A printed runbook has thirty pages at most, for the night."""
+    apart = re.findall(r'<section class="manual">(.*?)</section>', twin.document(RUNBOOK), re.DOTALL)
+    assert [one.count("<h2") for one in apart] == [1]
+    assert "A page of an incident has this form" in apart[0]
+    assert "/console" not in apart[0], "what follows in the file is no part of it"
+    assert re.search(r"@media print \{.*\.manual.*\{ display: none; \}", twin.STYLE.read_text(), re.DOTALL)
+
+
 def test_words_for_a_search_are_no_lines_of_the_printed_page() -> None:
     """On a screen they help, and a sample of a page keeps its own."""
     text = twin.document(RUNBOOK)
