@@ -66,6 +66,10 @@ PARTS = (
         "fallbacks, fell back",
     ),
     _part(
+        CALLS, "?range=1h&sort=latency_ms", "Traces: the slowest calls of the last hour",
+        "trace, traces, waterfall, span, spans, slowest call, slowest calls, steps of a call",
+    ),
+    _part(
         EVALS, "#example", "A case that one release fails, and another passes",
         "wrong answer, failure mode, mended",
     ),

@@ -452,7 +452,8 @@ def test_the_palette_knows_actions_and_other_words_for_pages(browser: Browser, s
         "evals": "/console/evals", "is there a runbook": "/console/runbook", "answers are slow": "/console/runbook/latency",
         "the site is down": "/console/runbook?q=the+site+is+down", "customers get 429": "/console/runbook/budget-exhausted",
         "ack": "/console/oncall**", "how long does a rollback take": "/console/releases**",
-        "when was the last rollback": "/console/releases**",
+        "when was the last rollback": "/console/releases**", "eve": "/console/calls?text=eve**",
+        "trace": "/console/calls?range=1h&sort=latency_ms",
     }  # fmt: skip
     with opened(browser, service_url, key) as (_, page):
         for words, path in wanted.items():
@@ -688,7 +689,7 @@ def test_marks_on_a_chart_share_a_label_where_theirs_would_touch(browser: Browse
         read = "(marks) => grouped(marks, (words) => 6 * words.length, 500, 4).map((one) => [one.places, one.words, one.begin])"
         found = page.evaluate(read, marks)
     assert found == [
-        [[10], "kill all +1", 14], [[200, 204], "rollback \u00d72", 204], [[300], "resume", 304], [[490], "budget set", 440],
+        [[10], "2 changes", 14], [[200, 204], "rollback \u00d72", 204], [[300], "resume", 304], [[490], "budget set", 440],
     ]  # fmt: skip
 
 

@@ -177,7 +177,7 @@ function draw(element) {
 function grouped(marks, measure, right, gap) {
   const found = [];
   const add = (places, labels) => {
-    const words = labels.length === 1 ? labels[0] : labels.every((one) => one === labels[0]) ? `${labels[0]} ×${labels.length}` : `${labels[0]} +${labels.length - 1}`;
+    const words = labels.length === 1 ? labels[0] : labels.every((one) => one === labels[0]) ? `${labels[0]} ×${labels.length}` : `${labels.length} changes`;
     const wide = measure(words), begin = Math.min(places[0] + gap, right - wide), before = found.at(-1);
     if (before && begin < before.end + 2 * gap) { found.pop(); add([...before.places, ...places], [...before.labels, ...labels]); }
     else found.push({ places, labels, words, begin, end: begin + wide });
@@ -248,7 +248,8 @@ function fillPalette() { // Enter opens the first entry, whatever it is: it is m
   let found = [...places.filter((place) => !place.searched && !acts(place)), ...places.filter(acts)];
   if (typed) {
     const ranked = places.map((place) => [words.length ? rankOf(place, words) : NOT, place]).filter(([at]) => at !== NOT && at !== NOT + 10);
-    found = [...ranked.sort((a, b) => a[0] - b[0] || Number(a[1].late || false) - Number(b[1].late || false)).map(([, place]) => place), search];
+    const strays = ranked.filter(([at, place]) => acts(place) && at > 2 && !wordsOf(place.title)[0].startsWith(words[0])); // a name of the records may be the beginning of a word of an action: Enter does not choose that
+    found = [...ranked.filter((one) => !strays.includes(one)).sort((a, b) => a[0] - b[0] || Number(a[1].late || false) - Number(b[1].late || false)).map(([, place]) => place), search, ...strays.map(([, place]) => place)];
   }
   if (found[0] === search && words.length > 1) { // no place has every word, such as "cap acme": below the search, those that have one
     const some = (place) => words.filter((word) => word.length > 2 && begins(`${place.title} ${place.words}`, [word])).length;
