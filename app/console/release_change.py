@@ -120,5 +120,4 @@ def eval_words(one: Delta) -> str:
 
 
 def _points(before: float | None, after: float | None) -> str:
-    change = ((after or 0) - (before or 0)) * 100
-    return f"{change:+.1f} points" if change else "0 points"
+    return formats.points((after or 0) - (before or 0))

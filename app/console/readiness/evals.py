@@ -88,9 +88,7 @@ def _delta(proof: Proof, link: str) -> list[Evidence]:
             continue
         before, after = (one.scores[OVERALL].passed / one.scores[OVERALL].total for one in (first, now))
         began = f"{formats.share(before)} with release {release}, the first that held"
-        value = (
-            f"{began}, {formats.share(after)} with release {proof.release}, which is live: {(after - before) * 100:+.1f} points"
-        )
+        value = f"{began}, {formats.share(after)} with release {proof.release}, which is live: {formats.points(after - before)}"
         found.append(Evidence(name=name, value=value, at=now.at, link=link, command=COMMAND))
     return found
 
