@@ -351,12 +351,13 @@ def templates() -> Environment:
     )
     made.filters |= {
         "count": formats.count, "number": formats.number, "usd": formats.usd, "estimated": formats.estimated,
-        "ms": measure(formats.ms), "points": formats.points, "share": measure(formats.share), "size": measure(formats.size),
+        "ms": measure(formats.ms), "share": measure(formats.share), "size": measure(formats.size),
         "span": measure(formats.span), "seconds": measure(formats.seconds), "charted": formats.charted,
         "browser": formats.browser, "rehearsed": formats.rehearsed, "at_most": formats.at_most, "moment": formats.moment,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
         "words": unbroken.words, "unproven": formats.unproven, "unbroken": unbroken.unbroken, "path": unbroken.path,
-        "command": unbroken.command, "lead": formats.lead, "verdict": formats.verdict, "parted": formats.parted,
+        "command": unbroken.command, "lead": formats.lead, "verdict": formats.verdict, "points": formats.points,
+        "plain": formats.plain, "parted": formats.parted,
         "input_of": input_of, "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}", "unprefixed": str.removeprefix,
         "named": _named,
     }  # fmt: skip

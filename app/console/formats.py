@@ -114,6 +114,26 @@ def lead(text: str) -> tuple[str, str]:
     return text[:end], text[end:]
 
 
+PLAIN = {
+    "last_resort": "a product's fixed answer, as no model answered", "output_invalid": "the answer did not fit its schema",
+    "deadline_exceeded": "no answer came in time", "providers_unavailable": "no provider answered",
+    "dependency_unavailable": "a store of ours did not answer",
+}  # fmt: skip
+_CODE = re.compile(rf"(?<![\w(])({'|'.join(PLAIN)})\b(?! \()")
+
+
+def plain(text: str) -> str:
+    """A sentence in which each code that a person may not know has its words beside it, where it is named first."""
+    said = set[str]()
+
+    def explained(code: re.Match[str]) -> str:
+        known = code[0] in said
+        said.add(code[0])
+        return code[0] if known else f"{code[0]} ({PLAIN[code[0]]})"
+
+    return _CODE.sub(explained, text)
+
+
 def points(share: float | None) -> str:
     """A difference of two shares: ``+1.2 points``, and without a sign where it rounds to none."""
     if share is None:

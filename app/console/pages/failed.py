@@ -53,5 +53,5 @@ def of_kinds(rows: Sequence[Listed | Failed]) -> str:
         counts[kind] = counts.get(kind, 0) + row.answers
     first = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
     named = ", ".join(f"{kind} ({formats.count(number)})" for kind, number in first[:3])
-    more = f" and {formats.number(len(first) - 3, 'more kind')}" if len(first) > 3 else ""
+    more = f" and {formats.number(len(first) - 3, 'more kind of error', 'more kinds of errors')}" if len(first) > 3 else ""
     return f"{formats.number(sum(counts.values()), 'answer')} of 4xx and 5xx: {named}{more}"

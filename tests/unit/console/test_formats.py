@@ -159,3 +159,13 @@ def test_a_long_answer_is_one_sentence_and_a_rest_to_fold() -> None:
 )
 def test_a_difference_of_shares_that_rounds_to_none_has_no_sign(share: float | None, words: str) -> None:
     assert formats.points(share) == words
+
+
+def test_a_code_has_its_words_beside_it_once() -> None:
+    said = "14 calls failed: 12 deadline_exceeded, 2 last_resort; most often deadline_exceeded."
+    assert formats.plain(said) == (
+        "14 calls failed: 12 deadline_exceeded (no answer came in time),"
+        " 2 last_resort (a product's fixed answer, as no model answered); most often deadline_exceeded."
+    )
+    for kept in ("its answers do not fit their schema (output_invalid)", "octant_last_resorts_total", "no_last_resort"):
+        assert formats.plain(kept) == kept
