@@ -306,6 +306,12 @@ async def test_each_applied_filter_is_a_chip_that_takes_it_away(operator: Person
         assert left == {"range": "1h", **{name: value for name, value in applied.items() if name not in gone}}
 
 
+async def test_the_search_in_texts_says_where_it_looks(operator: Person) -> None:
+    """An article that was retrieved is in the prompt: its words find each call that got it."""
+    assert "Text in prompt, articles, answer or error" in (await operator.get("/console/calls")).words
+    assert "also retrieved articles" in (await operator.get("/console/calls?text=shipping")).words
+
+
 async def test_an_address_holds_only_the_fields_that_were_chosen(operator: Person) -> None:
     for sent, kept in (
         ("/console/calls?range=1h&tenant=acme&user=&text=&min_cost=", "/console/calls?range=1h&tenant=acme"),
