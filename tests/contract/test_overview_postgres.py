@@ -269,6 +269,24 @@ async def test_a_model_that_is_not_tried_any_more_says_nothing_about_now(engine:
     assert words == ["answering", "slow", "slow"], "of few other answers nothing follows, and it was tried half a minute ago"
 
 
+async def test_a_provider_is_dead_only_where_each_of_its_models_failed_last(engine: AsyncEngine) -> None:
+    """Five embeddings that failed at once offered to stop the provider whose chat models answered."""
+    plain = a_record(tenant="overview", fallbacks=0, degraded=(), attempts=())
+    for days, (last, dead) in enumerate((("ok", False), ("provider_failed", True)), start=80):
+        end = BEGAN + timedelta(days=days)
+        chat = [(60 - n, attempt(1, "openai", "ok")) for n in range(50)] + [(9, attempt(1, "openai", last))]
+        failing = [(4 + n / 10, replace(attempt(1, "openai", "provider_failed"), model="embed")) for n in range(5)]
+        rows = [
+            replace(plain, id=f"dead-{days}-{n}", at=end - timedelta(seconds=seconds), attempts=(one,))
+            for n, (seconds, one) in enumerate([*chat, *failing])
+        ]
+        await Writer(engine).write(rows)
+        range_ = Range(end - timedelta(minutes=10), end, "")
+        seen = await overview(engine, range_.since, range_.until, MINUTE)
+        [strip] = strips_of(seen, range_, {})
+        assert (seen.states["openai"].dead, strip.away, strip.kind) == (dead, dead, "bad" if dead else "warn")
+
+
 async def test_the_newest_failures_say_what_goes_wrong(engine: AsyncEngine) -> None:
     plain = a_record(tenant="overview", fallbacks=0, degraded=(), attempts=())
     end = BEGAN + timedelta(days=70)
