@@ -17,8 +17,7 @@ TIMES, MORE_MS = 3.0, 500.0  # slow: several times the usual, and more than a bu
 MISSHAPEN = ProviderOutputInvalid.code
 LATELY = timedelta(minutes=1)  # a model that is not tried for so long, though its provider answers, says nothing about now
 
-# Models and kinds are compared apart: a stream by its first token. An attempt that was overtaken took at least its time. Newest
-# answers and failures are found by an aggregate: windows over an hour of attempts took most of the time.
+# Models and kinds are compared apart: a stream by its first token. An attempt that was overtaken took at least its time.
 STATES = text(f"""
     WITH seen AS (
         SELECT provider, model, ttft_ms IS NOT NULL AS stream, at, outcome, coalesce(ttft_ms, latency_ms) AS ms,
