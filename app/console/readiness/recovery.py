@@ -100,7 +100,7 @@ def _of_the_runbook(sources: Sources, began: datetime | None) -> tuple[list[Evid
     day, minutes = page.rehearsed
     own = began is not None and day > began.date()
     state = rehearsed(datetime.combine(day, time(0), UTC), sources.now, kept=True, whole=own)
-    value = f"its commands contained an outage in {minutes:.1f} minutes" + ("" if own else f" ({recorded(RUNBOOK, day)})")
+    value = f"its commands contained an outage in {formats.rehearsed(minutes)}" + ("" if own else f" ({recorded(RUNBOOK, day)})")
     link = f"/console/runbook/{PAGE.removesuffix('.md')}"
     again = f"`{RUNBOOK}` rehearses it here."
     return [

@@ -466,7 +466,10 @@ async def test_an_outage_of_the_runbook_elsewhere_is_shown_and_leaves_the_questi
     assert (found.state, found.words) == ("missing", "No outage was rehearsed here.")
     assert [(one.name, one.state) for one in found.evidence] == [("Rehearsed outage", "missing"), ("Page of the runbook", "gaps")]
     monkeypatch.setattr(readiness_sources, "first_live", lambda _: asyncio.sleep(0, NOW - timedelta(days=999)))
-    assert (await recovery.answer(sources(tmp_path))).state == "proved", "after `make runbook` here"
+    here = await recovery.answer(sources(tmp_path))
+    assert here.state == "proved", "after `make runbook` here"
+    minutes = next(page.rehearsed[1] for page in read() if page.name == recovery.PAGE and page.rehearsed)
+    assert f"its commands contained an outage in {formats.rehearsed(minutes)}" in [one.value for one in here.evidence]
     began = datetime.combine(max(page.rehearsed[0] for page in read() if page.rehearsed), time(9), UTC)
     of_runbook = runbook.judged(read(), NOW, began=began).evidence[1]
     assert of_runbook.state == "gaps", "both questions count it in the same way"
