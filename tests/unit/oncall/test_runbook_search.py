@@ -232,6 +232,7 @@ NIGHT = [
     ("website chat shows error", "provider-outage"),
     ("customers say the bot is talking nonsense", "eval-drift"),
     ("we get 402", "provider-outage#our-key-or-our-quota"),
+    ("openai refuses our key", "provider-outage#our-key-or-our-quota"),
     ("embeddings 503", "provider-outage#a-model-without-a-second-provider"),
     ("nothing comes back from embeddings", "provider-outage#a-model-without-a-second-provider"),
     ("service is not running", "README#the-service-is-not-running"),
