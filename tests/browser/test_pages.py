@@ -572,7 +572,8 @@ def test_a_phone_cuts_no_state_and_breaks_no_date_or_option(browser: Browser, se
 
 
 # Parts of a value that stand in its label's column, and names of a legend that are cut off.
-TORN = """[...document.querySelectorAll("td[data-label]")].filter((cell) => cell.checkVisibility()).flatMap((cell) => {
+TORN = """[...document.querySelectorAll("td[data-label]")]
+  .filter((cell) => cell.checkVisibility() && getComputedStyle(cell, "::before").content !== "none").flatMap((cell) => {
   const left = cell.getBoundingClientRect().left + 100;
   return [...cell.querySelectorAll("code, a, strong, span")].filter((one) => one.getBoundingClientRect().left < left);
 }).map((one) => one.textContent)"""

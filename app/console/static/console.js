@@ -248,7 +248,8 @@ function fillPalette() { // Enter opens the first entry, whatever it is: it is m
   let found = [...places.filter((place) => !place.searched && !acts(place)), ...places.filter(acts)];
   if (typed) {
     const ranked = places.map((place) => [words.length ? rankOf(place, words) : NOT, place]).filter(([at]) => at !== NOT && at !== NOT + 10);
-    const strays = ranked.filter(([at, place]) => acts(place) && at > 2 && !wordsOf(place.title)[0].startsWith(words[0])); // a name of the records may be the beginning of a word of an action: Enter does not choose that
+    const only = words.length === 1 ? words[0] : ""; // a name of the records may be how a word within an action or a page of the runbook begins: Enter does not choose that
+    const strays = ranked.filter(([at, place]) => only && at % 10 > 1 && (acts(place) || place.late) && !wordsOf(place.title)[0].startsWith(only) && !wordsOf(`${place.title} ${place.words}`).includes(only));
     found = [...ranked.filter((one) => !strays.includes(one)).sort((a, b) => a[0] - b[0] || Number(a[1].late || false) - Number(b[1].late || false)).map(([, place]) => place), search, ...strays.map(([, place]) => place)];
   }
   if (found[0] === search && words.length > 1) { // no place has every word, such as "cap acme": below the search, those that have one
