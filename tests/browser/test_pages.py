@@ -52,7 +52,7 @@ BEHIND = (
     *(f"/console/security?tab={name}" for name in ("flags", "keys", "log", "sessions", "packages")),
     "/console/security?risk=LLM01",
     *(f"/console/releases?tab={name}" for name in ("history", "canary", "all", "stops")),
-    "/console/requests",
+    "/console/requests", "/console/stop",
 )  # fmt: skip
 SHIFTS = """
 window.shifts = 0; window.shifted = [];
