@@ -15,6 +15,7 @@ USUAL = timedelta(hours=1)  # the answers to compare with
 NEWEST, LEAST, ENOUGH = 5, 3, 10  # attempts that are compared, fewest of them, and fewest usual answers
 TIMES, MORE_MS = 3.0, 500.0  # slow: several times the usual, and more than a busy machine adds
 MISSHAPEN = ProviderOutputInvalid.code
+STILL = timedelta(minutes=2)  # without an answer that missed its schema: then the fault is over, for few calls need one
 LATELY = timedelta(minutes=1)  # a model that is not tried for so long, though its provider answers, says nothing about now
 
 # Models and kinds are compared apart: a stream by its first token. An attempt that was overtaken took at least its time.
@@ -40,6 +41,8 @@ STATES = text(f"""
            count(*) FILTER (WHERE now AND fault) AS failed, bool_or(dead) AS dead,
            count(*) FILTER (WHERE lately) AS lately, count(*) FILTER (WHERE lately AND outcome = 'ok') AS answered_lately,
            count(*) FILTER (WHERE now AND outcome = '{MISSHAPEN}') AS misshapen,
+           max(at) FILTER (WHERE outcome = '{MISSHAPEN}') >= CAST(:until AS timestamptz) - interval
+               '{STILL.total_seconds():.0f} s' AS misses,
            coalesce(CASE WHEN count(*) FILTER (WHERE lately AND fault) >= {LEAST}
                          THEN mode() WITHIN GROUP (ORDER BY outcome) FILTER (WHERE lately AND fault) END,
                     mode() WITHIN GROUP (ORDER BY outcome) FILTER (WHERE now AND fault)) AS cause,
@@ -57,11 +60,12 @@ STATES = text(f"""
 class ProviderState:
     """``attempts`` of the last five minutes, ``failed`` ones, and those whose answer missed its schema (``misshapen``).
 
-    These do not count as failed: answers that need no schema come between them, and prove nothing. ``since``: answers after its
-    last failure; ``failing``: failures after its last answer. ``slow``: the median of its newest attempts and its usual one, in
-    milliseconds, of the model that is the most behind; None where none takes several times its usual time. ``models``: those
-    whose attempts failed, ``tried`` all of them. ``cause``: the code of most failures of its worst model, of the newest where
-    there are some. ``dead``: each of its models that was tried failed last.
+    Of these there are none once `STILL` has passed without one. They do not count as failed: answers that need no schema come
+    between them, and prove nothing. ``since``: answers after its last failure; ``failing``: failures after its last answer.
+    ``slow``: the median of its newest attempts and its usual one, in milliseconds, of the model that is the most behind; None
+    where none takes several times its usual time. ``models``: those whose attempts failed, ``tried`` all of them. ``cause``: the
+    code of most failures of its worst model, of the newest where there are some. ``dead``: each of its models that was tried
+    failed last.
     """
 
     attempts: int
@@ -101,7 +105,7 @@ def _state(rows: Sequence[dict[str, Any]]) -> ProviderState:
         failing=sum(row["failing"] for row in rows),
         models=frozenset(row["model"] for row in rows if row["failed"] or row["misshapen"]),
         cause=worst["cause"] or "",
-        misshapen=sum(row["misshapen"] for row in rows),
+        misshapen=sum(row["misshapen"] for row in rows) if any(row["misses"] for row in rows) else 0,
         tried=frozenset(row["model"] for row in rows if row["attempts"]),
         dead=all(row["dead"] for row in rows if row["attempts"]) and any(row["attempts"] for row in rows),
     )

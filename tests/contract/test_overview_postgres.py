@@ -287,6 +287,26 @@ async def test_a_provider_is_dead_only_where_each_of_its_models_failed_last(engi
         assert (seen.states["openai"].dead, strip.away, strip.kind) == (dead, dead, "bad" if dead else "warn")
 
 
+async def test_answers_that_missed_their_schema_are_over_after_two_minutes_without_one(engine: AsyncEngine) -> None:
+    """They led the first page for five minutes, before what was wrong by then."""
+    plain = a_record(tenant="overview", fallbacks=0, degraded=(), attempts=())
+    found = []
+    for days, last in enumerate((110, 130), start=85):
+        end = BEGAN + timedelta(days=days)
+        made = [(last + n, "output_invalid") for n in range(8)] + [(5 * n, "ok") for n in range(20)]
+        rows = [
+            replace(
+                plain, id=f"shape-{days}-{n}", at=end - timedelta(seconds=s, milliseconds=1), attempts=(attempt(1, "openai", o),)
+            )
+            for n, (s, o) in enumerate(made)
+        ]
+        await Writer(engine).write(rows)
+        range_ = Range(end - timedelta(minutes=10), end, "")
+        [strip] = strips_of(await overview(engine, range_.since, range_.until, MINUTE), range_, {})
+        found.append((strip.word, strip.kind))
+    assert found == [("malformed answers", "warn"), ("answering", "good")]
+
+
 async def test_the_newest_failures_say_what_goes_wrong(engine: AsyncEngine) -> None:
     plain = a_record(tenant="overview", fallbacks=0, degraded=(), attempts=())
     end = BEGAN + timedelta(days=70)

@@ -20,7 +20,7 @@ from app.console.health import none_well
 from app.console.incident_actions import MOST_NUMBER
 from app.console.navigation import ONCALL
 from app.console.pages.runbook import plain
-from app.console.provider_strips import Strip
+from app.console.provider_strips import AGAIN, Strip
 from app.console.runbook_html import address
 from app.console.sessions import Session
 from app.console.waiting import led
@@ -176,8 +176,8 @@ def _to_stop(strips: Sequence[Strip] | None) -> tuple[Sequence[str], str]:
     bad = [strip for strip in strips if strip.kind == "bad"]
     if not bad:
         return [], "No provider fails now, so there is none to stop."
-    if none_well(strips):
-        return [], "Stop none: no provider is well."
+    if none_well(strips) or not any(strip.kind == "good" or strip.word == AGAIN for strip in strips):
+        return [], "Stop none: no other provider is well."
     away = [strip.name for strip in bad if strip.away]
     if not away:
         return [], f"{formats.listed([strip.name for strip in bad])} still answers in part: a stop would lose that."

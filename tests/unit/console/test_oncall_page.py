@@ -203,6 +203,7 @@ def test_an_incident_has_the_buttons_of_its_runbooks_containing_step_with_its_va
 
 
 A, B, THIRD = strip("anthropic", "bad", away=True), strip("openai", "bad", away=True), strip("third", "good")
+NO_OTHER = "Stop none: no other provider is well."
 WELL = replace(B, kind="good", away=False, trouble=None)
 
 
@@ -213,15 +214,17 @@ WELL = replace(B, kind="good", away=False, trouble=None)
         ([replace(B, kind="warn", away=False), THIRD], "openai", [], "No provider fails now, so there is none to stop."),
         ([A, WELL], "", ["anthropic"], ""),
         ([A, WELL], "openai", ["anthropic"], ""),
-        ([A, B], "openai", [], "Stop none: no provider is well."),
-        ([A, replace(B, kind="warn", word="stopped by an operator", trouble=None)], "", [], "Stop none: no provider is well."),
+        ([A, B], "openai", [], NO_OTHER),
+        ([A, replace(B, kind="warn", word="stopped by an operator", trouble=None)], "", [], NO_OTHER),
+        ([A, replace(B, kind="warn", word="slow", away=False)], "", [], NO_OTHER),
+        ([A, replace(B, kind="warn", word="answering again", trouble=None)], "", ["anthropic"], ""),
         ([A, B, THIRD], "openai", ["openai"], "anthropic and openai fail: choose one."),
         ([A, B, THIRD], "", [], "anthropic and openai fail: choose one."),
         ([replace(A, away=False), THIRD], "", [], "anthropic still answers in part: a stop would lose that."),
         (None, "openai", [], "It is not known now which provider fails."),
     ],
     ids=["all are well again", "some errors", "one fails", "another one than the alert's", "none is well", "the other is stopped",
-         "a third one is well", "which?", "it answers in part", "Postgres is away"],
+         "the other is slow", "the other is back", "a third one is well", "which?", "it answers in part", "Postgres is away"],
 )  # fmt: skip
 def test_an_incident_offers_to_stop_only_a_provider_that_answers_nothing(
     strips: Sequence[Strip] | None, alert: str, offered: Sequence[str], why: str
