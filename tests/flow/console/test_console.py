@@ -397,7 +397,9 @@ async def test_the_search_box_offers_the_consoles_own_places_beside_the_calls_an
         "/console#latency", "/console/runbook?q=latency", "/console/calls?text=latency&range=30d&runbook=latency",
     ]  # fmt: skip
     assert (await offered("rollback"))[0].startswith("/console/releases")
-    alone = await operator.get("/console/search?q=rogue+user")
+    rogue = await offered("rogue+user")
+    assert {"/console/budgets#worst-case", "/console/runbook?q=rogue+user"} <= set(rogue), "what one can cost, and what to do"
+    alone = await operator.get("/console/search?q=worst+case")
     assert (alone.status, alone.headers["location"]) == (303, "/console/budgets#worst-case"), "the one place is opened"
 
 
