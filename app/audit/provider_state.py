@@ -15,8 +15,8 @@ USUAL = timedelta(hours=1)  # the answers to compare with
 NEWEST, LEAST, ENOUGH = 5, 3, 10  # attempts that are compared, fewest of them, and fewest usual answers
 TIMES, MORE_MS = 3.0, 500.0  # slow: several times the usual, and more than a busy machine adds
 MISSHAPEN = ProviderOutputInvalid.code
-STILL = timedelta(minutes=2)  # without an answer that missed its schema: then the fault is over, for few calls need one
-LATELY = timedelta(minutes=1)  # a model that is not tried for so long, though its provider answers, says nothing about now
+STILL = timedelta(minutes=1)  # without an answer that missed its schema: then the fault is over, for few calls need one
+LATELY = timedelta(minutes=1)  # a model that is not tried for so long, though calls are answered, says nothing about now
 
 # Models and kinds are compared apart: a stream by its first token. An attempt that was overtaken took at least its time.
 STATES = text(f"""
@@ -87,15 +87,15 @@ def parameters(until: datetime) -> dict[str, Any]:
 
 def states_of(rows: Sequence[dict[str, Any]]) -> dict[str, ProviderState]:
     """Each provider's, from the rows of `STATES`."""
-    found = {name: _state([row for row in rows if row["provider"] == name]) for name in {row["provider"] for row in rows}}
-    return dict(sorted(found.items()))
-
-
-def _state(rows: Sequence[dict[str, Any]]) -> ProviderState:
-    """Of one provider, from those of its models."""
     answers = sum(row["answered_lately"] for row in rows)
+    names = sorted({row["provider"] for row in rows})
+    return {name: _state([row for row in rows if row["provider"] == name], answers) for name in names}
+
+
+def _state(rows: Sequence[dict[str, Any]], answers: int) -> ProviderState:
+    """Of one provider, from those of its models. ``answers``: of the last minute, of all providers."""
     # A model that no call tries any more, as its first one is well again, would be slow until its last attempt is forgotten.
-    timed = [row for row in rows if row["lately"] or answers < ENOUGH]
+    timed = [row for row in rows if row["lately"] or answers < LEAST]
     worst = max(rows, key=lambda row: row["failed"])
     return ProviderState(
         attempts=sum(row["attempts"] for row in rows),
