@@ -15,8 +15,8 @@ USUAL = timedelta(hours=1)  # the answers to compare with
 NEWEST, LEAST, ENOUGH = 5, 3, 10  # attempts that are compared, fewest of them, and fewest usual answers
 TIMES, MORE_MS = 3.0, 500.0  # slow: several times the usual, and more than a busy machine adds
 MISSHAPEN = ProviderOutputInvalid.code
-STILL = timedelta(minutes=1)  # without an answer that missed its schema: then the fault is over, for few calls need one
-LATELY = timedelta(minutes=1)  # a model that is not tried for so long, though calls are answered, says nothing about now
+# A model that is not tried for so long, though calls are answered, says nothing about now; nor do answers that missed a schema.
+LATELY = timedelta(minutes=1)
 
 # Models and kinds are compared apart: a stream by its first token. An attempt that was overtaken took at least its time.
 STATES = text(f"""
@@ -41,8 +41,7 @@ STATES = text(f"""
            count(*) FILTER (WHERE now AND fault) AS failed, bool_or(dead) AS dead,
            count(*) FILTER (WHERE lately) AS lately, count(*) FILTER (WHERE lately AND outcome = 'ok') AS answered_lately,
            count(*) FILTER (WHERE now AND outcome = '{MISSHAPEN}') AS misshapen,
-           max(at) FILTER (WHERE outcome = '{MISSHAPEN}') >= CAST(:until AS timestamptz) - interval
-               '{STILL.total_seconds():.0f} s' AS misses,
+           bool_or(lately AND outcome = '{MISSHAPEN}') AS misses,
            coalesce(CASE WHEN count(*) FILTER (WHERE lately AND fault) >= {LEAST}
                          THEN mode() WITHIN GROUP (ORDER BY outcome) FILTER (WHERE lately AND fault) END,
                     mode() WITHIN GROUP (ORDER BY outcome) FILTER (WHERE now AND fault)) AS cause,
@@ -60,7 +59,7 @@ STATES = text(f"""
 class ProviderState:
     """``attempts`` of the last five minutes, ``failed`` ones, and those whose answer missed its schema (``misshapen``).
 
-    Of these there are none once `STILL` has passed without one. They do not count as failed: answers that need no schema come
+    Of these there are none once `LATELY` has passed without one. They do not count as failed: answers that need no schema come
     between them, and prove nothing. ``since``: answers after its last failure; ``failing``: failures after its last answer.
     ``slow``: the median of its newest attempts and its usual one, in milliseconds, of the model that is the most behind; None
     where none takes several times its usual time. ``models``: those whose attempts failed, ``tried`` all of them. ``cause``: the

@@ -11,18 +11,17 @@ from app.cli.ready import readiness
 from app.cli.times import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from app.audit.failed_answers import Failed
     from app.audit.just_now import JustNow
     from app.audit.overview import Overview
-    from app.console.health import Now, Stops, Summary
+    from app.console.health import Now, Summary
     from app.console.provider_strips import Strip
     from app.console.ranges import Range
-    from app.oncall.held import Stop
-    from app.releases.manifest import Release
+    from app.oncall.scopes import Subject
     from app.releases.reports import Report, Silent
 
 CHANGES = 3
@@ -55,7 +54,7 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
     from app.budget.standing import used_caps
     from app.cli.database import database
     from app.cli.releases import live_release
-    from app.console.health import beside, now_of, summary, without_valkey
+    from app.console.health import beside, now_of, stops_of, summary, without_valkey
     from app.console.pace import paces
     from app.console.waiting import Waiting, waiting
     from app.oncall.scopes import parse
@@ -88,7 +87,8 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
     unknown = [_unknown(one) for one in found if isinstance(one, BaseException)]
     for sentence in dict.fromkeys(unknown):
         typer.echo(f"octant: {sentence}", err=True)
-    stopped = _stopped(_known(stops) or (), _known(live))
+    held = _known(stops) or ()
+    stopped = stops_of([stop.words for stop in held], {(stop.scope, stop.name) for stop in held}, _known(live))
     waits = (_known(open_now) if to_now else None) or Waiting()
     print("".join(f"{words}  {command}\n" for words, command in waits.lines), end="")
     kind = "bad" if stopped.subjects else "none"
@@ -106,16 +106,6 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
     if not isinstance(now, BaseException):
         _table(_of_now(now, _known(spent) or (0, 0), stopped.subjects))
     return kind != "bad" and not unready and not unknown
-
-
-def _stopped(stops: "Sequence[Stop]", live: "Release | None") -> "Stops":
-    """What operators have stopped, and the routes that no model answers meanwhile."""
-    from app.console.health import Stops, of_stops
-    from app.oncall.reach import unanswered
-
-    words = [stop.words for stop in stops]
-    subjects = {(stop.scope, stop.name) for stop in stops}
-    return Stops(words, of_stops(words, unanswered(live.all_routes, subjects) if live else ()))
 
 
 def _print(first: "Sequence[str]", said: "Sequence[str]") -> None:
@@ -231,7 +221,7 @@ def _of_changes(seen: "Overview") -> "Iterator[tuple[str, str]]":
         yield f"Changed {at:%H:%M:%S} UTC", f"octant {action}  {subject}"
 
 
-def _of_now(now: "Now", spent: "Sequence[int]", stopped: "Sequence[str]") -> "Iterator[tuple[str, str]]":
+def _of_now(now: "Now", spent: "Sequence[int]", stopped: "Collection[Subject]") -> "Iterator[tuple[str, str]]":
     from app.console import formats
     from app.console.pace import burn, pace_words
     from app.console.provider_strips import state_of

@@ -10,11 +10,10 @@ from app.audit.just_now import JustNow
 from app.audit.overview import Overview, overview
 from app.budget.standing import used_caps
 from app.console.console import Console
-from app.console.health import Now, Stops, Summary, last_minutes, now_of, of_stops, summary, unread, without_valkey
+from app.console.health import Now, Summary, last_minutes, now_of, stops_of, summary, unread, without_valkey
 from app.console.known import Known
 from app.console.ranges import Range
 from app.console.stop_actions import live_of
-from app.oncall.reach import unanswered
 
 LATELY = timedelta(minutes=15)  # of an incident: what its page says of now
 EVERY = 5.0  # seconds
@@ -44,10 +43,9 @@ async def diagnosed(console: Console, range_: Range | None = None) -> Diagnosis:
     )
     if known.value is None:
         return Diagnosis(known, latest, now, None)
-    stopped, live = parts.switch.stopped_words, live_of(console)
-    words = of_stops(stopped, unanswered(live.all_routes, parts.switch.stopped) if live else ())
+    stops = stops_of(parts.switch.stopped_words, parts.switch.stopped, live_of(console))
     held = None if now.away else now.value
-    found = summary(known.value, range_, latest, held, Stops(stopped, words), caps.value or (), recent)
+    found = summary(known.value, range_, latest, held, stops, caps.value or (), recent)
     if range_.live and recent is None and not known.away:
         found = unread(found)
     return Diagnosis(known, latest, now, without_valkey(found) if now.away and range_.live else found)

@@ -14,28 +14,20 @@ from app.budget.standing import Everything, UsedCap, everything
 from app.budget.under_way import UnderWay, under_way
 from app.console import formats, just_now
 from app.console.just_now import FAILING, MANY, SOME, Said
-from app.console.provider_strips import (
-    AGAIN,
-    EVERYTHING,
-    FEW,
-    KINDS,
-    LEAST,
-    SICK,
-    STOPPED,
-    Resting,
-    Strip,
-    is_stopped,
-    resting_of,
-    strips_of,
-)  # fmt: skip
+from app.console.provider_strips import AGAIN, FEW, LEAST, SICK, STOPPED, Resting, Strip, resting_of, strips_of
 from app.console.ranges import Range
 from app.console.waiting import Waiting
 from app.domain.money import MicroUSD
 from app.domain.records import REFUSALS
 from app.gateway.recovery import shared_circuits
 from app.gateway.recovery.shared_circuits import Shared
+from app.oncall.held import words_of
+from app.oncall.reach import EVERYTHING, is_stopped, unanswered
+from app.oncall.scopes import Subject
+from app.releases.manifest import Release
 
 SERVER_ERROR = 500
+KINDS = ("none", "good", "warn", "bad")
 MORE = 0.1  # the share of failed calls, above that of a longer range, that is news
 LONG_WAIT, TIMES_USUAL = timedelta(seconds=10), 3  # a call waits long from then on, and from so many times the 95th percentile
 ALL_AWAY = "no provider is well"
@@ -53,14 +45,14 @@ class Now:
     money: Everything
     under_way: tuple[int, Sequence[UnderWay]]
 
-    def resting(self, stopped: Collection[str] = ()) -> Mapping[str, Resting]:
+    def resting(self, stopped: Collection[Subject] = ()) -> Mapping[str, Resting]:
         """Providers with an open circuit, and of which models. One that the next call tries is no news where none comes.
 
-        ``stopped``: as in `is_stopped`; the circuit of a model that an operator stopped is no news either.
+        Nor is that of a model that an operator has ``stopped``.
         """
         found: dict[str, list[Shared]] = {}
         for circuit in self.circuits:
-            if circuit.rest > 0 and not is_stopped(*circuit.target, stopped):
+            if circuit.rest > 0 and not is_stopped(circuit.target, stopped):
                 found.setdefault(circuit.target.provider, []).append(circuit)
         return {name: resting_of(circuits) for name, circuits in found.items()}
 
@@ -87,12 +79,12 @@ def waiting(now: Now | None, seen: Overview, at: datetime) -> str:
     )
 
 
-def of_stops(stopped: Sequence[str], unanswered: Sequence[str] = ()) -> str:
-    """The sentence on operators' stops; empty where there is none. ``unanswered``: routes that no model answers meanwhile."""
+def of_stops(stopped: Sequence[str], lost: Sequence[str] = ()) -> str:
+    """The sentence on operators' stops; empty where there is none. ``lost``: routes that no model answers meanwhile."""
     if not stopped:
         return ""
-    lost = f": no model answers {formats.listed(unanswered)} now" if unanswered and EVERYTHING not in stopped else ""
-    return f"An operator has stopped {formats.listed(stopped)}{lost}."
+    but = f": no model answers {formats.listed(lost)} now" if lost and words_of(*EVERYTHING) not in stopped else ""
+    return f"An operator has stopped {formats.listed(stopped)}{but}."
 
 
 def answer(seen: Overview, strips: Sequence[Strip], range_: Range, latest: Overview | None = None) -> tuple[str, str]:
@@ -146,10 +138,15 @@ class Summary(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Stops:
-    """What operators have stopped, as `kind name`, with its sentence (`of_stops`)."""
+    """What operators have stopped, with its sentence (`of_stops`)."""
 
-    subjects: Sequence[str] = ()
+    subjects: Collection[Subject] = ()
     words: str = ""
+
+
+def stops_of(names: Sequence[str], subjects: Collection[Subject], live: Release | None) -> Stops:
+    """The stops with the routes that no model of the live release answers meanwhile. ``names``: their words, as they are said."""
+    return Stops(subjects, of_stops(names, unanswered(live.all_routes, subjects) if live else ()))
 
 
 def summary(
@@ -215,7 +212,7 @@ def _answers(
     latest: Overview | None,
     resting: Mapping[str, Resting],
     recent: JustNow | None,
-    stopped: Sequence[str],
+    stopped: Collection[Subject],
     *,
     over: bool,
 ) -> list[Said]:

@@ -13,16 +13,17 @@ from app.console import formats
 from app.console.just_now import CHANCE, ENOUGH
 from app.console.ranges import Range
 from app.domain.provider_errors import ProviderDenied, ProviderOutputInvalid, ProviderRateLimited, ProviderTimeout
+from app.domain.routes import Target
 from app.gateway.recovery.shared_circuits import Shared
+from app.oncall.incidents.outage import IN_A_ROW
+from app.oncall.reach import EVERYTHING, is_stopped
+from app.oncall.scopes import Subject
 
 SICK, ILL = 0.05, 0.5  # shares of a provider's attempts that failed
 LEAST, FEW = 3, 10  # failed attempts that make a provider failing; attempts of which no share is given
-IN_A_ROW = 5  # of its newest attempts, as many as open a circuit: none was answered, so it answers no call
 TICKS = 60
-KINDS = ("none", "good", "warn", "bad")
 ERRORS, SLOW, FAILS = "errors", "slow", "failing"
 AGAIN, STOPPED = "answering again", "stopped by an operator"
-EVERYTHING = "everything"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +96,10 @@ class Strip:
         return f"{self.name} {words}" + (f" ({self.why})" if self.why else "")
 
 
-def is_stopped(provider: str, model: str, stopped: Collection[str]) -> bool:
-    """Whether an operator's stop keeps a model from being called. ``stopped``: what was stopped, as `kind name`."""
-    return bool({EVERYTHING, f"provider {provider}", f"model {provider}/{model}"} & set(stopped))
-
-
-def state_of(circuit: Shared, stopped: Collection[str]) -> str:
-    """A circuit that is not closed, in words. ``stopped``: as in `is_stopped`."""
-    provider, model = circuit.target
-    if is_stopped(provider, model, stopped):
+def state_of(circuit: Shared, stopped: Collection[Subject]) -> str:
+    """A circuit that is not closed, in words. ``stopped``: by operators."""
+    model = circuit.target.model
+    if is_stopped(circuit.target, stopped):
         return f"{model} is stopped by an operator; its circuit opened before, after {circuit.cause}"
     if circuit.rest > 0:
         return f"{model}: circuit open after {circuit.cause}, no call until it is tried again in {formats.seconds(circuit.rest)}"
@@ -112,11 +108,11 @@ def state_of(circuit: Shared, stopped: Collection[str]) -> str:
     )
 
 
-def strips_of(seen: Overview, range_: Range, resting: Mapping[str, Resting], stopped: Collection[str] = ()) -> list[Strip]:
+def strips_of(seen: Overview, range_: Range, resting: Mapping[str, Resting], stopped: Collection[Subject] = ()) -> list[Strip]:
     """The providers over the range, in sixty steps or fewer, and their state at its end.
 
     ``resting``: those with an open circuit, and why. One of them has a strip even if no call tried it in the range: it gets none.
-    ``stopped``: as in `is_stopped`.
+    ``stopped``: by operators.
     """
     whole = range_.until - range_.since
     found = []
@@ -146,10 +142,11 @@ State = tuple[str, str, str, Trouble | None]
 """A kind, a word, the figures for it, and what goes wrong."""
 
 
-def _now(name: str, open_: Resting | None, state: ProviderState | None, stopped: Collection[str]) -> State:
+def _now(name: str, open_: Resting | None, state: ProviderState | None, stopped: Collection[Subject]) -> State:
     """A stop says more than what its provider did before it."""
     tried = state.tried if state else ()
-    if {EVERYTHING, f"provider {name}"} & set(stopped) or (tried and all(is_stopped(name, model, stopped) for model in tried)):
+    whole = {EVERYTHING, ("provider", name)} & set(stopped)
+    if whole or (tried and all(is_stopped(Target(name, model), stopped) for model in tried)):
         return "warn", STOPPED, "", None
     if open_ is None:
         return _state(state)

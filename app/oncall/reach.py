@@ -5,15 +5,22 @@ from collections.abc import Collection, Iterable
 from app.domain.routes import Route, Target
 from app.oncall.scopes import Subject
 
+EVERYTHING: Subject = ("all", "")
+
 
 def passed_over(target: Target, stopped: Collection[Subject]) -> bool:
     """Whether these stops keep a provider's model from being called."""
     return ("provider", target.provider) in stopped or ("model", f"{target.provider}/{target.model}") in stopped
 
 
+def is_stopped(target: Target, stopped: Collection[Subject]) -> bool:
+    """The same, also where everything is stopped."""
+    return EVERYTHING in stopped or passed_over(target, stopped)
+
+
 def left(route: Route, stopped: Collection[Subject]) -> tuple[Target, ...]:
     """The targets that these stops leave; none where they refuse the alias, or everything."""
-    if ("all", "") in stopped or ("model", route.name) in stopped:
+    if EVERYTHING in stopped or ("model", route.name) in stopped:
         return ()
     return tuple(target for target in route.targets if not passed_over(target, stopped))
 

@@ -16,7 +16,6 @@ from app.console import formats, live
 from app.console.commanded import Button, Buttons, buttons_in
 from app.console.console import ROUTES, SESSION, VIEWING, Console
 from app.console.diagnosis import Shared
-from app.console.health import none_well
 from app.console.incident_actions import MOST_NUMBER
 from app.console.navigation import ONCALL
 from app.console.pages.runbook import plain
@@ -176,7 +175,7 @@ def _to_stop(strips: Sequence[Strip] | None) -> tuple[Sequence[str], str]:
     bad = [strip for strip in strips if strip.kind == "bad"]
     if not bad:
         return [], "No provider fails now, so there is none to stop."
-    if none_well(strips) or not any(strip.kind == "good" or strip.word == AGAIN for strip in strips):
+    if not any(strip.kind == "good" or strip.word == AGAIN for strip in strips):
         return [], "Stop none: no other provider is well."
     away = [strip.name for strip in bad if strip.away]
     if not away:

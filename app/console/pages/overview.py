@@ -1,7 +1,7 @@
 """The first page: one sentence, seven figures, four charts, the providers; live."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import takewhile
@@ -26,6 +26,7 @@ from app.console.stop_actions import live_of
 from app.console.waiting import Waiting
 from app.domain.money import MICROS_PER_DOLLAR
 from app.oncall.reach import of_one_provider
+from app.oncall.scopes import Subject
 
 
 def router(console: Console) -> APIRouter:
@@ -70,7 +71,7 @@ async def _values(console: Console, range_: Range) -> dict[str, Any]:
         return {"known": known, "seen": None, "now": now, "waiting": waiting}
     found, live = beside(waiting, found), live_of(console)
     runbooks = {words: link("/console/runbook", {"q": symptom}) for words, symptom in found.symptoms.items()}
-    circuits = _circuits(now.value, parts.switch.stopped_words)
+    circuits = _circuits(now.value, parts.switch.stopped)
     simulated = sorted(set(known.value.providers) & set(parts.releases.simulated))
     return {
         "known": known, "seen": known.value, "now": now, "waiting": waiting, "simulated": simulated, "kind": found.kind,
@@ -82,7 +83,7 @@ async def _values(console: Console, range_: Range) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _circuits(now: Now | None, stopped: Sequence[str]) -> list[str]:
+def _circuits(now: Now | None, stopped: Collection[Subject]) -> list[str]:
     return [f"{circuit.target.provider} {state_of(circuit, stopped)}" for circuit in now.circuits] if now else []
 
 

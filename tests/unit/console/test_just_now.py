@@ -24,6 +24,7 @@ from app.domain.routes import Target
 from app.gateway.recovery.shared_circuits import Shared
 from app.oncall.runbook.pages import read
 from app.oncall.runbook.search import find
+from app.oncall.scopes import Subject
 
 NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -176,12 +177,14 @@ def test_a_flood_of_a_callers_mistakes_names_tenant_and_key() -> None:
     [
         (12.0, (), f"gpt-6-luna: circuit open after 3 failures, {SOON}"),
         (-1.0, (), f"gpt-6-luna: circuit open after 3 failures, {NEXT}"),
-        (-1.0, ("model openai/gpt-6-luna",), STOPPED),
-        (12.0, ("provider openai",), STOPPED),
-        (12.0, ("model openai/gpt-6",), f"gpt-6-luna: circuit open after 3 failures, {SOON}"),
+        (-1.0, (("model", "openai/gpt-6-luna"),), STOPPED),
+        (12.0, (("provider", "openai"),), STOPPED),
+        (12.0, (("model", "openai/gpt-6"),), f"gpt-6-luna: circuit open after 3 failures, {SOON}"),
     ],
 )  # fmt: skip
-def test_a_circuit_says_which_call_tries_its_model_and_that_none_does(rest: float, stopped: tuple[str, ...], words: str) -> None:
+def test_a_circuit_says_which_call_tries_its_model_and_that_none_does(
+    rest: float, stopped: tuple[Subject, ...], words: str
+) -> None:
     circuit = Shared(Target("openai", "gpt-6-luna"), 1, rest, -1.0, "3 failures", "w")
     assert state_of(circuit, stopped) == words
 
@@ -273,7 +276,7 @@ def state(attempts: int, failed: int, cause: str, *, since: int = 0, failing: in
     return ProviderState(attempts, failed, None, since, failing, frozenset({"m"}), cause, 0, frozenset({"m"}), failing > 0)
 
 
-def summed(states: Mapping[str, ProviderState], recent: JustNow | None = None, stopped: Sequence[str] = ()) -> Summary:
+def summed(states: Mapping[str, ProviderState], recent: JustNow | None = None, stopped: Sequence[Subject] = ()) -> Summary:
     """What is said of an hour whose 100 calls were answered, with the providers in these states."""
     whole, latest = (
         replace(seen(calls), providers={name: {NOON: (10, 5)} for name in states}, states=states) for calls in (100, 20)
@@ -330,7 +333,7 @@ def test_where_no_provider_is_well_the_page_is_the_one_that_stops_none() -> None
     out = JustNow(calls=6, failed=6, failed_at=NOON, failing=6, failing_since=NOON - timedelta(minutes=1),
                   failures=[FailedKind("providers_unavailable", 6, 0, "r", NOON)])  # fmt: skip
     gone = state(10, 10, "provider_failed", failing=10)
-    for states, stopped in (({"a": gone, "b": gone}, ()), ({"a": gone, "b": WELL}, ["provider b"])):
+    for states, stopped in (({"a": gone, "b": gone}, ()), ({"a": gone, "b": WELL}, [("provider", "b")])):
         found = summed(states, out, stopped)
         assert found.said[0].startswith("No provider answers since ")
         assert find(read(), found.symptom, ("a", "b"))[0][1].title == "A model provider is failing: No provider is well"
@@ -390,13 +393,13 @@ def test_only_a_provider_that_answers_nothing_is_away() -> None:
 def test_a_model_that_an_operator_stopped_is_no_news_and_leaves_its_provider_stopped() -> None:
     circuit = Shared(Target("a", "m"), 1, 5.0, 0.0, "provider_failed", "w")
     now = cast("Now", SimpleNamespace(circuits=[circuit]))
-    assert (list(Now.resting(now)), list(Now.resting(now, ["model a/m"]))) == (["a"], [])
-    [strip, other] = summed({"a": state(9, 9, "provider_failed", failing=9), "b": WELL}, stopped=["model a/m"]).strips
+    assert (list(Now.resting(now)), list(Now.resting(now, [("model", "a/m")]))) == (["a"], [])
+    [strip, other] = summed({"a": state(9, 9, "provider_failed", failing=9), "b": WELL}, stopped=[("model", "a/m")]).strips
     assert (strip.word, other.word) == ("stopped by an operator", "answering")
 
 
 def test_a_provider_that_an_operator_stopped_is_not_failing() -> None:
-    [stopped, _] = summed({"a": state(10, 10, "provider_failed", failing=10), "b": WELL}, stopped=["provider a"]).strips
+    [stopped, _] = summed({"a": state(10, 10, "provider_failed", failing=10), "b": WELL}, stopped=[("provider", "a")]).strips
     assert (stopped.word, stopped.kind, stopped.symptom) == ("stopped by an operator", "warn", "")
 
 
@@ -473,7 +476,7 @@ def test_facts_that_cannot_be_read_are_said_and_all_is_not_well() -> None:
 
 def test_each_sentence_has_its_own_page_and_a_stop_leads_to_that_of_stops() -> None:
     limited = JustNow(refused=[RefusedTenant("globex", "rate_limit_exceeded", 35, 40)])
-    found = summary(seen(100), Range(NOON - HOUR, NOON, "1h"), seen(20), None, Stops(["tenant x"], "A stop."), (), limited)
+    found = summary(seen(100), Range(NOON - HOUR, NOON, "1h"), seen(20), None, Stops([("tenant", "x")], "A stop."), (), limited)
     assert [found.symptoms.get(words) for words in found.said[:2]] == ["stopped_by_operator", "rate_limit_exceeded"]
     assert find(read(), "stopped_by_operator")[0][1].title == "Stopping everything"
 
