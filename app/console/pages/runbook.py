@@ -21,13 +21,12 @@ from app.console.rehearsed import by_page, contained, counts, ending, proof
 from app.console.runbook_html import address, html_of, html_of_section
 from app.domain.errors import NotFound
 from app.oncall.runbook.pages import FORM, GENERATED, LONGEST_UNREVIEWED, Page, read
-from app.oncall.runbook.search import SURE, Topic, find, says_nothing
+from app.oncall.runbook.search import FIRST_STEPS, SURE, Topic, find, says_nothing
 from app.oncall.runbook.twin import document
 
 LONGEST = 200  # characters of a search
 OTHERS = 7
 NEAREST = 3  # where nothing fits well
-FIRST = "The first five minutes"  # the section of the runbook's first page that the list of pages begins with
 _COMMANDS = re.compile(r"^ *```console\n.*?^ *```", re.MULTILINE | re.DOTALL)
 _HREF = re.compile(r'href="(/console/runbook/[\w-]+(?:#[\w-]+)?)"')
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
@@ -94,7 +93,7 @@ def router(console: Console) -> APIRouter:
 
 def _begin(pages: Sequence[Page], buttons: Buttons) -> Markup:
     """What a person who was woken up does first, before the page that fits is known."""
-    return html_of_section(pages[0].section(FIRST), pages[0], pages, buttons)
+    return html_of_section(pages[0].section(FIRST_STEPS), pages[0], pages, buttons)
 
 
 def searched(pages: Sequence[Page], wanted: str, providers: Collection[str] = (), buttons: Buttons = no_buttons) -> list[Found]:
