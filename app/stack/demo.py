@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from app.domain.hosts import authority
 from app.settings import EvalsSettings, Settings, load
-from app.stack import embedded, interrupts, programme, setup, steady, traffic, vendors, welcome
+from app.stack import alerting, embedded, interrupts, programme, setup, steady, traffic, vendors, welcome
 from app.stack.descriptors import raise_limit
 from app.stack.embedded import embedded_postgres, embedded_valkey
 from app.stack.keeper import CLEANING, kept
@@ -60,6 +60,32 @@ class Running:
         """The service's address."""
         return f"http://{authority(self.settings.host, self.settings.port)}"
 
+    @property
+    def admin_url(self) -> str:
+        """The address of what operators use: one of its own where a port is set for it."""
+        known = self.settings
+        return f"http://{authority(known.admin_host, known.admin_port)}" if known.admin_port else self.url
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a demo that a person watches has besides: its rehearsals, and the evaluation of its alert rules."""
+
+    rehearsals: programme.Programme
+    alerts: alerting.Alerting | None
+
+    def begin(self, running: Running) -> None:
+        """Begin, once the service is ready."""
+        self.rehearsals.begin(running.settings, running.url)
+        if self.alerts:
+            self.alerts.begin(running.admin_url)
+
+    def step(self) -> None:
+        """Go on. Never waits."""
+        if self.alerts:
+            self.alerts.step()
+        self.rehearsals.step()
+
 
 class _Progress:
     """One line for each part, with the seconds since the start."""
@@ -93,11 +119,13 @@ def run(*, once: bool, quiet: bool = False, notice: Path | None = None, rehearse
             _only_one(folder),
             _pages_taken(settings if rehearsed else None) as receiver,
             programme.playing(folder, _say, receiver) as rehearsals,
+            alerting.beside(settings, receiver, _say) as alerts,
             parts as running,
         ):
             try:
                 with _noted(running, receiver):
-                    return _show(running, once=once, quiet=quiet, notice=notice, rehearsals=rehearsals if rehearsed else None)
+                    beside = Beside(rehearsals, alerts) if rehearsed else None
+                    return _show(running, once=once, quiet=quiet, notice=notice, beside=beside)
             except interrupts.Interrupted:
                 _say("\nStopping.")
                 raise
@@ -128,7 +156,7 @@ def _noted(running: Running, receiver: DemoReceiver | None) -> AbstractContextMa
     return noted(replace(running.note, env={**running.note.env, **open_}))
 
 
-def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None, rehearsals: programme.Programme | None) -> int:
+def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None, beside: Beside | None) -> int:
     keys = setup.keys(running.settings)
     if notice:
         notice.write_text(json.dumps({"url": running.url, "key": keys[running.settings.demo_tenant], "label": running.label}))
@@ -150,10 +178,10 @@ def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None, reh
         _say(f"\nA sample is sent every {steady.EVERY:g} s from now on, so that the console shows what happens to calls.")
     if not once:
         _say("\nRunning. Ctrl-C stops everything.")
-    if rehearsals:
-        rehearsals.begin(running.settings, running.url)
+    if beside:
+        beside.begin(running)
     with steady.steady(running.url, keys[running.settings.demo_tenant], _say) if steadily else nullcontext():
-        return _watch(running, rehearsals.step if rehearsals else lambda: None)
+        return _watch(running, beside.step if beside else lambda: None)
 
 
 def _invite(running: Running, keys: Mapping[str, str]) -> None:

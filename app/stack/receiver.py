@@ -22,6 +22,7 @@ MOST_BYTES = 600_000  # a page has 512 KB at most
 FRESH_SECONDS = 300  # of a signature (Standard Webhooks)
 ACK_SECONDS = 60.0
 LONGEST_NUMBER = 12  # digits
+TICKETS = "/tickets"
 SHOWN = 300  # characters of a page's title
 
 
@@ -33,6 +34,7 @@ class DemoReceiver:
         self._secret = secret
         self._tell = tell
         self.acknowledges = False
+        self._printed: set[tuple[str, str]] = set()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -41,13 +43,14 @@ class DemoReceiver:
             def do_POST(self) -> None:
                 length = number_of(self.headers.get("content-length"))
                 body = self.rfile.read(length) if 0 < length <= MOST_BYTES else b""
-                signed = bool(body) and receiver.signed(self.headers.get, body)
-                self.send_response(204 if signed else 401)
+                ticket = self.path == TICKETS
+                ours = bool(body) and (receiver.from_alertmanager if ticket else receiver.signed)(self.headers.get, body)
+                self.send_response(204 if ours else 401)
                 self.send_header("content-length", "0")
                 self.end_headers()
                 self.wfile.flush()
-                if signed:
-                    receiver.take(body)
+                if ours:
+                    (receiver.take_tickets if ticket else receiver.take)(body)
 
             def log_message(self, *_: object) -> None:
                 """Print nothing."""
@@ -57,13 +60,18 @@ class DemoReceiver:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The settings of a service that pages here. No Prometheus runs beside a demo, so no watchdog is missed."""
+        """The settings of a service that pages here. Not each machine has a Prometheus, so no watchdog is missed."""
         return {
             "OCTANT_PAGING__RECEIVERS": '["webhook"]',
             "OCTANT_PAGING__WEBHOOK_URL": f"http://127.0.0.1:{self._server.server_port}/page",
             "OCTANT_PAGING__WATCHDOG_AFTER": "0",
             TOKEN: token_of(self._secret),
         }
+
+    @property
+    def tickets(self) -> str:
+        """The address that takes Alertmanager's tickets, which wake no person."""
+        return f"http://127.0.0.1:{self._server.server_port}{TICKETS}"
 
     @contextmanager
     def listening(self) -> Generator[None, None, None]:
@@ -87,6 +95,20 @@ class DemoReceiver:
         expected = signature(secret_of(self._secret, ""), header("webhook-id") or "", sent_at, body)
         return hmac.compare_digest(expected.encode(), (header("webhook-signature") or "").encode())
 
+    def from_alertmanager(self, header: Callable[[str], str | None], _: bytes) -> bool:
+        """Whether the demo's own Alertmanager sent this."""
+        return hmac.compare_digest(f"Bearer {token_of(self._secret)}".encode(), (header("authorization") or "").encode())
+
+    def take_tickets(self, body: bytes) -> None:
+        """Print a ticket that begins or ends."""
+        message = json.loads(body)
+        for alert in message["alerts"]:
+            name, summary = str(alert["labels"]["alertname"]), str(alert["annotations"].get("summary", ""))
+            key = json.dumps([name, alert["startsAt"], alert["labels"]], sort_keys=True), alert["status"]
+            if key not in self._printed:
+                self._printed.add(key)
+                self._tell(f"TICKET{' OVER' if alert['status'] == 'resolved' else ''}: {_shown(f'{name}: {summary}')}")
+
     def take(self, body: bytes) -> None:
         """Print a page that calls, or acknowledge it where it is the demo's own test."""
         message = json.loads(body)
@@ -96,9 +118,8 @@ class DemoReceiver:
         if message["data"].get("test") and self.acknowledges:
             self._acknowledge(page)
             return
-        shown = "".join(letter if letter.isprintable() else " " for letter in title)[:SHOWN]
         kind = "TEST PAGE" if message["data"].get("test") else "PAGE"
-        self._tell(f"{kind}: {shown}\n  `octant oncall ack {page[:8]} --as YOU` acknowledges it.")
+        self._tell(f"{kind}: {_shown(title)}\n  `octant oncall ack {page[:8]} --as YOU` acknowledges it.")
 
     def _acknowledge(self, page: str) -> None:
         command = [sys.executable, "-m", "app.cli", "oncall", "ack", page, "--as", DEMO_RECEIVER]
@@ -106,6 +127,11 @@ class DemoReceiver:
             subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=ACK_SECONDS, check=True)
         except subprocess.SubprocessError as error:
             self._tell(f"The demo's receiver could not acknowledge its test page ({type(error).__name__}).")
+
+
+def _shown(text: str) -> str:
+    """A title as a terminal may print it."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:SHOWN]
 
 
 def number_of(field: str | None) -> int:

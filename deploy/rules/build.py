@@ -33,8 +33,8 @@ class Unfit(Exception):  # noqa: N818 - named for what is wrong with a rule
     """A rule names a metric or label that no process emits."""
 
 
-def rule_files(definitions: Definitions, *, scale: float = 1) -> dict[str, str]:
-    """File name to content, of all rule files. Raises Unfit."""
+def rule_files(definitions: Definitions, *, scale: float = 1, least: float = 0) -> dict[str, str]:
+    """File name to content, of all rule files. A rule that waits does so for ``least`` seconds at least. Raises Unfit."""
     slo: list[dict[str, Any]] = [
         {"name": "octant-slo", "rules": [*_recordings(definitions), *_burns(definitions)]},
         {"name": "octant-slo-month", "interval": BUDGET_EVERY, "rules": list(_left(definitions))},
@@ -49,7 +49,8 @@ def rule_files(definitions: Definitions, *, scale: float = 1) -> dict[str, str]:
     for group in (*slo, *axes):
         _check(group["rules"], recorded_labels(definitions))
     return {
-        name: HEAD + yaml.dump({"groups": [_scaled(g, scale) for g in groups]}, Dumper=_Readable, sort_keys=False, width=1000)
+        name: HEAD
+        + yaml.dump({"groups": [_scaled(g, scale, least) for g in groups]}, Dumper=_Readable, sort_keys=False, width=1000)
         for name, groups in (("slo.yml", slo), ("axes.yml", axes), ("watchdog.yml", watchdog))
     }
 
@@ -157,24 +158,25 @@ def _check(rules: list[Rule], recorded: Mapping[str, frozenset[str]]) -> None:
             raise Unfit(f"{rule.get('alert') or rule.get('record')}: {'; '.join(wrong)}")
 
 
-def _scaled(group: dict[str, Any], scale: float) -> dict[str, Any]:
+def _scaled(group: dict[str, Any], scale: float, least: float) -> dict[str, Any]:
     if scale == 1:
         return group
-    shorter = {k: v for k, v in group.items() if k != "interval"}  # the test's own
+    kept = {k: v for k, v in group.items() if k != "interval"}  # the test's own
     rules = [
-        {**rule, "expr": scaled(rule["expr"], scale), **({"for": _shorter(rule["for"], scale)} if "for" in rule else {})}
+        {**rule, "expr": scaled(rule["expr"], scale), **({"for": shorter(rule["for"], scale, least)} if "for" in rule else {})}
         for rule in group["rules"]
     ]
-    return shorter | {"rules": rules}
+    return kept | {"rules": rules}
 
 
 def scaled(expression: str, scale: float) -> str:
     """The expression with its windows and offsets ``scale`` times shorter."""
-    return DURATION.sub(lambda m: _shorter("".join(g for g in m.groups() if g), scale), expression)
+    return DURATION.sub(lambda m: shorter("".join(g for g in m.groups() if g), scale), expression)
 
 
-def _shorter(duration: str, scale: float) -> str:
-    return f"{max(1, round(int(duration[:-1]) * UNITS[duration[-1]] * 1000 / scale))}ms"
+def shorter(duration: str, scale: float, least: float = 0.001) -> str:
+    """A duration as Prometheus writes it, such as ``5m``, ``scale`` times shorter: at least ``least`` seconds."""
+    return f"{max(round(least * 1000), 1, round(int(duration[:-1]) * UNITS[duration[-1]] * 1000 / scale))}ms"
 
 
 def _figure(number: float) -> str:

@@ -43,6 +43,7 @@ from app.oncall.paging.paging import Paging
 from app.oncall.paging.policy import Policy
 from app.oncall.paging.tables import paging_marks
 from app.stack.embedded import free_port
+from deploy.alerting import prometheus_config, write_rules
 from deploy.rules import slos
 from deploy.rules.build import rule_files
 
@@ -185,14 +186,9 @@ async def alertmanager(receiver: tuple[Receiver, str], paging_runs: PagingRuns, 
 @pytest_asyncio.fixture
 async def prometheus(alertmanager: str, stack_env: dict[str, str], service_url: str, tmp_path: Path) -> AsyncIterator[str]:
     """Prometheus as we configure it, on the service's own metrics, in the test's time."""
-    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
     metrics = f"127.0.0.1:{stack_env['OCTANT_METRICS_PORT']}"
-    config["global"] = {"scrape_interval": EVERY, "scrape_timeout": EVERY, "evaluation_interval": EVERY}
-    config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager.removeprefix("http://")]}]}]}
-    config["scrape_configs"] = [{"job_name": "octant", "static_configs": [{"targets": [metrics]}]}]
-    (tmp_path / "rules").mkdir()
-    for name, content in rule_files(slos.read(), scale=SCALE).items():
-        (tmp_path / "rules" / name).write_text(content)
+    config = prometheus_config({"octant": metrics}, alertmanager.removeprefix("http://"), every=EVERY)
+    write_rules(tmp_path / "rules", speed=SCALE, least=0)
     path, log, address = tmp_path / "prometheus.yml", tmp_path / "prometheus.log", f"127.0.0.1:{free_port()}"
     path.write_text(yaml.safe_dump(config))
     command = [tool("prometheus"), f"--config.file={path}", f"--storage.tsdb.path={tmp_path / 'tsdb'}"]

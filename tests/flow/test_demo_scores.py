@@ -14,6 +14,7 @@ import psutil
 import pytest
 from conftest import ROOT
 from flow.test_demo import START, STOP, Demo, demo
+from tools import tool
 
 from app.features.installed import installed
 from app.oncall.gamedays import played_now
@@ -45,9 +46,21 @@ def state_of(process: psutil.Process) -> str:
     return ""
 
 
+def program(process: psutil.Process) -> str:
+    """The name of its program; empty for a process that has ended."""
+    with suppress(psutil.Error):
+        return Path(process.exe()).name
+    return ""
+
+
 @pytest.mark.timeout(600)
 def test_a_first_start_scores_its_traffic_and_rehearses_beside_it_and_all_of_it_ends_with_it(demo: Demo, tmp_path: Path) -> None:
-    """Of the programme page, evals and attacks whole, and the game day up to its begin: that is stopped in the middle."""
+    """Of the programme page, evals and attacks whole, and the game day up to its begin: that is stopped in the middle.
+
+    Meanwhile its alert rules are evaluated by a real Prometheus: with both providers away it pages.
+    """
+    tool("prometheus")
+    tool("prometheus-alertmanager", "alertmanager")
     out = tmp_path / "out.txt"
     demo.env["OCTANT_EVALS__METRICS_PORT"] = "0"
     with out.open("wb") as stdout:
@@ -88,7 +101,14 @@ def test_a_first_start_scores_its_traffic_and_rehearses_beside_it_and_all_of_it_
     assert bool(re.search(attacked, shown[4])) == drilled, shown
     assert re.search(r"a test page reached the demo's receiver, a machine, which acknowledged it after", shown[5]), shown
     until(lambda: (now := played_now(demo.folder / "state")) and "waiting for steady callers" in {one.words for one in now.lines})
+    for provider in ("openai", "anthropic"):
+        demo.run("simulate", "outage", provider)
+    until(lambda: "PAGE: The objective of availability is being missed" in out.read_text())
+    assert "TICKET: OctantBreakerOpen: The circuit of " in out.read_text()
+    evidence = demo.run("readiness", "--axis", "6", "--evidence").stdout
+    assert "they are evaluated: the watchdog alert of Prometheus came" in evidence, evidence
     family = psutil.Process(process.pid).children(recursive=True)
+    assert {"prometheus", "alertmanager"} <= {name.removeprefix("prometheus-") for name in map(program, family)}
     assert any("octant-gameday-" in state_of(member) for member in family), "a service of its own"
     process.send_signal(signal.SIGINT)
     assert process.wait(STOP) == 0

@@ -18,7 +18,7 @@ from app.console.navigation import ONCALL
 from app.console.pages.incident import changed_place, place_at, title_of
 from app.console.pages.readiness import sources_of
 from app.console.readiness.answers import KINDS, Evidence
-from app.console.readiness.duty import tested
+from app.console.readiness.duty import alert_rules, tested
 from app.domain.errors import Misconfigured
 from app.oncall.incidents import runbooks
 from app.oncall.incidents.store import Incident, Incidents
@@ -103,14 +103,16 @@ async def _values(console: Console, now: datetime) -> dict[str, Any]:
     rotation = rotation.with_covers(tuple(cover.override for cover in found))
     levels = await asyncio.to_thread(_levels, rotation, now)
     known = await console.known.read("oncall", _happened(console, rotation, now))
-    test = (await console.known.read("pager", tested(sources_of(console, {})))).value
-    kind, words = answer(levels, known, test)
+    sources = sources_of(console, {})
+    test = (await console.known.read("pager", tested(sources))).value
+    rules = (await console.known.read("rules", alert_rules(sources))).value
+    kind, words = answer(levels, known, test, rules)
     return {
         "kind": kind, "words": words, "problem": "", "rotation": rotation, "levels": levels, "now": now, "known": known,
         "night": (await asyncio.to_thread(next_night, rotation, now)).words, "happened": known.value, "covers": found,
-        "answered": answered, "sent": console.parts.paging is not None, "test": test,
+        "answered": answered, "sent": console.parts.paging is not None, "test": test, "rules": rules,
         "title_of": title_of, "place_at": place_at, "environment": console.parts.environment,
-        "test_kind": KINDS[test.state] if test else "none",
+        "test_kind": KINDS[test.state] if test else "none", "rules_kind": KINDS[rules.state] if rules else "none",
     }  # fmt: skip
 
 
@@ -144,10 +146,13 @@ async def _happened(console: Console, rotation: Rotation, now: datetime) -> Happ
     return Happened(pages, listed, total, weeks, places, of_pages)
 
 
-def answer(levels: Sequence[Level], known: Known[Happened], test: Evidence | None) -> tuple[str, str]:
-    """One sentence: the person to call now, the pages that wait for an answer, and a pager that is not proved to work.
+def answer(
+    levels: Sequence[Level], known: Known[Happened], test: Evidence | None, rules: Evidence | None = None
+) -> tuple[str, str]:
+    """The person to call now, the pages that wait for an answer, alerts that cannot come, and a pager that is not proved to work.
 
-    ``test``: the newest test of the pager as the readiness review has it; None where it is not known.
+    ``test``: the newest test of the pager, ``rules``: whether alert rules are evaluated, as the readiness review has them; None
+    where they are not known.
     """
     first = next((level.duty for level in levels if level.duty.person), None)
     if first is None or first.person is None:
@@ -162,9 +167,10 @@ def answer(levels: Sequence[Level], known: Known[Happened], test: Evidence | Non
         return "bad", f"{number} for an answer. {calm}."
     if known.value.pages:
         return "warn", f"{calm}; {formats.number(len(known.value.pages), 'page is', 'pages are')} acknowledged and not over."
-    if test is None or test.state == "proved":
-        return "good", f"{calm}; no page is open."
-    return "bad" if test.state == "failing" else "warn", f"{calm}; no page is open. {test.value[0].upper()}{test.value[1:]}."
+    gaps = [one for one in (rules, test) if one is not None and one.state != "proved"]
+    gaps.sort(key=lambda one: one.state != "failing")
+    kind = "bad" if any(one.state == "failing" for one in gaps) else "warn" if gaps else "good"
+    return kind, " ".join([f"{calm}; no page is open.", *(f"{one.value[0].upper()}{one.value[1:]}." for one in gaps[:1])])
 
 
 def _chart(happened: Happened | None, rotation: Rotation, now: datetime) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from app.console import formats
 from app.console.readiness.answers import Answer, Evidence, State, aged, missing, rehearsed
 from app.console.readiness.sources import Sources
 from app.domain.errors import Misconfigured
+from app.oncall.paging.deadman import watchdog_at
 from app.oncall.paging.figures import Figures, figures, newest_test
 from app.oncall.rota.covers import current
 from app.oncall.rota.night import next_night
@@ -20,6 +21,7 @@ QUESTION = "If it breaks at 3 a.m., which person is called, and how soon do they
 COMMAND = "octant oncall now"
 QUARTER = timedelta(days=90)
 DAILY = timedelta(days=2)
+RULES_LATE = timedelta(minutes=10)  # the watchdog alert comes each minute
 PATIENCE = 900.0  # seconds that `octant oncall page --test` waits for an answer
 
 
@@ -37,7 +39,7 @@ async def answer(sources: Sources) -> Answer:
     mtta = _mtta(total)
     found.append(of_pages(total))
     test = await tested(sources)
-    found += [test, await _switch(sources)]
+    found += [test, await alert_rules(sources), await _switch(sources)]
     night = await asyncio.to_thread(next_night, rotation, sources.now)
     end = f"; pages are acknowledged after {mtta}." if total.mtta is not None else f"; {test.value}."
     words = f"{'' if held else 'No person is on call now. '}{night.words}{end}"
@@ -109,6 +111,24 @@ async def tested(sources: Sources) -> Evidence:
     command = "octant oncall page --test"
     person = f"`{command}` pages the person on duty, who acknowledges it."
     return Evidence(name="Test of the pager", value=value, state=held, closed_by=person, at=test.at, command=command)
+
+
+async def alert_rules(sources: Sources) -> Evidence:
+    """Whether alerts reach the service: the watchdog alert of Prometheus, which fires all the time, comes or not."""
+    name, command, link = (
+        "Alert rules",
+        "octant runbook the watchdog is missing",
+        "/console/runbook/paging#the-watchdog-is-missing",
+    )
+    at = await watchdog_at(sources.engine)
+    if at is not None and sources.now - at < RULES_LATE:
+        since = formats.seconds(max(0.0, (sources.now - at).total_seconds()))
+        value = f"they are evaluated: the watchdog alert of Prometheus came {since} ago"
+        return Evidence(name=name, value=value, state="proved", at=at, link=link, command=command)
+    value = "no alert rule is evaluated, so a fault calls no person: the watchdog alert of Prometheus "
+    value += "has not come" if at is None else f"last came {formats.moment(at)}"
+    closed = "`make tools` before `make demo` starts Prometheus and Alertmanager beside a demo; docs/paging.md has production's."
+    return Evidence(name=name, value=value, state="gaps", closed_by=closed, at=at, link=link, command=command)
 
 
 async def _switch(sources: Sources) -> Evidence:

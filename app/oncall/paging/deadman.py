@@ -8,7 +8,7 @@ Postgres answers and no page waits to be sent, so it says that paging works, not
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import aiohttp
@@ -31,6 +31,16 @@ RUNBOOK = "paging.md#the-watchdog-is-missing"
 Method = Literal["GET", "POST"]
 
 log = logging.getLogger(__name__)
+
+
+async def watchdog_at(engine: AsyncEngine) -> datetime | None:
+    """When the watchdog alert last came; None where it never did, and paging did not wait for it either.
+
+    Raises what SQLAlchemy raises while Postgres is away.
+    """
+    async with engine.connect() as connection:
+        at: datetime | None = await connection.scalar(select(paging_marks.c.at).where(paging_marks.c.name == WATCHDOG_MARK))
+    return at
 
 
 class Watchdog:

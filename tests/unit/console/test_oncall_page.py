@@ -46,6 +46,29 @@ def test_the_page_is_as_calm_as_the_readiness_review(state: State, kind: str) ->
     assert " UTC" in words, "a page's script shows it in the browser's zone"
 
 
+@pytest.mark.parametrize(
+    ("rules", "test", "kind", "said"),
+    [
+        ("proved", "proved", "good", []),
+        ("gaps", "proved", "warn", ["No alert rule is evaluated."]),
+        ("gaps", "gaps", "warn", ["No alert rule is evaluated."]),
+        ("gaps", "failing", "bad", ["The pager had no answer."]),
+        ("proved", "failing", "bad", ["The pager had no answer."]),
+    ],
+)
+def test_no_open_page_is_no_peace_where_no_alert_can_come(rules: State, test: State, kind: str, said: list[str]) -> None:
+    """The worst of what keeps a fault from its person is said, and nothing twice."""
+    levels = [Level(duty, None) for duty in duties(load_rotation(load().rotation_file), NOW)]
+    calm = Known(Happened((), (), figures_of(()), ()), NOW)
+    found, words = answer(
+        levels, calm,
+        Evidence(name="Test of the pager", value="the pager had no answer", state=test),
+        Evidence(name="Alert rules", value="no alert rule is evaluated", state=rules),
+    )  # fmt: skip
+    assert found == kind
+    assert [one for one in ("No alert rule is evaluated.", "The pager had no answer.") if one in words] == said
+
+
 @pytest.mark.parametrize("day", range(7))
 def test_the_bars_of_the_weeks_add_up_to_the_pages_of_all_of_them(day: int) -> None:
     """Twelve weeks from now touch thirteen: the pages of the first are in the figures beside the chart."""

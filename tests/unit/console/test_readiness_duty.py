@@ -41,6 +41,7 @@ def well(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr(duty, "problems", lambda *_, **__: [])
     monkeypatch.setattr(duty, "figures", lambda *_: asyncio.sleep(0, (figures(pages=2), ())))
     monkeypatch.setattr(duty, "newest_test", lambda _: asyncio.sleep(0, PagerTest(NOW - timedelta(days=1), True, 30.0, "Ada")))
+    monkeypatch.setattr(duty, "watchdog_at", lambda _: asyncio.sleep(0, NOW - timedelta(seconds=30)))
     monkeypatch.setattr(duty, "state", lambda _: asyncio.sleep(0, switch(passed_ago=60.0)))
     return monkeypatch
 
@@ -66,7 +67,7 @@ async def test_all_is_proved_but_for_the_people_of_the_example(well: pytest.Monk
     states = {name: one.state for name, one in (await found()).items()}
     assert states.pop("Placeholders") == "gaps"
     assert set(states.values()) == {"proved"}
-    assert set(states) == {"Now", "Rotation", "Pages", "Test of the pager", "Kill switch"}
+    assert set(states) == {"Now", "Rotation", "Pages", "Test of the pager", "Alert rules", "Kill switch"}
 
 
 @pytest.mark.parametrize(("levels", "state"), [((), "failing"), ((1,), "gaps"), ((1, 2), "proved")])
@@ -119,6 +120,25 @@ async def test_the_pagers_test_counts_as_it_ended(
     tested = (await found())["Test of the pager"]
     assert tested.state == state
     assert words in tested.value
+
+
+@pytest.mark.parametrize(
+    ("ago", "state", "words"),
+    [
+        (timedelta(0), "proved", "came 0 ms ago"),
+        (timedelta(seconds=-3), "proved", "came 0 ms ago"),
+        (duty.RULES_LATE - timedelta(seconds=1), "proved", "came 9 min 59 s ago"),
+        (duty.RULES_LATE, "gaps", "so a fault calls no person: the watchdog alert of Prometheus last came "),
+        (None, "gaps", "so a fault calls no person: the watchdog alert of Prometheus has not come"),
+    ],
+)
+async def test_alert_rules_count_as_evaluated_while_the_watchdog_comes(
+    well: pytest.MonkeyPatch, ago: timedelta | None, state: State, words: str
+) -> None:
+    well.setattr(duty, "watchdog_at", lambda _: asyncio.sleep(0, None if ago is None else NOW - ago))
+    rules = (await found())["Alert rules"]
+    assert rules.state == state
+    assert words in rules.value, rules.value
 
 
 async def test_a_machine_that_acknowledges_leaves_a_gap(well: pytest.MonkeyPatch) -> None:

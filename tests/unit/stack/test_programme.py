@@ -6,6 +6,8 @@ import os
 import re
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,6 +21,7 @@ from pydantic import SecretStr
 
 from app.features.installed import installed
 from app.oncall.gamedays import FOLDER
+from app.oncall.paging.drilled import token_of
 from app.oncall.paging.settings import PagingSettings
 from app.releases.eval_example import example
 from app.releases.rehearsals import ATTACKED, FILE, ROLLBACK, Rehearsal, append
@@ -221,6 +224,37 @@ def test_the_demos_receiver_acknowledges_its_own_test_alone_and_prints_every_oth
         assert ran[0][-4:] == ["ack", "1a2b3c4d-0000", "--as", "the demo's receiver"]
         assert post(one, {"type": "oncall.handoff", "data": {}}) == 204
         assert len(said) == 2
+
+
+def ticket(status: str, name: str = "OctantBreakerOpen") -> dict[str, Any]:
+    alert = {
+        "status": status, "labels": {"alertname": name}, "startsAt": "2026-11-30T18:00:00Z",
+        "annotations": {"summary": "The circuit of \x1b[2Ja/b is open."},
+    }  # fmt: skip
+    return {"alerts": [alert]}
+
+
+def test_a_ticket_is_printed_once_when_it_begins_and_once_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sent(message: dict[str, Any], token: str) -> int:
+        request = urllib.request.Request(one.tickets, json.dumps(message).encode(), {"authorization": f"Bearer {token}"})  # noqa: S310 - loopback
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answered:  # noqa: S310 - loopback
+                return int(answered.status)
+        except urllib.error.HTTPError as refused:
+            return refused.code
+
+    with listening(monkeypatch) as (one, said, ran):
+        assert sent(ticket("firing"), "another's") == 401
+        statuses = [sent(ticket(status), token_of(SECRET)) for status in ("firing", "firing", "resolved", "resolved")]
+        assert statuses == [204] * 4
+        assert sent(ticket("firing", "OctantOther"), token_of(SECRET)) == 204
+        until(lambda: len(said) == 3, "three lines")
+        assert said == [
+            "TICKET: OctantBreakerOpen: The circuit of  [2Ja/b is open.",
+            "TICKET OVER: OctantBreakerOpen: The circuit of  [2Ja/b is open.",
+            "TICKET: OctantOther: The circuit of  [2Ja/b is open.",
+        ]
+        assert (ran, post(one, ticket("firing"))) == ([], 204), "a signed page is none that calls"
 
 
 def test_a_receiver_on_this_machine_is_for_pages_in_development_alone() -> None:
