@@ -60,12 +60,6 @@ class Running:
         """The service's address."""
         return f"http://{authority(self.settings.host, self.settings.port)}"
 
-    @property
-    def admin_url(self) -> str:
-        """The address of what operators use: one of its own where a port is set for it."""
-        known = self.settings
-        return f"http://{authority(known.admin_host, known.admin_port)}" if known.admin_port else self.url
-
 
 @dataclass(frozen=True, slots=True)
 class Beside:
@@ -76,9 +70,10 @@ class Beside:
 
     def begin(self, running: Running) -> None:
         """Begin, once the service is ready."""
-        self.rehearsals.begin(running.settings, running.url)
+        operators = welcome.operators_address(running.settings)
+        self.rehearsals.begin(running.settings, operators)
         if self.alerts:
-            self.alerts.begin(running.admin_url)
+            self.alerts.begin(operators)
 
     def step(self) -> None:
         """Go on. Never waits."""
@@ -190,8 +185,9 @@ def _invite(running: Running, keys: Mapping[str, str]) -> None:
     _say(welcome.introduction(running.settings, key, simulated=bool(running.note.simulated)))
     traffic.introduce(running.url)
     if setup.CONSOLE in keys:
-        _say(f"\nThe console: {running.url}/console\nSign in with:  {keys[setup.CONSOLE]}")
-        _say(f"Eight questions of a buyer, answered in five minutes: {running.url}/console/readiness")
+        at = welcome.operators_address(running.settings)
+        _say(f"\nThe console: {at}/console\nSign in with:  {keys[setup.CONSOLE]}")
+        _say(f"Eight questions of a buyer, answered in five minutes: {at}/console/readiness")
 
 
 def _say(line: str) -> None:

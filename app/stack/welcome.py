@@ -28,6 +28,12 @@ def introduction(settings: Settings, key: str, *, simulated: bool) -> str:
     return "\n".join(lines)
 
 
+def operators_address(settings: Settings) -> str:
+    """Where this machine serves the console: on the operators' own listener, if there is one."""
+    at = (settings.admin_host, settings.admin_port) if settings.admin_port else (settings.host, settings.port)
+    return f"http://{authority(*at)}"
+
+
 def _path() -> str:
     """The command that puts `octant` on the path, unless it is there."""
     own = Path(sys.prefix) / "bin" / "octant"

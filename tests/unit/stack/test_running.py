@@ -15,7 +15,7 @@ from forked import run_module
 
 from app.settings import Settings, load
 from app.stack.running import NOTE, Demo, find, fingerprint, given, noted
-from app.stack.welcome import introduction
+from app.stack.welcome import introduction, operators_address
 
 RELATIVE = Path(".octant")
 
@@ -247,3 +247,8 @@ def test_the_invitation_names_a_state_folder_that_commands_would_not_find(folder
     line = next(one for one in words.splitlines() if one.startswith("export KEY=oct_key"))
     assert ("OCTANT_STATE_DIR" in line) == (folder != RELATIVE)
     assert folder == RELATIVE or line.endswith(f" OCTANT_STATE_DIR='{folder.resolve()}'")
+
+
+@pytest.mark.parametrize(("admin_port", "address"), [(0, "http://127.0.0.1:8001"), (8003, "http://[::1]:8003")])
+def test_the_demos_console_is_at_the_operators_own_port_where_there_is_one(admin_port: int, address: str) -> None:
+    assert operators_address(Settings(port=8001, admin_host="::1", admin_port=admin_port)) == address
