@@ -30,8 +30,9 @@ def _least(route: Route, prices: PriceTable) -> int:
     return min(worst_case(SHORT, longest, tiers_of(prices, *target)) for target in targets)
 
 
-def too_small(caps: Mapping[str, MicroUSD | None], calls: Mapping[str, int]) -> str:
-    """A warning of the smallest of these caps, if calls do not fit into it; else empty. ``calls``: as `one_call` returns them."""
+def too_small(caps: Mapping[str, MicroUSD | None], routes: Iterable[Route], prices: PriceTable, held: Mapping[str, int]) -> str:
+    """A warning of the smallest of these caps, if calls of a release do not fit into it; else empty. ``held``: see `one_call`."""
+    calls = one_call(routes, prices, held)
     limited = [(cap, CAPS[name]) for name, cap in caps.items() if cap is not None]
     if not limited or not calls:
         return ""

@@ -191,7 +191,7 @@ async def _set(
 async def warn_of_one_call(caps: Mapping[str, "MicroUSD | None"]) -> None:
     """Say if calls of the live release cannot fit into a cap. Is silent where it cannot know."""
     from app.audit.figures import least_held
-    from app.budget.one_call import one_call, too_small
+    from app.budget.one_call import too_small
     from app.cli.database import database
     from app.cli.releases import live_release, opened
     from app.domain.errors import Misconfigured
@@ -202,7 +202,7 @@ async def warn_of_one_call(caps: Mapping[str, "MicroUSD | None"]) -> None:
             held = await least_held(engine, release.prompts) if release else {}
     except (Misconfigured, TimeoutError):
         return
-    if release and (words := too_small(caps, one_call(release.routes.values(), release.prices, held))):
+    if release and (words := too_small(caps, release.routes.values(), release.prices, held)):
         print(words)
 
 

@@ -9,7 +9,7 @@ from app.audit.figures import least_held
 from app.budget import change as changing
 from app.budget import standing
 from app.budget.change import AMOUNTS, LIMIT_FIELDS, LIMITS, Change
-from app.budget.one_call import CAPS, one_call, too_small
+from app.budget.one_call import CAPS, too_small
 from app.budget.scopes import scopes_of
 from app.console import formats
 from app.console.acting import Act, Asked, Choices, Done
@@ -122,7 +122,7 @@ async def beware_of(console: Console, caps: Mapping[str, MicroUSD | None]) -> st
     if release is None:
         return ""
     held = await console.known.read(("least held", release.id), least_held(console.parts.engine, release.prompts))
-    return too_small(caps, one_call(release.routes.values(), release.prices, held.value or {}))
+    return too_small(caps, release.routes.values(), release.prices, held.value or {})
 
 
 def _words(name: str, before: int | None, wanted: int | None) -> str:

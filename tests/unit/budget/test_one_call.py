@@ -32,12 +32,12 @@ def test_a_call_that_is_degraded_first_is_counted_as_it_is_then(degrade: Degrade
 
 def test_a_prompts_calls_are_known_from_what_they_held() -> None:
     """Its articles and tools are more than the answer."""
-    calls = one_call((SMART, FAST), PRICES, {"support/answer": 71_430})
-    words = too_small({"user_day": 40_000}, calls)  # type: ignore[dict-item] # a plain number
+    held = {"support/answer": 71_430}
+    words = too_small({"user_day": 40_000}, (SMART, FAST), PRICES, held)  # type: ignore[dict-item] # a plain number
     assert "no answer of support/answer fits" in words
     assert "$0.001 (fast) to $0.0714 (support/answer)" in words
-    more = {**calls, "support/ticket": 80_000}
-    assert "no answer of smart, support/answer or support/ticket fits" in too_small({"day": 20_000}, more)  # type: ignore[dict-item]
+    words = too_small({"day": 20_000}, (SMART, FAST), PRICES, {**held, "support/ticket": 80_000})  # type: ignore[dict-item]
+    assert "no answer of smart, support/answer or support/ticket fits" in words
 
 
 @pytest.mark.parametrize(
@@ -50,11 +50,11 @@ def test_a_prompts_calls_are_known_from_what_they_held() -> None:
     ],
 )
 def test_the_smallest_cap_is_warned_of_where_calls_do_not_fit(caps: dict[str, int | None], warning: str) -> None:
-    words = too_small(caps, CALLS)  # type: ignore[arg-type] # plain numbers
+    words = too_small(caps, (SMART, FAST), PRICES, {})  # type: ignore[arg-type] # plain numbers
     assert words.startswith(f"Beware: {warning}" if warning else ""), words
     assert bool(words) == bool(warning)
     assert not warning or "(fast) to " in words
 
 
-def test_without_a_live_release_nothing_is_said() -> None:
-    assert too_small({"day": 1}, {}) == ""  # type: ignore[dict-item]
+def test_without_a_route_nothing_is_said() -> None:
+    assert too_small({"day": 1}, (), PRICES, {}) == ""  # type: ignore[dict-item]
