@@ -88,10 +88,12 @@ async def _show() -> None:
 
 
 def _line(provider: str, model: str, circuit: "Shared | None", *, stopped: bool) -> str:
+    from app.console.provider_strips import tried_next
+
     state, detail = "closed", ""
     if circuit:
         state = "open" if circuit.rest > 0 else "half_open"
-        when = f"probed in {circuit.rest:.0f} s" if circuit.rest > 0 else "the next call is a probe"
+        when = f"probed in {circuit.rest:.0f} s" if circuit.rest > 0 else tried_next(circuit)
         detail = f"{circuit.cause}, rest {circuit.trips} in a row, found by {circuit.by}; {when}"
     if stopped:
         detail = " · ".join(filter(None, ("provider stopped by an operator", detail)))

@@ -103,9 +103,17 @@ def state_of(circuit: Shared, stopped: Collection[Subject]) -> str:
         return f"{model} is stopped by an operator; its circuit opened before, after {circuit.cause}"
     if circuit.rest > 0:
         return f"{model}: circuit open after {circuit.cause}, no call until it is tried again in {formats.seconds(circuit.rest)}"
-    return (
-        f"{model}: circuit open after {circuit.cause}, tried by the next call that reaches it as its first target or a fallback"
-    )
+    return f"{model}: {tried_next(circuit)}; its circuit opened after {circuit.cause}"
+
+
+def tried_next(circuit: Shared) -> str:
+    """What is known of a circuit whose rest is over: a call tries it, or none has come yet, for how long."""
+    if circuit.claimed > 0:
+        return "a call tries it now"
+    since = f"ended {formats.seconds(-circuit.rest)} ago"
+    if circuit.claimed > circuit.rest:
+        return f"its rest {since}, and the call that tried it did not end; the next one that reaches it tries it again"
+    return f"its rest {since}, and no call has tried it since; the next one that reaches it does"
 
 
 def strips_of(seen: Overview, range_: Range, resting: Mapping[str, Resting], stopped: Collection[Subject] = ()) -> list[Strip]:

@@ -28,7 +28,11 @@ from app.oncall.scopes import Subject
 
 NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-NEXT = "tried by the next call that reaches it as its first target or a fallback"
+OPENED = "; its circuit opened after 3 failures"
+IDLE = f"gpt-6-luna: its rest ended 12 min ago, and no call has tried it since; the next one that reaches it does{OPENED}"
+LOST = (
+    "gpt-6-luna: its rest ended 12 min ago, and the call that tried it did not end; the next one that reaches it tries it again"
+)
 SOON = "no call until it is tried again in 12.0 s"
 STOPPED = "gpt-6-luna is stopped by an operator; its circuit opened before, after 3 failures"
 
@@ -173,19 +177,21 @@ def test_a_flood_of_a_callers_mistakes_names_tenant_and_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rest", "stopped", "words"),
+    ("rest", "claimed", "stopped", "words"),
     [
-        (12.0, (), f"gpt-6-luna: circuit open after 3 failures, {SOON}"),
-        (-1.0, (), f"gpt-6-luna: circuit open after 3 failures, {NEXT}"),
-        (-1.0, (("model", "openai/gpt-6-luna"),), STOPPED),
-        (12.0, (("provider", "openai"),), STOPPED),
-        (12.0, (("model", "openai/gpt-6"),), f"gpt-6-luna: circuit open after 3 failures, {SOON}"),
+        (12.0, -9e9, (), f"gpt-6-luna: circuit open after 3 failures, {SOON}"),
+        (-720.0, -9e9, (), IDLE),
+        (-720.0, 3.0, (), f"gpt-6-luna: a call tries it now{OPENED}"),
+        (-720.0, -10.0, (), f"{LOST}{OPENED}"),
+        (-1.0, -9e9, (("model", "openai/gpt-6-luna"),), STOPPED),
+        (12.0, -9e9, (("provider", "openai"),), STOPPED),
+        (12.0, -9e9, (("model", "openai/gpt-6"),), f"gpt-6-luna: circuit open after 3 failures, {SOON}"),
     ],
 )  # fmt: skip
-def test_a_circuit_says_which_call_tries_its_model_and_that_none_does(
-    rest: float, stopped: tuple[Subject, ...], words: str
+def test_a_circuit_says_which_call_tries_its_model_and_since_when_none_does(
+    rest: float, claimed: float, stopped: tuple[Subject, ...], words: str
 ) -> None:
-    circuit = Shared(Target("openai", "gpt-6-luna"), 1, rest, -1.0, "3 failures", "w")
+    circuit = Shared(Target("openai", "gpt-6-luna"), 1, rest, claimed, "3 failures", "w")
     assert state_of(circuit, stopped) == words
 
 
