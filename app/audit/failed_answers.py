@@ -8,7 +8,7 @@ that "all our calls are refused" has an answer at night. A user's id is not here
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
@@ -21,6 +21,7 @@ from app.domain.records import FailedAnswer
 from app.domain.turns import Turns
 
 WRITE_EVERY = 2.0
+COUNTED_BY = timedelta(minutes=1)
 MOST = 1000  # kinds of answers that wait: tenants by path and code; those beyond are not counted
 LONGEST = 300  # characters of an answer's words
 KIND, OF_THE_LAST = ("tenant", "path", "status", "code"), ("request_id", "key_id", "message")

@@ -15,7 +15,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.audit.failed_answers import MOST_KEY
+from app.audit.failed_answers import COUNTED_BY, MOST_KEY
+from app.audit.provider_state import LATELY
 from app.audit.searching import one_moment
 from app.domain.records import NO_MODEL, REFUSALS
 
@@ -94,7 +95,7 @@ _MISTAKES = text(f"""
         FROM failed_answers
         WHERE at >= date_trunc('minute', CAST(:since AS timestamptz)) AND at < :until
           AND status BETWEEN 400 AND 499 AND code <> ALL(:refused) AND path <> 'unmatched'
-        GROUP BY tenant, status, code
+        GROUP BY tenant, status, code HAVING max(at) > :ended
     )
     SELECT tenant, status, code, answers, request_id, coalesce(most.key, last_key) AS key_id,
            (SELECT count(*) FROM calls WHERE at >= date_trunc('minute', CAST(:since AS timestamptz)) AND at < :until
@@ -212,6 +213,7 @@ async def just_now(engine: AsyncEngine, until: datetime) -> JustNow:
     wanted = {
         "since": since, "until": until, "not_calls": sorted(NO_MODEL), "refused": sorted(REFUSALS), "newest": NEWEST,
         "busier": BUSIER, "idle": IDLE, "part": JUST_NOW / BEFORE,
+        "ended": until - COUNTED_BY - LATELY,  # of a caller's mistakes: a minute has passed without one
         "begin": since - BEFORE, "drifted": until - DRIFT_IS_NEWS,
     }  # fmt: skip
     async with one_moment(engine) as connection:

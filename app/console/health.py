@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
+from app.audit.failed_answers import COUNTED_BY
 from app.audit.just_now import JUST_NOW, JustNow
 from app.audit.overview import Bucket, Overview
+from app.audit.provider_state import LATELY
 from app.budget.standing import Everything, UsedCap, everything
 from app.budget.under_way import UnderWay, under_way
 from app.console import formats, just_now
@@ -165,6 +167,7 @@ def summary(
     begun, and bad ones that it is over, which few calls do not prove. ``latest``: what was seen in `last_minutes`, without
     states; ``recent``: the facts of the last two, however short the range; both in a range that goes on.
     """
+    latest = _still(latest, range_.until) if latest else None
     resting = now.resting(stops.subjects) if now else {}
     strips = strips_of(seen, range_, resting, stops.subjects)
     first = [Said("bad", stops.words, "stopped_by_operator")] if stops.words else []
@@ -247,6 +250,12 @@ def _symptom(strips: Sequence[Strip]) -> str:
     """The words that lead to the page of what is wrong with providers; empty where nothing is."""
     ill = ill_of(strips)
     return ALL_AWAY if none_well(strips) else ill[0].symptom if ill else ""
+
+
+def _still(latest: Overview, until: datetime) -> Overview:
+    """The last minutes without the failed answers that have ended: of a kind that no answer of a minute was."""
+    failed = [one for one in latest.failed_answers if until - one.minute < COUNTED_BY + LATELY]
+    return replace(latest, failed_answers=failed)
 
 
 def _broken(seen: Overview) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from app.audit.failed_answers import COUNTED_BY
 from app.audit.just_now import BEFORE, BUSIER, IDLE, JUST_NOW, FailedKind, JustNow, RefusedTenant
 from app.audit.overview import Bucket, Overview
 from app.budget.standing import UsedCap
@@ -18,6 +19,7 @@ A_MOMENT = timedelta(seconds=5)  # one call may fail with all its retries, and o
 FEW = 3  # failed calls in a row that are no chance where every provider fails
 MANY, MOST, SOME = 0.2, 0.5, 5  # refused calls that are a warning, and a fault: their share of all; and their number
 SPAN = f"the last {formats.span(JUST_NOW)}"
+COUNTED = f"the last {formats.span(JUST_NOW + COUNTED_BY)}"  # of whole minutes: the first of them began so long ago
 DEARER = 3  # times the cost of a call before
 SLOWER = 4  # times its latency before
 FEWER = 8  # requests whose median says something: callers that wait for an answer send fewer when answers are slow
@@ -191,7 +193,7 @@ def mistakes(recent: JustNow) -> Said | None:
     whose = f"of {most.tenant}" if most.tenant else "without a valid key"
     key = f"key {most.key_id}, " if most.key_id else ""
     words = (
-        f"{formats.number(most.answers, 'request')} {whose} of the last minutes got {most.status} {most.code}, "
+        f"{formats.number(most.answers, 'request')} {whose} of {COUNTED} got {most.status} {most.code}, "
         f"beside {formats.number(most.calls, 'call')} in all (the last one: {key}{most.request_id})."
     )
     return Said("warn", words, most.code)

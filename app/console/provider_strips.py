@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.audit.overview import Overview
-from app.audit.provider_state import ProviderState
+from app.audit.provider_state import NOW, ProviderState
 from app.console import formats
 from app.console.just_now import CHANCE, ENOUGH
 from app.console.ranges import Range
@@ -22,6 +22,7 @@ from app.oncall.scopes import Subject
 SICK, ILL = 0.05, 0.5  # shares of a provider's attempts that failed
 LEAST, FEW = 3, 10  # failed attempts that make a provider failing; attempts of which no share is given
 TICKS = 60
+SPAN = f"the last {formats.span(NOW)}"
 ERRORS, SLOW, FAILS = "errors", "slow", "failing"
 AGAIN, STOPPED = "answering again", "stopped by an operator"
 
@@ -174,10 +175,10 @@ def _state(now: ProviderState | None) -> State:
         takes, usual = now.slow
         return "warn", SLOW, f"{formats.ms(takes)} where {formats.ms(usual)} is usual", LATE
     of = f", all of {' and '.join(sorted(now.models))}" if now.models else ""
-    failed = f"{_part(now.failed, now.attempts)} of the last minutes failed{of}" if now.failed else ""
+    failed = f"{_part(now.failed, now.attempts)} of {SPAN} failed{of}" if now.failed else ""
     found = _failing(now, kind, word, failed, of)
     if now.misshapen >= LEAST and found[0] != "bad":
-        missed = f"{_part(now.misshapen, now.attempts)} of the last minutes missed it{of}"
+        missed = f"{_part(now.misshapen, now.attempts)} of {SPAN} missed it{of}"
         return "bad" if now.misshapen >= ILL * now.attempts else "warn", MISSHAPEN.word, missed, MISSHAPEN
     return found
 

@@ -83,6 +83,8 @@ async def test_two_minutes_by_tenant_kind_model_and_caller(engine: AsyncEngine) 
     assert most is not None
     assert (most.tenant, most.status, most.answers, most.key_id, most.request_id) == ("globex", 400, 100, "k7", "req_new")
     assert most.calls == 12, "of the same whole minutes: with the one of 121 seconds before"
+    assert (await just_now(engine, END + 89 * SECOND)).mistakes is not None
+    assert (await just_now(engine, END + 90 * SECOND)).mistakes is None, "a whole minute has passed without one"
 
 
 async def test_a_cap_that_is_used_is_known_from_its_alert_and_how_far_from_its_counter(

@@ -164,13 +164,13 @@ def test_a_request_that_costs_several_times_as_much_names_the_model_and_the_esti
 def test_a_flood_of_a_callers_mistakes_names_tenant_and_key() -> None:
     flood = Mistakes("globex", 400, "invalid_request", 1924, "k7", "req_1", 300)
     words = (
-        "1,924 requests of globex of the last minutes got 400 invalid_request, beside 300 calls in all "
+        "1,924 requests of globex of the last 3 min got 400 invalid_request, beside 300 calls in all "
         "(the last one: key k7, req_1)."
     )
     assert mistakes(JustNow(mistakes=flood)) == ("warn", words, flood.code)
     unknown = mistakes(JustNow(mistakes=Mistakes("", 401, "invalid_api_key", 50, "", "req_1", 100)))
     assert unknown is not None
-    assert unknown[1].startswith("50 requests without a valid key of the last minutes got 401")
+    assert unknown[1].startswith("50 requests without a valid key of the last 3 min got 401")
     assert unknown[1].endswith("(the last one: req_1).")
     for few in (Mistakes("t", 400, "c", 19, "k", "r", 0), Mistakes("t", 400, "c", 60, "k", "r", 300)):
         assert mistakes(JustNow(mistakes=few)) is None
@@ -501,6 +501,18 @@ def test_answers_of_5xx_are_named_whatever_calls_did_and_nothing_is_over_beside_
     said_of = summary(whole, Range(NOON - HOUR, NOON, "1h"), latest, None, Stops(), (), past).said
     assert not any(words.startswith("Over:") for words in said_of)
     assert any(words.startswith("900 requests got an answer of 5xx (500 internal_error on /v1/x") for words in said_of)
+
+
+@pytest.mark.parametrize(("age", "named"), [(60, True), (119, True), (120, False), (170, False)])
+def test_answers_of_5xx_are_over_after_a_minute_without_one(age: int, named: bool) -> None:
+    """They are counted by the minute: the last second of theirs was the last one."""
+    broken = Failed(tenant="acme", path="/v1/x", status=500, code="internal_error", answers=9,
+                    minute=NOON - timedelta(seconds=age), request_id="r", key_id="k", of_key=9, message="m")  # fmt: skip
+    latest = replace(seen(100), failed_answers=[broken])
+    kind, words = said(seen(10_000), latest, JustNow(calls=100))
+    assert (kind, words[0].startswith("Just now: 9 requests got an answer of 5xx")) == (
+        ("warn", True) if named else ("good", False)
+    )
 
 
 def test_calls_that_hang_lead_to_their_page() -> None:
