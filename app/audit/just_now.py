@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.audit.failed_answers import COUNTED_BY, MOST_KEY
 from app.audit.provider_state import LATELY
 from app.audit.searching import one_moment
-from app.domain.records import NO_MODEL, REFUSALS
+from app.domain.records import MISTAKES, NO_MODEL, REFUSALS
 
 JUST_NOW = timedelta(minutes=2)  # what began then is diluted by the calls of a longer range
 BEFORE = timedelta(minutes=15)  # what was usual until then
@@ -45,11 +45,12 @@ _REFUSED_USERS = text("""
     SELECT DISTINCT ON (tenant) tenant, "user", count(*) AS calls FROM calls
     WHERE at >= :since AND at < :until AND outcome = ANY(:refused) GROUP BY tenant, "user" ORDER BY tenant, calls DESC, "user"
 """)
-# The calls since the last answered one: a fault that lasts longer than two minutes began before them.
+# The calls since the last answered one: a fault that lasts longer than two minutes began before them. A caller's own mistakes say
+# nothing of a fault, however many come in a row.
 _FAILING = text("""
     SELECT count(*) AS calls, min(at) AS since FROM calls
     WHERE at >= CAST(:until AS timestamptz) - interval '1 hour' AND at < :until
-      AND outcome <> ALL(:refused) AND outcome <> ALL(:not_calls) AND outcome <> 'cancelled'
+      AND outcome <> ALL(:refused) AND outcome <> ALL(:not_calls) AND outcome <> ALL(:mistakes) AND outcome <> 'cancelled'
       AND at > coalesce((SELECT max(at) FROM calls WHERE outcome = 'ok' AND at < :until
                          AND at >= CAST(:until AS timestamptz) - interval '1 hour'), '-infinity')
 """)
@@ -188,8 +189,8 @@ class Mistakes:
 class JustNow:
     """See the module. ``calls``: those let through; ``later``: how many were answered after the last failure at ``failed_at``.
 
-    ``failing``: calls since the last answer of the last hour, all failed, the first of them at ``failing_since``. ``drifted``:
-    features whose answers were found to have drifted in the last hour, and when.
+    ``failing``: calls since the last answer of the last hour, all failed, but for a caller's own mistakes, the first of them at
+    ``failing_since``. ``drifted``: features whose answers were found to have drifted in the last hour, and when.
     """
 
     calls: int = 0
@@ -212,7 +213,7 @@ async def just_now(engine: AsyncEngine, until: datetime) -> JustNow:
     since = until - JUST_NOW
     wanted = {
         "since": since, "until": until, "not_calls": sorted(NO_MODEL), "refused": sorted(REFUSALS), "newest": NEWEST,
-        "busier": BUSIER, "idle": IDLE, "part": JUST_NOW / BEFORE,
+        "mistakes": sorted(MISTAKES), "busier": BUSIER, "idle": IDLE, "part": JUST_NOW / BEFORE,
         "ended": until - COUNTED_BY - LATELY,  # of a caller's mistakes: a minute has passed without one
         "begin": since - BEFORE, "drifted": until - DRIFT_IS_NEWS,
     }  # fmt: skip

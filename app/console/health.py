@@ -20,7 +20,7 @@ from app.console.provider_strips import AGAIN, FEW, LEAST, SICK, STOPPED, Restin
 from app.console.ranges import Range
 from app.console.waiting import Waiting
 from app.domain.money import MicroUSD
-from app.domain.records import REFUSALS
+from app.domain.records import MISTAKES, REFUSALS
 from app.gateway.recovery import shared_circuits
 from app.gateway.recovery.shared_circuits import Shared
 from app.oncall.held import words_of
@@ -108,7 +108,10 @@ def answer(seen: Overview, strips: Sequence[Strip], range_: Range, latest: Overv
     if failed >= FAILING:
         errors = [outcome for outcome, _ in seen.outcomes if outcome not in REFUSALS]
         most = f" {MOST_FREQUENT} {errors[0]}." if errors else ""
-        return "bad" if failed >= SICK else "warn", f"{rest}; {formats.count(total.failed)} failed.{most}"
+        mistakes = sum(calls for outcome, calls in seen.outcomes if outcome in MISTAKES)
+        by_callers = f", {formats.count(mistakes)} of them for a mistake of the caller's own" if mistakes else ""
+        sick = total.failed - mistakes >= SICK * total.calls
+        return "bad" if sick else "warn", f"{rest}; {formats.count(total.failed)} failed{by_callers}.{most}"
     return _well(seen, answered, rest)
 
 

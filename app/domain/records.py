@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.domain.calls import Attempt, Identity, Usage
-from app.domain.errors import BudgetExceeded, RateLimited, Stopped
+from app.domain.errors import BudgetExceeded, FixRequest, RateLimited, Stopped
 from app.domain.money import MicroUSD
 from app.domain.quick import quick
 
@@ -19,6 +19,8 @@ NO_MODEL = frozenset({NO_EVIDENCE, REPLAYED, TOKENS_COUNTED})  # neither a succe
 # Outcomes of calls that a limit or an operator refused on purpose, and by which: they reach no model and take no time, so they
 # count in no latency, cost or share.
 REFUSALS = {BudgetExceeded.code: "by a cap", RateLimited.code: "by a rate limit", Stopped.code: "by an operator's stop"}
+# Outcomes of calls whose own request was wrong: they failed, but no fault of a provider or of ours.
+MISTAKES = frozenset(kind.code for kind in FixRequest.__subclasses__())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,12 +118,13 @@ async def test_a_cap_that_is_used_is_known_from_its_alert_and_how_far_from_its_c
 
 
 async def test_a_fault_is_as_old_as_the_first_failed_call_after_the_newest_answer(engine: AsyncEngine) -> None:
-    """It lasts longer than the two minutes that the other facts are of; a call that the caller ended says nothing."""
+    """It lasts longer than two minutes; a call that the caller ended, and a caller's own mistake, say nothing."""
     end = END + timedelta(days=1)
     plain = a_record(tenant="outage", outcome="ok", stream=False, fallbacks=0, degraded=(), attempts=())
     failed = replace(plain, outcome="providers_unavailable")
     made = [(700, failed), (600, plain), (420, failed), (300, replace(plain, outcome="cancelled")), (90, failed),
-            (60, replace(plain, outcome="budget_exceeded")), (30, replace(plain, outcome="last_resort"))]  # fmt: skip
+            (60, replace(plain, outcome="budget_exceeded")), (50, replace(plain, outcome="invalid_request")),
+            (40, replace(plain, outcome="context_length_exceeded")), (30, replace(plain, outcome="last_resort"))]  # fmt: skip
     await Writer(engine).write([replace(one, id=f"outage-{n}", at=end - ago * SECOND) for n, (ago, one) in enumerate(made)])
     found = await just_now(engine, end)
     assert (found.failing, found.failing_since) == (3, end - 420 * SECOND)

@@ -334,6 +334,14 @@ def test_the_first_sentence_leads_to_the_page_of_the_worst_provider() -> None:
     assert '<p>One.</p><p class="detail">Two. <a class="nowrap" href="/r">Open the runbook</a></p>' in write.render()
 
 
+def test_a_callers_own_mistakes_are_no_fault_of_ours_though_no_other_call_came() -> None:
+    wrong = replace(seen(5, failed=5), outcomes=[("invalid_request", 5)])
+    kind, words = said(wrong, wrong, JustNow(calls=5, failed=5, failed_at=NOON))
+    failed = "0 % of 5 calls in the last 1 h were answered; 5 failed, 5 of them for a mistake of the caller's own."
+    assert (kind, words[0]) == ("warn", f"{failed} The most frequent error is invalid_request.")
+    assert said(seen(5, failed=5), None, JustNow(calls=5, failed=5, failed_at=NOON))[0] == "bad", "by a provider"
+
+
 def test_where_no_provider_is_well_the_page_is_the_one_that_stops_none() -> None:
     """Its first page would stop a provider, and the last one that a call can be sent to."""
     out = JustNow(calls=6, failed=6, failed_at=NOON, failing=6, failing_since=NOON - timedelta(minutes=1),
