@@ -178,11 +178,9 @@ def summary(
     if (latest or recent) and (waits := waiting(now, seen, range_.until)):
         first.append(Said("bad", waits, ill or "calls hang"))
     answers = _answers(seen, strips, range_, latest, resting, recent, stops.subjects, over=len(first) == bool(stops.words))
-    first += just_now.said_of(recent, seen, latest, range_.until) if recent else []
-    if cap := just_now.used(caps):
-        first.append(cap)
-    bad, warn = ([one for one in first if (one.kind == "bad") == wanted] for wanted in (True, False))
-    said = [*bad, *answers, *warn] if answers[0].kind == "bad" else [*bad, *warn, *answers]
+    first += just_now.said_of(recent or JustNow(), seen, latest, range_.until, caps)
+    bad, warn, facts = ([one for one in first if one.kind == kind] for kind in ("bad", "warn", "none"))
+    said = [*bad, *answers, *warn, *facts] if answers[0].kind == "bad" else [*bad, *warn, *answers, *facts]
     if again := [strip.clause for strip in strips if strip.word == AGAIN and strip.kind == "warn"]:
         said.append(Said("warn", f"{formats.listed(again)}."))  # news of a fault that is over: behind all that is not
     said = [one._replace(words=one.words.replace(WELL, "", int(place > 0 or bool(again)))) for place, one in enumerate(said)]

@@ -42,15 +42,19 @@ class Said(NamedTuple):
     symptom: str = ""
 
 
-def said_of(recent: JustNow, seen: Overview, latest: Overview | None, until: datetime) -> list[Said]:
+def said_of(
+    recent: JustNow, seen: Overview, latest: Overview | None, until: datetime, caps: Sequence[UsedCap] = ()
+) -> list[Said]:
     """The sentences that come before those on answers and failures. Callers notice the time before the money."""
+    turned_away, slow = refused(recent.refused), slower(seen, latest, until)
     found = (
-        refused(recent.refused),
-        slower(seen, latest, until),
-        busier(recent),
+        turned_away,
+        slow,
+        busier(recent, hurts=bool(turned_away or slow or caps or failures(recent))),
         dearer(recent),
         mistakes(recent),
         drifted(recent),
+        used(caps),
     )
     return [one for one in found if one]
 
@@ -160,8 +164,11 @@ def dearer(recent: JustNow) -> Said | None:
     return Said("warn", f"{words}.", "money is spent faster than usual")
 
 
-def busier(recent: JustNow) -> Said | None:
-    """A tenant sends many times as much as before: a loop, a batch, or a key in other hands. Names the key that sends most."""
+def busier(recent: JustNow, *, hurts: bool) -> Said | None:
+    """A tenant sends many times as much as before: a loop, a batch, or a key in other hands. Names the key that sends most.
+
+    ``hurts``: calls are refused, slow or fail beside it, or a cap is near. A batch that hurts none is a fact, and no trouble.
+    """
     most = recent.busiest
     if most is None:
         return None
@@ -172,7 +179,7 @@ def busier(recent: JustNow) -> Said | None:
     before = usual_words if most.before else f"after none in the {formats.span(BEFORE)} before"
     key = f", {'all' if most.of_key == most.calls else f'{most.of_key:,}'} of them with key {most.key_id}" if most.key_id else ""
     words = f"{most.tenant} has sent {formats.number(most.calls, 'call')} in {SPAN}, {before}{key}, for {formats.usd(most.cost)}."
-    return Said("warn", words, "a key sends far more calls than before")
+    return Said("warn", words, "a key sends far more calls than before") if hurts else Said("none", words)
 
 
 def drifted(recent: JustNow) -> Said | None:

@@ -460,9 +460,30 @@ def test_nothing_is_over_while_a_provider_is_slow() -> None:
     ids=["ten times as many", "from nothing", "less than five times as many", "a few"],
 )  # fmt: skip
 def test_a_tenant_that_sends_many_times_its_usual_calls_is_named_with_its_key(most: Busiest, words: str) -> None:
-    found = busier(JustNow(busiest=most))
+    found = busier(JustNow(busiest=most), hurts=True)
     assert (found.words.partition(" in the last 2 min, ")[2] if found else "") == words
     assert found is None or found.words.startswith(f"acme has sent {most.calls:,} calls ")
+
+
+@pytest.mark.parametrize(
+    ("beside", "caps", "hurts"),
+    [
+        (JustNow(calls=220), (), False),
+        (JustNow(calls=220, refused=[RefusedTenant("globex", "rate_limit_exceeded", 30, 100)]), (), True),
+        (JustNow(calls=220, failed=9, failures=[FailedKind("provider_failed", 9, 0, "r", NOON)]), (), True),
+        (JustNow(calls=220), (cap(990, 1_000, "acme"),), True),
+    ],
+    ids=["a batch", "others are refused", "calls fail", "a cap is near"],
+)
+def test_a_batch_that_hurts_none_is_a_fact_behind_that_all_is_well(
+    beside: JustNow, caps: tuple[UsedCap, ...], *, hurts: bool
+) -> None:
+    batch = replace(beside, busiest=Busiest("acme", 220, 0, 1_000, "k", 220))
+    kind, words = said(seen(1_000), seen(220), batch, caps=caps)
+    [place] = [number for number, one in enumerate(words) if one.startswith("acme has sent 220 calls ")]
+    assert (kind, place == len(words) - 1, words[0].startswith("All is well: ")) == (
+        ("warn", False, False) if hurts else ("good", True, True)
+    )
 
 
 def test_answers_that_drift_are_named_and_lead_to_their_page() -> None:
