@@ -176,7 +176,7 @@ async def spent_by_tenant(engine: AsyncEngine, tenants: Sequence[Tenant], now: d
         "since": now - LONGEST_WINDOW,
     }
     async with engine.connect() as connection:
-        await _briefly(connection)
+        await briefly(connection)
         rows = await connection.execute(_BY_TENANT, wanted)
         return {row.tenant: (row.day, row.month) for row in rows}
 
@@ -209,7 +209,7 @@ async def users_of(
         "user_day": tenant.user_daily_cap, "most": most, "skip": skip,
     }  # fmt: skip
     async with engine.connect() as connection:
-        await _briefly(connection)
+        await briefly(connection)
         rows = (await connection.execute(text(_USERS.format(order=_ORDER[sort])), wanted)).all()
     lines = [
         UserLine(row.name or ANONYMOUS, row.day, row.month, row.last_at, (row.own_day, row.own_month))
@@ -228,7 +228,7 @@ async def over_time(
         "named": ["" if name == ANONYMOUS else name for name in named],
     }  # fmt: skip
     async with engine.connect() as connection:
-        await _briefly(connection)
+        await briefly(connection)
         rows = (await connection.execute(_OVER_TIME, wanted)).all()
     steps: dict[tuple[datetime, str | None], int] = {}
     by_name: dict[str | None, int] = {}
@@ -245,14 +245,14 @@ async def spent_since(engine: AsyncEngine, *since: datetime) -> list[int]:
     """Micro-dollars that all tenants together spent, since each moment. Raises SQLAlchemyError."""
     shards = list(range(SHARDS))
     async with engine.connect() as connection:
-        await _briefly(connection)
+        await briefly(connection)
         return [int((await connection.execute(_SINCE, {"since": at, "shards": shards})).scalar_one()) for at in since]
 
 
 async def spending_began(engine: AsyncEngine, since: datetime) -> datetime | None:
     """The moment of the first entry of all, if none is older than ``since``. Raises SQLAlchemyError."""
     async with engine.connect() as connection:
-        await _briefly(connection)
+        await briefly(connection)
         began: datetime | None = (await connection.execute(_BEGAN, {"since": since, "shards": list(range(SHARDS))})).scalar_one()
         return began
 
@@ -263,7 +263,7 @@ async def used_caps(engine: AsyncEngine, valkey: Redis, now: datetime, *, share:
     An alert knows what was spent when it was raised; the counters say it now, unless Valkey is away.
     """
     async with engine.connect() as connection:
-        await _briefly(connection)
+        await briefly(connection)
         rows = (await connection.execute(_USED, {"now": now, "share": share, "most": most})).all()
     keys = {row: key(shard_of(row.tenant), row.tenant, row.scope.removeprefix("tenant-"), row.window) for row in rows}
     try:
@@ -293,5 +293,6 @@ async def open_alerts(
     return [dict(row) for row in rows], (rows[0]["all"] if rows else 0)
 
 
-async def _briefly(connection: AsyncConnection) -> None:
+async def briefly(connection: AsyncConnection) -> None:
+    """Let each statement of the transaction give up after `LONGEST`."""
     await connection.execute(text(f"SET LOCAL statement_timeout = '{LONGEST}'"))

@@ -207,14 +207,19 @@ async def warn_of_one_call(caps: Mapping[str, "MicroUSD | None"]) -> None:
 
 
 async def _top(tenant: str, days: float, count: int) -> None:
+    from app.budget.fullest import largest_users
     from app.budget.ledger import Ledger
+    from app.budget.scopes import ANONYMOUS
 
     async with _rooms() as rooms:
-        ledger = Ledger(rooms.engine, rooms.valkey)
-        since = datetime.now(UTC) - timedelta(days=days)
+        ledger, now = Ledger(rooms.engine, rooms.valkey), datetime.now(UTC)
+        since = now - timedelta(days=days)
         found = await ledger.top(tenant=tenant or None, since=since, count=count)
+        users = {} if tenant else await largest_users(rooms.engine, since, now, [who for who, *_ in found])
     for who, amount, calls in found:
-        print(f"{who:40} {_usd(amount):>9}  {calls:>9,} calls")
+        user, of_user = users.get(who, ("", 0))
+        most = f"  {of_user / amount:.0%} of it by {'no user' if user == ANONYMOUS else user}" if user and amount else ""
+        print(f"{who:40} {_usd(amount):>9}  {calls:>9,} calls{most}")
     if not found:
         print("No tenant or user spent anything.")
 

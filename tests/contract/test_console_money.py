@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.audit import quality
 from app.audit.scores import eval_candidates, eval_scores
 from app.budget import change as changing
-from app.budget import exposure, standing
+from app.budget import exposure, fullest, standing
 from app.budget.change import change_of
 from app.budget.ledger import Ledger
 from app.budget.scopes import scopes_of, shard_of, windows_of
@@ -24,6 +24,7 @@ from app.releases.evaluations import eval_results, eval_runs
 from app.security.keys.administration import KeyAdministration
 
 NOW = datetime.now(UTC)
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -58,6 +59,23 @@ async def test_pages_of_users_add_up_to_the_total(engine: AsyncEngine, tenant: T
     assert [line.name for line in seen] == ["<b>'\";--", "grace", "ada", "-", "linus", "never-called"]
     by_name = await standing.users_of(engine, tenant, own, NOW, sort="name")
     assert next(line.name for line in by_name.lines) == "-"
+
+
+async def test_the_fullest_caps_of_users_are_found_among_all_tenants(engine: AsyncEngine, tenant: Tenant) -> None:
+    keys = KeyAdministration(engine, secret=b"")
+    other = await keys.create_tenant(f"{tenant.id}-b", "b", MicroUSD(10_000), MicroUSD(2_000))
+    for whose, user, amount in ((tenant, "ada", 820), (tenant, "", 300), (tenant, "owner", 900), (other, "bob", 500)):
+        await spend(engine, whose, user, amount)
+    own = {tenant.id: {"owner": (MicroUSD(9_000), MicroUSD(1_000))}}
+    found = await fullest.fullest_users(engine, [tenant, other], own, NOW)
+    assert [(one.tenant, one.name, one.day, one.own) for one in found] == [
+        (tenant.id, "owner", 900, (9_000, 1_000)), (tenant.id, "ada", 820, (None, None)), (tenant.id, "-", 300, (None, None)),
+        (other.id, "bob", 500, (None, None)),
+    ]  # fmt: skip
+    by_day = await fullest.fullest_users(engine, [tenant, other], {}, NOW, most=2)
+    assert [one.name for one in by_day] == ["owner", "ada"]
+    largest = await fullest.largest_users(engine, NOW - HOUR, NOW + HOUR, [tenant.id, other.id, "none"])
+    assert largest == {tenant.id: ("owner", 900), other.id: ("bob", 500)}
 
 
 async def test_spending_over_time_loses_nothing_and_names_the_largest(engine: AsyncEngine, tenant: Tenant) -> None:

@@ -18,19 +18,17 @@ from app.budget.scopes import ANONYMOUS, scopes_of
 from app.budget.standing import Counted, UserLine, Users
 from app.console import formats, live
 from app.console.budget_actions import beware_of
+from app.console.caps import FULL, NEAR, Window, window
 from app.console.console import ROUTES, VIEWING, Console, first_page
 from app.console.known import Known
 from app.console.navigation import BUDGETS
 from app.console.pages import code
 from app.console.pages.budgets import (
     EVERY,
-    FULL,
-    NEAR,
     NO_OWN,
     PAGE,
     SOME,
     TopSpending,
-    Window,
     aways_of,
     chart,
     number_of,
@@ -40,7 +38,6 @@ from app.console.pages.budgets import (
     spent_link,
     state_of,
     top_lines,
-    window,
 )
 from app.console.ranges import Range
 from app.domain.calls import Tenant

@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -13,9 +12,11 @@ from starlette.responses import Response
 
 from app.audit.figures import DAY, HOUR, Capped, estimated_since, holds_by_tenant, refused_by_cap
 from app.budget import exposure, standing
-from app.budget.scopes import ANONYMOUS, Scope, scopes_of
-from app.budget.standing import Counted, Everything, Spending
+from app.budget.fullest import largest_users
+from app.budget.scopes import ANONYMOUS, scopes_of
+from app.budget.standing import Everything, Spending
 from app.console import charts, formats, gamedays, live
+from app.console.caps import NEAR, Cap, Window, caps_of, full_users, near_words, window
 from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.health import of_stops
 from app.console.known import Known
@@ -30,45 +31,9 @@ PAGE = 50
 TOP = 10
 DRAWN = 4  # series of the chart, beside all the others
 EVERY = 5.0
-NEAR, FULL = 0.8, 0.95  # shares of a cap: the alerts' second and third
 SOME = 5  # calls that a cap refused in the last hour, from which on they are worth a warning
 NO_OWN = (None, None)
 SORTS = {"share": "Used", "spent": "Spent today", "held": "Held now", "month": "This month", "cap": "Cap", "name": "Tenant"}
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """One counter: ``held`` is None where only the ledger is known. ``began``: the start of its day or month."""
-
-    name: str
-    spent: int
-    held: int | None
-    cap: int | None
-    began: datetime
-    resets_at: datetime
-
-    @property
-    def share(self) -> float | None:
-        """Of the cap, spent or held; None without a cap."""
-        if self.cap is None:
-            return None
-        used = self.spent + (self.held or 0)
-        return used / self.cap if self.cap else float(used > 0)
-
-    @property
-    def left(self) -> int | None:
-        """Of the cap, neither spent nor held."""
-        return None if self.cap is None else max(0, self.cap - self.spent - (self.held or 0))
-
-    @property
-    def state(self) -> tuple[str, str]:
-        """A kind and a word."""
-        share = self.share
-        if share is None:
-            return "none", "no cap"
-        if share >= 1:
-            return "bad", "used up"
-        return ("bad", "nearly used up") if share >= FULL else ("warn", "near the cap") if share >= NEAR else ("good", "within")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +93,8 @@ class Line:
 class Money:
     """All that the page knows. Of several reads, ``aways`` says which stores did not answer.
 
-    ``estimated``: the part of today's money that is for attempts without final figures.
+    ``users``: the users' caps that are the fullest. ``estimated``: the part of today's money that is for attempts without final
+    figures.
     """
 
     tenants: Known[list[Tenant]]
@@ -137,16 +103,21 @@ class Money:
     alerts: Known[tuple[list[dict[str, Any]], int]]
     spending: Known["TopSpending"]
     from_ledger: bool
+    users: Known[list[Cap]]
     estimated: int | None = None
     aways: list[Known[Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class TopSpending:
-    """The largest spenders of a range, ``(name, micro-dollars, entries)``, and the spending of some of them over time."""
+    """The largest spenders of a range, ``(name, micro-dollars, entries)``, and the spending of some of them over time.
+
+    ``users``: of each tenant the user that spent most, and its micro-dollars.
+    """
 
     top: Sequence[tuple[str, int, int]]
     spending: Spending
+    users: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
 def router(console: Console) -> APIRouter:
@@ -183,9 +154,12 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
     lines.sort(key=lambda line: _key(line, sort), reverse=sort != "name")
     skip = min(number_of(query.get("skip")), max(0, (len(lines) - 1) // PAGE * PAGE))
     kind, words = answer(money, console.parts.switch.stopped_words)
+    of_tenants = {line.tenant.id: (line.day, line.month) for line in money.lines}
+    fullest = caps_of(of_tenants, money.users.value or [], money.everything.value, now)
     shown = {name: value for name, value in query.items() if value and name in ("range", "since", "until", "sort", "name")}
     return {
-        "range": range_, "money": money, "kind": kind, "words": words, "wanted": wanted, "sort": sort, "sorts": SORTS,
+        "range": range_, "money": money, "fullest": fullest[0] if fullest else None,
+        "kind": kind, "words": words, "wanted": wanted, "sort": sort, "sorts": SORTS,
         "lines": lines[skip : skip + PAGE], "all": lines, "skip": skip, "more": skip + PAGE < len(lines), "shown": shown,
         "total": {name: sum(getattr(line.day, name) or 0 for line in lines) for name in ("spent", "held")}
         | {"month": sum(line.month.spent for line in lines)},
@@ -203,7 +177,7 @@ async def _read(console: Console, range_: Range, now: datetime) -> Money:
     known = tenants.value or []
     scopes = {tenant.id: scopes_of(tenant, "", now, NO_OWN)[:2] for tenant in known}
     keys = [scope.key for pair in scopes.values() for scope in pair]
-    counters, everything, highest, alerts, spending, (holds, refused, estimated) = await asyncio.gather(
+    counters, everything, highest, alerts, spending, (holds, refused, estimated, users) = await asyncio.gather(
         read("tenants' counters", standing.counted(parts.valkey, keys)),
         read("global counters", standing.everything(parts.valkey, parts.policy.global_daily_cap, now)),
         read("own caps", exposure.highest_own_caps(parts.engine)),
@@ -213,6 +187,7 @@ async def _read(console: Console, range_: Range, now: datetime) -> Money:
             read("holds", holds_by_tenant(parts.engine, DAY)),
             read("refused", refused_by_cap(parts.engine, HOUR)),
             read("estimated", estimated_since(parts.engine, now.replace(hour=0, minute=0, second=0, microsecond=0))),
+            read("fullest users", full_users(console, known, now)),
         ),
     )
     sums: dict[str, tuple[int, int]] = {}
@@ -229,21 +204,8 @@ async def _read(console: Console, range_: Range, now: datetime) -> Money:
         lines.append(Line(tenant, day, month, worst, parallel, (refused.value or {}).get(tenant.id)))
     return Money(
         tenants=tenants, lines=lines, everything=everything, alerts=alerts, spending=spending, from_ledger=bool(sums),
-        estimated=estimated.value, aways=aways_of(counters, everything, tenants, alerts, spending),
+        users=users, estimated=estimated.value, aways=aways_of(counters, everything, tenants, alerts, spending, users),
     )  # fmt: skip
-
-
-def window(scope: Scope, tenant: Tenant, counted: Counted | None, ledger: int | None = None) -> Window:
-    """A counter as it stands. ``ledger``: spent as the ledger has it, while Valkey is away; it is the newer then."""
-    spent, held = counted or (0, None)
-    spent = max(spent, ledger) if ledger is not None else spent
-    return Window(scope.name, spent, held, scope.limit, began(scope.window, tenant.time_zone), scope.resets_at)
-
-
-def began(label: str, time_zone: str) -> datetime:
-    """The start of a day or month such as ``2026-11-27`` in a time zone, in UTC."""
-    first = date.fromisoformat(label if len(label) > 7 else f"{label}-01")
-    return datetime.combine(first, time(), UTC if time_zone == "UTC" else ZoneInfo(time_zone)).astimezone(UTC)
 
 
 async def spending_of(console: Console, range_: Range, tenant: str = "") -> TopSpending:
@@ -252,7 +214,8 @@ async def spending_of(console: Console, range_: Range, tenant: str = "") -> TopS
     top = await parts.ledger.top(tenant=tenant or None, since=range_.since, until=range_.until, count=TOP)
     names = [name for name, _, _ in top]
     found = await standing.over_time(parts.engine, range_.since, range_.until, range_.width, named=names, tenant=tenant)
-    return TopSpending(top, found)
+    users = {} if tenant else await largest_users(parts.engine, range_.since, range_.until, names)
+    return TopSpending(top, found, users)
 
 
 def answer(money: Money, stopped: Sequence[str]) -> tuple[str, str]:
@@ -266,18 +229,19 @@ def answer(money: Money, stopped: Sequence[str]) -> tuple[str, str]:
         return kind, ("The tenants are not known right now." if money.tenants.away else "There is no tenant yet.") + left
     if total and total.left == 0:
         return "bad", f"The global cap of {formats.usd(total.cap)} a day is used up: every call is refused until the day ends."
+    users = f" {of_users}" if (of_users := near_words(money.users.value or [])) else ""
     full = [line for line in money.lines if line.share >= 1]
     if full:
-        return "bad", f"{_names(full)} used up a cap: further calls are refused.{left}"
+        return "bad", f"{_names(full)} used up a cap: further calls are refused.{users}{left}"
     near = [line for line in money.lines if line.share >= NEAR]
     if near:
         first = max(near, key=lambda line: line.share)
-        return "warn", f"{_names(near)} near a cap: {first.tenant.id} has used {formats.share(first.share)}.{left}"
+        return "warn", f"{_names(near)} near a cap: {first.tenant.id} has used {formats.share(first.share)}.{users}{left}"
     spent = f": {formats.usd(total.spent)} spent today, {formats.usd(total.held)} held" if total else ""
     refusing = sorted((line for line in money.lines if line.refused), key=lambda line: -line.refused)
-    kind = "warn" if money.aways or (refusing and refusing[0].refused >= SOME) else "good"
+    kind = "warn" if money.aways or users or (refusing and refusing[0].refused >= SOME) else "good"
     count = formats.number(len(money.lines), "tenant is within its caps", "tenants are within their caps")
-    return kind, f"{_refusing(refusing)}{count}{spent}.{left}"
+    return kind, f"{_refusing(refusing)}{count}{spent}.{users}{left}"
 
 
 def state_of(windows: Sequence[Window], refused: int) -> tuple[str, str]:

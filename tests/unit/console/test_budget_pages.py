@@ -1,5 +1,6 @@
 """The budget pages' sentences, sums and windows (C1, C4, C8)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,20 +13,18 @@ from app.budget.budget import BudgetPolicy
 from app.budget.scopes import scopes_of
 from app.budget.standing import Everything, Spending
 from app.console.budget_actions import change_of
+from app.console.caps import Cap, Window, began, caps_of, window
 from app.console.known import Known
 from app.console.pages.budgets import (
     Line,
     Money,
     TopSpending,
-    Window,
     answer,
     aways_of,
-    began,
     chart,
     parallel_of,
     times_of,
     top_lines,
-    window,
 )
 from app.console.ranges import Range
 from app.domain.calls import RateLimits, Tenant
@@ -45,12 +44,12 @@ def a_line(name: str, spent: int, cap: int = 100) -> Line:
     return Line(tenant, a_window(spent, cap=cap), a_window(spent, cap=None), exposure.of(tenant, POLICY, None, workers=1))
 
 
-def money(*lines: Line, spent: int = 0, away: str = "") -> Money:
+def money(*lines: Line, spent: int = 0, away: str = "", users: Sequence[Cap] = ()) -> Money:
     total = Known(Everything(spent, 0, spent, 1_000_000, NOW), NOW, away)
     nothing = TopSpending([], Spending({}, {}, {}))
     return Money(
         tenants=Known([line.tenant for line in lines], NOW), lines=list(lines), everything=total, alerts=Known(([], 0), NOW),
-        spending=Known(nothing, NOW), from_ledger=False, aways=[total] if away else [],
+        spending=Known(nothing, NOW), users=Known(list(users), NOW), from_ledger=False, aways=[total] if away else [],
     )  # fmt: skip
 
 
@@ -127,6 +126,32 @@ def test_the_sentence_names_the_worst_first() -> None:
     assert "every call is refused" in answer(money(calm, spent=1_000_000), [])[1]
     assert answer(money(calm, away="Valkey does not answer"), [])[0] == "warn"
     assert answer(money(), [])[0] == "none"
+
+
+def of_user(name: str, spent: int, window: str = "user-day") -> Cap:
+    return Cap("acme", name, replace(a_window(spent), name=window))
+
+
+def test_the_fullest_cap_is_that_of_all_tenants_users_and_everyone_and_says_whose() -> None:
+    tenants = {"acme": (a_window(19), a_window(0, cap=None)), "globex": (a_window(3), replace(a_window(40), name="tenant-month"))}
+    everything = Everything(300_000, 10_000, 310_000, 1_000_000, NOW)
+    found = caps_of(tenants, [of_user("mallory", 82), of_user("-", 20, "user-month")], everything, NOW)
+    assert [(one.share, one.whose) for one in found] == [
+        (0.82, "mallory of acme, the user's cap a day"), (0.4, "globex, its cap a month"), (0.31, "the global cap a day"),
+        (0.2, "no user of acme, the user's cap a month"), (0.19, "acme, its cap a day"), (0.03, "globex, its cap a day"),
+    ]  # fmt: skip
+    assert [one.address for one in found[:3]] == ["/console/budgets/acme/user?id=mallory", "/console/budgets/globex", ""]
+
+
+def test_a_user_near_a_cap_is_named_beside_tenants_that_are_within_theirs() -> None:
+    kind, words = answer(money(a_line("acme", 19), users=[of_user("mallory", 82), of_user("ada", 80), of_user("bob", 79)]), [])
+    assert kind == "warn"
+    assert words == (
+        "1 tenant is within its caps: $0 spent today, $0 held. mallory of acme has used 82 % of the user's cap a day; "
+        "1 more cap of a user is near. The global cap has $1.00 of $1.00 left."
+    )
+    [_, words] = answer(money(a_line("acme", 85), users=[of_user("mallory", 100)]), [])
+    assert "mallory of acme has used up the user's cap a day, and its calls are refused. The global" in words
 
 
 def some_spending() -> tuple[TopSpending, Range]:
