@@ -7,10 +7,8 @@ machine words (type, code, parameter path) are, and only if they look like such.
 import errno
 import re
 import ssl
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 import aiohttp
 
@@ -27,8 +25,9 @@ from app.domain.errors import (
     ProviderUnreachable,
     TimeoutPhase,
 )
-from app.gateway.providers.refusals import Refused, delay, denies, limits, stumbled, trouble
+from app.gateway.providers.refusals import Refused, denies, limits, stumbled, trouble
 from app.gateway.providers.timeouts import timed_out
+from app.gateway.providers.waits import wait_of
 
 
 class ProtocolError(ValueError):
@@ -138,25 +137,10 @@ def machine_words(*words: object) -> str:
     return " ".join(word for word in words if isinstance(word, str) and MACHINE_WORD.match(word))
 
 
-def retry_after(headers: Mapping[str, str], body: object = None) -> float | None:
-    """Seconds to wait, from ``retry-after-ms``, else ``retry-after`` (seconds or an HTTP date), else the body; None if unsaid."""
-    millis = _number(headers.get("retry-after-ms"))
-    if millis is not None:
-        return millis / 1000
-    text = headers.get("retry-after") or delay(body)
-    seconds = _number(text.removesuffix("s") if text else text)  # Google writes a unit behind
-    if seconds is not None or text is None:
-        return seconds
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
-
-
 def with_retry_after(error: ProviderError, headers: Mapping[str, str], body: object = None) -> ProviderError:
     """Note on a limit or an overload how long the provider wants us to wait."""
     if isinstance(error, ProviderRateLimited | ProviderOverloaded):
-        error.retry_after = retry_after(headers, body)
+        error.retry_after = wait_of(headers, body)
     return error
 
 
@@ -214,11 +198,3 @@ FOREIGN: tuple[type[Exception], ...] = (
     ValueError,
     RecursionError,
 )
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        number = float(text) if text is not None else -1.0
-    except ValueError:
-        return None
-    return number if 0 <= number < float("inf") else None

@@ -183,17 +183,18 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
         code = error.error.get("code")
         words = machine_words(error.error.get("type"), str(code) if isinstance(code, int) else code, error.error.get("param"))
         message, answer_id = f"HTTP {error.status} {words}".strip(), error.headers.get(REQUEST_ID)
-        if known := kind_of_body(error.body):
-            return with_retry_after(blame.error(known, message, request_id=answer_id), error.headers, error.body)
-        if refused := refusal(error.status, error.error or error.body):
+        known = kind_of_body(error.body)
+        refused = None if known else refusal(error.status, error.error or error.body)
+        if refused:
             return blame.refused(refused, message, request_id=answer_id)
-        return with_retry_after(
-            blame.error(kind_of_status(error.status), message, request_id=answer_id), error.headers, error.body
-        )
+        failure = blame.error(known or kind_of_status(error.status), message, request_id=answer_id)
+        return with_retry_after(failure, error.headers, error.body)
     if isinstance(error, ReportedError):
         words = machine_words(error.type, error.code, error.param)
         message = f"An error in an answer with the status 200 {words}".strip()
         known = kind_of_body(error.body)
         refused = None if known else refusal(200, error.body)
-        return blame.refused(refused, message) if refused else blame.error(known or kind_of_report(error.body), message)
+        if refused:
+            return blame.refused(refused, message)
+        return with_retry_after(blame.error(known or kind_of_report(error.body), message), {}, error.body)
     return from_transport(error, blame)

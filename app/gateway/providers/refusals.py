@@ -228,11 +228,6 @@ def trouble(body: object) -> Literal["limited", "busy"] | None:
     return "limited" if _LIMITED.search(said) else "busy" if _BUSY.search(said) else None
 
 
-def delay(body: object) -> str | None:
-    """How long to wait, where only the body says it, as Google's ``RetryInfo`` does."""
-    return next((text for name, text in _strings(body, "", 0) if name == "retryDelay"), None)
-
-
 def _said(body: object) -> tuple[list[str], str]:
     """The codes and the sentences of a body."""
     texts: list[str] = []
