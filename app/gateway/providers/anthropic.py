@@ -192,6 +192,10 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
         if refused := refusal(error.status, error.body):
             return blame.refused(refused, message, request_id=answer_id)
         of_event = error.status in OK
-        kind = ERROR_EVENTS.get(type_) or kind_of_report(error_within(error.body)) if of_event else kind_of_status(error.status)
+        kind = (
+            ERROR_EVENTS.get(type_) or kind_of_report(error_within(error.body))
+            if of_event
+            else kind_of_status(error.status, error.body)
+        )
         return with_retry_after(blame.error(kind, message, request_id=answer_id), error.headers, error.body)
     return from_transport(error, blame)

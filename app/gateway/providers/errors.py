@@ -25,7 +25,7 @@ from app.domain.errors import (
     ProviderUnreachable,
     TimeoutPhase,
 )
-from app.gateway.providers.refusals import Refused, denies, limits, stumbled, trouble
+from app.gateway.providers.refusals import Refused, broke_down, denies, limits, stumbled, trouble
 from app.gateway.providers.timeouts import timed_out
 from app.gateway.providers.waits import wait_of
 
@@ -97,8 +97,8 @@ class Blame:
         return error
 
 
-def kind_of_status(status: int) -> type[ProviderError]:
-    """Our error for an HTTP status."""
+def kind_of_status(status: int, body: object = None) -> type[ProviderError]:
+    """Our error for an HTTP status. ``body``: that of a refusal without a reason, which may say that the server broke down."""
     if status in (401, 402, 403, 404, 405, 407, 410, 421) or 300 <= status < 400:
         return ProviderDenied  # a redirect is not followed: it would carry the key to another host
     if status == 429:
@@ -107,6 +107,8 @@ def kind_of_status(status: int) -> type[ProviderError]:
         return ProviderOverloaded
     if status >= 500 or status in (408, 409, 424, 425, 460, 499):  # 424: TGI's, for a model that broke down
         return ProviderFailed
+    if broke_down(body):
+        return ProviderOverloaded if trouble(body) else ProviderFailed
     return ProviderRejected
 
 

@@ -187,7 +187,7 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
         refused = None if known else refusal(error.status, error.error or error.body)
         if refused:
             return blame.refused(refused, message, request_id=answer_id)
-        failure = blame.error(known or kind_of_status(error.status), message, request_id=answer_id)
+        failure = blame.error(known or kind_of_status(error.status, error.body), message, request_id=answer_id)
         return with_retry_after(failure, error.headers, error.body)
     if isinstance(error, ReportedError):
         words = machine_words(error.type, error.code, error.param)

@@ -34,6 +34,7 @@ CODES: dict[str, RejectionReason] = {
     "invalid_prompt": "content_policy",  # OpenAI, for a prompt that its usage policy flags
     "data_inspection_failed": "content_policy",  # DashScope
     "datainspectionfailed": "content_policy",
+    "sensitivecontentdetected": "content_policy",  # ByteDance
     "image_content_policy_violation": "content_policy",  # OpenAI
     "request_too_large": "too_large",  # Anthropic
     **dict.fromkeys(
@@ -120,6 +121,14 @@ _DENIED_CODES = frozenset(
         "budget_exceeded",
         "authentication_error",
         "permission_error",
+        "credit_balance_exhausted",  # OpenAI, as the three below
+        "organization_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "expiredtokenexception",  # AWS, as the three below
+        "unrecognizedclientexception",
+        "accessdeniedexception",
+        "resourcenotfoundexception",
     ]
 )
 _DENIED = re.compile(
@@ -133,6 +142,11 @@ _DENIED = re.compile(
     r"|organization must be verified|budget has been exceeded"  # OpenAI, LiteLLM
     r"|does not work with the specified model|model loading aborted|failed to load model"  # Azure, LM Studio
     r"|enable billing on your project|degraded function cannot be invoked"  # Gemini, NVIDIA
+    r"|out of extra usage|from your extra usage|not (?:yet )?available for this subscription"  # Anthropic
+    r"|monthly spend(?:ing)? (?:cap|limit)|account \S{1,80} is suspended"  # Gemini, Fireworks
+    r"|security token included in the request is|reached the end of its life|marked by provider as legacy"  # Bedrock
+    r"|access to this model is not available|model is not supported when using codex"  # Bedrock, OpenAI
+    r"|model (?:is )?unloaded|model .{1,100} failed to load"  # LM Studio, llama.cpp
 )
 # Vendors quote what they refuse. A caller must not be able to write that our key is invalid, and so have a model passed over.
 # It may have lines, escaped quotes and apostrophes, and no end where it was too long: then it goes on to the end of its string.
@@ -149,11 +163,29 @@ _LIMIT_CODES = frozenset(
         "throttlingexception",
         "throttling_error",
         "too_many_requests",
+        "service_tier_capacity_exceeded",  # Mistral
     ]
 )
 _LIMITS = re.compile(
     r"tokens per (?:minute|day)|too many (?:tokens|requests), please wait|rate limit (?:reached|exceeded)"
-    r"|high-frequency .{0,30}requests"
+    r"|high-frequency .{0,30}requests|total request limit reached"  # NVIDIA behind OpenRouter
+)
+# Of a server that broke down, and says so with the status of a refusal: go-betweens pass on what stood behind them.
+_FAULT_CODES = frozenset(
+    [
+        "server_error",
+        "internal_error",
+        "internal_server_error",
+        "upstream_error",
+        "overloaded_error",
+        "engine_overloaded_error",
+        "service_unavailable",
+        "service_unavailable_error",
+    ]
+)
+_FAULTS = re.compile(
+    r"upstream (?:request |connect )?(?:failed|error|unavailable|timed out|timeout)|upstream is unavailable"
+    r"|model has crashed|model is (?:currently |temporarily )?unavailable"
 )
 _OVER = re.compile(r"exceed|greater than|larger than|longer than|too long")
 _LIMITED = re.compile(r"rate.?limit|too many requests|throttl|concurrency|resource_exhausted|^(?:tokens|requests)$", re.MULTILINE)
@@ -181,6 +213,8 @@ _LENGTHS = tuple(
         rf"prompt has {_USED} tokens.{{0,60}}?context size is {_LIMIT}",  # of DeepSeek's local server
         rf"prompt is too long: {_USED}, model maximum context length: {_LIMIT}",  # Fireworks
         rf"maximum prompt length is {_LIMIT} but the request contains {_USED} tokens",  # xAI
+        rf"input length \({_USED}\) exceeds model'?s maximum context length \({_LIMIT}\)",
+        rf"prompt too long: {_USED} tokens exceeds max_seq_len {_LIMIT}",
     )
 )
 
@@ -214,6 +248,15 @@ def limits(body: object) -> bool:
     """Whether the vendor limits our rate. The same request fares better later, or elsewhere at once."""
     codes, words = _said(body)
     return not _LIMIT_CODES.isdisjoint(codes) or bool(_LIMITS.search(_QUOTATION.sub(" ", words)))
+
+
+def broke_down(body: object) -> bool:
+    """Whether the server says, in the place of a reason, that it or the one behind it failed. Another attempt may fare better."""
+    return _is_fault(*_said(body))
+
+
+def _is_fault(codes: list[str], words: str) -> bool:
+    return not _FAULT_CODES.isdisjoint(codes) or bool(_FAULTS.search(_QUOTATION.sub(" ", words)))
 
 
 def stumbled(body: object) -> bool:
@@ -256,7 +299,8 @@ def _by_words(status: int, codes: list[str], words: str) -> RejectionReason | No
         elif status == 413 or _LARGE.search(words):
             found = "too_large"
         elif status != 200:
-            found = "unreadable_media" if _MEDIA.search(words) else "unpaired_tools" if _UNPAIRED.search(words) else "invalid"
+            found = "unreadable_media" if _MEDIA.search(words) else "unpaired_tools" if _UNPAIRED.search(words) else None
+            found = found or (None if _is_fault(codes, words) else "invalid")
     return found
 
 

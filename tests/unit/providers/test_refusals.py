@@ -6,7 +6,15 @@ from collections.abc import Callable
 import pytest
 from growth import is_linear
 
-from app.domain.errors import ProviderDenied, ProviderGarbled, ProviderRateLimited, RejectionReason
+from app.domain.errors import (
+    ProviderDenied,
+    ProviderFailed,
+    ProviderGarbled,
+    ProviderOverloaded,
+    ProviderRateLimited,
+    ProviderRejected,
+    RejectionReason,
+)
 from app.gateway.providers import anthropic, openai
 from app.gateway.providers.errors import Blame, ReportedError
 from app.gateway.providers.http import StatusError
@@ -61,6 +69,9 @@ LONG = [
     (400, {"code": 20015, "message": "length of prompt_tokens (40961) must be less than max_seq_len (40960)."}),
     (422, {"message": "inputs tokens + max_new_tokens must be <= 4096. Given: 5000 inputs tokens and 100 max_new_tokens"}),
     (400, {"error": {"code": "1261", "message": "Prompt exceeds max length"}}),  # docs.z.ai/api-reference/api-code
+    # earendil-works/pi#5677, 0xBakeer/inference-atlas#186
+    (400, {"message": "Input length (265330) exceeds model's maximum context length (262144)."}),
+    (400, {"message": "Prompt too long: 5152 tokens exceeds max_seq_len 2048", "type": "server_error"}),
 ]  # fmt: skip
 POLICY = [
     (400, {"message": "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.",
@@ -82,6 +93,7 @@ POLICY = [
     (422, {"error": {"message": "input new_sensitive (1026)"}}),  # esengine/DeepSeek-Reasonix#6818
     (200, {"status_code": 1027, "status_msg": "output new_sensitive"}),  # MiniMax-AI/cli#256
     (400, {"error": {"code": "1301", "message": "系统检测到输入或生成内容可能包含不安全或敏感内容"}}),  # docs.z.ai
+    (400, {"error": {"code": "SensitiveContentDetected", "message": "Refused."}}),  # theopenco/llmgateway#1865
     (451, {"error": {"message": "The content is blocked."}}),  # RFC 7725
 ]  # fmt: skip
 LARGE = [
@@ -141,6 +153,8 @@ INVALID = [
     (400, {"message": "Invalid value: 'incorrect api key'. Supported values are: 'low' and 'high'."}),  # quoted from the request
     (400, {"message": "Invalid value: 'unknown model'. Supported values are: 'a model that does not exist' and 'x'."}),
     (400, {"message": 'Unknown tool "your account is suspended", or `insufficient balance`.'}),
+    (400, {"message": "Invalid value: 'upstream request failed'. The model 'model has crashed' is no tool."}),
+    (400, {"message": "Parameter 'tools' is not supported by the upstream provider"}),
     (400, None),
     (400, ""),
 ]  # fmt: skip
@@ -187,6 +201,27 @@ DENIED = [
     (500, {"type": "error", "error": {"type": "api_error", "message": "insufficient balance (1008)"}}),
     (429, {"error": {"code": "1113", "message": "余额不足或无可用资源包,请充值。"}}),  # docs.z.ai/api-reference/api-code
     (429, {"error": {"code": "1113", "message": "Your account is in arrears, please recharge and try again"}}),
+    # NousResearch/hermes-agent#56128, #82361, #98929; pollinations/pollinations#12136, openclaw/openclaw#74120
+    (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "You're out of extra usage. Add more at x."}}),
+    (400, {"error": {"message": "Third-party apps now draw from your extra usage. To continue, enable extra usage."}}),
+    (400, {"error": {"message": "The long context beta is not yet available for this subscription."}}),
+    *((429, {"error": {"code": f"{code}_exceeded", "message": "Refused."}}) for code in
+      ("organization_spend_limit", "organization_usage_limit", "project_spend_limit")),
+    (429, {"error": {"code": "credit_balance_exhausted", "message": "Refused."}}),
+    (412, {"error": {"message": "Account x-y is suspended, possibly due to reaching the monthly spending limit or failure to pay "
+                     "past invoices.", "param": None, "code": "PRECONDITION_FAILED", "type": "error"}}),
+    (412, {"error": {"message": "Account x-y is suspended."}}),
+    (429, [{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED",
+                      "message": "Your billing account has exceeded its monthly spending cap."}}]),
+    # gsd-build/gsd-2#5425, aws/aws-sdk-js-v3#6424, openai/codex#43751, NousResearch/hermes-agent#62765, #102044
+    (400, {"__type": "com.amazon.coral.service#ExpiredTokenException", "message": "Refused."}),
+    (400, {"message": "The security token included in the request is expired"}),
+    (400, {"message": "This model version has reached the end of its life. Please refer to the AWS documentation."}),
+    (400, {"message": "Access denied. This Model is marked by provider as Legacy and you have not been actively using it."}),
+    (400, {"message": "Access to this model is not available for this account or role."}),
+    (400, {"detail": "The 'gpt-5' model is not supported when using Codex with a ChatGPT account."}),
+    (400, {"error": "Model unloaded."}),
+    (500, {"error": {"message": "model name=LFM2.5-Q8_0 failed to load", "type": "server_error"}}),
 ]  # fmt: skip
 
 
@@ -208,6 +243,9 @@ LIMITED = [
     (400, {"__type": "com.amazon.coral.availability#ThrottlingException", "message": "Rate exceeded"}),
     (400, {"error": {"message": "Detected high-frequency non-compliant requests from you.", "type": "invalid_request_error"}}),
     (500, {"error": {"message": "An error occurred (ThrottlingException)", "type": "ThrottlingException"}}),
+    (400, {"object": "error", "message": "Refused.", "type": "service_tier_capacity_exceeded", "code": "3505"}),
+    # perminder-klair/subwave#684
+    (400, {"error": {"message": "Upstream error from Nvidia: ResourceExhausted: Worker local total request limit reached (2)"}}),
 ]  # fmt: skip
 
 
@@ -225,6 +263,30 @@ def test_a_refusal_of_the_request_is_no_limit_of_our_rate(status: int, body: obj
     error = openai._translate(StatusError(status, {}, body), Blame("p", "m"))
     assert not isinstance(error, ProviderRateLimited)
     assert not limits({"message": "Unknown tool 'rate limit exceeded'."})  # quoted from the request
+
+
+# farion1231/cc-switch#6821, ENTERPILOT/GoModel#605, lmstudio-ai/lmstudio-bug-tracker#1347
+BROKEN = [
+    (400, {"error": {"type": "server_error", "message": "Error from provider: Upstream request failed: Model is unavailable."}}),
+    (400, {"error": {"type": "invalid_request_error", "message": "Error from provider (Console Go): Upstream request failed"}}),
+    (400, {"error": "The model has crashed without additional information. (Exit code: null)"}),
+    (422, {"error": {"type": "overloaded_error", "message": "Overloaded"}}),
+    (418, {"error": {"code": "internal_server_error", "message": "Refused."}}),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), BROKEN)
+def test_a_server_that_broke_down_is_tried_again_whatever_its_status(status: int, body: object) -> None:
+    assert refusal(status, body) is None
+    for translate in (openai._translate, anthropic._translate):
+        assert isinstance(translate(StatusError(status, {}, body), Blame("p", "m")), ProviderFailed | ProviderOverloaded)
+
+
+@pytest.mark.parametrize(("status", "body"), [*LONG, *POLICY, *MEDIA, *UNPAIRED, *INVALID])
+def test_a_refusal_with_a_reason_is_no_breakdown_of_the_server(status: int, body: object) -> None:
+    if status != 500:
+        for translate in (openai._translate, anthropic._translate):
+            assert isinstance(translate(StatusError(status, {}, body), Blame("p", "m")), ProviderRejected)
 
 
 @pytest.mark.parametrize("code", ["tool_use_failed", "json_validate_failed"])
@@ -304,6 +366,8 @@ def test_what_is_no_refusal_of_the_request_is_not_taken_for_one(status: int, bod
             {"message": "This model's maximum prompt length is 131072 but the request contains 150000 tokens."},
             (150000, 131072),
         ),
+        ({"message": "Input length (265330) exceeds model's maximum context length (262144)."}, (265330, 262144)),
+        ({"message": "Prompt too long: 5152 tokens exceeds max_seq_len 2048 (leave room for output tokens)"}, (5152, 2048)),
         ({"message": "prompt is too long: 5 tokens > 200000 maximum"}, None),
         ({"message": f"prompt is too long: {'9' * 400} tokens > 1 maximum"}, None),
         ({"message": "prompt is too long"}, None),
