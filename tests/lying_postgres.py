@@ -32,11 +32,18 @@ ACCENTS = {
     "42501": "permission denied for table calls",
     "0A000": "cached plan must not change result type",
     "26000": 'prepared statement "_pg3_0" does not exist',
+    "42P05": 'prepared statement "_pg3_0" already exists',
+    "42P01": 'relation "calls" does not exist',  # of a session whose search_path another client has set, or before a migration
+    "42703": 'column "version" does not exist',
+    "3F000": "no schema has been selected to create in",
+    "57P04": "terminating connection because its database was dropped",
+    "25P04": "terminating connection due to transaction timeout",
+    "55000": "cannot execute nextval() during recovery",
     "XX000": "cache lookup failed for relation 16384",
     "XX001": "invalid page in block 0 of relation base/5/16384",
     "08P01": "server login failed",  # as a pooler says it
 }
-ENDS = frozenset({"57P01", "57P02", "57P05", "25P03"})  # the server closes the session with them
+ENDS = frozenset({"57P01", "57P02", "57P04", "57P05", "25P03", "25P04"})  # the server closes the session with them
 
 
 class LyingPostgres(SessionServer):

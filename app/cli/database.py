@@ -18,7 +18,7 @@ async def database() -> "AsyncGenerator[tuple[AsyncEngine, Settings], None]":
     """
     from psycopg import Error as PostgresError
     from psycopg.errors import UndefinedColumn, UndefinedTable
-    from sqlalchemy.exc import DataError, DBAPIError, ProgrammingError
+    from sqlalchemy.exc import DataError, DBAPIError
 
     from app.cli.stores import settings_with_stores
     from app.domain.errors import Misconfigured
@@ -29,13 +29,11 @@ async def database() -> "AsyncGenerator[tuple[AsyncEngine, Settings], None]":
     engine = build_engine(settings, pooled=False)
     try:
         yield engine, settings
-    except ProgrammingError as error:
-        if not isinstance(error.orig, (UndefinedTable, UndefinedColumn)):
-            raise Misconfigured(away(POSTGRES, error)) from error
-        raise Misconfigured(f"The database has no such table: run `octant migrate`. ({reason(error)})") from error
     except DataError as error:  # the store is there
         raise Misconfigured(f"Postgres can hold no such value: {reason(error)}.") from error
     except (DBAPIError, PostgresError) as error:
+        if isinstance(getattr(error, "orig", error), (UndefinedTable, UndefinedColumn)):
+            raise Misconfigured(f"The database has no such table: run `octant migrate`. ({reason(error)})") from error
         raise Misconfigured(away(POSTGRES, error)) from error
     finally:
         await engine.dispose()

@@ -14,9 +14,11 @@ STATEMENT_SECONDS = 10.0  # Postgres itself ends a statement then, unless its tr
 LOCK_SECONDS = 2.0  # and then a wait for a lock: a table that a migration has locked must not take up the pool
 LIMITS = f"SET statement_timeout = {STATEMENT_SECONDS * 1000:.0f}; SET lock_timeout = {LOCK_SECONDS * 1000:.0f}; "
 # SQLSTATEs that psycopg does not count as the server's: a replica or a primary that was demoted; its limits on idle and on long
-# transactions, which end the session; a statement that a session has prepared and a migration, or a pooler, has made void.
-ENDED = frozenset({"25006", "25P03", "25P04", "0A000", "26000"})
-REFUSED = frozenset({"42501", "XX000", "XX001", "XX002"})  # the role has lost a right; the server's own faults, on a broken disk
+# transactions, which end the session; a statement that a session has prepared and a migration, or a pooler, has made void; a
+# session of a pooler that has another client's statements or search_path (psycopg/psycopg#911, pgbouncer/pgbouncer#452, #1313).
+ENDED = frozenset({"25006", "25P03", "25P04", "0A000", "26000", "42P05", "42P01", "3F000"})
+# The role has lost a right, the schema is another version's; the server's own faults, on a broken disk.
+REFUSED = frozenset({"42501", "42703", "XX000", "XX001", "XX002"})
 BACKEND = "SELECT pg_backend_pid()"
 log = logging.getLogger(__name__)
 

@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import stores
+from app.cli.database import database
 from app.domain.errors import Misconfigured
 from app.settings import Settings
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
@@ -164,6 +165,33 @@ async def test_a_session_that_the_server_ends_is_an_outage_and_not_a_defect(own:
             await connection.execute(text("SELECT 1"))
         assert connection.invalidated
     assert await outcome(own) == "1"
+
+
+@pytest.mark.parametrize(
+    ("left", "refused"),
+    [
+        ("SET search_path = ''", "SELECT 1 FROM only_here"),
+        ("SET search_path = ''", "CREATE TABLE other (x int)"),
+        ("PREPARE p AS SELECT 1", "PREPARE p AS SELECT 1"),
+    ],
+)
+async def test_a_session_with_what_another_client_left_is_not_used_again(own: AsyncEngine, left: str, refused: str) -> None:
+    """A pooler that does not clean its sessions: pg_dump leaves such a search_path (pgbouncer/pgbouncer#452)."""
+    await outcome(own, "CREATE TABLE IF NOT EXISTS only_here (x int)")
+    async with own.connect() as connection:
+        await connection.execute(text(left))
+        with pytest.raises(OperationalError):
+            await connection.execute(text(refused))
+        assert connection.invalidated
+    assert await outcome(own) == "1"
+
+
+async def test_a_command_on_a_database_without_tables_says_to_migrate(own_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCTANT_DATABASE_URL", own_url)
+    monkeypatch.setenv("OCTANT_VALKEY_URL", "redis://127.0.0.1:1/0")
+    with pytest.raises(Misconfigured, match="run `octant migrate`"):
+        async with database() as (engine, _):
+            await one(engine, "SELECT id FROM api_keys")
 
 
 async def test_a_role_that_lost_a_right_is_an_outage_and_not_a_defect(own: AsyncEngine) -> None:
