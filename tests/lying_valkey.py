@@ -32,6 +32,9 @@ ERRORS = {
         "WRONGTYPE Operation against a key holding the wrong kind of value", "BUSY Valkey is busy running a script",
         "NOAUTH Authentication required.", "NOPERM no permissions", "MASTERDOWN Link with MASTER is down",
         "UNKILLABLE busy", "NOREPLICAS Not enough good replicas", "MAX number of clients reached",
+        "REDIRECT 127.0.0.1:6381", "UNBLOCKED force unblock from blocking operation, instance state changed",
+        "DENIED Valkey is running in protected mode", "WRONGPASS invalid username-password pair or user is disabled.",
+        "EXECABORT Transaction discarded because of previous errors.", "INPROG failover in progress",
     )
 }  # fmt: skip
 

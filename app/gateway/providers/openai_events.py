@@ -85,4 +85,5 @@ def _is_json(text: str) -> bool:
 
 
 def _as_error(document: object) -> object:
+    document = document[0] if isinstance(document, list) and len(document) == 1 else document  # Gemini's
     return document if isinstance(document, dict) and document.get("error") else {"error": document}

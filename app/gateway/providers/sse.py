@@ -4,8 +4,9 @@ A byte order mark, any of the three line ends, comments, fields without a value 
 Pieces may end anywhere, in the middle of a character too. Bytes that are no UTF-8 become U+FFFD: half a character from a server
 that streams tokens is no reason to lose the answer.
 
-Two lines that the standard passes over are read as error events, because the answer ends with them: the field `error` of
-llama.cpp before its build of autumn 2025, and an error's JSON without a field, as servers write it that pass on another's body.
+Two forms that the standard passes over are read as error events, because the answer ends with them: the field `error` of
+llama.cpp before its build of autumn 2025, and an error's JSON without a field, on one line or several, as Gemini writes it and
+servers that pass on another's body.
 """
 
 import re
@@ -15,7 +16,7 @@ from app.gateway.providers.errors import ProtocolError
 
 BOM = b"\xef\xbb\xbf"
 MOST_EVENT = 32 * 2**20  # bytes
-_ERROR = re.compile(rb'\s*\{\s*"error"\s*:')
+_ERROR = re.compile(rb'\s*(?:\[\s*)?\{\s*"error"\s*:')
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class Decoder:
         self._skip_newline = False
         self._name = ""
         self._data: list[bytes] = []
+        self._bare: list[bytes] = []  # lines of JSON without a field
 
     def feed(self, piece: bytes) -> list[Event]:
         """Return the events that end in ``piece``. Raises ProtocolError for an endless one."""
@@ -65,7 +67,7 @@ class Decoder:
         lines[0] = b"".join((*self._pieces, lines[0]))
         self._pieces = [rest]
         found = self._events(lines)
-        self.between = not (rest or self._data or self._name or self._skip_newline)
+        self.between = not (rest or self._data or self._bare or self._name or self._skip_newline)
         return found
 
     def end(self) -> list[Event]:
@@ -76,21 +78,28 @@ class Decoder:
     def _events(self, lines: list[bytes]) -> list[Event]:
         found = []
         for line in lines:
+            field, _, value = line.partition(b":")
+            if self._bare and (not line or field == b"data"):
+                found += self._bare_error()
             if not line:
                 if self._data:
                     found.append(Event(self._name, b"\n".join(self._data).decode(errors="replace")))
                 self._name, self._data = "", []
                 self._held = len(self._pieces[0]) if self._pieces else 0
-                continue
-            field, _, value = line.partition(b":")
-            if field == b"data":
+            elif field == b"data":
                 self._data.append(value.removeprefix(b" "))
             elif field == b"event":
                 self._name = value.removeprefix(b" ").decode(errors="replace")
-            elif (field == b"error" and value.lstrip().startswith(b"{")) or _ERROR.match(line):
-                self._name = "error"
-                self._data.append(value if field == b"error" else line)
+            elif field == b"error" and value.lstrip().startswith(b"{"):
+                self._bare = [b'{"error":', value, b"}"]
+            elif self._bare or line.lstrip().startswith((b"{", b"[")):
+                self._bare.append(line)
         return found
+
+    def _bare_error(self) -> list[Event]:
+        """The error that lines without a field hold; nothing where they hold another thing."""
+        text, self._bare = b"\n".join(self._bare), []
+        return [Event("error", text.decode(errors="replace"))] if _ERROR.match(text) else []
 
 
 def is_stream(content: bytes) -> bool:

@@ -439,19 +439,23 @@ UNFRAMED = {
 
 @pytest.mark.parametrize("before", [b"", b'data: {"choices": [{"delta": {"role": "assistant"}}]}\n\n'], ids=["first", "later"])
 @pytest.mark.parametrize("form", UNFRAMED.values(), ids=UNFRAMED)
+@pytest.mark.parametrize("indent", [None, 2])  # vercel/ai#5217, diegosouzapw/OmniRoute#4177
 async def test_an_error_outside_of_the_data_of_a_stream_is_the_error_that_it_names(
-    upstream: Upstream, provider: OpenAIProvider, form: bytes, before: bytes
+    upstream: Upstream, provider: OpenAIProvider, form: bytes, before: bytes, indent: int | None
 ) -> None:
     """Both SDKs pass over such lines: the answer seems to be cut, is asked for again, and counts at its upper bound."""
     error = {"code": 400, "message": "the request exceeds the available context size.", "type": "invalid_request_error"}
-    said = error if form.startswith(b"error") else {"error": error}
-    upstream.handler = raw(before + form % json.dumps(said).encode(), content_type="text/event-stream")
+    said = json.dumps({"error": error}) if indent is None else json.dumps([{"error": error}], indent=indent)
+    said = json.dumps(error) if form.startswith(b"error") else said
+    upstream.handler = raw(before + form % said.encode(), content_type="text/event-stream")
     with pytest.raises(errors.ProviderRejected) as caught:
         await _all(provider, request())
     assert caught.value.reason == "context_length"
 
 
-@pytest.mark.parametrize("line", [b"error: no JSON", b'"error": 5', b"error"])
+@pytest.mark.parametrize(
+    "line", [b"error: no JSON", b'"error": 5', b"error", b': a\n{\n"note": {"error": 5}\n}', b': a\n[{"b": 1}]']
+)
 async def test_other_lines_outside_of_the_data_of_a_stream_say_nothing(
     upstream: Upstream, provider: OpenAIProvider, line: bytes
 ) -> None:
