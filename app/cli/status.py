@@ -171,10 +171,9 @@ def _unknown(error: BaseException) -> str:
 
 
 def _of_page(how: "Summary | None") -> "Iterator[tuple[str, str]]":
-    """The command that finds what to do. It knows no provider by its name."""
+    """The command that finds what to do."""
     if how and how.symptom:
-        named = next((strip.name for strip in how.strips if strip.symptom == how.symptom), "")
-        yield "Runbook", f"octant runbook {f'a provider{how.symptom.removeprefix(named)}' if named else how.symptom}"
+        yield "Runbook", f"octant runbook {how.symptom}"
 
 
 def _of_calls(seen: "Overview", range_: "Range") -> "Iterator[tuple[str, str]]":

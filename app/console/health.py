@@ -15,7 +15,7 @@ from app.audit.provider_state import LATELY
 from app.budget.standing import Everything, UsedCap, everything
 from app.budget.under_way import UnderWay, under_way
 from app.console import formats, just_now
-from app.console.just_now import FAILING, MANY, SOME, Said
+from app.console.just_now import FAILING, MANY, SOME, About, Said
 from app.console.provider_strips import AGAIN, FEW, LEAST, SICK, STOPPED, Resting, Strip, resting_of, strips_of
 from app.console.ranges import Range
 from app.console.waiting import Waiting
@@ -128,12 +128,20 @@ def last_minutes(range_: Range) -> Range | None:
 
 
 class Summary(NamedTuple):
-    """A kind, the sentences on a range, its providers, and for a sentence the words that lead to its page of the runbook."""
+    """A kind, the sentences on a range, its providers, and for a sentence the words that lead to its page of the runbook.
+
+    ``about``: the provider, the tenant, the user and the key that a sentence names.
+    """
 
     kind: str
     said: Sequence[str]
     strips: Sequence[Strip]
     symptoms: Mapping[str, str]
+    about: Mapping[str, Mapping[str, str]] = {}
+
+    def search(self, words: str) -> dict[str, str]:
+        """The query of the runbook's search for a sentence, with the names in it; empty where it has no page."""
+        return {"q": self.symptoms[words], **self.about.get(words, {})} if words in self.symptoms else {}
 
     @property
     def symptom(self) -> str:
@@ -174,9 +182,9 @@ def summary(
     resting = now.resting(stops.subjects) if now else {}
     strips = strips_of(seen, range_, resting, stops.subjects)
     first = [Said("bad", stops.words, "stopped_by_operator")] if stops.words else []
-    ill = _symptom(strips)
+    ill = _page(strips)
     if (latest or recent) and (waits := waiting(now, seen, range_.until)):
-        first.append(Said("bad", waits, ill or "calls hang"))
+        first.append(Said("bad", waits, *(ill or ("calls hang",))))
     answers = _answers(seen, strips, range_, latest, resting, recent, stops.subjects, over=len(first) == bool(stops.words))
     first += just_now.said_of(recent or JustNow(), seen, latest, range_.until, caps)
     bad, warn, facts = ([one for one in first if one.kind == kind] for kind in ("bad", "warn", "none"))
@@ -185,19 +193,21 @@ def summary(
         said.append(Said("warn", f"{formats.listed(again)}."))  # news of a fault that is over: behind all that is not
     said = [one._replace(words=one.words.replace(WELL, "", int(place > 0 or bool(again)))) for place, one in enumerate(said)]
     kind = max((one.kind for one in said), key=KINDS.index)
-    return Summary(kind, [one.words for one in said], strips, {one.words: one.symptom for one in said if one.symptom})
+    symptoms = {one.words: one.symptom for one in said if one.symptom}
+    return Summary(kind, [one.words for one in said], strips, symptoms, {one.words: dict(one.about) for one in said})
 
 
 def without_valkey(found: Summary) -> Summary:
     """The same while Valkey is away: that comes first, is more than its calls' answers show, and is not over."""
     rest = [words.replace(WELL, "", 1) for words in found.said if not words.startswith(just_now.OVER)]
-    return Summary("bad", [VALKEY_AWAY, *rest], found.strips, {VALKEY_AWAY: "Valkey is away", **found.symptoms})
+    symptoms = {VALKEY_AWAY: "Valkey is away", **found.symptoms}
+    return found._replace(kind="bad", said=[VALKEY_AWAY, *rest], symptoms=symptoms)
 
 
 def unread(found: Summary) -> Summary:
     """The same where the facts of the last two minutes cannot be read: a tenant that is locked out stands in them alone."""
     said = [*(words.replace(WELL, "", 1) for words in found.said), UNREAD]
-    return Summary(max(found.kind, "warn", key=KINDS.index), said, found.strips, found.symptoms)
+    return found._replace(kind=max(found.kind, "warn", key=KINDS.index), said=said)
 
 
 def beside(waiting: Waiting, found: Summary) -> Summary:
@@ -206,7 +216,7 @@ def beside(waiting: Waiting, found: Summary) -> Summary:
         return found
     kind = max(found.kind, waiting.kind, key=KINDS.index)
     symptoms = {words.replace(WELL, "", 1): symptom for words, symptom in found.symptoms.items()}
-    return Summary(kind, [words.replace(WELL, "", 1) for words in found.said], found.strips, symptoms)
+    return found._replace(kind=kind, said=[words.replace(WELL, "", 1) for words in found.said], symptoms=symptoms)
 
 
 def _answers(
@@ -222,14 +232,14 @@ def _answers(
 ) -> list[Said]:
     """The sentences on calls that were let through; the first has the kind of all. ``over``: whether a fault may be over."""
     kind, words = answer(seen, strips, range_, latest)
-    ill, end, broken = _symptom(strips), last_minutes(range_), _broken(latest or seen)
-    said = [Said(kind, words, ill)]
+    ill, end, broken = _page(strips), last_minutes(range_), _broken(latest or seen)
+    said = [Said(kind, words, *ill)]
     alone = answer(seen, (), range_, latest)[1]  # without the providers' clause: said once, in the sentence before
     counted = alone.partition(f" {MOST_FREQUENT}")[0]
     everywhere = none_well(strips)
     if recent and (out := just_now.outage(recent, range_.until, everywhere=everywhere)):
-        symptom = ill or just_now.symptom_of(recent)
-        return [Said("bad", out, symptom), *(Said("bad", one) for one in (just_now.failed_kinds(recent), counted) if one)]
+        page = ill or (just_now.symptom_of(recent),)
+        return [Said("bad", out, *page), *(Said("bad", one) for one in (just_now.failed_kinds(recent), counted) if one)]
     if recent and over and not ill and not broken and (past := just_now.over(recent)):
         return [Said("warn", past), *(one._replace(kind="none") for one in said)]
     if latest and end:
@@ -237,8 +247,8 @@ def _answers(
         newest, words = answer(latest, lately, end)
         worse = KINDS.index(newest) > KINDS.index(kind) or (newest == "bad" and _failed(latest) >= _failed(seen) + MORE)
         if worse or (newest not in ("none", kind) and latest.total.calls >= FEW):
-            kind, ill = newest if worse else "warn", _symptom(lately)
-            said = [Said(kind, f"Just now: {words}", ill), Said("none", alone)]
+            kind, ill = newest if worse else "warn", _page(lately)
+            said = [Said(kind, f"Just now: {words}", *ill), Said("none", alone)]
     if recent and (fail := just_now.failures(recent)):
         failed = Said("warn", fail, "" if ill else just_now.symptom_of(recent))
         said = [failed, *said] if kind == "good" else [said[0], failed._replace(kind="none"), *said[1:]]
@@ -247,10 +257,12 @@ def _answers(
     return said
 
 
-def _symptom(strips: Sequence[Strip]) -> str:
-    """The words that lead to the page of what is wrong with providers; empty where nothing is."""
+def _page(strips: Sequence[Strip]) -> tuple[str, About] | tuple[()]:
+    """The words that lead to the page of what is wrong with providers, and the provider; empty where nothing is."""
     ill = ill_of(strips)
-    return ALL_AWAY if none_well(strips) else ill[0].symptom if ill else ""
+    if none_well(strips):
+        return ALL_AWAY, ()
+    return (ill[0].symptom, just_now.about_of(provider=ill[0].name)) if ill else ()
 
 
 def _still(latest: Overview, until: datetime) -> Overview:

@@ -9,6 +9,7 @@ from app.audit.just_now import BEFORE, BUSIER, IDLE, JUST_NOW, FailedKind, JustN
 from app.audit.overview import Bucket, Overview
 from app.budget.standing import UsedCap
 from app.console import formats
+from app.domain.errors import BudgetExceeded
 from app.domain.records import CANCELLED
 
 FAILING = 0.01  # share of calls that were not answered normally
@@ -30,16 +31,23 @@ LATER = (  # by band of latency: the fewest requests, the steps that are usual, 
 )
 NAMED = 3  # tenants or kinds in a sentence
 OVER = "Over:"
+ONE_USER = "one user is refused"  # by a cap: its page begins with who that is
 PAGES = {"last_resort": "providers_unavailable"}  # an outcome that has the page of another one
 FLOOD = 200  # fewest calls of a tenant that are news by their number
 
+About = tuple[tuple[str, str], ...]
+
 
 class Said(NamedTuple):
-    """A sentence, how bad it is, and the words that lead to its page of the runbook, if it has one."""
+    """A sentence, how bad it is, and the words that lead to its page of the runbook, if it has one.
+
+    ``about``: the provider, the tenant, the user and the key that it names, for the commands of that page.
+    """
 
     kind: str
     words: str
     symptom: str = ""
+    about: About = ()
 
 
 def said_of(
@@ -70,7 +78,15 @@ def refused(tenants: Sequence[RefusedTenant]) -> Said | None:
     ]
     more = f"; and so were calls of {formats.number(len(found) - NAMED, 'more tenant')}" if len(found) > NAMED else ""
     locked_out = any(one.refused >= MOST * one.calls or one.newest[0] > MOST * one.newest[1] for one in found)
-    return Said("bad" if locked_out else "warn", f"{'; '.join(words)}{more}.", found[0].code)
+    user = found[0].user if _of_user(found[0]) else ""
+    symptom = ONE_USER if user and found[0].code == BudgetExceeded.code else found[0].code
+    kind = "bad" if locked_out else "warn"
+    return Said(kind, f"{'; '.join(words)}{more}.", symptom, about_of(tenant=found[0].tenant, user=user))
+
+
+def about_of(**names: str) -> About:
+    """The names that are known, as `Said` has them."""
+    return tuple((field, name) for field, name in names.items() if name)
 
 
 def _is_refused(one: RefusedTenant) -> bool:
@@ -93,7 +109,7 @@ def used(caps: Sequence[UsedCap]) -> Said | None:
         return None
     words = "; ".join(map(_cap, caps[:NAMED]))
     more = f"; and so are {formats.number(len(caps) - NAMED, 'more cap')}" if len(caps) > NAMED else ""
-    return Said("warn", f"{words}{more} (Budgets).", "a budget is used up")
+    return Said("warn", f"{words}{more} (Budgets).", "a budget is used up", about_of(tenant=caps[0].tenant))
 
 
 def _cap(cap: UsedCap) -> str:
@@ -179,7 +195,9 @@ def busier(recent: JustNow, *, hurts: bool) -> Said | None:
     before = usual_words if most.before else f"after none in the {formats.span(BEFORE)} before"
     key = f", {'all' if most.of_key == most.calls else f'{most.of_key:,}'} of them with key {most.key_id}" if most.key_id else ""
     words = f"{most.tenant} has sent {formats.number(most.calls, 'call')} in {SPAN}, {before}{key}, for {formats.usd(most.cost)}."
-    return Said("warn", words, "a key sends far more calls than before") if hurts else Said("none", words)
+    if not hurts:
+        return Said("none", words)
+    return Said("warn", words, "a key sends far more calls than before", about_of(tenant=most.tenant, key=most.key_id))
 
 
 def drifted(recent: JustNow) -> Said | None:
@@ -203,7 +221,7 @@ def mistakes(recent: JustNow) -> Said | None:
         f"{formats.number(most.answers, 'request')} {whose} of {COUNTED} got {most.status} {most.code}, "
         f"beside {formats.number(most.calls, 'call')} in all (the last one: {key}{most.request_id})."
     )
-    return Said("warn", words, most.code)
+    return Said("warn", words, most.code, about_of(tenant=most.tenant, key=most.key_id))
 
 
 def failures(recent: JustNow) -> str:

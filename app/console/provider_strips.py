@@ -29,7 +29,7 @@ AGAIN, STOPPED = "answering again", "stopped by an operator"
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What goes wrong at a provider. Behind its name stand ``clause`` in a sentence, ``symptom`` in the runbook's search."""
+    """What goes wrong at a provider. Behind its name stands ``clause`` in a sentence; ``symptom`` is for the runbook's search."""
 
     word: str
     clause: str
@@ -87,8 +87,8 @@ class Strip:
 
     @property
     def symptom(self) -> str:
-        """The words for the runbook's search; empty where all is well."""
-        return f"{self.name} {self.trouble.symptom}" if self.trouble else ""
+        """The words for the runbook's search; empty where all is well. Not its name, which may be a word of the runbook's."""
+        return f"a provider {self.trouble.symptom}" if self.trouble else ""
 
     @property
     def clause(self) -> str:

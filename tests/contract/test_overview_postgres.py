@@ -134,7 +134,7 @@ async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -
     strips = strips_of(seen, range_, {"openai": Resting(FAILURE, "the circuit of m is open", frozenset({"m"}))})
     assert [(strip.name, strip.attempts, strip.failed) for strip in strips] == [("anthropic", 6, 3), ("openai", 3, 0)]
     assert (strips[1].kind, strips[1].word) == ("bad", "failing"), "an open circuit is the state, whatever the attempts were"
-    assert strips[1].symptom == "openai is failing", "the words that the runbook is searched by"
+    assert strips[1].symptom == "a provider is failing", "the words that the runbook is searched by"
     kind, words = answer(seen, strips, range_)
     assert kind == "bad"
     assert "openai is failing (the circuit of m is open)" in words

@@ -70,7 +70,7 @@ async def _values(console: Console, range_: Range) -> dict[str, Any]:
     if known.value is None or found is None:
         return {"known": known, "seen": None, "now": now, "waiting": waiting}
     found, live = beside(waiting, found), live_of(console)
-    runbooks = {words: link("/console/runbook", {"q": symptom}) for words, symptom in found.symptoms.items()}
+    runbooks = {words: link("/console/runbook", found.search(words)) for words in found.symptoms}
     circuits = _circuits(now.value, parts.switch.stopped)
     simulated = sorted(set(known.value.providers) & set(parts.releases.simulated))
     return {

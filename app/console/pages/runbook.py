@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -20,14 +21,21 @@ from app.console.readiness.runbook import RECORDED, judged
 from app.console.rehearsed import by_page, contained, counts, ending, proof
 from app.console.runbook_html import address, html_of, html_of_section
 from app.domain.errors import NotFound
-from app.oncall.runbook.pages import FORM, GENERATED, LONGEST_UNREVIEWED, Page, read
-from app.oncall.runbook.search import FIRST_STEPS, SURE, Topic, find, says_nothing
+from app.oncall.runbook.pages import BLANK, FORM, GENERATED, LONGEST_UNREVIEWED, Page, read
+from app.oncall.runbook.search import FIRST_STEPS, SURE, Topic, find, says_nothing, unmistakable
 from app.oncall.runbook.twin import document
 
 LONGEST = 200  # characters of a search
 OTHERS = 7
+NAMES = {
+    "provider": "PROVIDER",
+    "tenant": "TENANT",
+    "user": "USER",
+    "key": "KEY",
+}  # of a link's query, and as the pages have them
 NEAREST = 3  # where nothing fits well
 _COMMANDS = re.compile(r"^ *```console\n.*?^ *```", re.MULTILINE | re.DOTALL)
+_NAME = re.compile(r"[^\x00-\x1f\x7f`]{1,128}")  # a command's block ends nowhere in it
 _HREF = re.compile(r'href="(/console/runbook/[\w-]+(?:#[\w-]+)?)"')
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
@@ -52,8 +60,9 @@ def router(console: Console) -> APIRouter:
         """All pages, or those that fit the words."""
         wanted = " ".join(q.split())[:LONGEST]
         pages = await asyncio.to_thread(read)
-        buttons = console.buttons(request.scope[SESSION], link("/console/runbook", {"q": wanted}))
-        found = await asyncio.to_thread(searched, pages, wanted, console.parts.providers, buttons) if wanted else []
+        about = _about(request.query_params)
+        buttons = console.buttons(request.scope[SESSION], link("/console/runbook", {"q": wanted, **about}))
+        found = await asyncio.to_thread(searched, pages, wanted, console.parts.providers, buttons, about) if wanted else []
         days = await asyncio.to_thread(gamedays.reports, console.parts.state_dir)
         kind, words = answer(pages, wanted, found, datetime.now(UTC), days)
         incidents = sorted((page for page in pages if page.is_incident), key=lambda page: page.title)
@@ -75,16 +84,17 @@ def router(console: Console) -> APIRouter:
     async def page(request: Request, name: str, q: str = "") -> Response:
         """One page; with the words of the search that found it, which may name the provider at fault."""
         pages = await asyncio.to_thread(read)
-        wanted, sought = name.removesuffix(".md"), " ".join(q.split())[:LONGEST]
+        wanted, sought, about = name.removesuffix(".md"), " ".join(q.split())[:LONGEST], _about(request.query_params)
         one = next((each for each in pages if each.name.removesuffix(".md") == wanted), None)
         if one is None:
             raise NotFound("The runbook has no such page. Its first page lists all.")
         days = await asyncio.to_thread(gamedays.reports, console.parts.state_dir)
         contents = [section for section in one.sections if section.level == (3 if one.name == GENERATED else 2)]
-        buttons = console.buttons(request.scope[SESSION], link(address(one.name), {"q": sought}))
+        kept = {"q": sought, **about}
+        buttons = console.buttons(request.scope[SESSION], link(address(one.name), kept))
         return console.page(
-            request, "runbook_page.html", RUNBOOK, title=one.title, one=one, sought=sought,
-            html=await asyncio.to_thread(filled, one, pages, sought, console.parts.providers, buttons),
+            request, "runbook_page.html", RUNBOOK, title=one.title, one=one, kept=kept,
+            html=await asyncio.to_thread(filled, one, pages, sought, console.parts.providers, buttons, about),
             contents=contents, rehearsals=_rehearsals(days)(one), review=review, today=datetime.now(UTC).date(),
         )  # fmt: skip
 
@@ -96,35 +106,71 @@ def _begin(pages: Sequence[Page], buttons: Buttons) -> Markup:
     return html_of_section(pages[0].section(FIRST_STEPS), pages[0], pages, buttons)
 
 
-def searched(pages: Sequence[Page], wanted: str, providers: Collection[str] = (), buttons: Buttons = no_buttons) -> list[Found]:
-    """The places that fit, best first; the best with its commands where it surely fits, and with the provider in the words."""
-    words = _words(wanted, providers)
+def _about(query: Mapping[str, str]) -> dict[str, str]:
+    """The provider, the tenant, the user and the key that the sentence names which leads here."""
+    return {field: query[field] for field in NAMES if _NAME.fullmatch(query.get(field, ""))}
+
+
+def searched(
+    pages: Sequence[Page],
+    wanted: str,
+    providers: Collection[str] = (),
+    buttons: Buttons = no_buttons,
+    about: Mapping[str, str] = {},
+) -> list[Found]:
+    """The places that fit, best first; the best with its commands where it surely fits, and with the names that are known.
+
+    ``about``: of a provider, a tenant, a user and a key, by `NAMES`; a provider's may be in the words.
+    """
+    words = _words(wanted, pages, providers, about)
+    kept = {"q": wanted, **about} if words else {}
     best = find(pages, wanted, providers)[: OTHERS + 1]
     best = best if best and best[0][0] >= SURE else best[:NEAREST]
     return [
-        _found(topic, pages, sure=score >= SURE, whole=number == 0, words=words, buttons=buttons, wanted=wanted)
+        _found(topic, pages, sure=score >= SURE, whole=number == 0, words=words, buttons=buttons, kept=kept)
         for number, (score, topic) in enumerate(best)
     ]
 
 
-def filled(page: Page, pages: Sequence[Page], sought: str, providers: Collection[str], buttons: Buttons = no_buttons) -> Markup:
-    """A page as HTML, with the provider that the words of a search name."""
-    words = _words(sought, providers)
-    return _kept(html_of(replace(page, text=_filled(page.text, words)), pages, buttons), sought if words else "")
+def filled(
+    page: Page,
+    pages: Sequence[Page],
+    sought: str,
+    providers: Collection[str],
+    buttons: Buttons = no_buttons,
+    about: Mapping[str, str] = {},
+) -> Markup:
+    """A page as HTML, with the provider that the words of a search name, and the names of `searched`."""
+    words = _words(sought, pages, providers, about)
+    kept = {"q": sought, **about} if words else {}
+    return _kept(html_of(replace(page, text=_filled(page.text, words)), pages, buttons), kept)
 
 
-def _words(wanted: str, providers: Collection[str]) -> dict[str, str]:
-    """Values of the words for the provider at fault and, where there is only one other, for that; none unless one is named."""
+def _words(wanted: str, pages: Sequence[Page], providers: Collection[str], about: Mapping[str, str]) -> dict[str, str]:
+    """Values of the words in capitals, as a command takes them.
+
+    For the provider at fault and, where there is only one other, for that; none unless one is named.
+    """
     spoken = re.findall(r"[\w-]+", wanted.lower())
-    named = [name for name in providers if name.lower() in spoken]
-    others = [name for name in providers if name not in named]
-    return {"PROVIDER": named[0], **({"OTHER": others[0]} if len(others) == 1 else {})} if len(named) == 1 else {}
+    named = [about["provider"]] if about.get("provider") else [n for n in unmistakable(pages, providers) if n.lower() in spoken]
+    found = {NAMES[field]: shlex.quote(name) for field, name in about.items() if field != "provider"}
+    if len(named) != 1 or named[0] not in providers:
+        return found
+    others = [name for name in providers if name != named[0]]
+    return {**found, "PROVIDER": named[0], **({"OTHER": others[0]} if len(others) == 1 else {})}
 
 
 def _found(
-    topic: Topic, pages: Sequence[Page], *, sure: bool, whole: bool, words: Mapping[str, str], buttons: Buttons, wanted: str
+    topic: Topic,
+    pages: Sequence[Page],
+    *,
+    sure: bool,
+    whole: bool,
+    words: Mapping[str, str],
+    buttons: Buttons,
+    kept: Mapping[str, str],
 ) -> Found:
-    first, kept = topic.sections[0], wanted if words else ""
+    first = topic.sections[0]
     href = address(topic.page.name, "" if first.level == 1 else first.anchor)
     symptom = topic.page.paragraph("Symptom") if first.level == 1 else ""
     shown = [s for s in topic.sections if s.commands and s.title != FORM[-1]] if whole and sure else []
@@ -135,21 +181,20 @@ def _found(
 
 def _filled(text: str, words: Mapping[str, str]) -> str:
     """A text with these values for words in capitals in its commands and their output."""
-    each = re.compile(rf"\b(?:{'|'.join(words)})\b")
-    return _COMMANDS.sub(lambda block: each.sub(lambda word: words[word[0]], block[0]), text) if words else text
+    return _COMMANDS.sub(lambda block: BLANK.sub(lambda word: words.get(word[0], word[0]), block[0]), text) if words else text
 
 
-def _kept(html: Markup, wanted: str) -> Markup:
-    """A text whose links to pages keep the words of a search: the next page is filled in as this one is."""
-    if not wanted:
+def _kept(html: Markup, kept: Mapping[str, str]) -> Markup:
+    """A text whose links to pages keep the query of a search: the next page is filled in as this one is."""
+    if not kept:
         return html
-    return Markup(_HREF.sub(lambda found: f'href="{escape(_with(found[1], wanted))}"', html))  # noqa: S704 - made of the escaped text
+    return Markup(_HREF.sub(lambda found: f'href="{escape(_with(found[1], kept))}"', html))  # noqa: S704 - made of the escaped text
 
 
-def _with(href: str, wanted: str) -> str:
-    """The address of a page with the words of a search, before its section."""
+def _with(href: str, kept: Mapping[str, str]) -> str:
+    """The address of a page with the query of a search, before its section."""
     path, sign, anchor = href.partition("#")
-    return link(path, {"q": wanted}) + sign + anchor
+    return link(path, kept) + sign + anchor
 
 
 def plain(text: str) -> str:

@@ -22,7 +22,7 @@ from app.console.running import running_with
 from app.domain.errors import DependencyUnavailable, InvalidRequest
 from app.domain.provider_errors import codes_of
 from app.oncall.runbook.pages import read
-from app.oncall.runbook.search import SURE, find
+from app.oncall.runbook.search import SURE, find, unmistakable
 
 OF_ANSWERS = ("chatcmpl-", "msg_", "resp_")
 LONGEST = 1000
@@ -104,7 +104,8 @@ async def _way_of_records(console: Console, words: str) -> Way:
     if not words:
         return Way((Place("Calls", "", "", "/console/calls"),), exact=True)
     if _may_be_id(words) and (way := await _named(console, words)):
-        return Way((Place(f"“{words}” by its name", "In the records", "", way),), exact=True)
+        exact = words.lower() not in console.parts.providers or await asyncio.to_thread(_means_it, words.lower())
+        return Way((Place(f"“{words}” by its name", "In the records", "", way),), exact=exact)
     engine, since = console.parts.engine, datetime.now(UTC) - PRESETS["30d"][0]
     try:
         if not await find_calls(engine, CallFilter(text=words, since=since, limit=1), brief=True):
@@ -113,6 +114,11 @@ async def _way_of_records(console: Console, words: str) -> Way:
         return Way((by_words,), exact=await is_in_errors(engine, words, since))
     except InvalidRequest:  # it takes too long, say; the list of calls says why
         return Way()
+
+
+def _means_it(provider: str) -> bool:
+    """Whether a provider's name is no word of the runbook, such as "slow": that may be a symptom."""
+    return bool(unmistakable(read(), [provider]))
 
 
 def failed_with(words: str) -> str:

@@ -91,7 +91,7 @@ def find(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) ->
     """
     topics = tuple(topics_of(pages))
     counted, seen_in = _counted(topics)
-    impartial = _impartial(wanted, providers)
+    impartial = _impartial(wanted, unmistakable(pages, providers))
     asked, said = list(dict.fromkeys(tokens(impartial))), in_one_piece(impartial)
     codes = frozenset(_CODE.findall(wanted.lower()))
     words = _known(asked, seen_in)
@@ -112,6 +112,17 @@ def find(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) ->
 
     scored = ((score(topic, each), topic) for topic, each in zip(topics, counted, strict=True))
     return sorted((one for one in scored if one[0] > 0), key=lambda one: -one[0])
+
+
+def unmistakable(pages: Sequence[Page], providers: Collection[str]) -> list[str]:
+    """The names that mean a provider wherever they stand. One that is a word of the pages, such as "slow", means that word."""
+    _, seen_in = _counted(tuple(topics_of(pages)))
+    return [name for name in providers if name.lower() in VENDORS or not _is_word(name, seen_in)]
+
+
+def _is_word(name: str, vocabulary: Counter[str]) -> bool:
+    said = _words_of(name)
+    return len(said) == 1 and (said[0] in _COMMON or _stem(said[0]) in vocabulary)
 
 
 def says_nothing(wanted: str) -> bool:

@@ -103,7 +103,7 @@ def test_some_refusals_are_a_warning_and_few_are_none() -> None:
     ],
 )
 def test_a_cap_says_how_far_it_is_used(spent: int, limit: int, words: str) -> None:
-    assert used([cap(spent, limit)]) == ("warn", words, "a budget is used up")
+    assert used([cap(spent, limit)]) == ("warn", words, "a budget is used up", (("tenant", "globex"),))
 
 
 def test_no_cap_is_named_where_none_is_nearly_used() -> None:
@@ -167,7 +167,7 @@ def test_a_flood_of_a_callers_mistakes_names_tenant_and_key() -> None:
         "1,924 requests of globex of the last 3 min got 400 invalid_request, beside 300 calls in all "
         "(the last one: key k7, req_1)."
     )
-    assert mistakes(JustNow(mistakes=flood)) == ("warn", words, flood.code)
+    assert mistakes(JustNow(mistakes=flood)) == ("warn", words, flood.code, (("tenant", "globex"), ("key", "k7")))
     unknown = mistakes(JustNow(mistakes=Mistakes("", 401, "invalid_api_key", 50, "", "req_1", 100)))
     assert unknown is not None
     assert unknown[1].startswith("50 requests without a valid key of the last 3 min got 401")
@@ -218,7 +218,7 @@ def test_a_provider_whose_attempts_all_came_too_late_is_slow_and_leads_to_that_p
         "anthropic": Resting(LATE, "no answer in time: the circuit of sonnet is open", frozenset({"sonnet"}))
     }
     [strip] = strips_of(seen(40), Range(NOON - HOUR, NOON, "1h"), resting(late))
-    assert (strip.kind, strip.symptom) == ("bad", "anthropic is slow")
+    assert (strip.kind, strip.symptom) == ("bad", "a provider is slow")
     broken = replace(late, target=Target("anthropic", "haiku"), cause="provider_failed")
     assert resting(late, broken)["anthropic"].trouble == FAILURE
 
@@ -325,8 +325,9 @@ def test_each_fault_of_a_provider_is_tried_above() -> None:
 
 def test_the_first_sentence_leads_to_the_page_of_the_worst_provider() -> None:
     slow = replace(WELL, slow=(900.0, 90.0))
-    assert summed({"a": slow, "b": state(10, 9, "provider_failed")}).symptom == "b is failing"
-    assert summed({"a": slow, "b": WELL}).symptom == "a is slow"
+    found = summed({"a": slow, "b": state(10, 9, "provider_failed")})
+    assert found.search(found.said[0]) == {"q": "a provider is failing", "provider": "b"}
+    assert summed({"a": slow, "b": WELL}).symptom == "a provider is slow"
     assert summed({"a": WELL}).symptom == ""
     write = templates().from_string(
         "{% import 'parts/macros.html' as m %}{{ m.answers('bad', ['One.', 'Two.'], {'Two.': '/r'}) }}"
@@ -422,7 +423,7 @@ def test_a_fault_that_is_over_stands_behind_all_that_goes_on() -> None:
     found = summed({"a": again, "b": WELL})
     assert (found.kind, found.said[-1][:21]) == ("warn", "a is answering again ")
     assert "All is well" not in " ".join(found.said)
-    assert summed({"a": again, "b": state(10, 9, "provider_rate_limited")}).symptom == "b provider_rate_limited"
+    assert summed({"a": again, "b": state(10, 9, "provider_rate_limited")}).symptom == "a provider provider_rate_limited"
 
 
 @pytest.mark.parametrize(
@@ -501,7 +502,7 @@ def test_valkey_that_is_away_comes_first_leads_to_its_page_and_nothing_is_over()
     assert find(read(), found.symptom)[0][1].title == "Valkey is away"
     assert not any(words.startswith("Over:") for words in found.said)
     slow = without_valkey(summed({"a": replace(WELL, slow=(900.0, 90.0))}))
-    assert "a is slow" in slow.symptoms.values(), "the others keep theirs"
+    assert "a provider is slow" in slow.symptoms.values(), "the others keep theirs"
 
 
 def test_facts_that_cannot_be_read_are_said_and_all_is_not_well() -> None:
@@ -514,6 +515,25 @@ def test_each_sentence_has_its_own_page_and_a_stop_leads_to_that_of_stops() -> N
     found = summary(seen(100), Range(NOON - HOUR, NOON, "1h"), seen(20), None, Stops([("tenant", "x")], "A stop."), (), limited)
     assert [found.symptoms.get(words) for words in found.said[:2]] == ["stopped_by_operator", "rate_limit_exceeded"]
     assert find(read(), "stopped_by_operator")[0][1].title == "Stopping everything"
+
+
+@pytest.mark.parametrize(
+    ("one", "page", "names"),
+    [
+        (RefusedTenant("acme", "budget_exceeded", 35, 40, user="mallory", of_user=30), "A budget is used up: One user is refused",
+         {"tenant": "acme", "user": "mallory"}),
+        (RefusedTenant("acme", "budget_exceeded", 35, 40, user="mallory", of_user=9), "A budget is used up", {"tenant": "acme"}),
+        (RefusedTenant("acme", "rate_limit_exceeded", 35, 40, user="mallory", of_user=35), "Cost caps and rate limits",
+         {"tenant": "acme", "user": "mallory"}),
+    ],
+    ids=["a user", "many users", "a rate limit"],
+)  # fmt: skip
+def test_a_refused_users_sentence_leads_to_a_page_with_its_names(one: RefusedTenant, page: str, names: dict[str, str]) -> None:
+    """A page that begins with raising the cap is not the one of a rogue user."""
+    found = summary(seen(100), Range(NOON - HOUR, NOON, "1h"), seen(20), None, Stops(), (), JustNow(refused=[one]))
+    assert found.search(found.said[0]) == {"q": found.symptom, **names}
+    assert find(read(), found.symptom)[0][1].title == page
+    assert without_valkey(found).search(found.said[0]) == found.search(found.said[0])
 
 
 @pytest.mark.parametrize(("code", "page"), [("cancelled", ""), ("last_resort", "A model provider is failing")])

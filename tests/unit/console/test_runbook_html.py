@@ -1,7 +1,9 @@
 """The runbook's pages in the console (K4)."""
 
 import re
+import shlex
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from urllib.parse import urlsplit
 
 import pytest
@@ -133,6 +135,33 @@ def test_a_page_opened_from_a_search_is_filled_in_as_the_search_was() -> None:
     assert 'href="/console/runbook/latency?q=anthropic+is+failing"' in shown
     assert filled(page, PAGES, "a provider is failing", names) == html_of(page, PAGES)
     assert searched(PAGES, "a provider is failing", names)[0].href == "/console/runbook/provider-outage"
+
+
+def test_a_page_opened_from_a_sentence_has_the_names_of_it_in_its_commands_and_its_links() -> None:
+    """And begins with who the user is, before a cap is raised. A name is one word of the command, whatever it holds."""
+    about = {"tenant": "acme", "user": "o'neil; reboot"}
+    best = searched(PAGES, "one user is refused", ("openai",), about=about)[0]
+    assert (
+        best.href
+        == "/console/runbook/budget-exhausted?q=one+user+is+refused&tenant=acme&user=o%27neil%3B+reboot#one-user-is-refused"
+    )
+    copied = [unescape(one) for one in re.findall(r'data-copy="([^"]+)"', " ".join(text for _, text in best.commands))]
+    assert copied[0] == f"octant budget show acme --user {shlex.quote(about['user'])}"
+    assert [shlex.split(one)[:6] for one in copied[-2:]] == [["octant", "budget", "set", "acme", "--user", about["user"]]] * 2
+    shown = filled(next(one for one in PAGES if one.name == "cost-spike.md"), PAGES, "", (), about={"key": "k7"})
+    assert "octant key revoke k7" in shown
+
+
+def test_a_provider_whose_name_is_a_word_of_the_runbook_is_no_symptom_and_a_symptom_is_not_its_name() -> None:
+    """Providers are called as their operator likes."""
+    names = ("slow", "valkey", "anthropic")
+    for words in ("answers are slow", "valkey is away", "anthropic times out", "slow"):
+        assert find(PAGES, words, names)[0][1].title == find(PAGES, words, ("anthropic",))[0][1].title
+    assert searched(PAGES, "answers are slow", names)[0].href == "/console/runbook/latency"
+    named = searched(PAGES, "a provider is failing", ("slow", "valkey"), about={"provider": "slow"})[0]
+    assert (named.title, "octant kill provider slow" in " ".join(text for _, text in named.commands)) == (
+        "A model provider is failing", True
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("words", ["acme", "2026-11-28", "weather in Paris tomorrow"])
