@@ -240,6 +240,53 @@ NIGHT = [
     ("the process is gone", "README#the-service-is-not-running"),
     ("connection refused", "README#the-service-is-not-running"),
 ]
+# Of a tired person at night: before words for them 13 of the first 20 led to the right place first, and 13 of the other 20; with
+# words for the first half alone 15 of the other. Then these got words, too.
+TIRED = [
+    ("we get 401 from openai", "provider-outage#our-key-or-our-quota"),
+    ("runaway batch job", "cost-spike callers#one-key-sends-a-flood"),
+    ("anthropic says invalid x-api-key", "provider-outage#our-key-or-our-quota"),
+    ("somebody left a script running over the weekend", "cost-spike"),
+    ("the nightly import hammers us", "cost-spike rate-limits callers#one-key-sends-a-flood"),
+    ("403 from claude", "provider-outage#our-key-or-our-quota"),
+    (
+        "openai rejects every request since ten minutes",
+        "provider-outage provider-outage#our-key-or-our-quota provider-outage#a-model-refuses-requests-that-another-one-answers",
+    ),
+    ("one client floods us with calls", "cost-spike rate-limits callers#one-key-sends-a-flood"),
+    ("azure key expired", "provider-outage#our-key-or-our-quota keys"),
+    ("gpt returns 404 for our model", "provider-outage#our-key-or-our-quota"),
+    ("pods keep restarting", "README#the-service-is-not-running latency"),
+    ("customer says he is rate limited but should not be", "cost-caps rate-limits budget-exhausted"),
+    ("prompt injection in an email attachment", "injection-document injection-direct"),
+    ("cannot log in to the console", "keys"),
+    ("where is the money going", "cost-spike"),
+    ("the last deploy made it dumber", "rollback eval-drift"),
+    ("webhook is not called", "jobs"),
+    ("alert fires but everything looks fine", "paging alerts observability objectives"),
+    ("all answers are in the wrong language", "eval-drift rollback"),
+    ("db is read only", "postgres-away"),
+    ("unauthorized error coming back from the vendor", "provider-outage#our-key-or-our-quota"),
+    ("a batch runs wild and eats the budget", "cost-spike callers#one-key-sends-a-flood"),
+    ("gemini answers 403 permission denied", "provider-outage#our-key-or-our-quota"),
+    ("one user makes thousands of calls", "cost-spike budget-exhausted#one-user-is-refused callers#one-key-sends-a-flood"),
+    ("openai 500s", "provider-outage"),
+    ("claude is painfully slow tonight", "latency"),
+    ("we are being billed for a loop", "cost-spike"),
+    ("service will not start after reboot", "README#the-service-is-not-running"),
+    ("tenant has no money left, wants more", "budget-exhausted cost-caps"),
+    ("api key is on pastebin", "keys#a-key-has-leaked"),
+    ("how do I shut it all off right now", "kill-switch"),
+    ("stream dies in the middle", "provider-outage#streams-break-whole-answers-are-well"),
+    ("the answers are rubbish since the morning", "eval-drift rollback"),
+    ("redis keeps crashing", "valkey-away"),
+    ("openai incorrect api key provided", "provider-outage#our-key-or-our-quota"),
+    ("password of a user appeared in the logs", "personal-data"),
+    ("someone should be woken but no call was made", "paging paging#pages-are-not-sent"),
+    ("validation errors in the parser all over", "malformed-output"),
+    ("embeddings give errors, chat ok", "provider-outage#a-model-without-a-second-provider"),
+    ("rate limit hit at anthropic", "rate-limits"),
+]
 # Of twelve roles, from the customer to the chief. 26 of the first 41 led to the right place first without words for them.
 # Of the other 20, which were kept apart until then, 13 did before and 15 after.
 ROLES = [
@@ -308,7 +355,7 @@ ROLES = [
 # The first words of a person who was just woken up.
 FIRST = ("what do I do", "what now", "help", "first thing", "is it us", "where do I start", "HELP!")
 SMALL = ("the", "to be", "is it", "what", "???", "日本", " ")
-SAID = [*CUSTOMERS, *COLLEAGUES, *FINANCE, *LATER, *MET, *ROLES]
+SAID = [*CUSTOMERS, *COLLEAGUES, *FINANCE, *LATER, *MET, *TIRED, *ROLES]
 
 
 def places(words: str) -> list[tuple[float, str]]:
