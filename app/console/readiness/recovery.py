@@ -30,16 +30,15 @@ async def answer(sources: Sources) -> Answer:
     days = played(sources, *SCENARIOS)
     found = [*log, *days] if own else [*days, *_length(sources), *log]  # how short it was is said before what ran elsewhere
     if found and (own or found != log):
-        words = f"The newest rehearsal: {found[0].first_sentence}."
-        if log and not own:  # with its place of origin, as it had far more callers
-            words = f"A rehearsed outage: {log[0].value}. The newest game day here: {found[0].first_sentence}."
+        words = f"The newest rehearsal here: {found[0].first_sentence}."
+        words += f" On another machine, with far more callers: {log[0].value}." if log and not own else ""
     else:
         words = "No outage was rehearsed here."
         page, own = await asyncio.to_thread(_of_the_runbook, sources, await sources.began())
         found += page
         if not own:
             found = [missing("Rehearsed outage", "no outage was rehearsed here", COMMAND, closed_by=LOGGED), *found]
-            words = f"{words} Elsewhere: {log[0].value}." if log else words
+            words = f"{words} On another machine: {log[0].value}." if log else words
         else:
             words = f"The runbook's page was rehearsed here: {found[-1].value}."
     total = (await overview(sources.engine, sources.now - DAY, sources.now, DAY)).total

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from app.console import formats
 from app.console.gamedays import reports
@@ -13,7 +13,7 @@ from app.oncall.runbook.pages import GENERATED, LONGEST_UNREVIEWED, Page, faults
 
 QUESTION = "Can an engineer who did not build it mend it at night, with the runbook alone?"
 COMMAND = "make runbook"
-RECORDED = "recorded runs that came with the code"
+RECORDED = "recorded runs of another machine that came with the code"
 UNTRIED = "no trial by a person who did not build it is on record"
 READ = "A person reads each of them and writes the day into its line `Reviewed:`; `octant check --production` names those left."
 
@@ -52,10 +52,9 @@ def judged(pages: list[Page], now: datetime, *, began: datetime | None = None, h
                 name="Placeholders", value=value, state="gaps", closed_by=names, link="/console/runbook/contacts", command=command
             )
         )
-    slowest = max((minutes for _, minutes in done.values()), default=0.0)
     words = (
-        f"The commands of {len(done)} of {len(incidents)} incident pages contained their fault in a rehearsal, the slowest in"
-        f" {formats.rehearsed(slowest)}{_where(len(done), elsewhere)}."
+        f"The commands of {len(done)} of {len(incidents)} incident pages contained their fault in a rehearsal"
+        f"{_slowest(incidents, done, here, elsewhere)}{_where(len(done), elsewhere)}."
         if done
         else f"None of the {len(incidents)} incident pages was rehearsed yet."
     )
@@ -76,6 +75,15 @@ def _tried(incidents: list[Page], now: datetime) -> Evidence:
     )
     state: State = "stale" if newest + LONGEST_UNREVIEWED < now.date() else "proved"
     return Evidence(name=name, value=value, state=state, closed_by=again, at=newest, link=link, command=command)
+
+
+def _slowest(incidents: list[Page], done: Mapping[str, tuple[date, float]], here: Mapping[str, Here], elsewhere: int) -> str:
+    """The slowest of them; where some ran on another machine, that of each."""
+    own = [done[page.title][1] for page in incidents if page.title in done and counts(page, here)]
+    slowest = formats.rehearsed(max(minutes for _, minutes in done.values()))
+    if not elsewhere:
+        return f", the slowest in {slowest}"
+    return f", the slowest here in {formats.rehearsed(max(own))}, of all in {slowest}" if own else f", the slowest in {slowest}"
 
 
 def _where(number: int, elsewhere: int) -> str:

@@ -164,7 +164,7 @@ async def test_a_short_fault_is_no_half_an_hour(
     assert ("lasted 39.6 s" in found.evidence[-1].value) == (state == "gaps")
 
 
-async def test_how_short_a_fault_was_is_said_before_the_half_hour_of_another_machine(
+async def test_the_newest_run_here_is_said_before_the_half_hour_of_another_machine(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(recovery, "overview", lambda *_: asyncio.sleep(0, SimpleNamespace(total=SimpleNamespace(fallen_back=0))))
@@ -173,10 +173,10 @@ async def test_how_short_a_fault_was_is_said_before_the_half_hour_of_another_mac
     here = sources(tmp_path)
     append(here.rehearsals_file, Rehearsal(at=NOW - timedelta(days=1), what=OUTAGE, kept=True, note="99.97 % answered"))
     found = await recovery.answer(here)
-    first, here_ = found.words.split(". ")[:2]
+    first, elsewhere = found.words.split(". ")[:2]
     came = "a recorded run of the outage rehearsal, made on 2026-11-26, that came with the code"
-    assert first == f"A rehearsed outage: 99.97 % answered ({came})", "the proof of far more callers stands first"
-    assert here_.startswith("The newest game day here: the promise was kept")
+    assert first.startswith("The newest rehearsal here: the promise was kept")
+    assert elsewhere == f"On another machine, with far more callers: 99.97 % answered ({came})."
     assert found.why.startswith("Half an hour at peak: ")
     again = "`make outage ARGS=--log` rehearses half an hour at peak in seconds here, with every time of it as much shorter."
     assert found.why.endswith(again)
@@ -477,6 +477,9 @@ async def test_an_outage_of_the_runbook_elsewhere_is_shown_and_leaves_the_questi
     others = sum(page.rehearsed is not None for page in read() if page.is_incident) - 1
     of_here = runbook.judged(read(), NOW, began=began, here=game_day(contained=12.0))
     assert f"1 of them here, {others} in {runbook.RECORDED}" in of_here.words
+    assert "in a rehearsal, the slowest here in 12 s, of all in " in of_here.words, (
+        "the slowest of another machine is none of ours"
+    )
 
 
 def test_a_page_whose_newest_game_day_contained_nothing_is_no_rehearsed_page() -> None:
@@ -764,7 +767,7 @@ async def test_a_rehearsed_outage_names_the_model_that_answered_and_its_eval_beh
     (tmp_path / GAMEDAYS).parent.mkdir()
     (tmp_path / GAMEDAYS).write_text(json.dumps(line) + "\n")
     found = await recovery.answer(sources(tmp_path))
-    assert found.words == f"The newest rehearsal: the promise was kept; detected after 4.00 s; {answered}."
+    assert found.words == f"The newest rehearsal here: the promise was kept; detected after 4.00 s; {answered}."
     behind = f"{answered}. The newest eval of openai/gpt-6-sol: 116 of 189. Headers of such an answer: octant-fallbacks: 1"
     assert found.evidence[0].value.endswith(behind)
 
