@@ -13,6 +13,7 @@ from app.domain.errors import BodyTooLarge, InvalidRequest, UnsupportedEncoding
 
 WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 ACCEPTED = "gzip, deflate"
+WITHOUT = {"zstd": " Codex sends none with -c features.enable_request_compression=false."}
 IDENTITY = ("", "identity")
 SLICE_IN, SLICE_OUT = 16 * 1024, 256 * 1024  # bytes that one step takes and makes: the event loop runs between two steps
 # CPU that a body may take: ordinary JSON needs 2 to 5 ms for each MiB that it unpacks to.
@@ -26,7 +27,8 @@ class Decompressor:
         """``limit``: bytes that the body may unpack to. Raises UnsupportedEncoding, naming those that are accepted."""
         self._encoding = encoding.strip().lower()
         if self._encoding not in WINDOWS:
-            raise UnsupportedEncoding(f"The body's content-encoding is not supported. Accepted: {ACCEPTED}.")
+            way = WITHOUT.get(self._encoding, "")
+            raise UnsupportedEncoding(f"The body's content-encoding is not supported. Accepted: {ACCEPTED}.{way}")
         self._stream = zlib.decompressobj(WINDOWS[self._encoding])
         self._limit = limit
         self._fed = self._made = 0

@@ -12,7 +12,19 @@ from pydantic import ValidationError
 from app.domain.errors import InvalidRequest
 
 Violation: TypeAlias = Mapping[str, Any]
-SHOWN = frozenset({"ge", "gt", "le", "lt", "min_length", "max_length", "pattern"})
+# A value of the right type beyond a limit: the limit in words.
+LIMITS: Mapping[str, str] = {
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "more than {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "less than {lt}",
+    "too_long": "at most {max_length} items",
+    "too_short": "at least {min_length} items",
+    "string_too_long": "at most {max_length} characters",
+    "string_too_short": "at least {min_length} characters",
+    "string_pattern_mismatch": "a string that matches {pattern}",
+    "finite_number": "a finite number",
+}
 # A value of another type than the model's: what was expected instead.
 TYPES: Mapping[str, str] = {
     "string_type": "a string",
@@ -54,12 +66,9 @@ def is_missing(violations: Sequence[Violation]) -> bool:
 
 
 def rule(violations: Sequence[Violation]) -> str:
-    """The broken rule, such as ``greater_than_equal 0`` or ``expected a string or an array``."""
+    """The broken rule, such as ``expected at least 0`` or ``expected a string or an array``."""
     expected = [words for violation in violations if (words := _expected(violation))]
-    if expected:
-        return "expected " + " or ".join(dict.fromkeys(expected))
-    found = violations[0]
-    return " ".join([str(found["type"]), *(str(v) for k, v in found.get("ctx", {}).items() if k in SHOWN)])
+    return "expected " + " or ".join(dict.fromkeys(expected)) if expected else str(violations[0]["type"])
 
 
 def unparsable(violations: Sequence[Violation]) -> InvalidRequest | None:
@@ -82,4 +91,5 @@ def _expected(violation: Violation) -> str | None:
         return f"one of {context['expected_tags']}"
     if violation["type"] == "literal_error":
         return str(context["expected"])
-    return TYPES.get(violation["type"])
+    limit = LIMITS.get(violation["type"])
+    return limit.format(**context) if limit else TYPES.get(violation["type"])

@@ -62,6 +62,10 @@ def _tool(tool: AnyTool, where: str) -> ToolSpec:
         if caller != "direct":
             raise unsupported(f"{where}.allowed_callers", "no code runs at the vendor")
     if isinstance(tool, VendorTool):
+        if tool.type == "function":
+            raise InvalidRequest(
+                f"{where}: OpenAI's form of a tool; here it has name, description and input_schema.", param=where
+            )
         if not tool.name or not RUN_BY_CALLER.fullmatch(tool.type):
             raise unsupported(f"{where}.type", "tools that run at the vendor have prices of their own; offer a tool of yours")
         options = tool.model_dump(exclude_none=True, exclude={"name", "cache_control", "allowed_callers"})

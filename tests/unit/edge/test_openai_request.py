@@ -470,7 +470,14 @@ RULES: list[tuple[Json, str, str]] = [
     ({"tools": [{"type": "function", "name": "f"}]}, "tools[0].function", "Missing required parameter"),
     ({"tools": TOOLS, "tool_choice": "f"}, "tool_choice", "expected 'none', 'auto' or 'required' or an object"),
     ({"tools": TOOLS, "tool_choice": {"type": "tool", "name": "f"}}, "tool_choice.type", "expected one of 'function', "),
-    ({"stop": ["a", "b", "c", "d", "e"]}, "stop", "too_long 4"),
+    ({"stop": ["a", "b", "c", "d", "e"]}, "stop", "expected at most 4 items"),
+    ({"max_tokens": -1}, "max_tokens", "expected at least 0"),
+    ({"temperature": 3}, "temperature", "expected at most 2"),
+    (
+        {"tools": [{"type": "function", "function": {"name": "a.b"}}]},
+        "tools[0].function.name",
+        "expected a string that matches ^[",
+    ),
     ({"max_tokens": 100.5}, "max_tokens", "expected an integer"),
     ({"response_format": "json"}, "response_format", "expected an object"),
 ]

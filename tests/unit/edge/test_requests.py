@@ -39,7 +39,7 @@ class Rated(BaseModel):
         (b"{}", "rating", "Missing required parameter: 'rating'."),
         (b'{"rating": "fine"}', "rating", "expected 'good' or 'bad'"),
         (b'{"rating": "good", "stars": "5"}', "stars", "expected an integer"),
-        (b'{"rating": "good", "stars": 0}', "stars", "greater_than_equal 1"),
+        (b'{"rating": "good", "stars": 0}', "stars", "expected at least 1"),
         (b'{"rating": "good", "star": 1}', "star", "the field is not known"),
         (b'{"rating": "good", "call 555 1234": 1}', "body", "the field is not known"),
         (b"[]", "body", "expected an object"),
