@@ -246,7 +246,7 @@ TIRED = [
     ("we get 401 from openai", "provider-outage#our-key-or-our-quota"),
     ("runaway batch job", "cost-spike callers#one-key-sends-a-flood"),
     ("anthropic says invalid x-api-key", "provider-outage#our-key-or-our-quota"),
-    ("somebody left a script running over the weekend", "cost-spike"),
+    ("a colleague left a script running over the weekend", "cost-spike"),
     ("the nightly import hammers us", "cost-spike rate-limits callers#one-key-sends-a-flood"),
     ("403 from claude", "provider-outage#our-key-or-our-quota"),
     (
