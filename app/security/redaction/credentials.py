@@ -258,7 +258,8 @@ def random(candidate: str) -> bool:
     return kinds.count("A") >= 3 and kinds.count("a") >= 3 and kinds.count("1") >= 2 and turns >= 0.4 * len(kinds)
 
 
-CREDENTIALS: tuple[Kind, ...] = (
+# Known by their own shape, and by what stands before them.
+TOKENS: tuple[Kind, ...] = (
     Kind(
         "private-key",
         r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----[A-Za-z0-9+/=:,.()\s-]*?"
@@ -279,6 +280,8 @@ CREDENTIALS: tuple[Kind, ...] = (
     # One row for each: joined, they make an automaton that RE2 cannot keep in memory, and searching is a hundred times as slow.
     *(Kind("credential", rf"\b(?:{shape})") for row in SHAPES for shape in alternatives(row)),
     Kind("credential", rf"\b(?:{SHORT_PREFIXES})", only_if(random), not_after="-_/."),
+)
+CREDENTIALS: tuple[Kind, ...] = (
     Kind(
         "credential",
         r"(?i)\b(?:proxy-)?authorization[\"']?[ \t]*[:=][ \t]*[\"']?"

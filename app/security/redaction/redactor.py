@@ -273,7 +273,7 @@ class Redactor:
         present = [rows[number] for number in words.Match(shadow) or () if number < len(rows)]
         for rows, patterns in self._table.signs:
             matched = patterns.Match(shadow)
-            if not matched:  # not even the row that matches everything: the automaton failed
+            if not matched:  # not even the row that matches each text: the automaton failed
                 raise RedactionStalled
             if len(matched) > 1:
                 present += [rows[number] for number in matched if number < len(rows)]
