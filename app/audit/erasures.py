@@ -30,7 +30,7 @@ async def wait_for_writers(connection: AsyncConnection) -> None:
 async def without_erased(connection: AsyncConnection, batch: Sequence[CallRecord], pseudonym: Pseudonym) -> list[CallRecord]:
     """The records that may be written, in the connection's transaction."""
     await connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": LOCK})
-    people = {(record.tenant, record.user): pseudonym(record.tenant, record.user) for record in batch}
+    people = {who: pseudonym(*who) for who in {(record.tenant, record.user) for record in batch}}
     wanted = select(erasures.c.tenant, erasures.c.person, erasures.c.at).where(erasures.c.person.in_(set(people.values())))
     found = {(row.tenant, row.person): row.at for row in await connection.execute(wanted)}
     if not found:

@@ -39,6 +39,8 @@ _START = re.compile(
     rf"|(?P<host>{_WORD_BEGINS}{LABELS}(?:{_TLDS})(?!_*[^\W_]|-))"
 )
 _TRIGGER = re.compile(rf"[:/\\{DOTS}][^ \t-\r]")
+# The same, one for each sign: a pattern that begins with a certain one is searched in a tenth of the time.
+_TRIGGERS = [(sign, re.compile(rf"{re.escape(sign)}[^ \t-\r]")) for sign in f":/\\{DOTS}"]
 _TOKEN = re.compile(r"[^ \t-\r]+")  # a blank that is no ASCII ends no address at GitHub
 _WHOLE = re.compile(r"[^\s<>\"'`|]*")
 _ALLOWED_END = re.compile(r"[^\s<>\"'`|(){}\[\],;*~^]*")
@@ -73,7 +75,7 @@ def clean(text: str, addresses: Addresses, count: Callable[[], None]) -> str:
 
 
 def _edits(text: str, addresses: Addresses) -> Iterator[_Edit]:
-    if not _TRIGGER.search(text):
+    if not any(sign in text and trigger.search(text) for sign, trigger in _TRIGGERS):
         return
     for token in _TOKEN.finditer(text):
         if _TRIGGER.search(text, token.start(), token.end()):

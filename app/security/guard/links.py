@@ -37,8 +37,9 @@ _NEVER_SHOWN = re.compile(
     f"({_FLAGS})|[" + INVISIBLE.replace("\u00ad", "") + "\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x90\x9b\x9d]"
     f"|[{SELECTORS}]{{2,}}|(?<=[\x00-\u2fff\U0001f000-\U0001ffff])[\U000e0100-\U000e01ef]"
 )
-# A sign of each of these; looked for first, in a tenth of the time.
+# A sign of each of these; looked for first, in a tenth of the time. Of ASCII by a table, in a twentieth of that.
 _PERHAPS_UNSEEN = re.compile(f"[{INVISIBLE.replace(chr(0xAD), '')}\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x90\x9b\x9d{SELECTORS}]")
+_SHOWN = bytes(code for code in range(128) if not _PERHAPS_UNSEEN.match(chr(code)))
 _TRIGGER = re.compile(rf"{TAG}|{TARGET}")
 _TAG = re.compile(rf"{TAG}({IN_TAG})(>?)")
 _NAME = re.compile(r"/?([A-Za-z][A-Za-z0-9:-]*)")
@@ -127,7 +128,7 @@ class _Cleaning:
 
     def _once(self, text: str) -> str:
         text = _without_the_unseen(text)
-        if _TRIGGER.search(text):
+        if _may_hold_links(text):
             text = self._without_destinations(text)
             text = self._without_definitions(text)
             text = self._without_tags(text)
@@ -232,7 +233,7 @@ class _Cleaning:
 
     def _is_safe_to_render(self, text: str) -> bool:
         """Return whether a renderer finds only allowed addresses in the paragraphs that hold any link."""
-        if not _TRIGGER.search(text):
+        if not _may_hold_links(text):
             return True
         parsed = links = 0
         for paragraph in _PARAGRAPH.findall(text):
@@ -271,7 +272,13 @@ class _Inert:
 
 
 def _without_the_unseen(text: str) -> str:
-    return _NEVER_SHOWN.sub(lambda found: found[1] or "", text) if _PERHAPS_UNSEEN.search(text) else text
+    perhaps = text.encode().translate(None, _SHOWN) if text.isascii() else _PERHAPS_UNSEEN.search(text)
+    return _NEVER_SHOWN.sub(lambda found: found[1] or "", text) if perhaps else text
+
+
+def _may_hold_links(text: str) -> bool:
+    """Most texts hold neither sign that one begins with: to look for these takes a hundredth of the pattern's time."""
+    return ("<" in text or "]" in text) and bool(_TRIGGER.search(text))
 
 
 def _name(inner: str) -> str:

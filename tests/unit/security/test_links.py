@@ -7,7 +7,7 @@ import pytest
 from app.domain.calls import Reply, Usage
 from app.domain.errors import AnswerWithheld
 from app.domain.messages import OutputSchema, Text, ToolUse
-from app.security.guard import rendered
+from app.security.guard import bare_links, rendered
 from app.security.guard.links import MOST_LINKS, Links
 from app.security.guard.outgoing import Outgoing
 from app.security.guard.removed import IMAGE_REMOVED, LINK_REMOVED
@@ -213,3 +213,17 @@ def test_more_links_than_are_rendered_become_text(allowed: str, as_text: str, mo
     assert LINKS.clean(allowed * MOST_LINKS) == (allowed * MOST_LINKS, 0)
     monkeypatch.setattr(rendered, "addresses", lambda _: pytest.fail("rendered"))
     assert LINKS.clean(allowed * (MOST_LINKS + 1)) == (as_text * (MOST_LINKS + 1), 1)
+
+
+@pytest.mark.parametrize("code", range(128))
+def test_a_character_of_ascii_is_shown_or_taken_out_alike_in_every_text(code: int) -> None:
+    """ASCII is looked through by a table, other text by a pattern."""
+    assert LINKS.visible(f"one {chr(code)}\u00e9") == LINKS.visible(f"one {chr(code)}") + "\u00e9"
+
+
+@pytest.mark.parametrize("sign", ":/\\.\u3002\uff0e\uff61")
+def test_each_sign_of_an_address_leads_to_a_closer_look(sign: str) -> None:
+    text = f"one {sign}two"
+    assert bare_links._TRIGGER.search(text)
+    assert [mark for mark, trigger in bare_links._TRIGGERS if trigger.search(text)] == [sign]
+    assert not any(trigger.search(f"one{sign} two{sign}") for _, trigger in bare_links._TRIGGERS)
