@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.audit.actions import SIGN_IN
 from app.audit.tables import actions
 
 LARGEST = 2**63 - 1
@@ -17,7 +18,8 @@ LARGEST = 2**63 - 1
 class ActionFilter:
     """The conditions of a search; empty or None does not restrict. Texts match within a field, in any case.
 
-    ``before``: the number from which on to go back; the total is counted without it.
+    ``before``: the number from which on to go back; the total is counted without it. ``sign_ins``: False leaves out those of the
+    console, True finds them alone.
     """
 
     actor: str = ""
@@ -25,6 +27,7 @@ class ActionFilter:
     subject: str = ""
     reason: str = ""
     failed: bool | None = None
+    sign_ins: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
     before: int | None = None
@@ -59,6 +62,8 @@ def _conditions(wanted: ActionFilter) -> list[ColumnElement[bool]]:
     if wanted.failed is not None:
         ended = ("ok", "begun")  # an action of the console stands twice: as it begins, and how it ended
         found.append(actions.c.outcome.not_in(ended) if wanted.failed else actions.c.outcome.in_(ended))
+    if wanted.sign_ins is not None:
+        found.append(actions.c.action == SIGN_IN if wanted.sign_ins else actions.c.action != SIGN_IN)
     if wanted.since:
         found.append(actions.c.at >= wanted.since)
     if wanted.until:

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Row, func, insert, select, text
+from sqlalchemy import Row, func, insert, select, text, true
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -35,6 +35,7 @@ START = "0" * 64
 PAGE = 1000
 LATE = " (noted while Postgres was away)"
 FORGED = "forged"
+SIGN_IN = "console sign-in"  # it changes nothing
 NOT_A_SUBJECT = ("reason", "quiet", "yes")
 
 
@@ -110,11 +111,12 @@ class ActionLog:
                     raise RateLimited(message, retry_after=min(pause, newest + pause - action.at).total_seconds())
             await self._chain(connection, [action])
 
-    async def newest(self, count: int) -> Sequence[Row[Any]]:
-        """The last actions, newest first. Raises DependencyUnavailable."""
+    async def newest(self, count: int, *, sign_ins: bool = True) -> Sequence[Row[Any]]:
+        """The last actions, newest first; without ``sign_ins`` those that change something. Raises DependencyUnavailable."""
+        wanted = select(actions).where(true() if sign_ins else actions.c.action != SIGN_IN)
         try:
             async with self._postgres().connect() as connection:
-                return (await connection.execute(select(actions).order_by(actions.c.number.desc()).limit(count))).all()
+                return (await connection.execute(wanted.order_by(actions.c.number.desc()).limit(count))).all()
         except (SQLAlchemyError, OSError) as error:
             raise DependencyUnavailable("The log of actions cannot be read right now.", retry_after=5.0) from error
 

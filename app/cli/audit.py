@@ -17,9 +17,12 @@ app = typer.Typer(no_args_is_help=True, help="The log of operators' actions: app
 
 
 @app.command("list")
-def list_actions(count: Annotated[int, typer.Option("--count", "--limit", min=1, max=10_000, help="How many.")] = 20) -> None:
+def list_actions(
+    count: Annotated[int, typer.Option("--count", "--limit", min=1, max=10_000, help="How many.")] = 20,
+    sign_ins: Annotated[bool, typer.Option("--sign-ins", help="With the sign-ins of the console, which change nothing.")] = False,
+) -> None:
     """Show the last actions, newest first: operator, action, subject, outcome, reason."""
-    rows = asyncio.run(_newest(count))
+    rows = asyncio.run(_newest(count, sign_ins=sign_ins))
     for row in rows:
         what = f"{row.action}  {row.subject}  [{row.outcome}]  {row.reason}"
         line = f"{row.number:>6}  {row.at:%Y-%m-%d %H:%M:%S} UTC  {row.actor}  {what}"
@@ -41,9 +44,9 @@ def verify(
         raise typer.Exit(1)
 
 
-async def _newest(count: int) -> "Sequence[Any]":
+async def _newest(count: int, *, sign_ins: bool) -> "Sequence[Any]":
     async with database() as (engine, settings):
-        return await log_of(engine, settings).newest(count)
+        return await log_of(engine, settings).newest(count, sign_ins=sign_ins)
 
 
 async def _verify(head: str | None) -> "ChainCheck":

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from app.audit.actions import Action, clean
+from app.audit.actions import SIGN_IN, Action, clean
 from app.console.console import (
     COOKIE,
     ROUTES,
@@ -91,9 +91,7 @@ async def signed_in(console: Console, request: Request, holder: Holder) -> str:
     browser = clean(request.headers.get("user-agent", ""), redactor=console.parts.redactor)
     try:
         token = await console.sessions.begin(holder, browser)
-        await console.parts.actions.write(
-            Action(actor=holder.actor, action="console sign-in", subject=browser, reason="", outcome="ok")
-        )
+        await console.parts.actions.write(Action(actor=holder.actor, action=SIGN_IN, subject=browser, reason="", outcome="ok"))
     except IntegrityError as error:
         raise Unauthenticated("This sign-in was used already. Begin again.") from error
     except (SQLAlchemyError, OSError) as error:

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.action_search import ActionFilter, find_actions
-from app.audit.actions import Action, ActionLog
+from app.audit.actions import SIGN_IN, Action, ActionLog
 from app.audit.call_filter import SORTS, CallFilter, Sort
 from app.audit.flags import flagged_requests, flags
 from app.audit.query import SIDES, find_calls
@@ -29,6 +29,8 @@ from app.audit.rows import Writer
 from app.audit.spill import Spill
 from app.console.known import LastKnown
 from app.console.pages.calls import _found
+from app.console.pages.security import filter_of
+from app.console.ranges import Range
 from app.domain.errors import NotFound
 from app.releases import canaries, evidence, evidence_line
 from app.releases.manifest import Places
@@ -84,6 +86,22 @@ async def test_the_pages_of_the_operators_log_add_up_to_its_total(engine: AsyncE
     assert (await find_actions(engine, ActionFilter(actor=tenant, subject="3%"))).total == 1
     assert (await find_actions(engine, ActionFilter(actor=tenant, reason="x%y"))).total == 0
     assert (await find_actions(engine, ActionFilter(actor=tenant, before=2**70))).total == 7
+
+
+async def test_sign_ins_can_be_left_out_of_the_operators_log_or_be_found_alone(
+    engine: AsyncEngine, tmp_path: Path, tenant: str
+) -> None:
+    """They change nothing, and hide the action that did."""
+    log = ActionLog(engine, secret=b"a secret for tests", notes=tmp_path / "notes")
+    for action in ("rollback", SIGN_IN, SIGN_IN):
+        await log.write(Action(actor=f"os:{tenant}@host", action=action, subject="", reason="", outcome="ok"))
+    assert [row.action for row in await log.newest(1, sign_ins=False)] == ["rollback"]
+    assert [row.action for row in await log.newest(1)] == [SIGN_IN]
+    found = {one: (await find_actions(engine, ActionFilter(actor=tenant, sign_ins=one))).total for one in (None, False, True)}
+    assert found == {None: 3, False: 1, True: 2}
+    range_ = Range(datetime.now(UTC) - timedelta(days=1), datetime.now(UTC), "")
+    asked: list[dict[str, str]] = [{}, {"sign_ins": "true"}, {"action": SIGN_IN}]
+    assert [filter_of(query, range_).sign_ins for query in asked] == [False, None, None]
 
 
 @pytest.mark.parametrize("sort", SORTS)

@@ -45,7 +45,7 @@ FIELDS = ("actor", "action", "subject", "reason")
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """All that the page shows from Postgres. ``more``: the operators' log has a next page."""
+    """All that the page shows from Postgres. ``more``: the operators' log has a next page; ``sign_ins``: left out of it."""
 
     keys: Sequence[KeyInfo]
     uses: Mapping[tuple[str, str], Use]
@@ -55,6 +55,7 @@ class Stored:
     refused: int = 0
     flagged_requests: FlaggedRequests = NO_REQUESTS
     more: bool = False
+    sign_ins: int = 0
 
 
 def router(console: Console) -> APIRouter:
@@ -111,21 +112,28 @@ async def _stored(console: Console, range_: Range, query: Mapping[str, str]) -> 
     wanted = filter_of(query, range_)
     found = await find_actions(engine, replace(wanted, limit=PAGE + 1))
     refused = await find_actions(engine, replace(wanted, failed=True, before=None, limit=1))
+    left_out = wanted.sign_ins is False
+    signed_in = (await find_actions(engine, replace(wanted, sign_ins=True, before=None, limit=1))).total if left_out else 0
     return Stored(
         keys=await console.parts.keys.list_keys(), uses=await last_uses(engine), sessions=await console.sessions.list(),
         flagged=await flags(engine, range_.since, range_.until, range_.width),
         flagged_requests=await flagged_requests(engine, range_.since, range_.until),
         found=replace(found, rows=found.rows[:PAGE]), more=len(found.rows) > PAGE,
-        refused=0 if wanted.failed is False else refused.total,
+        refused=0 if wanted.failed is False else refused.total, sign_ins=signed_in,
     )  # fmt: skip
 
 
 def filter_of(query: Mapping[str, str], range_: Range) -> ActionFilter:
-    """The filter of the operators' log in an address; a number that is none is passed over."""
+    """The filter of the operators' log in an address; a number that is none is passed over.
+
+    Sign-ins change nothing: they are left out, unless they or a name of an action are wanted.
+    """
     before = query.get("before", "")
     texts = {name: query.get(name, "").strip()[:LONGEST].replace("\0", "") for name in FIELDS}
+    shown = query.get("sign_ins") == "true" or texts["action"]
     return ActionFilter(
-        **texts, failed={"true": True, "false": False}.get(query.get("failed", "")), since=range_.since, until=range_.until,
+        **texts, sign_ins=None if shown else False,
+        failed={"true": True, "false": False}.get(query.get("failed", "")), since=range_.since, until=range_.until,
         before=int(before) if before.isascii() and before.isdigit() and len(before) < 20 else None, limit=PAGE,
     )  # fmt: skip
 
