@@ -62,7 +62,7 @@ def ack(
 
 @changes("oncall drill")
 def drill(
-    reason: Annotated[str, typer.Option(help="Why, for the operators' log.")],  # noqa: ARG001 - `changes` writes it
+    reason: Annotated[str, typer.Option(help="Why, for the operators' log.")] = "a drill",  # noqa: ARG001 - `changes` writes it
     alert: Annotated[str, typer.Option(help="The alert; `octant runbook alerts` lists all.")] = "OctantAvailabilityBurnsFast",
 ) -> None:
     """Post an alert to the running demo as Alertmanager does: it pages, and opens an incident. Both are marked as a drill."""
