@@ -49,6 +49,10 @@ class Mended:
         """The releases after the one that fails which pass the case, in their order."""
         return [one for one in sorted({*self.also, self.passed.release}) if one > self.failed.release]
 
+    def shown(self, suite: str) -> list[str]:
+        """The cases of a suite of which both answers are stored."""
+        return [case for of, case in ((self.suite, self.case), *self.others) if of == suite]
+
     @property
     def heading(self) -> str:
         """A claim that the data bear out."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -351,6 +352,17 @@ def test_scores_of_the_simulator_are_no_green_answer(tmp_path: Path) -> None:
     real = replace(found[0], result=found[0].result.model_copy(update={"simulated": ()}))
     kind, words = answer("1", [card(real, [real])], None, NOW)
     assert (kind, "simulator" in words) == ("good", False)
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [([], "A release's file names"), (["a"], "Of these 2 cases 1 have both answers here. A release"), (["a", "b"], "")],
+)
+def test_cases_with_names_alone_say_why_and_how_to_get_their_answers(kept: list[str], words: str) -> None:
+    called = "{% import 'parts/evals.html' as e with context %}{{ e.names_alone(['a', 'b'], 'r1', 'r2', kept) }}"
+    said = templates().from_string(called).render(kept=kept)
+    assert said.startswith(f'<p class="note">{words}' if words else "")
+    assert re.findall(r"release (r\d) ", said) == (["r1", "r2"] if words else [])
 
 
 def test_other_cases_are_not_compared(tmp_path: Path) -> None:
