@@ -4,7 +4,7 @@ Written apart from the service's own rewriting, so that a test of it can fail.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Value = Any  # any JSON
@@ -107,6 +107,7 @@ def anthropic_tool(tool: Mapping[str, Any]) -> list[str]:
 BUDGETLESS = re.compile(r"claude-(opus-4-[78]|[a-z]+-5)")
 ALWAYS_THINKING = re.compile(r"claude-(opus-5-5|fable-5|mythos-5)")
 NEVER_FORCED = re.compile(r"claude-(opus-5-5|sonnet-5-5|fable-5-1|mythos-5-1)")
+NEVER_LATE = re.compile(r"claude-([a-z]+-4-[0-7]|(sonnet|haiku)-4|sonnet-5(?!-5))")
 NEVER_BEGUN = re.compile(r"claude-(opus-4-[678]|sonnet-4-6|[a-z]+-5)")
 
 
@@ -125,12 +126,25 @@ def anthropic_by_model(body: Mapping[str, Any]) -> list[str]:
         found.append("tool_choice: forced tool use is not supported for this model")
     if body["messages"] and body["messages"][-1]["role"] == "assistant" and NEVER_BEGUN.search(model):
         found.append("This model does not support assistant message prefill")
+    if NEVER_LATE.search(model) and any(message["role"] == "system" for message in body["messages"]):
+        found.append("role 'system' is not supported on this model")
+    return found
+
+
+def anthropic_roles(roles: Sequence[str]) -> list[str]:
+    """Why Anthropic refuses turns of these roles: platform.claude.com/docs, "Mid-conversation system messages"."""
+    found: list[str] = []
+    for at, role in enumerate(roles):
+        if role == "system" and (at == 0 or roles[at - 1] != "user"):
+            found.append(f"messages.{at}: role 'system' must follow a 'user' message")
+        if role == "system" and list(roles[at + 1 : at + 2]) not in ([], ["assistant"]):
+            found.append(f"messages.{at}: role 'system' must precede an 'assistant' message or end the array")
     return found
 
 
 def anthropic_messages(body: Mapping[str, Any]) -> list[str]:  # noqa: C901 - a list of rules
     """Why Anthropic refuses a body for its messages, names, ids, images, stops and thinking."""
-    found: list[str] = []
+    found = anthropic_roles([message["role"] for message in body["messages"]])
     uses: list[str] = []
     for at, message in enumerate(body["messages"]):
         if not message["content"]:

@@ -84,8 +84,10 @@ NOTES = """
 - Cache marks (`cache_control`) reach Claude from every place where its API takes them, with their `ttl`; `scope` has no effect.
   Marks that Claude would refuse (a fifth one, five minutes before an hour) are left out. OpenAI caches by itself. Both report
   cached tokens, and `usage.cache_creation` separates writes for five minutes from those for an hour; each has its own price.
-- Instructions in the middle of `/v1/messages` keep their place. `clear_at` is done here, for every vendor's model, and so are a
-  system message's effort, of which the last counts, and its additions and removals of tools.
+- Instructions after the first turn keep their place. Claude takes them only between the user's turn and its own, and before Opus
+  4.8 nowhere: they follow the next turn of the user, or join the system prompt. After the last answer they are the user's turn.
+- `clear_at` is done here, for every vendor's model, and so are a system message's effort, of which the last counts, and its
+  additions and removals of tools.
 - `metadata.user_id` names the user for caps. Of the value that Claude Code sends, that is the account, or without one the device:
   never the session. A value of over 128 characters stands as its SHA-256 (`sha256-…`).
 - `anthropic-beta`: names that only change how Claude answers go on to it. The header `octant-ignored-betas` names the others.

@@ -1,4 +1,4 @@
-"""What each of Claude's models takes of thinking, forced tool calls and begun answers. Pure.
+"""What each of Claude's models takes of thinking, forced tool calls, begun answers and late instructions. Pure.
 
 A caller names an alias, so it cannot know the model that a request reaches. Its wish is written here as that model takes it:
 
@@ -6,11 +6,13 @@ A caller names an alias, so it cannot know the model that a request reaches. Its
 - Thinking that is off is left out where a model always thinks, with the least effort; Claude Sonnet 5.5 has a word of its own.
 - A tool that must be called is asked for in words since Claude 5.5; `recovery.output` checks whole answers.
 - An answer that the caller has begun is continued at its request since Claude 4.6.
+- Instructions after the first turn keep their place since Claude Opus 4.8 and Claude 5, but Claude Sonnet 5 does not follow them
+  there. They join the system prompt of any other.
 - Thinking of an earlier turn is bound to all that stood before it since Claude 5.1. Here that may change: another model answered,
   a tool went, a sentence came. So thinking that fails the check is dropped, unless the caller wants the refusal.
 
 A model whose name tells no version takes a request as it is. Source: platform.claude.com/docs, "Troubleshooting thinking",
-"Preserved thinking" and "What's new in Claude Sonnet 5.5".
+"Preserved thinking", "Mid-conversation system messages" and "What's new in Claude Sonnet 5.5".
 """
 
 import functools
@@ -39,7 +41,10 @@ GO_ON = "Go on exactly where your last turn stops. Repeat nothing, explain nothi
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What a model takes. ``off``: its word for no thinking; None where it always thinks. ``bound``: its thinking is."""
+    """What a model takes. ``off``: its word for no thinking; None where it always thinks. ``bound``: its thinking is.
+
+    ``late``: instructions may be.
+    """
 
     budget: bool = True
     adaptive: bool = True
@@ -48,6 +53,7 @@ class Traits:
     forced: bool = True
     begun: bool = True
     bound: bool = False
+    late: bool = True
 
 
 @functools.lru_cache(maxsize=256)
@@ -70,6 +76,7 @@ def traits(model: str) -> Traits | None:
         forced=family not in NEVER_FORCED or version < NEVER_FORCED[family],
         begun=version < (4, 6),
         bound=version >= (5, 1),
+        late=version >= (4, 8) and (family, version) != ("sonnet", (5, 0)),
     )
 
 
@@ -117,6 +124,15 @@ def choice(model: str, wanted: ToolChoice) -> tuple[ToolChoice, str | None]:
     """The choice among tools as ``model`` takes it, and the sentence for its instructions that stands for the rest."""
     known = traits(model)
     return (wanted, None) if known is None or known.forced else in_words(wanted)
+
+
+def instructed(model: str, turns: list[Json]) -> tuple[list[Json], list[Json]]:
+    """The instructions of ``turns`` that belong to the system prompt of ``model``, and the other turns."""
+    known = traits(model)
+    if known is None or known.late:
+        return [], turns
+    late = [block for turn in turns if turn["role"] == "system" for block in turn["content"]]
+    return late, [turn for turn in turns if turn["role"] != "system"]
 
 
 def continued(model: str, turns: list[Json]) -> list[Json]:

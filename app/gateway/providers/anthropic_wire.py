@@ -107,8 +107,9 @@ def counted(content: bytes) -> int:
 def _turns(request: ModelRequest) -> tuple[list[Json], list[Json]]:
     """The system prompt, and the turns.
 
-    Instructions before the first turn belong to the system prompt. Those of a conversation without any turn are what the model
-    has to answer, so they are the user's turn: Claude answers nothing else.
+    Instructions before the first turn belong to the system prompt, and so do later ones where the model takes them nowhere else.
+    Those of a conversation without any turn, or after the model's last, are what the model has to answer, so they are the user's
+    turn: Claude answers nothing else.
     """
     messages = request.messages
     first = next((at for at, message in enumerate(messages) if message.role != "system"), 0)
@@ -117,9 +118,11 @@ def _turns(request: ModelRequest) -> tuple[list[Json], list[Json]]:
     turns = [{"role": message.role, "content": _content(message)} for message in messages[first:]]
     if all(message.role == "system" for message in messages):
         turns = [{**turn, "role": "user"} for turn in turns]
+    late, turns = anthropic_models.instructed(request.model, _merged(turns))
+    system += late
     if request.output and not request.output.schema:
         system.append({"type": "text", "text": ANY_OBJECT})
-    return system, anthropic_models.continued(request.model, _without_last_blanks(_merged(turns)))
+    return system, anthropic_models.continued(request.model, _without_last_blanks(turns))
 
 
 def _content(message: Message) -> list[Json]:
@@ -129,31 +132,35 @@ def _content(message: Message) -> list[Json]:
 def _merged(turns: Sequence[Json]) -> list[Json]:
     """Join neighbouring turns of one role, as the vendor does, and leave out empty ones.
 
-    The results of tools follow their calls directly, before anything else that the user or the instructions say.
+    The results of tools follow their calls directly, before anything else that the user or the instructions say. Instructions
+    follow a turn of the user, and the model's turn follows them: the vendor refuses them in any other place.
     """
     merged: list[Json] = []
     for turn in turns:
-        role, content = turn["role"], turn["content"]
-        if not content:
-            continue
-        if _between(merged, content):
-            merged.insert(-1, turn)
-        elif merged and merged[-1]["role"] == role:
-            merged[-1] = {"role": role, "content": [*merged[-1]["content"], *content]}
-        else:
-            merged.append(turn)
+        if turn["content"]:
+            late = [merged.pop()] if _early(merged, turn["role"]) else []
+            _add(merged, turn)
+            merged += late
+    if merged and merged[-1]["role"] == "system" and [turn["role"] for turn in merged[-2:-1]] != ["user"]:
+        merged[-1]["role"] = "user"
     for turn in merged:
         if turn["role"] == "user":
             turn["content"].sort(key=lambda block: block["type"] != "tool_result")
     return merged
 
 
-def _between(before: Sequence[Json], content: Sequence[Json]) -> bool:
-    """Return whether the last turn is of instructions, between a tool's call and these results of it."""
-    if len(before) < 2 or before[-1]["role"] != "system" or before[-2]["role"] != "assistant":
+def _early(before: Sequence[Json], role: str) -> bool:
+    """Return whether the last turn is of instructions that have to wait until after a turn of ``role``."""
+    if not before or before[-1]["role"] != "system" or role == "system":
         return False
-    called = {block["id"] for block in before[-2]["content"] if block["type"] == "tool_use"}
-    return any(block["type"] == "tool_result" and block["tool_use_id"] in called for block in content)
+    return role == "user" or len(before) < 2 or before[-2]["role"] == "assistant"
+
+
+def _add(merged: list[Json], turn: Json) -> None:
+    if merged and merged[-1]["role"] == turn["role"]:
+        merged[-1] = {"role": turn["role"], "content": [*merged[-1]["content"], *turn["content"]]}
+    else:
+        merged.append(turn)
 
 
 def _without_last_blanks(turns: list[Json]) -> list[Json]:

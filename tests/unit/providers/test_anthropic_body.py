@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 import pytest
+import vendor_rules
 
 from app.domain.messages import (
     Document,
@@ -13,6 +14,7 @@ from app.domain.messages import (
     OutputSchema,
     Part,
     Refusal,
+    Role,
     Sampling,
     Text,
     Thinking,
@@ -21,12 +23,14 @@ from app.domain.messages import (
     ToolUse,
 )
 from app.gateway.metering import keeps_for_an_hour
+from app.gateway.providers import anthropic_models as models
 from app.gateway.providers import anthropic_wire as wire
 from app.gateway.providers.base import ModelRequest, Timeouts, foreign
 
 Json = dict[str, Any]
 HOUR: Json = {"type": "ephemeral", "ttl": "1h"}
 SHORT: Json = {"type": "ephemeral"}
+ROLES: dict[str, Role] = {"u": "user", "a": "assistant", "s": "system"}
 
 
 def request(*messages: Message, **changes: object) -> ModelRequest:
@@ -101,6 +105,55 @@ def test_results_of_tools_follow_their_calls_before_anything_else() -> None:
         ("assistant", ["tool_use"]),
         ("user", ["tool_result"]),
         ("system", ["Be brief."]),
+    ]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "usu",
+        "usua",
+        "uasu",
+        "uasua",
+        "uas",
+        "usas",
+        "ussau",
+        "uasau",
+        "uasa",
+        "su",
+        "suasusu",
+        "uassuu",
+        " su",
+        " s",
+        " sau",
+        "us u",
+        "us su",
+    ],
+)
+@pytest.mark.parametrize("model", ["claude-x", "claude-opus-4-8", "claude-haiku-5-5", "claude-sonnet-5", "claude-haiku-4-5"])
+def test_instructions_stand_only_where_the_vendor_takes_them(form: str, model: str) -> None:
+    """A blank is a turn that is not sent, such as an answer's reasoning that Claude did not sign."""
+    made = [assistant(Thinking("hm")) if role == " " else Message(ROLES[role], (Text(str(at)),)) for at, role in enumerate(form)]
+    body = sent(*made, model=model)
+    assert vendor_rules.anthropic_roles([turn["role"] for turn in body["messages"]]) == []
+    assert vendor_rules.anthropic_by_model(body) == []
+    said = [block["text"] for part in (body.get("system", []), *(turn["content"] for turn in body["messages"])) for block in part]
+    assert sorted(set(said) - {models.GO_ON}) == sorted(str(at) for at, role in enumerate(form) if role != " ")
+
+
+def test_instructions_that_stand_elsewhere_come_after_the_next_turn_of_the_user() -> None:
+    late = [("user", ["a", "c"]), ("system", ["b"]), ("assistant", ["d"])]
+    assert shape(sent(user("a"), system("b"), user("c"), assistant("d"))) == late
+    assert shape(sent(user("a"), assistant("b"), system("c"), user("d"), system("e"))) == [
+        ("user", ["a"]),
+        ("assistant", ["b"]),
+        ("user", ["d"]),
+        ("system", ["c", "e"]),
+    ]
+    assert shape(sent(user("a"), assistant("b"), system("Sum it up."))) == [
+        ("user", ["a"]),
+        ("assistant", ["b"]),
+        ("user", ["Sum it up."]),
     ]
 
 

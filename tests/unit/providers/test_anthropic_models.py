@@ -1,4 +1,4 @@
-"""What goes to a Claude model: its own form of thinking, and no forced call or begun answer where it takes none."""
+"""What goes to a Claude model: its own form of thinking; forced calls, begun answers, late instructions where it takes them."""
 
 from dataclasses import replace
 from typing import Any
@@ -146,3 +146,26 @@ def test_the_beta_of_a_field_that_is_added_goes_along_once(betas: tuple[str, ...
     assert sorted(names) == sorted({*betas, models.BINDING_BETA})
     plain = replace(request, messages=THOUGHT[:1], betas=())
     assert anthropic._headers(plain, wire.body(plain, stream=False)) == {}
+
+
+CONVERSATION = (
+    Message("system", (Text("a"),)),
+    Message("user", (Text("b"),)),
+    Message("system", (Text("c"),)),
+    Message("assistant", (Text("d"),)),
+    Message("user", (Text("e"),)),
+)
+
+
+@pytest.mark.parametrize("model", [NEW, ALWAYS, LATEST, "claude-opus-4-8", "anthropic.claude-fable-5", "a-deployment"])
+def test_late_instructions_stay_where_the_model_follows_them(model: str) -> None:
+    body = sent(model, messages=CONVERSATION)
+    assert [turn["role"] for turn in body["messages"]] == ["user", "system", "assistant", "user"]
+    assert body["system"] == [{"type": "text", "text": "a"}]
+
+
+@pytest.mark.parametrize("model", [OLD, MIDDLE, "claude-opus-4-7", "claude-sonnet-4-20250514", "claude-sonnet-5"])
+def test_late_instructions_join_the_system_prompt_of_any_other_model(model: str) -> None:
+    body = sent(model, messages=CONVERSATION)
+    assert [turn["role"] for turn in body["messages"]] == ["user", "assistant", "user"]
+    assert [block["text"] for block in body["system"]] == ["a", "c"]
