@@ -169,11 +169,12 @@ class CustomSpec(Wire):
 
 
 class FunctionTool(Wire):
-    """A tool offered: a function."""
+    """A tool offered: a function. GitHub's Copilot notes the MCP server that it is of (github/copilot-sdk#1129)."""
 
     type: Literal["function"]
     function: FunctionSpec
     cache_control: CacheControl | None = None
+    copilot_mcp_server_name: Any = None
 
 
 class CustomTool(Wire):

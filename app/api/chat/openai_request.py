@@ -74,6 +74,7 @@ HARMLESS = frozenset(
         *("messages[].tool_calls[].function.description", "messages[].function_call.description"),
         *("messages[].content[].image_url.media_type", "messages[].content[].image_url.format"),
         *(f"tools[].function.{name}" for name in ("requires_confirmation", "external_execution", "approval_type")),
+        "tools[].copilot_mcp_server_name",
     }
 )
 # Field -> the values that ask for nothing beyond what we do anyway. Any other value is refused.

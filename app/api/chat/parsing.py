@@ -55,7 +55,11 @@ def _describe(error: ValidationError, unknown: str) -> InvalidRequest:
         path = ".".join(filter(None, (_path(location[:-1]), name if NAME.match(name) else "a field")))
         return InvalidRequest(unknown.format(path), param=path)
     if is_missing(found):
-        return InvalidRequest(f"Missing required parameter: '{path}'.", param=path)
+        of_responses = path == "messages" and any(
+            violation["loc"] == ("input",) for violation in error.errors(include_input=False)
+        )
+        way = " A body with 'input' goes to /v1/responses." if of_responses else ""  # Cursor sends it here
+        return InvalidRequest(f"Missing required parameter: '{path}'.{way}", param=path)
     return InvalidRequest(f"Invalid value for '{path or 'body'}': {rule(found)}.", param=path or None)
 
 

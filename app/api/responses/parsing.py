@@ -68,7 +68,8 @@ def _described(error: ValidationError, at: str) -> InvalidRequest:
     if is_missing(found):
         return InvalidRequest(f"Missing required parameter: '{path}'.", param=path)
     if found[0]["type"] == "extra_forbidden":
-        return InvalidRequest(f"Unknown parameter: '{path}'.", param=path)
+        way = " A body with 'messages' goes to /v1/chat/completions." if path == "messages" else ""
+        return InvalidRequest(f"Unknown parameter: '{path}'.{way}", param=path)
     return InvalidRequest(f"Invalid value for '{path or 'body'}': {rule(found)}.", param=path or None)
 
 

@@ -385,3 +385,9 @@ def test_a_wrong_value_is_named_by_its_place(block: Json, param: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         part_of(block)
     assert refused.value.param == f"messages[0].content[0].{param}"
+
+
+def test_a_tool_in_openais_form_is_refused_with_the_fields_that_it_has_here() -> None:
+    with pytest.raises(InvalidRequest, match="OpenAI's form of a tool") as refused:
+        call_of(tools=[TOOL, {"type": "function", "function": {"name": "f"}}])
+    assert refused.value.param == "tools[1]"

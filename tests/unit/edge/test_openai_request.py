@@ -491,6 +491,12 @@ def test_a_refusal_names_the_place_and_what_was_expected_there(fields: Json, par
     assert words in refused.value.message
 
 
+def test_a_body_of_the_other_api_is_sent_there() -> None:
+    with pytest.raises(InvalidRequest, match="goes to /v1/responses") as refused:
+        openai_request.read(b'{"model": "smart", "input": "hi"}', CallContext("req_1", WHO, Deadline.after(1)))
+    assert refused.value.param == "messages"
+
+
 NO_JSON = [(b"", "EOF", "column 0"), (b"{'a': 1}", "key must be a string", "column 2"), (b"{}\n}", "trailing", "line 2")]
 
 
@@ -553,6 +559,11 @@ def test_an_allowed_tool_that_is_not_offered_is_refused() -> None:
 def test_a_tool_needs_no_more_than_a_name(function: Json) -> None:
     tool = called(tools=[{"type": "function", "function": function}]).tools[0]
     assert (tool.name, tool.description, tool.schema, tool.strict) == ("f", "", NOTHING, False)
+
+
+def test_the_mcp_server_that_copilot_notes_with_a_tool_is_taken() -> None:
+    tool = {"type": "function", "function": {"name": "f"}, "copilot_mcp_server_name": "files"}
+    assert [tool.name for tool in called(tools=[tool]).tools] == ["f"]
 
 
 def test_functions_are_tools_of_which_one_is_called() -> None:

@@ -470,6 +470,7 @@ def test_a_reference_is_refused_with_what_to_do_instead() -> None:
         ({"input": [{"role": "human", "content": "x"}]}, "expected 'user', 'assistant', 'system' or 'developer'"),
         ({"text": {"format": "text"}}, "expected an object"),
         ({"stream": "true"}, "expected true or false"),
+        ({"messages": []}, "goes to /v1/chat/completions"),
     ],
 )
 def test_a_refusal_says_what_was_expected(body: dict[str, Any], words: str) -> None:
