@@ -184,7 +184,13 @@ def openai_chat(body: Mapping[str, Any]) -> list[str]:
     """Why OpenAI refuses a body for its tools, ids, stops and response format."""
     found = ["tools: at most 128"] if len(body.get("tools", ())) > 128 else []
     found += ["stop: at most 4"] if len(body.get("stop", ())) > 4 else []
-    for message in body["messages"]:
+    waiting: set[str] = set()
+    for at, message in enumerate(body["messages"]):
+        if message["role"] == "tool":
+            if message["tool_call_id"] not in waiting:
+                found.append(f"messages.[{at}].role: 'tool' must be a response to a preceeding message with 'tool_calls'")
+        else:
+            waiting = {call["id"] for call in message.get("tool_calls", ())}
         for call in message.get("tool_calls", ()):
             found += [] if 0 < len(call["id"]) <= 40 else ["tool_calls.id: string too long"]
             found += [] if re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", call["function"]["name"]) else ["function.name"]

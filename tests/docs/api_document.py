@@ -86,6 +86,8 @@ NOTES = """
   cached tokens, and `usage.cache_creation` separates writes for five minutes from those for an hour; each has its own price.
 - Instructions after the first turn keep their place. Claude takes them only between the user's turn and its own, and before Opus
   4.8 nowhere: they follow the next turn of the user, or join the system prompt. After the last answer they are the user's turn.
+- The results of tools go directly after their calls, before instructions and messages that stand between. An image is of the type
+  that its bytes tell, whatever its caller says.
 - `clear_at` is done here, for every vendor's model, and so are a system message's effort, of which the last counts, and its
   additions and removals of tools.
 - `metadata.user_id` names the user for caps. Of the value that Claude Code sends, that is the account, or without one the device:

@@ -37,6 +37,8 @@ from app.gateway.providers.openai_models import is_mistral
 LEAST_THINKING = 1024  # tokens: Anthropic's least budget
 IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 IMAGE_NAMES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png"}
+STARTS = {"iVBORw0KGgo": "image/png", "/9j/": "image/jpeg", "R0lGODdh": "image/gif", "R0lGODlh": "image/gif"}  # in base64
+RIFF, WEBP = "UklGR", "RUJQ"  # in base64, the latter as the last three of twelve bytes
 IN_WORDS = """\
 Answer with exactly one JSON document and nothing else: no prose, no code fence. It must be valid under this JSON Schema:
 {schema}"""
@@ -177,7 +179,15 @@ def arguments(use: ToolUse) -> str:
 
 
 def image_type(image: Image) -> str:
-    """An image's media type as registered: lower case, without parameters, `image/jpeg` for `image/jpg`."""
+    """An image's media type by its bytes, or else as registered: in lower case, without parameters, never `image/jpg`.
+
+    Claude refuses an image whose bytes are of another type than its caller says; OpenAI reads it.
+    """
+    data = image.data or ""
+    if found := next((name for start, name in STARTS.items() if data.startswith(start)), None):
+        return found
+    if data.startswith(RIFF) and data[12:16] == WEBP:
+        return "image/webp"
     name = (image.media_type or "").partition(";")[0].strip().lower()
     return IMAGE_NAMES.get(name, name)
 

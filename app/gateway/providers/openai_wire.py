@@ -79,8 +79,24 @@ def body(request: ModelRequest, *, legacy_max_tokens: bool, stream: bool) -> Jso
     messages = [_system(system, marked=marked)] if system else []
     to = request.model
     messages += [wire for message in request.messages for wire in _messages(message, to, marked=marked, plain=legacy_max_tokens)]
-    messages = openai_models.answered(request.model, messages)
+    messages = openai_models.answered(request.model, _paired(messages))
     return {"model": request.model, "messages": messages, **{k: v for k, v in optional.items() if v is not None}}
+
+
+def _paired(messages: list[Json]) -> list[Json]:
+    """The messages with each result directly after its call, as OpenAI wants them: agents put instructions between."""
+    found: list[Json] = []
+    called: set[str] = set()
+    at = 0
+    for message in messages:
+        if message["role"] == "tool" and message["tool_call_id"] in called:
+            found.insert(at, message)
+            at += 1
+            continue
+        found.append(message)
+        if message["role"] == "assistant":
+            called, at = {call["id"] for call in message.get("tool_calls", ())}, len(found)
+    return found
 
 
 def _system(parts: tuple[Text, ...], *, marked: bool) -> Json:

@@ -85,15 +85,17 @@ _LARGE = re.compile(
 _MEDIA = re.compile(
     r"could not process (?:the )?(?:image|pdf|document|file)|unable to process input image|uploaded an unsupported image"
     r"|invalid image data|not represent a valid image|image does not match the provided media type|(?:image|pdf) cannot be empty"
+    r"|image was specified using the|expected a base64-encoded data url with an image|unsupported mime type: image/"
     r"|image exceeds \d+ mb|image dimensions exceed|maximum of \d+ pdf pages"
     r"|pdf specified (?:was not valid|is password protected)|cannot identify image file"
     r"|(?:failed|unable) to (?:load|decode) (?:the )?image|(?:failed to|error while|timeout while|unable to) download"
 )
-# Of calls without results and results without calls: OpenAI, Anthropic, Mistral, Gemini, Bedrock, Moonshot.
+# Of calls without results and results without calls: OpenAI, Anthropic, Mistral, Gemini, Bedrock, Moonshot, MiniMax.
 _UNPAIRED = re.compile(
-    r"must be a response to a prec\w+ message|must be followed by tool messages|no tool (?:output|call) found for function call"
+    r"must (?:be a response to|follow) a prec\w+ message|must be followed by tool messages|`?tool_use`? must have a single result"
+    r"|no tool (?:output|call) found for (?:\w+ ){1,3}call\b|tool call result does not follow tool call|tool result's tool id"
     r"|`?tool_use`? ids were found without|unexpected `?tool_use_id`?|not the same number of function calls and responses"
-    r"|number of function response parts is equal|function call turn comes immediately after"
+    r"|number of function response parts is equal|function (?:call|response) turn comes immediately after"
     r"|expected toolresult blocks|number of toolresult blocks .{0,60}exceeds|\btool_call_id\b.{0,80} not found"
 )
 

@@ -1,5 +1,6 @@
 """Requests of one vendor's callers, as the other vendor takes them: wire in, body out."""
 
+import base64
 from dataclasses import replace
 from typing import Any
 
@@ -177,6 +178,30 @@ def test_image_types_are_named_as_registered_or_pass_the_vendor_over(media_type:
         if sent:
             assert sent in str(to_anthropic(wanted)["messages"][2])
             assert f"data:{sent};base64" in str(to_openai(wanted)["messages"][-1])
+
+
+@pytest.mark.parametrize("said", ["image/png", "image/jpeg", "image/svg+xml", "application/octet-stream", ""])
+@pytest.mark.parametrize(
+    ("start", "sent"),
+    [
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "image/png"),
+        (b"\xff\xd8\xff\xe1\x00\x18Exif", "image/jpeg"),
+        (b"GIF89a\x01\x00\x01\x00", "image/gif"),
+        (b"GIF87a\x01\x00\x01\x00", "image/gif"),
+        (b"RIFF\x24\x00\x00\x00WEBPVP8 ", "image/webp"),
+    ],
+)
+def test_an_image_is_of_the_type_of_its_bytes_whatever_its_caller_says(start: bytes, sent: str, said: str) -> None:
+    """As OpenAI reads it, and Claude refuses it (home-assistant/core#167208, anthropics/claude-code#15746)."""
+    wanted = request(user(Image(data=base64.b64encode(start + bytes(20)).decode(), media_type=said)))
+    assert dialect.unsayable(wanted, dialect.ANTHROPIC) == frozenset()
+    assert to_anthropic(wanted)["messages"][0]["content"][0]["source"]["media_type"] == sent
+    assert f"data:{sent};base64," in str(to_openai(wanted)["messages"][0])
+
+
+def test_a_sound_is_no_picture_though_it_begins_as_one() -> None:
+    wave = base64.b64encode(b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(20)).decode()
+    assert dialect.image_type(Image(data=wave, media_type="image/bmp")) == "image/bmp"
 
 
 def test_an_image_by_url_has_no_type_to_check() -> None:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+import vendor_rules
 
 from app.domain.messages import (
     Document,
@@ -115,6 +116,27 @@ def test_documents_and_images_of_a_tools_result_follow_as_the_users() -> None:
     tool, user = body(Message("user", (ToolResult("c1", shown),)))["messages"]
     assert tool == {"role": "tool", "tool_call_id": "c1", "content": "see"}
     assert [part["type"] for part in user["content"]] == ["image_url", "file"]
+
+
+def test_results_of_tools_follow_their_calls_before_instructions_between_them() -> None:
+    """As Codex sends what its hooks say, which OpenAI's chat completions do not take (deepseek-ai/DeepSeek-V3#1588)."""
+    calls = Message("assistant", (ToolUse("c1", "f", "{}"), ToolUse("c2", "f", "{}")))
+    hooks = [Message("system", (Text(text),)) for text in ("first", "second", "third")]
+    shown = Message("user", (ToolResult("c1", (Image(url="https://x.example/a.png"),)), Text("also")))
+    made = body(HI, hooks[0], calls, hooks[1], shown, hooks[2], Message("user", (ToolResult("c2", (Text("2"),)),)))
+    assert [message.get("tool_call_id", message["role"]) for message in made["messages"]] == [
+        *("user", "system", "assistant"),
+        *("c1", "c2"),
+        *("system", "user", "system"),
+    ]
+    assert vendor_rules.openai_chat(made) == []
+
+
+def test_a_result_without_a_call_is_left_to_the_vendor() -> None:
+    orphan = Message("user", (ToolResult("c9", (Text("9"),)),))
+    made = body(HI, Message("assistant", (ToolUse("c1", "f", "{}"),)), Message("system", (Text("s"),)), orphan)
+    assert [message["role"] for message in made["messages"]] == ["user", "assistant", "system", "tool"]
+    assert vendor_rules.openai_chat(made)
 
 
 def test_a_refusal_of_the_history_keeps_its_place_where_it_is_known() -> None:

@@ -119,6 +119,15 @@ UNPAIRED = [
     (400, {"message": "The number of toolResult blocks at messages.2.content exceeds the number of toolUse blocks."}),
     (400, {"message": "Please ensure that function call turn comes immediately after a user turn."}),
     (400, {"message": "Invalid request: tool_call_id  is not found", "type": "invalid_request_error"}),
+    # anthropics/claude-code#14110, OmniRoute#8946, deepseek-ai/DeepSeek-V3#1588, lobehub/lobehub#7298, brainlid/langchain#244
+    (400, {"message": "messages.10.content.1: each tool_use must have a single result. Found multiple `tool_result` blocks"}),
+    (400, {"message": "No tool output found for custom tool call call_xxx", "param": "input"}),
+    (400, {"message": "No tool output found for tool call call_00_a", "code": "invalid_request_error"}),
+    (400, {"message": "Please ensure that function response turn comes immediately after a function call turn."}),
+    (400, {"message": 'Invalid parameter: messages with role "tool" must follow a preceding message with "tool_calls".'}),
+    # anomalyco/opencode#32609: MiniMax
+    (400, {"type": "bad_request_error", "message": "invalid params, tool call result does not follow tool call (2013)"}),
+    (400, {"type": "bad_request_error", "message": "invalid params, tool result's tool id call_1 not found (2013)"}),
 ]  # fmt: skip
 MEDIA = [
     (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "Could not process image"}}),
@@ -139,6 +148,16 @@ MEDIA = [
     ),
     (400, {"message": "…", "type": "invalid_request_error", "param": None, "code": "invalid_image_format"}),
     (400, {"message": "Failed to download image from https://x.example/a.png.", "code": "invalid_image_url"}),
+    # home-assistant/core#167208, anomalyco/opencode#23983, ogkalu2/comic-translate#399
+    (400, {"message": "The image was specified using the image/png media type, but the image appears to be a image/jpeg image"}),
+    (
+        400,
+        {
+            "message": "Invalid 'input[1].content[1].image_url'. Expected a base64-encoded data URL with an image MIME type …",
+            "code": "invalid_value",
+        },
+    ),
+    (400, {"error": {"code": 400, "message": "Unsupported MIME type: image/jpg", "status": "INVALID_ARGUMENT"}}),
     (400, [{"error": {"code": 400, "message": "Unable to process input image.", "status": "INVALID_ARGUMENT"}}]),
     (400, {"object": "error", "message": "cannot identify image file <_io.BytesIO object at 0x7f>", "code": 400}),
     (400, {"error": {"code": 400, "message": "Failed to load image or audio file", "type": "invalid_request_error"}}),
