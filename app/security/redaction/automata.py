@@ -10,6 +10,12 @@ import re2
 
 from app.security.redaction.entity_types import ENTITY_TYPES, SECTIONS
 
+# Many texts hold these: a row that needs no other words would be searched for by itself in each of them.
+EVERYDAY = (
+    b"the token is a secret and your code or key is one two three: user name, login and password of the client, address of the "
+    b"phone and the car, a place and a course, a network call for each pattern; uno due tre, url?token=1&auth=2 "
+)
+EVERYDAY_AT_ONCE = 17  # rows of one automaton
 PROBE = "octant redaction probe"
 _MEMORY = 16 << 20  # bytes that one may grow to
 
@@ -18,7 +24,7 @@ _MEMORY = 16 << 20  # bytes that one may grow to
 class Compiled:
     """The table's patterns row by row, those of the words before a candidate, and what finds in few passes which rows may occur.
 
-    ``words``: of the rows that need certain words, with the rows; ``signs``: `automata` of the others, with theirs.
+    ``words``: of the rows that need certain words, with the rows; ``signs``: automata of the others, with theirs.
     """
 
     patterns: Sequence[Any]
@@ -31,8 +37,8 @@ class Compiled:
 @cache
 def compiled_table() -> Compiled:
     """The table, compiled once in a process: it takes 70 ms and some megabytes. What workers are forked from hands it on."""
-    signs = _without_words()
-    rows = [row for row in range(len(ENTITY_TYPES)) if row not in signs]
+    signs, everyday = _without_words()
+    rows = [row for row in range(len(ENTITY_TYPES)) if row not in signs and row not in everyday]
     words = filtered(rows)
     of_words = {row: words.re(number) for number, row in enumerate(rows)}
     return Compiled(
@@ -40,7 +46,7 @@ def compiled_table() -> Compiled:
         after=[context(kind.after) for kind in ENTITY_TYPES],
         unless=[context(kind.unless) for kind in ENTITY_TYPES],
         words=(rows, words),
-        signs=automata(signs),
+        signs=[(part, _automaton(part)) for part in (*by_section(signs), *_chunks(sorted(everyday), EVERYDAY_AT_ONCE))],
     )
 
 
@@ -71,23 +77,27 @@ def filtered(rows: Sequence[int]) -> Any:  # noqa: ANN401 - re2 is not typed
     return words
 
 
-def automata(rows: Collection[int]) -> list[tuple[Sequence[int], Any]]:
-    """Automata that find in one pass which rows may occur, with their rows; most texts have none, and need no second search.
+def by_section(rows: Collection[int]) -> list[Sequence[int]]:
+    """The rows of each section: one automaton finds in one pass which of them may occur; most texts have none.
 
-    One for each section. One of all rows grows to so many states on mixed text that RE2 throws them away and begins again.
+    One of all rows grows to so many states on mixed text that RE2 throws them away and begins again.
     """
     numbers = iter(range(len(ENTITY_TYPES)))
-    parts = [[number for number in islice(numbers, len(section)) if number in rows] for section in SECTIONS]
-    return [(part, _automaton(part)) for part in parts]
+    return [[number for number in islice(numbers, len(section)) if number in rows] for section in SECTIONS]
 
 
-def _without_words() -> set[int]:
-    """The rows that can match without any of certain words, by RE2's own reading of their patterns."""
+def _chunks(rows: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [rows[first : first + size] for first in range(0, len(rows), size)]
+
+
+def _without_words() -> tuple[set[int], set[int]]:
+    """By RE2's own reading of the patterns: rows that can match without any of certain words, and more with everyday ones."""
     words = re2.Filter()
     for kind in ENTITY_TYPES:
         words.Add(kind.pattern, _options())
     words.Compile()
-    return set(words.Match(b"", potential=True) or ())
+    without, everyday = (set(words.Match(text, potential=True) or ()) for text in (b"", EVERYDAY))
+    return without, everyday - without
 
 
 def _automaton(rows: Sequence[int]) -> Any:  # noqa: ANN401 - re2 is not typed
