@@ -29,6 +29,7 @@ _VERSIONS = ("1.0", "1.1")
 _OF_UPGRADES = frozenset({b"connection", b"upgrade", b"http2-settings"})
 FRESH_SECONDS = 5.0  # from a connection to its first request, if its worker stops in between
 LAST_SECONDS = 1  # for one more request on an idle connection, if its worker stops
+FRAMING = 16  # bytes around each byte of a body: a chunk of one byte has five, and proxies add short extensions
 HALF_SECONDS = 0.05  # for the answer to a client that sends no more: one that has left is known within a tenth of a second (R7)
 log = logging.getLogger(__name__)
 
@@ -40,8 +41,8 @@ class Patience:
     """How long a client may take.
 
     Seconds from a request's first byte (or the connection's begin) to the end of its headers, and from there to the end of its
-    body; seconds in which it must take some of an answer that waits; bytes of an unfinished head. ``on_cut`` is called with the
-    reason of a cut; ``descriptors`` gets the number of each new connection's.
+    body; seconds in which it must take some of an answer that waits; bytes of an unfinished head, and of what is around a body's
+    chunks or behind them. ``on_cut`` is called with the reason of a cut; ``descriptors`` gets each new connection's number.
     """
 
     head_seconds: float
@@ -62,7 +63,8 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._timer: asyncio.TimerHandle | None = None
         self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = 0  # since the head began, those of its body too
+        self._content = 0
         self._deaf = False  # nothing more is read
         self._linger: Linger | None = None
         self._declining = False
@@ -120,6 +122,10 @@ class Protocol(HttpToolsProtocol):
         self._feed(data)
         if self._in_head and self._head_bytes > self.patience.head_bytes and not self.transport.is_closing():
             self._cut("large_head", HeadersTooLarge(f"The headers are over {self.patience.head_bytes:,} bytes."))
+        elif not self._in_head and self._head_bytes - (1 + FRAMING) * self._content > self.patience.head_bytes:
+            self._cut(
+                "large_head", HeadersTooLarge("Trailers, or extensions of chunks, are larger than the body that they go with.")
+            )
         elif self._timer is None and not self._deaf:
             if not self._in_head:
                 self._arm("slow_body")
@@ -179,6 +185,11 @@ class Protocol(HttpToolsProtocol):
         if self._in_head:
             super().on_header(name, value)
 
+    def on_body(self, body: bytes) -> None:
+        """Count the content: the parser keeps an unfinished trailer, and copies all of it for each piece that comes."""
+        self._content += len(body)
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
         """The time for the body begins. Raises ValueError, which the parser reports, for what makes two readers differ.
 
@@ -214,7 +225,7 @@ class Protocol(HttpToolsProtocol):
             return
         self._disarm()
         self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = self._content = 0
         super().on_message_complete()
 
     def pause_writing(self) -> None:

@@ -213,13 +213,29 @@ async def test_idle_connections_are_closed_and_keep_no_caller_waiting(
         writer.close()
 
 
-async def test_a_head_without_end_is_refused_at_its_limit(service: Service) -> None:
+def posted(key: str, begun: bytes) -> bytes:
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\ncontent-type: application/json\r\n"
+    return f"{head}transfer-encoding: chunked\r\n\r\n".encode() + begun
+
+
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [
+        (None, b"y" * 16_384),
+        (b"1\r\n{\r\n0\r\nx-endless: ", b"y" * 16_384),
+        (b"1\r\n{\r\n0\r\n", b"x-one: y\r\n" * 1_600),
+        (b"1;", b"y" * 16_384),
+    ],
+    ids=["header", "trailer", "trailers", "extension of a chunk"],
+)
+async def test_what_is_around_a_body_is_refused_at_its_limit(service: Service, begun: bytes | None, more: bytes) -> None:
+    """The parser copies an unfinished trailer for each piece that comes: 60 MB of one took a worker twenty seconds."""
     reader, writer = await connected(service)
-    writer.write(b"GET /livez HTTP/1.1\r\nhost: x\r\nx-endless: ")
+    writer.write(b"GET /livez HTTP/1.1\r\nhost: x\r\nx-endless: " if begun is None else posted(service.key, begun))
     sent, answer = 0, asyncio.create_task(reader.read())
     while not answer.done() and sent < 10_000_000:
-        writer.write(b"y" * 16_384)
-        sent += 16_384
+        writer.write(more)
+        sent += len(more)
         with contextlib.suppress(ConnectionError):
             await writer.drain()
         await asyncio.sleep(0)
@@ -227,6 +243,15 @@ async def test_a_head_without_end_is_refused_at_its_limit(service: Service) -> N
         assert (await answer).startswith(b"HTTP/1.1 431 ")
     writer.close()
     assert sent < 10_000_000
+
+
+async def test_a_body_in_chunks_of_one_byte_is_read(service: Service) -> None:
+    """Their sizes and line breaks are five times its length."""
+    body = json.dumps({"model": "smart", "messages": [{"role": "user", "content": "n " * 5_000}]}).encode()
+    reader, writer = await connected(service)
+    writer.write(posted(service.key, b"".join(b"1;a=b\r\n%c\r\n" % byte for byte in body) + b"0\r\nx-sum: 1\r\n\r\n"))
+    assert (await asyncio.wait_for(reader.readline(), 60)).split()[1] == b"200"
+    writer.close()
 
 
 @pytest.mark.parametrize(
