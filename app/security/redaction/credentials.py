@@ -95,7 +95,7 @@ _NO_VALUE_WORDS = (
 )
 _NO_VALUES = frozenset(_NO_VALUE_WORDS.split())
 _REFERENCE = re.compile(
-    r"\$|\{\{|<|\*{3}|%\(|%s|\.\.\.|…|•|x{4,}$|(?:self|this|os|process|settings|config|env|args|request|data|user|"
+    r"[$#]\{|\$|\{\{|<|\*{3}|%\(|%s|\.\.\.|…|•|x{4,}$|(?:self|this|os|process|settings|config|env|args|request|data|user|"
     r"params|secrets|var|local)[.\[]|"
     r"/(?:run|etc|home|root|usr|var|tmp|opt|mnt|app|users|workspace|secrets)/|[A-Za-z_][\w.]*[(\[]|(?:async|await|"
     r"new|lambda|function)$",
@@ -310,7 +310,7 @@ CREDENTIALS: tuple[Kind, ...] = (
     Kind(
         "credential", rf"(?i)(?:\b|_)(?:{_WEAK}){_ASSIGNS}({_QUOTED}|{_BARE}(?: [a-z]+)?){_ENDS}", assigned_to_weak, resume=True
     ),
-    Kind("credential", rf"[a-z0-9](?:Token|Secret|Pass|Pwd|Pw|Pin|Otp){_ASSIGNS}({_VALUE})", assigned_to_weak),
+    Kind("credential", rf"[a-z0-9](?:Token|TOKEN|Secret|SECRET|Pass|Pwd|Pw|Pin|Otp){_ASSIGNS}({_VALUE})", assigned_to_weak),
     Kind(
         "credential", rf"(?i)[\"'][a-z0-9_.-]*(?:passw(?:or)?d|pwd|secret|token|api[_-]?key)[\"'],[ ]?({_QUOTED})", spoken
     ),  # a default beside a name

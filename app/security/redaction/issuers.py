@@ -19,7 +19,7 @@ SHAPES = (
     r"(?:sk_org|mk|bb|cal|ck)_(?:live|test)_[A-Za-z0-9]{20,}|[xyztuv]prv[A-Za-z0-9]{100,}",
     r"sq0[a-z]{3}-[A-Za-z0-9_-]{20,}|EAAA[A-Za-z0-9_-]{50,}|FLW(?:SEC|PUB)K(?:_TEST)?-[0-9A-Za-z-]{12,}",
     rf"access-(?:sandbox|development|production)-{_UUID}|access_token\$(?:production|sandbox)\$[0-9a-z]{{16}}\$[0-9A-Fa-f]{{32}}",
-    r"(?:live|test)_(?:pub_)?[0-9A-Fa-f]{35}\b|shippo_(?:live|test)_[0-9A-Fa-f]{40}|EZ[AT]K[A-Za-z0-9]{40,}|duffel_(?:test|live)_[A-Za-z0-9_=-]{40,}",
+    r"(?:live|test)_(?:pub_)?[0-9A-Fa-f]{35}\b|(?:live|test)_(?:auth_)?[0-9a-f]{32}\b|shippo_(?:live|test)_[0-9A-Fa-f]{40}|EZ[AT]K[A-Za-z0-9]{40,}|duffel_(?:test|live)_[A-Za-z0-9_=-]{40,}",
     # Clouds
     r"(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b|(?:FwoGZXIvYXdz|IQoJb3JpZ2lu)[A-Za-z0-9+/=]{60,}|amzn\.mws\." + _UUID,
     r"AIza[A-Za-z0-9_-]{35}|GOCSPX-[A-Za-z0-9_-]{20,}|ya29\.[A-Za-z0-9_-]{20,}|1//0[A-Za-z0-9_-]{30,}",
@@ -46,7 +46,7 @@ SHAPES = (
     rf"(?:sdk|mob|api)-{_UUID}|[ps]at\.[A-Za-z0-9_-]{{22}}\.[0-9a-zA-Z]{{24}}\.[A-Za-z0-9]{{20}}|rdme_[a-z0-9]{{60,}}",
     # Watching and analytics
     r"gls[ac]_[A-Za-z0-9+/_=-]{30,}|glc_[A-Za-z0-9+/_=-]{30,}|eyJrIjoi[A-Za-z0-9]{60,}={0,3}|(?:NRAK|NRAL|NRRA|NRJS|NRII|NRIQ|NRSP)-[A-Za-z0-9_-]{18,}",
-    r"[0-9A-Fa-f]{36}NRAL\b|sntry[su]_[A-Za-z0-9+/=_-]{40,}|dt0[a-z][0-9]{2}\.[A-Z0-9]{24}\.[A-Z0-9]{60,}|ph[cxsr]_[A-Za-z0-9]{36,}",
+    r"(?:[0-9A-Fa-f]{36}|eu01xx[0-9a-f]{30})NRAL\b|NRAA-[0-9a-f]{27}\b|sntry[su]_[A-Za-z0-9+/=_-]{40,}|dt0[a-z][0-9]{2}\.[A-Z0-9]{24}\.[A-Z0-9]{60,}|ph[cxsr]_[A-Za-z0-9_-]{36,}",
     r"[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk|hc[a-z]ik_[A-Za-z0-9]{50,}",
     # Identity: Ory, Inngest, Zuplo, Authress, PASETO's encrypted tokens
     r"ory_[a-z]{2,3}_[A-Za-z0-9_-]{30,}|signkey-[a-z]+-[0-9a-f]{64}|zpka_[A-Za-z0-9_]{30,}|v[1-4]\.local\.[A-Za-z0-9_-]{60,}",
@@ -92,7 +92,16 @@ SHAPES = (
     r"(?:development|production|staging)\.[0-9a-f]{40,}|[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{6}:[A-Za-z0-9_-]{40,}",
     r"v[1-4]\.public\.[A-Za-z0-9_-]{60,}|MDA[A-Za-z0-9]{3}xvY2F0aW9u[A-Za-z0-9+/_=-]{20,}|[A-Za-z0-9+/]{22}==:[A-Za-z0-9]{32}\b",
     r"secret-token:[A-Za-z0-9._~%+=/:-]{8,}",  # RFC 8959
-    r"nsec1[ac-hj-np-z02-9]{58}\b|6P[A-Za-km-z1-9]{56}\b|VF\.DM\.[0-9a-f]{24}\.[A-Za-z0-9]{16,}",
+    r"nsec1[ac-hj-np-z02-9]{58}\b|6P[A-Za-km-z1-9]{56}\b|VF\.(?:DM|WS)\.[0-9a-f]{24}\.[A-Za-z0-9]{16,}",
+    rf"RGAPI-{_UUID}|px-dep-{_UUID}|flb_(?:live|test)_[A-Za-z0-9]{{20,}}|shltm_[A-Za-z0-9]{{30,}}|KGAT_[0-9a-f]{{32}}\b",
+    r"plainApiKey_[0-9a-f]{40,}|BB(?:FF|US)-[A-Za-z0-9]{30,}|arc_[A-Za-z0-9]{40,}",
+    # Azure's keys, which hold the sign of their service; a storage account's and a database's are base64
+    r"[A-Za-z0-9]{33}AzCa[A-Za-z0-9+/]{6}=|[A-Za-z0-9]{42}AzSe[A-Za-z0-9]{6}\b|[A-Za-z0-9+/]{42}\+ACR[A-Za-z0-9+/]{6}",
+    r"[A-Za-z0-9+/]{76}\+ASt[A-Za-z0-9+/]{6}==|[A-Za-z0-9+/]{76}\+ABa[A-Za-z0-9+/]{6}==|[A-Za-z0-9+/]{76}ACDb[A-Za-z0-9+/]{6}==",
+    r"[A-Za-z0-9+/]{76}APIM[A-Za-z0-9+/]{6}==|[A-Za-z0-9+/]{33}AIoT[A-Za-z0-9+/]{6}=|[A-Za-z0-9+/]{33}\+A(?:Sb|Eh|Rm)[A-Za-z0-9+/]{6}=",
+    # Keys in the path of a chain's node and of a hook
+    r"alchemy(?:api)?\.(?:com|io)/(?:nft/)?v[23]/[A-Za-z0-9_-]{20,}|infura\.io/(?:ws/)?v3/[0-9a-f]{32}\b|quiknode\.pro/[0-9a-f]{32,}",
+    r"p2pify\.com/[0-9a-f]{32}\b|tines\.com/webhook/[0-9a-f]{32}/[0-9a-f]{32}\b",
 )
 _STEP = re.compile(r"\\.|\[[^\]]*\]|[()|]")
 

@@ -143,7 +143,7 @@ WRITTEN_SECRETS: tuple[Kind, ...] = (
     # A key by the name of what it opens: telnyx_key = …, mapsKey: …; `OTHER_KEYS` opens nothing
     Kind(
         "credential",
-        rf"(?:[A-Za-z0-9][_-](?i:key|pat)|[a-z0-9]Key)[\"']?\]?[ \t]*(?:[:?]{{0,3}}=|=>|:)[ \t]*({_VALUE})",
+        rf"(?:[A-Za-z0-9][_-](?i:key|pat)|[a-z0-9](?:Key|KEY))[\"']?\]?[ \t]*(?:[:?]{{0,3}}=|=>|:)[ \t]*({_VALUE})",
         key_of_something,
         unless=OTHER_KEYS,
     ),

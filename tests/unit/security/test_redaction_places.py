@@ -117,6 +117,24 @@ GOES = [
     "ebay «PRD-0a1b2c3d4e5f-0a1b-2c3d-4e5f-6789»",
     "«v2.public.{k}{k}» signs",
     "«MDAxY2xvY2F0aW9u{k}» is a macaroon",
+    "riot games: «RGAPI-{u}»",
+    "scale ai «live_{h}» and «test_auth_{h}»",
+    "new relic, europe: «eu01xx0a1b2c3d4e5f67890a1b2c3d4e5f67NRAL»",
+    "posthog «phx_{k}_xY-z9»",
+    "pixie deploys with «px-dep-{u}»",
+    "fleetbase «flb_live_{k}»",
+    "kaggle: «KGAT_{h}»",
+    "voiceflow «VF.WS.0a1b2c3d4e5f67890a1b2c3d.aB3dE5gH7jK9mN2p»",
+    "cache of azure «aB3dE5gH7jK9mN2pQ4rS6tU8vWaB3dE5gAzCaBcD2fG=»",
+    "blobs of azure «aB3dE5gH7jK9mN2pQ4rS6tU8vWaB3dE5gH7jK9mN2pQ4rS6tU8vWaB3dE5gH7jK9mN2pQ4rS6tU8+AStBcD2fG==»",
+    "node https://eth-mainnet.g.«alchemy.com/v2/{k}»",
+    "rpc https://mainnet.«infura.io/v3/{h}»",
+    "https://quiet-old-lake.solana-mainnet.«quiknode.pro/{h}0a1b2c3d»/",
+    "https://shop.«tines.com/webhook/{h}/{h}»",
+    # A vendor's name with a word in capitals behind it
+    "gtmetrixTOKEN=«{h}»",
+    "zerobounceSECRET: «{h}»",
+    'coinlayerKEY = "«{h}»"',
 ]
 STAYS = [
     "auth=('basic', 'digest')",
@@ -165,6 +183,10 @@ STAYS = [
     "DL40 key 12345",
     "hasło to słowo; the pass to the summit is open",
     "The pass code of conduct has 12 rules.",
+    'connect("password=#{password}, domain=#{domain}")',
+    "live_stream_of_the_1984_concert and test_auth_middleware_2026",
+    "docs.alchemy.com/v2/reference and infura.io/v3/pricing",
+    "monKEY=business, hotKEY: ctrl+shift+f12, whisKEY = single_malt_12_years_old",
 ]
 
 
