@@ -68,7 +68,7 @@ _OVERRIDE = re2.compile(
 PATTERNS: Mapping[str, Sequence["re2._Regexp[str]"]] = {
     "invisible-characters": [_HIDDEN],
     "fake-role": [_FAKE_ROLE],
-    "override-instructions": [_OVERRIDE, ABROAD],
+    "override-instructions": [_OVERRIDE, *ABROAD],
 }
 ENCODED, CLASSIFIER = "encoded-payload", "looks-like-attack"
 SCREENS = (*PATTERNS, ENCODED, CLASSIFIER)
