@@ -2,10 +2,19 @@
 
 A scheme has no case (RFC 3986, 3.1). Base64 in lines, as MIME and the encoders of Java, Android and Python write it, is base64 to
 some models and an error to others, so it goes on without its blanks.
+
+OpenAI's Responses read files of text and code of any type; its chat completions and Claude take PDFs and text alone. So a file
+whose bytes are text is text here, whatever its type is called.
 """
+
+import base64
+import re
 
 _WEB = ("http://", "https://")
 _LONGEST = max(map(len, _WEB))
+_PDF, _PDF_START = "application/pdf", "JVBERi0"  # `%PDF-` in base64
+_FIRST = 4096  # characters of base64 that show whether the rest may be text
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 
 
 def web_address(text: str) -> str | None:
@@ -31,3 +40,27 @@ def inline(url: str) -> tuple[str, str] | None:
 def compact(data: str) -> str:
     """Base64 without line ends and blanks."""
     return "".join(data.split())
+
+
+def file(media_type: str | None, data: str) -> tuple[str, str | None]:
+    """The media type of a file in base64, and its text; None for one that is no text, such as a PDF.
+
+    ``media_type``: as its caller names it; None for bare base64, which is a PDF: the API began with them. Raises ValueError where
+    it names text that is none.
+    """
+    if media_type is None or media_type == _PDF or data.startswith(_PDF_START):
+        return _PDF, None
+    if media_type.startswith("text/"):
+        return media_type, base64.b64decode(data, validate=True).decode()
+    return media_type, _text(data)
+
+
+def _text(data: str) -> str | None:
+    """The text of bytes that are text; None for any others."""
+    try:
+        if _NO_TEXT.search(base64.b64decode(data[:_FIRST], validate=True).decode(errors="ignore")):
+            return None
+        text = base64.b64decode(data, validate=True).decode()
+    except ValueError:
+        return None
+    return text if not _NO_TEXT.search(text) else None

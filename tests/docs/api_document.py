@@ -59,7 +59,8 @@ NOTES = """
 - System and developer messages keep their place: before the first turn, in the middle, or alone. `functions` and
   `function_call` are tools, of which one is called; the answer comes in the same old form.
 - `tool_choice` with `allowed_tools` offers only those tools. Custom tools are refused by name.
-- A PDF in a `file` part is a document; other text in it is read as text. `file_id` is refused: there are no uploaded files.
+- A PDF in a `file` part is a document; a file whose bytes are text is read as text, whatever its type. `file_id` is refused:
+  there are no uploaded files.
 - Before the call, money is held for all PDFs and addresses of documents in a request together as for a million tokens, the
   largest context window, because nothing in their bytes bounds what a vendor reads in them. The vendor's count is charged.
 - A number over a double's range (`1e400`), one of over 400 digits, `NaN` and `Infinity` are refused in every body.

@@ -1,8 +1,5 @@
 """OpenAI's parts of a message as ours: text, images and documents, with their cache marks."""
 
-import base64
-import binascii
-
 from app.api.chat.openai_part_fields import (
     CacheBreakpoint,
     CacheControl,
@@ -73,13 +70,11 @@ def _document(file: File, where: str, cache: CacheTtl | None) -> Document:
         return Document(url=address, name=file.filename, cache=cache)
     if not file.file_data:
         raise InvalidRequest(f"Missing required parameter: '{where}.file_data'.", param=f"{where}.file_data")
-    media_type, data = "application/pdf", media.compact(file.file_data)
+    named, data = None, media.compact(file.file_data)
     if media.holds_data(data):
-        media_type, data = _data_url(data, f"{where}.file_data")
-    if not media_type.startswith("text/"):
-        return Document(data=data, media_type=media_type, name=file.filename, cache=cache)
+        named, data = _data_url(data, f"{where}.file_data")
     try:
-        text = base64.b64decode(data, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+        media_type, text = media.file(named, data)
+    except ValueError:
         raise InvalidRequest(f"Invalid value for '{where}.file_data': not UTF-8 text in base64.", param=where) from None
-    return Document(text=text, media_type=media_type, name=file.filename, cache=cache)
+    return Document(data=None if text is not None else data, text=text, media_type=media_type, name=file.filename, cache=cache)

@@ -3,8 +3,6 @@
 Items of vendors' own tools are read by `hosted_items`; those that only a vendor can read are known by name and refused.
 """
 
-import base64
-import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -329,16 +327,16 @@ def _document(file: InputFile, at: str) -> Document:
             _no_file_ids(at) if file.file_id else InvalidRequest(f"'{at}' needs file_data or file_url.", param=f"{at}.file_data")
         )
     where = f"{at}.file_data"
-    data, media_type = media.compact(file.file_data), "application/pdf"  # bare base64: the API began with PDFs
+    named, data = None, media.compact(file.file_data)
     if media.holds_data(data):
-        media_type, data = _inline(data, where)
-    if not media_type.startswith("text/"):
-        return Document(data=data, media_type=media_type, name=file.filename, cache=file.cache)
+        named, data = _inline(data, where)
     try:
-        text = base64.b64decode(data, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+        media_type, text = media.file(named, data)
+    except ValueError:
         raise InvalidRequest(f"'{where}' is no UTF-8 text as base64.", param=where) from None
-    return Document(text=text, media_type=media_type, name=file.filename, cache=file.cache)
+    return Document(
+        data=None if text is not None else data, text=text, media_type=media_type, name=file.filename, cache=file.cache
+    )
 
 
 def _inline(url: str, at: str) -> tuple[str, str]:

@@ -85,7 +85,8 @@ _LARGE = re.compile(
 _MEDIA = re.compile(
     r"could not process (?:the )?(?:image|pdf|document|file)|unable to process input image|uploaded an unsupported image"
     r"|invalid image data|not represent a valid image|image does not match the provided media type|(?:image|pdf) cannot be empty"
-    r"|image was specified using the|expected a base64-encoded data url with an image|unsupported mime type: image/"
+    r"|image was specified using the|unsupported mime type: image/"
+    r"|expected a (?:base64-encoded data url|file) with an (?:image|application/pdf) mime type"
     r"|image exceeds \d+ mb|image dimensions exceed|maximum of \d+ pdf pages"
     r"|pdf specified (?:was not valid|is password protected)|cannot identify image file"
     r"|(?:failed|unable) to (?:load|decode) (?:the )?image|(?:failed to|error while|timeout while|unable to) download"

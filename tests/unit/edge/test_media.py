@@ -10,6 +10,7 @@ import pytest
 from app.api.chat import anthropic_request, openai_request
 from app.api.responses import request as responses_request
 from app.domain.calls import Deadline, Identity, Tenant
+from app.domain.errors import InvalidRequest
 from app.domain.messages import Document, Image, Part
 from app.domain.money import ZERO
 from app.edge.requests import CallContext
@@ -97,3 +98,49 @@ def test_a_data_url_has_no_case_in_the_responses_api_either() -> None:
     assert responses({"type": "input_image", "image_url": "DATA:IMAGE/PNG;BASE64,AAAA"}) == Image(
         data="AAAA", media_type="image/png"
     )
+
+
+def of_file(read: Callable[[Json], Part], media_type: str, content: bytes) -> Document:
+    data = f"data:{media_type};base64,{base64.b64encode(content).decode()}"
+    file = {"filename": "a", "file_data": data}
+    part = read({"type": "file", "file": file} if read is chat else {"type": "input_file", **file})
+    assert isinstance(part, Document)
+    return part
+
+
+@pytest.mark.parametrize("read", [chat, responses])
+@pytest.mark.parametrize(
+    ("media_type", "content"),
+    [
+        ("application/json", b'{"a": [1,\r\n\t2]}'),
+        ("application/x-yaml", "Grüße: 1\n".encode()),
+        ("application/octet-stream", b"plain"),
+        ("video/mp2t", b"const a: string"),  # as browsers call TypeScript
+        ("application/xml", b"<a/>" * 5000),
+    ],
+)
+def test_a_file_whose_bytes_are_text_is_text(read: Callable[[Json], Part], media_type: str, content: bytes) -> None:
+    """As OpenAI's Responses read it; its chat completions and Claude refuse the file (danny-avila/LibreChat#16055)."""
+    assert of_file(read, media_type, content) == Document(text=content.decode(), media_type=media_type, name="a")
+
+
+@pytest.mark.parametrize("read", [chat, responses])
+@pytest.mark.parametrize(
+    "content",
+    [b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"a" * 5000 + b"\x00", b"a" * 5000 + b"\xff", b"\xc3", b"RIFF\x01\x00\x00\x00WAVE"],
+)
+def test_a_file_of_other_bytes_stays_as_it_is(read: Callable[[Json], Part], content: bytes) -> None:
+    found = of_file(read, "application/msword", content)
+    assert found == Document(data=base64.b64encode(content).decode(), media_type="application/msword", name="a")
+
+
+@pytest.mark.parametrize("read", [chat, responses])
+@pytest.mark.parametrize("media_type", ["application/octet-stream", "application/x-pdf", "text/plain"])
+def test_a_pdf_is_one_whatever_its_type_is_called(read: Callable[[Json], Part], media_type: str) -> None:
+    assert of_file(read, media_type, b"%PDF-1.7\n\xe2") == of_file(read, "application/pdf", b"%PDF-1.7\n\xe2")
+
+
+@pytest.mark.parametrize("read", [chat, responses])
+def test_text_that_is_none_is_refused(read: Callable[[Json], Part]) -> None:
+    with pytest.raises(InvalidRequest, match="UTF-8"):
+        of_file(read, "text/plain", b"\xe9")

@@ -158,6 +158,11 @@ MEDIA = [
         },
     ),
     (400, {"error": {"code": 400, "message": "Unsupported MIME type: image/jpg", "status": "INVALID_ARGUMENT"}}),
+    # trpc-group/trpc-agent-go#1816
+    (
+        400,
+        {"message": "Invalid file data. Expected a base64-encoded data URL with an application/pdf MIME type (e.g. 'data:…')."},
+    ),
     (400, [{"error": {"code": 400, "message": "Unable to process input image.", "status": "INVALID_ARGUMENT"}}]),
     (400, {"object": "error", "message": "cannot identify image file <_io.BytesIO object at 0x7f>", "code": 400}),
     (400, {"error": {"code": 400, "message": "Failed to load image or audio file", "type": "invalid_request_error"}}),
