@@ -95,7 +95,7 @@ _NO_VALUE_WORDS = (
 )
 _NO_VALUES = frozenset(_NO_VALUE_WORDS.split())
 _REFERENCE = re.compile(
-    r"[$#]\{|\$|\{\{|<|\*{3}|%\(|%s|\.\.\.|…|•|x{4,}$|(?:self|this|os|process|settings|config|env|args|request|data|user|"
+    r":(?:[a-z_]+$|[A-Za-z_]+[(.:])|[$#]\{|\$|\{\{|<|\*{3}|%\(|%s|\.\.\.|…|•|x{4,}$|(?:self|this|os|process|settings|config|env|args|request|data|user|"
     r"params|secrets|var|local)[.\[]|"
     r"/(?:run|etc|home|root|usr|var|tmp|opt|mnt|app|users|workspace|secrets)/|[A-Za-z_][\w.]*[(\[]|(?:async|await|"
     r"new|lambda|function)$",
@@ -130,7 +130,7 @@ def named(label: str, value: str, *, number: bool) -> bool:
 
 
 _JOINT = re.compile(
-    r"[\"'\u201d]?\]?(?:[ \t]*(?:=>|[:?]{0,3}=|(?P<spaced>:[ \t]+)|:)|(?P<is>[ \t]+\w+[ \t])|[はが是]|है|는|"
+    r"[\"'\u201d]?\]?(?:[ \t]*(?:=>|[:?]{0,3}=|(?P<spaced>::?[ \t]+)|:)|(?P<is>[ \t]+\w+[ \t])|[はが是]|है|는|"
     r"은)[ \t]*[\u300c\u300e\u201e\u201c\xab]*"
 )
 
@@ -147,7 +147,7 @@ def _inner(candidate: str) -> Span:
     start = int(candidate[0] in "\"'")
     quoted = start and len(candidate) > 1 and candidate[-1] == candidate[0]
     if quoted:
-        return start, len(candidate) - 1
+        return start, len(candidate[:-1].rstrip())  # a blank there may stand for a sign that escapes the quote
     following = _NEXT_PARAMETER.search(candidate, start)
     value = candidate[: following.start()] if following else candidate
     return start, len(value.rstrip(")]}\"'"))
@@ -258,14 +258,18 @@ def random(candidate: str) -> bool:
     return kinds.count("A") >= 3 and kinds.count("a") >= 3 and kinds.count("1") >= 2 and turns >= 0.4 * len(kinds)
 
 
+_KEY_BEGINS = r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 # Known by their own shape, and by what stands before them.
 TOKENS: tuple[Kind, ...] = (
     Kind(
         "private-key",
-        r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----[A-Za-z0-9+/=:,.()\s-]*?"
-        r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----",
+        # Its lines may be quoted in a mail, or be strings that a program joins: then signs stand between them.
+        rf"{_KEY_BEGINS}(?:[A-Za-z0-9+/=:,.()\s-]|[\"'>|#*;+\s]{{1,40}}[A-Za-z0-9+/=]{{16,}})*?"
+        r"(?:[\"'>|#*;+\s]{1,40}[A-Za-z0-9+/=]{1,64})?[\"'>|#*;+\s]*-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----",
     ),
-    Kind("private-key", r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----[A-Za-z0-9+/=\s]*"),  # cut off
+    Kind(  # cut off
+        "private-key", rf"{_KEY_BEGINS}[A-Za-z0-9+/=\s]*(?:[\"'>|#*;+\s]{{1,40}}[A-Za-z0-9+/=]{{32,}}[ \t\r]*)*"
+    ),
     # The same in base64, as Kubernetes and CI hold it. Certificates begin otherwise.
     Kind(
         "private-key",
@@ -300,7 +304,7 @@ CREDENTIALS: tuple[Kind, ...] = (
     ),
     Kind(
         "credential",
-        rf"(?i)(?:{_STRONG}|{_ABROAD})([\"'\x{{201D}}]?\]?(?:[ \t]*(?:[:?]{{0,3}}=|=>|:)|"
+        rf"(?i)(?:{_STRONG}|{_ABROAD})([\"'\x{{201D}}]?\]?(?:[ \t]*(?:[:?]{{0,3}}=|=>|::[ ]|:)|"
         rf"{_IS})[ \t]*[\x{{300C}}\x{{300E}}\x{{201E}}\x{{201C}}\x{{AB}}]*"
         rf"(?:{_QUOTED}|{_BARE}(?: [a-z]+){{0,8}})){_ENDS}",
         named_in_text,
@@ -312,8 +316,8 @@ CREDENTIALS: tuple[Kind, ...] = (
     ),
     Kind("credential", rf"[a-z0-9](?:Token|TOKEN|Secret|SECRET|Pass|Pwd|Pw|Pin|Otp){_ASSIGNS}({_VALUE})", assigned_to_weak),
     Kind(
-        "credential", rf"(?i)[\"'][a-z0-9_.-]*(?:passw(?:or)?d|pwd|secret|token|api[_-]?key)[\"'],[ ]?({_QUOTED})", spoken
-    ),  # a default beside a name
+        "credential", rf"(?i)[\"'][a-z0-9_.-]*(?:passw(?:or)?d|pwd|secret|token|api[_-]?key)[\"'],[ ]?b?({_QUOTED})", spoken
+    ),  # a default beside a name, a header as servers hold it
     Kind("credential", r"\bBUNDLE_[A-Z0-9_]+__(?:COM|IO|ORG|NET)[\"']?[ \t]*[:=][ \t]*[\"']?([^\s\"':]+:[^\s\"';&]+)", whole),
     Kind(
         "credential",
@@ -324,7 +328,7 @@ CREDENTIALS: tuple[Kind, ...] = (
     # Command lines, SQL, XML
     Kind(
         "credential",
-        rf"(?i)\b(?:set|add|env|arg|setx)[ ]+[a-z0-9_.-]*(?:_key|token|secret|password|_pass|_pwd)[ ]+({_VALUE})",
+        rf"(?i)\b(?:set|add|env|arg|setx)[ ]+[\"']?[a-z0-9_.:-]*(?:_key|token|secret|password|_pass|_pwd)[\"']?[ ]+({_VALUE})",
         spoken_with_digits,
     ),
     Kind(

@@ -99,6 +99,8 @@ SHAPES = (
     r"[A-Za-z0-9]{33}AzCa[A-Za-z0-9+/]{6}=|[A-Za-z0-9]{42}AzSe[A-Za-z0-9]{6}\b|[A-Za-z0-9+/]{42}\+ACR[A-Za-z0-9+/]{6}",
     r"[A-Za-z0-9+/]{76}\+ASt[A-Za-z0-9+/]{6}==|[A-Za-z0-9+/]{76}\+ABa[A-Za-z0-9+/]{6}==|[A-Za-z0-9+/]{76}ACDb[A-Za-z0-9+/]{6}==",
     r"[A-Za-z0-9+/]{76}APIM[A-Za-z0-9+/]{6}==|[A-Za-z0-9+/]{33}AIoT[A-Za-z0-9+/]{6}=|[A-Za-z0-9+/]{33}\+A(?:Sb|Eh|Rm)[A-Za-z0-9+/]{6}=",
+    # A registry's logins in base64, as Kubernetes holds them, and a browser's key for realtime models
+    r"(?:eyJhdXRocyI6|ewogICJhdXRocyI6|ewoJImF1dGhzIjo)[A-Za-z0-9+/]{20,}={0,2}|insecure-api-key\.[A-Za-z0-9_-]{20,}",
     # Keys in the path of a chain's node and of a hook
     r"alchemy(?:api)?\.(?:com|io)/(?:nft/)?v[23]/[A-Za-z0-9_-]{20,}|infura\.io/(?:ws/)?v3/[0-9a-f]{32}\b|quiknode\.pro/[0-9a-f]{32,}",
     r"p2pify\.com/[0-9a-f]{32}\b|tines\.com/webhook/[0-9a-f]{32}/[0-9a-f]{32}\b",

@@ -68,6 +68,7 @@ _COMMANDS: tuple[Kind, ...] = (
     Kind(
         "credential", r"\bmc[ ](?:alias set|alias s|config host add)[ ]+[^\s]+[ ]+[^\s]+[ ]+([^\s\"]{3,}[ ]+[^\s\"]{8,})", whole
     ),
+    _option(r"--with-token[ ]*<<<[ ]*"),
     _option(r"\bnuget[ ]push\b[^\n|;]*? (?:-k|-ApiKey|--api-key)[ ]+"),
     _option(r"\bbundle config (?:set )?(?:--[a-z]+ )?[^\s]{3,60}[ ]+[^\s:]{1,40}:"),
     _option(r"--otp[= ]", r"[0-9]{6,8}\b"),
@@ -100,6 +101,21 @@ _CALLS: tuple[Kind, ...] = (
 )
 
 _SETTINGS: tuple[Kind, ...] = (
+    # #define API_KEY "…", (setq smtp-password "…"), {:password "…"}, : PSK "…", define('AUTH_KEY', '…')
+    Kind("credential", rf"(?i)(?:#define[ ]+|\(setq?[ ]+|[{{\s]:)[a-z0-9_.-]*{_NAME}[ ]+({_QUOTED})", unquoted),
+    Kind("credential", rf"(?i)\bPSK[ ]+({_QUOTED})", mixed),
+    Kind("credential", rf"\bdefine\([ ]*[\"'][A-Z_]+_(?:KEY|SALT)[\"'],[ ]*({_QUOTED})", long_key),
+    # A field of a form, as a browser sends it and as a page shows it; a cookie as a program sets it and as a file keeps it
+    Kind(
+        "credential",
+        rf"(?i)form-data;[ ]?name=\"?[a-z0-9_.-]*{_NAME}\"?[ \t\r]*\n[ \t\r]*\n([^\s<>]+)",
+        whole,
+    ),
+    Kind("credential", rf"(?i)\btype=[ ]?[\"']?password\b[^<>\n]{{0,80}}?[ ]value=[ ]?({_QUOTED})", unquoted),
+    Kind("credential", rf"(?i)(?:\bset_?cookie|\.cookie|\bcookies\.set)\((?:{_QUOTED}),[ ]?({_QUOTED})", mixed),
+    Kind("credential", r"\t(?:TRUE|FALSE)\t[0-9]{1,12}\t[^\t\n]{1,80}\t([^\s]{4,})", whole),
+    Kind("credential", r"(?m)^[^\s:]{1,80}:(?:5432|5433|6432|\*):[^\s:]{1,64}:[^\s:]{1,64}:([^\s:]{4,})[ \t\r]*$", whole),
+    Kind("url-credentials", r"\bSAML(?:Response|Request|art)=([A-Za-z0-9+/%=_-]{20,})", whole),
     # Files of settings with a blank between name and value; a value on the line below its name, which `slices` keeps together
     Kind(
         "credential",
