@@ -101,8 +101,8 @@ _CALLS: tuple[Kind, ...] = (
 )
 
 _SETTINGS: tuple[Kind, ...] = (
-    # #define API_KEY "…", (setq smtp-password "…"), {:password "…"}, : PSK "…", define('AUTH_KEY', '…')
-    Kind("credential", rf"(?i)(?:#define[ ]+|\(setq?[ ]+|[{{\s]:)[a-z0-9_.-]*{_NAME}[ ]+({_QUOTED})", unquoted),
+    # #define API_KEY "…", (setq smtp-password "…"), : PSK "…", define('AUTH_KEY', '…')
+    Kind("credential", rf"(?i)(?:#define[ ]+|\(setq?[ ]+)[a-z0-9_.-]*{_NAME}[ ]+({_QUOTED})", unquoted),
     Kind("credential", rf"(?i)\bPSK[ ]+({_QUOTED})", mixed),
     Kind("credential", rf"\bdefine\([ ]*[\"'][A-Z_]+_(?:KEY|SALT)[\"'],[ ]*({_QUOTED})", long_key),
     # A field of a form, as a browser sends it and as a page shows it; a cookie as a program sets it and as a file keeps it

@@ -147,7 +147,6 @@ GOES = [
     # Programs, settings and command lines with a blank or a double colon between name and value
     '#define API_KEY "«{p}»"',
     '(setq smtp-password "«{p}»")',
-    '{:user "ann" :password "«{p}»"}',
     '%any : PSK "«{p}»"',
     "define('AUTH_KEY', '«{k}»');",
     'password:: "«{p}»",',
