@@ -35,7 +35,7 @@ _NAMED = {
     ),
     "plate": (
         (
-            r"\b(?:car|vehicle|bike|van|registration|reg|kfz)",
+            r"\b(?:car|vehicle|bike|van|registration|reg|kfz|rc)",
             r"[a-z]{2}[0-9]{2} ?[a-z]{3}|[a-z]{2}[ -]?[0-9]{2}[ -]?[a-z]{1,3}[ -]?[0-9]{4}|[a-zäöü]{1,3}-[a-z]{1,2} ?[0-9]{1,4}",
         ),
         (
@@ -64,6 +64,10 @@ _NAMED = {
             r"\b(?:sort(?: ?code)?|s/c|bsb|routing|aba)\b[^\n0-9]{0,12}[0-9][0-9-]{5,9}[ ,;/|]{1,4}(?:acc(?:ount|t)?)",
             r"[0-9](?:[ -]?[0-9]){5,16}",
         ),
+        # India's: the code of a branch has four letters and a zero
+        (r"\bifsc(?: code)?[ :]{1,3}[a-z]{4}0[0-9a-z]{6}[ ,;/|\r\n]{1,4}(?:a/c|acc(?:ount|t)?)(?: ?no\.?)?", r"[0-9]{9,18}"),
+        (r"\b(?:savings|checking|chequing) (?:account|acct?|a/c)(?: ?(?:number|no\.?))?(?: is)?", r"[0-9](?:[ -]?[0-9]){6,17}"),
+        (r"\bmy (?:account|acct?|a/c) (?:number|no\.?) is", r"[0-9](?:[ -]?[0-9]){8,17}"),
     ),
     "passport": ((r"\bpas č\.?", r"[0-9]{8}"), (r"\bpp", r"[a-z]{1,2}[0-9]{6,8}")),
 }
@@ -101,6 +105,13 @@ SHAPED: tuple[Kind, ...] = (
         r"bsb|routing)\b",
     ),
     Kind("bank-account", r"\b(?:40817|40820|423[0-9]{2})(?:810|840|978)[0-9]{13}\b|\b(?:40817|40820)(?:810|840|978)[0-9]{12}\b"),
+    # UPI's names of an account at the banks and apps that most people of India use
+    Kind(
+        "bank-account",
+        r"(?i)\b[a-z0-9][a-z0-9._-]{1,64}@(?:ok(?:axis|sbi|hdfcbank|icici)|ybl|ibl|axl|paytm|pt(?:sbi|hdfc|axis|yes)|apl|yapl|"
+        r"wa(?:icici|axis|hdfcbank|sbi)|upi|hdfcbank|freecharge|ikwik)\b",
+        not_before=".-@",
+    ),
     Kind("bank-account", r"(?i)(?:rach(?:\.|un[a-z]{2,3})|konto) ?:? ?([0-9]{26})\b", only_if(polish_account)),
     # An id in the name of a file or in a path: scan_cpf_39053344705.pdf, /pesel/44051401359
     Kind(

@@ -239,6 +239,7 @@ WRITTEN_SECRETS: tuple[Kind, ...] = (
         whole,
     ),
     Kind("credential", r"\bPIN ([0-9]{4})\b", whole),
+    Kind("credential", r"\b[Pp]asscode ([0-9]{4,10})\b", whole),
     Kind(
         "credential",
         r"(?i)\b(?:seed|recovery|mnemonic|backup)(?: (?:phrase|words))?[\"']?[ \t]*(?:[:=]|is|"

@@ -12,6 +12,14 @@ from app.security.redaction.redactor import Redactor
 TOKEN = re.compile(r"<([a-z-]+):[0-9a-f]{8}>")
 REDACTOR = Redactor(b"a key for the tests of shapes")
 GOES = [
+    ("bank-account", "IFSC: HDFC0001234, Account: «50100123456789»"),
+    ("bank-account", "savings account «123456789012»"),
+    ("bank-account", "checking account number «0012345678»"),
+    ("bank-account", "my account number is «000123456789»"),
+    ("bank-account", "pay via UPI at «merchant.shop@ybl»"),
+    ("bank-account", "a failed payment from «ann.lee@paytm», retry"),
+    ("plate", "Vehicle RC: «MH 02 AB 1234»"),
+    ("credential", "Join with meeting id 123 456 7890 passcode «482913»"),
     ("phone", "हमें कॉल करें «9876543210»"),
     ("national-id", "Mein Ausweis: «L01X00T47»"),
     ("email", "«ann [dot] lee [at] example [dot] com»"),
@@ -151,6 +159,9 @@ GOES = [
     ("address", "«Kossuth Lajos utca 12., 1053 Budapest»"),
 ]
 STAYS = r"""
+ask @paytm or @upi, PIN 560001 Bengaluru, and a savings account since 2026
+my account number is 12345678 in your shop, see RC: 1.0.2 and rc 4
+IFSC: HDFC0001234 is the code of a branch
 паспорт изделия 12 34 567890
 технический паспорт насоса 45 12 345678
 FIN 2024Q12
