@@ -22,7 +22,7 @@ from app.audit.rows import Writer
 from app.domain.errors import InvalidRequest, NotFound
 from app.domain.records import CallRecord, step_text
 from app.oncall.incidents.duty import RotationDuties
-from app.oncall.incidents.outage import impact
+from app.oncall.incidents.impact import About, counted, impact_of
 from app.oncall.incidents.postmortem import draft, template_in, write
 from app.oncall.incidents.report import report
 from app.oncall.incidents.runbooks import drilled_incident, places_of
@@ -253,10 +253,28 @@ async def test_an_outage_stands_in_the_timeline_with_its_impact(own: AsyncEngine
         (timedelta(seconds=20), "anthropic m answers again, after 20 s"),
     ]
     async with own.connect() as connection:
-        counted = await impact(connection, BEGAN, None)
-        assert (counted.calls, counted.failed, counted.users, counted.fallen_back) == (9, 5, 2, 3)
-        assert (counted.since, counted.until - BEGAN < timedelta(days=1)) == (BEGAN, True)
+        calls = await counted(connection, BEGAN, None)
+        assert (calls.calls, calls.failed, calls.users, calls.fallen_back) == (9, 5, 2, 3)
+        assert (calls.since, calls.until - BEGAN < timedelta(days=1)) == (BEGAN, True)
         assert not await places_of(connection, [one.id])
+
+
+async def test_the_impact_of_a_spent_cap_is_what_it_refused_of_its_tenant(own: AsyncEngine, incidents: Incidents) -> None:
+    """A provider that failed meanwhile is another incident's."""
+    one = await incidents.open("95 % of a cap is spent", "sev2", by="octant", at=BEGAN)
+    await plant_page(own, BEGAN, alert="OctantBudget", incident_id=one.id, labels={"tenant": "acme", "scope": "user-day"})
+    refused = [replace(tried(n, "budget_exceeded", "mallory"), tenant="acme") for n in (1, 2)]
+    failed = [replace(tried(n, "provider_failed", "ada"), tenant=name) for n in range(3) for name in ("acme", "other")]
+    answered = replace(tried(5, "ok", "ada"), tenant="acme")
+    records = [*refused, *failed, answered, replace(tried(4, "budget_exceeded", "eve"), tenant="other")]
+    await Writer(own, lambda tenant, user: REDACTOR.pseudonym(user, tenant=tenant)).write(records)
+    entries = await timeline(own, one, clean=CLEAN)
+    async with own.connect() as connection:
+        found = await impact_of(connection, one, entries)
+    assert (found.since, found.about, found.calls, found.failed, found.users) == (
+        BEGAN, About(tenant="acme", of_caps=True), 6, 2, 1,
+    )  # fmt: skip
+    assert found.cost == sum(record.cost for record in records if record.tenant == "acme")
 
 
 async def test_a_return_that_no_attempt_timed_says_so(own: AsyncEngine, incidents: Incidents) -> None:

@@ -24,17 +24,18 @@ from app.console.runbook_html import address
 from app.console.sessions import Session
 from app.console.waiting import led
 from app.domain.errors import NotFound
-from app.oncall.incidents import outage, runbooks
-from app.oncall.incidents.outage import Impact
+from app.oncall.incidents import runbooks
+from app.oncall.incidents.impact import Impact, impact_of
 from app.oncall.incidents.store import SEVERITIES, Incident, Incidents
 from app.oncall.incidents.timeline import Entry, timeline
 from app.oncall.paging.changes import TRIGGERED
 from app.oncall.paging.drilled import is_drill
 from app.oncall.paging.pages import Page
-from app.oncall.runbook.pages import Section, read
+from app.oncall.runbook.pages import FORM, Section, read
 
 CONTAIN = "Contain"
 FAILING = "provider-outage"  # the page whose first step it is while a provider fails
+OF_ANSWERS = frozenset({"objectives#availability", "objectives#latency", "objectives#first-token"})  # a provider may be at fault
 PROVIDER = "PROVIDER"
 NAMED = {"provider": PROVIDER, "tenant": "TENANT", "feature": "FEATURE", "model": "MODEL", "user": "USER"}
 
@@ -76,7 +77,7 @@ async def _values(console: Console, shared: Shared, number: str, session: Sessio
     contained = partial(_containment, strips=now.strips if now else None)
     return {
         "number": number, "known": known, "one": one, "entries": entries, "kind": kind, "words": words, "seen": seen,
-        "live": one is None or open_, "impact_words": impact_words, "link_of": _link_of,
+        "live": one is None or open_, "link_of": _link_of,
         "since": lambda entry: from_opening(one.opened_at, entry.at) if one else "",
         "containment": await asyncio.to_thread(contained, console, seen, session) if seen and open_ else None,
         "now": now, "title_of": title_of, "place_at": place_at, "severities": SEVERITIES,
@@ -85,7 +86,7 @@ async def _values(console: Console, shared: Shared, number: str, session: Sessio
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An incident with its timeline. ``impact``: of its calls from the fault on. ``place``: the runbook's (`runbooks`).
+    """An incident with its timeline. ``impact``: of the calls that it is about. ``places``: the runbook's (`runbooks`), in order.
 
     ``waiting``: its pages without an answer. ``named``: values for words in capitals, from its alerts and failing providers.
     """
@@ -93,11 +94,16 @@ class Seen:
     one: Incident
     entries: list[Entry]
     impact: Impact
-    place: str
+    places: Sequence[str]
     drill: bool
     waiting: Sequence[Page]
     named: Mapping[str, str]
     failing: bool
+
+    @property
+    def place(self) -> str:
+        """The place that it is named by."""
+        return self.places[0] if self.places else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +126,14 @@ async def _incident(console: Console, number: int) -> Seen:
     entries = await timeline(store.engine, one, clean=partial(clean, redactor=console.parts.redactor))
     failing = [entry for entry in entries if entry.fails]
     async with store.engine.connect() as connection:
-        counted = await outage.impact(connection, min([one.opened_at, *(entry.at for entry in failing)]), one.closed_at)
-        place = (await runbooks.places_of(connection, [one.id])).get(one.id, "")
+        counted = await impact_of(connection, one, entries)
+        places = await runbooks.places_in_order(connection, one.id) or [*filter(None, [changed_place(one)])]
         labels = await runbooks.labels_of(connection, one.id)
     named = {"PROVIDER": failing[0].fails} if failing else {}
     named |= {word: each[label] for each in labels for label, word in NAMED.items() if each.get(label)}
     waits = [page for page in await console.parts.pages.newest() if page.incident_id == one.id and page.status == TRIGGERED]
     drill = bool(labels) and all(map(is_drill, labels))
-    return Seen(one, entries, counted, place or changed_place(one), drill, waits, named, bool(failing))
+    return Seen(one, entries, counted, places, drill, waits, named, bool(failing))
 
 
 def changed_place(one: Incident) -> str:
@@ -149,7 +155,9 @@ def title_of(place: str) -> str:
 
 
 def _containment(console: Console, seen: Seen, session: Session, strips: Sequence[Strip] | None) -> Containment | None:
-    """The steps of the runbook's page, or where it has none and a provider failed, those for a failing provider.
+    """The steps of its alerts' places in the runbook; where they have none, and a provider may be at fault, those for that.
+
+    A spent cap or a leaked key has no step of a provider, whichever provider fails beside it.
 
     ``strips``: the providers now; None where that is unknown. One that failed when the incident began may be the only one that is
     well now, and one that fails in part still answers: a stop would lose that.
@@ -157,14 +165,21 @@ def _containment(console: Console, seen: Seen, session: Session, strips: Sequenc
     stopped, why_none = _to_stop(strips)
     named = {word: value for word, value in seen.named.items() if word != PROVIDER or value in stopped}
     named |= {PROVIDER: stopped[0]} if len(stopped) == 1 else {}
-    for place in (seen.place, FAILING if seen.failing else ""):
+    of_answers = not seen.places or not OF_ANSWERS.isdisjoint(seen.places)
+    for place in (*seen.places, FAILING if seen.failing and of_answers else ""):
         title, section = _found(place)
         if title is None or section is None:
             continue
         buttons = console.buttons(session, f"/console/oncall/incidents/{seen.one.number}", named)
         fitting = buttons_in(section.text, buttons if PROVIDER in named else partial(_without_provider, buttons))
         if fitting or buttons_in(section.text, buttons):
-            return Containment(title_of(place), place_at(place), plain(section.condition), fitting, why_none)
+            return Containment(
+                title_of(place),
+                place_at(f"{place.partition('#')[0]}#{section.anchor}"),
+                plain(section.condition),
+                fitting,
+                why_none,
+            )
     return None
 
 
@@ -190,24 +205,14 @@ def _without_provider(buttons: Buttons, command: str) -> Button | None:
 
 @cache
 def _found(place: str) -> tuple[str | None, Section | None]:
-    """The title of a place's page, and its section: of a whole page, the one that contains. Read once."""
+    """The title of a place's page, and its section: of a whole page, or of one of its steps, the one that contains. Read once."""
     name, _, anchor = place.partition("#")
     page = next((one for one in read() if one.name == f"{name}.md"), None)
     if page is None:
         return None, None
-    section = next((one for one in page.sections if anchor and one.anchor == anchor and one.level > 1), None)
+    own = (one for one in page.sections if anchor and one.anchor == anchor and one.level > 1 and one.title not in FORM)
     contains = (one for one in page.sections if one.title == CONTAIN)
-    return page.title, section or next(contains, None)
-
-
-def impact_words(impact: Impact) -> tuple[str, str]:
-    """The impact in one line: the words before and behind its time. The calls that failed, their users, and the fallbacks."""
-    if not impact.calls:
-        return "No call came", "."
-    of, users = formats.number(impact.calls, "call"), formats.number(impact.users, "user")
-    failed = f"{formats.count(impact.failed)} of {of}" if impact.failed else f"None of {of}"
-    who = f", of {users}" if impact.failed else ""
-    return failed, f" failed{who}; a fallback answered {formats.count(impact.fallen_back)}."
+    return page.title, next(own, None) or next(contains, None)
 
 
 def described(one: Incident | None, entries: Sequence[Entry], now: datetime) -> tuple[str, str]:

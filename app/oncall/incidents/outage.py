@@ -1,4 +1,4 @@
-"""The service's own facts of an incident: providers that fail and answer again, circuits, and the calls that failed.
+"""The service's own facts of an incident: providers that fail and answer again, and circuits.
 
 They come from the records of calls. Of an incident that lasts longer than `LONGEST` its begin is read: the
 attempts of a week would keep the page waiting.
@@ -6,13 +6,13 @@ attempts of a week would keep the page waiting.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain.records import CIRCUIT, NO_MODEL, REFUSALS, steps_in
+from app.domain.records import CIRCUIT, steps_in
 
 LONGEST = timedelta(days=1)
 IN_A_ROW = 5  # failed attempts of one model, as many as open a circuit
@@ -33,15 +33,6 @@ _RUNS = text(
     """
 )
 _PASSED = text("SELECT at, steps FROM calls WHERE at BETWEEN :since AND :until AND steps LIKE :circuit ORDER BY at")
-_IMPACT = text(
-    """
-    SELECT count(*) AS calls, count(*) FILTER (WHERE bad) AS failed,
-           count(DISTINCT (tenant, "user")) FILTER (WHERE bad) AS users,
-           count(*) FILTER (WHERE fallbacks > 0 AND outcome = 'ok') AS fallen_back
-    FROM (SELECT *, outcome <> 'ok' AND outcome <> ALL(:refused) AS bad FROM calls
-          WHERE at BETWEEN :since AND :until AND outcome <> ALL(:no_model)) AS seen
-    """
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,35 +48,16 @@ class Fact:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Impact:
-    """The calls of an incident's time: all, those that failed, the users of these, and those that another model answered."""
-
-    since: datetime
-    until: datetime
-
-    calls: int
-    failed: int
-    users: int
-    fallen_back: int
-
-
 async def facts(connection: AsyncConnection, window: Mapping[str, Any]) -> list[Fact]:
     """Providers and circuits in this time. ``window``: ``since`` and ``until``."""
-    window = _bounded(window)
+    window = bounded(window)
     rows = [dict(row) for row in (await connection.execute(_RUNS, window)).mappings()]
     seen = [(row.at, row.steps) for row in await connection.execute(_PASSED, window | {"circuit": f'%"{CIRCUIT}"%'})]
     return sorted([*_of_providers(rows), *_of_circuits(seen)], key=lambda one: one.at)
 
 
-async def impact(connection: AsyncConnection, since: datetime, until: datetime | None) -> Impact:
-    """Count the calls from an incident's begin to its end, or to now."""
-    window = _bounded({"since": since, "until": until or datetime.now(UTC)})
-    row = (await connection.execute(_IMPACT, window | {"refused": list(REFUSALS), "no_model": list(NO_MODEL)})).mappings().one()
-    return Impact(since=window["since"], until=window["until"], **row)
-
-
-def _bounded(window: Mapping[str, Any]) -> dict[str, Any]:
+def bounded(window: Mapping[str, Any]) -> dict[str, Any]:
+    """The begin of a time that is longer than `LONGEST`. ``window``: ``since`` and ``until``."""
     return {"since": window["since"], "until": min(window["until"], window["since"] + LONGEST)}
 
 

@@ -47,6 +47,12 @@ async def labels_of(connection: AsyncConnection, incident: UUID) -> list[Labels]
     return [row.labels for row in await connection.execute(_ALERTS, {"incidents": [incident]})]
 
 
+async def places_in_order(connection: AsyncConnection, incident: UUID) -> list[str]:
+    """The places of all pages of an incident that have one, each once, the first page's first."""
+    rows = await connection.execute(_ALERTS, {"incidents": [incident]})
+    return list(dict.fromkeys(place for row in rows if (place := place_of(row.alert, row.link))))
+
+
 async def drilled_incident(engine: AsyncEngine, incident: UUID) -> bool:
     """Whether an incident is a drill's: it has pages, and all of them were drilled."""
     async with engine.connect() as connection:

@@ -16,11 +16,11 @@ from app.console.calendar import month
 from app.console.commanded import Commanded
 from app.console.known import Known
 from app.console.oncall_actions import actions
-from app.console.pages.incident import Containment, _containment, from_opening, impact_words, place_at, title_of
+from app.console.pages.incident import Containment, _containment, from_opening, place_at, title_of
 from app.console.pages.oncall import Happened, Level, _chart, answer
 from app.console.provider_strips import FAILURE, Strip
 from app.console.readiness.answers import Evidence, State
-from app.oncall.incidents.outage import Impact
+from app.oncall.incidents.impact import ALL_CALLS, About, Impact, about_of
 from app.oncall.incidents.runbooks import place_of
 from app.oncall.incidents.titles import LONGEST, short_title
 from app.oncall.paging.changes import TRIGGERED
@@ -152,16 +152,40 @@ def test_the_sentence_of_a_page_without_an_answer_leaves_its_text_to_the_list() 
     assert "Calls fail" not in words
 
 
+ACMES_CAP = About(tenant="acme", of_caps=True)
+
+
 @pytest.mark.parametrize(
-    ("failed", "words"),
+    ("failed", "about", "words"),
     [
-        (2, ("2 of 924 calls", " failed, of 1 user; a fallback answered 7.")),
-        (0, ("None of 924 calls", " failed; a fallback answered 7.")),
+        (2, ALL_CALLS, ("2 of 924 calls of all tenants", " failed, of 1 user; a fallback answered 7.")),
+        (0, About(tenant="acme", feature="chat"), ("None of 924 calls of chat of acme", " failed; a fallback answered 7.")),
+        (185, ACMES_CAP, ("185 of 924 calls of acme", " were refused by a cap, of 1 user; all calls of this time cost $4.91.")),
+        (0, ACMES_CAP, ("None of 924 calls of acme", " was refused by a cap; all calls of this time cost $4.91.")),
     ],
 )
-def test_the_calls_of_an_incident_are_said_around_their_time(failed: int, words: tuple[str, str]) -> None:
-    counted = Impact(since=NOW, until=NOW + timedelta(minutes=8), calls=924, failed=failed, users=1, fallen_back=7)
-    assert impact_words(counted) == words
+def test_the_calls_of_an_incident_are_said_around_their_time(failed: int, about: About, words: tuple[str, str]) -> None:
+    counted = Impact(
+        since=NOW, until=NOW + timedelta(minutes=8), calls=924, failed=failed, users=1, fallen_back=7, cost=4_910_000, about=about
+    )
+    assert counted.words == words
+
+
+@pytest.mark.parametrize(
+    ("labels", "places", "about"),
+    [
+        ([{"tenant": "acme", "scope": "user-day"}], ["cost-spike#confirm"], ACMES_CAP),
+        ([{"provider": "openai"}, {}], ["provider-outage", "objectives#availability"], ALL_CALLS),
+        ([{"tenant": "acme"}], ["keys#a-key-leaked"], About(tenant="acme")),
+        ([{"feature": "chat"}], [], About(feature="chat")),
+        ([{}], ["objectives#availability", "cost-spike"], ALL_CALLS),
+        ([], [], ALL_CALLS),
+    ],
+)
+def test_an_incident_counts_the_calls_that_its_alerts_are_about(
+    labels: Sequence[Mapping[str, str]], places: Sequence[str], about: About
+) -> None:
+    assert about_of(labels, places) == about
 
 
 @pytest.mark.parametrize(
@@ -196,9 +220,12 @@ def test_an_alert_has_one_place_in_the_runbook(alert: str, link: str, place: str
     assert not place or place_at(place).startswith("/console/runbook/")
 
 
-def incident_page() -> Any:  # noqa: ANN401 - a console of one action
-    commanded = Commanded([SimpleNamespace(name="kill-provider", fields=("name",), label="Stop provider", command="kill provider",
-                                           asks="", arguments=("name",), options={})])  # fmt: skip
+def incident_page() -> Any:  # noqa: ANN401 - a console of two actions
+    stop = SimpleNamespace(name="kill-provider", fields=("name",), label="Stop provider", command="kill provider",
+                           asks="", arguments=("name",), options={})  # fmt: skip
+    cap = SimpleNamespace(name="budget-set", fields=("tenant", "user", "day"), label="Set caps", command="budget set",
+                          asks="", arguments=("tenant",), options={})  # fmt: skip
+    commanded = Commanded([stop, cap])
     return SimpleNamespace(buttons=lambda _session, back, named: partial(commanded.button, words=named, back=back))
 
 
@@ -209,7 +236,7 @@ def strip(name: str, kind: str, *, away: bool = False) -> Strip:
 def contained(
     place: str, strips: Sequence[Strip] | None, *, failing: bool = False, named: Mapping[str, str] | None = None
 ) -> Containment | None:
-    seen = SimpleNamespace(one=SimpleNamespace(number=3), place=place, failing=failing, named=named or {})
+    seen = SimpleNamespace(one=SimpleNamespace(number=3), places=place.split(), failing=failing, named=named or {})
     return _containment(incident_page(), cast(Any, seen), cast(Any, None), strips)
 
 
@@ -223,6 +250,25 @@ def test_an_incident_has_the_buttons_of_its_runbooks_containing_step_with_its_va
         assert found.condition.startswith("Only if another provider answers: octant providers times")
         assert not {"[", "`"} & set(found.condition)
     assert contained("jobs", []) is None
+
+
+@pytest.mark.parametrize("place", ["cost-spike", "cost-spike#confirm", "cost-spike#money-is-spent-faster-than-usual"])
+def test_a_spent_cap_is_contained_by_its_own_page_whichever_provider_fails_beside_it(place: str) -> None:
+    """Its link led to a step of the page that contains nothing, and the page offered to stop a provider."""
+    found = contained(place, [strip("openai", "bad", away=True), strip("a", "good")], failing=True, named={"TENANT": "acme"})
+    assert found
+    assert [one.words for one in found.buttons] == ["Set caps acme…"]
+    assert (found.title, found.href) == ("Money is spent faster than usual", "/console/runbook/cost-spike#contain")
+
+
+@pytest.mark.parametrize(
+    ("place", "offered"),
+    [("keys", False), ("observability#prometheus-sees-no-service", False), ("objectives#cost-of-a-call", False),
+     ("objectives#availability", True), ("observability#prometheus-sees-no-service objectives#first-token", True)],
+)  # fmt: skip
+def test_only_an_alert_of_answers_leads_to_the_stop_of_a_provider(place: str, offered: bool) -> None:
+    found = contained(place, [strip("openai", "bad", away=True), strip("a", "good")], failing=True)
+    assert ("Stop provider openai…" in [one.words for one in (found.buttons if found else [])]) == offered
 
 
 A, B, THIRD = strip("anthropic", "bad", away=True), strip("openai", "bad", away=True), strip("third", "good")
