@@ -161,7 +161,7 @@ def show(page_id: PageId) -> None:
             for name, value in sorted(one.labels.items()):
                 print(f"  {name}={value}")
             for event in await pages.events(one.id):
-                detail = " ".join(f"{name}={value}" for name, value in event.detail.items() if value)
+                detail = on_one_line(" ".join(f"{name}={value}" for name, value in event.detail.items() if value))
                 print(f"{_time(event.at)}  {event.event:<12} {detail}".rstrip())
 
     asyncio.run(found())

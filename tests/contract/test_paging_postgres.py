@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -29,6 +30,8 @@ from app.console import oncall_actions
 from app.console.console import Console, Elsewhere
 from app.console.sessions import Session
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound
+from app.oncall.incidents.store import Incidents, incident_for_page
+from app.oncall.incidents.timeline import timeline
 from app.oncall.paging.alarms import WATCHDOG, Alarm
 from app.oncall.paging.answers import Answer
 from app.oncall.paging.deadman import KEY
@@ -49,7 +52,8 @@ NOWHERE = "postgresql+psycopg://absent@127.0.0.1:1/none"
 
 
 def alarm(key: str | None = None, **more: Any) -> Alarm:  # noqa: ANN401 - fields of an alarm
-    return Alarm(key=key or f"group-{uuid4().hex}", alert="OctantDown", summary="It is down.", labels={"job": "octant"}, **more)
+    said = {"summary": "It is down.", **more}
+    return Alarm(key=key or f"group-{uuid4().hex}", alert="OctantDown", labels={"job": "octant"}, **said)
 
 
 @pytest_asyncio.fixture
@@ -295,6 +299,24 @@ async def test_an_alert_that_joins_an_acknowledged_group_calls_again(made: Made,
         assert pager.actions("pagerduty") == ["trigger", "acknowledge", "trigger"]
         keys = {event["dedup_key"] for event in pager.of("pagerduty") if event["event_action"] == "trigger"}
         assert len(keys) == 2, "the same key would call no person again"
+
+
+async def test_an_event_keeps_the_words_that_the_page_had_then(made: Made, pager: Pager, clean: AsyncEngine) -> None:
+    """A cap that was lowered had changed the first line of the incident's timeline, and its postmortem."""
+    async with made(incident_for=partial(incident_for_page, clean=str)) as room:
+        fired = alarm(summary="95 % of a cap of $5.00 is spent.")
+        await room.take(fired)
+        identity = (await the_page(room, fired.key)).incident_id
+        one = next(one for one in await Incidents(clean, clean=str).list() if one.id == identity)
+        before = await timeline(clean, one, clean=str)
+        await room.take(replace(fired, summary="95 % of a cap of $0.01 is spent."))
+        await room.take(replace(fired, summary="95 % of a cap of $0.01 is spent."))
+        assert (await the_page(room, fired.key)).summary == "95 % of a cap of $0.01 is spent."
+        after = await timeline(clean, one, clean=str)
+    words = [entry.text for entry in after if entry.kind == "page"]
+    assert words[:-2] == [entry.text for entry in before if entry.kind == "page"]
+    assert words[-2:] == [f"repeated: {fired.alert}, page: 95 % of a cap of $0.01 is spent.", f"repeated: {fired.alert}"]
+    assert words[0] == f"triggered: {fired.alert}, page: 95 % of a cap of $5.00 is spent."
 
 
 def answer(kind: str, key: str, by: str = "Ada Lovelace", people: str = "", identity: str = "") -> Answer:

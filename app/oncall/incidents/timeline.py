@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
+from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.oncall.incidents import outage
@@ -52,7 +53,7 @@ _PAGES = text(
     """
 )
 _PAGE_EVENTS = text(
-    "SELECT page_id, at, event, detail FROM page_events WHERE page_id = ANY(:pages) AND event <> 'answer_ignored'"
+    "SELECT page_id, at, event, detail FROM page_events WHERE page_id = ANY(:pages) AND event <> 'answer_ignored' ORDER BY id"
 )
 _ACTIONS = text(
     """
@@ -150,15 +151,15 @@ async def _of_pages(connection: AsyncConnection, window: Window) -> list[Entry]:
         return []
     pages = {row.id: row for row in await connection.execute(_PAGES, window)}
     events = (await connection.execute(_PAGE_EVENTS, {"pages": list(pages)})).all()
-    found: list[Entry] = []
+    found, said = list[Entry](), dict[UUID, str]()
     for event in events:
         shown = ", ".join(f"{name} {event.detail[name]}" for name in _SHOWN if event.detail.get(name) not in (None, ""))
         level = event.detail.get("level")
         name = f"escalated to level {level}" if event.event == "paged" and isinstance(level, int) and level > 1 else event.event
         words = f"{name}: {pages[event.page_id].alert}" + (f" ({shown})" if shown else "")
         kind: Kind = "ack" if event.event.startswith(("ack", "resolve")) else "page"
-        if event.event in ("trigger", "triggered"):
-            words = f"{words}, {pages[event.page_id].severity}: {pages[event.page_id].summary}"
+        if new := _new_words(event, pages[event.page_id], said):
+            words = f"{words}, {pages[event.page_id].severity}: {new}"
         found.append(Entry(at=event.at, kind=kind, actor="", text=words))
     known = {event.page_id for event in events}
     for page in (page for page in pages.values() if page.id not in known):
@@ -172,6 +173,18 @@ async def _of_pages(connection: AsyncConnection, window: Window) -> list[Entry]:
         if page.resolved_at:
             found.append(Entry(at=page.resolved_at, kind="ack", actor="", text=f"resolved: {page.alert}"))
     return found
+
+
+def _new_words(event: Row[Any], page: Row[Any], said: dict[UUID, str]) -> str:
+    """The words that the page had at an event, where they are not those of the event before; ``said`` keeps these.
+
+    An event of a service of before that keeps none has the page's words of now.
+    """
+    words = event.detail.get("summary") or (page.summary if event.event in ("trigger", "triggered") else "")
+    if not words or said.get(event.page_id) == words:
+        return ""
+    said[event.page_id] = words
+    return words
 
 
 async def _of_commands(connection: AsyncConnection, window: Window) -> list[Entry]:

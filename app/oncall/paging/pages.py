@@ -304,8 +304,8 @@ def _said(alarm: Alarm) -> dict[str, Any]:
 
 
 def _listed(alarm: Alarm) -> dict[str, Any]:
-    """The alerts of a group, for an event."""
-    return {"fingerprints": list(alarm.fingerprints), "left_out": alarm.left_out}
+    """The alerts of a group and their words, for an event: the page's own words change while it is open."""
+    return {"summary": alarm.summary, "fingerprints": list(alarm.fingerprints), "left_out": alarm.left_out}
 
 
 def _open(row: Row[Any] | None) -> bool:

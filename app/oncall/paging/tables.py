@@ -116,7 +116,7 @@ NOT_PERSONAL = {
     "pages.acknowledged_by": "an operator, not a user",
     "pages.person": "an operator, not a user",
     "page_events.event": "a word of ours",
-    "page_events.detail": "levels, operators, receivers and times",
+    "page_events.detail": "levels, operators, receivers and times; an alert's words",
     "page_timers.links": "addresses of ours",
     "page_deliveries.message": _OF_AN_ALERT,
     "maintenance_windows.matchers": _OF_AN_ALERT,
