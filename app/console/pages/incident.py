@@ -8,6 +8,7 @@ from functools import cache, partial
 from typing import Any
 
 from fastapi import APIRouter
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,9 +19,8 @@ from app.console.console import ROUTES, SESSION, VIEWING, Console
 from app.console.diagnosis import Shared
 from app.console.incident_actions import MOST_NUMBER
 from app.console.navigation import ONCALL
-from app.console.pages.runbook import plain
 from app.console.provider_strips import AGAIN, Strip
-from app.console.runbook_html import address
+from app.console.runbook_html import address, html_of_section
 from app.console.sessions import Session
 from app.console.waiting import led
 from app.domain.errors import NotFound
@@ -34,9 +34,12 @@ from app.oncall.paging.pages import Page
 from app.oncall.runbook.pages import FORM, Section, read
 
 CONTAIN = "Contain"
+NONE_WELL = "provider-outage#no-provider-is-well"
 FAILING = "provider-outage"  # the page whose first step it is while a provider fails
 OF_ANSWERS = frozenset({"objectives#availability", "objectives#latency", "objectives#first-token"})  # a provider may be at fault
 PROVIDER = "PROVIDER"
+STOP = f"octant kill provider {PROVIDER}"
+NO_OTHER = "Stop none: no other provider is well."
 NAMED = {"provider": PROVIDER, "tenant": "TENANT", "feature": "FEATURE", "model": "MODEL", "user": "USER"}
 
 
@@ -110,14 +113,16 @@ class Seen:
 class Containment:
     """The way that the runbook contains it. ``condition``: when its commands help; empty where they always do.
 
-    ``buttons``: of the commands that fit what is wrong now. ``why_none``: the reason where none does.
+    ``buttons``: of the commands that fit what is wrong now. ``why_none``: the reason where none does. Where no provider is well
+    there is none to stop: ``condition`` is the runbook's whole section on that, and ``people`` says to call some.
     """
 
     title: str
     href: str
-    condition: str
+    condition: Markup
     buttons: Sequence[Button]
     why_none: str = ""
+    people: bool = False
 
 
 async def _incident(console: Console, number: int) -> Seen:
@@ -171,16 +176,29 @@ def _containment(console: Console, seen: Seen, session: Session, strips: Sequenc
         if title is None or section is None:
             continue
         buttons = console.buttons(session, f"/console/oncall/incidents/{seen.one.number}", named)
+        if STOP in section.text and why_none == NO_OTHER:
+            return _none_well(buttons)
         fitting = buttons_in(section.text, buttons if PROVIDER in named else partial(_without_provider, buttons))
         if fitting or buttons_in(section.text, buttons):
-            return Containment(
-                title_of(place),
-                place_at(f"{place.partition('#')[0]}#{section.anchor}"),
-                plain(section.condition),
-                fitting,
-                why_none,
-            )
+            own = f"{place.partition('#')[0]}#{section.anchor}"
+            return Containment(title_of(place), place_at(own), _html(own, section.condition), fitting, why_none)
     return None
+
+
+def _none_well(buttons: Buttons) -> Containment:
+    """The runbook's section for the time in which no provider is well: whom to call, and the message to callers."""
+    section = _found(NONE_WELL)[1]
+    text = section.text if section else ""
+    offered, shown = buttons_in(text, buttons), _html(NONE_WELL, text)
+    return Containment(title_of(NONE_WELL), place_at(NONE_WELL), shown, offered, NO_OTHER, people=True)
+
+
+@cache
+def _html(place: str, text: str) -> Markup:
+    """A text of a section of the runbook, with its links. The buttons of its commands stand below it."""
+    pages, name = read(), f"{place.partition('#')[0]}.md"
+    page = next((one for one in pages if one.name == name), None)
+    return html_of_section(Section(place, 2, text), page, pages) if page and text else Markup()
 
 
 def _to_stop(strips: Sequence[Strip] | None) -> tuple[Sequence[str], str]:
@@ -191,7 +209,7 @@ def _to_stop(strips: Sequence[Strip] | None) -> tuple[Sequence[str], str]:
     if not bad:
         return [], "No provider fails now, so there is none to stop."
     if not any(strip.kind == "good" or strip.word == AGAIN for strip in strips):
-        return [], "Stop none: no other provider is well."
+        return [], NO_OTHER
     away = [strip.name for strip in bad if strip.away]
     if not away:
         return [], f"{formats.listed([strip.name for strip in bad])} still answers in part: a stop would lose that."
