@@ -7,6 +7,7 @@ webhook accepts it; and to Alertmanager repeatedly, in Prometheus' way, until th
 
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -19,9 +20,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.budget.alert_words import DRIFT, summary
 from app.budget.drift import Drift, drifts
 from app.budget.tables import alerts
-from app.domain.figures import usd
 from app.domain.periodic import Periodic
 from app.domain.store_errors import why
 from app.security import webhooks
@@ -192,30 +193,38 @@ def _with_ends(rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], datetime]]:
 
 
 def _in_force(rows: Sequence[tuple[Row[Any], datetime]], runbook_url: str) -> list[dict[str, Any]]:
-    """The alerts in Alertmanager's form. Of those with the same labels, as of two users, the one that ends last."""
-    found = {}
+    """The alerts in Alertmanager's form. Those with the same labels, as of two users, are one: the one that ends last."""
+    alike = defaultdict[tuple[Any, ...], list[tuple[Row[Any], datetime]]](list)
     for row, ends in sorted(rows, key=lambda pair: pair[1]):
-        alert = _for_alertmanager(row, runbook_url, ends)
-        found[tuple(alert["labels"].items())] = alert
-    return list(found.values())
+        alike[tuple(_labels(row).items())].append((row, ends))
+    now = datetime.now(UTC)
+    return [
+        _for_alertmanager(*pairs[-1], runbook_url, len({row.subject for row, ends in pairs if ends > now}))
+        for pairs in alike.values()
+    ]
 
 
-def _for_alertmanager(row: Row[Any], runbook_url: str, ends: datetime) -> dict[str, Any]:
-    """No user's id: it may be personal, and Alertmanager's receivers are many. Severities as in `deploy/slo/alerts.toml`."""
-    drift = row.scope == "cost-drift"
-    labels = {
+def _labels(row: Row[Any]) -> dict[str, str]:
+    """No user's id: it may be personal, and Alertmanager's receivers are many.
+
+    A ticket, as in `deploy/slo/alerts.toml`: a cap that holds harms its own tenant or user alone.
+    """
+    drift = row.scope == DRIFT
+    return {
         "alertname": "OctantCostDrift" if drift else "OctantBudget",
-        "severity": "page" if row.share >= 95 else "ticket",
+        "severity": "ticket",
         "scope": row.scope,
         "share": str(row.share),
         "window": row.window,
         **({"feature": row.subject} if drift else {"tenant": row.tenant}),
     }
-    summary = row.note or f"{row.share} % of the {row.scope} cap of {usd(row.limit)} is spent."
-    page = "cost-spike.md#the-cost-of-a-features-calls-changed" if drift else "cost-spike.md#confirm"
-    annotations = {"summary": summary, "runbook_url": runbook_url + page, "alert": str(row.id)}
+
+
+def _for_alertmanager(row: Row[Any], ends: datetime, runbook_url: str, users: int) -> dict[str, Any]:
+    page = "cost-spike.md#the-cost-of-a-features-calls-changed" if row.scope == DRIFT else "cost-spike.md#confirm"
+    annotations = {"summary": summary(row, users), "runbook_url": runbook_url + page, "alert": str(row.id)}
     return {
-        "labels": labels,
+        "labels": _labels(row),
         "annotations": annotations,
         "startsAt": min(row.at, ends).isoformat(),  # sent late, or ended at once: it refuses an end before the start
         "endsAt": ends.isoformat(),
@@ -224,7 +233,7 @@ def _for_alertmanager(row: Row[Any], runbook_url: str, ends: datetime) -> dict[s
 
 def _of_drift(drift: Drift, now: datetime) -> dict[str, Any]:
     return {
-        "scope": "cost-drift",
+        "scope": DRIFT,
         "tenant": "",
         "subject": drift.feature,
         "window": now.strftime("%m-%d %H"),

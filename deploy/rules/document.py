@@ -34,6 +34,10 @@ def document(definitions: Definitions, dashboards: Path) -> str:
     parts += ["\n## Alerts\n", _table(("alert", "severity", "reason", "runbook"))]
     for alert in alerts_of(definitions):
         parts.append(_row(_code(alert.name), alert.severity, alert.description, _runbook(alert.runbook)))
+    for posted in definitions.posted:
+        parts.append(
+            _row(_code(posted.name), posted.severity, f"Posted by the service when {posted.when}.", _runbook(posted.runbook))
+        )
     return "\n".join(parts) + "\n"
 
 

@@ -40,6 +40,12 @@ def test_what_is_made_from_something_else_is_as_it_would_be_made_now() -> None:
     assert generate.stale() == [], "run `make generate`"
 
 
+def test_the_metrics_document_lists_the_alerts_that_the_service_posts() -> None:
+    shown = (ROOT / "docs/metrics.md").read_text()
+    assert BOOK.posted
+    assert [posted.name for posted in BOOK.posted if f"| `{posted.name}` | {posted.severity} |" not in shown] == []
+
+
 def test_a_stale_file_is_reported_and_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate, "ROOT", tmp_path)
     monkeypatch.setattr(generate, "RULES", tmp_path / "rules")

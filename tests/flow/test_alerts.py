@@ -68,7 +68,7 @@ class Receiver:
         body = await request.json()
         assert body["version"] == "4"
         async with self._news:
-            self.alerts += body["alerts"]
+            self.alerts += [{**alert, "group": body["groupLabels"]} for alert in body["alerts"]]
             self._news.notify_all()
         return web.Response()
 
@@ -374,10 +374,11 @@ async def test_a_real_alertmanager_reports_a_nearly_used_cap_until_the_cap_chang
         async with asyncio.timeout(120):
             while not await alerts.repeat(http):  # noqa: ASYNC110 - another ledger on these stores may have it in hand
                 await asyncio.sleep(0.1)
-        page = await receiver[0].until(alertname="OctantBudget", tenant=who.tenant.id, share="95", status="firing")
-        assert page["labels"]["severity"] == "page"
-        assert page["annotations"]["summary"].startswith("95 % of the tenant-day cap")
-        assert page["annotations"]["runbook_url"] == base + "cost-spike.md#confirm"
+        ticket = await receiver[0].until(alertname="OctantBudget", tenant=who.tenant.id, share="95", status="firing")
+        assert ticket["labels"]["severity"] == "ticket"
+        assert ticket["group"] == {"alertname": "OctantBudget", "tenant": who.tenant.id, "scope": "tenant-day"}
+        assert ticket["annotations"]["summary"] == f"{who.tenant.id} has spent 95 % of the cap of $0.001 a day."
+        assert ticket["annotations"]["runbook_url"] == base + "cost-spike.md#confirm"
         async with http.get(f"{alertmanager}/api/v2/alerts", params={"filter": f'tenant="{who.tenant.id}"'}) as answer:
             held = await answer.json()
         assert {one["labels"]["share"] for one in held} == {"95"}  # shares passed at once are reported once
