@@ -12,6 +12,7 @@ from sqlalchemy import case, func, null, or_, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.budget.alert_words import LOWERED
 from app.budget.caps import UserCaps
 from app.budget.scopes import ANONYMOUS, Scope, scopes_of, windows_of
 from app.budget.tables import alerts, ledger
@@ -71,6 +72,7 @@ def _alerts(tenant: str, subject: str, scopes: Sequence[Scope], spent: Sequence[
                 "share": reached,
                 "limit": limit,
                 "spent": amount,
+                "note": LOWERED if amount > limit else "",
                 "ends_at": scope.resets_at,
             }
 
@@ -79,5 +81,9 @@ def _standing(alert: Alert) -> Any:  # noqa: ANN401 - an insert with its conflic
     """Insert the alert, or keep the existing one; a resolved one is sent again."""
     sent = case((alerts.c.resolved_at.is_(None), alerts.c.told_at), else_=null())
     again = {"told_at": sent, "resolved_at": None, "tries": 0, "due_at": func.now()}
-    kept = {"ends_at": alert["ends_at"], "spent": alert["spent"]}
+    kept = {
+        "ends_at": alert["ends_at"],
+        "spent": alert["spent"],
+        "note": case((alerts.c.spent <= alert["limit"], alert["note"]), else_=alerts.c.note),
+    }
     return postgresql.insert(alerts).values(alert).on_conflict_do_update(index_elements=ONCE, set_={**kept, **again})

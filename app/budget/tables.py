@@ -80,4 +80,4 @@ PERSONAL = (
         pseudonymous=True,
     ),
 )
-NOT_PERSONAL = {"budget_alerts.note": "our own sentence on a feature"}
+NOT_PERSONAL = {"budget_alerts.note": "our own words on a feature, or on a cap that was lowered"}

@@ -268,17 +268,18 @@ async def _reconcile(*, fix: bool, lower: bool) -> bool:
 async def _alerts(count: int) -> None:
     from sqlalchemy import select
 
+    from app.budget.alert_words import reached
     from app.budget.alerts import one_each
     from app.budget.tables import alerts as table
 
     lately = select(table).order_by(table.c.id.desc()).limit(MOST_THRESHOLDS * count).subquery()
     each = one_each(lately).subquery()
     async with _rooms() as rooms, rooms.engine.connect() as connection:
-        rows = (await connection.execute(select(each).order_by(each.c.id.desc()).limit(count))).all()
+        rows = (await connection.execute(select(each).order_by(each.c.id.desc()).limit(count))).mappings().all()
     for row in rows:
-        state = "resolved" if row.resolved_at else "open    "
-        what = row.note or f"{row.share} % of {_usd(row.limit)}"
-        print(f"{row.at:%Y-%m-%d %H:%M} UTC  {state}  {row.scope:12} {row.tenant:20} {row.subject:20} {what}")
+        state = "resolved" if row["resolved_at"] else "open    "
+        what = reached(dict(row)) + (f", cap {_usd(row['limit'])}" if row["tenant"] else "")
+        print(f"{row['at']:%Y-%m-%d %H:%M} UTC  {state}  {row['scope']:12} {row['tenant']:20} {row['subject']:20} {what}")
     if not rows:
         print("No alerts.")
 

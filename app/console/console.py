@@ -26,6 +26,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app import __version__
 from app.audit.query import input_of
+from app.budget.alert_words import reached
 from app.console import formats, operators, unbroken
 from app.console.assets import asset
 from app.console.commanded import Buttons, Commanded, no_buttons
@@ -351,7 +352,7 @@ def templates() -> Environment:
     )
     made.filters |= {
         "count": formats.count, "number": formats.number, "usd": formats.usd, "estimated": formats.estimated,
-        "ms": measure(formats.ms), "share": measure(formats.share), "size": measure(formats.size),
+        "ms": measure(formats.ms), "share": measure(formats.share), "used": measure(formats.used), "size": measure(formats.size),
         "span": measure(formats.span), "seconds": measure(formats.seconds), "charted": formats.charted,
         "browser": formats.browser, "rehearsed": formats.rehearsed, "at_most": formats.at_most, "moment": formats.moment,
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
@@ -359,7 +360,7 @@ def templates() -> Environment:
         "command": unbroken.command, "lead": formats.lead, "verdict": formats.verdict, "points": formats.points,
         "plain": formats.plain, "parted": formats.parted,
         "input_of": input_of, "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}", "unprefixed": str.removeprefix,
-        "named": _named,
+        "named": _named, "reached": reached,
     }  # fmt: skip
     made.tests["day"] = formats.is_day
     made.globals |= {"asset": asset, "link": link, "refusals_of": REFUSALS}

@@ -107,6 +107,11 @@ def share(value: float | None) -> str:
     return f"{percent:.1f} %".replace(".0 %", " %")
 
 
+def used(value: float | None) -> str:
+    """A share of a cap. Far above a cap that was lowered its digits say nothing."""
+    return "over 10 times the cap" if value is not None and value > MOST_TIMES else share(value)
+
+
 def lead(text: str) -> tuple[str, str]:
     """The first sentence of a text, or its part before a semicolon, and the rest: a reader in a hurry reads the first alone."""
     found = re.search(r"\.(?= [A-Z])|;(?= )", text)
@@ -141,6 +146,7 @@ def points(share: float | None) -> str:
     return f"{100 * share:+.1f} points" if abs(share) >= NO_POINT else "0 points"
 
 
+MOST_TIMES = 10  # a cap, from which on its use is no share
 NO_POINT = 0.0005  # a share of less rounds to no tenth of a point
 LONG_ANSWER = 200  # characters: four lines of a phone
 

@@ -114,7 +114,9 @@ def used(caps: Sequence[UsedCap]) -> Said | None:
 
 def _cap(cap: UsedCap) -> str:
     times = cap.spent / cap.limit if cap.limit else 0.0
-    how_much = f"{times:,.0f} times" if times >= 10 else f"{times:.1f} times" if times >= 2 else f"{int(times * 100)} % of"
+    how_much = (
+        "more than 10 times" if times > formats.MOST_TIMES else f"{times:.1f} times" if times >= 2 else f"{int(times * 100)} % of"
+    )
     whose = (
         f"{cap.tenant} has used {how_much} its {cap.window} cap" if cap.limit else f"{cap.tenant} has a {cap.window} cap of $0"
     )

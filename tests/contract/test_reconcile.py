@@ -21,6 +21,7 @@ from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.budget import reconcile
+from app.budget.alert_words import LOWERED
 from app.budget.alerts import Alerts, Receivers
 from app.budget.budget import Budget
 from app.budget.caps import UserCaps
@@ -274,8 +275,10 @@ async def test_a_cap_lowered_below_what_is_spent_alerts_although_no_call_settles
             await Alerts(engine, receiver.receivers).deliver(http)
         mine = [h for h in receiver.webhooks if h["data"]["tenant"] == who.tenant.id]
         receiver.webhooks.clear()
+        notes.extend(h["data"]["note"] for h in mine if h["type"] == "budget.firing")
         return sorted((h["type"], h["data"]["scope"], h["data"]["subject"], h["data"]["share"]) for h in mine)
 
+    notes: list[str] = []
     assert await sent() == []
     assert await changed(engine, who, daily_cap=MicroUSD(500)) == 1
     assert await sent() == [("budget.firing", "tenant-day", "", 95)]
@@ -283,6 +286,7 @@ async def test_a_cap_lowered_below_what_is_spent_alerts_although_no_call_settles
     assert await sent() == [], "it stands as it was"
     assert await changed(engine, who, daily_cap=MicroUSD(500), user_daily_cap=MicroUSD(600)) == 3
     assert await sent() == [("budget.firing", "user-day", "ada", 95), ("budget.firing", "user-day", "grace", 50)]
+    assert notes == [LOWERED, "", ""], "one cap is below what is spent"
     assert await changed(engine, who, daily_cap=MicroUSD(10_000), monthly_cap=MicroUSD(0)) == 1
     assert await sent() == [
         ("budget.firing", "tenant-month", "", 95), ("budget.resolved", "tenant-day", "", 95),

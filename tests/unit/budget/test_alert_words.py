@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Row
 
+from app.budget.alert_words import LOWERED, reached
 from app.budget.alerts import _in_force
 
 NOW = datetime.now(UTC)
@@ -38,6 +39,11 @@ def test_a_cap_of_one_tenant_or_user_is_a_ticket_at_every_share(scope: str, shar
         ({"subject": ""}, "Calls of acme that name no user have spent 95 % of the cap of $5.00 a day."),
         ({"scope": "tenant-month", "subject": ""}, "acme has spent 95 % of the cap of $5.00 a month."),
         (
+            {"limit": 10, "spent": 4_910_000, "note": LOWERED},
+            "One user of acme has spent $4.91, over the cap of $0.00001 a day; it was lowered.",
+        ),
+        ({"limit": 10, "spent": 12}, "One user of acme has spent $0.000012, over the cap of $0.00001 a day."),
+        (
             {"scope": "cost-drift", "tenant": "", "subject": "chat", "note": "A call of chat costs more."},
             "A call of chat costs more.",
         ),
@@ -53,6 +59,14 @@ def test_two_users_of_a_tenant_are_one_alert_and_two_tenants_are_two() -> None:
     over = NOW - timedelta(minutes=1)
     found = _in_force([(one, over if one.subject == "old" else ENDS) for one in rows], "")
     assert {alert["annotations"]["summary"] for alert in found} == {
-        "2 users of acme have spent 95 % of their caps of a day.",
+        "2 users of acme have spent 95 % of their caps of a day or more.",
         "One user of tiny has spent 95 % of the cap of $5.00 a day.",
     }
+
+
+def test_beside_its_subject_an_alert_says_how_far_the_cap_is_used() -> None:
+    cap = {"scope": "user-day", "share": 95, "spent": 96, "limit": 100, "note": ""}
+    assert reached(cap) == "95 % spent"
+    assert reached({**cap, "spent": 120}) == "over its cap"
+    assert reached({**cap, "limit": 10, "note": LOWERED}) == "over its cap; it was lowered"
+    assert reached({**cap, "scope": "cost-drift", "spent": 0, "limit": 0, "note": "A call costs more."}) == "A call costs more."
