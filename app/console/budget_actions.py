@@ -64,7 +64,7 @@ async def _ask(console: Console, values: Mapping[str, str]) -> Asked:
     before = await _before(console, tenant, user)
     words = [_words(name, before.get(name), wanted) for name, wanted in {**change.money, **change.counts}.items()]
     if change.time_zone:
-        words.append(f"its calendar goes from {tenant.time_zone} to {change.time_zone}")
+        words.append(f"its calendar will go from {tenant.time_zone} to {change.time_zone}")
     effect = "; ".join(words)
     effect = f"{effect[0].upper()}{effect[1:]}. {await _consequence(console, tenant, user, change)}".strip()
     beware = await beware_of(console, change.money)
@@ -110,9 +110,9 @@ async def _consequence(console: Console, tenant: Tenant, user: str, change: Chan
             continue
         if spent + held >= cap:
             until = f"{scopes[place].resets_at:%Y-%m-%d %H:%M} UTC"
-            said.append(f"{formats.usd(spent)} is spent {when}: every call of {user or tenant.id} is refused until {until}.")
+            said.append(f"{formats.usd(spent)} is spent {when}: every call of {user or tenant.id} will be refused until {until}.")
         else:
-            said.append(f"{formats.usd(spent)} is spent {when}, so {formats.usd(cap - spent - held)} is left.")
+            said.append(f"{formats.usd(spent)} is spent {when}, so {formats.usd(cap - spent - held)} will be left.")
     return " ".join(said)
 
 
@@ -127,8 +127,8 @@ async def beware_of(console: Console, caps: Mapping[str, MicroUSD | None]) -> st
 
 def _words(name: str, before: int | None, wanted: int | None) -> str:
     if before == wanted:
-        return f"{WORDS[name]} stays {_shown(name, wanted)}"
-    return f"{WORDS[name]} goes from {_shown(name, before)} to {_shown(name, wanted)}"
+        return f"{WORDS[name]} will stay {_shown(name, wanted)}"
+    return f"{WORDS[name]} will go from {_shown(name, before)} to {_shown(name, wanted)}"
 
 
 def _shown(name: str, value: int | None) -> str:

@@ -39,8 +39,9 @@ def actions(console: Console) -> Iterator[Act]:
         _allowed(environment)
         return Asked(
             title=f"Game day: {chosen.title}",
-            effect=f"It starts a service of its own on this machine, breaks that for {chosen.seconds:g} seconds, follows the"
-            f" runbook as it stands, and throws it away; it takes two cores for some minutes. Hypothesis: {chosen.hypothesis}",
+            effect=f"It will start a service of its own on this machine, break that for {chosen.seconds:g} seconds, follow the"
+            f" runbook as it stands, and throw the service away; it will take two cores for some"
+            f" minutes. Hypothesis: {chosen.hypothesis}",
             command=f"octant drill gameday {values['scenario']}",
             button="Play it",
             strong=False,
@@ -60,7 +61,7 @@ def actions(console: Console) -> Iterator[Act]:
         return Asked(
             settled={"begun": now.begun_at.isoformat()},
             title=f"Stop the game day {now.scenario}",
-            effect="It ends the fault and the service that was started for it. It leaves no report.",
+            effect="It will end the fault and the service that was started for it. It will leave no report.",
             command=f"kill -INT {now.pid}",
             button="Stop it",
         )

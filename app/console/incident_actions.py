@@ -74,7 +74,8 @@ def _on(one: Incident) -> str:
 async def _ask_open(values: Values) -> Asked:
     wanted = values["severity"]
     return Asked(
-        title=f"Open an incident of {wanted}", effect=f"{_meaning(wanted)} You lead it. Its timeline begins with the fault.",
+        title=f"Open an incident of {wanted}",
+        effect=f"{_meaning(wanted)} You will lead it. Its timeline will begin with the fault.",
         command=f'octant incident open "…" --severity {wanted}', button="Open it", strong=False,
     )  # fmt: skip
 
@@ -96,7 +97,7 @@ async def _ask_note(store: Incidents, values: Values) -> Asked:
     one = await _incident(store, values)
     return Asked(
         title=f"Add a note to incident {one.number}",
-        effect=f"Its timeline gets the note, with your name and the time: {one.short}.",
+        effect=f"Its timeline will get the note, with your name and the time: {one.short}.",
         command=f'octant incident note "…"{_on(one)}', button="Add it", strong=False, settled={"on": str(one.number)},
     )  # fmt: skip
 
@@ -110,7 +111,8 @@ async def _note(store: Incidents, values: Values, reason: str, session: Session)
 async def _ask_severity(store: Incidents, values: Values) -> Asked:
     one, wanted = await _incident(store, values), values["severity"]
     return Asked(
-        title=f"Make incident {one.number} a {wanted}", effect=f"It is {one.severity} now. A {wanted}: {_meaning(wanted)}",
+        title=f"Make incident {one.number} a {wanted}",
+        effect=f"It is {one.severity} now, and will be {wanted}: {_meaning(wanted)}",
         command=f'octant incident severity {wanted} --reason "…"{_on(one)}', button=f"Make it {wanted}", strong=False,
         settled={"on": str(one.number)},
     )  # fmt: skip
@@ -127,7 +129,7 @@ async def _ask_lead(store: Incidents, values: Values) -> Asked:
     now = f"{one.commander} leads it now." if one.commander else "No person leads it now."
     return Asked(
         title=f"Lead incident {one.number}" if not lead else f"Let {lead} lead incident {one.number}",
-        effect=f"{now} One person decides; the others do what that person says.",
+        effect=f"{now} {lead or 'You'} will: one person decides; the others do what that person says.",
         command=f"octant incident assign {lead or 'NAME'}{_on(one)}", button="Take the lead" if not lead else "Name them",
         strong=False, settled={"on": str(one.number)},
     )  # fmt: skip
@@ -143,14 +145,17 @@ async def _ask_close(store: Incidents, values: Values) -> Asked:
     one = await _incident(store, values)
     page = values.get("runbook", "")
     drill = await drilled_incident(store.engine, one.id)
-    change = f"{page} changes, by the sentence below" if page else "No page of the runbook changes, for the reason below"
+    change = (
+        f"{page} is to change, by the sentence below" if page else "No page of the runbook is to change, for the reason below"
+    )
     after = (
         "It was a drill: no postmortem is expected." if drill
         else f"`octant incident show {one.number} --postmortem` prints the draft of its postmortem."
     )  # fmt: skip
     sentence = f'--runbook {page} --change "…"' if page else '--no-change "…"'
     return Asked(
-        title=f"Close incident {one.number}", effect=f"It is over: callers are served as before. {change}. {after}",
+        title=f"Close incident {one.number}",
+        effect=f"It will be closed. Close it only if it is over: callers are served as before. {change}. {after}",
         command=f"octant incident close {sentence}{_on(one)}", button="Close it", strong=False,
         settled={"on": str(one.number)}, undo=f'octant incident reopen {one.number} --reason "…"',
         undo_at=link("/console/do/incident-reopen", {"on": str(one.number)}),
@@ -171,7 +176,8 @@ async def _ask_reopen(store: Incidents, values: Values) -> Asked:
         raise InvalidRequest(f"Incident {one.number} is open.")
     return Asked(
         title=f"Open incident {one.number} again",
-        effect=f"It was closed at {one.closed_at:%Y-%m-%d %H:%M} UTC by {one.closed_by}: {one.short}. Its timeline goes on.",
+        effect=f"It was closed at {one.closed_at:%Y-%m-%d %H:%M} UTC by {one.closed_by}: {one.short}. It will be open"
+        " again, and its timeline will go on.",
         command=f'octant incident reopen {one.number} --reason "…"', button="Open it again", strong=False,
         settled={"on": str(one.number)}, undo=f'octant incident close --no-change "…"{_on(one)}',
         undo_at=link("/console/do/incident-close", {"on": str(one.number)}),

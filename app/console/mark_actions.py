@@ -28,8 +28,9 @@ def actions(console: Console) -> Iterator[Act]:
         if await marks.marks_of(engine, [call]):
             raise InvalidRequest("This call is marked already.", param="call")
         effect = (
-            f"The next round of the evals, within a minute where they run, makes this question to {found['feature']} a candidate"
-            " with your reason. A person then writes the case: `python -m evals promote`. Nothing changes for users."
+            f"The next round of the evals, within a minute where they run, will make this question to {found['feature']} a"
+            " candidate with your reason. A person then writes the case: `python -m evals promote`. Nothing will change for"
+            " users."
         )
         return Asked(
             title="Make an eval case of this call", effect=effect,
@@ -47,7 +48,7 @@ def actions(console: Console) -> Iterator[Act]:
         if found is None or found.read_at:
             raise InvalidRequest("No mark of this call waits for a round.", param="call")
         return Asked(
-            title="Take the mark of this call back", effect="No round of the evals makes it a candidate.",
+            title="Take the mark of this call back", effect="No round of the evals will make it a candidate.",
             command=f"python -m evals unmark {shlex.quote(values['call'])}", undo="mark it again",
             undo_at=link("/console/do/evals-mark", values), button="Take back", strong=False,
         )  # fmt: skip

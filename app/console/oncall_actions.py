@@ -28,7 +28,8 @@ def actions(console: Console) -> Iterator[Act]:
         page = await pages.find(values["page"])
         return Asked(
             title=f"Acknowledge {page.alert}", strong=False, button="Acknowledge",
-            effect=f"You have it: no further level is called, until the acknowledgement ends. {page.summary}",
+            effect=f"You will have it once you press the button below: no further level will be called then, until the"
+            f" acknowledgement ends. {page.summary}",
             command=f"octant oncall ack {str(page.id)[:8]}",
         )  # fmt: skip
 
@@ -41,7 +42,8 @@ def actions(console: Console) -> Iterator[Act]:
         page = await pages.find(values["page"])
         return Asked(
             title=f"Resolve {page.alert}", button="Resolve",
-            effect=f"The page ends for every receiver; an alert that still fires pages again. {_unanswered(page)}{page.summary}",
+            effect=f"The page will end for every receiver; an alert that still fires will page again."
+            f" {_unanswered(page)}{page.summary}",
             command=f"octant oncall page resolve {str(page.id)[:8]}",
         )  # fmt: skip
 
@@ -75,10 +77,10 @@ def _test(console: Console) -> Act:
             raise Elsewhere("/console/oncall#pages")  # that one is there, with its buttons
         return Asked(
             title="Send a test page", strong=False, button="Send it",
-            effect="It calls the person on duty now, and without an answer the next level, as a real page does. The time to the"
-            " acknowledgement is kept, and counts in no figure of real pages. Nothing is broken. A person has to"
+            effect="It will call the person on duty, and without an answer the next level, as a real page does. The time to the"
+            " acknowledgement will be kept, and counts in no figure of real pages. Nothing is broken. A person has to"
             " acknowledge it, with its button on the On-call page or `octant oncall ack PAGE`; in a demo that is you, and its"
-            " terminal has the page. Until then Readiness has a gap, and after 15 minutes a failure.",
+            " terminal has the page. Until then Readiness will have a gap, and after 15 minutes a failure.",
             command="octant oncall page --test",
         )  # fmt: skip
 
@@ -104,9 +106,10 @@ def _drill(console: Console) -> Act:
         paging()
         return Asked(
             title="Drill an alert", strong=False, button="Drill it",
-            effect=f"The service takes {drilled.DEFAULT} in as it takes a message of Alertmanager's: a page calls the person on"
-            " duty, and without an answer the next level; its link leads to the runbook; and an incident is open. All are marked"
-            " as a drill and count in no figure. Nothing is broken. End the page and the incident with their buttons.",
+            effect=f"The service will take {drilled.DEFAULT} in as it takes a message of Alertmanager's: a page will call the"
+            " person on duty, and without an answer the next level; its link leads to the runbook; and an incident will be open."
+            " All will be marked as a drill and count in no figure. Nothing is broken. End the page and the incident with"
+            " their buttons.",
             command='octant oncall drill --reason "…"',
         )  # fmt: skip
 

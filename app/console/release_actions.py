@@ -115,8 +115,8 @@ async def _ask_activate(console: Console, values: Values, *, force: bool) -> Ask
         gate = f"It will be refused: {formats.unproven(len(lacking))}, the worst: {lacking[0]} {remedy(wanted, lacking)}"
     elif lacking:
         gate = (
-            f"It goes live without {formats.number(len(lacking), 'eval result')}, such as: {lacking[0]}"
-            " An alert fires until a release with results is live."
+            f"It will go live without {formats.number(len(lacking), 'eval result')}, such as: {lacking[0]}"
+            " An alert will fire until a release with results is live."
         )
     else:
         gate = "It has every eval result that it needs."
@@ -135,7 +135,7 @@ async def _change(console: Console, wanted: str) -> str:
     words = f"{formats.number(workers, 'worker')} will serve {wanted} within 5 s instead of {releases.known or 'nothing'}."
     words += f" Calls under way keep the release that they began with ({await number_running(console)})."
     if canary := await releases.canary():
-        words += f" The canary {canary[0].release} at {formats.share(canary[0].share)} of the users ends."
+        words += f" The canary {canary[0].release} at {formats.share(canary[0].share)} of the users will end."
     found = await releases.find(wanted)
     live = (await releases.find(releases.known)).release if releases.known else None
     if found.problem:
@@ -233,7 +233,7 @@ def _refused(refusal: Refusal, *, by_force: bool) -> list[str]:
     if not refusal.lacking:
         return []
     end = "it goes live by force alone" if by_force else "the release before goes live nevertheless: no way back waits"
-    return [f"{refusal.head}; {end}. An alert fires until a release with results is live.", *refusal.worst, refusal.instead]
+    return [f"{refusal.head}; {end}. An alert will fire until a release with results is live.", *refusal.worst, refusal.instead]
 
 
 async def _roll_back(console: Console, values: Values, reason: str, session: Session, *, force: bool) -> Done:
@@ -283,11 +283,11 @@ async def _ask_canary(console: Console, values: Values, *, force: bool) -> Asked
     lacking = [] if running else await releases.lacking(wanted)
     gate = f" {formats.unproven(len(lacking))}" + ("." if force else ", so it will be refused.") if lacking else ""
     cap = formats.usd(CANARY_DOLLARS * MICROS_PER_DOLLAR)
-    instead = f", now {formats.share(running[0].share)} do" if running else f"; the others stay on release {live}"
+    instead = f", now {formats.share(running[0].share)} do" if running else f"; the others will stay on release {live}"
     return Asked(
         title=f"Give {wanted} to {formats.share(share)} of the users" + (" without eval results" if force else ""),
-        effect=f"{formats.share(share)} of the users get {wanted} within 5 s{instead}. {change}{gate} The service ends it by"
-        f" itself on evidence that it is worse, or when its calls cost {cap}; an operator decides within"
+        effect=f"{formats.share(share)} of the users will get {wanted} within 5 s{instead}. {change}{gate} The service will"
+        f" end it by itself on evidence that it is worse, or when its calls cost {cap}; an operator decides within"
         f" {CANARY_DAYS} days.",
         command=f"octant release canary {shlex.quote(wanted)} --share {share * 100:.4g}%{WHY}{' --force' if force else ''}",
         undo=f"octant release abort{WHY}", undo_at="/console/do/release-abort",
@@ -307,7 +307,7 @@ async def _ask_abort(console: Console, values: Values) -> Asked:
     canary, why, _verdict = await _canary(console, values)
     return Asked(
         title=f"End the canary {canary.release}",
-        effect=f"{formats.share(canary.share)} of the users get {canary.against} again within 5 s, as all others do. {why}",
+        effect=f"{formats.share(canary.share)} of the users will get {canary.against} again within 5 s, as all others do. {why}",
         command=f"octant release abort{WHY}", button="End the canary", settled={"release": canary.release},
         undo=f"octant release canary {canary.release} --share {canary.share:.0%}{WHY}",
         undo_at=link("/console/do/release-canary", {"release": canary.release, "share": f"{canary.share:.0%}"}),
@@ -327,7 +327,7 @@ async def _ask_promote(console: Console, values: Values, *, force: bool) -> Aske
         gate += f" {formats.unproven(len(lacking))}" + ("." if force else ", so it will be refused.")
     return Asked(
         title=f"Promote the canary {canary.release}" + (" without the evidence" if force else ""),
-        effect=f"All users get release {canary.release} within 5 s; now {formats.share(canary.share)} do. {why}{gate}",
+        effect=f"All users will get release {canary.release} within 5 s; now {formats.share(canary.share)} do. {why}{gate}",
         command=f"octant release promote{WHY}{' --force' if force else ''}",
         undo=await _undo(console, canary.against), undo_at=_back_to(canary.against), button="Promote",
         settled={"release": canary.release}, harm=await harm(console, canary.against, canary.release),

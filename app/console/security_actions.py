@@ -50,9 +50,9 @@ async def _ask_revoke(console: Console, values: Values) -> Asked:
     used = f"last used {formats.utc(key.last_used_at)}" if key.last_used_at else "never used"
     sessions = sum(s.holder.key_id == key.id for s in await _open(console))
     effect = (
-        f"The key {key.id} ({key.name}) of {key.tenant} is refused by every worker within 5 s. It made"
+        f"The key {key.id} ({key.name}) of {key.tenant} will be refused by every worker within 5 s. It made"
         f" {formats.number(total.calls, 'call')} for {formats.usd(total.cost)} {range_.words}, and was {used}."
-        f" {formats.number(sessions, 'session')} of the console that it opened {'ends' if sessions == 1 else 'end'} with it."
+        f" {formats.number(sessions, 'session')} of the console that it opened will end with it."
     )
     return Asked(
         title=f"Revoke the key {key.id}", effect=effect, command=f"octant key revoke {shlex.quote(key.id)}",
@@ -82,7 +82,7 @@ async def _ask_end(console: Console, values: Values) -> Asked:
     )  # fmt: skip
     return Asked(
         title="End a session of the console",
-        effect=f"The browser that signed in as {who} ({one.browser[:80]}) has to sign in again, on every worker within 5 s."
+        effect=f"The browser that signed in as {who} ({one.browser[:80]}) will have to sign in again, on every worker within 5 s."
         f" {stays}",
         command=f"octant key revoke {key}, which ends its sessions too" if key else "octant audit list, which shows who ended it",
         undo="sign in again", button="End the session",

@@ -151,16 +151,19 @@ async def _ask(console: Console, scope: str, values: Values) -> Asked:
     message = _message(console, values)
     ends = bool(values.get("in_flight"))
     running = await number_running(console)
-    ending = f"Calls under way end with an error, too ({running})." if ends else f"Calls under way may end ({running})."
+    ending = f"Calls under way will end with an error, too ({running})." if ends else f"Calls under way may end ({running})."
     release, stopped = live_of(console), console.parts.switch.stopped
+    does = effect_of(scope, name, release, stopped)
     lately = await _lately(console, scope, name)
-    effect = f"{effect_of(scope, name, release, stopped)} {lately}{ending if scope != 'tool' else ''}"
-    reads = f" Callers read: {message}" if message else ""
+    effect = (
+        f"Nothing is stopped yet. After the button below: {does[0].lower()}{does[1:]} {lately}{ending if scope != 'tool' else ''}"
+    )
+    reads = f" Callers will read: {message}" if message else ""
     options = (" --in-flight" if ends else "") + (f" --message {shlex.quote(message)}" if message else "")
     words = " ".join(filter(None, [scope, shlex.quote(name) if name else ""]))
     return Asked(
         title="Stop everything" if scope == "all" else f"Stop the {scope} {name}",
-        effect=f"{effect}{reads} Every worker follows within 2 s.", command=f'octant kill {words} --reason "…"{options}',
+        effect=f"{effect}{reads} Every worker will follow within 2 s.", command=f'octant kill {words} --reason "…"{options}',
         undo=f"octant resume {words}", undo_at=link("/console/do/resume", {"scope": scope, "name": name}), button="Stop",
         harm=harm_of(scope, name, release, stopped),
     )  # fmt: skip
@@ -218,7 +221,7 @@ async def _ask_resume(console: Console, values: Values) -> Asked:
     words = " ".join(filter(None, [scope, shlex.quote(name) if name else ""]))
     return Asked(
         title="Resume everything" if scope == "all" else f"Resume the {scope} {name}",
-        effect=f"Stopped by {stop.by} at {stop.at}: {stop.reason}. Its calls are answered again, on every worker within 2 s.",
+        effect=f"Stopped by {stop.by} at {stop.at}: {stop.reason}. Its calls will be answered again, on every worker within 2 s.",
         command=f"octant resume {words}", undo=f'octant kill {words} --reason "…"',
         undo_at=link(f"/console/do/kill-{scope}", {"name": name}), button="Resume", strong=False, settled={"at": stop.at},
         reason=f"over: {stop.reason}",

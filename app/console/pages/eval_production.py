@@ -160,7 +160,7 @@ def actions(console: Console) -> Iterator[Act]:
         seen = formats.number(row["times"], "request")
         return Asked(
             title=f"Dismiss candidate {number}",
-            effect=f"“{asked}”, seen in {seen} of {row['feature']}, is no case. It stays away as long as records are kept.",
+            effect=f"“{asked}”, seen in {seen} of {row['feature']}, is no case. It will stay away as long as records are kept.",
             command=shlex.join(["python", "-m", "evals", "dismiss", str(number), "--reason", "…"]),
             undo=f"python -m evals reopen {number}",
             undo_at=link("/console/do/evals-reopen", {"number": number}),
@@ -178,7 +178,7 @@ def actions(console: Console) -> Iterator[Act]:
         row = await quality.dismissed(console.parts.engine, number)
         return Asked(
             title=f"Reopen candidate {number}",
-            effect=f"It was dismissed: “{row['why'] or ''}”. It waits for a decision again.",
+            effect=f"It was dismissed: “{row['why'] or ''}”. It will wait for a decision again.",
             command=f"python -m evals reopen {number}",
             undo=shlex.join(["python", "-m", "evals", "dismiss", str(number), "--reason", "…"]),
             undo_at=link("/console/do/evals-dismiss", {"number": number}),

@@ -160,7 +160,7 @@ async def test_the_money_of_an_attempt_that_broke_off_is_called_an_estimate(
 async def test_a_cap_changes_with_a_reason_and_the_log_has_no_users_id(operator: Person, stored: AsyncEngine) -> None:
     values = {"tenant": TENANT, "user": "ada-of-money", "day": "0.25"}
     asked = await operator.get(f"/console/do/budget-set?tenant={TENANT}&user=ada-of-money&day=0.25")
-    assert "The cap a day goes from none to $0.25" in asked.words
+    assert "The cap a day will go from none to $0.25" in asked.words
     assert f"octant budget set {TENANT} --user ada-of-money --day 0.25" in asked.words
     assert f"To take it back: octant budget set {TENANT} --user ada-of-money --day none" in asked.words
     assert (await operator.submit("/console/do/budget-set", values)).status == 400
@@ -179,7 +179,7 @@ async def test_a_cap_changes_with_a_reason_and_the_log_has_no_users_id(operator:
     shown = await operator.get(str(done.headers["location"]))
     way = unescape(re.search(r'href="([^"]+)">Take it back…', shown.text)[1])  # type: ignore[index] # fails with the page's text
     asked = await operator.get(way)
-    assert "The cap a day goes from $0.25 to none" in asked.words
+    assert "The cap a day will go from $0.25 to none" in asked.words
     fields = dict(parse_qsl(urlsplit(way).query))
     assert (await operator.submit("/console/do/budget-set", {**fields, "reason": "taken back"})).status == 303
     async with stored.connect() as connection:

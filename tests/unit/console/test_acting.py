@@ -1,8 +1,11 @@
 """An action of the console stands in the operators' log with its begin and its end, whatever fails between them (S8)."""
 
+import ast
+import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import MagicMock
@@ -137,3 +140,24 @@ async def test_nothing_is_done_whose_begin_cannot_be_written(monkeypatch: pytest
     with pytest.raises(DependencyUnavailable, match="so the console does nothing"):
         await acted(log, AssertionError("it was done"), monkeypatch)
     assert (log.rows, log.noted) == ([], [])
+
+
+def _asking() -> Iterator[Any]:
+    """Each function that fills in the page that asks once more, with the texts that it builds it from."""
+    for file in sorted(Path(acting.__file__).parent.rglob("*.py")):
+        for function in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            nodes = list(ast.walk(function))
+            inner = [n for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) and n is not function]
+            if inner or not any(isinstance(n, ast.Call) and ast.unparse(n.func) == "Asked" for n in nodes):
+                continue
+            texts = " ".join(n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str))
+            yield pytest.param(texts, id=f"{file.stem}.{function.name}")
+
+
+@pytest.mark.parametrize("texts", list(_asking()))
+def test_a_page_that_asks_says_what_will_happen_and_not_that_it_has(texts: str) -> None:
+    """At night "you have it" is read as done, and the button below it stays unpressed (X1)."""
+    assert re.search(r" will\b", texts)
+    assert not re.search(r"You (have|lead)|It (is over|refuses|ends|calls|gets|goes|starts)\b", texts)
