@@ -32,5 +32,5 @@ def test_of_the_thresholds_that_one_user_passed_the_highest_alone_is_open() -> N
 @pytest.mark.parametrize("ends_at", [NOW - timedelta(hours=1), NOW, NOW + timedelta(hours=1)])
 def test_no_alert_ends_before_it_starts(ends_at: datetime) -> None:
     """Alertmanager refuses such an alert, and the whole request with it (400)."""
-    alert = _for_alertmanager(row(ends_at=ends_at), "https://runbook.example/", ends_at)
+    alert = _for_alertmanager(row(ends_at=ends_at), ends_at, "https://runbook.example/", 1)
     assert alert["startsAt"] <= alert["endsAt"] == ends_at.isoformat()
