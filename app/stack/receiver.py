@@ -10,9 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from app.oncall.paging.drilled import token_of
 from app.oncall.paging.message import DEMO_RECEIVER
@@ -35,6 +36,7 @@ class DemoReceiver:
         self._tell = tell
         self.acknowledges = False
         self._printed: set[tuple[str, str]] = set()
+        self._paged: set[str] = set()  # open pages that were printed
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -110,16 +112,30 @@ class DemoReceiver:
                 self._tell(f"TICKET{' OVER' if alert['status'] == 'resolved' else ''}: {_shown(f'{name}: {summary}')}")
 
     def take(self, body: bytes) -> None:
-        """Print a page that calls, or acknowledge it where it is the demo's own test."""
+        """Print a page that calls, and its end; or acknowledge it where it is the demo's own test."""
         message = json.loads(body)
+        if message.get("type") == "page.resolve":
+            self._take_end(message["data"])
         if message.get("type") != "page.trigger":
             return
-        page, title = str(message["data"]["page"]), str(message["data"]["summary"])
-        if message["data"].get("test") and self.acknowledges:
+        data = message["data"]
+        page = str(data["page"])
+        if data.get("test") and self.acknowledges:
             self._acknowledge(page)
             return
-        kind = "TEST PAGE" if message["data"].get("test") else "PAGE"
-        self._tell(f"{kind}: {_shown(title)}\n  `octant oncall ack {page[:8]} --as YOU` acknowledges it.")
+        self._paged.add(page)
+        level, person = int(data["level"]), _shown(str(data["person"]) or "no person")
+        again = f" TO LEVEL {level}" if level > 1 else ""
+        self._tell(
+            f"{_kind(data)}{again}: {_shown(str(data['summary']))}\n  It calls {person} (level {level})."
+            f" `octant oncall ack {page[:8]} --as YOU` acknowledges it."
+        )
+
+    def _take_end(self, data: Mapping[str, Any]) -> None:
+        """Each level's event ends by itself: the page's end is printed once."""
+        with suppress(KeyError):  # of a page that was not printed, or has ended
+            self._paged.remove(str(data["page"]))
+            self._tell(f"{_kind(data)} OVER: {_shown(str(data['summary']))}")
 
     def _acknowledge(self, page: str) -> None:
         command = [sys.executable, "-m", "app.cli", "oncall", "ack", page, "--as", DEMO_RECEIVER]
@@ -127,6 +143,10 @@ class DemoReceiver:
             subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=ACK_SECONDS, check=True)
         except subprocess.SubprocessError as error:
             self._tell(f"The demo's receiver could not acknowledge its test page ({type(error).__name__}).")
+
+
+def _kind(data: Mapping[str, Any]) -> str:
+    return "TEST PAGE" if data.get("test") else "PAGE"
 
 
 def _shown(text: str) -> str:

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -206,15 +207,18 @@ def post(one: DemoReceiver, message: dict[str, Any], *, secret: bytes = SECRET, 
         connection.close()
 
 
-def page(*, test: bool, summary: str = "It \x1b[2Jburns.") -> dict[str, Any]:
-    return {"type": "page.trigger", "data": {"page": "1a2b3c4d-0000", "summary": summary, "test": test}}
+def page(*, test: bool, action: str = "trigger", level: int = 1, person: str = "Ada \x1b[2J") -> dict[str, Any]:
+    data = {"page": "1a2b3c4d-0000", "summary": "It \x1b[2Jburns.", "test": test, "level": level, "person": person}
+    return {"type": f"page.{action}", "data": data}
 
 
 def test_the_demos_receiver_acknowledges_its_own_test_alone_and_prints_every_other_page(monkeypatch: pytest.MonkeyPatch) -> None:
     with listening(monkeypatch) as (one, said, ran):
         assert post(one, page(test=True)) == 204, "a test that a person sends waits for that person"
         until(lambda: len(said) == 1, "it is printed")
-        assert said == ["TEST PAGE: It  [2Jburns.\n  `octant oncall ack 1a2b3c4d --as YOU` acknowledges it."]
+        assert said == [
+            "TEST PAGE: It  [2Jburns.\n  It calls Ada  [2J (level 1). `octant oncall ack 1a2b3c4d --as YOU` acknowledges it."
+        ]
         one.acknowledges = True
         assert post(one, page(test=False)) == 204
         until(lambda: len(said) == 2, "it is printed")
@@ -224,6 +228,29 @@ def test_the_demos_receiver_acknowledges_its_own_test_alone_and_prints_every_oth
         assert ran[0][-4:] == ["ack", "1a2b3c4d-0000", "--as", "the demo's receiver"]
         assert post(one, {"type": "oncall.handoff", "data": {}}) == 204
         assert len(said) == 2
+
+
+def test_a_page_of_a_higher_level_says_so_and_its_end_is_printed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening(monkeypatch) as (one, said, ran):
+
+        def printed(number: int) -> bool:
+            return len(said) == number
+
+        calls = ((1, "Ada"), (2, "Grace"), (3, ""))
+        for number, (level, person) in enumerate(calls, 1):
+            assert post(one, page(test=False, level=level, person=person)) == 204
+            until(partial(printed, number), "it is printed")
+        assert [post(one, page(test=False, action="resolve")) for _ in calls] == [204] * 3
+        until(partial(printed, 4), "its end is printed")
+        one.acknowledges = True
+        assert [post(one, page(test=True, action=action)) for action in ("trigger", "resolve")] == [204] * 2
+        until(lambda: ran, "it is acknowledged")
+    assert [line.partition(" `")[0] for line in said] == [
+        "PAGE: It  [2Jburns.\n  It calls Ada (level 1).",
+        "PAGE TO LEVEL 2: It  [2Jburns.\n  It calls Grace (level 2).",
+        "PAGE TO LEVEL 3: It  [2Jburns.\n  It calls no person (level 3).",
+        "PAGE OVER: It  [2Jburns.",
+    ]  # fmt: skip
 
 
 def ticket(status: str, name: str = "OctantBreakerOpen") -> dict[str, Any]:
@@ -272,7 +299,7 @@ def test_the_demos_receiver_takes_nothing_that_its_service_did_not_sign(monkeypa
     with listening(monkeypatch) as (one, said, ran):
         one.acknowledges = True
         assert post(one, page(test=True), secret=b"another secret of thirty-two bytes") == 401
-        assert post(one, page(test=True), changed=json.dumps(page(test=True, summary="Other."))) == 401
+        assert post(one, page(test=True), changed=json.dumps(page(test=True, person="Other"))) == 401
         assert (said, ran) == ([], [])
 
 
