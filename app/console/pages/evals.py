@@ -135,7 +135,7 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
         "suite": suite,
         "page_size": PAGE,
         "lately": lately, "drifted": drifted(lately.value, now),
-        "judged": judged(lately.value), "first": quality.DRIFT_FIRST, "states": states, "chart": chart(drawn.value),
+        "judged": judged(lately.value), "first": quality.DRIFT_FIRST, "states": states, "chart": chart(drawn.value, filed),
         "unrecorded": await asyncio.to_thread(eval_history.unrecorded, parts.releases_dir),
         "verdict": verdict, "command": command_of(chosen, cards),
         "figures": figures(cards), "example": example.value,
@@ -335,19 +335,24 @@ def drifted(lately: Quality | None, now: datetime) -> list[str]:
     return [one.feature for one in lately.drifts if one.shows(now)] if lately else []
 
 
-def chart(stored: Runs | None) -> dict[str, Any] | None:
-    """The share passed by suite over time, of the stored runs, each with a mark where another release begins.
+def chart(stored: Runs | None, filed: Sequence[Filed] = ()) -> dict[str, Any] | None:
+    """The share passed by suite over time, of whole runs, each with a mark where another release begins.
 
-    A run is a point: a line would join runs of different releases. The results beside the manifests are bars of a table.
+    ``filed``: the results beside the manifests, which came with the code. A run of some cases is no point: its share is that
+    of other cases. A run is a point: a line would join runs of different releases.
     """
-    runs = sorted((run for run in stored.rows if run.total), key=lambda run: run.at) if stored else []
+    here = [(run.at, run.suite, run.label, run.release, run.passed, run.total) for run in (stored.rows if stored else ())
+            if run.part is None]  # fmt: skip
+    came = [(one.result.at, one.result.suite, one.result.label, one.release, score.passed, score.total) for one in filed
+            if (score := one.result.scores.get(eval_history.OVERALL))]  # fmt: skip
+    runs = sorted(run for run in (*here, *came) if run[-1])
     if not runs:
         return None
     points: dict[str, dict[datetime, float]] = {}
-    for run in runs:
-        points.setdefault(f"{run.suite or 'suite'}, {run.label}", {})[run.at] = run.passed / run.total * 100
-    times = sorted({run.at for run in runs})
+    for at, suite, label, _, passed, total in runs:
+        points.setdefault(f"{suite or 'suite'}, {label}", {})[at] = passed / total * 100
+    times = sorted({run[0] for run in runs})
     series = [(name, [found.get(at) for at in times], f"s{n % 5 + 1}") for n, (name, found) in enumerate(sorted(points.items()))]
-    begins = [runs[0], *(run for before, run in pairwise(runs) if before.release != run.release)]
-    marks = [(run.at, f"release {run.release}") for run in begins]
+    begins = [runs[0], *(run for before, run in pairwise(runs) if before[3] != run[3])]
+    marks = [(run[0], f"release {run[3]}") for run in begins]
     return charts.spec(times, series, unit="%", kind="points", marks=marks)

@@ -434,6 +434,18 @@ def test_the_chart_shows_stored_runs_by_suite_and_model_and_is_left_out_without_
     assert chart(Runs([], 0)) is None
 
 
+def test_the_chart_has_whole_runs_alone_and_those_that_came_with_the_code(tmp_path: Path) -> None:
+    """Fourteen of one mode's 23 cases are not how a suite of 240 did."""
+    written(tmp_path, "1", passed=8, failed=[])
+    one_mode = Run(
+        1, "support", "1", "simulator", replay=False, code=1, passed=14, total=23, cost=0, at=NOW, report={"part": ["x"]}
+    )
+    assert chart(Runs([one_mode], 1)) is None
+    drawn = chart(Runs([one_mode, replace(one_mode, at=NOW + timedelta(hours=1), report={"part": []})], 2), filed(tmp_path)[0])
+    assert drawn is not None
+    assert [one["values"] for one in drawn["series"]] == [[80.0]]
+
+
 def scored(drifted_at: datetime | None = None) -> Quality:
     range_ = range_of({"range": "24h"}, now=NOW)
     steps = {(range_.since, "support"): (10, 9), (range_.since + range_.width, "support"): (0, 0), (range_.since, "x"): (2, 1)}
