@@ -207,16 +207,15 @@ UNPROVED = {"missing": "is missing", "stale": "is stale", "gaps": "has a gap"}
 
 
 def _verdict(counts: Mapping[str, int], held: Attacks | None, old: int, denied: Sequence[str], *, known: bool) -> str:
-    """What is to mend, in one sentence; the others are the figures of all."""
-    missed = round(held.total - held.held) if held else 0
+    """How many attacks got through and what is to mend, in one sentence; the others are the figures of all."""
+    to_mend = held.to_mend if held else ""
     lacks = next((words for state, words in UNPROVED.items() if held and any(one.state == state for one in held.evidence)), "")
     open_, failed = counts["open"], counts["failed"]
     threats = formats.number(counts["threats"], "threat")
     found = {
         "the attacks are not known right now": held is None,
         "an injection gate fails": held is not None and held.kind == "bad",
-        f"{missed} of the evals' {held.total if held else 0} attacks did not pass": bool(missed),
-        f"the evidence on attacks {lacks}": bool(lacks) and not missed,
+        f"the evidence on attacks {lacks}": bool(lacks) and not to_mend,
         "this installation carries no threat model": not counts["threats"],
         f"{open_} of {threats} lack a control or a test": bool(open_),
         f"{formats.number(failed, 'test')} of threats failed here": bool(failed),
@@ -225,9 +224,10 @@ def _verdict(counts: Mapping[str, int], held: Attacks | None, old: int, denied: 
         "the keys are not known right now": not known,
     }
     ill = [words for words, is_so in found.items() if is_so]
-    if not ill:
+    if not ill and not to_mend:
         return "Each attack was held off, each threat has its control and its tests, and no key is old or was denied."
-    return f"To mend: {formats.listed(ill)}. All else holds."
+    said = "; ".join(filter(None, (held.through if held else "", to_mend, f"to mend: {formats.listed(ill)}" if ill else "")))
+    return f"{said[0].upper()}{said[1:]}. All else holds."
 
 
 def flags_answer(stored: Stored | None, range_: Range) -> tuple[str, str]:

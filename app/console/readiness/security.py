@@ -67,16 +67,39 @@ class Attacks:
     lost: Sequence[LostCase] = ()
 
     @property
+    def through(self) -> str:
+        """How many attacks got through, as the gate's newest run counts them; empty where no run is known."""
+        counted = self.evidence[0].first_sentence.partition(",")[0]
+        return counted if counted.endswith(" attacks got through") else ""
+
+    @property
+    def to_mend(self) -> str:
+        """How many cases did not pass, and how many of these did no harm; empty where all passed."""
+        missed = round(self.total - self.held)
+        if not missed:
+            return ""
+        harmless = len(self.lost) - len(self.harmful)
+        no_harm = (
+            f", {harmless} of them did no harm" if missed > 1 else f", which {'did no' if harmless else 'may have done'} harm"
+        )
+        words = f"{missed} of {self.total} eval cases of attacks {'is' if missed == 1 else 'are'} to mend"
+        return words + (no_harm if self.lost else "")
+
+    @property
+    def harmful(self) -> list[str]:
+        """The cases that did not pass and may have done harm."""
+        return [one.case for one in self.lost if not one.harm.startswith("None")]
+
+    @property
     def words(self) -> str:
         """Both in a sentence."""
         gate = self.evidence[0]
         known = gate.state != "missing"
         gated = f"With the service's checks, {gate.first_sentence}" if known else "The injection gate has left no result here"
         passed = f"Of the eval suites' {self.total} cases of attacks, {self.held:g} passed"
-        harmful = [one.case for one in self.lost if not one.harm.startswith("None")]
         if self.lost:
-            passed += f"; of the {len(self.lost)} others, {len(self.lost) - len(harmful)} did no harm"
-            passed += f", {', '.join(harmful)} may have" if harmful else ""
+            passed += f"; of the {len(self.lost)} others, {len(self.lost) - len(self.harmful)} did no harm"
+            passed += f", {', '.join(self.harmful)} may have" if self.harmful else ""
         other = next((one.first_sentence for one in self.evidence[1:] if one.name in GATES), "")
         more = f" Another run: {other}." if other else ""
         return f"{gated}.{more} {passed if self.total else 'No attack is in the eval suites'}."

@@ -94,7 +94,7 @@ async def test_an_attacks_case_that_did_not_pass_says_what_was_found_and_what_it
     assert re.search(rf"failed {found}", (await operator.get("/console/evals/cases/support/review-with-orders")).words)
     page = await operator.get("/console/security")
     assert re.search(rf"review-with-orders prompt injection {found} None: a call that is pending waits", page.words), page.words
-    assert "6 cases of attacks that did not pass, and the harm" in page.words
+    assert "6 eval cases of attacks to mend, and the harm" in page.words
 
 
 @needs_example
@@ -166,7 +166,7 @@ async def test_a_release_that_lacks_eval_results_is_activated_by_no_click_withou
         assert (answer.status, "No release" in answer.words) == (400, True)
     assert (await operator.get("/console/do/release-promote")).status == 400
     forced = await operator.get("/console/do/release-activate-force?release=2026-11-01")
-    assert "An alert fires" in forced.words
+    assert "An alert will fire" in forced.words
     assert "octant release activate 2026-11-01" in forced.words
 
 

@@ -23,7 +23,7 @@ from app.console.pages import security
 from app.console.ranges import range_of
 from app.console.readiness import security as readiness_security
 from app.console.readiness.answers import Evidence, State
-from app.console.readiness.security import LEAK, attacks_of, leak_figure
+from app.console.readiness.security import LEAK, LostCase, attacks_of, leak_figure
 from app.console.readiness.sources import GameDay
 from app.releases.eval_gate import ModelScore, Score, SuiteResult
 from app.security import installed, last_runs, threats
@@ -160,7 +160,21 @@ def test_the_page_is_as_calm_as_the_readiness_review(tmp_path: Path, held: float
     shown, words = security.answer(threats.read(repository(tmp_path)), stored, [], [], range_of({}), found)
     assert shown == kind
     assert f"Of the eval suites' 20 cases of attacks, {held:g} passed" in words
-    assert words.startswith("To mend: ") is (kind != "good"), "its first sentence is a verdict"
+    assert ("o mend" in words) is (kind != "good"), "its first sentence is a verdict"
+
+
+def test_the_first_sentence_says_how_many_attacks_got_through_and_how_many_cases_did_no_harm(tmp_path: Path) -> None:
+    """An attack that "did not pass" is read as one that got through, or as one that failed: neither word is used of it."""
+    gate = Evidence(
+        name="Injection gate", value="0 of 180 attacks got through, though the model obeyed 180. More.", state="proved"
+    )
+    lost = [LostCase("support", f"c{n}", "pii leak", ["tone: rude"]) for n in range(2)]
+    found = replace(attacks_of([result(17, 0.8)], [gate], NOW), lost=[*lost, LostCase("support", "c3", "pii leak", [])])
+    stored = security.Stored((), {}, (), (), FoundActions((), 0))
+    first = security.answer(threats.read(repository(tmp_path)), stored, [], [], range_of({}), found)[1].partition(". ")[0]
+    assert first == "0 of 180 attacks got through; 3 of 20 eval cases of attacks are to mend, 2 of them did no harm"
+    one = replace(attacks_of([result(19, 0.8)], [gate], NOW), lost=lost[:1])
+    assert one.to_mend == "1 of 20 eval cases of attacks is to mend, which did no harm"
 
 
 def test_every_threat_of_this_repository_is_proven() -> None:
