@@ -4,13 +4,17 @@ Computed from the caps in force. The holder of a tenant's key names the user, so
 number of users: then the tenant's daily cap is the bound.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from redis.asyncio import Redis
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.budget.budget import BudgetPolicy
+from app.budget.scopes import Scope, scopes_of
+from app.budget.standing import counted
 from app.budget.tables import user_caps
 from app.domain.calls import Tenant
 from app.domain.money import MicroUSD
@@ -79,6 +83,22 @@ def of_everyone(policy: BudgetPolicy, *, workers: int) -> tuple[int, int]:
     """The worst day and the worst month of all tenants together, in micro-dollars."""
     away = policy.outage_allowance * workers
     return policy.global_daily_cap + away, LONGEST_MONTH * policy.global_daily_cap + away
+
+
+async def still_allowed(valkey: Redis, tenants: Sequence[Tenant], now: datetime, until: datetime) -> int:
+    """The most that the tenants' caps still let them spend until then, less than a day on. Raises what the client raises."""
+    scopes = {tenant.id: scopes_of(tenant, "", now, (None, None))[:2] for tenant in tenants}
+    spent = await counted(valkey, [scope.key for both in scopes.values() for scope in both])
+    return sum(left_of(both, [spent[scope.key][0] for scope in both], until) for both in scopes.values())
+
+
+def left_of(scopes: Sequence[Scope], spent: Sequence[int], until: datetime) -> int:
+    """Of a tenant's day and month, ``scopes``, what may still be spent until then. A window that ends before begins anew."""
+    left = [
+        None if scope.limit is None else max(0, scope.limit - amount) + (scope.limit if scope.resets_at < until else 0)
+        for scope, amount in zip(scopes, spent, strict=True)
+    ]
+    return min((one for one in left if one is not None), default=0)
 
 
 def _month(caps: Mapping[str, int]) -> int:

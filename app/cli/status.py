@@ -55,12 +55,13 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
     from app.cli.database import database
     from app.cli.releases import live_release
     from app.console.health import beside, now_of, stops_of, summary, without_valkey
-    from app.console.pace import paces
+    from app.console.pace import paces_and_caps
     from app.console.waiting import Waiting, waiting
     from app.oncall.scopes import parse
     from app.oncall.switch import KillSwitch
     from app.releases import reports
     from app.rooms import budget_policy, releases_of
+    from app.security.keys.administration import KeyAdministration
     from app.stores import build_valkey
 
     async with database() as (engine, settings):
@@ -74,7 +75,7 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
                 now_of(valkey, policy.global_daily_cap),
                 switch.status(),
                 used_caps(engine, valkey, at, share=max(policy.shares, default=100)),
-                paces(engine, at),
+                paces_and_caps(engine, valkey, KeyAdministration(engine, secret=b""), at),
                 return_exceptions=True,
             )
             release = live_release(releases_of(settings, engine, valkey))
@@ -104,7 +105,7 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
         _table([*_of_providers(how.strips), *_of_changes(seen)])
     _table([("Service", f"{address}: {ready}"), *_of_workers(_known(serving), _known(silent) or ()), ("This machine", _load())])
     if not isinstance(now, BaseException):
-        _table(_of_now(now, _known(spent) or (0, 0), stopped.subjects))
+        _table(_of_now(now, _known(spent) or ((0, 0), None), stopped.subjects))
     return kind != "bad" and not unready and not unknown
 
 
@@ -220,7 +221,8 @@ def _of_changes(seen: "Overview") -> "Iterator[tuple[str, str]]":
         yield f"Changed {at:%H:%M:%S} UTC", f"octant {action}  {subject}"
 
 
-def _of_now(now: "Now", spent: "Sequence[int]", stopped: "Collection[Subject]") -> "Iterator[tuple[str, str]]":
+def _of_now(now: "Now", spent: "tuple[Sequence[int], int | None]", stopped: "Collection[Subject]") -> "Iterator[tuple[str, str]]":
+    """``spent``: as `paces_and_caps` returns it."""
     from app.console import formats
     from app.console.pace import burn, pace_words
     from app.console.provider_strips import state_of
@@ -232,7 +234,7 @@ def _of_now(now: "Now", spent: "Sequence[int]", stopped: "Collection[Subject]") 
     yield "Under way", f"{formats.number(number, 'call')}{longest}"
     money = now.money
     yield "Money today", f"{formats.usd(money.spent)} spent, {formats.usd(money.held)} held of {formats.usd(money.cap)}"
-    if pace := burn(money, spent, datetime.now(UTC)):
+    if pace := burn(money, spent[0], datetime.now(UTC), spent[1]):
         end = f"; at that pace the cap is reached at {pace.reached:%H:%M} UTC" if pace.reached else ""
         yield "Forecast of today", f"{pace_words(pace)}{end}"
 

@@ -18,7 +18,7 @@ from app.console.diagnosis import diagnosed
 from app.console.health import Now, beside, kinds_of, refusals
 from app.console.known import Known
 from app.console.navigation import OVERVIEW
-from app.console.pace import Burn, burn, pace_words, paces
+from app.console.pace import Burn, burn, pace_words, paces_and_caps
 from app.console.pages.failed import of_kinds
 from app.console.provider_strips import SLOW, Strip, state_of
 from app.console.ranges import Range
@@ -64,7 +64,7 @@ async def _values(console: Console, range_: Range) -> dict[str, Any]:
     at, parts = datetime.now(UTC), console.parts
     (known, latest, now, found), spent, waiting = await asyncio.gather(
         diagnosed(console, range_),
-        console.known.read("the paces of money", paces(parts.engine, at)),
+        console.known.read("the paces of money", paces_and_caps(parts.engine, parts.valkey, parts.keys, at)),
         console.waiting(),
     )
     if known.value is None or found is None:
@@ -87,9 +87,9 @@ def _circuits(now: Now | None, stopped: Collection[Subject]) -> list[str]:
     return [f"{circuit.target.provider} {state_of(circuit, stopped)}" for circuit in now.circuits] if now else []
 
 
-def _burn(now: Now | None, spent: Known[list[int]], at: datetime) -> Burn | None:
+def _burn(now: Now | None, spent: Known[tuple[list[int], int]], at: datetime) -> Burn | None:
     """The forecast; none while a store is away, as yesterday's pace is none of today."""
-    return burn(now.money, spent.value, at) if now and spent.value and not spent.away else None
+    return burn(now.money, spent.value[0], at, spent.value[1]) if now and spent.value and not spent.away else None
 
 
 def _described(seen: Overview, range_: Range, strips: Sequence[Strip]) -> dict[str, Any]:

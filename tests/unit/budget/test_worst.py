@@ -1,12 +1,15 @@
 """`octant budget worst-case`: its figures, and the code and tests that it names (C8)."""
 
 import ast
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from conftest import ROOT
 
 from app.budget import exposure as worst
 from app.budget.budget import BudgetPolicy
+from app.budget.scopes import scopes_of
 from app.domain.calls import Tenant
 from app.domain.money import MicroUSD
 
@@ -55,3 +58,14 @@ def test_the_allowance_for_outages_is_in_the_figure() -> None:
     exposure = worst.of(tenant(), policy, None, workers=3)
     assert exposure.user == 10 + 150
     assert "3 workers" in exposure.why_user
+
+
+def test_what_the_caps_still_allow_counts_a_window_that_begins_before_then_anew() -> None:
+    """Of a day's cap of 100, 30 are spent, and it ends before the time; of a month's of 120, 40 are."""
+    at = datetime(2026, 3, 3, 12, tzinfo=UTC)
+    berlin = replace(tenant(monthly_cap=MicroUSD(120)), time_zone="Europe/Berlin")
+    until = datetime(2026, 3, 4, tzinfo=UTC)
+    assert worst.left_of(scopes_of(berlin, "", at, (None, None))[:2], (30, 40), until) == 80
+    assert worst.left_of(scopes_of(replace(berlin, monthly_cap=None), "", at, (None, None))[:2], (30, 40), until) == 170
+    assert worst.left_of(scopes_of(tenant(), "", at, (None, None))[:2], (30, 40), until) == 70
+    assert worst.left_of(scopes_of(tenant(), "", at, (None, None))[:2], (130, 130), until) == 0

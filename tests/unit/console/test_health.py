@@ -15,7 +15,7 @@ from app.budget.standing import Everything
 from app.cli.status import _of_now
 from app.console import health, pace
 from app.console.console import templates
-from app.console.pace import burn
+from app.console.pace import burn, pace_words
 from app.console.pages.overview import counted
 
 NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
@@ -46,11 +46,24 @@ def test_a_pace_that_has_just_risen_is_named_and_brings_the_cap_nearer() -> None
     """$6 of the last hour's $9 went in its last five minutes: $72 an hour. It is no forecast of a whole day."""
     found = burn(money(9 * DOLLAR, 81 * DOLLAR), (9 * DOLLAR, 6 * DOLLAR), NOON)
     assert found is not None
-    assert (found.an_hour, found.by, found.newest) == (9 * DOLLAR, 117 * DOLLAR, 72 * DOLLAR)
+    assert (found.an_hour, found.by, found.newest, found.capped) == (9 * DOLLAR, 81 * DOLLAR, 72 * DOLLAR, True)
     assert found.reached == NOON + HOUR
     even = burn(money(9 * DOLLAR, 810 * DOLLAR), (9 * DOLLAR, DOLLAR), NOON)
     assert even is not None
     assert (even.an_hour, even.newest) == (9 * DOLLAR, None), "a busier minute is no other pace"
+
+
+def test_the_forecast_is_at_most_what_the_caps_allow_and_says_so() -> None:
+    """At its pace the service would spend $18 more; the tenants' caps have $2 left."""
+    found = burn(money(5 * DOLLAR, 8 * DOLLAR), (3 * DOLLAR // 2, 0), NOON, 2 * DOLLAR)
+    assert found is not None
+    assert (found.by, found.capped, found.reached) == (7 * DOLLAR, True, None), "the global cap is not reached"
+    assert pace_words(found).endswith(" an hour: $7.00 by the end of the day in UTC, the most that the caps allow")
+    lowered = burn(money(9 * DOLLAR, 8 * DOLLAR), (3 * DOLLAR, 0), NOON, 0)
+    assert lowered is not None
+    assert lowered.by == 9 * DOLLAR, "no less than what is spent"
+    wide = burn(money(5 * DOLLAR, 100 * DOLLAR), (3 * DOLLAR // 2, 0), NOON, 50 * DOLLAR)
+    assert wide == burn(money(5 * DOLLAR, 100 * DOLLAR), (3 * DOLLAR // 2, 0), NOON)
 
 
 def test_an_hour_in_which_nothing_was_spent_has_no_pace() -> None:
@@ -62,7 +75,7 @@ def test_page_and_command_say_of_which_time_the_pace_is() -> None:
     now = SimpleNamespace(
         circuits=(), under_way=(0, ()), money=replace(money(5 * DOLLAR, 100 * DOLLAR), resets_at=datetime.now(UTC) + HOUR)
     )
-    spent = (3 * DOLLAR, DOLLAR)
+    spent = ((3 * DOLLAR, DOLLAR), 99 * DOLLAR)
     (said,) = [value for name, value in _of_now(cast(health.Now, now), spent, ()) if name == "Forecast of today"]
     assert said.startswith("at the pace of the last hour or since the first call, $3.00 an hour: $")
     assert said.endswith(" by the end of the day in UTC; the last 5 min's pace is $12.00 an hour")
