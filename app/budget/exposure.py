@@ -79,10 +79,19 @@ def of(tenant: Tenant, policy: BudgetPolicy, highest: MicroUSD | None, *, worker
     )
 
 
-def of_everyone(policy: BudgetPolicy, *, workers: int) -> tuple[int, int]:
-    """The worst day and the worst month of all tenants together, in micro-dollars."""
+def of_everyone(tenants: Sequence[Tenant], policy: BudgetPolicy, *, workers: int) -> tuple[int, int]:
+    """The worst day and the worst month of all tenants together, in micro-dollars: by their caps, or the global one."""
     away = policy.outage_allowance * workers
-    return policy.global_daily_cap + away, LONGEST_MONTH * policy.global_daily_cap + away
+    caps = [_of_tenant(tenant) for tenant in tenants]
+    day = min(policy.global_daily_cap, sum(min(each.values()) for each in caps))
+    month = min(LONGEST_MONTH * policy.global_daily_cap, sum(_month(each) for each in caps))
+    return day + away, month + away
+
+
+def _of_tenant(tenant: Tenant) -> dict[str, int]:
+    """Its caps of a day and a month, by scope."""
+    caps: dict[str, int] = {"tenant-day": tenant.daily_cap}
+    return caps if tenant.monthly_cap is None else caps | {"tenant-month": tenant.monthly_cap}
 
 
 async def still_allowed(valkey: Redis, tenants: Sequence[Tenant], now: datetime, until: datetime) -> int:

@@ -242,8 +242,9 @@ async def _worst_case(tenant_id: str) -> None:
         print(f"  any holder of its key, a day {_usd(case.tenant):>9}  {case.why_tenant}")
         print(f"  the same, a month            {_usd(case.tenant_month):>9}")
         print(f"  one call                     {'no cap of its own' if case.call is None else f'{_usd(case.call):>9}'}")
-    day, month = worst.of_everyone(policy, workers=rooms.settings.workers)
-    print(f"All tenants together: {_usd(day)} a day, {_usd(month)} a month")
+    if not tenant_id:
+        day, month = worst.of_everyone(tenants, policy, workers=rooms.settings.workers)
+        print(f"All tenants together: {_usd(day)} a day, {_usd(month)} a month, by their caps and the global one")
     print(f"Any 24 hours touch two calendar days, so at most twice that. {worst.OUTAGE[bool(policy.outage_allowance)]}")
     print("\nEnforced by\n" + "\n".join(f"  {place}" for place in worst.ENFORCED_BY))
     print("Proven by\n" + "\n".join(f"  {test}" for test in worst.PROVEN_BY))

@@ -166,7 +166,8 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
         "parallel": [line for line in lines[skip : skip + PAGE] if line.parallel],
         "spent_link": spent_link, "top": top_lines(money.spending.value),
         "chart": chart(money.spending.value, range_), "outage": exposure.OUTAGE[bool(console.parts.policy.outage_allowance)],
-        "everyone": exposure.of_everyone(console.parts.policy, workers=console.parts.workers),
+        "everyone": exposure.of_everyone(money.tenants.value, console.parts.policy, workers=console.parts.workers)
+        if money.tenants.value else None,
         "code_at": code.address, "enforced_by": exposure.ENFORCED_BY, "proven_by": exposure.PROVEN_BY, "page_size": PAGE,
     }  # fmt: skip
 

@@ -45,7 +45,6 @@ def test_a_night_has_a_part_of_two_days_and_a_month_ends_at_its_cap() -> None:
     assert (exposure.user_night, exposure.user_month) == (20, 45)
     exposure = worst.of(tenant(monthly_cap=MicroUSD(7)), POLICY, None, workers=2)
     assert (exposure.user_night, exposure.user_month, exposure.tenant_month) == (14, 7, 7), "two months may meet in a night"
-    assert worst.of_everyone(POLICY, workers=2) == (POLICY.global_daily_cap, 31 * POLICY.global_daily_cap)
 
 
 def test_a_user_with_a_higher_cap_of_their_own_is_the_rogue() -> None:
@@ -69,3 +68,11 @@ def test_what_the_caps_still_allow_counts_a_window_that_begins_before_then_anew(
     assert worst.left_of(scopes_of(replace(berlin, monthly_cap=None), "", at, (None, None))[:2], (30, 40), until) == 170
     assert worst.left_of(scopes_of(tenant(), "", at, (None, None))[:2], (30, 40), until) == 70
     assert worst.left_of(scopes_of(tenant(), "", at, (None, None))[:2], (130, 130), until) == 0
+
+
+def test_all_tenants_together_spend_the_sum_of_their_caps_or_the_global_cap() -> None:
+    both = [tenant(), tenant(monthly_cap=MicroUSD(7))]
+    assert worst.of_everyone(both, POLICY, workers=2) == (100 + 7, 3100 + 7)
+    assert worst.of_everyone([tenant()] * 20, POLICY, workers=2) == (1000, 31 * 1000)
+    away = BudgetPolicy(global_daily_cap=MicroUSD(1000), outage_allowance=MicroUSD(50))
+    assert worst.of_everyone(both, away, workers=3) == (107 + 150, 3107 + 150), "the workers share the allowance"
