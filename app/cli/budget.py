@@ -154,7 +154,8 @@ async def _show(tenant_id: str, user: str) -> None:
     async with _rooms() as rooms:
         tenant = await KeyAdministration(rooms.engine, secret=b"").tenant(tenant_id)
         for scope, spent, held in await rooms.budget.counted(Identity(tenant=tenant, key_id="", user=user)):
-            print(_line(scope.name, spent, held, scope.limit, f"until {scope.resets_at:%Y-%m-%d %H:%M} UTC"))
+            whose = f", {user or 'calls that name no user'}" if scope.name.startswith("user") else ""
+            print(_line(scope.name, spent, held, scope.limit, f"until {scope.resets_at:%Y-%m-%d %H:%M} UTC{whose}"))
         if tenant.request_cap is not None:
             print(f"{'request':46} cap {_usd(tenant.request_cap):>9}")
         for name, limit in zip(("requests", "tokens", "at once"), _limits(tenant.limits), strict=True):

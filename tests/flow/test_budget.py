@@ -151,11 +151,16 @@ def test_an_operator_sees_and_sets_caps_and_sees_the_worst_case(service: Service
     ask(service, key, "hello", max_tokens=10)
     shown = octant(service.env, "budget", "show", tenant, "--user", "ada")
     assert "tenant-month" in shown
+    whose = {name: re.findall(rf"(?m)^{name} .* UTC(.*)$", shown) for name in ("tenant-day", "user-day", "user-month")}
+    assert whose == {"tenant-day": [""], "user-day": [", ada"], "user-month": [", ada"]}
+    assert "UTC, calls that name no user" in octant(service.env, "budget", "show", tenant)
     assert "cap     $3.00" in shown
     assert re.search(r"(?m)^request +cap     \$0\.10$", shown)
     worst = octant(service.env, "budget", "worst-case", tenant)
     assert "$2.50  tenant-day cap" in worst
     assert "app/budget/hold.lua" in worst
+    assert "All tenants together" not in worst, "one tenant was asked for"
+    assert re.search(r"(?m)^All tenants together: \$[\d,.]+", octant(service.env, "budget", "worst-case"))
     deadline = time.monotonic() + 120
     while tenant not in octant(service.env, "budget", "top", "--count", "1000"):
         assert time.monotonic() < deadline, "the call is not in the ledger"
