@@ -142,6 +142,7 @@ def close(
     The draft is a new file in postmortems/ beside the runbook; where that folder is missing or read-only it is printed. A
     drill has none, unless you say --draft.
     """
+    from app.oncall.incidents import postmortem as drafts
     from app.oncall.incidents.runbooks import drilled_incident
 
     asked = _change(runbook, change, no_change)
@@ -154,7 +155,7 @@ def close(
             closed = await incidents.close(found, asked, by=user_name(), at=moment(at))
             print(f'Incident {closed.number} is closed. Too early? `octant incident reopen {closed.number} --reason "…"`.')
             if draft if draft is not None else not await drilled_incident(incidents.engine, closed.id):
-                _keep_draft(folder, closed, await _timeline(incidents, closed, clean))
+                _keep_draft(folder, closed, await drafts.drafted(incidents.engine, closed, folder, clean=clean))
 
     asyncio.run(run())
 
@@ -189,12 +190,13 @@ def show(
 
         async with _incidents() as (incidents, clean, settings):
             found = await incidents.find(number)
+            if postmortem:
+                print(await drafts.drafted(incidents.engine, found, _runbook(settings), clean=clean))
+                return
             entries = await _timeline(incidents, found, clean)
             async with incidents.engine.connect() as connection:
                 place = (await places_of(connection, [found.id])).get(found.id, "")
-        if postmortem:
-            print(drafts.draft(found, entries, drafts.template_in(_runbook(settings))))
-        elif as_json:
+        if as_json:
             print(json.dumps({**asdict(found), "timeline": [asdict(e) for e in entries]}, default=str, ensure_ascii=False))
         else:
             _print(found, place, entries)
@@ -270,10 +272,9 @@ def _check_page(asked: "RunbookChange", folder: Path) -> None:
         raise NotFound(f"The runbook has no page {asked.page}. Pages: {pages}.")
 
 
-def _keep_draft(folder: Path, incident: "Incident", entries: "Sequence[Entry]") -> None:
+def _keep_draft(folder: Path, incident: "Incident", text: str) -> None:
     from app.oncall.incidents import postmortem as drafts
 
-    text = drafts.draft(incident, entries, drafts.template_in(folder))
     try:
         path = drafts.write(folder, incident, text)
     except OSError as error:

@@ -40,26 +40,8 @@ def count(value: float | None) -> str:
 
 
 def ms(milliseconds: float | None) -> str:
-    """A length of time: ``84 ms`` below a second, then ``1.20 s``, then two units: ``3 min 20 s``, ``2 h 5 min``, ``4 d 3 h``.
-
-    Every length of time on a page is written by this rule.
-    """
-    if milliseconds is None:
-        return NONE
-    if abs(milliseconds) < 999.5:
-        whole = abs(milliseconds) >= 10 or milliseconds == int(milliseconds)
-        return f"{milliseconds:.0f} ms" if whole else f"{digits(milliseconds)} ms"
-    length = milliseconds / 1000
-    if length < 59.95:
-        return f"{digits(length)} s"
-    minutes, rest = divmod(round(length), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
+    """A length of time, as `app.domain.figures.ms` writes it: every one on a page is written by that rule."""
+    return NONE if milliseconds is None else figures.ms(milliseconds)
 
 
 def seconds(value: float | None) -> str:

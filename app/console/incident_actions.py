@@ -150,7 +150,7 @@ async def _ask_close(store: Incidents, values: Values) -> Asked:
     )
     after = (
         "It was a drill: no postmortem is expected." if drill
-        else f"`octant incident show {one.number} --postmortem` prints the draft of its postmortem."
+        else f"Its page will have the draft of its postmortem, which `octant incident show {one.number} --postmortem` prints."
     )  # fmt: skip
     sentence = f'--runbook {page} --change "…"' if page else '--no-change "…"'
     return Asked(

@@ -42,3 +42,21 @@ def usd(micros: float) -> str:
         return f"{sign}${dollars + 1e-9:.2f}"  # half a cent is rounded up, as it is read
     whole, _, cents = digits(dollars).partition(".")
     return f"{sign}${whole}.{cents.rstrip('0'):0<2}" if dollars else "$0"
+
+
+def ms(milliseconds: float) -> str:
+    """A length of time: ``84 ms`` below a second, then ``1.20 s``, then two units: ``3 min 20 s``, ``2 h 5 min``, ``4 d 3 h``."""
+    if abs(milliseconds) < 999.5:
+        whole = abs(milliseconds) >= 10 or milliseconds == int(milliseconds)
+        return f"{milliseconds:.0f} ms" if whole else f"{digits(milliseconds)} ms"
+    length = milliseconds / 1000
+    if length < 59.95:
+        return f"{digits(length)} s"
+    minutes, rest = divmod(round(length), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"

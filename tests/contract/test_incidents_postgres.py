@@ -19,10 +19,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.actions import Action, ActionLog, clean
 from app.audit.rows import Writer
+from app.console import formats
 from app.domain.errors import InvalidRequest, NotFound
 from app.domain.records import CallRecord, step_text
 from app.oncall.incidents.duty import RotationDuties
-from app.oncall.incidents.impact import About, counted, impact_of
+from app.oncall.incidents.impact import About, Impact, impact_of
+from app.oncall.incidents.impact import counted as calls_of
 from app.oncall.incidents.postmortem import draft, template_in, write
 from app.oncall.incidents.report import report
 from app.oncall.incidents.runbooks import drilled_incident, places_of
@@ -253,7 +255,7 @@ async def test_an_outage_stands_in_the_timeline_with_its_impact(own: AsyncEngine
         (timedelta(seconds=20), "anthropic m answers again, after 20 s"),
     ]
     async with own.connect() as connection:
-        calls = await counted(connection, BEGAN, None)
+        calls = await calls_of(connection, BEGAN, None)
         assert (calls.calls, calls.failed, calls.users, calls.fallen_back) == (9, 5, 2, 3)
         assert (calls.since, calls.until - BEGAN < timedelta(days=1)) == (BEGAN, True)
         assert not await places_of(connection, [one.id])
@@ -444,12 +446,16 @@ async def test_a_postmortem_is_drafted_from_the_timeline_and_never_overwritten(
     entries = await timeline(own, closed, clean=CLEAN)
     runbook = Path(__file__).parents[2] / "runbook"
     assert "What" not in template_in(tmp_path)
+    counted = Impact(since=closed.opened_at, until=datetime.now(UTC), calls=240, failed=62, users=6, fallen_back=0)
     for template in (template_in(runbook), template_in(tmp_path)):
-        lines = draft(closed, entries, template).splitlines()
+        lines = draft(closed, entries, counted, template).splitlines()
         assert lines[0] == f"# {closed.opened_at:%Y-%m-%d}: answers are late"
         begin, end = (next(n for n, line in enumerate(lines) if line.startswith(f"- **{p}:**")) for p in ("Timeline", "Cause"))
         assert sum(line.startswith("  - ") for line in lines[begin:end]) == len(entries)
         assert any(line.startswith("  - Paged at") and "acknowledged after 1 min" in line for line in lines)
+        assert any(line.startswith("  - 62 of 240 calls of all tenants between") and "of 6 users" in line for line in lines)
+        lasted = formats.span(closed.closed_at - closed.opened_at) if closed.closed_at else ""
+        assert f"UTC, {lasted}; commander ada." in "\n".join(lines), "as long as on its page"
         assert lines[-1] == "  - `provider-outage.md`: says when to wait"
     (tmp_path / "postmortems").mkdir()
     names = [write(tmp_path, closed, words).name for words in ("first", "second")]

@@ -26,6 +26,8 @@ from app.console.waiting import led
 from app.domain.errors import NotFound
 from app.oncall.incidents import runbooks
 from app.oncall.incidents.impact import Impact, impact_of
+from app.oncall.incidents.postmortem import draft as postmortem
+from app.oncall.incidents.postmortem import template_in
 from app.oncall.incidents.store import SEVERITIES, Incident, Incidents
 from app.oncall.incidents.timeline import Entry, timeline
 from app.oncall.paging.changes import TRIGGERED
@@ -92,6 +94,7 @@ class Seen:
     """An incident with its timeline. ``impact``: of the calls that it is about. ``places``: the runbook's (`runbooks`), in order.
 
     ``waiting``: its pages without an answer. ``named``: values for words in capitals, from its alerts and failing providers.
+    ``draft``: of its postmortem, once it is closed.
     """
 
     one: Incident
@@ -102,6 +105,7 @@ class Seen:
     waiting: Sequence[Page]
     named: Mapping[str, str]
     failing: bool
+    draft: str = ""
 
     @property
     def place(self) -> str:
@@ -138,7 +142,11 @@ async def _incident(console: Console, number: int) -> Seen:
     named |= {word: each[label] for each in labels for label, word in NAMED.items() if each.get(label)}
     waits = [page for page in await console.parts.pages.newest() if page.incident_id == one.id and page.status == TRIGGERED]
     drill = bool(labels) and all(map(is_drill, labels))
-    return Seen(one, entries, counted, places, drill, waits, named, bool(failing))
+    draft = ""
+    if one.closed_at and not drill:
+        template = await asyncio.to_thread(template_in, console.parts.rehearsals_file.parent)
+        draft = postmortem(one, entries, counted, template)
+    return Seen(one, entries, counted, places, drill, waits, named, bool(failing), draft)
 
 
 def changed_place(one: Incident) -> str:

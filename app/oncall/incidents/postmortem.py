@@ -1,12 +1,17 @@
 """The draft of a postmortem: the template of the runbook with what the incident's records know already (K3)."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from datetime import UTC, timedelta
 from pathlib import Path
 
-from app.oncall.incidents.store import Incident
-from app.oncall.incidents.timeline import Entry
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.domain import figures
+from app.oncall.incidents.impact import Impact, impact_of
+from app.oncall.incidents.store import Clean, Incident
+from app.oncall.incidents.timeline import Entry, timeline
 
 FOLDER, TEMPLATE = "postmortems", "template.md"
 # Where no runbook lies beside the program, as after an installation from a wheel: the parts without their explanations.
@@ -22,11 +27,19 @@ def template_in(runbook: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else BARE
 
 
-def draft(incident: Incident, entries: Sequence[Entry], template: str) -> str:
+async def drafted(engine: AsyncEngine, incident: Incident, runbook: Path, *, clean: Clean) -> str:
+    """The draft of an incident, from what its records know now."""
+    entries = await timeline(engine, incident, clean=clean)
+    async with engine.connect() as connection:
+        impact = await impact_of(connection, incident, entries)
+    return draft(incident, entries, impact, await asyncio.to_thread(template_in, runbook))
+
+
+def draft(incident: Incident, entries: Sequence[Entry], impact: Impact, template: str) -> str:
     """Fill the template: title, facts, timeline and the runbook's change. A part that it lacks comes at the end."""
     text = re.sub(r"^# .*$", lambda _: f"# {_day(incident)}: {_plain(incident.title)}", template, count=1, flags=re.MULTILINE)
     for part, lines in (
-        ("Impact", [f"{incident.severity}, {_span(incident)}; commander {incident.commander or 'not assigned'}."]),
+        ("Impact", [_facts(incident), _impact(impact)]),
         ("Detection", _detection(incident, entries)),
         ("Timeline", [f"{e.at:%Y-%m-%d %H:%M:%S} `{e.kind}` {_who(e)}{_plain(e.text)}" for e in entries]),
         ("Changes", [_change(incident)]),
@@ -63,6 +76,17 @@ def _filled(text: str, part: str, lines: Sequence[str]) -> str:
     if found is None:
         return f"{text.rstrip()}\n\n- **{part}:**{added}\n"
     return text[: found.end()] + added + text[found.end() :]
+
+
+def _facts(incident: Incident) -> str:
+    return f"{incident.severity}, {_span(incident)}; commander {incident.commander or 'not assigned'}."
+
+
+def _impact(impact: Impact) -> str:
+    """The calls of its time, as the incident's page says it."""
+    before, behind = impact.words
+    since, until = (f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" for at in (impact.since, impact.until))
+    return f"{_plain(before)} between {since} and {until}{behind}"
 
 
 def _detection(incident: Incident, entries: Sequence[Entry]) -> list[str]:
@@ -105,14 +129,5 @@ def _plain(words: str) -> str:
 
 
 def duration(span: timedelta) -> str:
-    """A span in its two largest units; below a minute in seconds and their tenths."""
-    seconds = int(span.total_seconds())
-    if seconds < 60:
-        return f"{span.total_seconds():.1f}".removesuffix(".0") + " s"
-    units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
-    parts: list[str] = []
-    for name, size in units:
-        count, seconds = divmod(seconds, size)
-        if count or (name == "s" and not parts):
-            parts.append(f"{count} {name}")
-    return " ".join(parts[:2])
+    """A length of time, as the console writes it."""
+    return figures.ms(span / timedelta(milliseconds=1))

@@ -16,7 +16,6 @@ from app.domain.errors import Misconfigured
 from app.oncall.gamedays import Line
 from app.oncall.incidents import postmortem
 from app.oncall.incidents.store import Clean, Incident, Incidents, RunbookChange
-from app.oncall.incidents.timeline import timeline
 from app.stack import baseline
 from app.stack.baseline import Verdict
 from app.stack.gameday.instead import answered_instead
@@ -258,8 +257,7 @@ class _Game:
                 at = min(self.outcome.fault_at + timedelta(seconds=seconds), datetime.now(UTC))  # seconds are rounded
                 await self._record.note(self._incident, words, by=BY, at=at)
         closed = await self._record.close(self._incident, RunbookChange(None, "a rehearsal: its report names the changes"), by=BY)
-        entries = await timeline(self.stage.engine, closed, clean=self.stage.clean)
-        self.outcome.postmortem = postmortem.draft(closed, entries, postmortem.template_in(self._runbook))
+        self.outcome.postmortem = await postmortem.drafted(self.stage.engine, closed, self._runbook, clean=self.stage.clean)
 
     def judge(self) -> None:
         """Compare each probe with the callers of its phase."""

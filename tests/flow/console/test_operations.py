@@ -441,6 +441,8 @@ async def test_an_incident_is_worked_on_from_its_page(operator: Person, stack_en
         assert (await operator.submit(f"/console/do/{name}", {"on": number, "reason": reason})).status == 303
     closed = await operator.get(here)
     assert "opened again: it fails again" in closed.words
+    assert "Draft of its postmortem" in closed.words
+    assert re.search(r"Impact:.*? calls? of all tenants .*?Detection:", closed.text.partition('id="postmortem"')[2], re.DOTALL)
     assert "led by operations admin" in closed.words, "an operator has one name"
     assert "in the console" not in closed.words
 
