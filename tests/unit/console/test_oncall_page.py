@@ -8,12 +8,14 @@ from functools import partial
 from itertools import groupby, pairwise
 from types import SimpleNamespace
 from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 
 from app.console import diagnosis
 from app.console.calendar import month
 from app.console.commanded import Commanded
+from app.console.console import templates
 from app.console.known import Known
 from app.console.oncall_actions import actions
 from app.console.pages.incident import Containment, _containment, from_opening, place_at, title_of
@@ -22,6 +24,7 @@ from app.console.provider_strips import FAILURE, Strip
 from app.console.readiness.answers import Evidence, State
 from app.oncall.incidents.impact import ALL_CALLS, About, Impact, about_of
 from app.oncall.incidents.runbooks import place_of
+from app.oncall.incidents.store import Incident
 from app.oncall.incidents.titles import LONGEST, short_title
 from app.oncall.paging.changes import TRIGGERED
 from app.oncall.paging.figures import figures_of, monday_of
@@ -334,3 +337,21 @@ async def test_one_reading_of_what_is_wrong_serves_all_open_pages(monkeypatch: p
     assert str(await shared.read()) == "reading 1"
     monkeypatch.setattr(diagnosis, "EVERY", 0.0)
     assert str(await shared.read()) == "reading 2"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [("Just now: All is well.", "<strong>Now:</strong> All is well."), ("Calls fail.", "<strong>Now:</strong> Calls fail.")],
+)
+def test_an_incident_says_now_once(said: str, shown: str) -> None:
+    """It read "Now: Just now: All is well"."""
+    one = Incident(id=uuid4(), number=3, title="t", severity="sev2", status="open", commander=None, opened_at=NOW,
+                   opened_by="octant", closed_at=None, closed_by=None, dedup_key=None, runbook_page=None,
+                   runbook_change=None)  # fmt: skip
+    counted = Impact(since=NOW, until=NOW, calls=0, failed=0, users=0, fallen_back=0)
+    values: dict[str, Any] = {
+        "known": Known(one, NOW), "one": one, "seen": SimpleNamespace(impact=counted, place="", drill=False, draft=""),
+        "now": SimpleNamespace(said=[said], kind="warn", search=lambda _: {}), "session": SimpleNamespace(may_act=False),
+        "severities": {}, "entries": [], "kind": "bad", "words": "open", "live": True,
+    }  # fmt: skip
+    assert shown in templates().get_template("parts/incident.html").render(**values)
