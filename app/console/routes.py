@@ -21,6 +21,7 @@ from app.console import (
 )
 from app.console.commanded import Commanded
 from app.console.console import ROUTES, VIEWING, Console
+from app.console.diagnosis import Shared
 from app.console.pages import (
     budget_tenant,
     budgets,
@@ -66,13 +67,12 @@ PAGES: tuple[Callable[[Console], APIRouter], ...] = (
     eval_production.router,
     releases.router,
     release_diff.router,
-    oncall.router,
-    incident.router,
     security.router,
     runbook.router,
     readiness.router,
     gameday.router,
 )
+WOKEN = (oncall.router, incident.router)  # pages of a person who was woken: they say what is wrong now, read once for both
 ACTIONS: tuple[Callable[[Console], Iterator[acting.Act]], ...] = (
     budget_actions.actions,
     eval_production.actions,
@@ -96,6 +96,9 @@ def routers(console: Console) -> Iterator[APIRouter]:
     yield acting.router(console, actions)
     for page in PAGES:
         yield page(console)
+    shared = Shared(console)
+    for told in WOKEN:
+        yield told(console, shared)
     yield _elsewhere()
 
 

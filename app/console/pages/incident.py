@@ -45,9 +45,9 @@ NO_OTHER = "Stop none: no other provider is well."
 NAMED = {"provider": PROVIDER, "tenant": "TENANT", "feature": "FEATURE", "model": "MODEL", "user": "USER"}
 
 
-def router(console: Console) -> APIRouter:
-    """The routes."""
-    made, shared = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES), Shared(console)
+def router(console: Console, shared: Shared) -> APIRouter:
+    """The routes. ``shared``: what is wrong now."""
+    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
 
     @made.get("/oncall/incidents/{number}")
     async def incident(request: Request, number: str) -> Response:

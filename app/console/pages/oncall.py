@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from app.console import calendar, charts, formats, live
 from app.console.console import ROUTES, SESSION, VIEWING, Console
+from app.console.diagnosis import Shared
 from app.console.known import Known
 from app.console.navigation import ONCALL
 from app.console.pages.incident import changed_place, place_at, title_of
@@ -63,15 +64,15 @@ class Happened:
         return {one.id: one.number for one in self.incidents}
 
 
-def router(console: Console) -> APIRouter:
-    """The routes."""
+def router(console: Console, shared: Shared) -> APIRouter:
+    """The routes. ``shared``: what is wrong now, which stands beside what a page said when it was triggered."""
     made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
 
     @made.get("/oncall")
     async def page(request: Request, month: str = "") -> Response:
         """The page."""
         now = datetime.now(UTC)
-        values = await _values(console, now)
+        values = await _values(console, shared, now)
         if rotation := values["rotation"]:
             values |= await _calendar(rotation, month, now)
             values["chart"] = _chart(values["happened"], rotation, now)
@@ -84,7 +85,7 @@ def router(console: Console) -> APIRouter:
 
         async def write() -> str:
             waits = await console.waiting()
-            values = await _values(console, datetime.now(UTC))
+            values = await _values(console, shared, datetime.now(UTC))
             return console.fragment("parts/oncall.html", session=session, waiting=waits, **values)
 
         return live.stream(request, console, write)
@@ -92,7 +93,7 @@ def router(console: Console) -> APIRouter:
     return made
 
 
-async def _values(console: Console, now: datetime) -> dict[str, Any]:
+async def _values(console: Console, shared: Shared, now: datetime) -> dict[str, Any]:
     """What the live part shows; without a rotation where its file cannot be read."""
     try:
         rotation = await asyncio.to_thread(load_rotation, console.parts.rotation_file)
@@ -112,8 +113,18 @@ async def _values(console: Console, now: datetime) -> dict[str, Any]:
         "night": (await asyncio.to_thread(next_night, rotation, now)).words, "happened": known.value, "covers": found,
         "answered": answered, "sent": console.parts.paging is not None, "test": test, "rules": rules,
         "title_of": title_of, "place_at": place_at, "environment": console.parts.environment,
+        "wrong": await _wrong(shared, known),
         "test_kind": KINDS[test.state] if test else "none", "rules_kind": KINDS[rules.state] if rules else "none",
     }  # fmt: skip
+
+
+async def _wrong(shared: Shared, known: Known[Happened]) -> str:
+    """What is wrong now, in the first sentence of the first page; read only while a page is open, and Postgres answers."""
+    if known.away or known.value is None or not known.value.pages:
+        return ""
+    read = await shared.read()
+    found = read.found if not read.known.away else None
+    return found.said[0].removeprefix("Just now: ") if found and found.kind != "none" else ""
 
 
 async def _calendar(rotation: Rotation, wanted: str, now: datetime) -> dict[str, Any]:
