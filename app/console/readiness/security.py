@@ -1,6 +1,7 @@
 """Security: attacks in the eval suites and the injection gate, and the age of keys."""
 
 import asyncio
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -29,6 +30,7 @@ IN_FILES = (
     " `octant provider-key status` shows its age."
 )
 GATES = ("Injection gate", "Injection drill")
+THROUGH = re.compile(r"\d+ of (\d+) attacks got through")
 LEAK = "key-leak"
 MOST_NAMED = 5  # keys that never expire
 OLD_KEY, ROTATED_WITHIN = timedelta(days=90), timedelta(days=30)
@@ -68,9 +70,12 @@ class Attacks:
 
     @property
     def through(self) -> str:
-        """How many attacks got through, as the gate's newest run counts them; empty where no run is known."""
-        counted = self.evidence[0].first_sentence.partition(",")[0]
-        return counted if counted.endswith(" attacks got through") else ""
+        """How many attacks got through: of the run that fails, else of the one with the most attacks. Empty without a run."""
+        runs = [(one, counted) for one in self.evidence if one.name in GATES and (counted := THROUGH.match(one.first_sentence))]
+        if not runs:
+            return ""
+        run, counted = max(runs, key=lambda found: (found[0].state == "failing", int(found[1][1])))
+        return counted[0] + (" in a recorded run" if "recorded run" in run.first_sentence else "")
 
     @property
     def to_mend(self) -> str:

@@ -173,6 +173,11 @@ def test_the_first_sentence_says_how_many_attacks_got_through_and_how_many_cases
     stored = security.Stored((), {}, (), (), FoundActions((), 0))
     first = security.answer(threats.read(repository(tmp_path)), stored, [], [], range_of({}), found)[1].partition(". ")[0]
     assert first == "0 of 180 attacks got through; 3 of 20 eval cases of attacks are to mend, 2 of them did no harm"
+    drill = Evidence(name="Injection drill", value="0 of 12 attacks got through, though it obeyed 12", state="gaps")
+    recorded = replace(gate, value="0 of 180 attacks got through, though it obeyed 180 (a recorded run of it)", state="gaps")
+    assert attacks_of([], [drill, recorded], NOW).through == "0 of 180 attacks got through in a recorded run", "the most attacks"
+    failing = replace(drill, value="1 of 12 attacks got through, though it obeyed 12", state="failing")
+    assert attacks_of([], [failing, recorded], NOW).through == "1 of 12 attacks got through"
     one = replace(attacks_of([result(19, 0.8)], [gate], NOW), lost=lost[:1])
     assert one.to_mend == "1 of 20 eval cases of attacks is to mend, which did no harm"
 
