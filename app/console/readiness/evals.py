@@ -138,8 +138,8 @@ def _words(
     passed, total = sum(score.passed for score in overall), sum(score.total for score in overall)
     kept = sum(map(threshold_count, results))
     return (
-        f"A gate refuses a release that misses a threshold. The live one, release {release}, keeps all {kept}, with {passed:g} of"
-        f" {formats.number(total, 'case')} passed.{_words_on(refused, results)}{_simulated(results)}"
+        f"The live release, {release}, passes {passed:g} of {formats.number(total, 'eval case')} and keeps all {kept} thresholds;"
+        f" a gate refuses one that misses a threshold.{_words_on(refused, results)}{_simulated(results)}"
     )
 
 

@@ -132,10 +132,14 @@ def _rehearsal(found: Found, sources: Sources) -> list[Evidence]:
 
 
 def _timed(step: Step) -> tuple[str, str, str, str]:
-    """A step with both of its times, each beside its limit; old lines name none."""
+    """A step with both of its times: the one that is promised beside the promise, the other beside its limit where it has none.
+
+    Old lines name neither. A step that took longer than its limit has that beside it, too: it is why the step was not kept.
+    """
+    over = step.limit and (not step.promise or step.seconds > step.limit)
     took, wrote = formats.seconds(step.seconds), formats.seconds(step.written)
     return (
-        step.name, f"{took} of {step.limit:g} s" if step.limit else took,
+        step.name, f"{took} of {step.limit:g} s" if over else took,
         f"{wrote} of {step.promise:g} s" if step.written is not None and step.promise else wrote,
         "kept" if step.kept else "not kept",
     )  # fmt: skip
@@ -155,10 +159,10 @@ def _words(found: Found, sources: Sources, one: str = "A rollback") -> str:
         return f"Rehearsed {ago}: {newest.result}."
     longest = max(back, key=lambda step: step.seconds)  # both of its times: another step's would not fit into one sentence
     after = longest.written
-    wrote = f", {formats.seconds(after)} of it after the write to the store (promise {longest.promise:g} s)" if after else ""
-    limit = f", limit {slowest.limit:g} s" if slowest.limit else ""
+    began = f"{formats.seconds(longest.seconds)} from the start of the command"
+    took = f"{formats.seconds(after)} from its write to the store (promise {longest.promise:g} s) and {began}" if after else began
     return (
-        f"{one} took {formats.seconds(longest.seconds)} from the start of the command until the last worker answered"
-        f" with the earlier prompt, model, index or prices{wrote}; it was rehearsed {ago}. The slowest of"
-        f" {formats.number(len(newest.steps), 'step')}, {slowest.name}, took {formats.seconds(slowest.seconds)}{limit}."
+        f"{one} took {took} until the last worker answered with the earlier prompt, model, index or prices; it was rehearsed"
+        f" {ago}. The slowest of {formats.number(len(newest.steps), 'step')}, {slowest.name}, took"
+        f" {formats.seconds(slowest.seconds)}."
     )

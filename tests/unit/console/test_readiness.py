@@ -397,18 +397,20 @@ def test_each_step_of_the_way_back_stands_beside_its_limit_and_its_promise(tmp_p
     each = rollback._rehearsal(readiness_sources.Found(run, own=True), sources(tmp_path))[1]
     assert each.value == "4 steps, each until the last worker follows, beside its limit"
     assert each.rows[1:] == [
-        ("rollback all", "3.20 s of 10 s", "400 ms of 5 s", "kept"),
-        ("rollback prompt", "1.60 s of 10 s", "900 ms of 5 s", "kept"),
-        ("kill model", "7.04 s of 10 s", "2.50 s of 2 s", "not kept"),
+        ("rollback all", "3.20 s", "400 ms of 5 s", "kept"),
+        ("rollback prompt", "1.60 s", "900 ms of 5 s", "kept"),
+        ("kill model", "7.04 s", "2.50 s of 2 s", "not kept"),
         ("rollback code", "16.4 s of 60 s", formats.NONE, "kept"),
     ]
+    late = rollback._timed(Step("rollback index", 11, kept=False, limit=10.0, written=0.4, promise=5.0))
+    assert late[1] == "11.0 s of 10 s", "it says why"
     printed = list(_lines(each))
     assert printed[1].split()[:4] == ["Step", "From", "its", "command"]
     assert len(printed) == 6
     words = rollback._words(readiness_sources.Found(replace(run, kept=True), own=True), sources(tmp_path))
-    assert words.startswith("A rollback took 3.20 s from the start of the command until the last worker answered")
-    assert "400 ms of it after the write to the store (promise 5 s); it was rehearsed" in words
-    assert words.endswith("rollback code, took 16.4 s, limit 60 s.")
+    began = "A rollback took 400 ms from its write to the store (promise 5 s) and 3.20 s from the start of the command until the"
+    assert words.startswith(f"{began} last worker answered"), "the promise stands beside the time of which it is made"
+    assert words.endswith("rollback code, took 16.4 s.")
 
 
 def scored(passed: int) -> SuiteResult:
@@ -448,6 +450,7 @@ async def test_a_release_that_the_gate_refuses_is_named_with_its_reason(tmp_path
     releases = SimpleNamespace(live_proof=lambda: asyncio.sleep(0, proof))
     found = await evals.answer(replace(sources(tmp_path), releases=cast(Any, releases)))
     said = "of the suite support, 1 of 4 cases passed where the live one passes 3, and 2 thresholds were missed."
+    assert found.words.startswith("The live release, b, passes 3 of 4 eval cases and keeps all "), "it begins with its figures"
     assert found.words.endswith(f" It refused release a: {said}"), "both counts are of the same cases"
     [one] = [one for one in found.evidence if one.name == "Refused: a"]
     assert one.value == ("support: overall: 25.0% passed, 25.0 points below the threshold of 50%; 1 more threshold missed")
