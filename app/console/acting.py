@@ -36,10 +36,10 @@ class Asked:
     """What the page that asks once more says: a title, the effect in a sentence, and the same as a command.
 
     ``undo``: the command that takes it back, ``undo_at``: the page that asks for the same. ``strong``: it stops or changes what
-    users get. ``harm``: sentences below the effect. ``settled``: fields that the page fills in, so that what it says is what
-    happens, though things change meanwhile. ``refused``: why the service would refuse it, in red above the button, the head
-    first. ``instead``: the action that its button does after a tick at ``confirm``, where there is one by force. ``reason``: what
-    its field holds at first, where the address has none.
+    users get. ``harm``: sentences below the effect, in red; ``facts``: others. ``settled``: fields that the page fills in, so
+    that what it says is what happens, though things change meanwhile. ``refused``: why the service would refuse it, in red
+    above the button, the head first. ``instead``: the action that its button does after a tick at ``confirm``, where there is
+    one by force. ``reason``: what its field holds at first, where the address has none.
     """
 
     title: str
@@ -51,6 +51,7 @@ class Asked:
     strong: bool = True
     settled: Mapping[str, str] = field(default_factory=dict)
     harm: Sequence[str] = ()
+    facts: Sequence[str] = ()
     refused: Sequence[str] = ()
     instead: str = ""
     confirm: str = ""

@@ -14,7 +14,7 @@ from app.budget.pricing import cost
 from app.console import formats
 from app.console.acting import Act, Asked, Choices, Done
 from app.console.console import Console, Elsewhere, link
-from app.console.release_change import harm, summary
+from app.console.release_change import summary, told
 from app.console.running import number_running
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, Misconfigured
@@ -110,7 +110,7 @@ async def _ask_activate(console: Console, values: Values, *, force: bool) -> Ask
     if wanted == live:
         raise InvalidRequest(f"Release {wanted} is live already.")
     lacking = await releases.lacking(wanted)
-    effect = await _change(console, wanted)
+    effect, change = await _change(console, wanted), await told(console, live, wanted)
     if lacking and not force:
         gate = f"It will be refused: {formats.unproven(len(lacking))}, the worst: {lacking[0]} {remedy(wanted, lacking)}"
     elif lacking:
@@ -124,7 +124,7 @@ async def _ask_activate(console: Console, values: Values, *, force: bool) -> Ask
         title=f"Activate {wanted}" + (" without eval results" if force else ""), effect=f"{effect} {gate}",
         command=f"octant release activate {shlex.quote(wanted)}{WHY}{' --force' if force else ''}",
         undo=await _undo(console, live), undo_at=_back_to(live), button="Activate",
-        harm=await harm(console, live, wanted) if live else (),
+        harm=change.harm, facts=change.facts,
     )  # fmt: skip
 
 
@@ -215,7 +215,7 @@ async def _ask_rollback(console: Console, values: Values, *, force: bool) -> Ask
             settled={"live": live}, undo=undo, undo_at=undo_at,
         )  # fmt: skip
     named = bool(values.get("to")) or target != way.previous
-    refused = await console.parts.releases.refusal(target)
+    refused, change = await console.parts.releases.refusal(target), await told(console, live, target)
     by_force = named and refused.by_force
     to = f" --to {shlex.quote(target)}" if named or not refused.lacking else ""
     command = f"octant rollback{to}{WHY}{' --force' if by_force else ''}"
@@ -224,7 +224,7 @@ async def _ask_rollback(console: Console, values: Values, *, force: bool) -> Ask
         command=command, button="Roll back by force" if by_force else "Roll back",
         settled={"to": target} if named else {"before": target}, refused=_refused(refused, by_force=by_force),
         instead="rollback-force" if by_force and not force else "", confirm=CONFIRM if by_force else "",
-        harm=await harm(console, live, target) if live else (), undo=undo, undo_at=undo_at,
+        harm=change.harm, facts=change.facts, undo=undo, undo_at=undo_at,
     )  # fmt: skip
 
 
@@ -275,7 +275,7 @@ async def _ask_canary(console: Console, values: Values, *, force: bool) -> Asked
     live = releases.known
     if wanted == live:
         raise InvalidRequest(f"Release {wanted} is live already.")
-    found = await releases.find(wanted)
+    found, users = await releases.find(wanted), await told(console, live, wanted)
     before = (await releases.find(live)).release if live else None
     change = found.problem or ""
     if before and found.release:
@@ -291,7 +291,7 @@ async def _ask_canary(console: Console, values: Values, *, force: bool) -> Asked
         f" {CANARY_DAYS} days.",
         command=f"octant release canary {shlex.quote(wanted)} --share {share * 100:.4g}%{WHY}{' --force' if force else ''}",
         undo=f"octant release abort{WHY}", undo_at="/console/do/release-abort",
-        button="Widen it" if running else "Start the canary", harm=await harm(console, live, wanted) if live else (),
+        button="Widen it" if running else "Start the canary", harm=users.harm, facts=users.facts,
     )  # fmt: skip
 
 
@@ -322,6 +322,7 @@ async def _abort(console: Console, _: Values, reason: str, session: Session) -> 
 async def _ask_promote(console: Console, values: Values, *, force: bool) -> Asked:
     canary, why, verdict = await _canary(console, values)
     lacking = await console.parts.releases.lacking(canary.release)
+    change = await told(console, canary.against, canary.release)
     gate = "" if verdict == "promote" else " The evidence does not reach a promotion." + ("" if force else " It will be refused.")
     if lacking:
         gate += f" {formats.unproven(len(lacking))}" + ("." if force else ", so it will be refused.")
@@ -330,7 +331,7 @@ async def _ask_promote(console: Console, values: Values, *, force: bool) -> Aske
         effect=f"All users will get release {canary.release} within 5 s; now {formats.share(canary.share)} do. {why}{gate}",
         command=f"octant release promote{WHY}{' --force' if force else ''}",
         undo=await _undo(console, canary.against), undo_at=_back_to(canary.against), button="Promote",
-        settled={"release": canary.release}, harm=await harm(console, canary.against, canary.release),
+        settled={"release": canary.release}, harm=change.harm, facts=change.facts,
     )  # fmt: skip
 
 

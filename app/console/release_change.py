@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from app.budget.pricing import cost
 from app.console import formats
@@ -55,19 +56,30 @@ def money_words(compared: Compared) -> str:
     return f"{counted} {change} {'more' if after > before else 'less'} if the answers were as long"
 
 
-async def harm(console: Console, old: str, new: str) -> list[str]:
-    """The sentences; none where a release's pins do not resolve here. Raises Misconfigured, SQLAlchemyError."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a change does to users, in sentences: ``harm`` is what somebody may miss, ``facts`` is all else."""
+
+    harm: Sequence[str] = ()
+    facts: Sequence[str] = ()
+
+
+async def told(console: Console, old: str, new: str) -> Told:
+    """The sentences; none where no release is live, or its pins do not resolve here. Raises Misconfigured, SQLAlchemyError."""
+    if not old:
+        return Told()
     releases = console.parts.releases
     before, after = (await releases.find(old)).release, (await releases.find(new)).release
     if not before or not after:
-        return []
+        return Told()
     names = removed(before, after)
     used = await used_by(console.parts.engine, names, [name for name in names if name in after.prompts])
-    found = removal_words(before, after, used)
+    found = [(bool(used.get(name)), words) for name, words in zip(names, removal_words(before, after, used), strict=True)]
     if values := value_words(compare(before, after, {}, cost)):
-        found.append(f"Values that change: {values}.")
+        found.append((True, f"Values that change: {values}."))
     filed, _ = await asyncio.to_thread(eval_history.filed, console.parts.releases_dir)
-    return [*found, *map(eval_words, deltas(filed, old, new))]
+    found += [(bool(one.lost), eval_words(one)) for one in deltas(filed, old, new)]
+    return Told(*([words for harms, words in found if harms is wanted] for wanted in (True, False)))
 
 
 def removed(old: Release, new: Release) -> list[str]:

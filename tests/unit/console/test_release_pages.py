@@ -1,5 +1,6 @@
 """Releases in the console: the difference of two, evidence over time, and what a stop does, in numbers (X1)."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ import pytest
 from conftest import ROOT
 
 from app.budget.pricing import cost
+from app.console import release_change
 from app.console.evidence_chart import HALF, WIDTH, drawn
 from app.console.known import LastKnown
 from app.console.pages import releases as page
@@ -96,6 +98,25 @@ def test_a_change_that_removes_an_alias_names_it_and_its_users(release: Release)
         second == "Prompt extract/facts is closed to clients: calls that name it will get 404. No call of the last 7 d named it."
     )
     assert removal_words(less, more, {}) == []
+
+
+async def test_what_nobody_misses_is_told_as_a_fact_and_not_as_harm(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An alias that no call used, and evals that lose no case, are in no red (X1)."""
+    filed, _ = eval_history.filed(ROOT / "releases")
+    [was], now = [one.release for one in filed if one.below], max(one.release for one in filed)
+    both = {name: replace(release.routes["fast"], name=name) for name in ("idle", "busy")}
+    found = {was: replace(release, embeddings=both), now: replace(release, embeddings={})}
+    releases = SimpleNamespace(find=lambda name: asyncio.sleep(0, SimpleNamespace(release=found[name])))
+    parts = SimpleNamespace(releases=releases, engine=None, releases_dir=ROOT / "releases")
+    monkeypatch.setattr(release_change, "used_by", lambda *_: asyncio.sleep(0, {"busy": [("acme", 3)]}))
+    told = await release_change.told(cast(Any, SimpleNamespace(parts=parts)), was, now)
+    assert [words.partition(" is ")[0].partition(":")[0] for words in told.harm] == [
+        "The alias of embeddings busy", "Evals of support",
+    ]  # fmt: skip
+    assert [words.partition(" is ")[0].partition(":")[0] for words in told.facts] == [
+        "The alias of embeddings idle", "Evals of extract",
+    ]  # fmt: skip
+    assert await release_change.told(cast(Any, None), "", now) == release_change.Told(), "nothing is live"
 
 
 def test_a_change_names_the_values_that_differ_and_the_worst_mode(release: Release) -> None:

@@ -70,14 +70,13 @@ class Trials:
 
 @pytest.fixture
 def releases(monkeypatch: pytest.MonkeyPatch) -> Trials:
-    async def none(*_: object) -> list[str]:
-        return []
+    async def none(*_: object) -> release_change.Told:
+        return release_change.Told()
 
     async def way(_: object) -> WayBack:
         return WayBack(release="live", previous="before")
 
-    monkeypatch.setattr(release_actions, "harm", none)
-    monkeypatch.setattr(release_change, "harm", none)
+    monkeypatch.setattr(release_actions, "told", none)
     monkeypatch.setattr(release_actions, "way_back", way)
     return Trials()
 
