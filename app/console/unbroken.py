@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 LONGEST_WHOLE = 32  # characters of a word that stays in one piece on a phone
 _WHOLE = re.compile(r"(\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)? UTC)?|(?<![^\s\[(\"=])--[a-z][a-z-]*)")
-_BEFORE_A_UNIT = re.compile(r"(?<=\d) (?=%|[mµ]?s\b|min\b|[hd]\b|[kM]?B\b)")
+_BEFORE_A_UNIT = re.compile(r"(?<=\d) (?=%|/(?:min|h)\b|[mµ]?s\b|min\b|[hd]\b|[kM]?B\b)")
 NO_BREAK = "\u00a0"
 
 
@@ -29,8 +29,8 @@ def measure(written: Callable[..., str]) -> Callable[..., str]:
 
 
 def path(text: str) -> Markup:
-    """A file or a name in code, which may break after a slash, a colon or an underscore, and nowhere else."""
-    return Markup("<wbr>").join(re.split(r"(?<=[/:_])(?![/:_])", text))
+    """A file or a name in code. It breaks after a slash, a colon or an underscore, between `Burns` and `Fast`, nowhere else."""
+    return Markup("<wbr>").join(re.split(r"(?<=[/:_])(?![/:_])|(?<=[a-z])(?=[A-Z][a-z])", text))
 
 
 def words(text: str) -> Markup:

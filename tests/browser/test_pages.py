@@ -418,9 +418,22 @@ def test_a_call_opens_with_its_title_waterfall_question_and_answer(browser: Brow
 
 @pytest.mark.usefixtures("traffic")
 @pytest.mark.usefixtures("traffic")
-def test_on_a_desktop_no_table_of_scores_or_facts_is_cut(browser: Browser, service_url: str, key: str) -> None:
+def test_on_a_desktop_no_table_of_scores_or_facts_is_cut(
+    browser: Browser, service_url: str, key: str, stack_env: dict[str, str]
+) -> None:
+    title = "The objective of availability is being missed: 14.11 % of calls are not answered"
+    octant(stack_env, "incident", "open", title, "--severity", "sev3")
+    octant(stack_env, "incident", "assign", "operator (key c98a5a29) of the night")
+    octant(stack_env, "incident", "close", "--runbook", "provider-outage.md", "--change", "its first step", "--no-draft")
     with opened(browser, service_url, key) as (_, page):
-        for path in ("/console/readiness", "/console/evals", "/console/evals?release=2026-11-24", "/console/security?tab=keys"):
+        for path in (
+            "/console",
+            "/console/oncall",
+            "/console/readiness",
+            "/console/evals",
+            "/console/evals?release=2026-11-24",
+            "/console/security?tab=keys",
+        ):
             page.goto(path)
             page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
             cut = "[...document.querySelectorAll('.wide')].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.ariaLabel)"
@@ -731,6 +744,9 @@ def test_charts_write_money_as_pages_do_and_name_the_days_of_an_axis(browser: Br
         assert axis(12, 4) == ["00:00\n28 Nov", "12:00", "00:00\n29 Nov", "12:00"]
         assert axis(24, 2) == ["28 Nov", "29 Nov"]
         assert axis(1, 3) == ["00:00", "01:00", "02:00"], "within a day the day is not said"
+        wide = """label => { const pen = document.createElement("canvas").getContext("2d"); pen.font = "11px Inter, sans-serif";
+            return roomOf([label, null]) - pen.measureText(label).width; }"""
+        assert all(page.evaluate(wide, label) >= 10 for label in ("0", "1,000 ms", "$0.000012", "100,000,000")), "none is cut"
         assert page.evaluate("once(['a', 'a', 'b', 'a'])") == ["a", None, "b", "a"], "two ticks of one second have one label"
 
 

@@ -111,6 +111,9 @@ function during(at, step, spec, several) { // the span of a step; before the fir
   const cut = (words) => (seconds ? words : words.slice(0, -3));
   return `${cut(begun)}–${cut(several && last.slice(0, 10) === begun.slice(0, 10) ? last.slice(11) : last)}`;
 }
+function roomOf(labels) { // pixels beside a chart: its longest label is not cut
+  return Math.max(48, 16 + 6.5 * Math.max(0, ...(labels || []).map((label) => String(label ?? "").length)));
+}
 function draw(element) {
   if (!window.uPlot) return;
   const spec = JSON.parse(element.dataset.chart);
@@ -162,7 +165,7 @@ function draw(element) {
     width: element.clientWidth, height: element.clientHeight - (element.closest(".compact") && innerWidth >= 1100 ? 24 : 44), // of its legend: one line or two
     padding: [high ? high + 4 : null, null, null, null], cursor: { drag: { x: true, y: false }, points: { size: 6 }, sync: together }, legend: { live: true },
     scales: { x: { time: true, ...(spec.kind === "points" ? { range: (_, from, to) => [from - Math.max(1, (to - from) / 30), to + Math.max(1, (to - from) / 30)] } : {}) }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : during(v, step, spec, several)) }, ...series],
-    axes: [{ ...axis, space: 80, size: several ? 40 : 26, values: (_, ticks, __, ___, step) => once(onAxis(ticks, step, ends)) }, { ...axis, space: 24, size: spec.unit === "$" ? 64 : 48, values: (_, ticks) => once(ticks.map((t) => (spec.unit.length < 3 && t ? measured(t, spec.unit) : shown(t)))) }], plugins: [marks],
+    axes: [{ ...axis, space: 80, size: several ? 40 : 26, values: (_, ticks, __, ___, step) => once(onAxis(ticks, step, ends)) }, { ...axis, space: 24, size: (_, labels) => roomOf(labels), values: (_, ticks) => once(ticks.map((t) => (spec.unit.length < 3 && t ? measured(t, spec.unit) : shown(t)))) }], plugins: [marks],
     hooks: { ready: [rest], setLegend: [fit], setCursor: [rest], setSelect: [(u) => {
       if (u.select.width < 8) return;
       const way = new URL(location.href);

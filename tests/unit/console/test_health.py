@@ -99,9 +99,9 @@ def test_a_line_begins_with_the_first_call_on_record(earlier: bool, drawn: list[
 @pytest.mark.parametrize(
     ("points", "way"),
     [
-        ([None, None, 1.0, 0.0], "M2 1.00L3 23.00"),
+        ([None, None, 1.0, 0.0], "M0 1.00L1 23.00"),
         ([1.0, None, 0.5], "M0 1.00L2 12.00"),
-        ([None, 2.0, None], "M1 1.00h.01"),
+        ([None, 2.0, None], "M0 1.00h.01"),
         ([0.0, 0.0], "M0 23.00L1 23.00"),
     ],
     ids=["before the first call", "a step without a call", "one value", "nothing failed"],

@@ -24,6 +24,7 @@ def test_a_template_is_well_formed(name: str) -> None:
         ("octant rollback --to r-1", 'octant rollback <span class="nowrap">--to</span> r-1'),
         ("a--b and <--c>", "a--b and &lt;--c&gt;"),
         ("10.5 % of 3 s, 2 sides, 4 min", "10.5\u00a0% of 3\u00a0s, 2 sides, 4\u00a0min"),
+        ("49.2 /min, 3 /h", "49.2\u00a0/min, 3\u00a0/h"),
     ],
 )
 def test_a_date_an_option_and_a_measure_stay_in_one_line(text: str, written: str) -> None:
@@ -33,6 +34,12 @@ def test_a_date_an_option_and_a_measure_stay_in_one_line(text: str, written: str
 def test_a_figure_stays_with_its_unit() -> None:
     page = templates().from_string("{{ 69|ms }}, {{ 0.105|share }}, {{ 3|seconds }}")
     assert page.render() == "69\u00a0ms, 10.5\u00a0%, 3.00\u00a0s"
+
+
+def test_the_name_of_an_alert_breaks_between_its_words() -> None:
+    write = templates().from_string("{{ text|path }}").render
+    assert write(text="OctantAvailabilityBurnsFast") == "Octant<wbr>Availability<wbr>Burns<wbr>Fast"
+    assert write(text="app/audit/erasures.py:HTTP_MOST") == "app/<wbr>audit/<wbr>erasures.py:<wbr>HTTP_<wbr>MOST"
 
 
 def test_a_command_breaks_within_no_option_and_no_name() -> None:
