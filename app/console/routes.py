@@ -97,8 +97,8 @@ def routers(console: Console) -> Iterator[APIRouter]:
     for page in PAGES:
         yield page(console)
     shared = Shared(console)
-    for told in WOKEN:
-        yield told(console, shared)
+    for woken in WOKEN:
+        yield woken(console, shared)
     yield _elsewhere()
 
 
