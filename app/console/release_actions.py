@@ -14,7 +14,7 @@ from app.budget.pricing import cost
 from app.console import formats
 from app.console.acting import Act, Asked, Choices, Done
 from app.console.console import Console, Elsewhere, link
-from app.console.release_change import summary, told
+from app.console.release_change import effects, summary
 from app.console.running import number_running
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, Misconfigured
@@ -110,7 +110,7 @@ async def _ask_activate(console: Console, values: Values, *, force: bool) -> Ask
     if wanted == live:
         raise InvalidRequest(f"Release {wanted} is live already.")
     lacking = await releases.lacking(wanted)
-    effect, change = await _change(console, wanted), await told(console, live, wanted)
+    effect, change = await _change(console, wanted), await effects(console, live, wanted)
     if lacking and not force:
         gate = f"It will be refused: {formats.unproven(len(lacking))}, the worst: {lacking[0]} {remedy(wanted, lacking)}"
     elif lacking:
@@ -215,7 +215,7 @@ async def _ask_rollback(console: Console, values: Values, *, force: bool) -> Ask
             settled={"live": live}, undo=undo, undo_at=undo_at,
         )  # fmt: skip
     named = bool(values.get("to")) or target != way.previous
-    refused, change = await console.parts.releases.refusal(target), await told(console, live, target)
+    refused, change = await console.parts.releases.refusal(target), await effects(console, live, target)
     by_force = named and refused.by_force
     to = f" --to {shlex.quote(target)}" if named or not refused.lacking else ""
     command = f"octant rollback{to}{WHY}{' --force' if by_force else ''}"
@@ -275,7 +275,7 @@ async def _ask_canary(console: Console, values: Values, *, force: bool) -> Asked
     live = releases.known
     if wanted == live:
         raise InvalidRequest(f"Release {wanted} is live already.")
-    found, users = await releases.find(wanted), await told(console, live, wanted)
+    found, users = await releases.find(wanted), await effects(console, live, wanted)
     before = (await releases.find(live)).release if live else None
     change = found.problem or ""
     if before and found.release:
@@ -322,7 +322,7 @@ async def _abort(console: Console, _: Values, reason: str, session: Session) -> 
 async def _ask_promote(console: Console, values: Values, *, force: bool) -> Asked:
     canary, why, verdict = await _canary(console, values)
     lacking = await console.parts.releases.lacking(canary.release)
-    change = await told(console, canary.against, canary.release)
+    change = await effects(console, canary.against, canary.release)
     gate = "" if verdict == "promote" else " The evidence does not reach a promotion." + ("" if force else " It will be refused.")
     if lacking:
         gate += f" {formats.unproven(len(lacking))}" + ("." if force else ", so it will be refused.")

@@ -57,21 +57,21 @@ def money_words(compared: Compared) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a change does to users, in sentences: ``harm`` is what somebody may miss, ``facts`` is all else."""
+class Effects:
+    """What a change does to users, in sentences: ``harm`` is what a user may miss, ``facts`` is all else."""
 
     harm: Sequence[str] = ()
     facts: Sequence[str] = ()
 
 
-async def told(console: Console, old: str, new: str) -> Told:
+async def effects(console: Console, old: str, new: str) -> Effects:
     """The sentences; none where no release is live, or its pins do not resolve here. Raises Misconfigured, SQLAlchemyError."""
     if not old:
-        return Told()
+        return Effects()
     releases = console.parts.releases
     before, after = (await releases.find(old)).release, (await releases.find(new)).release
     if not before or not after:
-        return Told()
+        return Effects()
     names = removed(before, after)
     used = await used_by(console.parts.engine, names, [name for name in names if name in after.prompts])
     found = [(bool(used.get(name)), words) for name, words in zip(names, removal_words(before, after, used), strict=True)]
@@ -79,7 +79,7 @@ async def told(console: Console, old: str, new: str) -> Told:
         found.append((True, f"Values that change: {values}."))
     filed, _ = await asyncio.to_thread(eval_history.filed, console.parts.releases_dir)
     found += [(bool(one.lost), eval_words(one)) for one in deltas(filed, old, new)]
-    return Told(*([words for harms, words in found if harms is wanted] for wanted in (True, False)))
+    return Effects(*([words for harms, words in found if harms is wanted] for wanted in (True, False)))
 
 
 def removed(old: Release, new: Release) -> list[str]:

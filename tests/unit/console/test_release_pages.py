@@ -100,7 +100,7 @@ def test_a_change_that_removes_an_alias_names_it_and_its_users(release: Release)
     assert removal_words(less, more, {}) == []
 
 
-async def test_what_nobody_misses_is_told_as_a_fact_and_not_as_harm(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_no_user_misses_is_a_fact_and_no_harm(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
     """An alias that no call used, and evals that lose no case, are in no red (X1)."""
     filed, _ = eval_history.filed(ROOT / "releases")
     [was], now = [one.release for one in filed if one.below], max(one.release for one in filed)
@@ -109,14 +109,14 @@ async def test_what_nobody_misses_is_told_as_a_fact_and_not_as_harm(release: Rel
     releases = SimpleNamespace(find=lambda name: asyncio.sleep(0, SimpleNamespace(release=found[name])))
     parts = SimpleNamespace(releases=releases, engine=None, releases_dir=ROOT / "releases")
     monkeypatch.setattr(release_change, "used_by", lambda *_: asyncio.sleep(0, {"busy": [("acme", 3)]}))
-    told = await release_change.told(cast(Any, SimpleNamespace(parts=parts)), was, now)
-    assert [words.partition(" is ")[0].partition(":")[0] for words in told.harm] == [
+    seen = await release_change.effects(cast(Any, SimpleNamespace(parts=parts)), was, now)
+    assert [words.partition(" is ")[0].partition(":")[0] for words in seen.harm] == [
         "The alias of embeddings busy", "Evals of support",
     ]  # fmt: skip
-    assert [words.partition(" is ")[0].partition(":")[0] for words in told.facts] == [
+    assert [words.partition(" is ")[0].partition(":")[0] for words in seen.facts] == [
         "The alias of embeddings idle", "Evals of extract",
     ]  # fmt: skip
-    assert await release_change.told(cast(Any, None), "", now) == release_change.Told(), "nothing is live"
+    assert await release_change.effects(cast(Any, None), "", now) == release_change.Effects(), "nothing is live"
 
 
 def test_a_change_names_the_values_that_differ_and_the_worst_mode(release: Release) -> None:

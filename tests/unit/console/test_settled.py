@@ -70,13 +70,13 @@ class Trials:
 
 @pytest.fixture
 def releases(monkeypatch: pytest.MonkeyPatch) -> Trials:
-    async def none(*_: object) -> release_change.Told:
-        return release_change.Told()
+    async def none(*_: object) -> release_change.Effects:
+        return release_change.Effects()
 
     async def way(_: object) -> WayBack:
         return WayBack(release="live", previous="before")
 
-    monkeypatch.setattr(release_actions, "told", none)
+    monkeypatch.setattr(release_actions, "effects", none)
     monkeypatch.setattr(release_actions, "way_back", way)
     return Trials()
 
