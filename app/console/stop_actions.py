@@ -141,7 +141,8 @@ def harm_of(scope: str, name: str, release: Release | None, stopped: Collection[
     if release is None or scope not in ("provider", "model"):
         return []
     lost = newly_unanswered(release.all_routes, (scope, name), stopped)
-    return [f"Then no model answers {formats.listed(lost)}: every call to it is refused with 503."] if lost else []
+    to = "it" if len(lost) == 1 else "them"
+    return [f"Then no model will answer {formats.listed(lost)}: every call to {to} will be refused with 503."] if lost else []
 
 
 async def _ask(console: Console, scope: str, values: Values) -> Asked:

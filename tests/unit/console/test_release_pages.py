@@ -203,6 +203,7 @@ def test_a_stop_reckons_with_the_stops_in_force(release: Release, stopped: set[S
     lost = harm_of("provider", "anthropic", routes, stopped)
     assert bool(lost) == (stopped == BOTH)
     assert all(all(name in sentence for name in routes.routes) for sentence in lost)
+    assert all("every call to them will be refused" in sentence for sentence in lost), "before it is done, and of several routes"
 
 
 REFUSED = (
