@@ -317,8 +317,8 @@ class Gateway:
         if self._rooms.shadow:
             return
         seconds, overhead_ms, cost = time.perf_counter() - state.started, state.overhead_ms(), spending.cost
-        if cost:
-            metrics.call_cost.observe(cost / MICROS_PER_DOLLAR, feature=call.feature)
+        if known := spending.known_cost:
+            metrics.call_cost.observe(known / MICROS_PER_DOLLAR, feature=call.feature)
         if state.outcome == NO_EVIDENCE:  # no call in the sense of any rate or objective
             metrics.no_evidence.inc(feature=call.feature)
         elif state.outcome == TOKENS_COUNTED:

@@ -67,6 +67,11 @@ class Spending:
         return MicroUSD(ended + sum(whole, ZERO))
 
     @property
+    def known_cost(self) -> MicroUSD:
+        """The cost of the attempts with final figures. That of others is an estimate, often ten times what is billed."""
+        return MicroUSD(sum([a.cost for a in self.attempts if not a.usage.estimated], ZERO))
+
+    @property
     def tried(self) -> list[Target]:
         """The targets of all attempts, including one that still runs (a stream's)."""
         return [*(Target(a.provider, a.model) for a in self.attempts), *self.running]

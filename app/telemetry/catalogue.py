@@ -116,7 +116,7 @@ GATEWAY: tuple[Declared, ...] = (
         "ttft_seconds", "octant_ttft_seconds", "histogram", "seconds", "Time to a stream's first token.", (PROVIDER, MODEL)
     ),
     Declared("cost_dollars", "llm_cost_dollars_total", "counter", "dollars", "Money spent.", (PROVIDER, MODEL, FEATURE)),
-    Declared("call_cost", "octant_call_cost_dollars", "histogram", "dollars", "Cost of a call.", (FEATURE,), DOLLARS),
+    Declared("call_cost", "octant_call_cost_dollars", "histogram", "dollars", "Known cost of a call.", (FEATURE,), DOLLARS),
     Declared(
         "tokens", "llm_tokens_total", "counter", "tokens", "Tokens billed.",
         (PROVIDER, MODEL, _of("kind", "input", "output", "cached_input", "cache_write")),

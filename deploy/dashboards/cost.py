@@ -33,7 +33,7 @@ def _call() -> list[Panel]:
         lines(
             Description(
                 "Cost per call",
-                "Median, 95th and 99th percentile, and the mean, of calls that cost something.",
+                "Median, 95th and 99th percentile, and the mean, of calls: attempts without final figures are left out.",
                 "the mean far above the median: a few expensive calls. `octant calls` sorted by cost shows them.",
                 "objectives.md#cost-of-a-call",
             ),

@@ -255,3 +255,15 @@ async def test_what_cannot_be_a_shadow_is_refused_with_every_problem(service: Se
     await begin(service)
     with pytest.raises(Misconfigured, match="A shadow is running"):
         await service.operator.start_shadow(NEXT, 0.1, by="ada", reason="r", budget=MicroUSD(1), days=1)
+
+
+async def test_an_estimate_is_no_cost_of_a_call_in_its_objective(service: Service, simulator: Simulator) -> None:
+    """An attempt without final figures is charged its worst case, which says nothing of the call."""
+    name = "octant_call_cost_dollars_count"
+    before = counted(service, name, feature="chat.completions")
+    simulator.put_faults({"kind": "wrong_usage", "input_tokens": 0, "output_tokens": 0})
+    assert (await ask(service)).receipt.cost > 0
+    assert counted(service, name, feature="chat.completions") == before
+    simulator.clear()
+    assert (await ask(service)).receipt.cost > 0
+    assert counted(service, name, feature="chat.completions") == before + 1

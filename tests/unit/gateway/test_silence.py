@@ -90,6 +90,8 @@ async def test_an_overtaken_attempt_is_counted_at_its_worst_and_named_a_timeout(
     await answer(room, state)
     first, second = state.spending.attempts
     assert (first.usage.output, first.usage.estimated, first.cost) == (100, True, WORST)
+    assert 0 < state.spending.known_cost < state.spending.cost
+    assert state.spending.known_cost == state.spending.cost - WORST, "an estimate is no cost of the call"
     assert state.spending.hold is not None
     assert state.spending.hold.spent == state.spending.cost == first.cost + second.cost
     assert [a.number for a in state.spending.attempts] == [1, 2]
