@@ -91,5 +91,7 @@ def _expected(violation: Violation) -> str | None:
         return f"one of {context['expected_tags']}"
     if violation["type"] == "literal_error":
         return str(context["expected"])
-    limit = LIMITS.get(violation["type"])
-    return limit.format(**context) if limit else TYPES.get(violation["type"])
+    try:
+        return LIMITS[violation["type"]].format(**context)
+    except KeyError:  # no limit, or a product's own error of such a name, without a figure
+        return TYPES.get(violation["type"])

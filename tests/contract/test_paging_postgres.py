@@ -193,7 +193,7 @@ async def test_the_consoles_button_sends_one_test_at_a_time(made: Made, clean: A
         parts = SimpleNamespace(pages=room.parts.pages, paging=room)
         acts = {act.name: act for act in oncall_actions.actions(cast(Console, SimpleNamespace(parts=parts)))}
         asked = await acts["oncall-page"].ask({})
-        assert (asked.command, "calls the person on duty" in asked.effect) == ("octant oncall page --test", True)
+        assert (asked.command, "will call the person on duty" in asked.effect) == ("octant oncall page --test", True)
         await acts["oncall-page"].do({}, "try it", operator)
         [page] = await room.parts.pages.newest()
         assert (page.test, page.summary) == (True, "A test of paging by key:ada: acknowledge it, nothing is broken.")
