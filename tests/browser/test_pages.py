@@ -417,14 +417,15 @@ def test_a_call_opens_with_its_title_waterfall_question_and_answer(browser: Brow
 
 
 @pytest.mark.usefixtures("traffic")
-@pytest.mark.usefixtures("traffic")
 def test_on_a_desktop_no_table_of_scores_or_facts_is_cut(
     browser: Browser, service_url: str, key: str, stack_env: dict[str, str]
 ) -> None:
     title = "The objective of availability is being missed: 14.11 % of calls are not answered"
-    octant(stack_env, "incident", "open", title, "--severity", "sev3")
-    octant(stack_env, "incident", "assign", "operator (key c98a5a29) of the night")
-    octant(stack_env, "incident", "close", "--runbook", "provider-outage.md", "--change", "its first step", "--no-draft")
+    opened_now = re.search(r"\d+", octant(stack_env, "incident", "open", title, "--severity", "sev3"))
+    assert opened_now, "its number"
+    on = ("--on", opened_now[0])  # others may be open
+    octant(stack_env, "incident", "assign", "operator (key c98a5a29) of the night", *on)
+    octant(stack_env, "incident", "close", "--runbook", "provider-outage.md", "--change", "its first step", "--no-draft", *on)
     with opened(browser, service_url, key) as (_, page):
         for path in (
             "/console",
