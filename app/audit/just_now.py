@@ -20,6 +20,7 @@ from app.audit.provider_state import LATELY
 from app.audit.searching import one_moment
 from app.domain.records import MISTAKES, NO_MODEL, REFUSALS
 
+ENDED = COUNTED_BY + LATELY  # since the minute in which failed answers of a kind were counted: one has passed without them
 JUST_NOW = timedelta(minutes=2)  # what began then is diluted by the calls of a longer range
 BEFORE = timedelta(minutes=15)  # what was usual until then
 BUSIER, IDLE = 5, 20  # times a tenant's usual calls of two minutes; those that surprise no one
@@ -214,7 +215,7 @@ async def just_now(engine: AsyncEngine, until: datetime) -> JustNow:
     wanted = {
         "since": since, "until": until, "not_calls": sorted(NO_MODEL), "refused": sorted(REFUSALS), "newest": NEWEST,
         "mistakes": sorted(MISTAKES), "busier": BUSIER, "idle": IDLE, "part": JUST_NOW / BEFORE,
-        "ended": until - COUNTED_BY - LATELY,  # of a caller's mistakes: a minute has passed without one
+        "ended": until - ENDED,
         "begin": since - BEFORE, "drifted": until - DRIFT_IS_NEWS,
     }  # fmt: skip
     async with one_moment(engine) as connection:

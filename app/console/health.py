@@ -8,10 +8,8 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
-from app.audit.failed_answers import COUNTED_BY
-from app.audit.just_now import JUST_NOW, JustNow
+from app.audit.just_now import ENDED, JUST_NOW, JustNow
 from app.audit.overview import Bucket, Overview
-from app.audit.provider_state import LATELY
 from app.budget.standing import Everything, UsedCap, everything
 from app.budget.under_way import UnderWay, under_way
 from app.console import formats, just_now
@@ -33,6 +31,7 @@ KINDS = ("none", "good", "warn", "bad")
 MORE = 0.1  # the share of failed calls, above that of a longer range, that is news
 LONG_WAIT, TIMES_USUAL = timedelta(seconds=10), 3  # a call waits long from then on, and from so many times the 95th percentile
 ALL_AWAY = "no provider is well"
+LATEST = "Just now: "  # before a sentence on the last minutes
 UNREAD = f"The facts of {just_now.SPAN} could not be read: refusals and what has just begun are missing here."
 VALKEY_AWAY = "Valkey does not answer: without its counters calls get 503 dependency_unavailable."
 WELL = "All is well: "
@@ -144,6 +143,11 @@ class Summary(NamedTuple):
         return {"q": self.symptoms[words], **self.about.get(words, {})} if words in self.symptoms else {}
 
     @property
+    def now(self) -> str:
+        """The first sentence, for a place that says by itself that it is of now; empty where no call came in."""
+        return self.said[0].removeprefix(LATEST) if self.kind != "none" else ""
+
+    @property
     def symptom(self) -> str:
         """The words of the first sentence that has some: where a person who was woken begins."""
         return next((self.symptoms[words] for words in self.said if words in self.symptoms), "")
@@ -248,7 +252,7 @@ def _answers(
         worse = KINDS.index(newest) > KINDS.index(kind) or (newest == "bad" and _failed(latest) >= _failed(seen) + MORE)
         if worse or (newest not in ("none", kind) and latest.total.calls >= FEW):
             kind, ill = newest if worse else "warn", _page(lately)
-            said = [Said(kind, f"Just now: {words}", *ill), Said("none", alone)]
+            said = [Said(kind, f"{LATEST}{words}", *ill), Said("none", alone)]
     if recent and (fail := just_now.failures(recent)):
         failed = Said("warn", fail, "" if ill else just_now.symptom_of(recent))
         said = [failed, *said] if kind == "good" else [said[0], failed._replace(kind="none"), *said[1:]]
@@ -267,7 +271,7 @@ def _page(strips: Sequence[Strip]) -> tuple[str, About] | tuple[()]:
 
 def _still(latest: Overview, until: datetime) -> Overview:
     """The last minutes without the failed answers that have ended: of a kind that no answer of a minute was."""
-    failed = [one for one in latest.failed_answers if until - one.minute < COUNTED_BY + LATELY]
+    failed = [one for one in latest.failed_answers if until - one.minute < ENDED]
     return replace(latest, failed_answers=failed)
 
 

@@ -42,17 +42,16 @@ def compact(data: str) -> str:
     return "".join(data.split())
 
 
-def file(media_type: str | None, data: str) -> tuple[str, str | None]:
-    """The media type of a file in base64, and its text; None for one that is no text, such as a PDF.
+def file(media_type: str | None, data: str) -> tuple[str, str | None, str | None]:
+    """The media type of a file in base64, and its text; in its place the base64 of one that is no text, such as a PDF.
 
     ``media_type``: as its caller names it; None for bare base64, which is a PDF: the API began with them. Raises ValueError where
     it names text that is none.
     """
     if media_type is None or media_type == _PDF or data.startswith(_PDF_START):
-        return _PDF, None
-    if media_type.startswith("text/"):
-        return media_type, base64.b64decode(data, validate=True).decode()
-    return media_type, _text(data)
+        return _PDF, None, data
+    text = base64.b64decode(data, validate=True).decode() if media_type.startswith("text/") else _text(data)
+    return media_type, text, data if text is None else None
 
 
 def _text(data: str) -> str | None:

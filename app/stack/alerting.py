@@ -6,7 +6,7 @@ its page on call says so.
 
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -31,7 +31,7 @@ MISSING = (
 class Alerting:
     """Both programs, which `begin` starts once the service is ready; `step` says once if they end."""
 
-    programs: tuple[str, ...]
+    programs: Sequence[str]
     prometheus: str
     alertmanager: str
     receiver: DemoReceiver
@@ -83,8 +83,8 @@ def beside(
     if receiver is None or settings.budget.alertmanager_url or not find_spec("deploy"):
         yield None
         return
-    programs = tuple(path for names in PROGRAMS for path in [next(filter(None, map(which, names)), None)] if path)
-    if len(programs) < len(PROGRAMS):
+    programs = [next(filter(None, map(which, names)), "") for names in PROGRAMS]
+    if not all(programs):
         tell(MISSING)
         yield None
         return

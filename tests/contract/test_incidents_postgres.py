@@ -27,7 +27,7 @@ from app.oncall.incidents.impact import About, Impact, impact_of
 from app.oncall.incidents.impact import counted as calls_of
 from app.oncall.incidents.postmortem import draft, template_in, write
 from app.oncall.incidents.report import report
-from app.oncall.incidents.runbooks import drilled_incident, places_of
+from app.oncall.incidents.runbooks import alerts_of, drilled_incident, places_of
 from app.oncall.incidents.store import Incident, Incidents, RunbookChange, incident_for_page
 from app.oncall.incidents.timeline import timeline
 from app.oncall.paging.figures import figures
@@ -272,7 +272,7 @@ async def test_the_impact_of_a_spent_cap_is_what_it_refused_of_its_tenant(own: A
     await Writer(own, lambda tenant, user: REDACTOR.pseudonym(user, tenant=tenant)).write(records)
     entries = await timeline(own, one, clean=CLEAN)
     async with own.connect() as connection:
-        found = await impact_of(connection, one, entries)
+        found = await impact_of(connection, one, entries, await alerts_of(connection, one.id))
     assert (found.since, found.about, found.calls, found.failed, found.users) == (
         BEGAN, About(tenant="acme", of_caps=True), 6, 2, 1,
     )  # fmt: skip

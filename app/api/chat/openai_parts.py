@@ -74,7 +74,7 @@ def _document(file: File, where: str, cache: CacheTtl | None) -> Document:
     if media.holds_data(data):
         named, data = _data_url(data, f"{where}.file_data")
     try:
-        media_type, text = media.file(named, data)
+        media_type, text, kept = media.file(named, data)
     except ValueError:
         raise InvalidRequest(f"Invalid value for '{where}.file_data': not UTF-8 text in base64.", param=where) from None
-    return Document(data=None if text is not None else data, text=text, media_type=media_type, name=file.filename, cache=cache)
+    return Document(data=kept, text=text, media_type=media_type, name=file.filename, cache=cache)

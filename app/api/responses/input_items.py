@@ -331,12 +331,10 @@ def _document(file: InputFile, at: str) -> Document:
     if media.holds_data(data):
         named, data = _inline(data, where)
     try:
-        media_type, text = media.file(named, data)
+        media_type, text, kept = media.file(named, data)
     except ValueError:
         raise InvalidRequest(f"'{where}' is no UTF-8 text as base64.", param=where) from None
-    return Document(
-        data=None if text is not None else data, text=text, media_type=media_type, name=file.filename, cache=file.cache
-    )
+    return Document(data=kept, text=text, media_type=media_type, name=file.filename, cache=file.cache)
 
 
 def _inline(url: str, at: str) -> tuple[str, str]:

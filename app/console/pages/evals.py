@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -335,24 +335,35 @@ def drifted(lately: Quality | None, now: datetime) -> list[str]:
     return [one.feature for one in lately.drifts if one.shows(now)] if lately else []
 
 
+class _Whole(NamedTuple):
+    """A run of all cases of a suite, in the order of time."""
+
+    at: datetime
+    suite: str
+    label: str
+    release: str
+    passed: float
+    total: int
+
+
 def chart(stored: Runs | None, filed: Sequence[Filed] = ()) -> dict[str, Any] | None:
     """The share passed by suite over time, of whole runs, each with a mark where another release begins.
 
     ``filed``: the results beside the manifests, which came with the code. A run of some cases is no point: its share is that
     of other cases. A run is a point: a line would join runs of different releases.
     """
-    here = [(run.at, run.suite, run.label, run.release, run.passed, run.total) for run in (stored.rows if stored else ())
+    here = [_Whole(run.at, run.suite, run.label, run.release, run.passed, run.total) for run in (stored.rows if stored else ())
             if run.part is None]  # fmt: skip
-    came = [(one.result.at, one.result.suite, one.result.label, one.release, score.passed, score.total) for one in filed
+    came = [_Whole(one.result.at, one.result.suite, one.result.label, one.release, score.passed, score.total) for one in filed
             if (score := one.result.scores.get(eval_history.OVERALL))]  # fmt: skip
-    runs = sorted(run for run in (*here, *came) if run[-1])
+    runs = sorted(run for run in (*here, *came) if run.total)
     if not runs:
         return None
     points: dict[str, dict[datetime, float]] = {}
-    for at, suite, label, _, passed, total in runs:
-        points.setdefault(f"{suite or 'suite'}, {label}", {})[at] = passed / total * 100
-    times = sorted({run[0] for run in runs})
+    for run in runs:
+        points.setdefault(f"{run.suite or 'suite'}, {run.label}", {})[run.at] = run.passed / run.total * 100
+    times = sorted({run.at for run in runs})
     series = [(name, [found.get(at) for at in times], f"s{n % 5 + 1}") for n, (name, found) in enumerate(sorted(points.items()))]
-    begins = [runs[0], *(run for before, run in pairwise(runs) if before[3] != run[3])]
-    marks = [(run[0], f"release {run[3]}") for run in begins]
+    begins = [runs[0], *(run for before, run in pairwise(runs) if before.release != run.release)]
+    marks = [(run.at, f"release {run.release}") for run in begins]
     return charts.spec(times, series, unit="%", kind="points", marks=marks)

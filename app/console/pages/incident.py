@@ -31,7 +31,6 @@ from app.oncall.incidents.postmortem import template_in
 from app.oncall.incidents.store import SEVERITIES, Incident, Incidents
 from app.oncall.incidents.timeline import Entry, timeline
 from app.oncall.paging.changes import TRIGGERED
-from app.oncall.paging.drilled import is_drill
 from app.oncall.paging.pages import Page
 from app.oncall.runbook.pages import FORM, Section, read
 
@@ -135,18 +134,17 @@ async def _incident(console: Console, number: int) -> Seen:
     entries = await timeline(store.engine, one, clean=partial(clean, redactor=console.parts.redactor))
     failing = [entry for entry in entries if entry.fails]
     async with store.engine.connect() as connection:
-        counted = await impact_of(connection, one, entries)
-        places = await runbooks.places_in_order(connection, one.id) or [*filter(None, [changed_place(one)])]
-        labels = await runbooks.labels_of(connection, one.id)
+        alerts = await runbooks.alerts_of(connection, one.id)
+        counted = await impact_of(connection, one, entries, alerts)
+    places = alerts.places or [*filter(None, [changed_place(one)])]
     named = {"PROVIDER": failing[0].fails} if failing else {}
-    named |= {word: each[label] for each in labels for label, word in NAMED.items() if each.get(label)}
+    named |= {word: each[label] for each in alerts.labels for label, word in NAMED.items() if each.get(label)}
     waits = [page for page in await console.parts.pages.newest() if page.incident_id == one.id and page.status == TRIGGERED]
-    drill = bool(labels) and all(map(is_drill, labels))
     draft = ""
-    if one.closed_at and not drill:
+    if one.closed_at and not alerts.drilled:
         template = await asyncio.to_thread(template_in, console.parts.rehearsals_file.parent)
         draft = postmortem(one, entries, counted, template)
-    return Seen(one, entries, counted, places, drill, waits, named, bool(failing), draft)
+    return Seen(one, entries, counted, places, alerts.drilled, waits, named, bool(failing), draft)
 
 
 def changed_place(one: Incident) -> str:

@@ -123,8 +123,7 @@ async def _wrong(shared: Shared, known: Known[Happened]) -> str:
     if known.away or known.value is None or not known.value.pages:
         return ""
     read = await shared.read()
-    found = read.found if not read.known.away else None
-    return found.said[0].removeprefix("Just now: ") if found and found.kind != "none" else ""
+    return read.found.now if read.found and not read.known.away else ""
 
 
 async def _calendar(rotation: Rotation, wanted: str, now: datetime) -> dict[str, Any]:

@@ -191,11 +191,9 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
             return with_retry_after(blame.error(known, message, request_id=answer_id), error.headers, error.body)
         if refused := refusal(error.status, error.body):
             return blame.refused(refused, message, request_id=answer_id)
-        of_event = error.status in OK
-        kind = (
-            ERROR_EVENTS.get(type_) or kind_of_report(error_within(error.body))
-            if of_event
-            else kind_of_status(error.status, error.body)
-        )
+        if error.status in OK:
+            kind = ERROR_EVENTS.get(type_) or kind_of_report(error_within(error.body))
+        else:
+            kind = kind_of_status(error.status, error.body)
         return with_retry_after(blame.error(kind, message, request_id=answer_id), error.headers, error.body)
     return from_transport(error, blame)

@@ -20,7 +20,9 @@ _SECONDS: tuple[tuple[str, float], ...] = (
     (r"µs|us", 1e-6), (r"ms|millis(?:econds?)?|milliseconds?", 1e-3), (r"s|secs?|seconds?", 1), (r"m|mins?|minutes?", 60),
     (r"h|hrs?|hours?", 3600), (r"d|days?", 86_400),
 )  # fmt: skip
-_PIECE = rf"\d{{1,20}}(?:\.\d{{1,9}})?\s?(?:{'|'.join(unit for unit, _ in _SECONDS)})(?![a-zµ])"
+_AMOUNT, _NO_MORE = r"\d{1,20}(?:\.\d{1,9})?", "(?![a-zµ])"
+_EACH = [(re.compile(rf"({_AMOUNT})\s?(?:{unit}){_NO_MORE}"), size) for unit, size in _SECONDS]
+_PIECE = rf"{_AMOUNT}\s?(?:{'|'.join(unit for unit, _ in _SECONDS)}){_NO_MORE}"
 _PIECES = rf"{_PIECE}(?:,?\s?{_PIECE}){{0,5}}"
 _DURATION = re.compile(rf"{_PIECES}\Z")
 _SAID = re.compile(rf"(?:try again|retry|wait)(?: after| in| for)? ({_PIECES})")
@@ -62,11 +64,7 @@ def _seconds(value: object) -> float | None:
 
 def _of_pieces(text: str) -> float:
     """The sum of a duration's pieces, such as ``1m30s``."""
-    return sum(
-        float(piece[1]) * size
-        for unit, size in _SECONDS
-        for piece in re.finditer(rf"(\d{{1,20}}(?:\.\d{{1,9}})?)\s?(?:{unit})(?![a-zµ])", text)
-    )
+    return sum(float(amount) * size for piece, size in _EACH for amount in piece.findall(text))
 
 
 def _moment(text: str) -> float | None:

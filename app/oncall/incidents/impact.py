@@ -16,7 +16,7 @@ from app.domain import figures
 from app.domain.errors import BudgetExceeded
 from app.domain.records import NO_MODEL, REFUSALS
 from app.oncall.incidents.outage import bounded
-from app.oncall.incidents.runbooks import labels_of, places_in_order
+from app.oncall.incidents.runbooks import Alerts
 from app.oncall.incidents.store import Incident
 from app.oncall.incidents.timeline import Entry
 
@@ -80,9 +80,9 @@ class Impact:
         return before, f" failed{of_users}; a fallback answered {figures.count(self.fallen_back)}."
 
 
-async def impact_of(connection: AsyncConnection, incident: Incident, entries: Sequence[Entry]) -> Impact:
+async def impact_of(connection: AsyncConnection, incident: Incident, entries: Sequence[Entry], alerts: Alerts) -> Impact:
     """Count the calls of an incident. ``entries``: its timeline. A fault of all callers begins with a failing provider."""
-    about = about_of(await labels_of(connection, incident.id), await places_in_order(connection, incident.id))
+    about = about_of(alerts.labels, alerts.places)
     began = [] if about != ALL_CALLS else [entry.at for entry in entries if entry.fails]
     return await counted(connection, min([incident.opened_at, *began]), incident.closed_at, about)
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain import figures
 from app.oncall.incidents.impact import Impact, impact_of
+from app.oncall.incidents.runbooks import alerts_of
 from app.oncall.incidents.store import Clean, Incident
 from app.oncall.incidents.timeline import Entry, timeline
 
@@ -31,7 +32,7 @@ async def drafted(engine: AsyncEngine, incident: Incident, runbook: Path, *, cle
     """The draft of an incident, from what its records know now."""
     entries = await timeline(engine, incident, clean=clean)
     async with engine.connect() as connection:
-        impact = await impact_of(connection, incident, entries)
+        impact = await impact_of(connection, incident, entries, await alerts_of(connection, incident.id))
     return draft(incident, entries, impact, await asyncio.to_thread(template_in, runbook))
 
 

@@ -6,6 +6,7 @@ A place is written as `objectives#availability`, without the ending of its file.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from uuid import UUID
 
@@ -42,22 +43,30 @@ async def places_of(connection: AsyncConnection, incidents: Sequence[UUID]) -> d
     return found
 
 
-async def labels_of(connection: AsyncConnection, incident: UUID) -> list[Labels]:
-    """The labels of an incident's pages."""
-    return [row.labels for row in await connection.execute(_ALERTS, {"incidents": [incident]})]
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """The alerts of an incident's pages: labels, and places in the runbook, each once, that of the first page first."""
+
+    labels: Sequence[Labels]
+    places: Sequence[str]
+
+    @property
+    def drilled(self) -> bool:
+        """Whether the incident is a drill's: it has pages, and all of them were drilled."""
+        return bool(self.labels) and all(map(is_drill, self.labels))
 
 
-async def places_in_order(connection: AsyncConnection, incident: UUID) -> list[str]:
-    """The places of all pages of an incident that have one, each once, the first page's first."""
-    rows = await connection.execute(_ALERTS, {"incidents": [incident]})
-    return list(dict.fromkeys(place for row in rows if (place := place_of(row.alert, row.link))))
+async def alerts_of(connection: AsyncConnection, incident: UUID) -> Alerts:
+    """The alerts of an incident's pages."""
+    rows = (await connection.execute(_ALERTS, {"incidents": [incident]})).all()
+    places = (place_of(row.alert, row.link) for row in rows)
+    return Alerts([row.labels for row in rows], list(dict.fromkeys(filter(None, places))))
 
 
 async def drilled_incident(engine: AsyncEngine, incident: UUID) -> bool:
-    """Whether an incident is a drill's: it has pages, and all of them were drilled."""
+    """Whether an incident is a drill's."""
     async with engine.connect() as connection:
-        labels = await labels_of(connection, incident)
-    return bool(labels) and all(map(is_drill, labels))
+        return (await alerts_of(connection, incident)).drilled
 
 
 @cache

@@ -91,7 +91,7 @@ def find(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) ->
     """
     topics = tuple(topics_of(pages))
     counted, seen_in = _counted(topics)
-    impartial = _impartial(wanted, unmistakable(pages, providers))
+    impartial = _impartial(wanted, _unmistakable(providers, seen_in))
     asked, said = list(dict.fromkeys(tokens(impartial))), in_one_piece(impartial)
     codes = frozenset(_CODE.findall(wanted.lower()))
     words = _known(asked, seen_in)
@@ -116,8 +116,11 @@ def find(pages: Sequence[Page], wanted: str, providers: Collection[str] = ()) ->
 
 def unmistakable(pages: Sequence[Page], providers: Collection[str]) -> list[str]:
     """The names that mean a provider wherever they stand. One that is a word of the pages, such as "slow", means that word."""
-    _, seen_in = _counted(tuple(topics_of(pages)))
-    return [name for name in providers if name.lower() in VENDORS or not _is_word(name, seen_in)]
+    return _unmistakable(providers, _counted(tuple(topics_of(pages)))[1])
+
+
+def _unmistakable(providers: Collection[str], vocabulary: Counter[str]) -> list[str]:
+    return [name for name in providers if name.lower() in VENDORS or not _is_word(name, vocabulary)]
 
 
 def _is_word(name: str, vocabulary: Counter[str]) -> bool:

@@ -16,6 +16,7 @@ from app.console import diagnosis
 from app.console.calendar import month
 from app.console.commanded import Commanded
 from app.console.console import templates
+from app.console.health import Summary
 from app.console.known import Known
 from app.console.oncall_actions import actions
 from app.console.pages.incident import Containment, _containment, from_opening, place_at, title_of
@@ -351,7 +352,7 @@ def test_an_incident_says_now_once(said: str, shown: str) -> None:
     counted = Impact(since=NOW, until=NOW, calls=0, failed=0, users=0, fallen_back=0)
     values: dict[str, Any] = {
         "known": Known(one, NOW), "one": one, "seen": SimpleNamespace(impact=counted, place="", drill=False, draft=""),
-        "now": SimpleNamespace(said=[said], kind="warn", search=lambda _: {}), "session": SimpleNamespace(may_act=False),
+        "now": Summary("warn", [said], (), {}), "session": SimpleNamespace(may_act=False),
         "severities": {}, "entries": [], "kind": "bad", "words": "open", "live": True,
     }  # fmt: skip
     assert shown in templates().get_template("parts/incident.html").render(**values)
@@ -364,7 +365,7 @@ async def test_on_call_says_what_is_wrong_now_beside_an_open_page_and_reads_it_o
     class Found:
         async def read(self) -> object:
             reads.append("read")
-            found = SimpleNamespace(said=["Just now: No provider answers."], kind="bad")
+            found = Summary("bad", ["Just now: No provider answers."], (), {})
             return SimpleNamespace(found=found, known=SimpleNamespace(away=""))
 
     shared = cast(Any, Found())
