@@ -18,6 +18,7 @@ from app.budget.standing import counted
 from app.budget.tables import user_caps
 from app.domain.calls import Tenant
 from app.domain.money import MicroUSD
+from app.domain.turns import Turns
 
 ENFORCED_BY = (
     "app/budget/hold.lua",
@@ -96,9 +97,15 @@ def _of_tenant(tenant: Tenant) -> dict[str, int]:
 
 async def still_allowed(valkey: Redis, tenants: Sequence[Tenant], now: datetime, until: datetime) -> int:
     """The most that the tenants' caps still let them spend until then, less than a day on. Raises what the client raises."""
-    scopes = {tenant.id: scopes_of(tenant, "", now, (None, None))[:2] for tenant in tenants}
-    spent = await counted(valkey, [scope.key for both in scopes.values() for scope in both])
-    return sum(left_of(both, [spent[scope.key][0] for scope in both], until) for both in scopes.values())
+    turns, scopes, allowed = Turns(), [], 0
+    for tenant in tenants:
+        scopes.append(scopes_of(tenant, "", now, (None, None))[:2])
+        await turns.give()
+    spent = await counted(valkey, [scope.key for both in scopes for scope in both])
+    for both in scopes:
+        allowed += left_of(both, [spent[scope.key][0] for scope in both], until)
+        await turns.give()
+    return allowed
 
 
 def left_of(scopes: Sequence[Scope], spent: Sequence[int], until: datetime) -> int:

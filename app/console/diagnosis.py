@@ -1,7 +1,6 @@
 """What is wrong now, read once and said alike: the first page leads with it, and an incident's page offers what mends it."""
 
 import asyncio
-import time
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -16,7 +15,6 @@ from app.console.ranges import Range
 from app.console.stop_actions import live_of
 
 LATELY = timedelta(minutes=15)  # of an incident: what its page says of now
-EVERY = 5.0  # seconds
 
 
 class Diagnosis(NamedTuple):
@@ -61,19 +59,3 @@ async def _end(console: Console, range_: Range) -> tuple[Overview | None, JustNo
         read("overview just now", reading), read("just now", facts.just_now(engine, range_.until))
     )
     return None if latest.away else latest.value, None if recent.away else recent.value
-
-
-class Shared:
-    """What is wrong now, read once for all open pages of a worker: it takes three connections of its pool, and reads an hour."""
-
-    def __init__(self, console: Console) -> None:
-        """Nothing is read yet."""
-        self._console = console
-        self._reading: asyncio.Task[Diagnosis] | None = None
-        self._began = 0.0
-
-    async def read(self) -> Diagnosis:
-        """The diagnosis, at most `EVERY` seconds old and what it takes to read it."""
-        if self._reading is None or (self._reading.done() and time.monotonic() - self._began > EVERY):
-            self._began, self._reading = time.monotonic(), asyncio.create_task(diagnosed(self._console))
-        return await asyncio.shield(self._reading)

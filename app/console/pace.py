@@ -17,6 +17,9 @@ from app.security.keys.administration import KeyAdministration
 PACE, NEWEST = timedelta(hours=1), timedelta(minutes=5)
 FASTER = 2  # times the last hour's pace
 
+Spent = tuple[list[int], int]
+"""Micro-dollars of the last hour and of the last five minutes, and what the caps still allow of the day."""
+
 
 @dataclass(frozen=True, slots=True)
 class Burn:
@@ -76,7 +79,7 @@ async def paces(engine: AsyncEngine, now: datetime) -> list[int]:
     return [round(spent * (PACE / max(now - began, NEWEST))) if began else spent, newest]
 
 
-async def paces_and_caps(engine: AsyncEngine, valkey: Redis, keys: KeyAdministration, now: datetime) -> tuple[list[int], int]:
+async def paces_and_caps(engine: AsyncEngine, valkey: Redis, keys: KeyAdministration, now: datetime) -> Spent:
     """The paces, and what the tenants' caps still allow of this day in UTC, for `burn`. Raises what both clients raise."""
 
     async def allowed() -> int:

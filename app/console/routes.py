@@ -21,7 +21,7 @@ from app.console import (
 )
 from app.console.commanded import Commanded
 from app.console.console import ROUTES, VIEWING, Console
-from app.console.diagnosis import Shared
+from app.console.diagnosis import diagnosed
 from app.console.pages import (
     budget_tenant,
     budgets,
@@ -46,6 +46,7 @@ from app.console.pages import (
     stop,
     trace,
 )
+from app.console.read_once import ReadOnce
 from app.domain.errors import NotFound
 
 __all__ = ["Console", "routers"]
@@ -96,7 +97,7 @@ def routers(console: Console) -> Iterator[APIRouter]:
     yield acting.router(console, actions)
     for page in PAGES:
         yield page(console)
-    shared = Shared(console)
+    shared = ReadOnce(lambda: diagnosed(console))
     for woken in WOKEN:
         yield woken(console, shared)
     yield _elsewhere()

@@ -16,10 +16,11 @@ from app.audit.actions import clean
 from app.console import formats, live
 from app.console.commanded import Button, Buttons, buttons_in
 from app.console.console import ROUTES, SESSION, VIEWING, Console
-from app.console.diagnosis import Shared
+from app.console.diagnosis import Diagnosis
 from app.console.incident_actions import MOST_NUMBER
 from app.console.navigation import ONCALL
 from app.console.provider_strips import AGAIN, Strip
+from app.console.read_once import ReadOnce
 from app.console.runbook_html import address, html_of_section
 from app.console.sessions import Session
 from app.console.waiting import led
@@ -44,7 +45,7 @@ NO_OTHER = "Stop none: no other provider is well."
 NAMED = {"provider": PROVIDER, "tenant": "TENANT", "feature": "FEATURE", "model": "MODEL", "user": "USER"}
 
 
-def router(console: Console, shared: Shared) -> APIRouter:
+def router(console: Console, shared: ReadOnce[Diagnosis]) -> APIRouter:
     """The routes. ``shared``: what is wrong now."""
     made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
 
@@ -67,7 +68,7 @@ def router(console: Console, shared: Shared) -> APIRouter:
     return made
 
 
-async def _values(console: Console, shared: Shared, number: str, session: Session) -> dict[str, Any]:
+async def _values(console: Console, shared: ReadOnce[Diagnosis], number: str, session: Session) -> dict[str, Any]:
     """What the page of an incident shows; it is ``live`` until the incident is closed."""
     if not number.isascii() or not number.isdigit() or int(number) > MOST_NUMBER:
         raise NotFound("An incident has a number, as in /console/oncall/incidents/1.")

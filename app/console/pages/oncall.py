@@ -13,11 +13,12 @@ from starlette.responses import Response
 
 from app.console import calendar, charts, formats, live
 from app.console.console import ROUTES, SESSION, VIEWING, Console
-from app.console.diagnosis import Shared
+from app.console.diagnosis import Diagnosis
 from app.console.known import Known
 from app.console.navigation import ONCALL
 from app.console.pages.incident import changed_place, place_at, title_of
 from app.console.pages.readiness import sources_of
+from app.console.read_once import ReadOnce
 from app.console.readiness.answers import KINDS, Evidence
 from app.console.readiness.duty import alert_rules, tested
 from app.domain.errors import Misconfigured
@@ -64,7 +65,7 @@ class Happened:
         return {one.id: one.number for one in self.incidents}
 
 
-def router(console: Console, shared: Shared) -> APIRouter:
+def router(console: Console, shared: ReadOnce[Diagnosis]) -> APIRouter:
     """The routes. ``shared``: what is wrong now, which stands beside what a page said when it was triggered."""
     made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
 
@@ -93,7 +94,7 @@ def router(console: Console, shared: Shared) -> APIRouter:
     return made
 
 
-async def _values(console: Console, shared: Shared, now: datetime) -> dict[str, Any]:
+async def _values(console: Console, shared: ReadOnce[Diagnosis], now: datetime) -> dict[str, Any]:
     """What the live part shows; without a rotation where its file cannot be read."""
     try:
         rotation = await asyncio.to_thread(load_rotation, console.parts.rotation_file)
@@ -118,7 +119,7 @@ async def _values(console: Console, shared: Shared, now: datetime) -> dict[str, 
     }  # fmt: skip
 
 
-async def _wrong(shared: Shared, known: Known[Happened]) -> str:
+async def _wrong(shared: ReadOnce[Diagnosis], known: Known[Happened]) -> str:
     """What is wrong now, in the first sentence of the first page; read only while a page is open, and Postgres answers."""
     if known.away or known.value is None or not known.value.pages:
         return ""

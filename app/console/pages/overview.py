@@ -18,10 +18,11 @@ from app.console.diagnosis import diagnosed
 from app.console.health import Now, beside, kinds_of, refusals
 from app.console.known import Known
 from app.console.navigation import OVERVIEW
-from app.console.pace import Burn, burn, pace_words, paces_and_caps
+from app.console.pace import Burn, Spent, burn, pace_words, paces_and_caps
 from app.console.pages.failed import of_kinds
 from app.console.provider_strips import SLOW, Strip, state_of
 from app.console.ranges import Range
+from app.console.read_once import ReadOnce
 from app.console.stop_actions import live_of
 from app.console.waiting import Waiting
 from app.domain.money import MICROS_PER_DOLLAR
@@ -31,13 +32,18 @@ from app.oncall.scopes import Subject
 
 def router(console: Console) -> APIRouter:
     """The routes."""
-    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
+    made, parts = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES), console.parts
+    money = ReadOnce(
+        lambda: console.known.read(
+            "the paces of money", paces_and_caps(parts.engine, parts.valkey, parts.keys, datetime.now(UTC))
+        )
+    )
 
     @made.get("")
     async def page(request: Request) -> Response:
         """The page."""
         range_ = await console.range(request.query_params)
-        return console.page(request, "overview.html", OVERVIEW, range=range_, **await _values(console, range_))
+        return console.page(request, "overview.html", OVERVIEW, range=range_, **await _values(console, money, range_))
 
     @made.get("/live/overview")
     async def part(request: Request) -> Response:
@@ -46,7 +52,7 @@ def router(console: Console) -> APIRouter:
 
         async def write() -> str:
             range_ = await console.range(request.query_params)
-            return console.fragment("parts/overview.html", session=session, range=range_, **await _values(console, range_))
+            return console.fragment("parts/overview.html", session=session, range=range_, **await _values(console, money, range_))
 
         return live.stream(request, console, write, every=(await console.range(request.query_params)).every)
 
@@ -60,25 +66,24 @@ def router(console: Console) -> APIRouter:
     return made
 
 
-async def _values(console: Console, range_: Range) -> dict[str, Any]:
-    at, parts = datetime.now(UTC), console.parts
+async def _values(console: Console, money: ReadOnce[Known[Spent]], range_: Range) -> dict[str, Any]:
     (known, latest, now, found), spent, waiting = await asyncio.gather(
         diagnosed(console, range_),
-        console.known.read("the paces of money", paces_and_caps(parts.engine, parts.valkey, parts.keys, at)),
+        money.read(),
         console.waiting(),
     )
     if known.value is None or found is None:
         return {"known": known, "seen": None, "now": now, "waiting": waiting}
     found, live = beside(waiting, found), live_of(console)
     runbooks = {words: link("/console/runbook", found.search(words)) for words in found.symptoms}
-    circuits = _circuits(now.value, parts.switch.stopped)
-    simulated = sorted(set(known.value.providers) & set(parts.releases.simulated))
+    circuits = _circuits(now.value, console.parts.switch.stopped)
+    simulated = sorted(set(known.value.providers) & set(console.parts.releases.simulated))
     return {
         "known": known, "seen": known.value, "now": now, "waiting": waiting, "simulated": simulated, "kind": found.kind,
         "said": found.said, "runbooks": runbooks,
         "fell_back": just_now.fell_back(known.value, latest),
         "alone": {name: formats.listed(aliases) for name, aliases in of_one_provider(live.all_routes if live else ()).items()},
-        "burn": _burn(now.value, spent, at), "pace_words": pace_words, "circuits": circuits,
+        "burn": _burn(now.value, spent), "pace_words": pace_words, "circuits": circuits,
         **_described(known.value, range_, found.strips),
     }  # fmt: skip
 
@@ -87,9 +92,9 @@ def _circuits(now: Now | None, stopped: Collection[Subject]) -> list[str]:
     return [f"{circuit.target.provider} {state_of(circuit, stopped)}" for circuit in now.circuits] if now else []
 
 
-def _burn(now: Now | None, spent: Known[tuple[list[int], int]], at: datetime) -> Burn | None:
+def _burn(now: Now | None, spent: Known[Spent]) -> Burn | None:
     """The forecast; none while a store is away, as yesterday's pace is none of today."""
-    return burn(now.money, spent.value[0], at, spent.value[1]) if now and spent.value and not spent.away else None
+    return burn(now.money, spent.value[0], spent.at, spent.value[1]) if now and spent.value and not spent.away else None
 
 
 def _described(seen: Overview, range_: Range, strips: Sequence[Strip]) -> dict[str, Any]:

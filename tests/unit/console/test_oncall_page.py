@@ -1,6 +1,5 @@
 """The on-call page's sentence (P1, X1)."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -12,7 +11,6 @@ from uuid import uuid4
 
 import pytest
 
-from app.console import diagnosis
 from app.console.calendar import month
 from app.console.commanded import Commanded
 from app.console.console import templates
@@ -321,23 +319,6 @@ def test_with_no_provider_well_an_incident_has_the_runbooks_steps_for_that(other
         assert "Call level 2" in found.condition
         assert "Words:" not in found.condition
         assert 'href="/console/runbook/incidents"' in found.condition
-
-
-async def test_one_reading_of_what_is_wrong_serves_all_open_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It reads an hour of attempts on three connections: ten tabs had left the gateway without one."""
-    reads: list[object] = []
-
-    async def reading(console: object) -> object:
-        reads.append(console)
-        await asyncio.sleep(0)
-        return f"reading {len(reads)}"
-
-    monkeypatch.setattr(diagnosis, "diagnosed", reading)
-    shared = diagnosis.Shared(cast(Any, "console"))
-    assert {str(one) for one in await asyncio.gather(*(shared.read() for _ in range(10)))} == {"reading 1"}
-    assert str(await shared.read()) == "reading 1"
-    monkeypatch.setattr(diagnosis, "EVERY", 0.0)
-    assert str(await shared.read()) == "reading 2"
 
 
 @pytest.mark.parametrize(
