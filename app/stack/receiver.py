@@ -37,6 +37,7 @@ class DemoReceiver:
         self.acknowledges = False
         self._printed: set[tuple[str, str]] = set()
         self._paged: set[str] = set()  # open pages that were printed
+        self._lock = threading.Lock()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -47,12 +48,13 @@ class DemoReceiver:
                 body = self.rfile.read(length) if 0 < length <= MOST_BYTES else b""
                 ticket = self.path == TICKETS
                 ours = bool(body) and (receiver.from_alertmanager if ticket else receiver.signed)(self.headers.get, body)
+                page = receiver.printed(body, ticket=ticket) if ours else ""
                 self.send_response(204 if ours else 401)
                 self.send_header("content-length", "0")
                 self.end_headers()
                 self.wfile.flush()
-                if ours:
-                    (receiver.take_tickets if ticket else receiver.take)(body)
+                if page:  # takes seconds
+                    receiver.acknowledge(page)
 
             def log_message(self, *_: object) -> None:
                 """Print nothing."""
@@ -101,7 +103,12 @@ class DemoReceiver:
         """Whether the demo's own Alertmanager sent this."""
         return hmac.compare_digest(f"Bearer {token_of(self._secret)}".encode(), (header("authorization") or "").encode())
 
-    def take_tickets(self, body: bytes) -> None:
+    def printed(self, body: bytes, *, ticket: bool) -> str:
+        """Print what a message says, once, in the order of the answers; returns the page to acknowledge, if any."""
+        with self._lock:
+            return self._take_tickets(body) if ticket else self._take(body)
+
+    def _take_tickets(self, body: bytes) -> str:
         """Print a ticket that begins or ends."""
         message = json.loads(body)
         for alert in message["alerts"]:
@@ -110,19 +117,19 @@ class DemoReceiver:
             if key not in self._printed:
                 self._printed.add(key)
                 self._tell(f"TICKET{' OVER' if alert['status'] == 'resolved' else ''}: {_shown(f'{name}: {summary}')}")
+        return ""
 
-    def take(self, body: bytes) -> None:
-        """Print a page that calls, and its end; or acknowledge it where it is the demo's own test."""
+    def _take(self, body: bytes) -> str:
+        """Print a page that calls, and its end; returns the page where it is the demo's own test."""
         message = json.loads(body)
         if message.get("type") == "page.resolve":
             self._take_end(message["data"])
         if message.get("type") != "page.trigger":
-            return
+            return ""
         data = message["data"]
         page = str(data["page"])
         if data.get("test") and self.acknowledges:
-            self._acknowledge(page)
-            return
+            return page
         self._paged.add(page)
         level, person = int(data["level"]), _shown(str(data["person"]) or "no person")
         again = f" TO LEVEL {level}" if level > 1 else ""
@@ -130,6 +137,7 @@ class DemoReceiver:
             f"{_kind(data)}{again}: {_shown(str(data['summary']))}\n  It calls {person} (level {level})."
             f" `octant oncall ack {page[:8]} --as YOU` acknowledges it."
         )
+        return ""
 
     def _take_end(self, data: Mapping[str, Any]) -> None:
         """Each level's event ends by itself: the page's end is printed once."""
@@ -137,7 +145,8 @@ class DemoReceiver:
             self._paged.remove(str(data["page"]))
             self._tell(f"{_kind(data)} OVER: {_shown(str(data['summary']))}")
 
-    def _acknowledge(self, page: str) -> None:
+    def acknowledge(self, page: str) -> None:
+        """Answer the demo's own test as a person would."""
         command = [sys.executable, "-m", "app.cli", "oncall", "ack", page, "--as", DEMO_RECEIVER]
         try:
             subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=ACK_SECONDS, check=True)

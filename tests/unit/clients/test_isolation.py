@@ -16,8 +16,10 @@ def test_the_proxy_refuses_and_records_hosts(monkeypatch: pytest.MonkeyPatch) ->
         proxy = f"http://127.0.0.1:{recorder.port}"
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": proxy, "https": proxy}))
         for url in ("http://plain.invalid/path", "https://secret.invalid/path"):
-            with pytest.raises(urllib.error.URLError):
+            with pytest.raises(urllib.error.URLError) as refused:
                 opener.open(url, timeout=120)
+            if isinstance(refused.value, urllib.error.HTTPError):
+                refused.value.close()  # it holds the connection
         assert recorder.taken() == ["plain.invalid", "secret.invalid"]
         assert recorder.taken() == []
 

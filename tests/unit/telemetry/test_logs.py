@@ -178,6 +178,7 @@ def test_the_short_way_to_a_line_writes_what_the_long_one_writes(lines: Lines, m
     logs.bind(request_id="req_0123456789abcdef")
     log = logging.getLogger("short way")
     monkeypatch.setattr("time.time", lambda: 1_800_000_000.25)
+    monkeypatch.setattr("time.time_ns", lambda: 1_800_000_000_250_000_000)  # of records, from Python 3.13 on
     monkeypatch.setattr(logging.getLogger(), "handlers", list(logs._ours))  # without those of the test run
     made: list[logging.LogRecord] = []
 
