@@ -2,7 +2,8 @@
 
 A few kilobytes can unpack to gigabytes, and a few megabytes can be all block headers, which cost time and yield no byte. So the
 output is counted as it is made, the CPU time is measured, and nothing is decompressed before the caller is known
-(`app.edge.identity` marks the request). RFC 9110, 8.4.1; RFC 1950 to 1952.
+(`app.edge.identity` marks the request). A gzip body may have several members (RFC 1952, 2.2); the time counts those that hold
+nothing. RFC 9110, 8.4.1; RFC 1950 to 1952.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ class Decompressor:
             raise UnsupportedEncoding(f"The body's content-encoding is not supported. Accepted: {ACCEPTED}.{way}")
         self._stream = zlib.decompressobj(WINDOWS[self._encoding])
         self._limit = limit
-        self._fed = self._made = 0
+        self._fed = self._made = self._members = 0
         self._seconds = 0.0
 
     async def feed(self, data: bytes, *, last: bool) -> bytes:
@@ -42,20 +43,20 @@ class Decompressor:
             self._fed += len(rest)
             while rest:
                 made.append(self._step(rest))
-                rest = self._stream.unconsumed_tail
+                rest = self._stream.unused_data or self._stream.unconsumed_tail
                 await asyncio.sleep(0)
-            if self._stream.unused_data:
-                raise InvalidRequest(f"The body goes on after the end of its {self._encoding} data.")
         if last and self._fed and not self._stream.eof:
             raise InvalidRequest(f"The body ends within its {self._encoding} data.")
         return b"".join(made)
 
     def _step(self, data: bytes) -> bytes:
         began = time.thread_time()
+        if self._stream.eof:
+            self._begin_member()
         try:
             piece = self._stream.decompress(data, SLICE_OUT)
         except zlib.error:
-            raise InvalidRequest(f"The body is not {self._encoding} data, although its content-encoding says so.") from None
+            raise self._broken() from None
         self._seconds += time.thread_time() - began
         self._made += len(piece)
         if self._made > self._limit:
@@ -63,3 +64,15 @@ class Decompressor:
         if self._seconds > SECONDS + SECONDS_PER_BYTE * self._made:
             raise InvalidRequest("Decompressing the body takes too long for its size.")
         return piece
+
+    def _begin_member(self) -> None:
+        """Only gzip has members. Raises InvalidRequest."""
+        self._members += 1
+        if self._encoding == "deflate":
+            raise self._broken()
+        self._stream = zlib.decompressobj(WINDOWS[self._encoding])
+
+    def _broken(self) -> InvalidRequest:
+        if self._members:
+            return InvalidRequest(f"The body goes on after the end of its {self._encoding} data.")
+        return InvalidRequest(f"The body is not {self._encoding} data, although its content-encoding says so.")

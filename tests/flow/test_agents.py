@@ -240,7 +240,14 @@ async def test_a_base_url_with_v1_twice_is_answered_with_the_path(http: aiohttp.
 
 @pytest.mark.parametrize(
     ("encoding", "packed"),
-    [("gzip", gzip.compress), ("GZIP", gzip.compress), ("deflate", zlib.compress), ("identity", bytes)],
+    [
+        ("gzip", gzip.compress),
+        ("gzip", lambda body: gzip.compress(body[:50]) + gzip.compress(body[50:])),
+        ("GZIP", gzip.compress),
+        ("deflate", zlib.compress),
+        ("identity", bytes),
+    ],
+    ids=["gzip", "two members", "GZIP", "deflate", "identity"],
 )
 async def test_a_compressed_body_is_read(
     http: aiohttp.ClientSession, simulator: Simulator, encoding: str, packed: Callable[[bytes], bytes]
@@ -257,12 +264,12 @@ async def test_a_compressed_body_is_read(
         ("deflate", zlib.compress(b"[" * 50_000_000), 413, "request_too_large"),
         ("gzip", gzip.compress(b"{}")[:-4], 400, "invalid_request"),
         ("gzip", b"{}", 400, "invalid_request"),
-        ("gzip", gzip.compress(b"{}") * 1000, 400, "invalid_request"),
+        ("gzip", gzip.compress(b"") * 100_000, 400, "invalid_request"),
         ("br", b"{}", 415, "unsupported_encoding"),
         ("zstd", b"{}", 415, "unsupported_encoding"),
         ("gzip, gzip", gzip.compress(gzip.compress(b"{}")), 415, "unsupported_encoding"),
     ],
-    ids=["bomb", "brackets", "cut", "plain", "members", "br", "zstd", "twice"],
+    ids=["bomb", "brackets", "cut", "plain", "empty members", "br", "zstd", "twice"],
 )
 async def test_a_bad_compressed_body_is_refused_by_name(
     http: aiohttp.ClientSession, encoding: str, body: bytes, status: int, code: str

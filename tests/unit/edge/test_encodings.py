@@ -38,12 +38,45 @@ async def test_an_empty_body_stays_empty() -> None:
     assert await unpacked(b"") == b""
 
 
-@pytest.mark.parametrize("more", [b"\0", gzip.compress(b"")], ids=["a byte", "a member"])
-async def test_a_body_that_goes_on_after_its_end_is_refused(more: bytes) -> None:
-    """A thousand empty members are as dear as a bomb, and nothing counts them."""
+@pytest.mark.parametrize("piece", [1, 7, 65_536])
+async def test_a_gzip_body_of_several_members_is_one_text(piece: int) -> None:
+    """RFC 1952, 2.2. `pigz` and writers that flush by ending a member make them."""
+    parts = [b'{"model": ', b"", b'"smart"}']
+    assert await unpacked(b"".join(map(gzip.compress, parts)), piece=piece) == b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed", "more"),
+    [
+        ("gzip", gzip.compress(b"{}"), b"\0\0\0"),
+        ("gzip", gzip.compress(b"{}"), b"{}{}"),
+        ("gzip", gzip.compress(b"{}") * 2, zlib.compress(b"{}")),
+        ("deflate", zlib.compress(b"{}"), zlib.compress(b"{}")),
+    ],
+    ids=["zeros", "text", "another encoding", "deflate has no members"],
+)
+async def test_a_body_that_goes_on_after_its_end_is_refused(encoding: str, packed: bytes, more: bytes) -> None:
     for piece in (1, 65_536):
         with pytest.raises(InvalidRequest, match="goes on after the end"):
-            await unpacked(gzip.compress(b"{}") + more, piece=piece)
+            await unpacked(packed + more, encoding=encoding, piece=piece)
+
+
+async def test_a_member_that_is_cut_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="ends within"):
+        await unpacked(gzip.compress(b"{}") + gzip.compress(b"{}")[:-4])
+
+
+async def test_members_that_hold_nothing_are_as_dear_as_a_bomb() -> None:
+    """Nothing comes out of them, so the count of bytes sees nothing; the time of the core does."""
+    began = time.thread_time()
+    with pytest.raises(InvalidRequest, match="too long for its size"):
+        await unpacked(gzip.compress(b"") * 200_000)
+    assert time.thread_time() - began < 20 * SECONDS
+
+
+async def test_the_limit_counts_what_comes_out_of_all_members() -> None:
+    with pytest.raises(BodyTooLarge):
+        await unpacked(gzip.compress(b"x" * 600) * 2, limit=1000)
 
 
 @pytest.mark.parametrize("more", [0, 1])
