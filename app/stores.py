@@ -33,7 +33,7 @@ from sqlalchemy.pool import NullPool
 from app import store_credentials
 from app.budget.valkey_answers import read_of, with_forms
 from app.domain.errors import Misconfigured
-from app.domain.postgres_session import BACKEND, ENCODING, ENDED, LIMITS, REFUSED, SESSION, Sessions
+from app.domain.postgres_session import BACKEND, ENCODING, ENDED, LIMITS, SESSION, Sessions, refuses
 from app.settings import Settings
 
 CONNECT_SECONDS = 2.0
@@ -202,7 +202,7 @@ def _silent() -> psycopg.OperationalError:
 def _as_away(context: ExceptionContext) -> OperationalError | None:
     """A server that ends sessions or takes no writes counts as away, with all connections of the pool; so does a refusal."""
     sqlstate = getattr(context.original_exception, "sqlstate", None)
-    if sqlstate not in ENDED | REFUSED:
+    if not sqlstate or not refuses(sqlstate):
         return None
     context.is_disconnect = sqlstate in ENDED
     return OperationalError(context.statement, None, context.original_exception, hide_parameters=True)

@@ -17,10 +17,18 @@ LIMITS = f"SET statement_timeout = {STATEMENT_SECONDS * 1000:.0f}; SET lock_time
 # transactions, which end the session; a statement that a session has prepared and a migration, or a pooler, has made void; a
 # session of a pooler that has another client's statements or search_path (psycopg/psycopg#911, pgbouncer/pgbouncer#452, #1313).
 ENDED = frozenset({"25006", "25P03", "25P04", "0A000", "26000", "42P05", "42P01", "3F000"})
-# The role has lost a right, the schema is another version's; the server's own faults, on a broken disk.
-REFUSED = frozenset({"42501", "42703", "XX000", "XX001", "XX002"})
+# The role has lost a right, or the schema is another version's.
+REFUSED = frozenset({"42501", "42703"})
+# Classes of errors that a statement of ours or its values may be at fault for. Any other, of the standard or of a server that
+# only speaks its protocol, is the server's: a broken disk, a pooler's own code, a trigger or an extension of the operator's.
+OF_STATEMENTS = frozenset({"20", "21", "22", "23", "24", "42", "44"})
 BACKEND = "SELECT pg_backend_pid()"
 log = logging.getLogger(__name__)
+
+
+def refuses(sqlstate: str) -> bool:
+    """Whether a server with this SQLSTATE counts as away: what it refuses now, it may take later."""
+    return sqlstate in ENDED or sqlstate in REFUSED or sqlstate[:2] not in OF_STATEMENTS
 
 
 class Sessions:

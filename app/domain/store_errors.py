@@ -11,6 +11,7 @@ LOCKED = "55P03"  # lock_not_available (postgresql.org/docs/current/errcodes-app
 # A server that refuses a connection leaves its words alone: drivers have no code for them.
 FULL = re.compile(r"too many clients already|connection slots are reserved|too many connections for|no more connections allowed")
 REFUSED = re.compile(r"FATAL: (?! *(?:the database system is |terminating connection))")
+ROOTS = {"sqlalchemy": ("DBAPIError", "TimeoutError"), "redis": ("RedisError",), "psycopg": ("Error",)}  # of a store's own errors
 OF_CLUSTER = ("MovedError", "AskError")  # of redis
 QUOTING = ("DataError", "IntegrityError", "StatementError")  # their words quote values
 
@@ -32,6 +33,12 @@ def away(store: tuple[str, str], error: BaseException) -> str:
         way = "`octant runbook too many clients` says how to find their holder"
         return f"{name} takes no more connections, as all are used: {way}. ({reason(error)})"
     return f"{name} {'refuses this' if _answered(error) else 'does not answer'}; look at {setting}. ({reason(error)})"
+
+
+def is_of_store(error: BaseException) -> bool:
+    """Whether a store, or the way to it, raised an error: no mistake in how a driver is called."""
+    kinds = ((kind.__module__.partition(".")[0], kind.__name__) for kind in type(error).__mro__)
+    return any(name in ROOTS.get(package, ()) for package, name in kinds)
 
 
 def why(error: BaseException) -> dict[str, str]:

@@ -22,6 +22,7 @@ from app.domain import in_flight
 from app.domain.calls import Identity
 from app.domain.errors import (
     BodyTooLarge,
+    DependencyUnavailable,
     Internal,
     InvalidRequest,
     MethodNotAllowed,
@@ -32,6 +33,7 @@ from app.domain.errors import (
 )
 from app.domain.in_flight import InFlight
 from app.domain.records import FailedAnswer
+from app.domain.store_errors import is_of_store
 from app.edge.admin import AdminSide
 from app.edge.cors import Cors
 from app.edge.encodings import IDENTITY, Decompressor
@@ -47,6 +49,7 @@ from app.telemetry.spans import Tracing
 
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 LONGEST_REASON = 300  # characters
+OURS = "Something went wrong on our side. Quote the request id when you report it."
 LEFT = 499  # the client went away before an answer began
 QUIET = frozenset({"/livez", "/readyz"})  # requested every second; their traces are worthless
 Redact = Callable[[str], str]
@@ -151,7 +154,7 @@ class EdgeMiddleware:
             self._metrics.unexpected_errors.inc(cause="alarm_test" if isinstance(error, AlarmTest) else "bug")
             if exchange.status:
                 raise  # the answer has begun: only a broken connection shows it to the client
-            await exchange.fail(Internal("Something went wrong on our side. Quote the request id when you report it."))
+            await exchange.fail(_unexpected(error))
         finally:
             body.close()
             self._metrics.http_requests.inc(path=_path_template(scope), status=str(exchange.status or LEFT))
@@ -262,7 +265,14 @@ def from_http(error: HTTPException, path: str = "") -> OctantError:
         return misplaced(path) or MethodNotAllowed("This path does not take that method.")
     if error.status_code < 500:
         return InvalidRequest(HTTPStatus(error.status_code).phrase)
-    return Internal("Something went wrong on our side. Quote the request id when you report it.")
+    return Internal(OURS)
+
+
+def _unexpected(error: Exception) -> OctantError:
+    """The caller's error for a bug. What a store refuses, whatever its reason, it may take later."""
+    if is_of_store(error):
+        return DependencyUnavailable("What this request needs cannot be stored or read right now.", retry_after=5.0)
+    return Internal(OURS)
 
 
 def _header(scope: Scope, wanted: bytes) -> str | None:

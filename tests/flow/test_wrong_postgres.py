@@ -12,7 +12,7 @@ from aiohttp import ClientSession
 from client import session
 from commands import run
 from conftest import octant, running_service
-from lying_postgres import ACCENTS, LyingPostgres
+from lying_postgres import ACCENTS, OURS, LyingPostgres
 from signed_in import signed_in
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -43,7 +43,7 @@ async def test_no_call_is_answered_500_and_no_record_is_lost(stack_env: dict[str
             async with session(service, api_key) as http, signed_in(service, admin) as operator:
                 assert (await asked(http))[0] == 200
                 made: list[str] = []
-                for code in ACCENTS:
+                for code in (*ACCENTS, *OURS):
                     liar.at_door = lambda code=code: code  # type: ignore[misc]
                     if code not in FRESH:
                         liar.at_statement = lambda words, code=code: None if SETTINGS in words else code  # type: ignore[misc]
@@ -60,7 +60,8 @@ async def test_no_call_is_answered_500_and_no_record_is_lost(stack_env: dict[str
             await asyncio.to_thread(stack.close)
     lines = [json.loads(line) for line in (tmp_path / "service.log").read_text().splitlines() if line.startswith("{")]
     bugs = [line for line in lines if line["level"] in ("error", "critical")]
-    assert not bugs, bugs[:3]
+    unknown = [line for line in bugs if not any(words in str(line.get("exception")) for words in OURS.values())]
+    assert not unknown, unknown[:3]
 
 
 async def asked(http: ClientSession, **headers: str) -> tuple[int, str]:

@@ -10,8 +10,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
+from redis.exceptions import ResponseError
 from scripted import TRACING
+from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -132,13 +135,26 @@ async def test_an_unforeseen_error_answers_500_without_its_text() -> None:
     assert "hunter2" not in json.dumps(client.json)
 
 
-@pytest.mark.parametrize(("raised", "cause"), [(ValueError("a bug"), "bug"), (AlarmTest("on purpose"), "alarm_test")])
-async def test_an_unforeseen_error_is_counted_by_its_cause(raised: Exception, cause: str) -> None:
+@pytest.mark.parametrize(
+    ("raised", "cause", "status"),
+    [
+        (ValueError("a bug"), "bug", 500),
+        (AlarmTest("on purpose"), "alarm_test", 500),
+        (ProgrammingError("SELECT", None, psycopg.errors.SyntaxError("syntax error")), "bug", 503),
+        (IntegrityError("INSERT", None, psycopg.errors.CheckViolation("'Ada'")), "bug", 503),
+        (psycopg.InternalError("cache lookup failed"), "bug", 503),
+        (ResponseError("unknown command"), "bug", 503),
+        (ArgumentError("no such column of ours"), "bug", 500),
+    ],
+)
+async def test_an_unforeseen_error_is_counted_and_a_store_s_answers_503(raised: Exception, cause: str, status: int) -> None:
     async def fails(receive: Receive, send: Send) -> None:
         raise raised
 
     metrics = Metrics()
-    assert (await Client(wrapped(fails, metrics=metrics)).run()).status == 500
+    client = await Client(wrapped(fails, metrics=metrics)).run()
+    assert client.status == status
+    assert client.headers.get("retry-after") == ("5" if status == 503 else None)
     counted = {
         c: metrics.registry.get_sample_value("octant_unexpected_errors_total", {"cause": c})
         for c in ("bug", "task", "alarm_test")
