@@ -116,6 +116,12 @@ _DENIED_CODES = frozenset(
         "accountoverdueerror",
         "api_key_invalid",
         "model_decommissioned",
+        "model_unavailable",
+        "model_not_available",  # Together
+        "model.accessdenied",  # DashScope, as the next
+        "allocationquota.freetieronly",
+        "invalidendpointormodel.notfound",  # Volcengine
+        "1311",  # Z.ai, for a model that is not in the plan
         "model_not_supported",
         "unknown_model",
         "invalid_model",
@@ -150,6 +156,12 @@ _DENIED = re.compile(
     r"|security token included in the request is|reached the end of its life|marked by provider as legacy"  # Bedrock
     r"|access to this model is not available|model is not supported when using codex"  # Bedrock, OpenAI
     r"|model (?:is )?unloaded|model .{1,100} failed to load"  # LM Studio, llama.cpp
+    r"|access to (?:the )?model (?:is |was )?denied|does not (?:yet )?include access to|unable to access model"  # Z.ai, Together
+    r"|model or endpoint \S{1,80} does not exist|no endpoints found for \S|is not found for api version"  # Volcengine, Gemini
+    # A model that its vendor took away, or does not sell us: only its name stands between, which has a dash or a digit.
+    r"|\bmodel:?\s+(?:(?=\S{0,60}[-/.\d])\S{1,80}+\s+)?(?:"
+    r"(?:is|was|has been) (?:now )?(?:deprecated|retired|removed|discontinued|sunset)\b"
+    r"|is no longer (?:accessible|available|supported)|is not (?:allowed for|available (?:in|on) your))"
 )
 # Vendors quote what they refuse. A caller must not be able to write that our key is invalid, and so have a model passed over.
 # It may have lines, escaped quotes and apostrophes, and no end where it was too long: then it goes on to the end of its string.

@@ -179,6 +179,10 @@ INVALID = [
     (400, {"message": 'Unknown tool "your account is suspended", or `insufficient balance`.'}),
     (400, {"message": "Invalid value: 'upstream request failed'. The model 'model has crashed' is no tool."}),
     (400, {"message": "Parameter 'tools' is not supported by the upstream provider"}),
+    (400, {"message": "No endpoints found that support tool use."}),
+    (400, {"message": "The file file-1 does not exist or you do not have access to it."}),
+    (400, {"message": "For this model the parameter functions is deprecated, and the tool f-1 was removed."}),
+    (400, {"message": "The model 'a model has been retired' is no tool."}),
     (400, None),
     (400, ""),
 ]  # fmt: skip
@@ -246,6 +250,22 @@ DENIED = [
     (400, {"detail": "The 'gpt-5' model is not supported when using Codex with a ChatGPT account."}),
     (400, {"error": "Model unloaded."}),
     (500, {"error": {"message": "model name=LFM2.5-Q8_0 failed to load", "type": "server_error"}}),
+    # tashfeenahmed/freellmapi#1239, mnfst/awesome-free-llm-apis#85, tale-project/tale#3310, QwenLM/qwen-code#9605, and docs
+    (400, {"error": {"message": "The model 'o3-mini' does not exist or is not supported for chat completions."}}),
+    (400, {"error": {"message": "Refused.", "code": "model_unavailable"}}),
+    (429, {"error": {"code": "1311", "message": "Refused."}}),
+    (429, {"error": {"message": "Your current subscription plan does not yet include access to GLM-5V-Turbo"}}),
+    (400, {"error": {"message": "Access to model denied. Please make sure you are eligible for using the model."}}),
+    (400, {"error": {"message": "Refused.", "code": "Model.AccessDenied"}}),
+    (400, {"error": {"message": "The model or endpoint ep-2026 does not exist or you do not have access to it."}}),
+    (400, {"error": {"message": "Unable to access model meta-llama/x. Please visit the list of supported models."}}),
+    (400, {"error": {"message": "No endpoints found for minimax/minimax-m2.5:free.", "code": 404}}),
+    (400, [{"error": {"code": 400, "message": "models/gemini-1.5-pro is not found for API version v1main.", "status": "X"}}]),
+    (400, {"error": {"message": "The model grok-3 was deprecated on 2025-09-15 and is no longer accessible via the API."}}),
+    (400, {"message": "model 'command-r' was removed on September 15, 2025. See the list of current models."}),
+    (400, {"error": {"message": "The model `gpt-4.5-preview` has been retired.", "type": "invalid_request_error"}}),
+    (400, {"error": {"message": "This model is not available in your region."}}),
+    (400, {"error": {"message": "The model claude-opus-5-5 is not allowed for this key."}}),
 ]  # fmt: skip
 
 
