@@ -2,7 +2,8 @@
 
 A fragment belongs to a call by its id and its index, which servers leave out, repeat, or give to two calls. In order:
 
-- an id that was seen belongs to its call, unless another name or a second whole document comes with it;
+- an id that was seen belongs to its call, unless another name or a second whole document comes with it, or a name at an index
+  of its own behind a whole call: LocalAI gives all calls of an answer one id. Of calls with one id, the index tells which;
 - a new id is a new call, unless it comes without a name into a call whose arguments are not whole;
 - a name without an id begins a call, unless it repeats the name of a call that is not whole, or goes on with it;
 - the rest belongs to the call of its index, else to the latest.
@@ -39,10 +40,11 @@ class Fragment:
 
 @dataclass(slots=True)
 class _Call:
-    """One call under way. ``begun``: its start has been sent on."""
+    """One call under way. ``begun``: its start has been sent on; ``given``: the server's id, which may be another call's, too."""
 
     index: int | None
     id: str = ""
+    given: str = ""
     name: str = ""
     signature: str | None = None
     pieces: list[str] = field(default_factory=list)
@@ -94,7 +96,9 @@ class ToolCalls:
 
     def _number(self, fragment: Fragment, named: set[int]) -> int | None:
         """The call that a fragment belongs to; None for a new one."""
-        known = self._latest(lambda call: bool(fragment.id) and call.id == fragment.id)
+        known = self._latest(lambda call: bool(fragment.id) and call.given == fragment.id and call.index == fragment.index)
+        if known is None:
+            known = self._latest(lambda call: bool(fragment.id) and call.given == fragment.id)
         if known is not None:
             return None if self._is_another(self._calls[known], fragment) else known
         here = self._latest(lambda call: fragment.index is not None and call.index == fragment.index)
@@ -134,22 +138,34 @@ class ToolCalls:
             return False
         if fragment.name and call.name and fragment.name != call.name:
             return True
+        if fragment.name and not fragment.arguments and call.whole and fragment.index not in (None, call.index):
+            return True
         return _is_document(fragment.arguments) and call.whole and fragment.arguments != call.arguments
 
     def _grow(self, number: int, fragment: Fragment) -> list[Delta]:
         call = self._calls[number]
         taken = any(other.id == fragment.id for other in self._calls if other is not call)
-        call.id = call.id or ("" if taken else fragment.id)
+        call.id, call.given = call.id or ("" if taken else fragment.id), call.given or fragment.id
         call.name = call.name + fragment.name if self._goes_on(call, fragment) else call.name or fragment.name
         call.signature = call.signature or fragment.signature
         if call.index is None:
             call.index = fragment.index
         text = self._new_text(call, fragment)
+        if self._is_repeated(call, text):
+            call.name = ""  # it never begins
+            return []
         if text:
             call.pieces.append(text)
         if call.begun:
             return [self._assembly.arguments(_key(number), text)] if text else []
         return self._begin(number) if self._named(call) and (call.id or call.pieces) else []
+
+    def _is_repeated(self, call: _Call, text: str) -> bool:
+        """Whether a call that has not begun is another one's, sent again at an index of its own."""
+        if call.begun or call.pieces or not text or not call.given:
+            return False
+        twins = (other for other in self._calls if other is not call and other.given == call.given)
+        return any(other.name == call.name and other.arguments == text for other in twins)
 
     @staticmethod
     def _new_text(call: _Call, fragment: Fragment) -> str:

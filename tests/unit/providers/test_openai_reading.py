@@ -130,6 +130,30 @@ TOOL_STREAMS: dict[str, tuple[list[list[Json]], list[tuple[str, str]]]] = {
         [[call(0, "c", "f", '{"a":1}')], [call(1, "c", "f", '{"a":2}')]],
         [("f", '{"a":1}'), ("f", '{"a":2}')],
     ),
+    "one id for two calls, in pieces": (  # mudler/LocalAI's chat.go
+        [[call(0, "c", "f", "")], [call(0, "c", None, F[1])], [call(1, "c", "g", "")], [call(1, "c", None, G[1])]],
+        TOGETHER,
+    ),
+    "one id for two calls of one tool, in pieces": (
+        [[call(0, "c", "f", "")], [call(0, "c", None, F[1])], [call(1, "c", "f", "")], [call(1, "c", None, '{"a":2}')]],
+        [("f", '{"a":1}'), ("f", '{"a":2}')],
+    ),
+    "one call sent again at the next index": (  # mudler/LocalAI#9722
+        [[call(0, "c", "f", "")], [call(0, "c", None, F[1])], [call(1, "c", "f", "")], [call(1, "c", None, F[1])]],
+        [F],
+    ),
+    "two pieces of one call in one chunk": (  # openai/openai-python#3201: vLLM with speculative decoding
+        [[call(0, "c1", "f", '{"a'), call(0, arguments='":')], [call(0, arguments="1}")]],
+        [F],
+    ),
+    "a second head at index 0 and its tail at index 1": (  # agno-agi/agno#8880
+        [[call(0, "c1", "f", '{"a"')], [call(0, arguments=":1}")], [call(0, "c2", "g", "")], [call(1, arguments='{"b":2}')]],
+        TOGETHER,
+    ),
+    "all arguments again behind their pieces": (  # lidge-jun/opencodex#361
+        [[call(0, "c1", "f", "")], [call(0, arguments='{"a"')], [call(0, arguments=":1}")], [call(0, arguments=F[1])]],
+        [F],
+    ),
     "an id that comes later than the name": ([[call(0, None, "f", "")], [call(0, "c1", None, '{"a":1}')]], [F]),
     "a name that comes later than the id": ([[call(0, "c1")], [call(0, None, "f")], [call(0, None, None, '{"a":1}')]], [F]),
     "a name that comes after the arguments": ([[call(0, "c1", None, '{"a"')], [call(0, "c1", "f", ":1}")]], [F]),
