@@ -18,14 +18,15 @@ from app.domain.json_text import refuse
 OPENERS = {"{": "}", "[": "]"}
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = frozenset("\"'\\/bfnrtu")  # JSON's, and the quote of JSON5's other strings
-_THOUGHT = "</think>"
+_THOUGHTS = re.compile(r".*(?:</(?:think|thinking|thought|reasoning)>|<channel\|>)", re.DOTALL)  # Bedrock's and Gemma's, too
 
 
 def document_in(text: str) -> str | None:
     """Return the one whole JSON document in ``text`` as plain JSON; None otherwise."""
-    thought, mark, rest = text.rpartition(_THOUGHT)
-    if not mark:
+    found = _THOUGHTS.match(text)
+    if not found:
         return _document(text)
+    thought, rest = text[: found.end()], text[found.end() :]
     return _document(rest) or (None if _document(thought) else _document(text))  # or the mark is part of a string
 
 

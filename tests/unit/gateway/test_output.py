@@ -32,6 +32,8 @@ def reply_of(*parts: Part, stop: StopReason = "end") -> Reply:
         "﻿ {\n 'n' : +1 }",
         '<think>Perhaps {"n": 0}?</think>\n{"n": 1}',  # Open-Historia/open-historia#354
         'Perhaps [0]?\n</think>\n```json\n{"n": 1}\n```',
+        '<reasoning>Perhaps {"n"</reasoning><reasoning>: 0}?</reasoning>{"n": 1}',  # Bedrock's: browseros-ai/BrowserOS#167
+        '<|channel>thought\nPerhaps {"n": 0}?<channel|>{"n": 1}',  # Gemma's: qwersyk/Newelle#427
     ],
 )
 def test_json_with_freedoms_is_read_and_handed_on_as_plain_json(text: str) -> None:
@@ -52,6 +54,7 @@ def test_json_with_freedoms_is_read_and_handed_on_as_plain_json(text: str) -> No
         '{"n": 1} or rather {"n": 2}',
         '{"n": NaN}',
         '<think>Perhaps {"n": 0}?</think>\nI cannot say.',
+        '<reasoning>Perhaps {"n": 0}?</reasoning>I cannot say.',
         "",
         "The answer is 1.",
         "[" * 10_000,
