@@ -203,6 +203,32 @@ def openai_chat(body: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def gemini_schema(schema: Mapping[str, Any]) -> list[str]:
+    """Why Gemini refuses a tool's schema: `enum: only allowed for STRING type`, and a value that is none."""
+    inner = [one for _, one in schemas_in(dict(schema))]
+    found = ["Unknown name const" for one in inner if "const" in one]
+    found += ["enum: only allowed for STRING type" for one in inner if "enum" in one and one.get("type") != "string"]
+    return found + ["Invalid value (TYPE_STRING)" for one in inner if not all(isinstance(v, str) for v in one.get("enum", ()))]
+
+
+def moonshot_schema(schema: Mapping[str, Any]) -> list[str]:
+    """Why Moonshot refuses a tool's schema: MoonshotAI/walle, docs/walle.md, "Structural errors"."""
+    found = []
+    for path, one in schemas_in(dict(schema)):
+        joined = next((name for name in ("anyOf", "$ref") if name in one), None)
+        if joined and not one.keys() <= {joined, "title", "description", "$defs"}:
+            found.append(f"{path}: when using {joined}, type should be defined there instead of the parent schema")
+        if not joined and "type" not in one:
+            found.append(f"{path}: type is not defined")
+        if isinstance(one.get("type"), list) and not one.keys() <= {"type", "title", "description", "enum", "$defs"}:
+            found.append(f"{path}: other keywords beside a list of types")
+        if not set(one.get("required") or ()) <= set(one.get("properties") or ()):
+            found.append(f"{path}: required is not declared in properties")
+        if "$ref" in one and not one["$ref"].startswith("#/$defs/") and one["$ref"] != "#":
+            found.append(f"{path}: references must start with #/$defs/")
+    return found
+
+
 def _reaches(defs: Mapping[str, Any], start: str, wanted: str, seen: set[str]) -> bool:
     for _, inner in schemas_in(defs[start]):
         target = inner.get("$ref", "").removeprefix("#/$defs/")

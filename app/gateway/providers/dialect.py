@@ -10,7 +10,7 @@ Sources: the vendors' API references and SDKs, and the messages with which their
 import json
 import operator
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +30,10 @@ from app.domain.messages import (
 from app.domain.quick import replace
 from app.gateway.providers.base import ModelRequest, says_text_alone
 from app.gateway.providers.dialect_names import IdForm, Ids, tool_name
+from app.gateway.providers.dialect_narrow import gemini, moonshot
 from app.gateway.providers.dialect_schema import Fitted, Subset, fitted
 from app.gateway.providers.dialect_tools import parameters
-from app.gateway.providers.openai_models import is_mistral
+from app.gateway.providers.openai_models import is_mistral, wants
 
 LEAST_THINKING = 1024  # tokens: Anthropic's least budget
 IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
@@ -48,11 +49,13 @@ Answer with exactly one JSON document and nothing else: no prose, no code fence.
 class Dialect:
     """A vendor's limits. ``strict_tools``, ``optional`` and ``unions`` bound one request's strict schemas together.
 
-    ``images``, ``properties``: None where anything goes. ``blank``: text of white space alone is taken.
+    ``images``, ``properties``: None where anything goes. ``blank``: text of white space alone is taken. ``letter_first``: names
+    of tools begin with one. ``narrow``: what a tool's schema becomes, where a whole request is refused for its form.
     """
 
     vendor: Vendor
     longest_name: int
+    letter_first: bool = False
     ids: IdForm
     blank: bool
     most_stops: int | None
@@ -64,6 +67,7 @@ class Dialect:
     strict_tools: int | None = None
     optional: int | None = None
     unions: int | None = None
+    narrow: Callable[[dict[str, Any]], dict[str, Any]] | None = None
 
 
 # platform.openai.com/docs/guides/structured-outputs, "Supported schemas"; docs/api-reference/chat/create.
@@ -90,6 +94,8 @@ OPENAI = Dialect(
 )
 # Mistral's server, and vLLM's with Mistral's templates, take tool call ids of nine letters and digits only.
 MISTRAL = replace(OPENAI, ids=IdForm(re.compile(r"[a-zA-Z0-9]{9}\Z"), 9))
+GEMINI = replace(OPENAI, letter_first=True, narrow=gemini)
+MOONSHOT = replace(OPENAI, letter_first=True, narrow=moonshot)
 
 # docs.anthropic.com/en/docs/build-with-claude/structured-outputs, "JSON Schema limitations"; en/api/messages.
 ANTHROPIC = Dialect(
@@ -118,8 +124,10 @@ ANTHROPIC = Dialect(
 
 
 def of_openai(model: str) -> Dialect:
-    """The dialect of a model behind OpenAI's protocol: Mistral's models have ids of their own form, on any server."""
-    return MISTRAL if is_mistral(model) else OPENAI
+    """The dialect of a model behind OpenAI's protocol, on any server: Mistral's models have ids of their own form."""
+    if is_mistral(model):
+        return MISTRAL
+    return (GEMINI if wants(model).signatures else MOONSHOT) if wants(model).letter_first else OPENAI
 
 
 def unsayable(request: ModelRequest, dialect: Dialect) -> frozenset[str]:
@@ -161,7 +169,7 @@ def fit(request: ModelRequest, dialect: Dialect) -> ModelRequest:
         tools = tuple(_tool(tool, dialect, strict) for tool in tools)
     choice: ToolChoice = request.tool_choice
     if choice.name:
-        choice = replace(choice, name=tool_name(choice.name, dialect.longest_name))
+        choice = replace(choice, name=_name(choice.name, dialect))
     if not dialect.blank:
         system = tuple(part for part in system if part.text.strip())
     messages = _messages(request.messages, dialect)
@@ -170,7 +178,11 @@ def fit(request: ModelRequest, dialect: Dialect) -> ModelRequest:
 
 def names_back(request: ModelRequest, dialect: Dialect) -> Mapping[str, str]:
     """Our name of each tool, by the name that the vendor knows."""
-    return {tool_name(tool.name, dialect.longest_name): tool.name for tool in request.tools}
+    return {_name(tool.name, dialect): tool.name for tool in request.tools}
+
+
+def _name(name: str, dialect: Dialect) -> str:
+    return tool_name(name, dialect.longest_name, letter_first=dialect.letter_first)
 
 
 def arguments(use: ToolUse) -> str:
@@ -241,13 +253,13 @@ def _output(output: OutputSchema, dialect: Dialect, strict: _Strict | None = Non
 
 
 def _tool(tool: ToolSpec, dialect: Dialect, strict: _Strict) -> ToolSpec:
-    name = tool_name(tool.name, dialect.longest_name)
+    name = _name(tool.name, dialect)
     if tool.strict:
         made = fitted(tool.schema, dialect.subset, root="object")
         if made and strict.allows(made, tool=True):
-            return replace(tool, name=name, schema=made.schema)
-    loose = parameters(tool.schema, items=dialect.subset.typed, any_root=True)
-    return replace(tool, name=name, schema=loose or {"type": "object", "properties": {}}, strict=False)
+            return replace(tool, name=name, schema=dialect.narrow(dict(made.schema)) if dialect.narrow else made.schema)
+    loose = parameters(tool.schema, items=dialect.subset.typed, any_root=True) or {"type": "object", "properties": {}}
+    return replace(tool, name=name, schema=dialect.narrow(loose) if dialect.narrow else loose, strict=False)
 
 
 def _odd_names(schema: Mapping[str, Any], allowed: re.Pattern[str]) -> bool:
@@ -300,7 +312,7 @@ def _said(part: object) -> bool:
 def _part(part: Part, dialect: Dialect, ids: Ids) -> Part:
     match part:
         case ToolUse(id=identity, name=name):
-            wire_id, wire_name = ids.use(identity), tool_name(name, dialect.longest_name)
+            wire_id, wire_name = ids.use(identity), _name(name, dialect)
             return part if (wire_id, wire_name) == (identity, name) else replace(part, id=wire_id, name=wire_name)
         case ToolResult(tool_use_id=identity, content=content):
             inner = tuple(_image(p) if isinstance(p, Image) else p for p in content if dialect.blank or _said(p))

@@ -9,11 +9,16 @@ _LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _MARK = 9  # letters of a hash, with its separator
 
 
-def tool_name(name: str, longest: int) -> str:
-    """A tool's name of at most ``longest`` letters, digits, ``_`` and ``-``; changed ones end in a hash, so they stay apart."""
-    if 0 < len(name) <= longest and not _ODD.search(name):
+def tool_name(name: str, longest: int, *, letter_first: bool = False) -> str:
+    """A tool's name of at most ``longest`` letters, digits, ``_`` and ``-``; changed ones end in a hash, so they stay apart.
+
+    ``letter_first``: for vendors that take no name with another beginning.
+    """
+    begins = not letter_first or (name[:1].isascii() and name[:1].isalpha())
+    if 0 < len(name) <= longest and begins and not _ODD.search(name):
         return name
-    return f"{_ODD.sub('_', name)[: longest - _MARK]}_{_hash(name, _MARK - 1)}"
+    written = _ODD.sub("_", name) if begins else f"tool_{_ODD.sub('_', name)}"
+    return f"{written[: longest - _MARK]}_{_hash(name, _MARK - 1)}"
 
 
 @dataclass(frozen=True, slots=True)

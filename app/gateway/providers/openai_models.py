@@ -4,18 +4,22 @@ A gateway in the middle loses what only the model's own client knows to keep, an
 
 - Gemini since 3 wants its thought signature back with the first tool call of each answer. A history of another model, or from a
   client that dropped the signature, gets the word by which Google lets the check be skipped.
-- DeepSeek's and Moonshot's thinking models want `reasoning_content` with each of their answers. Other servers refuse the field,
-  and a blank one stands where nothing was kept.
-- The same models refuse a forced tool call while they think: they are asked for it in words, as some of Claude's are.
+- DeepSeek's, Moonshot's and Xiaomi's thinking models want `reasoning_content` with each of their answers. Other servers refuse
+  the field, and a blank one stands where nothing was kept.
+- The same models, and Qwen's that think, refuse a forced tool call: they are asked for it in words, as some of Claude's are.
 - Mistral's models take no user's message directly after a tool's result: an answer of theirs stands between.
+- Mistral's and Moonshot's models take no answer that says nothing, such as one that was left before its first word: it is left
+  out, as it is for Claude.
+- Gemini and Moonshot take no tool whose name begins with a digit, as MCP servers' do: `letter_first`.
 
 Sources: ai.google.dev/gemini-api/docs/thought-signatures, api-docs.deepseek.com/guides/thinking_mode, and public reports
-(deepseek-ai/DeepSeek-V3#1376, anomalyco/opencode#10996, router-for-me/CLIProxyAPI#4893, aaif-goose/goose#5998).
+(deepseek-ai/DeepSeek-V3#1376, anomalyco/opencode#10996, router-for-me/CLIProxyAPI#4893, aaif-goose/goose#5998,
+VicBilibily/GCMP#171, QwenLM/qwen-code#7659, AstrBotDevs/AstrBot#7200, dust-tt/dust#28212, openclaw/openclaw#79179).
 """
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,20 +30,26 @@ UNSIGNED = "skip_thought_signature_validator"
 BETWEEN = {"role": "assistant", "content": "Understood."}
 NOT_KEPT = " "  # some refuse an empty text as a missing one
 _GEMINI = re.compile(r"gemini(?:-(?P<major>\d{1,2}))?")
-_THINKING = re.compile(r"deepseek-(?:reasoner|v[4-9])|kimi-(?:k2[.-](?:[5-9]|thinking)|k[3-9]|for-coding|thinking)")
+_THINKING = re.compile(r"deepseek-(?:reasoner|v[4-9])|kimi-(?:k2[.-](?:[5-9]|thinking)|k[3-9]|for-coding|thinking)|mimo-v\d")
+_UNFORCED = re.compile(r"qwen3\.[5-9]-(?:plus|max|flash)|qwen.*thinking|qwq")
+_MOONSHOT = re.compile(r"kimi|moonshot")
 
 
 @dataclass(frozen=True, slots=True)
 class Wants:
     """``signatures``: of calls that have one; ``signed``: of every answer's first call; ``reasoning``: with every answer.
 
-    ``answered``: an answer after a tool's result, before the user speaks.
+    ``unforced``: no forced tool call. ``answered``: an answer after a tool's result, before the user speaks; ``spoken``: none
+    that says nothing. ``letter_first``: in names of tools.
     """
 
     signatures: bool = False
     signed: bool = False
     reasoning: bool = False
+    unforced: bool = False
     answered: bool = False
+    spoken: bool = False
+    letter_first: bool = False
 
 
 def is_mistral(model: str) -> bool:
@@ -53,18 +63,28 @@ def wants(model: str) -> Wants:
     name = model.lower()
     gemini = _GEMINI.search(name)
     if gemini is None:
-        return Wants(reasoning=bool(_THINKING.search(name)), answered=is_mistral(name))
-    return Wants(signatures=True, signed=int(gemini["major"] or 3) >= 3)
+        thinking, mistral, moonshot = bool(_THINKING.search(name)), is_mistral(name), bool(_MOONSHOT.search(name))
+        return Wants(
+            reasoning=thinking,
+            unforced=thinking or bool(_UNFORCED.search(name)),
+            answered=mistral,
+            spoken=mistral or moonshot,
+            letter_first=moonshot,
+        )
+    return Wants(signatures=True, signed=int(gemini["major"] or 3) >= 3, letter_first=True)
 
 
 def choice(model: str, wanted: ToolChoice) -> tuple[ToolChoice, str | None]:
     """The choice among tools as ``model`` takes it, and the sentence for its instructions that stands for the rest."""
-    return in_words(wanted) if wants(model).reasoning else (wanted, None)
+    return in_words(wanted) if wants(model).unforced else (wanted, None)
 
 
 def answered(model: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages on the wire, with an answer before each user's message that follows a tool's result."""
-    if not wants(model).answered:
+    """The messages on the wire: no answer says nothing, and one stands before each user's message behind a tool's result."""
+    wanted = wants(model)
+    if wanted.spoken:
+        messages = [message for message in messages if not _says_nothing(message)]
+    if not wanted.answered:
         return messages
     found: list[dict[str, Any]] = []
     for message in messages:
@@ -88,3 +108,8 @@ def reasoning(model: str, parts: Sequence[Part]) -> str | None:
     if not wants(model).reasoning:
         return None
     return "".join(part.text for part in parts if isinstance(part, Thinking) and not part.signature) or NOT_KEPT
+
+
+def _says_nothing(message: Mapping[str, Any]) -> bool:
+    """Whether it is an answer without a word or a call."""
+    return message["role"] == "assistant" and not any(message.get(name) for name in ("content", "refusal", "tool_calls"))

@@ -52,7 +52,7 @@ class Reading:
         self._request = request
         self._provider = provider
         self._assembly = Assembly()
-        self._calls = ToolCalls(self._assembly, dialect.names_back(request, dialect.OPENAI))
+        self._calls = ToolCalls(self._assembly, dialect.names_back(request, dialect.of_openai(request.model)))
         self._model = ""
         self._finish: str | None = None
         self._native: str | None = None

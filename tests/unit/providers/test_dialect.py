@@ -129,6 +129,26 @@ def test_long_tool_names_are_shortened_there_and_restored_on_the_way_back() -> N
     assert [t["name"] for t in to_anthropic(wanted)["tools"]] == [LONG, LONG + "s", "short"]
 
 
+@pytest.mark.parametrize("name", ["21st_magic_component_builder", "1c_reload", "12306__tickets", "_f", "-f", "3" * 64, "é1"])
+def test_a_tool_s_name_begins_with_a_letter_where_the_vendor_wants_it(name: str) -> None:
+    """Gemini and Moonshot refuse the whole request (dust-tt/dust#28212, OmniRoute#13715, openclaw/openclaw#79179)."""
+    tools = (ToolSpec(name, "", OBJECT), ToolSpec(f"{name}x", "", OBJECT), ToolSpec("f", "", OBJECT))
+    history = (user(Text("q")), model(ToolUse("c1", name, "{}")), user(ToolResult("c1", ())))
+    for vendor in ("gemini-3.1-pro-preview", "google/gemini-3.6-flash", "kimi-k3", "moonshot-v1-8k"):
+        wanted = request(*history, model=vendor, tools=tools, tool_choice=ToolChoice("tool", name))
+        body = to_openai(wanted)
+        sent = [tool["function"]["name"] for tool in body["tools"]]
+        assert all(one[0].isascii() and one[0].isalpha() for one in sent)
+        assert len(set(sent)) == 3
+        assert sent[2] == "f"
+        assert body["messages"][-2]["tool_calls"][0]["function"]["name"] == sent[0]
+        call = {"id": "c2", "type": "function", "function": {"name": sent[0], "arguments": "{}"}}
+        chunk = {"choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]}
+        assert Reading(wanted, "p").deltas(chunk)[0].name == name  # type: ignore[union-attr]
+    untouched = to_openai(request(tools=(ToolSpec("1c_reload", "", OBJECT),)))
+    assert untouched["tools"][0]["function"]["name"] == "1c_reload"
+
+
 @pytest.mark.parametrize("name", ["functions.f", "my tool", "Zürich", "", "x" * 200])
 def test_a_name_that_no_vendor_takes_becomes_one_that_both_take(name: str) -> None:
     for longest in (64, 128):

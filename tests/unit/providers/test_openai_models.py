@@ -11,7 +11,18 @@ from app.gateway.providers.base import ModelRequest, Timeouts
 from app.gateway.providers.openai_models import NOT_KEPT, UNSIGNED
 
 NOTHING_WANTED = ["gpt-6-luna", "llama-3.3-70b", "kimi-k2-instruct-0905", "deepseek-chat", "deepseek-r1-distill-llama-70b"]
-THINKING = ["deepseek-v4-pro", "deepseek/deepseek-v4-flash:free", "deepseek-reasoner", "moonshotai/Kimi-K2.5", "kimi-k2-thinking"]
+THINKING = [
+    "deepseek-v4-pro",
+    "deepseek/deepseek-v4-flash:free",
+    "deepseek-reasoner",
+    "moonshotai/Kimi-K2.5",
+    "kimi-k2-thinking",
+    "xiaomi/mimo-v2.5-pro",  # VicBilibily/GCMP#171
+    "mimo-v2-flash",
+]
+# alibabacloud.com/help/en/model-studio/deep-thinking: they think unless told not to (QwenLM/qwen-code#7659, cloudwego/eino#994)
+UNFORCED = [*THINKING, "qwen3.5-plus", "qwen/qwen3.8-max", "qwen3-235b-a22b-thinking-2507", "qwq-plus"]
+FORCED = [*NOTHING_WANTED, "qwen3-coder-plus", "qwen3.5-397b-a17b", "qwen-plus"]
 TOOL = ToolSpec("f", "does f", {"type": "object", "properties": {}})
 
 
@@ -75,6 +86,24 @@ def test_a_model_of_mistral_has_answered_a_tools_result_before_the_user_speaks()
         assert "".join(message["role"][0] for message in sent(model, turns=turns)["messages"]) == roles
 
 
+@pytest.mark.parametrize("silence", [(), (Thinking("hm"),), (Text(""),)], ids=["nothing", "a thought", "no text"])
+def test_an_answer_that_says_nothing_is_left_out_where_it_is_refused(silence: tuple[Any, ...]) -> None:
+    """AstrBotDevs/AstrBot#7200, NousResearch/hermes-agent#90614, michelle-avery/openai-compatible-conversation#26."""
+    for model, roles in (
+        ("kimi-k2.6", "uuau"),
+        ("moonshot-v1-8k", "uuau"),
+        ("mistral-small-latest", "uuau"),
+        ("gpt-6-luna", "uauau"),
+    ):
+        messages = sent(model, silence, (Text("4"),))["messages"]
+        assert "".join(message["role"][0] for message in messages) == roles
+
+
+def test_a_call_without_words_is_no_answer_that_says_nothing() -> None:
+    for model in ("kimi-k2.6", "mistral-small-latest"):
+        assert [message["role"] for message in sent(model, (PLAIN,))["messages"]] == ["user", "assistant", "tool"]
+
+
 @pytest.mark.parametrize("model", THINKING)
 def test_a_model_that_wants_its_reasoning_back_gets_it_with_each_answer(model: str) -> None:
     own, other = Thinking("hm "), Thinking("Claude's", signature="s")
@@ -98,11 +127,11 @@ def test_other_models_get_no_reasoning(model: str) -> None:
 @pytest.mark.parametrize("choice", [ToolChoice("any"), ToolChoice("tool", "f")])
 def test_a_model_that_takes_no_forced_call_is_asked_for_it_in_words(choice: ToolChoice) -> None:
     sentence = forced_calls.MUST_CALL_THIS.format(name="f") if choice.name else forced_calls.MUST_CALL
-    for model in THINKING:
+    for model in UNFORCED:
         body = sent(model, choice=choice)
         assert "tool_choice" not in body
         assert body["messages"][0] == {"role": "system", "content": sentence}
-    for model in NOTHING_WANTED:
+    for model in FORCED:
         body = sent(model, choice=choice)
         assert body["tool_choice"]
         assert body["messages"][0]["role"] == "user"
