@@ -179,9 +179,10 @@ class CallState:
     def fallbacks(self) -> int:
         """How many targets of the route come before the one that answers: they failed, were overtaken, rest or are stopped.
 
-        0 without an answer of a model. Attempts that lost to the first target are no fallbacks.
+        Without an answer of a model, before the furthest that was tried. Attempts that lost to the first target are no fallbacks.
         """
-        return self.targets.index(self.answering) if self.answering in self.targets else 0
+        reached = [self.answering] if self.answering else self.spending.tried
+        return max((self.targets.index(target) for target in reached if target in self.targets), default=0)
 
     def answered_by(self, target: Target) -> None:
         """Move the answering attempt to the end; drop from ``degraded`` what only other targets ignored."""

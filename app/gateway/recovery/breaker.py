@@ -20,11 +20,11 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, get_args
 
-from app.domain.errors import OutOfSockets, ProviderDenied, ProviderError, ProviderRejected, ProviderTimeout
+from app.domain.errors import OutOfSockets, ProviderDenied, ProviderError, ProviderRateLimited, ProviderRejected, ProviderTimeout
 from app.domain.routes import Target
 from app.gateway.recovery.policy import BreakerPolicy
 
@@ -81,6 +81,7 @@ class Circuit:
     ``answered``: of a resting target, the share of its attempts that is answered, as far as is known; 0 where it is silent, or
     refuses our key.
     ``look_again``: when a call may try it though it answered too little.
+    ``newest`` is the code of its newest failure, also of one while it was open.
     ``waiting`` are calls that want to know when it opens.
     """
 
@@ -90,6 +91,7 @@ class Circuit:
     until: float = 0.0
     claimed_until: float = 0.0
     cause: str = ""
+    newest: str = ""
     silent: int = 0
     answered: float = 0.0
     look_again: float = 0.0
@@ -165,6 +167,10 @@ class Circuits:
         now = self.clock()
         rests = [circuit.until - now for t in targets if (circuit := self.known.get(t)) and circuit.trips]
         return max(0.0, min(rests)) if rests else None
+
+    def limited(self, targets: Sequence[Target]) -> bool:
+        """Whether the newest failure of each of these, which rest, was its limit of our rate; False for none."""
+        return bool(targets) and all(self._circuit(target).newest == ProviderRateLimited.code for target in targets)
 
     def rests_for(self, target: Target) -> float:
         """Seconds since a target's circuit opened, as this worker saw or heard it; 0 where it is closed."""
@@ -253,7 +259,7 @@ class Circuits:
         ``impatient``: see `silent`.
         """
         circuit, now = self._circuit(target), self.clock()
-        state = circuit.state(now)
+        state, circuit.newest = circuit.state(now), code
         hopeless = silent or code == ProviderDenied.code  # a caller would wait for the same error
         if state != "closed":
             circuit.answered = 0.0 if hopeless else circuit.answered * (1 - NEWEST)
@@ -278,11 +284,13 @@ class Circuits:
         if self.sharing:
             self.sharing.opened(target, circuit)
 
-    def open_until(self, target: Target, until: float, trips: int, claimed_until: float, answered: float = 0.0) -> None:
-        """Take over what another worker found. Within one rest each worker sees ``answered`` for itself."""
+    def open_until(
+        self, target: Target, until: float, trips: int, claimed_until: float, answered: float = 0.0, cause: str = ""
+    ) -> None:
+        """Take over what another worker found. Within one rest each worker sees ``answered`` and failures for itself."""
         circuit = self._circuit(target)
         if trips != circuit.trips:
-            circuit.answered = answered
+            circuit.answered, circuit.newest = answered, cause
         circuit.window.clear()
         if not circuit.trips:
             circuit.since = self.clock()

@@ -24,12 +24,14 @@ LONGEST_ADVICE = 60.0
 
 
 def final_error(
-    failures: Sequence[ProviderError], rest: float | None = None, *, passed_over: bool = False, message: str = ""
-) -> OctantError:
+    failures: Sequence[ProviderError], rest: float | None = None, *, passed_over: bool = False, message: str = "",
+    limited: bool = False,
+) -> OctantError:  # fmt: skip
     """Choose the caller's error. ``rest``: seconds until a target that was passed over may be tried again, if one was.
 
-    ``passed_over``: an operator has stopped a target; ``message`` is that operator's to callers. A refusal is final only where
-    every target has refused: one that failed or rests may take the request later.
+    ``limited``: the newest failure of each of these was a limit. ``passed_over``: an operator has stopped a target; ``message``
+    is that operator's to callers. A refusal is final only where every target has refused: one that failed or rests may take the
+    request later.
     """
     if not failures and rest is None:
         return Stopped(f"Every provider of this model is stopped by an operator. {message}".rstrip())
@@ -39,9 +41,9 @@ def final_error(
     rejections = [failure for failure in failures if isinstance(failure, ProviderRejected)]
     if rejections and len(rejections) == len(failures) and rest is None and not passed_over:
         return _refused(rejections)
-    if failures and rest is None and all(isinstance(failure, ProviderRateLimited) for failure in failures):
+    if (rest is None or limited) and all(isinstance(failure, ProviderRateLimited) for failure in failures):
         hints = [f.retry_after for f in failures if isinstance(f, ProviderRateLimited) and f.retry_after is not None]
-        after = min(hints, default=RETRY_LATER)
+        after = min([*hints, *([] if rest is None else [max(1.0, rest)])], default=RETRY_LATER)
         return ProvidersRateLimited("Every model provider is limiting our rate.", retry_after=min(after, LONGEST_ADVICE))
     after = RETRY_LATER if rest is None else rest if not failures else min(rest, RETRY_LATER)
     return ProvidersUnavailable("No model provider could answer.", retry_after=max(1.0, after))

@@ -218,7 +218,8 @@ class Recovery:
             self.metrics.repairs.inc(step="gave_up")
         stopped = any(self.stopped(target) for target in chosen)
         message = next(filter(None, map(self.message_for, chosen)), "")
-        raise final_error(race.failures, self.circuits.rest(resting), passed_over=stopped, message=message)
+        limited = self.circuits.limited(resting)
+        raise final_error(race.failures, self.circuits.rest(resting), passed_over=stopped, message=message, limited=limited)
 
     async def _run(
         self,

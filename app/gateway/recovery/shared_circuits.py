@@ -147,7 +147,8 @@ class SharedCircuits:
         for shared in found:
             if shared.target not in self._unwritten:
                 self._written.add(shared.target)
-                circuits.open_until(shared.target, now + shared.rest, shared.trips, now + shared.claimed, shared.answered)
+                until, claimed = now + shared.rest, now + shared.claimed
+                circuits.open_until(shared.target, until, shared.trips, claimed, shared.answered, shared.cause)
         for target in self._written - {shared.target for shared in found} - self._unwritten.keys():
             self._written.discard(target)
             circuits.close(target)

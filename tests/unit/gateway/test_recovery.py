@@ -87,11 +87,16 @@ async def test_a_record_says_why_a_target_was_passed_over() -> None:
     assert record_of(state).steps is None
 
 
-async def test_a_call_without_an_answer_fell_back_to_none() -> None:
+async def test_a_call_without_an_answer_counts_its_moves_as_fallbacks() -> None:
+    """Its error names the last model: without the move, the header of the fallbacks would contradict it."""
     state = call_state()
     with pytest.raises(ProvidersUnavailable):
         await recovery(Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderFailed))).complete(state)
-    assert record_of(state).fallbacks == 0
+    assert (record_of(state).fallbacks, state.receipt().fallbacks, state.receipt().provider) == (1, 1, "b")
+    state = call_state()
+    with pytest.raises(ProvidersUnavailable):
+        await recovery(Scripted("a", error(ProviderFailed)), Scripted("b"), stopped=frozenset({"b"})).complete(state)
+    assert state.receipt().fallbacks == 0
 
 
 async def test_an_error_that_is_not_retryable_goes_to_the_next_target_at_once() -> None:
@@ -301,6 +306,23 @@ async def test_with_all_circuits_open_the_call_fails_at_once_with_a_time_to_retr
         await room.complete(state)
     assert (a.calls, b.calls, state.spending.attempts) == (1, 1, [])
     assert refused.value.retry_after == pytest.approx(30, abs=1)
+
+
+async def test_open_circuits_whose_newest_failures_are_limits_say_that_we_are_limited() -> None:
+    """They were open from an outage before; a caller must read what holds now."""
+    now = 1000.0
+    limited = error(ProviderRateLimited, retry_after=30.0)
+    room = recovery(Scripted("a", error(ProviderFailed), limited), Scripted("b", error(ProviderFailed), limited),
+                    breaker=BreakerPolicy(failures=1, rest=10))  # fmt: skip
+    room.circuits.clock = lambda: now
+    with pytest.raises(ProvidersUnavailable):
+        await room.complete(call_state(attempts=1))
+    with pytest.raises(ProvidersRateLimited) as refused:  # one more try at each, as no other target is left
+        await room.complete(call_state(attempts=1))
+    assert refused.value.retry_after == pytest.approx(10, abs=1), "when the first circuit is tried again"
+    room.circuits.failed(B, ProviderFailed.code)
+    assert not room.circuits.limited((A, B))
+    assert not room.circuits.limited(())
 
 
 async def test_a_probe_that_finds_no_money_lets_the_next_call_probe() -> None:
