@@ -1,20 +1,21 @@
 """How each provider does now, from the records of its newest attempts: failures, and times beside its usual ones."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
 
-from app.domain.provider_errors import FAULTS, ProviderOutputInvalid, ProviderTimeout
+from app.domain.provider_errors import FAULTS, ProviderOutputInvalid, ProviderRejected, ProviderTimeout
 from app.domain.records import CANCELLED
 
 NOW = timedelta(minutes=5)  # attempts before it say nothing about now
 USUAL = timedelta(hours=1)  # the answers to compare with
 NEWEST, LEAST, ENOUGH = 5, 3, 10  # attempts that are compared, fewest of them, and fewest usual answers
 TIMES, MORE_MS = 3.0, 500.0  # slow: several times the usual, and more than a busy machine adds
-MISSHAPEN = ProviderOutputInvalid.code
+MISSHAPEN, REJECTED = ProviderOutputInvalid.code, ProviderRejected.code
+REFUSES, CALLERS = 5, 2  # refused attempts of a model that answers none, and fewest callers: one alone may be at fault
 # A model that is not tried for so long, though calls are answered, says nothing about now; nor do answers that missed a schema.
 LATELY = timedelta(minutes=1)
 
@@ -30,6 +31,12 @@ STATES = text(f"""
                max(at) FILTER (WHERE outcome = 'ok') AS answered_at FROM seen GROUP BY 1, 2
     ), by_provider AS (
         SELECT provider, max(failed_at) AS failed_at, max(answered_at) AS answered_at FROM by_model GROUP BY 1
+    ), refusals AS (
+        SELECT a.provider, a.model, count(DISTINCT (c.tenant, c."user", c.key_id)) AS callers,
+               count(DISTINCT c.id) FILTER (WHERE c.outcome = 'ok') AS elsewhere
+        FROM attempts a JOIN calls c ON c.id = a.call_id AND c.at = a.at
+        WHERE a.at >= CAST(:until AS timestamptz) - interval '{NOW.total_seconds():.0f} s' AND a.at < :until
+          AND a.outcome = '{REJECTED}' AND a.error LIKE '%(invalid)' GROUP BY 1, 2
     ), marked AS (
         SELECT seen.*, at >= CAST(:until AS timestamptz) - interval '{NOW.total_seconds():.0f} s' AS now,
                at >= CAST(:until AS timestamptz) - interval '{LATELY.total_seconds():.0f} s' AS lately,
@@ -40,6 +47,9 @@ STATES = text(f"""
     SELECT provider, model, count(*) FILTER (WHERE now) AS attempts,
            count(*) FILTER (WHERE now AND fault) AS failed, bool_or(dead) AS dead,
            count(*) FILTER (WHERE lately) AS lately, count(*) FILTER (WHERE lately AND outcome = 'ok') AS answered_lately,
+           count(*) FILTER (WHERE now AND outcome = '{REJECTED}') AS rejected,
+           (SELECT callers >= {CALLERS} OR elsewhere >= {LEAST} FROM refusals r
+            WHERE (r.provider, r.model) = (m.provider, m.model)) AS of_several,
            count(*) FILTER (WHERE now AND outcome = '{MISSHAPEN}') AS misshapen,
            bool_or(lately AND outcome = '{MISSHAPEN}') AS misses,
            coalesce(CASE WHEN count(*) FILTER (WHERE lately AND fault) >= {LEAST}
@@ -51,7 +61,7 @@ STATES = text(f"""
            percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) FILTER (WHERE now AND timed AND newest <= {NEWEST}) AS takes,
            count(*) FILTER (WHERE outcome = 'ok' AND newest > {NEWEST}) AS known,
            percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) FILTER (WHERE outcome = 'ok' AND newest > {NEWEST}) AS usual
-    FROM marked GROUP BY provider, model, stream
+    FROM marked m GROUP BY provider, model, stream
 """)  # noqa: S608 - constants
 
 
@@ -64,7 +74,8 @@ class ProviderState:
     ``slow``: the median of its newest attempts and its usual one, in milliseconds, of the model that is the most behind; None
     where none takes several times its usual time. ``models``: those whose attempts failed, ``tried`` all of them. ``cause``: the
     code of most failures of its worst model, of the newest where there are some. ``dead``: each of its models that was tried
-    failed last.
+    failed last. ``refused``: the models that refused every request as invalid, of several callers or that another model answered,
+    with how many.
     """
 
     attempts: int
@@ -77,6 +88,7 @@ class ProviderState:
     misshapen: int = 0
     tried: frozenset[str] = frozenset()
     dead: bool = False
+    refused: tuple[tuple[str, int], ...] = ()
 
 
 def parameters(until: datetime) -> dict[str, Any]:
@@ -107,7 +119,17 @@ def _state(rows: Sequence[dict[str, Any]], answers: int) -> ProviderState:
         misshapen=sum(row["misshapen"] for row in rows) if any(row["misses"] for row in rows) else 0,
         tried=frozenset(row["model"] for row in rows if row["attempts"]),
         dead=all(row["dead"] for row in rows if row["attempts"]) and any(row["attempts"] for row in rows),
+        refused=tuple(_refused(rows)),
     )
+
+
+def _refused(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, int]]:
+    """A vendor says 400 of a model that it took away, too, or of a parameter that it no longer has."""
+    for model in sorted({row["model"] for row in rows}):
+        own = [row for row in rows if row["model"] == model]
+        attempts, rejected = (sum(row[name] for row in own) for name in ("attempts", "rejected"))
+        if rejected == attempts >= REFUSES and any(row["of_several"] for row in own):
+            yield model, rejected
 
 
 def _slow(row: dict[str, Any]) -> tuple[float, float] | None:

@@ -14,7 +14,7 @@ from app.budget.standing import Everything, UsedCap, everything
 from app.budget.under_way import UnderWay, under_way
 from app.console import formats, just_now
 from app.console.just_now import FAILING, MANY, SOME, About, Said
-from app.console.provider_strips import AGAIN, FEW, LEAST, SICK, STOPPED, Resting, Strip, resting_of, strips_of
+from app.console.provider_strips import AGAIN, FEW, LEAST, REFUSING, SICK, STOPPED, Resting, Strip, resting_of, strips_of
 from app.console.ranges import Range
 from app.console.waiting import Waiting
 from app.domain.money import MicroUSD
@@ -264,7 +264,7 @@ def _answers(
 def _page(strips: Sequence[Strip]) -> tuple[str, About] | tuple[()]:
     """The words that lead to the page of what is wrong with providers, and the provider; empty where nothing is."""
     ill = ill_of(strips)
-    if none_well(strips):
+    if none_well(strips) and any(strip.trouble is not REFUSING for strip in ill):
         return ALL_AWAY, ()
     return (ill[0].symptom, just_now.about_of(provider=ill[0].name)) if ill else ()
 

@@ -12,7 +12,13 @@ from app.audit.provider_state import NOW, ProviderState
 from app.console import formats
 from app.console.just_now import CHANCE, ENOUGH
 from app.console.ranges import Range
-from app.domain.provider_errors import ProviderDenied, ProviderOutputInvalid, ProviderRateLimited, ProviderTimeout
+from app.domain.provider_errors import (
+    ProviderDenied,
+    ProviderOutputInvalid,
+    ProviderRateLimited,
+    ProviderRejected,
+    ProviderTimeout,
+)
 from app.domain.routes import Target
 from app.gateway.recovery.shared_circuits import Shared
 from app.oncall.incidents.outage import IN_A_ROW
@@ -40,6 +46,7 @@ LATE = Trouble(SLOW, "is slow", "is slow")
 FAILURE = Trouble(FAILS, "is failing", "is failing")
 SOME_ERRORS = Trouble(ERRORS, "has errors", "is failing")
 MISSHAPEN = Trouble("malformed answers", "gives answers that do not fit their schema", ProviderOutputInvalid.code)
+REFUSING = Trouble("refuses requests", "refuses every request as invalid", ProviderRejected.code)
 TROUBLES: Mapping[str, Trouble] = {
     ProviderTimeout.code: LATE,
     ProviderRateLimited.code: Trouble("limits us", "limits us", ProviderRateLimited.code),
@@ -177,6 +184,9 @@ def _state(now: ProviderState | None) -> State:
     of = f", all of {' and '.join(sorted(now.models))}" if now.models else ""
     failed = f"{_part(now.failed, now.attempts)} of {SPAN} failed{of}" if now.failed else ""
     found = _failing(now, kind, word, failed, of)
+    if now.refused and found[0] != "bad":
+        of_each = " and ".join(f"all {formats.count(attempts)} of {model}" for model, attempts in now.refused)
+        return "bad" if len(now.refused) == len(now.tried) else "warn", REFUSING.word, f"{of_each} in {SPAN}", REFUSING
     if now.misshapen >= LEAST and found[0] != "bad":
         missed = f"{_part(now.misshapen, now.attempts)} of {SPAN} missed it{of}"
         return "bad" if now.misshapen >= ILL * now.attempts else "warn", MISSHAPEN.word, missed, MISSHAPEN

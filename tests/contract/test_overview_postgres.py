@@ -29,6 +29,7 @@ from app.console.provider_strips import FAILURE, Resting, strips_of
 from app.console.ranges import Range
 from app.domain.calls import Attempt, Usage
 from app.domain.money import MicroUSD
+from app.domain.records import CallRecord
 
 MINUTE = timedelta(minutes=1)
 BEGAN = datetime(2026, 3, 3, 10, 0, tzinfo=UTC)  # a day of its own
@@ -570,3 +571,30 @@ async def test_a_provider_that_is_silent_or_slow_stands_out(engine: AsyncEngine)
         Times(CALLS, 3, 3, 0, 1, 1, 100.0, pytest.approx(5410.0)),  # type: ignore[arg-type] # interpolated
     ]
     assert await attempt_times(engine, at + MINUTE, at + 2 * MINUTE, slow_ms=2000) == []
+
+
+def refusal(at: datetime, user: str, *, outcome: str = "invalid_request", error: str = "HTTP 400 (invalid)") -> CallRecord:
+    refused = replace(attempt(1, "openai", "provider_rejected"), error=error)
+    answered = (attempt(2, "anthropic", "ok"),) if outcome == "ok" else ()
+    return a_record(at=at, tenant="refused", user=user, outcome=outcome, attempts=(refused, *answered))
+
+
+async def test_a_model_that_refuses_every_request_of_several_callers_is_named(engine: AsyncEngine) -> None:
+    async def refused(*records: CallRecord, day: int) -> tuple[tuple[str, int], ...]:
+        await Writer(engine).write(records)
+        until = BEGAN + timedelta(days=day, minutes=5)
+        return (await overview(engine, until - 5 * MINUTE, until, MINUTE)).states["openai"].refused
+
+    def at(day: int) -> datetime:
+        return BEGAN + timedelta(days=day, minutes=3)
+
+    several = [refusal(at(60), user) for user in ("ada", "grace", "ada", "grace", "ada")]
+    assert await refused(*several, day=60) == (("m", 5),)
+    assert await refused(*[refusal(at(61), "ada") for _ in range(9)], day=61) == (), "its requests may be wrong"
+    elsewhere = [refusal(at(62), "ada", outcome="ok") for _ in range(5)]
+    assert await refused(*elsewhere, day=62) == (("m", 5),), "another model answered them"
+    assert await refused(*[replace(one, id=f"f{n}", at=at(63)) for n, one in enumerate(several[:4])], day=63) == (), "too few"
+    one_answer = a_record(at=at(64), attempts=(attempt(1, "openai", "ok"),))
+    assert await refused(*[replace(one, id=f"a{n}", at=at(64)) for n, one in enumerate(several)], one_answer, day=64) == ()
+    long = [refusal(at(65), user, error="HTTP 400 (context_length)") for user in ("ada", "grace") * 3]
+    assert await refused(*long, day=65) == (), "each of these was too long"

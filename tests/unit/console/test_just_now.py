@@ -318,6 +318,33 @@ def test_what_goes_wrong_chooses_the_sentence_and_its_page(cause: str, words: st
         assert find(read(), strip.symptom, ("anthropic", "openai"))[0][1].title == page
 
 
+REFUSES = replace(state(12, 0, ""), refused=(("m", 12),))
+
+
+def test_a_model_that_refuses_every_request_is_named_and_leads_to_its_page() -> None:
+    """A vendor says 400 of a model that it retired: to a caller it looks like a mistake of the request."""
+    for states, kind in (({"anthropic": WELL, "openai": REFUSES}, "warn"), ({"openai": REFUSES}, "warn")):
+        found = summed(states)
+        assert (found.kind, found.said[0].partition(";")[0]) == (
+            kind, "openai refuses every request as invalid (all 12 of m in the last 5 min)"
+        )  # fmt: skip
+        assert found.search(found.said[0]) == {"q": "a provider provider_rejected", "provider": "openai"}
+    page = "A model provider is failing: A model refuses requests that another one answers"
+    assert find(read(), "a provider provider_rejected", ("anthropic", "openai"))[0][1].title == page
+    failed = replace(seen(12, failed=12), outcomes=[("invalid_request", 12)], states={"openai": REFUSES})
+    failed = replace(failed, providers={"openai": {NOON: (12, 0)}})
+    kind, words = said(failed, failed, JustNow(calls=12, failed=12, failed_at=NOON))
+    assert (kind, words[0].partition(" (")[0]) == ("bad", "openai refuses every request as invalid")
+
+
+def test_one_model_of_several_that_refuses_every_request_leaves_the_others() -> None:
+    several = replace(REFUSES, tried=frozenset({"m", "n"}), attempts=40)
+    [strip] = summed({"openai": several}).strips
+    assert (strip.kind, strip.word, strip.away) == ("warn", "refuses requests", False)
+    [strip] = summed({"openai": replace(several, failed=30, failing=30, cause="provider_failed", dead=True)}).strips
+    assert strip.word == "failing", "an outage is worse"
+
+
 def test_each_fault_of_a_provider_is_tried_above() -> None:
     marks = test_what_goes_wrong_chooses_the_sentence_and_its_page.pytestmark[0].args[1]  # type: ignore[attr-defined]
     assert {cause for cause, _, _ in marks} == FAULTS

@@ -233,6 +233,8 @@ NIGHT = [
     ("customers say the bot is talking nonsense", "eval-drift"),
     ("we get 402", "provider-outage#our-key-or-our-quota"),
     ("openai refuses our key", "provider-outage#our-key-or-our-quota"),
+    ("openai refuses every request", "provider-outage#a-model-refuses-requests-that-another-one-answers"),
+    ("all calls get 400 since the parameter was dropped", "provider-outage#a-model-refuses-requests-that-another-one-answers"),
     ("embeddings 503", "provider-outage#a-model-without-a-second-provider"),
     ("nothing comes back from embeddings", "provider-outage#a-model-without-a-second-provider"),
     ("service is not running", "README#the-service-is-not-running"),

@@ -20,7 +20,7 @@ THINKING = [
     "xiaomi/mimo-v2.5-pro",  # VicBilibily/GCMP#171
     "mimo-v2-flash",
 ]
-# alibabacloud.com/help/en/model-studio/deep-thinking: they think unless told not to (QwenLM/qwen-code#7659, cloudwego/eino#994)
+# alibabacloud.com/help/en/model-studio/deep-thinking: thinking is their default (QwenLM/qwen-code#7659, cloudwego/eino#994)
 UNFORCED = [*THINKING, "qwen3.5-plus", "qwen/qwen3.8-max", "qwen3-235b-a22b-thinking-2507", "qwq-plus"]
 FORCED = [*NOTHING_WANTED, "qwen3-coder-plus", "qwen3.5-397b-a17b", "qwen-plus"]
 TOOL = ToolSpec("f", "does f", {"type": "object", "properties": {}})
