@@ -1,15 +1,15 @@
 """The operator who runs a command, as the log and the records name them."""
 
-import getpass
 import os
+import pwd
 import socket
 
 
 def user_name() -> str:
-    """The name at this machine. A container may run under a number that has none."""
+    """The name at this machine, whatever a variable such as `LOGNAME` says. A container's number may have none."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return f"uid-{os.getuid()}"
 
 

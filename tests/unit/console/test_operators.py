@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.console.console import TEMPLATES, templates
-from app.console.operators import named
+from app.console.operators import distinct, named
 
 KNOWN = {"1a2b3c4d": "night shift", "8f3e": "Ada Byron"}
 
@@ -23,6 +23,22 @@ KNOWN = {"1a2b3c4d": "night shift", "8f3e": "Ada Byron"}
 )
 def test_an_actor_has_its_name(text: str, words: str) -> None:
     assert named(text, KNOWN) == words
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Ada Byron", "Ada Byron (8f3e)"), ("ADA  BYRON", "ADA  BYRON (8f3e)"), ("\u0410da Byron", "\u0410da Byron (8f3e)"),
+        ("Ada\u200b Byron", "Ada\u200b Byron (8f3e)"), ("night shift", "night shift (8f3e)"),
+        ("night shift (key 1a2b3c4d)", "night shift (key 1a2b3c4d) (8f3e)"), ("os:root@host", "os:root@host (8f3e)"),
+        ("Eve", "Eve"),
+    ],
+)  # fmt: skip
+def test_a_person_who_takes_the_name_of_another_has_the_subject_behind_it(name: str, shown: str) -> None:
+    """People choose what a provider calls them, and the operators' log would name another one."""
+    found = distinct({"1a2b3c4d": "night shift"}, {"0a0a": "Ada Byron", "8f3e": name, "1a2b3c4d": "Mallory"})
+    assert named("person:8f3e in the console", found) == shown
+    assert named("key:1a2b3c4d of acme", found) == "night shift (key 1a2b3c4d)"
 
 
 @pytest.mark.parametrize("part", sorted(TEMPLATES.rglob("*.html")), ids=lambda part: part.name)
