@@ -57,7 +57,7 @@ class PagerDuty:
                 "custom_details": details,
             }
             body["client"] = "Octant"
-            body["links"] = [{"href": href, "text": name} for name, href in message.links.items() if href.startswith("http")]
+            body["links"] = [{"href": href, "text": name} for name, href in message.links.items() if _is_web(href)]
         return within(body, details["labels"])
 
 
@@ -80,7 +80,8 @@ class IncidentIo:
             "description": _description(message),
             "metadata": {**details, "severity": message.severity, "alert": message.alert},
         }
-        if source := message.links.get("dashboard") or message.links.get("source"):
+        sources = (message.links.get(name, "") for name in ("dashboard", "source"))
+        if source := next(filter(_is_web, sources), ""):
             body["source_url"] = source
         headers = {"authorization": f"Bearer {self.token()}"}
         return await post(self.http, self.url, within(body, details["labels"]), headers, receiver=self.name, taken=ACCEPTED)
@@ -162,10 +163,16 @@ def apprise_of(addresses: Secret) -> Apprise:
             if not made.add(address):
                 raise Misconfigured(f"OCTANT_PAGING__APPRISE_URLS: address {number} is none that apprise knows.")
         notifier: Any = made
-        return _Blocking(lambda body, title: bool(notifier.notify(body=body, title=title)))
+        # Without its format, a text goes into mails and Telegram as the HTML that it may hold.
+        return _Blocking(lambda body, title: bool(notifier.notify(body=body, title=title, body_format="text")))
 
     build()
     return Apprise(build)
+
+
+def _is_web(address: str) -> bool:
+    """Whether an address is one that a button may open: an annotation can hold any."""
+    return address.startswith(("https://", "http://"))
 
 
 def _split(addresses: str) -> Iterable[str]:

@@ -147,6 +147,25 @@ async def test_a_receiver_that_is_not_there_is_tried_again_and_no_key_is_logged(
         assert not [key for key in (ROUTING_KEY, TOKEN, WEBHOOK_SECRET) if key in caplog.text + repr(receiver) + repr(result)]
 
 
+HOSTILE = '<img src=https://evil.example/x><a href="https://evil.example">acknowledge here</a>'
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of its plugins and of what they import
+async def test_no_words_of_an_alert_are_html_in_a_mail_or_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[dict[str, object]] = []
+    monkeypatch.setattr("apprise.Apprise.notify", lambda _, **given: sent.append(given))
+    await apprise_of(lambda: "mailto://octant:word@mail.example").send(replace(MESSAGE, summary=HOSTILE), "k-1")
+    assert [one["body_format"] for one in sent] == ["text"]
+
+
+async def test_a_button_opens_no_address_of_another_kind(pager: Pager, http: Sessions) -> None:
+    links = {"dashboard": "javascript:alert(1)", "source": "data:text/html,x", "runbook": "vbscript:x"}
+    for name in ("pagerduty", "incident_io"):
+        assert (await receivers(http, pager.base)[name].send(replace(MESSAGE, links=links), "k-1")).sent
+    assert pager.of("pagerduty")[0]["links"] == []
+    assert "source_url" not in pager.of("incident_io")[0]
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of its plugins and of what they import
 async def test_apprise_calls_every_address_and_refuses_one_that_it_does_not_know() -> None:
     taken: list[dict[str, object]] = []
