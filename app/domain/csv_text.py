@@ -2,13 +2,16 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 
-FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # also in full width, as spreadsheets in East Asia read them
+_SIGNS = "=+@\\-\uff1d\uff0b\uff20\uff0d"  # also in full width, as spreadsheets in East Asia read them
+# Where commas are decimal, a spreadsheet parts cells at semicolons; pasted text is parted at tabs and lines.
+_FORMULA = re.compile(rf"^(?=\s*[{_SIGNS}])|(?<=[;|\t\r\n])(?=[^\S\t\r\n]*[{_SIGNS}])")
 
 
 def csv_text(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """Return the lines. A text that a spreadsheet would run as a formula is quoted (CWE-1236)."""
+    """Return the lines. A text that a spreadsheet would run as a formula is quoted, wherever it begins (CWE-1236)."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head)
@@ -17,4 +20,4 @@ def csv_text(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def _quoted(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.lstrip().startswith(FORMULA) else cell
+    return _FORMULA.sub("'", cell) if isinstance(cell, str) else cell

@@ -165,8 +165,12 @@ def test_an_alert_is_noise_for_each_of_three_reasons_alone() -> None:
 
 
 def test_the_report_as_csv_runs_no_formula_of_a_persons_name() -> None:
-    """A name is that of a rotation, or what a pager answered."""
+    """A name is that of a rotation, or what a pager answered. Many spreadsheets part the cells of a line at semicolons."""
     nothing = Tally(pages=0, acknowledged=0, resolved=0, out_of_hours=0, mtta=None, mttr=None)
-    people = [OfPerson(name, 1.0, 0.0, nothing) for name in ("=HYPERLINK(1)", "Ann-Lee")]
+    written = {
+        "=HYPERLINK(1)": "'=HYPERLINK(1)", "Ann-Lee": "Ann-Lee", "Ann;=1+1;": "Ann;'=1+1;", "Ann; +1 234": "Ann;' +1 234",
+        "A|@SUM(1)": "A|'@SUM(1)", "A\t=1": "A\t'=1",
+    }  # fmt: skip
+    people = [OfPerson(name, 1.0, 0.0, nothing) for name in written]
     found = Report(since=BEGIN, until=UNTIL, total=nothing, weeks=[], alerts=[], people=people)
-    assert [line.split(",")[0] for line in csv_of(found).splitlines()] == ["person", "'=HYPERLINK(1)", "Ann-Lee"]
+    assert [line.split(",")[0] for line in csv_of(found).splitlines()] == ["person", *written.values()]
