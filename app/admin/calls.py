@@ -1,6 +1,7 @@
 """`/v1/admin/calls`: the records of calls, for operators and their tools (O2).
 
-A key with the scope ``admin`` reads the records of every tenant, one with ``read`` those of its own tenant.
+A key with the scope ``admin`` reads the records of every tenant, one with ``read`` those of its own tenant; if it is bound to a
+user, that user's.
 """
 
 import json
@@ -42,11 +43,14 @@ class _Search(BaseModel):
     at_most: list[str] = []
     limit: int = Field(default=50, ge=1, le=MOST)
 
-    def filter_for(self, identity: Identity) -> CallFilter:
+    def filter_for(self, identity: Identity, redactor: Redactor) -> CallFilter:
         """As a filter that sees no more than its holder may. Raises Forbidden or InvalidRequest."""
         values = self.model_dump(exclude={"at_least", "at_most"})
-        wanted = CallFilter(**values, ranges=bounds_of(self.at_least, self.at_most))
-        return replace(wanted, since=_aware(wanted.since), until=_aware(wanted.until), tenant=_tenant(identity, wanted.tenant))
+        wanted, own = CallFilter(**values, ranges=bounds_of(self.at_least, self.at_most)), _own(identity, redactor)
+        for name, value in own.items():
+            if getattr(wanted, name) not in (None, value, identity.user):
+                raise Forbidden(f"This API key reads the records of its own {name} only.")
+        return replace(wanted, since=_aware(wanted.since), until=_aware(wanted.until), **own)
 
 
 if TYPE_CHECKING:
@@ -81,7 +85,7 @@ def router(engine: AsyncEngine, actions: ActionLog, redactor: Redactor) -> APIRo
         """One page of records, without their attempts; ``next`` leads to the one behind it."""
         identity = await _reader(request)
         with _records():
-            found = await find_calls(engine, wanted.filter_for(identity))
+            found = await find_calls(engine, wanted.filter_for(identity, redactor))
         more = cursor_of(found[-1], wanted.sort) if len(found) == wanted.limit else None
         return _json({"data": found, "next": more})
 
@@ -90,7 +94,7 @@ def router(engine: AsyncEngine, actions: ActionLog, redactor: Redactor) -> APIRo
         """Every matching record as one file. The operators' log records the export before the first byte leaves."""
         identity = await _reader(request)
         values = wanted.model_dump(exclude={"format"})
-        pages = every_call(engine, Wanted.model_construct(**values).filter_for(identity))
+        pages = every_call(engine, Wanted.model_construct(**values).filter_for(identity, redactor))
         with _records():
             file = await _written(pages, wanted.format)
             try:
@@ -107,7 +111,7 @@ def router(engine: AsyncEngine, actions: ActionLog, redactor: Redactor) -> APIRo
         identity = await _reader(request)
         with _records():
             found = await get_call(engine, call_id)
-        if found is None or found["tenant"] != (_tenant(identity, None) or found["tenant"]):
+        if found is None or any(found[name] != value for name, value in _own(identity, redactor).items()):
             raise NotFound(f"No call {call_id!r}.")
         return _json(found)
 
@@ -115,7 +119,7 @@ def router(engine: AsyncEngine, actions: ActionLog, redactor: Redactor) -> APIRo
     async def trace(request: Request, trace_id: str) -> Response:
         """Every call of a trace with its attempts, in the order in which they began."""
         identity = await _reader(request)
-        wanted = CallFilter(trace_id=trace_id, tenant=_tenant(identity, None), ascending=True, limit=1000)
+        wanted = CallFilter(trace_id=trace_id, **_own(identity, redactor), ascending=True, limit=1000)
         with _records():
             found = await with_attempts(engine, await find_calls(engine, wanted))
         return _json({"data": found})
@@ -125,7 +129,7 @@ def router(engine: AsyncEngine, actions: ActionLog, redactor: Redactor) -> APIRo
 
 def _exported(identity: Identity, wanted: Exported, redactor: Redactor) -> Action:
     """The log's row of an export: API key and filter, with the user as a pseudonym."""
-    parameters = {**wanted.model_dump(exclude_defaults=True), "tenant": _tenant(identity, wanted.tenant)}
+    parameters = {**wanted.model_dump(exclude_defaults=True), "tenant": wanted.tenant, **_own(identity, redactor)}
     return Action(actor=identity.actor, action="calls export", subject=subject_of(parameters, redactor), reason="", outcome="ok")
 
 
@@ -145,13 +149,12 @@ async def _reader(request: Request) -> Identity:
     return await reader(request)
 
 
-def _tenant(identity: Identity, wanted: str | None) -> str | None:
-    """The tenant whose records may be seen: None means all."""
+def _own(identity: Identity, redactor: Redactor) -> dict[str, Any]:
+    """The tenant whose records alone may be seen, and the user as records have them; nothing for an operator."""
     if "admin" in identity.scopes:
-        return wanted
-    if wanted not in (None, identity.tenant.id):
-        raise Forbidden("This API key reads the records of its own tenant only.")
-    return identity.tenant.id
+        return {}
+    tenant = {"tenant": identity.tenant.id}
+    return tenant | ({"user": redactor.redact(identity.user, tenant=identity.tenant.id)} if identity.user else {})
 
 
 def _aware(at: datetime | None) -> datetime | None:

@@ -332,10 +332,10 @@ class BudgetExceeded(AskPermission):
         the same call may fit: soon where calls in flight hold the room, else at the reset; None where it never will.
         """
         resets = f"It resets at {resets_at.isoformat()}." if resets_at else "Ask for less: fewer output tokens, a shorter input."
-        super().__init__(
-            f"The {scope} budget of ${limit / 1e6:.6f} has ${spent / 1e6:.6f} spent and ${held / 1e6:.6f} held by calls "
-            f"in flight; this call may need ${needed / 1e6:.6f}. {resets}"
-        )
+        self.of_all = scope.startswith("global")  # a caller learns nothing of what other tenants spend
+        used = f"of ${limit / 1e6:.6f} has ${spent / 1e6:.6f} spent and ${held / 1e6:.6f} held by calls in flight"
+        room = "of all tenants together has too little room" if self.of_all else used
+        super().__init__(f"The {scope} budget {room}; this call may need ${needed / 1e6:.6f}. {resets}")
         self.scope, self.resets_at, self.limit, self.spent, self.held, self.needed = scope, resets_at, limit, spent, held, needed
         self.retry_after: float | None = None
         self.user = user

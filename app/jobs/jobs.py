@@ -113,11 +113,12 @@ class Jobs:
         return _job(row)
 
     async def list(self, identity: Identity, *, limit: int, after: str | None) -> Sequence[Job]:
-        """The caller's jobs, newest first, ``after`` the one of that id."""
+        """The caller's jobs, newest first, ``after`` the one of that id. Another's id tells no more than one that never was."""
         order = (jobs.c.created_at, jobs.c.id)
         statement = select(jobs).where(_own(identity)).order_by(*(c.desc() for c in order)).limit(limit)
         if after:
-            statement = statement.where(tuple_(*order) < select(*order).where(jobs.c.id == after).scalar_subquery())
+            before = select(*order).where(jobs.c.id == after, _own(identity))
+            statement = statement.where(tuple_(*order) < before.scalar_subquery())
         async with self._transaction() as connection:
             return [_job(row) for row in await connection.execute(statement)]
 

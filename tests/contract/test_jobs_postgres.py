@@ -162,6 +162,9 @@ async def test_a_job_does_not_exist_for_another_caller(room: Jobs) -> None:
             with pytest.raises(NotFound):
                 await ask(stranger, job.id)
         assert await room.list(stranger, limit=10, after=None) == []
+        await submitted(room, stranger)
+        later = await submitted(room, identity(tenant, "ada"))
+        assert await room.list(stranger, limit=10, after=later.id) == [], "its id tells no more than one that never was"
     assert (await room.get(identity(tenant), job.id)).id == job.id
 
 

@@ -120,7 +120,7 @@ def test_pages_lead_to_the_next_one(service_url: str, admin_key: str, api_key: s
 
 
 def test_a_reader_sees_its_own_tenant_and_a_caller_sees_nothing(
-    service_url: str, api_key: str, globex: str, reader_key: str, admin_key: str, simulator: Simulator
+    service_url: str, api_key: str, globex: str, reader_key: str, admin_key: str, stack_env: dict[str, str], simulator: Simulator
 ) -> None:
     call(service_url, api_key, "a sentence of acme about quokkas")
     call(service_url, globex, "a sentence of globex about quokkas")
@@ -135,6 +135,17 @@ def test_a_reader_sees_its_own_tenant_and_a_caller_sees_nothing(
         assert get(service_url, reader_key, path, **wanted)[0] == 403
     assert get(service_url, reader_key, f"/calls/{theirs['id']}")[0] == 404
     assert json.loads(get(service_url, reader_key, f"/traces/{theirs['trace_id']}")[1])["data"] == []
+    bound = octant(
+        stack_env, "key", "create", "globex", "--name", "bound", "--user", "ada", "--scope", "read", "--scope", "call", "--quiet"
+    ).strip()
+    call(service_url, bound, "a sentence of ada about quokkas")
+    while len(found(service_url, reader_key, text="quokkas")) < 2:
+        time.sleep(0.05)
+    assert [row["user"] for row in found(service_url, bound, text="quokkas")] == ["ada"], "a bound key reads its user's alone"
+    of_all = next(row for row in found(service_url, reader_key, text="quokkas") if row["user"] != "ada")
+    assert get(service_url, bound, f"/calls/{of_all['id']}")[0] == 404
+    assert json.loads(get(service_url, bound, f"/traces/{of_all['trace_id']}")[1])["data"] == []
+    assert get(service_url, bound, "/calls/export", user="grace")[0] == 403
     for path in ("/calls", "/calls/export", "/calls/x", "/traces/x"):
         assert get(service_url, api_key, path)[0] == 403
         assert get(service_url, "oct_00000000_no", path)[0] == 401

@@ -1,6 +1,7 @@
 """The one table from errors to HTTP."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -54,6 +55,13 @@ def test_a_budget_refusal_carries_its_figures() -> None:
     assert status == 429
     assert b'"scope": "user-day", "limit": 5, "spent": 3, "held": 1, "needed": 2' in body
     assert b"2026-01-02T00:00:00+00:00" in body
+
+
+def test_a_refusal_by_the_cap_of_all_tenants_tells_nothing_of_what_others_spend() -> None:
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    _, _, body = render(BudgetExceeded(scope="global-day", limit=77, spent=66, held=55, needed=2, resets_at=at), "openai", "r")
+    assert b'"budget": {"scope": "global-day", "needed": 2, ' in body
+    assert not re.search(rb"77|66|55", body)
 
 
 def test_a_wait_states_its_length_in_whole_seconds() -> None:
