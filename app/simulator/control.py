@@ -9,9 +9,11 @@ from typing import Any
 
 from aiohttp import web
 
+from app.domain.origins import of_a_page
 from app.simulator.faults import BadFault, Faults, parse
 
 REMEMBERED = 100
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SHORTEST_LEASE, LONGEST_LEASE = 0.1, 60.0
 
 
@@ -45,6 +47,13 @@ class Stats:
             setattr(self, f.name, getattr(fresh, f.name))
 
 
+@web.middleware
+async def _programs_only(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if of_a_page(request.headers):
+        return web.json_response({"error": "No web page may use the simulator."}, status=403)
+    return await handler(request)
+
+
 class Control:
     """The application of the control listener. ``ports`` are those of all listeners, once they listen."""
 
@@ -57,7 +66,7 @@ class Control:
 
     def application(self) -> web.Application:
         """Its paths."""
-        app = web.Application()
+        app = web.Application(middlewares=[_programs_only])
         app.router.add_get("/health", self._health)
         app.router.add_get("/faults", self._get_faults)
         app.router.add_put("/faults", self._put_faults)

@@ -9,15 +9,25 @@ import asyncio
 import contextlib
 import json
 import sys
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from app.domain.leases import Leases
+from app.domain.origins import of_a_page
 from app.domain.periodic import Periodic
 
 CHUNK = 1 << 16
 EVERY = 0.02
 REFUSE = [{"kind": "refuse"}]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def _programs_only(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if of_a_page(request.headers):
+        return web.json_response({"error": "No web page may use this port."}, status=403)
+    return await handler(request)
 
 
 class Proxy:
@@ -52,7 +62,7 @@ class Proxy:
 
     def control(self) -> web.Application:
         """The application of the control port."""
-        app = web.Application()
+        app = web.Application(middlewares=[_programs_only])
         app.router.add_put("/leases/{name}", self._put)
         app.router.add_delete("/leases/{name}", self._delete)
         return app

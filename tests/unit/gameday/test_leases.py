@@ -122,6 +122,19 @@ async def test_a_fault_ends_by_itself_when_its_holder_is_killed(where: str, requ
     await until(target.port, state=True)
 
 
+@pytest.mark.parametrize("where", ["proxy", "provider"])
+@pytest.mark.parametrize(
+    "header", [{"origin": "http://evil.example"}, {"sec-fetch-site": "same-origin"}], ids=["origin", "fetch"]
+)
+async def test_a_web_page_begins_no_fault(where: str, header: dict[str, str], request: pytest.FixtureRequest) -> None:
+    """A site whose name leads to this machine is of the same origin to a browser (MCP's SDK, CVE-2025-66416)."""
+    target: Target = request.getfixturevalue(where)
+    body = json.dumps({"seconds": 60, "faults": REFUSE})
+    async with aiohttp.ClientSession() as http, http.put(f"{target.control}/leases/page", data=body, headers=header) as answer:
+        assert answer.status == 403
+    assert await opens(target.port)
+
+
 async def test_a_provider_refuses_from_the_moment_that_a_fault_says(provider: Target, simulator: Simulator) -> None:
     """The moment comes without a command."""
     simulator.put_faults({"kind": "refuse", "after_seconds": 0.3})
