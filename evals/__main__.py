@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli.output import standard_output
 from app.settings import load as load_settings
 from evals import baseline as baselines
 from evals import calibration, chain, discovery, external, page, proving, report, runs, session, store
@@ -282,4 +283,5 @@ def _chain(one: Suite, source: Source, pace: Pace, *, accept: bool) -> list[str]
 commands.add_to(app, failing_closed)
 
 if __name__ == "__main__":
-    app()
+    with standard_output():  # callers and models write what it prints
+        app()

@@ -5,6 +5,7 @@ for a vendor's SDK to load.
 """
 
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
 
 import typer
@@ -104,11 +105,10 @@ def main() -> None:
         with standard_output():
             check_arguments(sys.argv[1:])
             app(prog_name="octant")  # also as `python -m app.cli`
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - shown with its traceback, whose last line may quote a caller
         sentence = sentence_of(error)
-        if sentence is None:
-            raise
-        print(f"octant: {shown(sentence)}", file=sys.stderr)
+        words = traceback.format_exc() if sentence is None else f"octant: {sentence}\n"
+        print(shown(words), end="", file=sys.stderr)
         raise SystemExit(1) from None
 
 

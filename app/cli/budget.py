@@ -11,6 +11,7 @@ import typer
 
 from app.cli.amounts import MOST_DAYS, number
 from app.cli.audited import add, changes
+from app.cli.tables import print_line
 from app.domain import figures
 from app.domain.store_errors import VALKEY, away
 
@@ -281,7 +282,7 @@ async def _alerts(count: int) -> None:
     for row in rows:
         state = "resolved" if row["resolved_at"] else "open    "
         what = reached(dict(row)) + (f", cap {_usd(row['limit'])}" if row["tenant"] else "")
-        print(f"{row['at']:%Y-%m-%d %H:%M} UTC  {state}  {row['scope']:12} {row['tenant']:20} {row['subject']:20} {what}")
+        print_line(f"{row['at']:%Y-%m-%d %H:%M} UTC  {state}  {row['scope']:12} {row['tenant']:20} {row['subject']:20} {what}")
     if not rows:
         print("No alerts.")
 

@@ -10,6 +10,7 @@ from app.cli.amounts import MOST_DAYS, dollars, number
 from app.cli.audited import add, changes
 from app.cli.operator import user_name
 from app.cli.releases import Force, Reason, ReleaseId, app, opened, wait_for_workers
+from app.cli.tables import print_line
 
 if TYPE_CHECKING:
     from app.releases.canaries import Canary, Judgement
@@ -107,12 +108,12 @@ def show_canary(canary: "Canary", judged: "Judgement") -> None:
     when = f"{canary.started_at:%Y-%m-%d %H:%M} UTC"
     shares = " -> ".join(f"{share:.4g}" for share in canary.shares)
     cost = f"{usd(canary.spent)} of {usd(canary.cap)}"
-    print(f"canary {canary.release} beside {canary.against}: {canary.state}, started {when} by {canary.by}")
+    print_line(f"canary {canary.release} beside {canary.against}: {canary.state}, started {when} by {canary.by}")
     print(f"  share {shares}; cost {cost}; an operator decides by {canary.deadline:%Y-%m-%d %H:%M} UTC")
     for lack in canary.unproven or ():
         print(f"  UNPROVEN  {lack}")
     if canary.verdict:
-        print(f"  ended by {canary.ended_by}: {canary.verdict}")
+        print_line(f"  ended by {canary.ended_by}: {canary.verdict}")
     print(f"  by the counts: {judged.verdict}. {judged.why}")
     print("  users seen, the canary's of all, by step: " + ", ".join(f"{c.canary} of {c.users}" for c in judged.seen))
     print(f"  {'bad users':10} {'canary/all by step':>26} {'worse':>10} {'tolerable':>10}")

@@ -8,6 +8,7 @@ import typer
 
 from app.cli.audited import changes
 from app.cli.operator import user_name
+from app.cli.tables import print_line
 
 if TYPE_CHECKING:
     from app.oncall.triggers import Trigger
@@ -49,7 +50,7 @@ def list_triggers(
     """List triggers of a rollback, newest first: escalations, answers that drift, costs that rose."""
     for one in asyncio.run(_newest(limit, kind)):
         about = f"{one.kind:<10}  {one.subject:<20}  {one.release:<16}  {_short(one.text)}"
-        print(f"{one.id:>5}  {one.at:%Y-%m-%d %H:%M} UTC  {about}")
+        print_line(f"{one.id:>5}  {one.at:%Y-%m-%d %H:%M} UTC  {about}")
 
 
 @app.command("show")
@@ -132,11 +133,11 @@ def _whole(trigger: "Trigger", *, as_json: bool = False) -> None:
         fields = {name: getattr(trigger, name) for name in ("id", "kind", "subject", "text", "by", "release", "command")}
         print(json.dumps({**fields, "at": f"{trigger.at:%Y-%m-%dT%H:%M:%S%z}", "evidence": evidence}, ensure_ascii=False))
         return
-    print(f"trigger {trigger.id}: {trigger.kind} of {trigger.subject}, {trigger.at:%Y-%m-%d %H:%M} UTC, by {trigger.by}")
-    print(f"  {trigger.text}")
+    print_line(f"trigger {trigger.id}: {trigger.kind} of {trigger.subject}, {trigger.at:%Y-%m-%d %H:%M} UTC, by {trigger.by}")
+    print_line(f"  {trigger.text}")
     since = f" since {evidence['live_since'][:16]} (by {evidence['made_live_by']})" if evidence.get("live_since") else ""
-    print(f"release {trigger.release or 'none'}{since}, before it {evidence.get('previous') or 'nothing'}")
-    print(f"  changed: {', '.join(evidence.get('changes', ())) or 'nothing that is pinned'}")
+    print_line(f"release {trigger.release or 'none'}{since}, before it {evidence.get('previous') or 'nothing'}")
+    print_line(f"  changed: {', '.join(evidence.get('changes', ())) or 'nothing that is pinned'}")
     if canary := evidence.get("canary"):
         print(f"  canary {canary['release']} at {canary['share']:.0%}")
     for name, value in evidence.items():
@@ -145,7 +146,7 @@ def _whole(trigger: "Trigger", *, as_json: bool = False) -> None:
         elif name in ("scores_of_a_day", "costs_of_an_hour"):
             print(f"{name}: " + ", ".join(f"{release} {counts}" for release, counts in value.items()))
         elif name in ("stops", "circuits", "incident"):
-            print(f"{name}: {value if isinstance(value, str) else ', '.join(value) or 'none'}")
+            print_line(f"{name}: {value if isinstance(value, str) else ', '.join(value) or 'none'}")
     if records := evidence.get("records"):
         print(f"records ({len(records)}): " + " ".join(f"{one['id']}:{one['outcome']}" for one in records[:5]) + " …")
     print(f"To go back: {trigger.command}" if trigger.command else "There is no earlier release to go back to.")

@@ -16,7 +16,7 @@ import typer
 from app.cli.audited import changes
 from app.cli.database import database
 from app.cli.operator import user_name
-from app.cli.tables import on_one_line
+from app.cli.tables import print_line
 from app.cli.times import moment
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def open_incident(
         async with _incidents() as (incidents, _, _):
             me = user_name()
             opened = await incidents.open(title, severity, by=me, at=moment(at), commander=commander or me)
-        print(f"Incident {opened.number} is open ({opened.severity}), commander {opened.commander}.")
+        print_line(f"Incident {opened.number} is open ({opened.severity}), commander {opened.commander}.")
         print('`octant incident note "…"` adds to its timeline; `octant incident show` prints it.')
 
     asyncio.run(run())
@@ -171,7 +171,7 @@ def reopen(
     async def run() -> None:
         async with _incidents() as (incidents, _, _):
             opened = await incidents.reopen(await incidents.find(number), reason, by=user_name())
-        print(f"Incident {opened.number} is open again ({opened.severity}), commander {opened.commander or 'not assigned'}.")
+        print_line(f"Incident {opened.number} is open again ({opened.severity}), commander {opened.commander or 'not assigned'}.")
 
     asyncio.run(run())
 
@@ -216,7 +216,7 @@ def list_incidents(
         for one in found:
             ended = f"closed {one.closed_at:%Y-%m-%d %H:%M} UTC" if one.closed_at else "open"
             when = f"{one.opened_at:%Y-%m-%d %H:%M} UTC  {ended:<27}"
-            print(f"{one.number:>5}  {one.severity}  {when}  {one.commander or '-'}  {on_one_line(one.title)}")
+            print_line(f"{one.number:>5}  {one.severity}  {when}  {one.commander or '-'}  {one.title}")
         if not found:
             print("No incident is open." if since is None else "There was no incident.")
 
@@ -287,16 +287,16 @@ def _keep_draft(folder: Path, incident: "Incident", text: str) -> None:
 def _print(incident: "Incident", place: str, entries: "Sequence[Entry]") -> None:
     """``place``: of the runbook, by its alert; empty where none names one."""
     page, _, anchor = place.partition("#")
-    print(f"incident {incident.number}: {on_one_line(incident.title)}")
-    print(f"  {incident.severity}, {incident.status}, commander {incident.commander or 'not assigned'}")
-    print(f"  opened {_utc(incident.opened_at)} by {incident.opened_by}")
+    print_line(f"incident {incident.number}: {incident.title}")
+    print_line(f"  {incident.severity}, {incident.status}, commander {incident.commander or 'not assigned'}")
+    print_line(f"  opened {_utc(incident.opened_at)} by {incident.opened_by}")
     if place:
         print(f"  see runbook/{page}.md{f'#{anchor}' if anchor else ''}")
     if incident.closed_at:
-        print(f"  closed {_utc(incident.closed_at)} by {incident.closed_by}")
-        print(f"  runbook: {incident.runbook_page or 'no change'}: {incident.runbook_change}")
+        print_line(f"  closed {_utc(incident.closed_at)} by {incident.closed_by}")
+        print_line(f"  runbook: {incident.runbook_page or 'no change'}: {incident.runbook_change}")
     for entry in entries:
-        print(f"  {_utc(entry.at)}  {entry.kind:<8}  {entry.actor + ': ' if entry.actor else ''}{on_one_line(entry.text)}")
+        print_line(f"  {_utc(entry.at)}  {entry.kind:<8}  {entry.actor + ': ' if entry.actor else ''}{entry.text}")
 
 
 def _utc(at: datetime) -> str:

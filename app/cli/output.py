@@ -5,7 +5,8 @@ Here, at the one place where all output passes, it becomes an exit: quiet, with 
 stays ignored itself, since it would also end a process whose connection to a store breaks. A full disk behind it is one sentence.
 
 Callers, models and providers write what operators read. A terminal obeys control characters in it (CWE-150), and some others
-show a line in another order than it has (Unicode TR 36), so all of them are printed as escapes, which leave JSON the same value.
+hide letters or show a line in another order than it has (`app.domain.unseen`), so all of them are printed as escapes, which
+leave JSON the same value.
 """
 
 import os
@@ -17,16 +18,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
+from app.domain.unseen import HIDDEN, escape_of
+
 READER_GONE = 128 + signal.SIGPIPE
 # Line breaks, tabs and the colours of `--help`, none of which hides anything, stay.
 _COLOUR = "(?:[0-4]|3[1-6])"
 _STAYS = rf"\r\n|\x1b\[{_COLOUR}?(?:;{_COLOUR})*m"
-_OBEYED = re.compile(rf"({_STAYS})|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_OBEYED = re.compile(rf"({_STAYS})|[\x00-\x08\x0b-\x1f\ud800-\udfff]|{HIDDEN}")
 
 
 def shown(text: str) -> str:
     """A text as a terminal may show it."""
-    return _OBEYED.sub(lambda found: found[1] or f"\\u{ord(found[0]):04x}", text)
+    return _OBEYED.sub(lambda found: found[1] or escape_of(found[0]), text)
 
 
 class _Shown:

@@ -14,7 +14,7 @@ import typer
 from app.cli.asking import asked, reason_in
 from app.cli.audited import changes
 from app.cli.operator import user_name
-from app.cli.tables import on_one_line
+from app.cli.tables import print_line
 from app.domain.hosts import authority
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def ack(
             return await pages.acknowledge(found.id, by=by or user_name(), seconds=seconds)
 
     done = asyncio.run(acknowledge())
-    print(f"{_short(done)} {done.alert}: acknowledged by {done.acknowledged_by} until {_time(done.ack_expires_at)}.")
+    print_line(f"{_short(done)} {done.alert}: acknowledged by {done.acknowledged_by} until {_time(done.ack_expires_at)}.")
 
 
 @changes("oncall drill")
@@ -84,9 +84,9 @@ def drill(
     token = settings.paging.alertmanager_token.get_secret_value() or drilled.token_of(settings.secret)
     event = _posted(at, body, token)
     if event == drilled.AGAIN:
-        print(f"{alert}: its drill is open already. `octant oncall page list` shows it.")
+        print_line(f"{alert}: its drill is open already. `octant oncall page list` shows it.")
         return
-    print(f"{alert}: {event}. A page calls the person on duty, and its incident is open:")
+    print_line(f"{alert}: {event}. A page calls the person on duty, and its incident is open:")
     print("  `octant oncall page list`, `octant oncall ack PAGE`, and to end it `octant oncall page resolve PAGE --reason drill`")
     print('  `octant incident list`, `octant incident show NUMBER`, and to end it `octant incident close --no-change "a drill"`')
 
@@ -144,7 +144,7 @@ def list_pages(
 
     shown = asyncio.run(found())
     for one in shown:
-        print(_line(one))
+        print_line(_line(one))
     if not shown:
         print("No page." if everything else "No open page. `octant oncall page list --all` shows the resolved ones.")
 
@@ -156,13 +156,13 @@ def show(page_id: PageId) -> None:
     async def found() -> None:
         async with _pages() as (pages, _):
             one = await pages.find(page_id)
-            print(_line(one))
-            print(f"id {one.id}  key {one.dedup_key}")
+            print_line(_line(one))
+            print_line(f"id {one.id}  key {one.dedup_key}")
             for name, value in sorted(one.labels.items()):
-                print(f"  {name}={value}")
+                print_line(f"  {name}={value}")
             for event in await pages.events(one.id):
-                detail = on_one_line(" ".join(f"{name}={value}" for name, value in event.detail.items() if value))
-                print(f"{_time(event.at)}  {event.event:<12} {detail}".rstrip())
+                detail = " ".join(f"{name}={value}" for name, value in event.detail.items() if value)
+                print_line(f"{_time(event.at)}  {event.event:<12} {detail}".rstrip())
 
     asyncio.run(found())
 
@@ -181,7 +181,7 @@ def resolve(
             return await pages.resolve((await pages.find(page_id)).id, by=by or user_name())
 
     done = asyncio.run(end())
-    print(f"{_short(done)} {done.alert}: resolved.")
+    print_line(f"{_short(done)} {done.alert}: resolved.")
 
 
 @maintenance.command("start")
@@ -206,7 +206,7 @@ def start(
         async with _windows() as windows:
             row = await windows.start(matchers, _seconds(lasts), by=by or user_name(), reason=reason)
             until = f"until {_time(row.ends_at)}"
-            print(f"{row.id}: {_matchers(row.matchers)} {until}. `octant oncall maintenance end {row.id}` ends it sooner.")
+            print_line(f"{row.id}: {_matchers(row.matchers)} {until}. `octant oncall maintenance end {row.id}` ends it sooner.")
 
     asyncio.run(begin())
 
@@ -233,7 +233,7 @@ def list_windows() -> None:
             found = await windows.newest()
         for row in found:
             state = f"until {_time(row.ends_at)}" if row.open else f"ended {_time(row.ends_at)}"
-            print(f"{row.id:>4}  {state}  {_matchers(row.matchers)}  by {row.by}: {row.reason}")
+            print_line(f"{row.id:>4}  {state}  {_matchers(row.matchers)}  by {row.by}: {row.reason}")
         if not found:
             print("No maintenance window.")
 
@@ -319,7 +319,7 @@ def _line(one: "Page") -> str:
         "resolved": f"at {_time(one.resolved_at)}",
     }[one.status]
     test = " [TEST]" if one.test else " [DRILL]" if one.drill else ""
-    return f"{_short(one)}  {_time(one.triggered_at)}  {one.status:<12} {state}  {one.alert}{test}: {on_one_line(one.summary)}"
+    return f"{_short(one)}  {_time(one.triggered_at)}  {one.status:<12} {state}  {one.alert}{test}: {one.summary}"
 
 
 def _short(one: "Page") -> str:

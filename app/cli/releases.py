@@ -11,6 +11,7 @@ import typer
 
 from app.cli.audited import add, changes
 from app.cli.operator import user_name
+from app.cli.tables import print_line
 from app.features.installed import installed
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def rehearsals() -> None:
     found = every(settings.rehearsals_file, settings.state_dir)
     for one in found[: -MOST_SHOWN - 1 : -1]:
         mark = "" if is_own(one, settings.secret, began) else f" ({one.recorded})"
-        print(f"{one.at:%Y-%m-%d %H:%M %Z}  {one.what:<10} {'kept' if one.kept else 'NOT KEPT':<9} {one.note}{mark}")
+        print_line(f"{one.at:%Y-%m-%d %H:%M %Z}  {one.what:<10} {'kept' if one.kept else 'NOT KEPT':<9} {one.note}{mark}")
     if not found:
         print(f"Never rehearsed: {settings.rehearsals_file} is empty or missing.")
 
@@ -255,7 +256,7 @@ async def _list() -> None:
 async def _history(count: int) -> None:
     async with opened() as releases:
         for a in await releases.history(limit=count):
-            print(
+            print_line(
                 f"{a.at:%Y-%m-%d %H:%M:%S} UTC  {a.kind:8}  {a.release:16} (before: {a.previous or 'nothing'})  "
                 f"by {a.by}: {a.reason}"
             )
@@ -268,7 +269,7 @@ async def _status() -> None:
             print("No release is live. `octant release activate ID` makes one live.")
             raise typer.Exit(1)
         live = newest[0]
-        print(f"{live.release} is live since {live.at:%Y-%m-%d %H:%M:%S} UTC ({live.kind} by {live.by}: {live.reason})")
+        print_line(f"{live.release} is live since {live.at:%Y-%m-%d %H:%M:%S} UTC ({live.kind} by {live.by}: {live.reason})")
         for lack in live.unproven or ():
             print(f"UNPROVEN  {lack}")
         behind = 0
@@ -278,7 +279,7 @@ async def _status() -> None:
                 f"{'' if report.release == live.release else 'BEHIND':6} {report.worker} serves {report.release or 'nothing yet'}"
             )
             if report.refused:
-                print(f"       It refuses {report.refused}: {report.reason}")
+                print_line(f"       It refuses {report.refused}: {report.reason}")
         if running := await releases.canary():
             from app.cli.canary import show_canary
 
@@ -357,6 +358,6 @@ async def wait_for_workers(releases: "Releases", release_id: str, started: float
         print(f"{len(behind)} of {len(reports)} workers do not serve it after {following.WITHIN:g} s:")
         for report in behind:
             reason = report.reason if report.refused == release_id else "it has not looked yet, or Postgres is away for it"
-            print(f"  {report.worker} serves {report.release}: {reason}")
+            print_line(f"  {report.worker} serves {report.release}: {reason}")
         raise typer.Exit(1)
     return took

@@ -10,6 +10,7 @@ from app.cli.amounts import MOST_DAYS, dollars, number
 from app.cli.audited import changes
 from app.cli.operator import user_name
 from app.cli.releases import Reason, app, opened
+from app.cli.tables import print_line
 from app.domain.money import MicroUSD
 
 if TYPE_CHECKING:
@@ -61,10 +62,10 @@ def show_shadow(shadow: "Shadow", beside: Mapping[str, Any]) -> None:
 
     cost = f"{usd(shadow.spent)} of {usd(shadow.budget)}"
     when = f"{shadow.started_at:%Y-%m-%d %H:%M} UTC"
-    print(f"shadow {shadow.release} beside {shadow.against}: {shadow.state}, started {when} by {shadow.by}")
+    print_line(f"shadow {shadow.release} beside {shadow.against}: {shadow.state}, started {when} by {shadow.by}")
     print(f"  share {shadow.share:.4g} of the calls; cost {cost}; it ends at {shadow.until:%Y-%m-%d %H:%M} UTC")
     if shadow.why:
-        print(f"  ended by {shadow.ended_by}: {shadow.why}")
+        print_line(f"  ended by {shadow.ended_by}: {shadow.why}")
     if not beside["answers"]:
         print("  no answer yet")
         return

@@ -11,6 +11,7 @@ import typer
 
 from app.cli.audited import changes
 from app.cli.operator import user_name
+from app.cli.tables import print_line
 
 if TYPE_CHECKING:
     from app.audit.attempt_times import Times
@@ -141,9 +142,9 @@ def status() -> None:
         for stop in stops:
             more = " (calls under way were ended)" if stop.in_flight else ""
             since = f" at {stop.at}" if stop.at else ""
-            print(f"{stop.scope} {stop.name}".strip() + f": stopped by {stop.by}{since}: {stop.reason}{more}")
+            print_line(f"{stop.scope} {stop.name}".strip() + f": stopped by {stop.by}{since}: {stop.reason}{more}")
             if stop.message:
-                print(f"  callers read: {stop.message}")
+                print_line(f"  callers read: {stop.message}")
         if not stops:
             print("Nothing is stopped.")
         for store in sorted({*switch.away, *_absent()}):
@@ -247,7 +248,7 @@ def _stop(scope: str, name: str, reason: str, message: str, *, in_flight: bool) 
             + "` releases it."
         )
         if public:
-            print(f"Callers read: {public}")
+            print_line(f"Callers read: {public}")
         if scope in ("provider", "model"):
             await _warn_of_routes(switch)
 

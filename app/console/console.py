@@ -3,6 +3,7 @@
 import hmac
 import json
 import logging
+import shlex
 import time
 import uuid
 from collections.abc import Callable, Collection, Coroutine, Mapping
@@ -43,6 +44,7 @@ from app.console.waiting import Waiting, waiting
 from app.domain.errors import DependencyUnavailable, Forbidden, InvalidRequest, OctantError
 from app.domain.records import REFUSALS
 from app.domain.store_errors import takes_no_more, why
+from app.domain.unseen import revealed
 from app.edge.errors import TABLE
 from app.edge.identity import IDENTIFIED
 from app.edge.middleware import from_http
@@ -101,7 +103,7 @@ class Console:
             "stopped": self.parts.switch.stopped_words, "said_in": SAID,
             "query": _asked(request), "here": _here(request), "done": _done(request, session), "names": self.names,
         }  # fmt: skip
-        return HTMLResponse(self._environment.get_template(template).render(**(shared | values)), status)
+        return HTMLResponse(revealed(self._environment.get_template(template).render(**(shared | values))), status)
 
     def _places(self, session: Session, waiting: Waiting) -> list[Place]:
         drills = self.parts.environment == "development"
@@ -125,7 +127,7 @@ class Console:
 
     def fragment(self, template: str, **values: Any) -> str:  # noqa: ANN401 - by template
         """Write a part of a page."""
-        return self._environment.get_template(template).render(names=self.names, **values)
+        return revealed(self._environment.get_template(template).render(names=self.names, **values))
 
 
 @dataclass(frozen=True)
@@ -360,7 +362,7 @@ def templates() -> Environment:
         "command": unbroken.command, "lead": formats.lead, "verdict": formats.verdict, "points": formats.points,
         "plain": formats.plain, "parted": formats.parted,
         "input_of": input_of, "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}", "unprefixed": str.removeprefix,
-        "named": _named, "reached": reached,
+        "named": _named, "reached": reached, "shell": shlex.quote,
     }  # fmt: skip
     made.tests["day"] = formats.is_day
     made.globals |= {"asset": asset, "link": link, "refusals_of": REFUSALS}

@@ -15,6 +15,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any
 
 from app.domain.json_text import spaced
+from app.domain.unseen import revealed
 from app.telemetry import log_output
 
 _OWN_FIELDS = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {
@@ -74,15 +75,17 @@ class JsonLines(logging.Formatter):
         return self.written(event)
 
     def written(self, event: Mapping[str, Any]) -> str:
-        """A line of these fields, redacted."""
+        """A line of these fields, redacted. Callers write parts of it, and a terminal may show it: it steers none."""
         harmless = self._harmless
-        return spaced(
-            {
-                name: value
-                if name in _UNREDACTED or type(value) in _NO_TEXT or (type(value) is str and value in harmless)
-                else self._scrub(value)
-                for name, value in event.items()
-            }
+        return revealed(
+            spaced(
+                {
+                    name: value
+                    if name in _UNREDACTED or type(value) in _NO_TEXT or (type(value) is str and value in harmless)
+                    else self._scrub(value)
+                    for name, value in event.items()
+                }
+            )
         )
 
     def _scrub(self, value: Any) -> Any:  # noqa: ANN401 - a log value may be anything

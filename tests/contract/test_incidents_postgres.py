@@ -1,6 +1,7 @@
 """Incidents on a real Postgres: opened once by pages, noted, closed with the runbook's change; their merged timeline (P4, K3)."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -457,6 +458,8 @@ async def test_a_postmortem_is_drafted_from_the_timeline_and_never_overwritten(
         lasted = formats.span(closed.closed_at - closed.opened_at) if closed.closed_at else ""
         assert f"UTC, {lasted}; commander ada." in "\n".join(lines), "as long as on its page"
         assert lines[-1] == "  - `provider-outage.md`: says when to wait"
+    posed = replace(closed, commander="<img src=//evil.example>\u202e", opened_by="[ada](//evil.example)")
+    assert not re.search(r"(?<!\\)[<\[]\w|\u202e", draft(posed, [], counted, "# x\n").partition("Timeline")[0])
     (tmp_path / "postmortems").mkdir()
     names = [write(tmp_path, closed, words).name for words in ("first", "second")]
     assert names == [f"{closed.opened_at:%Y-%m-%d}-answers-are-late{end}.md" for end in ("", "-2")]

@@ -82,7 +82,14 @@ def test_an_incident_from_opening_to_the_draft_of_its_postmortem(octant: Octant,
     assert (days in closed.stdout, days in (ROOT / "runbook/README.md").read_text()) == (True, True)
     reopened = octant("incident", "reopen", number, "--reason", "ada@example.com is refused again")
     assert reopened.stdout == f"Incident {number} is open again (sev3), commander bob.\n", reopened.stderr
-    assert octant("incident", "close", "--no-change", "the key is new").returncode == 0
+    assert octant("incident", "note", "a line\nincident 99: forged\x85  opened by root").returncode == 0
+    assert octant("incident", "close", "--no-change", "the key is new\nincident 99: forged").returncode == 0
+    heads = [
+        line
+        for line in octant("incident", "show", number).stdout.splitlines()
+        if line.lstrip().startswith(("incident", "opened"))
+    ]
+    assert len(heads) == 2, "no words pass for another line"
     logged = octant("audit", "list").stdout
     names = ("open", "note", "assign", "severity", "close", "reopen")
     assert [f"incident {name}" in logged for name in names] == [True] * len(names)

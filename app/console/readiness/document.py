@@ -13,6 +13,7 @@ from app.console.console import templates
 from app.console.readiness.answers import KINDS, ORDER, SHORT, Answer
 from app.console.readiness.review import number_of, oldest, summary
 from app.domain.errors import Misconfigured
+from app.domain.unseen import revealed
 
 NAME = "readiness"  # of the file
 # The first starts in half of the others' CPU: it has no window's parts.
@@ -30,10 +31,11 @@ def document(answers: Sequence[Answer], *, environment: str, now: datetime) -> s
     open_ = [(one.axis, fact) for one in answers for fact in one.evidence if fact.state != "proved"]
     gaps = sorted(open_, key=lambda one: -ORDER.index(one[1].state))  # the worst first
     template = templates().get_template("readiness_document.html")
-    return template.render(
+    written = template.render(
         answers=answers, kind=kind, words=words, gaps=gaps, oldest=oldest(answers), kinds=KINDS, states=SHORT, now=now,
         environment=environment, version=__version__, numbers={one.axis: number_of(one.axis) for one in answers},
     )  # fmt: skip
+    return revealed(written)
 
 
 def chromium() -> str | None:

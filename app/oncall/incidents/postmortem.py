@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain import figures
+from app.domain.unseen import revealed
 from app.oncall.incidents.impact import Impact, impact_of
 from app.oncall.incidents.runbooks import alerts_of
 from app.oncall.incidents.store import Clean, Incident
@@ -80,7 +81,7 @@ def _filled(text: str, part: str, lines: Sequence[str]) -> str:
 
 
 def _facts(incident: Incident) -> str:
-    return f"{incident.severity}, {_span(incident)}; commander {incident.commander or 'not assigned'}."
+    return f"{incident.severity}, {_span(incident)}; commander {_plain(incident.commander or 'not assigned')}."
 
 
 def _impact(impact: Impact) -> str:
@@ -94,7 +95,7 @@ def _detection(incident: Incident, entries: Sequence[Entry]) -> list[str]:
     """The first page, and the time from it to the first ack."""
     paged = next((e for e in entries if e.kind == "page"), None)
     if paged is None:
-        return [f"No page; opened by {incident.opened_by} at {incident.opened_at.astimezone(UTC):%H:%M:%S}."]
+        return [f"No page; opened by {_plain(incident.opened_by)} at {incident.opened_at.astimezone(UTC):%H:%M:%S}."]
     acked = next((e for e in entries if e.kind == "ack" and e.text.startswith("ack")), None)
     after = f"acknowledged after {duration(acked.at - paged.at)}" if acked else "never acknowledged"
     return [f"Paged at {paged.at:%H:%M:%S}, {after}: {_plain(paged.text)}"]
@@ -125,8 +126,8 @@ def _who(entry: Entry) -> str:
 
 
 def _plain(words: str) -> str:
-    """A text on one line that markdown shows as it is."""
-    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", " ".join(words.split()))
+    """A text on one line that markdown shows as it is, with the characters in it that hide."""
+    return re.sub(r"([\\`*_\[\]<>|~])", r"\\\1", revealed(" ".join(words.split())))
 
 
 def duration(span: timedelta) -> str:

@@ -224,7 +224,9 @@ async def test_whatever_a_caller_writes_is_shown_as_text(http: aiohttp.ClientSes
             shown = await operator.get(shown.headers["location"])
         for sign in ("<script>alert", "<img src=x", "</textarea>", "<b>"):
             assert sign not in shown.text, path
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in (await operator.get(f"/console/traces/{trace}")).text
+    written = (await operator.get(f"/console/traces/{trace}")).text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in written
+    assert ("\\u202e" in written, "\u202e" in written) == (True, False), "what reorders a line is seen, and reorders none"
 
 
 async def test_the_rows_of_all_pages_are_the_total(service_url: str, api_key: str, operator: Person) -> None:

@@ -4,11 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 from conftest import ROOT
 
+from app.cli import paging
 from app.cli.output import READER_GONE, shown
 from app.cli.tables import print_table
 
@@ -83,7 +87,38 @@ def test_what_callers_write_steers_no_terminal_and_stays_the_same_json() -> None
     assert shown(HOSTILE).isprintable()
 
 
-@pytest.mark.parametrize("text", ["a\tb\nc\r\n", "\x1b[1;33mUsage: \x1b[0m\x1b[2m", "Žluťoučký 語 👩\u200d💻 क्\u200dष €"])
+# Names that differ in them alone looked alike, and a tag is a letter that is not drawn (UTS 39; CVE-2021-42574).
+@pytest.mark.parametrize(
+    "letter",
+    [
+        "\u200b",
+        "\u200d",
+        "\u2060",
+        "\ufeff",
+        "\xad",
+        "\u3164",
+        "\uffa0",
+        "\ufe0e",
+        "\u200f",
+        "\U000e0041",
+        "\U000e0101",
+        "\U0001d173",
+    ],
+)
+def test_two_names_that_look_alike_are_printed_apart(letter: str) -> None:
+    name = f"ac{letter}me"
+    assert shown(name).isascii()
+    assert json.loads(f'"{shown(name)}"') == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\tb\nc\r\n", "\x1b[1;33mUsage: \x1b[0m\x1b[2m", "Žluťoučký 語 👩\u200d💻 क्\u200dष €",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627", "❤\ufe0f 1\ufe0f\u20e3 ©\ufe0f",
+        "葛\U000e0100城",
+    ],
+)  # fmt: skip
 def test_what_only_lays_out_a_text_stays(text: str) -> None:
     assert shown(text) == text
 
@@ -96,6 +131,26 @@ def test_both_streams_of_a_command_are_shown_so(stream: str) -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
     assert getattr(run, f"std{stream}") == shown(HOSTILE) + "\n"
+
+
+def test_a_bug_whose_words_are_a_callers_steers_no_terminal() -> None:
+    code = (
+        "import sys, app.cli\n"
+        f"def fails(**_): raise AssertionError({HOSTILE!r})\n"
+        "app.cli.app = fails; sys.argv = ['octant']; app.cli.main()"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert (run.returncode, run.stderr.splitlines()[-1]) == (1, f"AssertionError: {shown(HOSTILE)}")
+
+
+def test_what_the_evals_print_of_callers_and_models_is_shown_so() -> None:
+    code = (
+        "import runpy, typer\n"
+        f"typer.Typer.__call__ = lambda *_: print({HOSTILE!r})\n"
+        "runpy.run_module('evals', run_name='__main__')"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert (run.returncode, run.stdout) == (0, shown(HOSTILE) + "\n")
 
 
 def test_an_argument_that_is_not_utf_8_is_named_and_no_store_is_asked() -> None:
@@ -126,3 +181,28 @@ def test_no_cell_of_a_table_passes_for_another_line(capsys: pytest.CaptureFixtur
         "model cost",
         "gpt 2026 forged line and one more $1",
     ]
+
+
+def test_no_label_and_no_key_of_a_page_passes_for_another_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alertmanager posts what a rule's labels hold, and those may be names that callers chose."""
+    now, words = datetime.now(UTC), "x\n2026-11-30 03:00:00Z  acknowledged  by=ada\u2028$ octant resume all"
+    one = MagicMock(
+        labels={words: words},
+        dedup_key=words,
+        alert=words,
+        summary=words,
+        person=words,
+        level=1,
+        triggered_at=now,
+        test=False,
+        status="triggered",
+        ack_expires_at=None,
+        resolved_at=None,
+    )
+    event = MagicMock(at=now, event="paged", detail={"person": words})
+    pages = MagicMock(find=AsyncMock(return_value=one), events=AsyncMock(return_value=[event]))
+    monkeypatch.setattr(paging, "_pages", lambda: nullcontext((pages, None)))
+    paging.show("1")
+    assert len(capsys.readouterr().out.splitlines()) == 4

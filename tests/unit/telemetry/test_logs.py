@@ -53,6 +53,15 @@ def test_a_line_is_json_with_time_level_logger_event_and_extra_fields(lines: Lin
     assert line["ok"] is True
 
 
+def test_no_words_of_a_caller_steer_a_terminal_that_shows_the_lines(lines: Lines) -> None:
+    """JSON escapes those below a blank alone. The 8-bit ones, and what hides or reorders a text, were written as they are."""
+    hostile = "\x1b[2J\x9b31m\x7f\u202e\u2028ac\u200bme\U000e0041"
+    logging.getLogger("a").info("one", extra={"reason": hostile})
+    logs.info(logging.getLogger("a"), "two", {"reason": hostile})
+    assert lines.stream.getvalue().isascii()
+    assert [line["reason"] for line in lines.take()] == [hostile, hostile]
+
+
 def test_lines_carry_the_requests_ids_until_they_are_cleared(lines: Lines) -> None:
     logs.bind(request_id="req_0123456789abcdef")
     logging.getLogger("a").info("one")
