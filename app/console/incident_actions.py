@@ -1,5 +1,6 @@
 """Actions on incidents, as `octant incident …`: open, note, change the severity, name the person who leads, close, open again."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from functools import partial
 
@@ -130,8 +131,8 @@ async def _ask_lead(store: Incidents, values: Values) -> Asked:
     return Asked(
         title=f"Lead incident {one.number}" if not lead else f"Let {lead} lead incident {one.number}",
         effect=f"{now} {lead or 'You'} will: one person decides; the others do what that person says.",
-        command=f"octant incident assign {lead or 'NAME'}{_on(one)}", button="Take the lead" if not lead else "Name them",
-        strong=False, settled={"on": str(one.number)},
+        command=f"octant incident assign {shlex.quote(lead) if lead else 'NAME'}{_on(one)}", strong=False,
+        button="Take the lead" if not lead else "Name them", settled={"on": str(one.number)},
     )  # fmt: skip
 
 
@@ -152,7 +153,7 @@ async def _ask_close(store: Incidents, values: Values) -> Asked:
         "It was a drill: no postmortem is expected." if drill
         else f"Its page will have the draft of its postmortem, which `octant incident show {one.number} --postmortem` prints."
     )  # fmt: skip
-    sentence = f'--runbook {page} --change "…"' if page else '--no-change "…"'
+    sentence = f'--runbook {shlex.quote(page)} --change "…"' if page else '--no-change "…"'
     return Asked(
         title=f"Close incident {one.number}",
         effect=f"It will be closed. Close it only if it is over: callers are served as before. {change}. {after}",

@@ -1,6 +1,7 @@
 """Evals: suites by failure mode, results by release, stored runs, and how production scores."""
 
 import asyncio
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -200,7 +201,8 @@ def card(one: Filed, filed: Sequence[Filed]) -> SuiteCard:
 def command_of(chosen: str, cards: Sequence[SuiteCard]) -> str:
     """The command that makes the results; of results that are too low, the one that says why the gate refuses them."""
     low = any(one.filed.below for one in cards)
-    return f"octant release verify {chosen}" if low else COMMAND.format(chosen or "ID")
+    release = shlex.quote(chosen) if chosen else "ID"
+    return f"octant release verify {release}" if low else COMMAND.format(release)
 
 
 def _line(name: str, score: Score, before: Score | None, goal: float | None, *, floor: bool = False) -> ScoreLine:

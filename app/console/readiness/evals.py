@@ -1,5 +1,6 @@
 """Eval coverage: the live release against its thresholds, and the change from the first run to the newest."""
 
+import shlex
 from collections.abc import Sequence
 from urllib.parse import quote
 
@@ -123,7 +124,7 @@ def _refused(release: str, one: SuiteResult) -> Evidence:
     more = f"; {formats.number(len(rest), 'more threshold')} missed" if rest else ""
     return Evidence(
         name=f"Refused: {release}", value=f"{first.rstrip('.')}{more}", at=one.at,
-        link=f"/console/evals?release={quote(release)}", command=f"python -m evals release {release}",
+        link=f"/console/evals?release={quote(release)}", command=f"python -m evals release {shlex.quote(release)}",
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
+from urllib.parse import urlencode
 
 import aiohttp
 import pytest
@@ -415,6 +416,8 @@ async def test_an_incident_is_worked_on_from_its_page(operator: Person, stack_en
     assert "between" in shown.words
     place = '<a href="/console/runbook/provider-outage#a-model-provider-is-failing">A model provider is failing</a>'
     assert place in shown.text
+    asked = await operator.get(f"/console/do/incident-assign?{urlencode({'on': number, 'lead': '$(id)'})}")
+    assert f"octant incident assign '$(id)' --on {number}" in asked.words, "a copied command runs no other"
     oncall = (await operator.get("/console/oncall")).text
     assert place in oncall
     alert = oncall.replace("<wbr>", "")  # its name breaks between its words
