@@ -187,7 +187,7 @@ def _answered_by(provider: str, call: Callable[[World], Answer] = World.call) ->
 def _one_user_is_refused(world: World) -> bool:
     """The spender is refused, and others are not."""
     body = {"model": "smart", "user": ROGUE, "messages": [{"role": "user", "content": "Hello"}]}
-    return world.call(body, key=world.secret).code == "budget_exceeded" and world.call().status == 200
+    return world.call(body, key=world.secret).code == "stopped_by_operator" and world.call().status == 200
 
 
 def _one_key_is_refused(world: World) -> bool:

@@ -27,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit.tables import actions, actions_head
 from app.domain.errors import DependencyUnavailable, RateLimited
+from app.security.redaction.pseudonyms import pseudonym_of
 from app.security.redaction.redactor import Redactor
 
 LOCK = 0x0C81
@@ -242,13 +243,18 @@ async def _rows(connection: AsyncConnection) -> AsyncIterator[Row[Any]]:
 def subject_of(parameters: Mapping[str, Any], redactor: Redactor) -> str:
     """The parameters of an action as given, redacted. A user appears by pseudonym, an API key by its id."""
     tenant = str(parameters.get("tenant") or parameters.get("tenant_id") or "")
+    if "user" in parameters and not tenant:
+        tenant = str(parameters.get("name") or "")  # `resume user TENANT USER`
     words = []
     for name, value in parameters.items():
         if name in NOT_A_SUBJECT or value in (None, "", False, [], ()):
             continue
         shown = str(value)
         if name == "user":
-            shown = redactor.pseudonym(shown, tenant=tenant)
+            shown = pseudonym_of(redactor, tenant, shown)
+        elif name == "name" and parameters.get("scope") == "user" and "/" in shown:
+            tenant, _, user = shown.partition("/")
+            shown = f"{tenant}/{pseudonym_of(redactor, tenant, user)}"
         elif shown.startswith("oct_"):
             shown = shown.split("_")[1]
         words.append(name if value is True else f"{name}={shown}")

@@ -16,6 +16,7 @@ _CONDITIONS = {
     "prompt": "target = :name",
     "feature": "(feature = :name OR feature LIKE :within)",
     "tenant": "tenant = :name",
+    "user": 'tenant = :tenant AND "user" = :user',
 }
 
 
@@ -28,7 +29,9 @@ class Recent:
 
 
 async def recent_calls(engine: AsyncEngine, scope: str, name: str) -> Recent | None:
-    """Count the calls that a stop of this would have met. None for a scope that records do not name, such as a tool.
+    """Count the calls that a stop of this would have met; a user's by TENANT/USER, as records name the user.
+
+    None for a scope that records do not name, such as a tool.
 
     Raises SQLAlchemyError or OSError.
     """
@@ -39,7 +42,8 @@ async def recent_calls(engine: AsyncEngine, scope: str, name: str) -> Recent | N
         "SELECT count(*) AS calls, count(DISTINCT tenant) AS tenants FROM calls"  # noqa: S608 - conditions are constants
         f" WHERE at > now() - CAST(:back AS interval) AND outcome <> ALL(:not_calls) AND {_CONDITIONS[scope]}"
     )
-    wanted = {"name": name, "within": within, "back": LOOK_BACK, "not_calls": sorted(NO_MODEL)}
+    tenant, _, user = name.partition("/")
+    wanted = {"name": name, "tenant": tenant, "user": user, "within": within, "back": LOOK_BACK, "not_calls": sorted(NO_MODEL)}
     names = statement._bindparams  # noqa: SLF001 - a text clause refuses parameters it does not have
     async with engine.connect() as connection:
         found = await connection.execute(statement, {n: v for n, v in wanted.items() if n in names})

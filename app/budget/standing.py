@@ -4,9 +4,9 @@ Counters say what is spent and held now; the ledger has what was spent, a fracti
 away. Amounts are micro-dollars.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from redis.asyncio import Redis
@@ -73,6 +73,10 @@ _OVER_TIME = text("""
 """)
 
 
+_NAMES = text("""
+    SELECT DISTINCT tenant, "user" FROM ledger WHERE tenant = ANY(:tenants) AND at >= :since AND "user" <> ''
+    UNION SELECT tenant, "user" FROM user_caps WHERE tenant = ANY(:tenants)
+""")
 _SINCE = text("SELECT coalesce(sum(amount), 0)::bigint FROM ledger WHERE shard = ANY(:shards) AND at >= :since")
 # The first entry of a time; none where there are entries of before, so that the time before it is known, too.
 _BEGAN = text("""
@@ -217,6 +221,14 @@ async def users_of(
         if row.name is not None
     ]
     return Users(lines, rows[0].users, rows[0].total_day, rows[0].total_month)
+
+
+async def users_by_pseudonym(engine: AsyncEngine, tenants: Collection[str], name_of: Callable[[str, str], str]) -> dict[str, str]:
+    """The users of these tenants who called lately or have caps, as TENANT/USER by TENANT/PSEUDONYM. Raises SQLAlchemyError."""
+    async with engine.connect() as connection:
+        await briefly(connection)
+        rows = (await connection.execute(_NAMES, {"tenants": list(tenants), "since": datetime.now(UTC) - LONGEST_WINDOW})).all()
+    return {f"{tenant}/{name_of(tenant, user)}": f"{tenant}/{user}" for tenant, user in rows}
 
 
 async def over_time(

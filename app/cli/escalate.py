@@ -93,14 +93,13 @@ async def _around(engine: Any, settings: "Settings") -> dict[str, Any]:  # noqa:
     """Stops and open circuits. With Valkey away the circuits are not known, and the snapshot says so."""
     from redis.exceptions import RedisError
 
+    from app.cli.switch import switch_of
     from app.gateway.recovery.shared_circuits import read
-    from app.oncall.scopes import parse
-    from app.oncall.switch import KillSwitch
     from app.stores import build_valkey
 
     valkey = build_valkey(settings)
     try:
-        stops = await KillSwitch(valkey, engine, file=settings.kill_path, fixed=parse(settings.stopped)).status()
+        stops = await switch_of(settings, engine, valkey).status()
         try:
             circuits = [f"{one.target.provider}/{one.target.model}: {one.cause}" for one in await read(valkey)]
         except (RedisError, OSError):

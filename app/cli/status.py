@@ -54,11 +54,11 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
     from app.budget.standing import used_caps
     from app.cli.database import database
     from app.cli.releases import live_release
+    from app.cli.stop_warnings import with_names
+    from app.cli.switch import switch_of
     from app.console.health import beside, now_of, stops_of, summary, without_valkey
     from app.console.pace import paces_and_caps
     from app.console.waiting import Waiting, waiting
-    from app.oncall.scopes import parse
-    from app.oncall.switch import KillSwitch
     from app.releases import reports
     from app.rooms import budget_policy, releases_of
     from app.security.keys.administration import KeyAdministration
@@ -66,7 +66,7 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
 
     async with database() as (engine, settings):
         valkey, policy = build_valkey(settings), budget_policy(settings)
-        switch = KillSwitch(valkey, engine, file=settings.kill_path, fixed=parse(settings.stopped))
+        switch = switch_of(settings, engine, valkey)
         try:
             at = datetime.now(UTC)
             calls = asyncio.gather(
@@ -88,7 +88,7 @@ async def _status(range_: "Range", *, to_now: bool) -> bool:
     unknown = [_unknown(one) for one in found if isinstance(one, BaseException)]
     for sentence in dict.fromkeys(unknown):
         typer.echo(f"octant: {sentence}", err=True)
-    held = _known(stops) or ()
+    held = await with_names(_known(stops) or ())
     stopped = stops_of([stop.words for stop in held], {(stop.scope, stop.name) for stop in held}, _known(live))
     waits = (_known(open_now) if to_now else None) or Waiting()
     print("".join(f"{words}  {command}\n" for words, command in waits.lines), end="")

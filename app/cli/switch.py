@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,20 +10,22 @@ import typer
 
 from app.cli.audited import changes
 from app.cli.operator import user_name
+from app.cli.stop_warnings import naming, warn_of_no_calls, warn_of_others, warn_of_routes, with_names
 from app.cli.tables import print_line
+from app.oncall.scopes import USER
 
 if TYPE_CHECKING:
-    from app.audit.attempt_times import Times
+    from redis.asyncio import Redis
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
     from app.oncall.switch import KillSwitch
     from app.releases.manifest import Release
+    from app.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Kill switch: stop everything, or one part of it, on all workers within 2 s.")
 
 Known = Callable[[str], Awaitable[Collection[str]]]  # the names of a scope; raises Misconfigured where they cannot be read
 MOST_SHOWN = 30
-NEWEST, LATELY, LOOK_SECONDS = timedelta(minutes=1), timedelta(minutes=5), 3.0
-FEWEST, BADLY, SLOW_MS = 5, 0.1, 2_000.0  # attempts of a provider that say something; the share of them that is too much
-MANY, BADLY_OF_MANY = 20, 0.05  # of so many attempts, a smaller share that is not answered says something
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def _add(scope: str, kind: Kind) -> None:
         asyncio.run(_check(scope, name))
         _stop(scope, name, reason, message, in_flight=in_flight)
         if scope == "provider":
-            asyncio.run(_warn_of_others(name))
+            asyncio.run(warn_of_others(name))
 
     def kill_tool(name: Name, reason: Reason, message: Message = "") -> None:
         kill(name, reason, message)
@@ -133,16 +134,32 @@ for _scope, _kind in KINDS.items():
     _add(_scope, _kind)
 
 
+@app.command(USER)
+@changes("kill user")
+def kill_user(
+    tenant: Annotated[str, typer.Argument(help="Tenant id.")],
+    user: Annotated[str, typer.Argument(help="The user's id as its calls name it, or its pseudonym.")],
+    reason: Reason,
+    message: Message = "",
+    in_flight: InFlight = False,
+) -> None:
+    """Refuse every call, side effect, job and webhook of one user of a tenant."""
+    asyncio.run(_check("tenant", tenant))
+    _stop(USER, f"{tenant}/{user}", reason, message, in_flight=in_flight)
+    asyncio.run(warn_of_no_calls(tenant, user))
+
+
 @app.command("status")
 def status() -> None:
     """Show every stop."""
+    from app.oncall.held import command_words
 
     async def show(switch: "KillSwitch") -> None:
-        stops = await switch.status()
+        stops = await with_names(await switch.status())
         for stop in stops:
             more = " (calls under way were ended)" if stop.in_flight else ""
             since = f" at {stop.at}" if stop.at else ""
-            print_line(f"{stop.scope} {stop.name}".strip() + f": stopped by {stop.by}{since}: {stop.reason}{more}")
+            print_line(f"{command_words(stop.scope, stop.name)}: stopped by {stop.by}{since}: {stop.reason}{more}")
             if stop.message:
                 print_line(f"  callers read: {stop.message}")
         if not stops:
@@ -196,16 +213,19 @@ async def _self_test(flips: int) -> None:
 
 @changes("resume")
 def resume(
-    scope: Annotated[str, typer.Argument(help="all, provider, model, prompt, feature, tool or tenant.")],
-    name: Annotated[str, typer.Argument(help="Which one; none for all.")] = "",
+    scope: Annotated[str, typer.Argument(help="all, provider, model, prompt, feature, tool, tenant or user.")],
+    name: Annotated[str, typer.Argument(help="Which one; none for all; of a user the tenant.")] = "",
+    user: Annotated[str, typer.Argument(help="The user's id, after the tenant's.")] = "",
 ) -> None:
     """End a stop. Others may go on; it names them."""
-    from app.oncall.held import holding
+    from app.oncall.held import holding, subject_of
+
+    which = f"{name}/{user}" if user else name
 
     async def release(switch: "KillSwitch") -> None:
-        _report(await switch.resume(scope, name, by=user_name()), "released")
-        print(f"{name or scope} is released; every worker knows within 2 seconds.")
-        if left := holding(await switch.status()):
+        _report(await switch.resume(scope, which, by=user_name()), "released")
+        print(f"{subject_of(scope, which)} is released; every worker knows within 2 seconds.")
+        if left := holding(await with_names(await switch.status())):
             typer.echo(f"octant: {left}", err=True)
 
     _run(release)
@@ -239,85 +259,20 @@ def _report(missing: frozenset[str], what: str) -> None:
 
 
 def _stop(scope: str, name: str, reason: str, message: str, *, in_flight: bool) -> None:
+    from app.oncall.held import command_words, subject_of
+
     async def stop(switch: "KillSwitch") -> None:
         public = _public(message)
         missing = await switch.stop(scope, name, by=user_name(), reason=reason, message=public, in_flight=in_flight)
         _report(missing, "stopped")
-        print(
-            f"{name or scope} is stopped; every worker knows within 2 seconds. `octant resume {scope} {name}".rstrip()
-            + "` releases it."
-        )
+        way_back = f"octant resume {command_words(scope, name)}"
+        print_line(f"{subject_of(scope, name)} is stopped; every worker knows within 2 seconds. `{way_back}` releases it.")
         if public:
             print_line(f"Callers read: {public}")
         if scope in ("provider", "model"):
-            await _warn_of_routes(switch)
+            await warn_of_routes(switch)
 
     _run(stop)
-
-
-async def _warn_of_routes(switch: "KillSwitch") -> None:
-    """Name the routes that no model answers while the stops hold. Is silent where it cannot know."""
-    from app.cli.releases import live_release, opened
-    from app.console import formats
-    from app.domain.errors import Misconfigured
-    from app.oncall.reach import unanswered
-
-    try:
-        async with asyncio.timeout(LOOK_SECONDS), opened() as releases:
-            stops, release = await switch.status(), await live_release(releases)
-    except (Misconfigured, TimeoutError):
-        return
-    if release and (lost := unanswered(release.all_routes, {(stop.scope, stop.name) for stop in stops})):
-        print(f"Beware: no model answers {formats.listed(lost)} now, and callers get 503. `octant kill status` names the stops.")
-
-
-async def _warn_of_others(provider: str) -> None:
-    """Name the other providers that do badly: without this one fewer calls may be answered. Is silent where it cannot know.
-
-    A fault that has just begun hides behind good minutes, and one that is just over behind bad ones: it shows both.
-    """
-    from app.audit.attempt_times import CALLS, attempt_times
-    from app.cli.database import database
-    from app.console import formats
-    from app.domain.errors import Misconfigured
-
-    now = datetime.now(UTC)
-    try:
-        async with asyncio.timeout(LOOK_SECONDS), database() as (engine, _):
-            newest, lately = [await attempt_times(engine, now - span, now, slow_ms=SLOW_MS) for span in (NEWEST, LATELY)]
-    except (Misconfigured, TimeoutError):
-        return
-    of_newest = {one.name: one for one in newest}
-    for one in lately:
-        last = of_newest.get(one.name)
-        if one.name in (provider, CALLS) or not (_does_badly(one) or (last and _does_badly(last))):
-            continue
-        spans = [(one, LATELY), (last, NEWEST)]
-        if last and _does_badly(last):  # what is bad comes first
-            spans.reverse()
-        print(
-            f"Beware: {'; '.join(_went(times, one.name, span) for times, span in spans)}. "
-            f"Slow is {formats.ms(SLOW_MS)} or more. If fewer calls are answered now: `octant resume provider {provider}`."
-        )
-
-
-def _does_badly(times: "Times") -> bool:
-    """Whether a share of the attempts that is clearly not usual was not answered, or was slow. A few say less than many."""
-    most = BADLY_OF_MANY if times.number >= MANY else BADLY
-    return times.number >= FEWEST and (times.answered < (1 - most) * times.number or times.late > BADLY * times.number)
-
-
-def _went(times: "Times | None", name: str, span: timedelta) -> str:
-    """How a provider's attempts went within the last minutes."""
-    from app.console import formats
-
-    within = f"in the last {formats.span(span)}"
-    if times is None:
-        return f"{within} there was no attempt at {name}"
-    return (
-        f"{within}, {formats.share(times.answered / times.number)} of {formats.number(times.number, 'attempt')} at {name} were "
-        f"answered and {formats.share(times.late / times.number)} were slow or timed out"
-    )
 
 
 def _public(message: str) -> str:
@@ -337,8 +292,6 @@ async def _with_switch(act: "Callable[[KillSwitch], Awaitable[None]]") -> None:
     """Act on the stores that are named: one of them is enough. A refusal says how everything is stopped without a store."""
     from app.cli.stores import settings_with_stores
     from app.domain.errors import DependencyUnavailable, Misconfigured
-    from app.oncall.scopes import parse
-    from app.oncall.switch import KillSwitch
     from app.stores import build_engine, build_valkey
 
     try:
@@ -348,7 +301,7 @@ async def _with_switch(act: "Callable[[KillSwitch], Awaitable[None]]") -> None:
     engine = build_engine(settings, pooled=False) if settings.database_url else None
     valkey = build_valkey(settings) if settings.valkey_url else None
     try:
-        await act(KillSwitch(valkey, engine, file=settings.kill_path, fixed=parse(settings.stopped)))
+        await act(switch_of(settings, engine, valkey))
     except DependencyUnavailable as error:
         raise Misconfigured(f"{error} {_without_a_store()}") from None
     finally:
@@ -356,6 +309,15 @@ async def _with_switch(act: "Callable[[KillSwitch], Awaitable[None]]") -> None:
             await valkey.aclose()
         if engine:
             await engine.dispose()
+
+
+def switch_of(settings: "Settings", engine: "AsyncEngine | None", valkey: "Redis | None") -> "KillSwitch":
+    """The switch on the stores that a command has."""
+    from app.oncall.scopes import parse
+    from app.oncall.switch import KillSwitch
+
+    fixed = parse(settings.stopped)
+    return KillSwitch(valkey, engine, file=settings.kill_path, fixed=fixed, name_of=naming(settings.secret))
 
 
 def _without_a_store() -> str:

@@ -1,10 +1,11 @@
 """The kill switch as actions: stop everything or one part of it, and resume. Each says in numbers what it stops."""
 
 import shlex
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 from app.audit.recent import LOOK_BACK, recent_calls
+from app.budget.standing import users_by_pseudonym
 from app.console import formats
 from app.console.acting import Act, Asked, Choices
 from app.console.console import Console, link
@@ -12,11 +13,12 @@ from app.console.running import number_running
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, NotFound
 from app.domain.routes import Prompt, Route
-from app.oncall.held import ENVIRONMENT, FILE, holding
+from app.oncall.held import ENVIRONMENT, FILE, Stop, command_words, holding, named, subject_of, words_of
 from app.oncall.reach import left, newly_unanswered, unanswered
-from app.oncall.scopes import SCOPES, Subject, check_name
+from app.oncall.scopes import SCOPES, USER, Subject, check_name
 from app.oncall.stops import public_message
 from app.releases.manifest import Release
+from app.security.redaction.pseudonyms import pseudonym_of
 
 BACK = "/console/releases?tab=stops"
 NAMED = tuple(scope for scope in SCOPES if scope != "all")
@@ -29,7 +31,7 @@ Values = Mapping[str, str]
 def actions(console: Console) -> Iterator[Act]:
     """The actions: one for each scope, as the commands are."""
     for scope in SCOPES:
-        own = () if scope == "all" else ("name",)
+        own = () if scope == "all" else ("tenant", "user") if scope == USER else ("name",)
         more = ("message",) if scope == "tool" else ("message", "in_flight")  # a tool has ended before its model goes on
         yield Act(
             name=f"kill-{scope}", fields=(*own, *more), optional=more, ask=partial(_ask, console, scope),
@@ -37,13 +39,19 @@ def actions(console: Console) -> Iterator[Act]:
             choices=partial(_choices, console, scope),
         )  # fmt: skip
     yield Act(
-        name="resume", fields=("scope", "name", "at"), optional=("name", "at"), ask=partial(_ask_resume, console),
-        do=partial(_resume, console), back=BACK, positional=("scope", "name"), choices=partial(_stopped, console),
+        name="resume", fields=("scope", "name", "at"), optional=("name", "at"), ask=partial(_ask_resume, console, ""),
+        do=partial(_resume, console, ""), back=BACK, positional=("scope", "name"), choices=partial(_stopped, console),
+    )  # fmt: skip
+    yield Act(
+        name="resume-user", fields=("tenant", "user", "at"), optional=("at",), ask=partial(_ask_resume, console, USER),
+        do=partial(_resume, console, USER), back=BACK, positional=("tenant", "user"),
     )  # fmt: skip
 
 
 async def _choices(console: Console, scope: str, _: Values) -> Choices:
     """The names that the scope can stop, as far as they are known."""
+    if scope == USER:
+        return {"tenant": [(name, name) for name in await _names(console, "tenant") or ()]}
     return {"name": [(name, name) for name in await _names(console, scope) or ()]}
 
 
@@ -83,6 +91,9 @@ def effect_of(scope: str, name: str, release: Release | None, stopped: Collectio
         )
     if scope == "tenant":
         return "It refuses every call, side effect, job and webhook of this tenant; other tenants notice nothing."
+    if scope == USER:
+        whose = f"other users of {name.partition('/')[0]} notice nothing"
+        return f"It refuses every call, side effect, job and webhook of this user; {whose}."
     if scope == "provider" or (scope == "model" and "/" in name):
         return _passed_over(routes, scope, name, stopped)
     return _refused(scope, name, list(prompts))
@@ -146,7 +157,7 @@ def harm_of(scope: str, name: str, release: Release | None, stopped: Collection[
 
 
 async def _ask(console: Console, scope: str, values: Values) -> Asked:
-    name = values.get("name", "")
+    name = _name(scope, values)
     check_name(scope, name)
     await _check_known(console, scope, name)
     message = _message(console, values)
@@ -161,18 +172,37 @@ async def _ask(console: Console, scope: str, values: Values) -> Asked:
     )
     reads = f" Callers will read: {message}" if message else ""
     options = (" --in-flight" if ends else "") + (f" --message {shlex.quote(message)}" if message else "")
-    words = " ".join(filter(None, [scope, shlex.quote(name) if name else ""]))
+    words = command_words(scope, name)
     return Asked(
-        title="Stop everything" if scope == "all" else f"Stop the {scope} {name}",
+        title=f"Stop {_the(scope, name)}",
         effect=f"{effect}{reads} Every worker will follow within 2 s.", command=f'octant kill {words} --reason "…"{options}',
-        undo=f"octant resume {words}", undo_at=link("/console/do/resume", {"scope": scope, "name": name}), button="Stop",
+        undo=f"octant resume {words}", undo_at=_resume_at(scope, name), button="Stop",
         harm=harm_of(scope, name, release, stopped),
     )  # fmt: skip
 
 
+def _name(scope: str, values: Values) -> str:
+    """The name in a form: a user's is its tenant's and its own."""
+    return f"{values['tenant']}/{values['user']}" if scope == USER and "tenant" in values else values.get("name", "")
+
+
+def _the(scope: str, name: str) -> str:
+    return words_of(scope, name) if scope in ("all", USER) else f"the {scope} {name}"
+
+
+def _resume_at(scope: str, name: str) -> str:
+    """The page that asks to end this stop."""
+    tenant, _, user = name.partition("/")
+    if scope == USER:
+        return link("/console/do/resume-user", {"tenant": tenant, "user": user})
+    return link("/console/do/resume", {"scope": scope, "name": name})
+
+
 async def _lately(console: Console, scope: str, name: str) -> str:
     """The calls of the last minutes that it would have met."""
-    known = await console.known.read(("recent", scope, name), recent_calls(console.parts.engine, scope, name))
+    tenant, _, user = name.partition("/")
+    recorded = f"{tenant}/{console.parts.redactor.redact(user, tenant=tenant)}" if scope == USER else name
+    known = await console.known.read(("recent", scope, name), recent_calls(console.parts.engine, scope, recorded))
     if known.value is None:
         return ""
     minutes = int(LOOK_BACK.total_seconds() // 60)
@@ -182,6 +212,8 @@ async def _lately(console: Console, scope: str, name: str) -> str:
 
 async def _check_known(console: Console, scope: str, name: str) -> None:
     """Refuse a name that is not known: a slip of the pen must not look like a stop. Raises NotFound."""
+    if scope == USER:
+        scope, name = "tenant", name.partition("/")[0]
     known = None if scope == "all" else await _names(console, scope)
     if known is None:
         return
@@ -203,37 +235,64 @@ def _message(console: Console, values: Values) -> str:
 
 
 async def _stop(console: Console, scope: str, values: Values, reason: str, session: Session) -> str:
-    name = values.get("name", "")
+    name = _name(scope, values)
     missing = await console.parts.switch.stop(
         scope, name, by=session.actor, reason=reason, message=_message(console, values), in_flight=bool(values.get("in_flight"))
     )
-    return f"{name or 'Everything'} is stopped; every worker knows within 2 seconds.{_missing(missing)}"
+    return f"{_shown(scope, name)} is stopped; every worker knows within 2 seconds.{_missing(missing)}"
 
 
-async def _ask_resume(console: Console, values: Values) -> Asked:
-    scope, name = values["scope"], values.get("name", "")
+async def with_names(console: Console, stops: Sequence[Stop]) -> Sequence[Stop]:
+    """The same, with users by their ids where the ledger has them."""
+    tenants = sorted({stop.name.partition("/")[0] for stop in stops if stop.scope == USER})
+    if not tenants:
+        return stops
+    read = users_by_pseudonym(console.parts.engine, tenants, partial(pseudonym_of, console.parts.redactor))
+    return named(stops, (await console.known.read(("users by pseudonym", *tenants), read)).value or {})
+
+
+def _shown(scope: str, name: str) -> str:
+    return subject_of(scope, name) if name else "Everything"
+
+
+async def _ask_resume(console: Console, of: str, values: Values) -> Asked:
+    scope = of or values["scope"]
+    name = _name(scope, values)
     check_name(scope, name)
     held = await console.parts.switch.status()
-    stop = {(stop.scope, stop.name): stop for stop in held if stop.by not in FIXED}.get((scope, name))
+    stop = {(stop.scope, stop.name): stop for stop in held if stop.by not in FIXED}.get((scope, _stored(console, scope, name)))
     if stop is None:
-        raise InvalidRequest(f"{name or scope} is not stopped by an operator. {holding(held)}".rstrip())
+        raise InvalidRequest(f"{_shown(scope, name)} is not stopped by an operator. {holding(held)}".rstrip())
     if values.get("at") and values["at"] != stop.at:  # its page was about an earlier stop, which this one may have taken over
-        raise InvalidRequest(f"{name or 'Everything'} was stopped anew by {stop.by} at {stop.at}: {stop.reason}")
-    words = " ".join(filter(None, [scope, shlex.quote(name) if name else ""]))
+        raise InvalidRequest(f"{_shown(scope, name)} was stopped anew by {stop.by} at {stop.at}: {stop.reason}")
+    words = command_words(scope, name)
     return Asked(
-        title="Resume everything" if scope == "all" else f"Resume the {scope} {name}",
+        title=f"Resume {_the(scope, name)}",
         effect=f"Stopped by {stop.by} at {stop.at}: {stop.reason}. Its calls will be answered again, on every worker within 2 s.",
         command=f"octant resume {words}", undo=f'octant kill {words} --reason "…"',
-        undo_at=link(f"/console/do/kill-{scope}", {"name": name}), button="Resume", strong=False, settled={"at": stop.at},
+        undo_at=_stop_at(scope, name), button="Resume", strong=False, settled={"at": stop.at},
         reason=f"over: {stop.reason}",
     )  # fmt: skip
 
 
-async def _resume(console: Console, values: Values, reason: str, session: Session) -> str:
-    scope, name = values["scope"], values.get("name", "")
+def _stored(console: Console, scope: str, name: str) -> str:
+    """A name as the stores have it."""
+    tenant, _, user = name.partition("/")
+    return f"{tenant}/{pseudonym_of(console.parts.redactor, tenant, user)}" if scope == USER else name
+
+
+def _stop_at(scope: str, name: str) -> str:
+    """The page that asks to stop this."""
+    tenant, _, user = name.partition("/")
+    return link(f"/console/do/kill-{scope}", {"tenant": tenant, "user": user} if scope == USER else {"name": name})
+
+
+async def _resume(console: Console, of: str, values: Values, reason: str, session: Session) -> str:
+    scope = of or values["scope"]
+    name = _name(scope, values)
     missing = await console.parts.switch.resume(scope, name, by=session.actor, reason=reason)
-    left = holding(await console.parts.switch.status())
-    return f"{name or 'Everything'} is released; every worker knows within 2 seconds. {left}".rstrip() + _missing(missing)
+    left = holding(await with_names(console, await console.parts.switch.status()))
+    return f"{_shown(scope, name)} is released; every worker knows within 2 seconds. {left}".rstrip() + _missing(missing)
 
 
 def _missing(stores: frozenset[str]) -> str:

@@ -117,10 +117,10 @@ operator = Needs(frozenset({"admin"}))
 
 
 def refuse_if_stopped(request: Request, identity: Identity) -> None:
-    """Raise Stopped if an operator has stopped this tenant's calls: for work that is accepted now and done later."""
+    """Raise Stopped if an operator has stopped calls of this tenant or user: for work that is accepted now and done later."""
     parts = parts_of(request)
     try:
-        parts.switch.check(tenant=identity.tenant.id)
+        parts.switch.check(tenant=identity.tenant.id, user=identity.user)
     except Stopped:
         parts.metrics.kill_switch_refusals.inc()
         raise

@@ -233,12 +233,14 @@ class Gateway:
     def _check_switch(self, state: CallState) -> None:
         call = state.call
         for name in state.called:
-            self._rooms.switch.check(tenant=call.identity.tenant.id, feature=call.feature, target=name)
+            identity = call.identity
+            self._rooms.switch.check(tenant=identity.tenant.id, user=identity.user, feature=call.feature, target=name)
 
     def refuse_if_stopped(self, identity: Identity, *, feature: str = "", target: str = "", tool: str = "") -> None:
-        """Raise Stopped if an operator has stopped this tenant, feature, prompt or tool: for work without a model call."""
+        """Raise Stopped if an operator has stopped this tenant, user, feature, prompt or tool: for work without a model call."""
         try:
-            self._rooms.switch.check(tenant=identity.tenant.id, feature=feature, target=target, tool=tool)
+            tenant, user = identity.tenant.id, identity.user
+            self._rooms.switch.check(tenant=tenant, user=user, feature=feature, target=target, tool=tool)
         except OctantError as error:
             self._count_refusal(error)
             raise

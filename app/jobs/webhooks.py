@@ -37,11 +37,11 @@ class Webhooks:
         allowed_hosts: frozenset[str],
         render: Callable[[Job], bytes],
         on_outcome: OnOutcome,
-        stopped: Callable[[str], bool] = lambda _: False,
+        stopped: Callable[[str, str], bool] = lambda _tenant, _user: False,
     ) -> None:
         """``render`` makes a job's body; ``on_outcome`` gets ``delivered``, ``failed`` or ``given_up``.
 
-        ``stopped`` says whether an operator has stopped a tenant, or with an empty name everything: then webhooks wait.
+        ``stopped`` says whether an operator has stopped a tenant or its user, or with empty names everything: then webhooks wait.
         """
         self._stopped = stopped
         self._jobs = jobs
@@ -66,7 +66,7 @@ class Webhooks:
 
     async def _send_due(self, http: webhooks.Sessions, due: Periodic) -> None:
         """Begin to send while places are free; each place that becomes free begins the next round."""
-        while len(self._sending) < AT_ONCE and not self._stopped("") and not due.stopping:
+        while len(self._sending) < AT_ONCE and not self._stopped("", "") and not due.stopping:
             counts = Counter(self._sending.values())
             full = [tenant for tenant, count in counts.items() if count >= MOST_OF_A_TENANT]
             job = await self._jobs.take_webhook(timedelta(seconds=2 * webhooks.SECONDS), but_of=full)
@@ -91,7 +91,7 @@ class Webhooks:
             log.warning(WAIT, extra={"job": job.id, **why(error)})
 
     async def _send(self, http: webhooks.Sessions, job: Job) -> None:
-        if self._stopped(job.tenant):
+        if self._stopped(job.tenant, job.user):
             await self._jobs.plan_webhook(job, STOPPED_PAUSE, again=True)
         elif await self._delivered(http, job):
             await self._jobs.plan_webhook(job, None)

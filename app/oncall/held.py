@@ -1,8 +1,10 @@
 """Stops that hold, in words: each with its way back. Pure."""
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from app.oncall.scopes import USER
 
 ENVIRONMENT, FILE = "environment", "file"  # which stop, too, and no command releases
 MOST_NAMED = 5  # stops in one sentence
@@ -10,7 +12,15 @@ MOST_NAMED = 5  # stops in one sentence
 
 def words_of(scope: str, name: str) -> str:
     """How a sentence names what is stopped."""
+    if scope == USER:
+        tenant, _, user = name.partition("/")
+        return f"{'' if user.startswith('user#') else 'user '}{user} of {tenant}"
     return "everything" if scope == "all" else f"{scope} {name}"
+
+
+def subject_of(scope: str, name: str) -> str:
+    """How a sentence begins with it."""
+    return words_of(scope, name).removeprefix("user ") if scope == USER else name or scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +46,18 @@ class Stop:
         if self.by == ENVIRONMENT:
             return "a restart without OCTANT_STOPPED"
         return (
-            f"`rm {shlex.quote(self.reason)}`" if self.by == FILE else f"`octant resume {_command_words(self.scope, self.name)}`"
+            f"`rm {shlex.quote(self.reason)}`" if self.by == FILE else f"`octant resume {command_words(self.scope, self.name)}`"
         )
 
 
-def _command_words(scope: str, name: str) -> str:
-    return f"{scope} {shlex.quote(name)}" if name else scope
+def command_words(scope: str, name: str) -> str:
+    """How a command names it: a user with its tenant, in two words."""
+    return shlex.join([scope, *(name.split("/", 1) if scope == USER else [name] if name else [])])
+
+
+def named(stops: Sequence[Stop], users: Mapping[str, str]) -> list[Stop]:
+    """The same, with users by their ids where these are known. ``users``: ids by the names that the stores have."""
+    return [replace(one, name=users.get(one.name, one.name)) if one.scope == USER else one for one in stops]
 
 
 def holding(stops: Sequence[Stop]) -> str:

@@ -1,4 +1,4 @@
-"""The kill switch: everything, or one provider, model, prompt, feature, tool or tenant, on all workers within two seconds (P5).
+"""The kill switch: everything, or one provider, model, prompt, feature, tool, tenant or user, on all workers within 2 s (P5).
 
 A call is checked against memory. Every worker reads both stores (`app.oncall.stops`), each by itself: Valkey twice a second and
 Postgres once, or twice where Valkey is away. It keeps the newest entry of each subject, and carries to a store what that store
@@ -6,13 +6,15 @@ lacks. So either store is enough to stop or to release, a store that lost its da
 state holds. A worker that starts and has heard from neither store refuses: it cannot know. There are two ways out of band, which
 hold whatever the stores say: while a file exists everything is stopped, and calls under way end, too, if it contains the word
 in-flight; and a variable of the environment names stops that hold from a process's start to its end.
+
+A user is stored by pseudonym: the stores keep every entry, so erasing a user's data could not take an id out of them.
 """
 
 import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +29,7 @@ from app.domain.routes import Target
 from app.domain.store_errors import why
 from app.oncall.held import ENVIRONMENT, FILE, Stop, holding, words_of
 from app.oncall.reach import passed_over
-from app.oncall.scopes import LONGEST_NAME, SCOPES, SELF_TEST, Subject, check_name
+from app.oncall.scopes import LONGEST_NAME, SCOPES, SELF_TEST, USER, Subject, check_name
 from app.oncall.stops import Entry, NoStore, PostgresStops, ValkeyStops, merged, newer, next_version, now, one_line
 
 VALKEY, POSTGRES = "Valkey", "Postgres"
@@ -68,20 +70,24 @@ class KillSwitch:
         fixed: frozenset[Subject] = frozenset(),
         poll: float = 0.5,
         listeners: Listeners | None = None,
+        name_of: Callable[[str, str], str] = lambda _tenant, user: user,
     ) -> None:
         """``poll``: seconds from one look at file and Valkey to the next; Postgres is read half as often while Valkey answers.
 
         ``file`` stops everything while it exists; ``fixed``: what the environment stops.
+        ``name_of`` maps a tenant and a user's id to the user's pseudonym.
         Without ``engine``, Valkey is the only memory and is believed as it is; without ``valkey`` it counts as away.
         """
         self._valkey = NoStore() if valkey is None else ValkeyStops(valkey)
         self._postgres = PostgresStops(engine) if engine is not None else None
         self._file = file
-        self._fixed = fixed
+        self._name_of = name_of
+        self._fixed = frozenset((scope, self._stored(scope, name)) for scope, name in fixed)
         self._poll = poll
         self._listeners = listeners or Listeners()
         self._entries: dict[str, Entry] = {}
-        self._stopped = fixed
+        self._stopped = self._fixed
+        self._of_users = _tenants_of_users(self._fixed)
         self._known = engine is None
         self._file_exists = False
         self._file_ends = False
@@ -109,8 +115,10 @@ class KillSwitch:
 
     @property
     def stopped_words(self) -> tuple[str, ...]:
-        """What is stopped now, as `kind name`. From memory."""
-        return tuple(words_of(scope, name) for scope, name in sorted(self.stopped))
+        """What is stopped now, as `kind name`; users by number, as memory has pseudonyms. From memory."""
+        users = Counter(name.partition("/")[0] for scope, name in self.stopped if scope == USER)
+        counted = (f"a user of {tenant}" if number == 1 else f"{number} users of {tenant}" for tenant, number in users.items())
+        return (*(words_of(scope, name) for scope, name in sorted(self.stopped) if scope != USER), *sorted(counted))
 
     async def start(self) -> None:
         """Read the state once, then keep reading."""
@@ -125,7 +133,7 @@ class KillSwitch:
         """Stop reading. A round under way ends first: cancelled within redis-py, it may leave a connection open."""
         await asyncio.gather(*(loop.stop(grace=2 * READ_SECONDS) for loop in self._loops))
 
-    def check(self, *, tenant: str, feature: str = "", target: str = "", tool: str = "") -> None:
+    def check(self, *, tenant: str, user: str = "", feature: str = "", target: str = "", tool: str = "") -> None:
         """Raise Stopped if this is stopped, DependencyUnavailable if that is not known yet. From memory.
 
         ``feature`` as calls name it (``support.answer``): the stop of its product (``support``) holds too. ``target``: the model
@@ -135,6 +143,7 @@ class KillSwitch:
             raise Stopped(with_message("The service is stopped by an operator.", self._message("all", "")))
         for scope, name, words in (
             ("tenant", tenant, "Calls of this tenant are"),
+            (USER, self._user(tenant, user), "Calls of this user are"),
             ("feature", feature, "This feature is"),
             ("feature", feature.partition(".")[0], "This feature is"),
             ("model", target, "This model is"),
@@ -145,6 +154,19 @@ class KillSwitch:
                 raise Stopped(with_message(f"{words} stopped by an operator.", self._message(scope, name)))
         if not self._known:
             raise DependencyUnavailable("Whether an operator has stopped the service cannot be read yet.", retry_after=1.0)
+
+    def user_stopped(self, tenant: str, user: str) -> bool:
+        """Whether calls of this one user are stopped; its tenant's may be besides. From memory."""
+        return (USER, self._user(tenant, user)) in self._stopped
+
+    def _user(self, tenant: str, user: str) -> str:
+        """The name of a stop of this user; empty where no user of the tenant is stopped, which costs a call nothing."""
+        return f"{tenant}/{self._name_of(tenant, user)}" if user and tenant in self._of_users else ""
+
+    def _stored(self, scope: str, name: str) -> str:
+        """A name as both stores have it."""
+        tenant, _, user = name.partition("/")
+        return f"{tenant}/{self._name_of(tenant, user)}" if scope == USER else name
 
     def target_stopped(self, target: Target) -> bool:
         """Whether a provider's model may not be called now. From memory."""
@@ -164,12 +186,14 @@ class KillSwitch:
         for a scope that does not exist or a name that is missing, DependencyUnavailable where neither store took it.
         """
         check_name(scope, name)
+        name = self._stored(scope, name)
         entry = Entry(scope=scope, name=name, stopped=True, in_flight=in_flight, by=by, reason=reason, message=message)
         return (await self._put(entry))[1]
 
     async def resume(self, scope: str, name: str, *, by: str = "", reason: str = "") -> frozenset[str]:
         """Release something. Raises NotFound if it is not stopped; else as `stop`."""
         check_name(scope, name)
+        name = self._stored(scope, name)
         return (await self._put(Entry(scope=scope, name=name, stopped=False, by=by, reason=reason)))[1]
 
     async def flip_test(self, *, stopped: bool, by: str) -> tuple[int, frozenset[str]]:
@@ -312,7 +336,7 @@ class KillSwitch:
         stopped = self._fixed | {(e.scope, e.name) for e in self._entries.values() if e.stopped}
         if (stopped ^ self._stopped) - {SELF_TEST} and self._logs:
             log.warning("kill switch changed", extra={"stopped": sorted(":".join(pair) for pair in stopped)})
-        self._stopped = stopped
+        self._stopped, self._of_users = stopped, _tenants_of_users(stopped)
         for entry in news.values():
             if entry.stopped and entry.in_flight:
                 self._listeners.on_end(entry.scope, entry.name, entry.message)
@@ -349,6 +373,11 @@ async def _tried(write: Callable[[], Awaitable[None]]) -> bool:
             continue
         return True
     return False
+
+
+def _tenants_of_users(stopped: Iterable[Subject]) -> frozenset[str]:
+    """The tenants of which single users are stopped."""
+    return frozenset(name.partition("/")[0] for scope, name in stopped if scope == USER)
 
 
 def with_message(words: str, message: str) -> str:

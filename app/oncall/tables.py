@@ -74,8 +74,8 @@ triggers = Table(
 
 PERSONAL: tuple[PersonalData, ...] = ()
 NOT_PERSONAL = {
-    "stops.scope": "all, provider, model, prompt, feature, tool or tenant",
-    "stops.name": "of a provider, a model, a prompt, a feature, a tool or a tenant, not of a user",
+    "stops.scope": "all, provider, model, prompt, feature, tool, tenant or user",
+    "stops.name": "of a provider, a model, a prompt, a feature, a tool or a tenant; of a user the pseudonym, which stays",
     "stops.by": "an operator, not a user",
     "stops.reason": "an operator's words",
     "stops.message": "an operator's words to callers, redacted",

@@ -328,10 +328,10 @@ def run(job_id: str = "", attempt: str = "") -> None:
     uvloop.run(work_once(settings, job_id, int(attempt)) if job_id else work(settings))
 
 
-def _stopped(switch: KillSwitch, tenant: str) -> bool:
-    """Whether a stop covers this tenant; an empty name means all tenants."""
+def _stopped(switch: KillSwitch, tenant: str, user: str = "") -> bool:
+    """Whether a stop covers this tenant or its user; empty names mean all tenants."""
     try:
-        switch.check(tenant=tenant)
+        switch.check(tenant=tenant, user=user)
     except OctantError:
         return True
     return False

@@ -218,7 +218,7 @@ ONCALL: tuple[Declared, ...] = (
     Declared("kill_switch_refusals", "octant_kill_switch_refusals_total", "counter", "count", "Calls refused by a kill switch."),
     Declared(
         "kill_switch_on", "octant_kill_switch_on", "gauge", "count", "Stops by operators, by kind.",
-        (_of("scope", "all", "provider", "model", "prompt", "feature", "tool", "tenant"),), over_workers="livemax",
+        (_of("scope", "all", "provider", "model", "prompt", "feature", "tool", "tenant", "user"),), over_workers="livemax",
     ),
     Declared(
         "kill_switch_test_age", "octant_kill_switch_test_age_seconds", "gauge", "seconds",

@@ -48,10 +48,9 @@ from app.jobs.jobs import Jobs
 from app.oncall.incidents.store import incident_for_page
 from app.oncall.paging.paging import Paging
 from app.oncall.retention import forget
-from app.oncall.scopes import parse as parse_stops
 from app.oncall.self_test import DailySelfTest, Sightings
 from app.oncall.store_outages import StoreOutages
-from app.oncall.switch import KillSwitch, Listeners
+from app.oncall.switch import KillSwitch
 from app.releases import reports
 from app.releases.shadow_watch import ShadowWatch
 from app.rooms import budget_policy, releases_of, remembered
@@ -62,6 +61,7 @@ from app.security.keys.administration import KeyAdministration
 from app.security.keys.provider_keys import ProviderKeys
 from app.security.keys.ring import KeyRing
 from app.security.redaction import ner as names
+from app.security.redaction.pseudonyms import pseudonym_of
 from app.security.redaction.redactor import Redactor
 from app.security.redaction.tenant_patterns import TenantPatterns
 from app.settings import ProviderSettings, Settings
@@ -73,7 +73,7 @@ from app.triggers.found import calls_dearer
 from app.wiring.console import console_parts
 from app.wiring.owner import require_own
 from app.wiring.paging import open_paging
-from app.wiring.watching import end_calls, health_checks, open_handoffs, open_sampled_gauges, show_drift, show_state, show_stops
+from app.wiring.watching import build_switch, health_checks, open_handoffs, open_sampled_gauges, show_drift, show_state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,16 +307,6 @@ def _worker(settings: Settings) -> dict[str, str]:
     return {} if settings.environment == "production" else {"worker": reports.worker_name()}
 
 
-def _build_switch(
-    settings: Settings, engine: AsyncEngine, valkey: Redis, metrics: Metrics, running: InFlight, sightings: Sightings,
-    away: StoreOutages,
-) -> KillSwitch:  # fmt: skip
-    listeners = Listeners(
-        on_state=partial(show_stops, metrics), on_end=partial(end_calls, running), on_self_test=sightings.note, on_store=away.note
-    )
-    return KillSwitch(valkey, engine, file=settings.kill_path, fixed=parse_stops(settings.stopped), listeners=listeners)
-
-
 class _Started(Protocol):
     """A part with work of its own."""
 
@@ -357,7 +347,7 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         await _start(stack, patterns, keys)
         releases = releases_of(settings, engine, valkey)
         sightings, away = Sightings(engine, releases.worker), StoreOutages(engine, releases.worker)
-        switch = _build_switch(settings, engine, valkey, metrics, running, sightings, away)
+        switch = build_switch(settings, engine, valkey, metrics, running, sightings, away, partial(pseudonym_of, redactor))
         recorder, failed = await _open_audit(stack, settings, engine, redactor, metrics)
         budget = await _open_budget(stack, settings, engine, valkey, metrics, redactor)
         idempotency = build_idempotency(settings, engine, metrics)

@@ -27,7 +27,11 @@ from app.gateway.recovery.breaker import STATES, State
 from app.jobs.jobs import Jobs
 from app.oncall import self_test
 from app.oncall.incidents.handoff import Handoffs, Send
-from app.oncall.switch import KillSwitch, with_message
+from app.oncall.scopes import USER
+from app.oncall.scopes import parse as parse_stops
+from app.oncall.self_test import Sightings
+from app.oncall.store_outages import StoreOutages
+from app.oncall.switch import KillSwitch, Listeners, with_message
 from app.releases import canary_state, rehearsals
 from app.releases.canaries import CAUSES
 from app.releases.effective import WRONG
@@ -121,6 +125,19 @@ async def open_handoffs(
     stack.push_async_callback(handoffs.aclose)
 
 
+def build_switch(
+    settings: Settings, engine: AsyncEngine, valkey: Redis, metrics: Metrics, running: InFlight, sightings: Sightings,
+    away: StoreOutages, name_of: Callable[[str, str], str],
+) -> KillSwitch:  # fmt: skip
+    """The kill switch of a worker. ``name_of`` maps a tenant and a user's id to the user's pseudonym."""
+    listeners = Listeners(
+        on_state=partial(show_stops, metrics), on_end=partial(end_calls, running, name_of=name_of), on_self_test=sightings.note,
+        on_store=away.note,
+    )  # fmt: skip
+    fixed = parse_stops(settings.stopped)
+    return KillSwitch(valkey, engine, file=settings.kill_path, fixed=fixed, listeners=listeners, name_of=name_of)
+
+
 def show_stops(metrics: Metrics, counts: Mapping[str, int]) -> None:
     """Show how many kills are on, by scope."""
     for scope, count in counts.items():
@@ -151,23 +168,31 @@ async def show_canary(metrics: Metrics, engine: AsyncEngine) -> None:
         metrics.canary_aborted.set(int(cause == found.aborted), cause=cause)
 
 
-def end_calls(running: InFlight, scope: str, name: str, message: str) -> None:
-    """End the calls under way that an operator has stopped. Their callers read ``message``."""
+def end_calls(
+    running: InFlight, scope: str, name: str, message: str, *, name_of: Callable[[str, str], str] = lambda _tenant, user: user
+) -> None:
+    """End the calls under way that an operator has stopped. Their callers read ``message``.
+
+    ``name_of`` maps a tenant and a user's id to the user's pseudonym.
+    """
 
     def stopped(subject: object) -> bool:
-        return isinstance(subject, CallState) and _is_meant(subject, scope, name)
+        return isinstance(subject, CallState) and _is_meant(subject, scope, name, name_of)
 
     running.end(lambda: Stopped(with_message("The call was ended by an operator.", message)), stopped)
 
 
-def _is_meant(state: CallState, scope: str, name: str) -> bool:
+def _is_meant(state: CallState, scope: str, name: str, name_of: Callable[[str, str], str]) -> bool:
     """Whether a stop ends this call. Attempts at a stopped provider or model end, and the call goes on if it can."""
     call = state.call
     if scope in {"provider", "model"}:
         return name in state.called or state.leave(name)
+    tenant = call.identity.tenant.id
+    if scope == USER:
+        return name == f"{tenant}/{name_of(tenant, call.identity.user)}"
     names = {
         "all": {name},
-        "tenant": {call.identity.tenant.id},
+        "tenant": {tenant},
         "feature": {call.feature, call.feature.partition(".")[0]},
         "prompt": {call.target},
     }

@@ -39,8 +39,10 @@ def refused(env: Mapping[str, str], *command: str) -> str:
     [
         (["kill", "provider", "antropic", "--reason", "a slip of the pen"], "Known: anthropic, openai"),
         (["kill", "tenant", "acne", "--reason", "a slip of the pen"], "No tenant 'acne'"),
+        (["kill", "user", "acne", "grace", "--reason", "a slip of the pen"], "No tenant 'acne'"),
+        (["resume", "user", "grace"], "as TENANT/USER"),
         (["resume", "all"], "all is not stopped"),
-        (["resume", "everything"], "one of all, provider, model, prompt, feature, tool, tenant"),
+        (["resume", "everything"], "one of all, provider, model, prompt, feature, tool, tenant, user"),
         (["release", "pin", LIVE_RELEASE], "it is immutable"),
         (["release", "activate", "2020-01-01", "--reason", "r"], "Known: 0-start"),
         (["rollback", "--to", "2020-01-01", "--reason", "r"], "was never live"),

@@ -141,7 +141,9 @@ def _as_before(world: World) -> None:
             world.octant("incident", "close", "--on", number, "--no-change", "the page is done", "--no-draft")
     for line in world.octant("kill", "status").splitlines():
         scope, _, rest = line.partition(" ")
-        if scope in ("all:", "provider", "tenant", "model", "feature"):
+        if scope == "user":
+            world.octant("resume", "user", *rest.partition(":")[0].split())
+        elif scope in ("all:", "provider", "tenant", "model", "feature"):
             world.octant("resume", scope.rstrip(":"), *([rest.split(":")[0]] if scope != "all:" else []))
     world.octant("budget", "set", "acme", "--day", "25")
     world.octant("release", "activate", LIVE_RELEASE, "--reason", "the page is done")

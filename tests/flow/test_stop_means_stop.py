@@ -69,6 +69,27 @@ async def test_two_seconds_after_a_stop_nothing_is_done_any_more(
     assert (await post_text(http, CHAT, ASK))[0] == 200
 
 
+async def test_a_stop_of_one_user_refuses_that_user_alone_and_names_it(
+    http: aiohttp.ClientSession, stack_env: dict[str, str]
+) -> None:
+    rogue = {**ASK, "user": "mallory"}
+    assert (await post_text(http, CHAT, rogue))[0] == 200
+    said = await run(stack_env, "kill", "user", "acme", "mallory", "--reason", "a loop")
+    assert "`octant resume user acme mallory` releases it." in said
+    try:
+        await asyncio.sleep(2)  # the promise
+        status, reply = await post_text(http, CHAT, rogue)
+        assert (status, json.loads(reply)["error"]["code"]) == (503, "stopped_by_operator")
+        assert "Calls of this user are stopped" in reply
+        assert (await post_text(http, CHAT, {**ASK, "user": "ada"}))[0] == 200
+        assert (await post_text(http, CHAT, ASK))[0] == 200
+        assert "user acme mallory: stopped by " in await run(stack_env, "kill", "status")
+    finally:
+        await run(stack_env, "resume", "user", "acme", "mallory")
+        await asyncio.sleep(2)
+    assert (await post_text(http, CHAT, rogue))[0] == 200
+
+
 @pytest.mark.parametrize("scope", [["all"], ["tenant", "acme"], ["provider", "anthropic"], ["file"]], ids="-".join)
 async def test_a_stop_of_calls_under_way_ends_them_with_an_error(
     http: aiohttp.ClientSession, stack_env: dict[str, str], simulator: Simulator, scope: list[str]

@@ -46,6 +46,7 @@ from app.domain.errors import InvalidRequest, NotFound
 SORTS = {"share": "Used today", "day": "Spent today", "month": "This month", "name": "User"}
 LABELS = {"tenant-day": "Today", "tenant-month": "This month", "user-day": "Today", "user-month": "This month"}
 MOST_ID = 128
+STOPPED = ("bad", "stopped")
 _PSEUDONYM = re.compile(r"user#[0-9a-f]+")
 
 Own = dict[str, tuple[Any, Any]]
@@ -123,7 +124,10 @@ async def _tenant_values(console: Console, tenant: Tenant, query: Mapping[str, s
     return {
         "range": range_, "kind": kind, "words": words, "windows": windows[:2], "labels": LABELS, "users": users, "raw": raw,
         "user_windows": user_windows,
-        "states": {name: state_of(both, by_user.get(name, 0)) for name, both in user_windows.items()},
+        "states": {
+            name: STOPPED if parts.switch.user_stopped(tenant.id, name) else state_of(both, by_user.get(name, 0))
+            for name, both in user_windows.items()
+        },
         "sort": sort, "sorts": SORTS, "skip": skip, "page_size": PAGE, "top": top_lines(spending.value),
         "shown": {name: value for name, value in query.items() if value and name in ("range", "since", "until", "sort")},
         "chart": chart(spending.value, range_), "alerts": alerts, "spending": spending, "spent_link": spent_link,
@@ -151,12 +155,15 @@ async def _user_values(console: Console, tenant: Tenant, name: str, range_: Rang
     alerts = await console.known.read(("alerts", tenant.id), standing.open_alerts(parts.engine, now, tenant=tenant.id))
     mine = [one for one in alerts.value[0] if one["subject"] == name] if alerts.value else []
     kind, words = _user_answer(tenant, name, windows, own.get(name))
+    stopped = name != ANONYMOUS and parts.switch.user_stopped(tenant.id, name)
+    if stopped:
+        kind, words = "bad", f"{name} of {tenant.id} is stopped by an operator: every call is refused. {words}"
     return {
         "range": range_, "kind": kind, "words": words, "windows": windows, "labels": LABELS, "name": name,
         "raw": raw.get(name, "" if name == ANONYMOUS or _PSEUDONYM.fullmatch(name) else name), "own": caps,
         "amount": amount, "entries": entries, "chart": chart(only, range_), "alerts": mine, "spent_link": spent_link,
         "spending": spending, "command": _command(tenant, name),
-        "anonymous": name == ANONYMOUS, "aways": aways_of(counters, spending, alerts),
+        "anonymous": name == ANONYMOUS, "user_stopped": stopped, "aways": aways_of(counters, spending, alerts),
     }  # fmt: skip
 
 

@@ -52,6 +52,7 @@ KINDS: Mapping[str, str] = {
     "feature": "Refuses every call and side effect of a product.",
     "tool": "Keeps it from running; the model answers without it.",
     "tenant": "Refuses its calls, side effects, jobs and webhooks.",
+    "user": "Refuses those of one user of a tenant.",
 }
 
 CanaryNow = tuple[Canary, Judgement, Sequence[Point]]
@@ -91,7 +92,7 @@ def router(console: Console) -> APIRouter:
         """The page."""
         count, tab = _count(request.query_params.get("history", "")), _tab(request)
         known = await console.known.read(("releases", count), _state(console, count))
-        stops = await console.known.read("stops", console.parts.switch.status())
+        stops = await console.known.read("stops", _stops(console))
         way = (await console.known.read("way back", way_back(console.parts.engine))).value
         return console.page(
             request, "releases.html", RELEASES, known=known, stops=stops, tabs=TABS, tab=tab, fixed=stop_actions.FIXED,
@@ -109,7 +110,7 @@ def router(console: Console) -> APIRouter:
 
         async def write() -> str:
             known = await console.known.read(("releases", HISTORY), _state(console, HISTORY))
-            stops = await console.known.read("stops", console.parts.switch.status())
+            stops = await console.known.read("stops", _stops(console))
             session = request.scope["octant.console.session"]
             return console.fragment(
                 "parts/releases.html",
@@ -168,11 +169,16 @@ async def stoppable(console: Console) -> Sequence[tuple[str, str, Sequence[str]]
     found = []
     for scope, words in KINDS.items():
         names = stop_actions.names_of(scope, stop_actions.live_of(console), providers=parts.providers, products=parts.products)
-        found.append((scope, words, [t.id for t in tenants.value or ()] if scope == "tenant" else names))
+        found.append((scope, words, [t.id for t in tenants.value or ()] if scope in ("tenant", "user") else names))
     return found
 
 
-def _effects(console: Console, stops: Known[list[Stop]]) -> list[str]:
+async def _stops(console: Console) -> Sequence[Stop]:
+    """All stops that hold, users by their ids. Raises DependencyUnavailable where no store answers."""
+    return await stop_actions.with_names(console, await console.parts.switch.status())
+
+
+def _effects(console: Console, stops: Known[Sequence[Stop]]) -> list[str]:
     return [stop_actions.effect_of(stop.scope, stop.name, stop_actions.live_of(console)) for stop in stops.value or ()]
 
 
@@ -188,7 +194,7 @@ async def _rehearsed(console: Console) -> tuple[Sequence[Rehearsed], str]:
     return sources.found(log[: -MOST_REHEARSALS - 1 : -1], began.value), unknown
 
 
-def _named(known: Known[State], stops: Known[list[Stop]]) -> str:
+def _named(known: Known[State], stops: Known[Sequence[Stop]]) -> str:
     """A name for what the rest of the page depends on, for an address: the activation, the stops, the canary and the shadow."""
     state = known.value
     of_state = (
@@ -200,7 +206,7 @@ def _named(known: Known[State], stops: Known[list[Stop]]) -> str:
     return hashlib.sha256(repr(found).encode()).hexdigest()[:12]
 
 
-def _shown(known: Known[State], stops: Known[list[Stop]]) -> dict[str, Any]:
+def _shown(known: Known[State], stops: Known[Sequence[Stop]]) -> dict[str, Any]:
     """What both the page and its live part write."""
     state, stopped = known.value, stops.value or []
     if state is None:

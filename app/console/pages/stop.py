@@ -7,7 +7,7 @@ from starlette.responses import Response
 from app.console.console import ROUTES, Console, operator, safe_way
 from app.console.pages.releases import stoppable
 
-FIRST = ("provider", "model", "tenant")
+FIRST = ("provider", "model", "user", "tenant")
 
 
 def router(console: Console) -> APIRouter:

@@ -89,7 +89,7 @@ async def test_what_to_stop_is_chosen_on_a_page_that_the_night_is_one_press_from
         page = await operator.get(unescape(way))
         assert f'name="back" value="{path}"' in page.text
         choices = re.findall(r'action="/console/do/kill-(\w+)"', page.text)
-        assert choices[:4] == ["provider", "model", "tenant", "all"]
+        assert choices[:5] == ["provider", "model", "user", "tenant", "all"]
         assert {"openai", "smart", "acme"} <= set(re.findall(r"<option>([\w-]+)</option>", page.text))
         asked = await operator.get(link("/console/do/kill-tenant", {"name": "acme", "back": path}))
         assert f'name="back" value="{path}"' in asked.text

@@ -189,6 +189,29 @@ async def test_a_cap_changes_with_a_reason_and_the_log_has_no_users_id(operator:
     assert "Take it back" not in (await operator.get(elsewhere)).words, "a link that another wrote is not shown"
 
 
+async def test_a_user_is_stopped_from_its_page_and_the_log_has_no_users_id(operator: Person, stored: AsyncEngine) -> None:
+    here = f"/console/budgets/{TENANT}/user?id=ada-of-money"
+    form = await operator.get(unescape(re.search(r'href="([^"]+)">Stop this user…', (await operator.get(here)).text)[1]))  # type: ignore[index] # fails with the page's text
+    assert "It refuses every call, side effect, job and webhook of this user".lower() in form.words.lower()
+    assert f'octant kill user {TENANT} ada-of-money --reason "…"' in form.words
+    values = {"tenant": TENANT, "user": "ada-of-money"}
+    done = await operator.submit("/console/do/kill-user", {**values, "reason": "a loop", "back": here})
+    assert done.status == 303, done.words
+    try:
+        shown = await operator.get(str(done.headers["location"]))
+        assert f"ada-of-money of {TENANT} is stopped by an operator: every call is refused." in shown.words
+        assert "Resume…" in shown.words
+        async with stored.connect() as connection:
+            subjects = (await connection.scalars(select(actions.c.subject).where(actions.c.action == "kill user"))).all()
+        assert subjects
+        assert not [one for one in subjects if "ada-of-money" in one]
+    finally:
+        done = await operator.submit("/console/do/resume-user", {**values, "reason": "over", "back": here})
+    shown = await operator.get(str(done.headers["location"]))
+    assert f"ada-of-money of {TENANT} is released" in shown.words
+    assert "Stop this user…" in shown.words
+
+
 async def test_a_cap_below_the_price_of_one_call_is_warned_of_at_once(operator: Person, stack_env: dict[str, str]) -> None:
     """Before the change, by the command, and on the tenant's page as long as it is so."""
     into = " into the cap a day of each user, $0.0001."

@@ -21,6 +21,7 @@ from app.gateway.recovery.final_error import final_error
 from app.oncall.scopes import SCOPES, parse
 from app.oncall.stops import Entry, public_message
 from app.oncall.switch import KillSwitch
+from app.security.redaction.pseudonyms import pseudonym_of
 from app.security.redaction.redactor import Redactor
 from app.settings import Settings
 from app.wiring.watching import end_calls
@@ -45,11 +46,12 @@ def entry(scope: str, name: str, message: str = MESSAGE) -> Entry:
 @pytest.mark.parametrize("dialect", ["openai", "anthropic"])
 @pytest.mark.parametrize(
     ("scope", "name"),
-    [("all", ""), ("tenant", "acme"), ("feature", "chat"), ("model", "smart"), ("prompt", "smart"), ("tool", "pay")],
-)
+    [("all", ""), ("tenant", "acme"), ("feature", "chat"), ("model", "smart"), ("prompt", "smart"), ("tool", "pay"),
+     ("user", "acme/grace")],
+)  # fmt: skip
 def test_callers_read_the_operators_message_and_never_the_reason(dialect: Dialect, scope: str, name: str) -> None:
     with pytest.raises(Stopped) as refused:
-        without_stores(entry(scope, name)).check(tenant="acme", feature="chat", target="smart", tool="pay")
+        without_stores(entry(scope, name)).check(tenant="acme", user="grace", feature="chat", target="smart", tool="pay")
     status, _, body = render(refused.value, dialect, "req_1")
     assert (status, json.loads(body)["error"]["code"]) == (503, "stopped_by_operator")
     assert json.loads(body)["error"]["message"].endswith(f" stopped by an operator. {MESSAGE}")
@@ -82,6 +84,9 @@ def test_a_message_is_one_line_without_personal_data_and_not_too_long() -> None:
     [
         ("all", {"tenant": "acme"}, None),
         ("tenant:acme, provider:openai", {"tenant": "acme"}, {"tenant": "other"}),
+        ("user:acme/grace", {"tenant": "acme", "user": "grace"}, {"tenant": "acme", "user": "ada"}),
+        ("user:acme/grace", {"tenant": "acme", "user": "grace"}, {"tenant": "other", "user": "grace"}),
+        ("user:acme/grace", {"tenant": "acme", "user": "grace"}, {"tenant": "acme"}),
         ("feature:support", {"tenant": "a", "feature": "support.answer"}, {"tenant": "a", "feature": "chat"}),
     ],
 )
@@ -107,7 +112,9 @@ async def test_a_worker_that_knows_no_store_refuses_as_stopped_by_the_environmen
         await switch.aclose()
 
 
-@pytest.mark.parametrize("wrong", ["everything", "all:acme", "tenant", "tenant:", "test:self-test", "acme"])
+@pytest.mark.parametrize(
+    "wrong", ["everything", "all:acme", "tenant", "tenant:", "test:self-test", "acme", "user:grace", "user:/grace"]
+)
 def test_a_typing_error_in_the_environment_is_refused_and_no_stop(wrong: str) -> None:
     with pytest.raises(ValidationError, match="stopped"):
         Settings(stopped=wrong)
@@ -116,7 +123,7 @@ def test_a_typing_error_in_the_environment_is_refused_and_no_stop(wrong: str) ->
 @pytest.mark.parametrize(
     ("scope", "name"),
     [("all", ""), ("tenant", "acme"), ("feature", "support"), ("feature", "support.answer"), ("prompt", "support/answer"),
-     ("model", "support/answer"), ("model", "an-alias")],
+     ("model", "support/answer"), ("model", "an-alias"), ("user", "acme/grace")],
 )  # fmt: skip
 async def test_a_stop_ends_calls_under_way_of_its_scope_alone_and_tells_why(scope: str, name: str) -> None:
     running, raised = InFlight(), []
@@ -144,7 +151,7 @@ class _Call(CallState):
 
     def __init__(self, tenant: str, feature: str, target: str, alias: str) -> None:
         facts: Any = type("Call", (), {"feature": feature, "target": target, "identity": None})()
-        facts.identity = type("Identity", (), {"tenant": type("Tenant", (), {"id": tenant})()})()
+        facts.identity = type("Identity", (), {"tenant": type("Tenant", (), {"id": tenant})(), "user": "grace"})()
         self.call = facts
         self.pin: Any = type("Pin", (), {"prompt": None, "route": type("Route", (), {"name": alias})()})()
 
@@ -154,5 +161,26 @@ class _Call(CallState):
 
 
 def test_every_scope_can_be_named_in_the_environment() -> None:
-    text = ",".join(scope if scope == "all" else f"{scope}:x" for scope in SCOPES)
+    text = ",".join(scope if scope == "all" else f"{scope}:x/y" for scope in SCOPES)
     assert {scope for scope, _ in parse(text)} == set(SCOPES)
+
+
+def test_a_user_is_stopped_by_id_or_pseudonym_and_no_call_of_others_pays_for_it() -> None:
+    asked: list[str] = []
+
+    def name_of(tenant: str, user: str) -> str:
+        asked.append(user)
+        return pseudonym_of(Redactor(b"a secret of the tests"), tenant, user)
+
+    stopped = name_of("acme", "grace")
+    switch = KillSwitch(None, None, file=None, fixed=parse(f"user:acme/{stopped}"), name_of=name_of)
+    asked.clear()
+    switch.check(tenant="other", user="grace")
+    assert asked == [], "a pseudonym is worked out for tenants with a stopped user alone"
+    switch.check(tenant="acme", user="ada")
+    for user in ("grace", stopped):
+        assert switch.user_stopped("acme", user)
+        with pytest.raises(Stopped, match="Calls of this user are stopped by an operator"):
+            switch.check(tenant="acme", user=user)
+    assert "grace" not in str(switch.stopped)
+    assert switch.stopped_words == ("a user of acme",)
