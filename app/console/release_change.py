@@ -10,6 +10,7 @@ from app.console.console import Console
 from app.releases import eval_history
 from app.releases.compared import Compared, Row, compare
 from app.releases.eval_delta import Delta, deltas, share, worst
+from app.releases.eval_gate import Score
 from app.releases.eval_history import OVERALL
 from app.releases.manifest import Release
 from app.releases.used_by import used_by
@@ -126,9 +127,18 @@ def eval_words(one: Delta) -> str:
         name, then, now = found
         words += (
             f"; worst failure mode: {name.replace('_', ' ')}, {now.passed:g} of {now.total} passed where {then.passed:g} did"
-            f" ({_points(share(then), share(now))})"
+            f" ({_points(share(then), share(now))}): {judged_words(now, simulated=bool(one.after.result.simulated))}"
         )
+        words += f"; the gate refuses release {one.before.release}" if one.before.below else ""
     return f"{words}."
+
+
+def judged_words(score: Score, *, simulated: bool) -> str:
+    """How the gate judges a score that is lower than another release's: by its threshold alone."""
+    least = f"{formats.share(score.least)}{' on the simulator' if simulated else ''}"
+    if (share(score) or 0) < score.least:
+        return f"refused, as it is below its threshold of {least}"
+    return f"allowed, as its threshold is {least}"
 
 
 def _points(before: float | None, after: float | None) -> str:

@@ -22,6 +22,7 @@ from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of
 from app.console.pages.eval_mended import mended
 from app.console.release_actions import refusals
+from app.console.release_change import judged_words
 from app.releases import eval_gate, eval_history
 from app.releases.eval_delta import flipped, worst
 from app.releases.eval_gate import COMMAND, Score, interval
@@ -32,6 +33,7 @@ PAGE = 20
 LEAD = 2  # sentences; the others are below the figures
 DRAWN = 200  # stored runs that the chart shows
 LATELY = timedelta(days=7)
+REAL_MODEL = "OCTANT_OPENAI__API_KEY=KEY python -m evals run --provider openai --label MODEL --store"
 CODES = {0: ("good", "passed"), 1: ("bad", "below or worse"), 2: ("warn", "not judged")}
 
 
@@ -138,7 +140,7 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
         "lately": lately, "drifted": drifted(lately.value, now),
         "judged": judged(lately.value), "first": quality.DRIFT_FIRST, "states": states, "chart": chart(drawn.value, filed),
         "unrecorded": await asyncio.to_thread(eval_history.unrecorded, parts.releases_dir),
-        "verdict": verdict, "command": command_of(chosen, cards),
+        "verdict": verdict, "command": command_of(chosen, cards), "real_model": REAL_MODEL,
         "figures": figures(cards), "example": example.value,
         "aways": list({one.away: one for one in (is_there, runs, lately) if one.away}.values()),
     }  # fmt: skip
@@ -285,7 +287,7 @@ def _better(more: int, cards: Sequence[SuiteCard]) -> str:
 def _worse(cards: Sequence[SuiteCard], filed: Sequence[Filed]) -> str:
     """The failure mode in which the release is furthest below another one's, also a refused one's; empty where in none."""
     found = [
-        (now.passed / now.total - then.passed / then.total, name, then, now, other)
+        (now.passed / now.total - then.passed / then.total, name, then, now, one, other)
         for one in cards
         for other in filed
         if other.release != one.filed.release
@@ -295,11 +297,11 @@ def _worse(cards: Sequence[SuiteCard], filed: Sequence[Filed]) -> str:
     ]
     if not found:
         return ""
-    _, name, then, now, other = min(found, key=lambda one: one[0])
+    _, name, then, now, one, other = min(found, key=lambda one: one[0])
     which = f"{'the refused ' if eval_gate.below(other.result) else ''}release {other.release}"
     return (
         f"It is worse than {which} in {name.replace('_', ' ')}: {formats.count(now.passed)} of {formats.count(now.total)}"
-        f" passed where {formats.count(then.passed)} did."
+        f" passed where {formats.count(then.passed)} did, {judged_words(now, simulated=bool(one.filed.result.simulated))}."
     )
 
 

@@ -147,7 +147,7 @@ def _words(
 def _simulated(results: Sequence[SuiteResult]) -> str:
     """Why so few cases pass where no model answered; empty where one did."""
     return (
-        " The simulator answered by rules, and its thresholds are set to it: a real model's score is not known."
+        " The simulator answered by rules: it proves that a change is noticed, not that a vendor's model answers well."
         if simulated_in(results)
         else ""
     )

@@ -198,7 +198,10 @@ def test_the_verdict_says_at_once_in_which_mode_the_release_is_worse_than_anothe
     found, _ = filed(tmp_path)
     live = [card(one, found) for one in found if one.release == "2"]
     words = answer("2", live, None, NOW, found)[1]
-    worse = "It is worse than the refused release 1 in wrong words: 3 of 4 passed where 4 did."
+    worse = (
+        "It is worse than the refused release 1 in wrong words: 3 of 4 passed where 4 did,"
+        " allowed, as its threshold is 50 % on the simulator."
+    )
     floors = "Release 2 holds every floor, which is at most what the simulator once reached: made 9 of 10 cases passed."
     assert words.startswith(f"Answered by the simulator, release 2 passes the gate. {worse}")
     assert floors in words, "measures come after the verdict"

@@ -18,7 +18,7 @@ from app.console.known import LastKnown
 from app.console.pages import releases as page
 from app.console.pages.release_diff import SAME_ANSWERS, words_of
 from app.console.readiness import sources as readiness_sources
-from app.console.release_change import eval_words, removal_words, removed, summary, value_words
+from app.console.release_change import eval_words, judged_words, removal_words, removed, summary, value_words
 from app.console.stop_actions import effect_of, harm_of, names_of
 from app.domain.calls import Usage
 from app.domain.routes import Target
@@ -28,6 +28,7 @@ from app.releases import eval_history
 from app.releases.compared import compare, runs
 from app.releases.difference import Traffic
 from app.releases.eval_delta import deltas
+from app.releases.eval_gate import Score
 from app.releases.evidence import ALPHA
 from app.releases.evidence_line import Counted, points
 from app.releases.following import Followed
@@ -129,8 +130,11 @@ def test_a_change_names_the_values_that_differ_and_the_worst_mode(release: Relea
     assert extract == "Evals of extract: not compared, as the first release has no result of it."
     assert support == (
         "Evals of support: +24.2 points: 68 cases won, 10 lost; worst failure mode: answer that should be refusal,"
-        " 8 of 19 passed where 18 did (-52.6 points)."
+        " 8 of 19 passed where 18 did (-52.6 points): allowed, as its threshold is 36 % on the simulator;"
+        f" the gate refuses release {was}."
     )
+    low = Score(passed=1, total=4, least=0.5)
+    assert judged_words(low, simulated=False) == "refused, as it is below its threshold of 50 %"
 
 
 def counted(*, bad_of_canary: int, bad_of_others: int) -> list[Counted]:
