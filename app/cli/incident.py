@@ -286,6 +286,8 @@ def _keep_draft(folder: Path, incident: "Incident", text: str) -> None:
 
 def _print(incident: "Incident", place: str, entries: "Sequence[Entry]") -> None:
     """``place``: of the runbook, by its alert; empty where none names one."""
+    from app.oncall.incidents.timeline import others_words, parted
+
     page, _, anchor = place.partition("#")
     print_line(f"incident {incident.number}: {incident.title}")
     print_line(f"  {incident.severity}, {incident.status}, commander {incident.commander or 'not assigned'}")
@@ -295,8 +297,17 @@ def _print(incident: "Incident", place: str, entries: "Sequence[Entry]") -> None
     if incident.closed_at:
         print_line(f"  closed {_utc(incident.closed_at)} by {incident.closed_by}")
         print_line(f"  runbook: {incident.runbook_page or 'no change'}: {incident.runbook_change}")
-    for entry in entries:
-        print_line(f"  {_utc(entry.at)}  {entry.kind:<8}  {entry.actor + ': ' if entry.actor else ''}{entry.text}")
+    own, others = parted(entries)
+    for entry in own:
+        _print_entry(entry)
+    if others:
+        print(f"{others_words(others)}:")
+    for entry in others:
+        _print_entry(entry)
+
+
+def _print_entry(entry: "Entry") -> None:
+    print_line(f"  {_utc(entry.at)}  {entry.kind:<8}  {entry.actor + ': ' if entry.actor else ''}{entry.text}")
 
 
 def _utc(at: datetime) -> str:

@@ -437,6 +437,7 @@ async def test_the_timeline_is_merged_in_order_and_each_event_stands_once(
     entries = await timeline(own, await planted(own, incidents, tmp_path), clean=CLEAN)
     assert [(e.kind, e.text[: len(words)]) for e, (_, words) in zip(entries, EXPECTED, strict=True)] == EXPECTED
     assert [e for e in entries if "lovelace" in e.text] == []
+    assert [e.text for e in entries if e.aside] == ["80 % of user-day of acme"], "an alert of a provider is not about a cap"
 
 
 async def test_a_postmortem_is_drafted_from_the_timeline_and_never_overwritten(
@@ -453,6 +454,8 @@ async def test_a_postmortem_is_drafted_from_the_timeline_and_never_overwritten(
         assert lines[0] == f"# {closed.opened_at:%Y-%m-%d}: answers are late"
         begin, end = (next(n for n, line in enumerate(lines) if line.startswith(f"- **{p}:**")) for p in ("Timeline", "Cause"))
         assert sum(line.startswith("  - ") for line in lines[begin:end]) == len(entries)
+        assert "  - Other changes at that time (1):" in lines[begin:end]
+        assert any(line.startswith("    - ") and line.endswith("80 % of user-day of acme") for line in lines[begin:end])
         assert any(line.startswith("  - Paged at") and "acknowledged after 1 min" in line for line in lines)
         assert any(line.startswith("  - 62 of 240 calls of all tenants between") and "of 6 users" in line for line in lines)
         lasted = formats.span(closed.closed_at - closed.opened_at) if closed.closed_at else ""

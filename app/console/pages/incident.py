@@ -30,7 +30,7 @@ from app.oncall.incidents.impact import Impact, impact_of
 from app.oncall.incidents.postmortem import draft as postmortem
 from app.oncall.incidents.postmortem import template_in
 from app.oncall.incidents.store import SEVERITIES, Incident, Incidents
-from app.oncall.incidents.timeline import Entry, timeline
+from app.oncall.incidents.timeline import Entry, others_words, parted, timeline
 from app.oncall.paging.changes import TRIGGERED
 from app.oncall.paging.pages import Page
 from app.oncall.runbook.pages import FORM, Section, read
@@ -74,14 +74,15 @@ async def _values(console: Console, shared: ReadOnce[Diagnosis], number: str, se
         raise NotFound("An incident has a number, as in /console/oncall/incidents/1.")
     known = await console.known.read(("incident", number), _incident(console, int(number)))
     seen = known.value
-    one, entries = (seen.one, seen.entries) if seen else (None, [])
+    one, (entries, others) = (seen.one, parted(seen.entries)) if seen else (None, ([], []))
     kind, words = described(one, entries, datetime.now(UTC))
     open_ = one is not None and one.closed_at is None
     how = await shared.read() if open_ else None
     now = how.found if how and not how.known.away else None
     contained = partial(_containment, strips=now.strips if now else None)
     return {
-        "number": number, "known": known, "one": one, "entries": entries, "kind": kind, "words": words, "seen": seen,
+        "number": number, "known": known, "one": one, "entries": entries, "others": others,
+        "others_words": others_words(others), "kind": kind, "words": words, "seen": seen,
         "live": one is None or open_, "link_of": _link_of,
         "since": lambda entry: from_opening(one.opened_at, entry.at) if one else "",
         "containment": await asyncio.to_thread(contained, console, seen, session) if seen and open_ else None,

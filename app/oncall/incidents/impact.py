@@ -4,7 +4,7 @@ An alert of a tenant or a feature is about the calls of that tenant or feature, 
 refused: those that fail meanwhile by another fault are that fault's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,6 @@ from app.oncall.incidents.runbooks import Alerts
 from app.oncall.incidents.store import Incident
 from app.oncall.incidents.timeline import Entry
 
-CAPS = frozenset({"cost-spike", "cost-caps", "budget-exhausted"})  # pages of the runbook on caps and the money that they hold
 _COUNTED = text(
     """
     SELECT count(*) AS calls, count(*) FILTER (WHERE bad) AS failed,
@@ -82,16 +81,16 @@ class Impact:
 
 async def impact_of(connection: AsyncConnection, incident: Incident, entries: Sequence[Entry], alerts: Alerts) -> Impact:
     """Count the calls of an incident. ``entries``: its timeline. A fault of all callers begins with a failing provider."""
-    about = about_of(alerts.labels, alerts.places)
+    about = about_of(alerts)
     began = [] if about != ALL_CALLS else [entry.at for entry in entries if entry.fails]
     return await counted(connection, min([incident.opened_at, *began]), incident.closed_at, about)
 
 
-def about_of(labels: Sequence[Mapping[str, str]], places: Sequence[str]) -> About:
-    """The calls that alerts with these labels, and these places in the runbook, are about."""
-    named = {name: {each.get(name, "") for each in labels} for name in ("tenant", "feature")}
+def about_of(alerts: Alerts) -> About:
+    """The calls that these alerts are about."""
+    named = {name: {each.get(name, "") for each in alerts.labels} for name in ("tenant", "feature")}
     one = {name: next(iter(values)) for name, values in named.items() if len(values) == 1}
-    return About(**one, of_caps=bool(places) and all(place.partition("#")[0] in CAPS for place in places))
+    return About(**one, of_caps=alerts.of_caps)
 
 
 async def counted(connection: AsyncConnection, since: datetime, until: datetime | None, about: About = ALL_CALLS) -> Impact:

@@ -13,7 +13,7 @@ from app.domain.unseen import revealed
 from app.oncall.incidents.impact import Impact, impact_of
 from app.oncall.incidents.runbooks import alerts_of
 from app.oncall.incidents.store import Clean, Incident
-from app.oncall.incidents.timeline import Entry, timeline
+from app.oncall.incidents.timeline import Entry, others_words, parted, timeline
 
 FOLDER, TEMPLATE = "postmortems", "template.md"
 # Where no runbook lies beside the program, as after an installation from a wheel: the parts without their explanations.
@@ -43,7 +43,7 @@ def draft(incident: Incident, entries: Sequence[Entry], impact: Impact, template
     for part, lines in (
         ("Impact", [_facts(incident), _impact(impact)]),
         ("Detection", _detection(incident, entries)),
-        ("Timeline", [f"{e.at:%Y-%m-%d %H:%M:%S} `{e.kind}` {_who(e)}{_plain(e.text)}" for e in entries]),
+        ("Timeline", _timeline(entries)),
         ("Changes", [_change(incident)]),
     ):
         text = _filled(text, part, lines)
@@ -78,6 +78,18 @@ def _filled(text: str, part: str, lines: Sequence[str]) -> str:
     if found is None:
         return f"{text.rstrip()}\n\n- **{part}:**{added}\n"
     return text[: found.end()] + added + text[found.end() :]
+
+
+def _timeline(entries: Sequence[Entry]) -> list[str]:
+    """A line an entry; those that stand aside are points below the last one."""
+    own, others = parted(entries)
+    if not others:
+        return [_entry(e) for e in own]
+    return [*map(_entry, own), "".join([f"{others_words(others)}:", *(f"\n    - {_entry(e)}" for e in others)])]
+
+
+def _entry(entry: Entry) -> str:
+    return f"{entry.at:%Y-%m-%d %H:%M:%S} `{entry.kind}` {_who(entry)}{_plain(entry.text)}"
 
 
 def _facts(incident: Incident) -> str:

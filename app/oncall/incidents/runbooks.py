@@ -25,6 +25,7 @@ _ALERTS = text(
 )
 _LINK = re.compile(r"/runbook/([a-z0-9-]+)(?:\.md)?(#[\w-]+)?$")
 
+CAPS = frozenset({"cost-spike", "cost-caps", "budget-exhausted"})  # pages of the runbook on caps and the money that they hold
 Labels = Mapping[str, str]
 
 
@@ -51,9 +52,17 @@ class Alerts:
     places: Sequence[str]
 
     @property
+    def of_caps(self) -> bool:
+        """Whether each of them leads to a page on caps."""
+        return bool(self.places) and all(place.partition("#")[0] in CAPS for place in self.places)
+
+    @property
     def drilled(self) -> bool:
         """Whether the incident is a drill's: it has pages, and all of them were drilled."""
         return bool(self.labels) and all(map(is_drill, self.labels))
+
+
+NO_ALERTS = Alerts((), ())
 
 
 async def alerts_of(connection: AsyncConnection, incident: UUID) -> Alerts:

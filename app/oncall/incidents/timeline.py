@@ -19,6 +19,8 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.oncall.incidents import outage
+from app.oncall.incidents.asides import is_aside
+from app.oncall.incidents.runbooks import NO_ALERTS, alerts_of
 from app.oncall.incidents.store import Clean, Incident, events_of
 from app.oncall.store_outages import Outage, outages
 
@@ -37,13 +39,17 @@ _SHOWN = ("person", "by", "level", "reason", "channel")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One line. ``at`` is in UTC; ``actor`` is empty for the service. ``fails``: a provider that fails from here on."""
+    """One line. ``at`` is in UTC; ``actor`` is empty for the service. ``fails``: a provider that fails from here on.
+
+    ``aside``: a change that touches nothing that the incident's alerts are about.
+    """
 
     at: datetime
     kind: Kind
     actor: str
     text: str
     fails: str = ""
+    aside: bool = False
 
 
 _PAGES = text(
@@ -99,8 +105,24 @@ async def timeline(engine: AsyncEngine, incident: Incident, *, clean: Clean) -> 
             Entry(at=row["at"], kind=_kind(row["kind"]), actor=row["actor"], text=row["text"])
             for row in await events_of(connection, incident.id)
         ]
+        alerts = await alerts_of(connection, incident.id) if await has_pages(connection) else NO_ALERTS
     ordered = _from(begin, sorted(found, key=lambda entry: entry.at))
-    return [replace(e, at=e.at.astimezone(UTC), actor=clean(e.actor), text=_line(clean(e.text))) for e in ordered]
+    return [
+        replace(
+            e, at=e.at.astimezone(UTC), actor=clean(e.actor), text=_line(clean(e.text)), aside=is_aside(e.kind, e.text, alerts)
+        )
+        for e in ordered
+    ]
+
+
+def parted(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """The entries of the incident, and the other changes of its time, which stand below them."""
+    return [e for e in entries if not e.aside], [e for e in entries if e.aside]
+
+
+def others_words(others: Sequence[Entry]) -> str:
+    """The words above the other changes."""
+    return f"Other changes at that time ({len(others):,})"
 
 
 def _of_stores(away: Sequence[Outage], until: datetime) -> Iterator[Entry]:

@@ -22,7 +22,7 @@ from app.console.pages.oncall import Happened, Level, _chart, _wrong, answer
 from app.console.provider_strips import FAILURE, Strip
 from app.console.readiness.answers import Evidence, State
 from app.oncall.incidents.impact import ALL_CALLS, About, Impact, about_of
-from app.oncall.incidents.runbooks import place_of
+from app.oncall.incidents.runbooks import Alerts, place_of
 from app.oncall.incidents.store import Incident
 from app.oncall.incidents.titles import LONGEST, short_title
 from app.oncall.paging.changes import TRIGGERED
@@ -187,7 +187,7 @@ def test_the_calls_of_an_incident_are_said_around_their_time(failed: int, about:
 def test_an_incident_counts_the_calls_that_its_alerts_are_about(
     labels: Sequence[Mapping[str, str]], places: Sequence[str], about: About
 ) -> None:
-    assert about_of(labels, places) == about
+    assert about_of(Alerts(labels, places)) == about
 
 
 @pytest.mark.parametrize(
