@@ -202,7 +202,7 @@ def _silent() -> psycopg.OperationalError:
 def _as_away(context: ExceptionContext) -> OperationalError | None:
     """A server that ends sessions or takes no writes counts as away, with all connections of the pool; so does a refusal."""
     sqlstate = getattr(context.original_exception, "sqlstate", None)
-    if not sqlstate or not refuses(sqlstate):
+    if not refuses(sqlstate):
         return None
     context.is_disconnect = sqlstate in ENDED
     return OperationalError(context.statement, None, context.original_exception, hide_parameters=True)

@@ -161,11 +161,12 @@ def _load() -> str:
 
 
 def _unknown(error: BaseException) -> str:
-    """The sentence on a store that does not answer. Raises every other error."""
+    """The sentence on a store that does not answer, or refuses a statement: the rest is said all the same. Raises the others."""
     from app.domain.errors import OctantError
-    from app.domain.store_errors import of_store
+    from app.domain.store_errors import POSTGRES, away, is_of_store, of_store
 
     sentence = str(error) if isinstance(error, OctantError | OSError) else of_store(error)
+    sentence = sentence or (away(POSTGRES, error) if is_of_store(error) else None)
     if sentence is None:
         raise error
     return sentence

@@ -26,9 +26,14 @@ BACKEND = "SELECT pg_backend_pid()"
 log = logging.getLogger(__name__)
 
 
-def refuses(sqlstate: str) -> bool:
+def of_server(sqlstate: str | None) -> bool:
+    """Whether an error is the server's, whatever the statement was."""
+    return bool(sqlstate) and str(sqlstate)[:2] not in OF_STATEMENTS
+
+
+def refuses(sqlstate: str | None) -> bool:
     """Whether a server with this SQLSTATE counts as away: what it refuses now, it may take later."""
-    return sqlstate in ENDED or sqlstate in REFUSED or sqlstate[:2] not in OF_STATEMENTS
+    return sqlstate in ENDED or sqlstate in REFUSED or of_server(sqlstate)
 
 
 class Sessions:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from app.domain.errors import Misconfigured
-from app.domain.postgres_session import ENCODING
+from app.domain.postgres_session import ENCODING, of_server
 from app.domain.store_errors import POSTGRES, away, reason
 from app.features.installed import installed
 
@@ -56,7 +56,7 @@ def upgrade(database_url: str, revision: str = "heads") -> None:
         if isinstance(error.orig, LockNotAvailable):
             message = "Another transaction keeps a table of the migration locked: run `octant migrate` again when it has ended."
             raise Misconfigured(message) from error
-        if not isinstance(error, OperationalError):
+        if not isinstance(error, OperationalError) and not of_server(getattr(error.orig, "sqlstate", None)):
             raise
         raise Misconfigured(away(POSTGRES, error)) from error
 

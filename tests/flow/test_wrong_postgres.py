@@ -26,6 +26,7 @@ CHAT = "/v1/chat/completions"
 log = logging.getLogger(__name__)
 ASK = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
 SETTINGS = b"SET statement_timeout"  # a new session's first statement
+COMMANDS = {"ZZ999": ("status", "migrate", "requests"), "P0001": ("status",), "42883": ("status",)}
 FRESH = {"53300", "57P03", "28P01", "28000", "3D000", "08P01"}  # errors of a new session
 
 
@@ -54,6 +55,8 @@ async def test_no_call_is_answered_500_and_no_record_is_lost(stack_env: dict[str
                     assert not {what: status for what, status in outcomes.items() if status >= 500 and status != 503}, code
                     if code in ("53300", "28P01", "25006"):
                         await says_why(env, code)
+                    for command in COMMANDS.get(code, ()):
+                        await is_a_sentence(env, code, command)
                     liar.at_door, liar.at_statement = lambda: None, lambda _: None
                     await until_known_again(http)
                 await until_recorded(true.render_as_string(hide_password=False), made)
@@ -94,6 +97,14 @@ async def says_why(env: dict[str, str], code: str) -> None:
     word = {"53300": "takes no more connections", "28P01": "password authentication failed", "25006": "read-only"}[code]
     assert ran.returncode == 1, code
     assert word in ran.stdout, ran.stdout
+
+
+async def is_a_sentence(env: dict[str, str], code: str, command: str) -> None:
+    """An operator who looks gets the server's words, and no traceback."""
+    ran = await asyncio.to_thread(run, env, command)
+    said = ran.stdout + ran.stderr
+    assert (ran.returncode, "Traceback" in said) == (1, False), said
+    assert f"Postgres refuses this; look at OCTANT_DATABASE_URL. ({(ACCENTS | OURS)[code]})" in said
 
 
 async def until_known_again(http: ClientSession) -> None:
