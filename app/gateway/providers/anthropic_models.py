@@ -120,6 +120,20 @@ def unbound(model: str, wanted: Json | None, turns: list[Json]) -> Json | None:
     return {**sent, "block_binding": {**binding, BINDING: binding.get(BINDING) or "drop_block"}}
 
 
+def managed(model: str, native: Json, sent: Json | None) -> Json:
+    """A request's own fields, without an edit that clears thinking where there is none: Claude refuses it.
+
+    ``sent``: its thinking, as the model gets it; a route's limit may have left none. Newer models think where nothing is sent.
+    """
+    known, wanted = traits(model), native.get("context_management") or {}
+    thinks = sent["type"] != "disabled" if sent else known is None or known.bound
+    kept = [edit for edit in wanted.get("edits") or () if not str(edit.get("type")).startswith("clear_thinking")]
+    if thinks or len(kept) == len(wanted.get("edits") or ()):
+        return native
+    rest = {name: value for name, value in native.items() if name != "context_management"}
+    return {**rest, "context_management": {**wanted, "edits": kept}} if kept else rest
+
+
 def choice(model: str, wanted: ToolChoice) -> tuple[ToolChoice, str | None]:
     """The choice among tools as ``model`` takes it, and the sentence for its instructions that stands for the rest."""
     known = traits(model)

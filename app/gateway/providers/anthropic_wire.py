@@ -68,6 +68,7 @@ def body(request: ModelRequest, *, stream: bool) -> Json:
     if sentence and request.tools:
         system.append({"type": "text", "text": sentence})
     thinking, effort = anthropic_models.thinking(request.model, request.sampling.extra, longest)
+    native = anthropic_models.managed(request.model, native, thinking)
     optional: Json = {
         "system": system or None,
         "stop_sequences": list(request.sampling.stop) or None,

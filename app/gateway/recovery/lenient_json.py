@@ -18,7 +18,7 @@ from app.domain.json_text import refuse
 OPENERS = {"{": "}", "[": "]"}
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = frozenset("\"'\\/bfnrtu")  # JSON's, and the quote of JSON5's other strings
-_THOUGHTS = re.compile(r".*(?:</(?:think|thinking|thought|reasoning)>|<channel\|>)", re.DOTALL)  # Bedrock's and Gemma's, too
+_THOUGHTS = re.compile(r".*(?:</(?:mm:)?(?:think|thinking|thought|reasoning)>|<channel\|>)", re.DOTALL)  # also MiniMax's
 
 
 def document_in(text: str) -> str | None:

@@ -33,6 +33,7 @@ def reply_of(*parts: Part, stop: StopReason = "end") -> Reply:
         '<think>Perhaps {"n": 0}?</think>\n{"n": 1}',  # Open-Historia/open-historia#354
         'Perhaps [0]?\n</think>\n```json\n{"n": 1}\n```',
         '<reasoning>Perhaps {"n"</reasoning><reasoning>: 0}?</reasoning>{"n": 1}',  # Bedrock's: browseros-ai/BrowserOS#167
+        '<mm:think>Perhaps [0]?</mm:think>{"n": 1}',  # MiniMax-M3's: ROCm/ATOM#1443
         '<|channel>thought\nPerhaps {"n": 0}?<channel|>{"n": 1}',  # Gemma's: qwersyk/Newelle#427
     ],
 )

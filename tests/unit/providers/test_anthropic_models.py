@@ -77,6 +77,24 @@ def test_thinking_that_is_off_goes_with_no_more_effort_than_the_model_allows() -
     assert sent(LATEST, {"type": "adaptive"}, "max")["output_config"]["effort"] == "max"
 
 
+def test_no_edit_clears_the_thinking_of_a_request_that_has_none() -> None:
+    """Claude Code sends the edit always, and Claude refuses it without thinking (NVIDIA-NeMo/Switchyard#248)."""
+    clears, other = {"type": "clear_thinking_20251015", "keep": "all"}, {"type": "clear_tool_uses_20250919"}
+    native = {"anthropic": {"context_management": {"edits": [clears, other]}, "service_tier": "standard_only"}}
+    alone = {"anthropic": {"context_management": {"edits": [clears]}}}
+    adaptive = {"type": "adaptive"}
+    none_left = Sampling(max_output_tokens=1000, extra={"thinking": adaptive})  # by the route's limit
+    for body in (
+        sent(OLD, native=native),
+        sent(OLD, native=native, sampling=none_left),
+        sent(NEW, {"type": "disabled"}, native=native),
+    ):
+        assert (body["context_management"], body["service_tier"]) == ({"edits": [other]}, "standard_only")
+    assert "context_management" not in sent(MIDDLE, native=alone)
+    for body in (sent(OLD, BUDGET, native=alone), sent(NEW, native=alone), sent("a-deployment", native=alone)):
+        assert body["context_management"] == {"edits": [clears]}
+
+
 @pytest.mark.parametrize("choice", [ToolChoice("any"), ToolChoice("tool", "note", parallel=False)])
 def test_a_call_is_wanted_in_words_where_it_cannot_be_forced(choice: ToolChoice) -> None:
     for model in (ALWAYS, LATEST, "claude-mythos-5-1"):
