@@ -5,22 +5,61 @@ some models and an error to others, so it goes on without its blanks.
 
 OpenAI's Responses read files of text and code of any type; its chat completions and Claude take PDFs and text alone. So a file
 whose bytes are text is text here, whatever its type is called.
+
+Nothing is fetched here, but a model's own server does, and where that is the operator's it stands in the operator's network. An
+address of a cloud's metadata service, which hands out credentials, has no other use there, so it is refused (vLLM's
+CVE-2026-34753, LMDeploy's CVE-2026-33626). It is no boundary: a name can lead anywhere.
 """
 
 import base64
+import ipaddress
 import re
+import socket
+
+from yarl import URL
+
+from app.domain.errors import InvalidRequest
 
 _WEB = ("http://", "https://")
 _LONGEST = max(map(len, _WEB))
+_METADATA = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"})
+_OF_CLOUDS = tuple(
+    map(
+        ipaddress.ip_network,
+        ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32"),
+    )
+)
+_HOLD_IPV4 = tuple(map(ipaddress.ip_network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")))
 _PDF, _PDF_START = "application/pdf", "JVBERi0"  # `%PDF-` in base64
 _FIRST = 4096  # characters of base64 that show whether the rest may be text
 _NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 
 
 def web_address(text: str) -> str | None:
-    """An address on the web, its scheme in small letters; None for any other text."""
+    """An address on the web, its scheme in small letters; None for any other text. Raises InvalidRequest for a cloud's own."""
     begun = text[:_LONGEST].lower()
-    return begun + text[_LONGEST:] if begun.startswith(_WEB) else None
+    if not begun.startswith(_WEB):
+        return None
+    if _is_of_a_cloud(text):
+        raise InvalidRequest("A URL of a cloud's metadata service is not supported.")
+    return begun + text[_LONGEST:]
+
+
+def _is_of_a_cloud(address: str) -> bool:
+    """Whether an address, in any of its spellings, names a cloud's metadata service, or a machine on the same wire."""
+    try:
+        host = (URL(address.replace("\\", "/")).raw_host or "").lower().rstrip(".").partition("%")[0]
+    except (ValueError, IndexError):  # yarl raises the latter for some forms of []@
+        return False
+    if host in _METADATA:
+        return True
+    try:
+        ip = ipaddress.ip_address(host if ":" in host else socket.inet_aton(host))
+    except (ValueError, OSError):  # a name
+        return False
+    if isinstance(ip, ipaddress.IPv6Address) and any(ip in network for network in _HOLD_IPV4):
+        ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return any(ip in network for network in _OF_CLOUDS)
 
 
 def holds_data(text: str) -> bool:

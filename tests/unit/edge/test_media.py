@@ -144,3 +144,32 @@ def test_a_pdf_is_one_whatever_its_type_is_called(read: Callable[[Json], Part], 
 def test_text_that_is_none_is_refused(read: Callable[[Json], Part]) -> None:
     with pytest.raises(InvalidRequest, match="UTF-8"):
         of_file(read, "text/plain", b"\xe9")
+
+
+# vllm-project/vllm's CVE-2026-34753 and InternLM/lmdeploy's CVE-2026-33626: a self-hosted model's server fetches what it is sent.
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254", "169.254.169.254:80", "u:p@169.254.169.254", "2852039166", "0xa9fea9fe", "0251.0376.0251.0376",
+        "169.254.43518", "169.254.169.254.", "[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]", "[fe80::1]", "[fd00:ec2::254]",
+        "100.100.100.200", "168.63.129.16", "Metadata.Google.Internal", "metadata", "\uff11\uff16\uff19.254.169.254",
+    ],
+)  # fmt: skip
+def test_no_address_of_a_clouds_metadata_is_passed_on(host: str) -> None:
+    url = f"http://{host}/latest/meta-data/"
+    source = {"type": "url", "url": url}
+    parts: list[tuple[Callable[[Json], Part], Json]] = [
+        (chat, of_chat(url)), (chat, {"type": "file", "file": {"file_data": url}}),
+        (messages, {"type": "image", "source": source}), (messages, {"type": "document", "source": source}),
+        (responses, {"type": "input_image", "image_url": url}), (responses, {"type": "input_file", "file_url": url}),
+    ]  # fmt: skip
+    for read, part in parts:
+        with pytest.raises(InvalidRequest, match="metadata service"):
+            read(part)
+
+
+@pytest.mark.parametrize(
+    "host", ["images.example", "10.0.0.7:9000", "localhost:8000", "[2001:db8::1]", "169.253.0.1", "metadata.example"]
+)
+def test_any_other_address_is_passed_on(host: str) -> None:
+    assert chat(of_chat(f"http://{host}/a.png")) == Image(url=f"http://{host}/a.png")
