@@ -1,7 +1,6 @@
 """The HTTP client of the tests: session, post and polling."""
 
 import asyncio
-import io
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -41,7 +40,7 @@ async def post(http: aiohttp.ClientSession, path: str, body: object, **headers: 
 
     Headers are given as keywords, with `_` for `-`.
     """
-    sent: dict[str, Any] = {"data": io.BytesIO(body)} if isinstance(body, bytes) else {"json": body}
+    sent: dict[str, Any] = {"data": body} if isinstance(body, bytes) else {"json": body}
     async with http.post(path, headers={k.replace("_", "-"): v for k, v in headers.items()}, **sent) as answer:
         text = await answer.text()
         return Answer(answer.status, answer.headers, json.loads(text) if text[:1] in {"{", "["} else text)

@@ -264,7 +264,7 @@ async def test_a_compressed_body_is_read(
         ("deflate", zlib.compress(b"[" * 50_000_000), 413, "request_too_large"),
         ("gzip", gzip.compress(b"{}")[:-4], 400, "invalid_request"),
         ("gzip", b"{}", 400, "invalid_request"),
-        ("gzip", gzip.compress(b"") * 40_000, 400, "invalid_request"),
+        ("gzip", gzip.compress(b"") * 9_000, 400, "invalid_request"),
         ("br", b"{}", 415, "unsupported_encoding"),
         ("zstd", b"{}", 415, "unsupported_encoding"),
         ("gzip, gzip", gzip.compress(gzip.compress(b"{}")), 415, "unsupported_encoding"),
