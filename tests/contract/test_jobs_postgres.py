@@ -252,7 +252,7 @@ async def test_without_postgres_a_job_is_refused() -> None:
     await nowhere.dispose()
 
 
-@pytest.mark.parametrize("scope", ["all", "tenant"])
+@pytest.mark.parametrize("scope", ["all", "tenant or user"])
 async def test_webhooks_of_what_is_stopped_wait_and_the_waiting_does_not_count(
     room: Jobs, monkeypatch: pytest.MonkeyPatch, scope: str
 ) -> None:
@@ -260,7 +260,11 @@ async def test_webhooks_of_what_is_stopped_wait_and_the_waiting_does_not_count(
     monkeypatch.setattr(webhooks, "SEND_EVERY", 0.01)
     monkeypatch.setattr(webhooks, "STOPPED_PAUSE", 0.01)
     who, holds, outcomes = identity(), [True], list[str]()
-    stopped = {"all": lambda _: holds[0], "tenant": lambda tenant: holds[0] and tenant == who.tenant.id}[scope]
+    held = ("", "") if scope == "all" else (who.tenant.id, who.user)
+
+    def stopped(tenant: str, user: str) -> bool:
+        return holds[0] and (tenant, user) == held
+
     job = await begun(room, who, webhook_url="http://127.0.0.1:1/hook")
     await room.finish(job, DONE)
     tried = asyncio.Event()
