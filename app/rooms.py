@@ -18,7 +18,7 @@ from app.gateway.providers.adapters import ADAPTERS
 from app.oncall.incidents.duty import FindDuties, duties_from
 from app.oncall.paging.duty import FindOnCall, from_rotation
 from app.oncall.paging.pages import Pages
-from app.oncall.paging.policy import IncidentForPage, Policy, no_incident
+from app.oncall.paging.policy import Diagnose, IncidentForPage, Policy, no_diagnosis, no_incident
 from app.oncall.rota.covers import FILE as COVERS_FILE
 from app.oncall.rota.covers import Covers
 from app.releases.code import Code, commit_of
@@ -122,11 +122,12 @@ def pages_of(
     *,
     on_event: Callable[[str], None] = lambda _: None,
     incident_for: IncidentForPage = no_incident,
+    diagnose: Diagnose = no_diagnosis,
     on_call: FindOnCall | None = None,
 ) -> Pages:
     """Pages on the settings' policy, for the service and for commands."""
     people = on_call or on_call_of(settings, engine)
-    return Pages(engine, paging_policy(settings), people, on_event=on_event, incident_for=incident_for)
+    return Pages(engine, paging_policy(settings), people, on_event=on_event, incident_for=incident_for, diagnose=diagnose)
 
 
 def remembered(settings: Settings, name: str, seconds: float) -> Remembered:

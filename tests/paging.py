@@ -20,7 +20,7 @@ from app.oncall.paging.duty import OnCall
 from app.oncall.paging.message import Receiver
 from app.oncall.paging.pages import Pages
 from app.oncall.paging.paging import Paging, PagingParts
-from app.oncall.paging.policy import IncidentForPage, Policy, no_incident
+from app.oncall.paging.policy import Diagnose, IncidentForPage, Policy, no_diagnosis, no_incident
 from app.oncall.paging.receivers import IncidentIo, PagerDuty, SignedWebhook
 from app.oncall.paging.relay import Relay
 from app.oncall.paging.spool import Spool
@@ -48,6 +48,7 @@ async def paging(
     watchdog_after: float = 0.0,
     every: float = 0.05,
     incident_for: IncidentForPage = no_incident,
+    diagnose: Diagnose = no_diagnosis,
     reported: Events | None = None,
 ) -> AsyncIterator[Paging]:
     """Paging, not started, that sends to the receivers at ``base``."""
@@ -65,7 +66,7 @@ async def paging(
             "incident_io": IncidentIo(http, base + "/v2/alert_events/http/SOURCE", lambda: TOKEN),
             "webhook": SignedWebhook(http, base + "/hook", WEBHOOK_SECRET),
         }
-        pages = Pages(engine, policy, on_call, incident_for=incident_for, on_event=seen.events.append)
+        pages = Pages(engine, policy, on_call, incident_for=incident_for, diagnose=diagnose, on_event=seen.events.append)
         outcome = lambda receiver, how: seen.outcomes.append((receiver, how))  # noqa: E731 - a list's method takes one
         deliveries = Deliveries(engine, policy, receivers, on_outcome=outcome, on_event=seen.events.append)
         spool = Spool(state / "pages")

@@ -25,6 +25,7 @@ from app.budget.journal import Journal
 from app.budget.ledger import Ledger
 from app.budget.reconcile import Reconciler
 from app.console import sessions
+from app.console.page_words import diagnosing
 from app.console.parts import ConsoleParts
 from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR
@@ -45,7 +46,6 @@ from app.gateway.replays import Replays
 from app.gateway.shadowing import Answers, Payer, Shadowing, Write
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
-from app.oncall.incidents.store import incident_for_page
 from app.oncall.paging.paging import Paging
 from app.oncall.retention import forget
 from app.oncall.self_test import DailySelfTest, Sightings
@@ -362,7 +362,7 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         shadowing = await _open_shadowing(stack, parts, of_shadow, releases.shadows, partial(_write, engine, recorder, redactor))
         gateway = Gateway(replace(parts, on_end=shadowing.offer))
         jobs = Jobs(engine, lease=settings.jobs_lease, keep=settings.jobs_keep)
-        paging = await open_paging(stack, settings, engine, metrics, incident_for=partial(incident_for_page, clean=clean))
+        paging = await open_paging(stack, settings, engine, metrics, clean, diagnosing(engine, valkey, switch, budget, releases))
         await open_sampled_gauges(
             stack, settings, metrics, keys=KeyAdministration(engine, secret=settings.secret), valkey=valkey, budget=budget,
             jobs=jobs, releases=releases, engine=engine, more=paging.samples(metrics),

@@ -11,13 +11,14 @@ from yarl import URL
 
 from app.domain.errors import Misconfigured
 from app.edge.parts import Check, Health
+from app.oncall.incidents.store import Clean, incident_for_page
 from app.oncall.paging.answers import Answers
 from app.oncall.paging.deadman import Heartbeat, Watchdog
 from app.oncall.paging.deliveries import Deliveries
 from app.oncall.paging.duty import first_person
 from app.oncall.paging.message import Receiver
 from app.oncall.paging.paging import Paging, PagingParts
-from app.oncall.paging.policy import IncidentForPage, no_incident
+from app.oncall.paging.policy import Diagnose, IncidentForPage
 from app.oncall.paging.receivers import IncidentIo, PagerDuty, SignedWebhook, apprise_of
 from app.oncall.paging.relay import Relay
 from app.oncall.paging.settings import PagingSettings
@@ -60,10 +61,13 @@ async def open_paging(
     settings: Settings,
     engine: AsyncEngine,
     metrics: Metrics,
-    *,
-    incident_for: IncidentForPage = no_incident,
+    clean: Clean,
+    diagnose: Diagnose,
 ) -> OpenedPaging:
-    """Start paging; it closes with ``stack``. Off without receivers. Raises Misconfigured for a receiver without its key."""
+    """Start paging; it closes with ``stack``. Off without receivers. Raises Misconfigured for a receiver without its key.
+
+    ``clean`` redacts the texts of incidents.
+    """
     figures = settings.paging
     if not figures.receivers:
         return OpenedPaging(None, str, str, None)
@@ -73,7 +77,7 @@ async def open_paging(
     await keys.start()
     stack.push_async_callback(keys.aclose)
     paging = Paging(
-        _parts(settings, engine, metrics, receivers, http, keys, incident_for),
+        _parts(settings, engine, metrics, receivers, http, keys, partial(incident_for_page, clean=clean), diagnose),
         on_event=lambda event: metrics.pages.inc(event=event),
     )
     await paging.start()
@@ -104,6 +108,7 @@ def _parts(
     http: Sessions,
     keys: ProviderKeys,
     incident_for: IncidentForPage,
+    diagnose: Diagnose,
 ) -> PagingParts:
     figures, policy = settings.paging, paging_policy(settings)
 
@@ -115,7 +120,7 @@ def _parts(
 
     on_call = on_call_of(settings, engine)
     person = partial(first_person, on_call)
-    pages = pages_of(settings, engine, on_event=counted, incident_for=incident_for, on_call=on_call)
+    pages = pages_of(settings, engine, on_event=counted, incident_for=incident_for, diagnose=diagnose, on_call=on_call)
     deliveries = Deliveries(engine, policy, receivers, on_outcome=ended, on_event=counted)
     spool = Spool(settings.state_dir / FOLDER)
 

@@ -21,6 +21,7 @@ BURNS: Mapping[Severity, tuple[tuple[str, str, float], ...]] = {
 }
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 SPEED: Mapping[Severity, str] = {"page": "Fast", "ticket": "Slowly"}
+SPAN: Mapping[Severity, str] = {"page": "minutes", "ticket": "hours"}  # the short windows of both pairs
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 DURATION = re.compile(r"(?<=\[)(\d+)([smhd])(?=\])|(?<=offset )(\d+)([smhd])\b")
 HEAD = "# Made by `make generate` from deploy/slo/*.toml; change those.\n"
@@ -106,13 +107,14 @@ def _burn(name: str, slo: Objective, severity: Severity) -> Alert:
         return f"({both}\n  and on() sum(increase({slo.events}[{long}])) >= {slo.least})"
 
     title = name.replace("_", " ")
+    allowed = f"in the last {SPAN[severity]} ({_figure(slo.budget * 100)}% is allowed)"
     return Alert(
         name=f"Octant{title.title().replace(' ', '')}Burns{SPEED[severity]}",
         severity=severity,
         expr="\nor ".join(pair(*windows) for windows in BURNS[severity]),
         runbook=slo.runbook,
         dashboard=slo.dashboard,
-        summary=f"The objective of {title} is being missed: {{{{ $value | humanizePercentage }}}} of events are bad.",
+        summary=f"{{{{ $value | humanizePercentage }}}} of {slo.fails} {allowed}.",
         description=f"{slo.objective * 100:g} % over {slo.window}: {slo.says}. The errors that this allows are used up too soon.",
         why=slo.why,
         often=slo.often,

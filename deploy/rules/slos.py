@@ -17,9 +17,13 @@ Severity = Literal["page", "ticket"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """One SLO, with its indicator as one of: bad of total, good of total, observations at most a bucket's bound."""
+    """One SLO, with its indicator as one of: bad of total, good of total, observations at most a bucket's bound.
+
+    ``fails``: what its bad events did, in callers' words behind a share: ``calls failed``.
+    """
 
     says: str
+    fails: str
     objective: float
     window: str
     runbook: str

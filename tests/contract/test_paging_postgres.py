@@ -319,6 +319,44 @@ async def test_an_event_keeps_the_words_that_the_page_had_then(made: Made, pager
     assert words[0] == f"triggered: {fired.alert}, page: 95 % of a cap of $5.00 is spent."
 
 
+async def test_a_page_and_its_incident_say_what_is_wrong_as_the_first_page_does(
+    made: Made, pager: Pager, clean: AsyncEngine
+) -> None:
+    """The alert counts a share; the diagnosis knows that no provider answers. Its own text is for where nothing is known."""
+    found: list[str | None] = ["No provider answers since 19:53:56: 11 of the last 11 calls failed.", ""]
+
+    async def diagnose(_: Alarm) -> str | None:
+        return found[0]
+
+    async with made(incident_for=partial(incident_for_page, clean=str), diagnose=diagnose) as room:
+        fired = replace(
+            alarm(summary="14% of calls failed in the last minutes (0.1% is allowed)."), labels={"tenant": uuid4().hex}
+        )
+        await room.take(fired)
+        await step(room)
+        page = await the_page(room, fired.key)
+        opened = next(one for one in await Incidents(clean, clean=str).list() if one.id == page.incident_id)
+        assert page.summary == opened.title == pager.of("pagerduty")[0]["payload"]["summary"] == found.pop(0)
+        await room.take(replace(fired, summary="21% of calls failed in the last minutes (0.1% is allowed)."))
+        assert (await the_page(room, fired.key)).summary == page.summary, "it has ended, and the alert not yet"
+        found[0] = None
+        tried = alarm(summary="A test.", test=True)
+        await room.take(tried)
+        assert (await the_page(room, tried.key)).summary == "A test."
+
+
+@pytest.mark.parametrize("fault", [DependencyUnavailable("Valkey is away."), TimeoutError(), SQLAlchemyError()], ids=repr)
+async def test_a_page_without_a_diagnosis_goes_out_in_its_alerts_words(made: Made, pager: Pager, fault: Exception) -> None:
+    async def diagnose(_: Alarm) -> str | None:
+        raise fault
+
+    async with made(diagnose=diagnose) as room:
+        fired = alarm()
+        assert await room.take(fired) == "triggered"
+        await step(room)
+        assert pager.of("pagerduty")[0]["payload"]["summary"] == fired.summary
+
+
 def answer(kind: str, key: str, by: str = "Ada Lovelace", people: str = "", identity: str = "") -> Answer:
     return Answer(identity=identity or uuid4().hex, kind=kind, key=key, by=by, people=people)
 

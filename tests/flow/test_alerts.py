@@ -255,7 +255,7 @@ async def test_an_outage_of_all_providers_pages_and_the_page_ends_with_it(
     assert (page["labels"]["severity"], page["labels"]["slo"]) == ("page", "availability")
     assert page["annotations"]["runbook_url"].endswith("/runbook/objectives.md#availability")
     assert page["annotations"]["dashboard"].endswith("octant-overview")
-    assert "availability is being missed" in page["annotations"]["summary"]
+    assert "of calls failed in the last minutes (0.1% is allowed)." in page["annotations"]["summary"]
     assert page["generatorURL"]
     trigger = await paging_runs.until("trigger", ALERT)
     assert trigger["payload"]["severity"] == "critical"

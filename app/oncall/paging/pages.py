@@ -5,10 +5,11 @@ Every change is one transaction on Postgres' own clock, which locks the page fir
 loses no step and repeats none, except for the one request that it was sending (`deliveries`).
 """
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,16 +20,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.domain.errors import InvalidRequest, NotFound, OctantError
 from app.domain.store_errors import why
 from app.oncall.paging import changes, outbox
-from app.oncall.paging.alarms import Alarm
+from app.oncall.paging.alarms import LONGEST_SUMMARY, Alarm
 from app.oncall.paging.changes import ACKNOWLEDGED, RESOLVED, TRIGGERED
 from app.oncall.paging.drilled import is_drill
 from app.oncall.paging.duty import FindOnCall, OnCall
 from app.oncall.paging.maintenance import window_over
 from app.oncall.paging.message import receivers_key
-from app.oncall.paging.policy import IncidentForPage, Policy, no_incident
+from app.oncall.paging.policy import Diagnose, IncidentForPage, Policy, no_diagnosis, no_incident
 from app.oncall.paging.tables import page_events, page_timers, pages
 
 LOCK = 0x0CA9
+DIAGNOSED_WITHIN = 2.0  # seconds
 OnEvent = Callable[[str], None]
 
 log = logging.getLogger(__name__)
@@ -71,13 +73,15 @@ class Pages:
         on_call: FindOnCall,
         *,
         incident_for: IncidentForPage = no_incident,
+        diagnose: Diagnose = no_diagnosis,
         on_event: OnEvent = lambda _: None,
     ) -> None:
-        """``on_event`` gets the name of each event that was stored."""
+        """``diagnose`` says what is wrong as an alarm comes; ``on_event`` gets the name of each event that was stored."""
         self._engine = engine
         self._policy = policy
         self._on_call = on_call
         self._incident_for = incident_for
+        self._diagnose = diagnose
         self._on_event = on_event
 
     async def take(self, alarm: Alarm, *, sent: Collection[str] = ()) -> str:
@@ -85,11 +89,13 @@ class Pages:
 
         ``sent``: receivers that had it already, while Postgres was away.
         """
+        diagnosis = await self._diagnosed(alarm)
         async with self._engine.begin() as connection:
             await connection.execute(select(func.pg_advisory_xact_lock(LOCK, func.hashtext(alarm.key))))
             newest = select(pages).where(pages.c.dedup_key == alarm.key).order_by(pages.c.triggered_at.desc()).limit(1)
             row = (await connection.execute(newest.with_for_update())).one_or_none()
             now = await changes.now_of(connection)
+            alarm = _in_words(alarm, diagnosis, row)
             if not alarm.firing:
                 event = await _resolve(connection, row, now, by=alarm.links.get("source", ""))
             elif row is not None and _open(row):
@@ -100,6 +106,17 @@ class Pages:
                 event = await self._open(connection, alarm, now, sent)
         self._note(event)
         return event
+
+    async def _diagnosed(self, alarm: Alarm) -> str | None:
+        """What is wrong now. A page goes out in its alert's words rather than late, or not at all."""
+        if not alarm.firing or alarm.test or is_drill(alarm.labels):
+            return None
+        try:
+            async with asyncio.timeout(DIAGNOSED_WITHIN):
+                return await self._diagnose(alarm)
+        except (SQLAlchemyError, OctantError, OSError) as error:  # a TimeoutError is an OSError
+            log.warning("a page without a diagnosis", extra=why(error))
+            return None
 
     async def acknowledge(self, page_id: uuid.UUID, *, by: str, seconds: float | None = None) -> Page:
         """Stop the escalation for a time, by default the policy's. Raises NotFound, InvalidRequest for a resolved page."""
@@ -296,6 +313,12 @@ class Pages:
     def _note(self, event: str) -> None:
         if event:
             self._on_event(event)
+
+
+def _in_words(alarm: Alarm, diagnosis: str | None, row: Row[Any] | None) -> Alarm:
+    """The alarm in the words of the diagnosis; where it has ended while the page is open, in those that the page has."""
+    kept = row.summary if diagnosis == "" and row is not None and _open(row) else ""
+    return replace(alarm, summary=(diagnosis or kept or alarm.summary)[:LONGEST_SUMMARY])
 
 
 def _said(alarm: Alarm) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """The figures of paging, and what it calls in other rooms."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.oncall.paging.alarms import Alarm
 from app.oncall.paging.message import Name
 
 
@@ -47,6 +48,15 @@ class IncidentForPage(Protocol):
         window: timedelta,
     ) -> uuid.UUID | None:
         """Return its id; None for none. ``window``: how new an incident's newest page is where this one joins it."""
+
+
+Diagnose = Callable[[Alarm], Awaitable[str | None]]
+"""What is wrong now, as the first page says it; empty where that does not explain the alarm, None where its text is enough."""
+
+
+async def no_diagnosis(_: Alarm) -> str | None:
+    """The alarm's own text is enough."""
+    return None
 
 
 async def no_incident(

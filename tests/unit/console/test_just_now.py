@@ -15,8 +15,21 @@ from app.audit.overview import Bucket, Overview
 from app.audit.provider_state import ProviderState
 from app.budget.standing import UsedCap
 from app.console.console import templates
-from app.console.health import UNREAD, VALKEY_AWAY, Now, Stops, Summary, none_well, summary, unread, without_valkey
+from app.console.health import (
+    ALL_AWAY,
+    LATEST,
+    UNREAD,
+    VALKEY_AWAY,
+    Now,
+    Stops,
+    Summary,
+    none_well,
+    summary,
+    unread,
+    without_valkey,
+)
 from app.console.just_now import busier, dearer, failures, mistakes, outage, over, refused, slower, used
+from app.console.page_words import explaining
 from app.console.provider_strips import FAILURE, LATE, Resting, state_of, strips_of
 from app.console.ranges import Range
 from app.domain.provider_errors import FAULTS
@@ -56,6 +69,22 @@ def said(whole: Overview, latest: Overview | None, recent: JustNow, *, caps: tup
 
 def cap(spent: int, limit: int, tenant: str = "globex") -> UsedCap:
     return UsedCap(tenant, "day", spent, limit, datetime(2026, 3, 4, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("objective", "words"),
+    [
+        ("availability", "No provider answers since 11:59:00 UTC: 12 of the last 12 calls failed."),
+        ("latency", "A request of the last 2 min takes 9 s at the median."),
+        ("cost", ""),
+    ],
+)
+def test_an_alert_takes_the_sentence_that_explains_it_and_no_other(objective: str, words: str) -> None:
+    slow = "A request of the last 2 min takes 9 s at the median."
+    out = "No provider answers since 11:59:00 UTC: 12 of the last 12 calls failed."
+    locked = "globex: 131 of 133 calls were refused (budget_exceeded)."
+    symptoms = {locked: "budget_exceeded", slow: "answers are slow", f"{LATEST}{out}": ALL_AWAY}
+    assert explaining(Summary("bad", [locked, "Just a fact.", slow, f"{LATEST}{out}"], (), symptoms), objective) == words
 
 
 def test_a_tenant_that_is_locked_out_comes_first_though_all_other_calls_are_well() -> None:

@@ -196,6 +196,10 @@ def test_an_incident_counts_the_calls_that_its_alerts_are_about(
         ("The circuit of openai/gpt is open.", "The circuit of openai/gpt is open"),
         ("99.9 % over 30d: calls that are answered. The errors are used up.", "99.9 % over 30d: calls that are answered"),
         ("7 wrong API keys in 15 minutes came from addresses that must wait. (and 2 more)", None),
+        (
+            "No provider answers since 2026-11-30 23:07:04 UTC: 17 of the last 17 calls failed.",
+            "No provider answers since 2026-11-30 23:07:04 UTC",
+        ),
         ("word " * 60, None),
     ],
 )
