@@ -4,18 +4,23 @@ Apart from the stores, whose connections most commands need alone: the rooms loa
 """
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import __version__
 from app.budget.budget import BudgetPolicy
+from app.budget.exposure import still_allowed
+from app.budget.scopes import windows_of
 from app.domain.money import from_dollars
 from app.features import recall
 from app.features.installed import installed
 from app.gateway.providers.adapters import ADAPTERS
 from app.oncall.incidents.duty import FindDuties, duties_from
+from app.oncall.incidents.handoff import Allowed
 from app.oncall.paging.duty import FindOnCall, from_rotation
 from app.oncall.paging.pages import Pages
 from app.oncall.paging.policy import Diagnose, IncidentForPage, Policy, no_diagnosis, no_incident
@@ -24,6 +29,7 @@ from app.oncall.rota.covers import Covers
 from app.releases.code import Code, commit_of
 from app.releases.manifest import Places
 from app.releases.releases import Releases
+from app.security.keys.administration import KeyAdministration
 from app.security.keys.provider_keys import ProviderKeys
 from app.security.remembered import FOLDER, Remembered
 from app.settings import PACKAGE, Settings
@@ -109,6 +115,20 @@ def covers_of(settings: Settings, engine: AsyncEngine) -> Covers:
 def duties_of(settings: Settings, engine: AsyncEngine) -> FindDuties:
     """Duties for reports and the hand-over message: as everywhere, by the rotation and its covers."""
     return duties_from(settings.rotation_file, covers_of(settings, engine))
+
+
+def allowed_of(engine: AsyncEngine, valkey: Redis) -> Allowed:
+    """What the tenants' caps still allow of a day in UTC; None while Valkey is away. It raises SQLAlchemyError."""
+    keys = KeyAdministration(engine, secret=b"")
+
+    async def allowed(at: datetime) -> int | None:
+        tenants = await keys.list_tenants()
+        try:
+            return await still_allowed(valkey, tenants, at, windows_of("UTC", at).day_ends)
+        except (RedisError, OSError):
+            return None
+
+    return allowed
 
 
 def provider_keys_of(settings: Settings) -> ProviderKeys:

@@ -53,13 +53,19 @@ def hand_over() -> None:
     """Print the hand-over of a shift: open incidents and pages, silences, stops, releases, spend. The service sends it too."""
     from app.domain.money import from_dollars
     from app.oncall.incidents.handoff import handoff, message
-    from app.rooms import duties_of
+    from app.rooms import allowed_of, duties_of
+    from app.stores import build_valkey
 
     async def run() -> None:
         async with database() as (engine, settings):
             cap = from_dollars(settings.budget.global_daily_cap)
             now = datetime.now(UTC)
-            found = await handoff(engine, await duties_of(settings, engine)(now), now, cap=cap)
+            valkey = build_valkey(settings)
+            try:
+                duties, allowed = await duties_of(settings, engine)(now), allowed_of(engine, valkey)
+                found = await handoff(engine, duties, now, cap=cap, allowed=allowed)
+            finally:
+                await valkey.aclose()
         print(message(found))
 
     asyncio.run(run())

@@ -53,7 +53,7 @@ from app.oncall.store_outages import StoreOutages
 from app.oncall.switch import KillSwitch
 from app.releases import reports
 from app.releases.shadow_watch import ShadowWatch
-from app.rooms import budget_policy, releases_of, remembered
+from app.rooms import allowed_of, budget_policy, releases_of, remembered
 from app.security import webhooks
 from app.security.guard.guard import Guard
 from app.security.guard.stored_text import KeptTexts
@@ -367,7 +367,7 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
             stack, settings, metrics, keys=KeyAdministration(engine, secret=settings.secret), valkey=valkey, budget=budget,
             jobs=jobs, releases=releases, engine=engine, more=paging.samples(metrics),
         )  # fmt: skip
-        await open_handoffs(stack, settings, engine, clean, send=paging.announce)
+        await open_handoffs(stack, settings, engine, clean, send=paging.announce, allowed=allowed_of(engine, valkey))
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
             checks=health_checks(engine, unpooled, valkey, keys, releases, budget, switch) | paging.checks(),

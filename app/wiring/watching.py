@@ -26,7 +26,7 @@ from app.gateway.call_state import CallState
 from app.gateway.recovery.breaker import STATES, State
 from app.jobs.jobs import Jobs
 from app.oncall import self_test
-from app.oncall.incidents.handoff import Handoffs, Send
+from app.oncall.incidents.handoff import Allowed, Handoffs, Send
 from app.oncall.scopes import USER
 from app.oncall.scopes import parse as parse_stops
 from app.oncall.self_test import Sightings
@@ -112,14 +112,15 @@ async def _unproven(metrics: Metrics, releases: Releases) -> None:
 
 
 async def open_handoffs(
-    stack: AsyncExitStack, settings: Settings, engine: AsyncEngine, redact: Callable[[str], str], send: Send | None
-) -> None:
+    stack: AsyncExitStack, settings: Settings, engine: AsyncEngine, redact: Callable[[str], str], send: Send | None,
+    allowed: Allowed,
+) -> None:  # fmt: skip
     """Send a message at each change of the shift; without a receiver nothing is sent."""
     if send is None:
         return
     handoffs = Handoffs(
         engine, duties_of(settings, engine), send, clean=redact,
-        cap=from_dollars(settings.budget.global_daily_cap),
+        cap=from_dollars(settings.budget.global_daily_cap), allowed=allowed,
     )  # fmt: skip
     await handoffs.start()
     stack.push_async_callback(handoffs.aclose)

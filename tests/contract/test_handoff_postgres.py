@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.money import from_dollars
 from app.oncall.incidents.duty import RotationDuties
-from app.oncall.incidents.handoff import LATE, Handoffs, handoff, last_change, message, next_change
+from app.oncall.incidents.handoff import LATE, Handoff, Handoffs, handoff, last_change, message, next_change
 from app.oncall.incidents.store import Incidents
 from app.oncall.stops import Entry, PostgresStops
 
@@ -73,6 +73,21 @@ async def test_a_message_names_all_that_is_open_and_says_none_where_nothing_is(o
     ):  # fmt: skip
         assert part in words, words
     assert [name for name in ("OctantTest", "OctantOver", "provider y") if name in words] == []
+
+
+@pytest.mark.parametrize(
+    ("allowed", "words"),
+    [
+        (None, "$10.00 of $100.00 spent today, 40% of it by midnight at this pace"),
+        (15_000_000, "$10.00 of $100.00 spent today, 25% of it by midnight at this pace, the most that the caps allow"),
+        (10**9, "$10.00 of $100.00 spent today, 40% of it by midnight at this pace"),
+    ],
+)
+def test_the_pace_ends_at_what_the_tenants_caps_allow(allowed: int | None, words: str) -> None:
+    six = NINE.replace(hour=6)
+    found = Handoff(at=six, people=(), until=None, after=(), state=(), spent=from_dollars("10"), cap=CAP, allowed=allowed,
+                    alerts=(), calls=0, failed=0)  # fmt: skip
+    assert f"  {words}\n" in message(found)
 
 
 def test_changes_are_found_on_both_sides() -> None:

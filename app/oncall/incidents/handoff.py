@@ -28,6 +28,7 @@ EVERY = 60.0
 
 log = logging.getLogger(__name__)
 Send = Callable[[str, str], Awaitable[bool]]  # title and text; whether the receiver took it
+Allowed = Callable[[datetime], Awaitable[int | None]]  # what the tenants' caps still allow of a UTC day; None: not known
 
 _SPENT = text("SELECT coalesce(sum(amount), 0) FROM ledger WHERE global_day = :day")
 _ALERTS = text("""
@@ -41,7 +42,10 @@ _CALLS = text("SELECT count(*), count(*) FILTER (WHERE outcome <> 'ok') FROM cal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handoff:
-    """The state at a moment: lines by title. ``spent`` and ``cap``: micro-dollars of this UTC day."""
+    """The state at a moment: lines by title. ``spent`` and ``cap``: micro-dollars of this UTC day.
+
+    ``allowed``: what the tenants' caps still let them spend of it; None: not known.
+    """
 
     at: datetime
     people: Sequence[str]
@@ -50,12 +54,18 @@ class Handoff:
     state: Sequence[tuple[str, Sequence[str]]]
     spent: MicroUSD
     cap: MicroUSD
+    allowed: int | None
     alerts: Sequence[str]
     calls: int
     failed: int
 
 
-async def handoff(engine: AsyncEngine, duties: Duties, at: datetime, *, cap: MicroUSD) -> Handoff:
+async def unknown(_: datetime) -> int | None:
+    """The tenants' caps are not known."""
+    return None
+
+
+async def handoff(engine: AsyncEngine, duties: Duties, at: datetime, *, cap: MicroUSD, allowed: Allowed = unknown) -> Handoff:
     """Read the state. ``cap`` is the global one of a day."""
     at = at.astimezone(UTC)
     until = next_change(duties, at)
@@ -67,7 +77,7 @@ async def handoff(engine: AsyncEngine, duties: Duties, at: datetime, *, cap: Mic
     shown = [f"{row.share} % of {row.scope} {row.tenant}".strip() for row in alerts]
     return Handoff(
         at=at, people=duties.people(at), until=until, after=duties.people(until) if until else (), state=state,
-        spent=MicroUSD(int(spent)), cap=cap, alerts=shown, calls=calls, failed=failed,
+        spent=MicroUSD(int(spent)), cap=cap, allowed=await allowed(at), alerts=shown, calls=calls, failed=failed,
     )  # fmt: skip
 
 
@@ -96,8 +106,13 @@ def message(found: Handoff) -> str:
 def _burn(found: Handoff) -> str:
     """Money of this UTC day, and where it would end at this pace."""
     passed = (found.at - found.at.replace(hour=0, minute=0, second=0, microsecond=0)) / timedelta(days=1)
-    pace = f", {found.spent / passed / found.cap:.0%} of it by midnight at this pace" if passed and found.cap else ""
-    return f"{usd(found.spent)} of {usd(found.cap)} spent today{pace}"
+    spent = f"{usd(found.spent)} of {usd(found.cap)} spent today"
+    if not passed or not found.cap:
+        return spent
+    by = found.spent / passed
+    most = by if found.allowed is None else min(found.cap, found.spent + found.allowed)
+    capped = ", the most that the caps allow" if by > most else ""
+    return f"{spent}, {min(by, most) / found.cap:.0%} of it by midnight at this pace{capped}"
 
 
 def next_change(duties: Duties, at: datetime) -> datetime | None:
@@ -117,11 +132,11 @@ class Handoffs:
 
     def __init__(
         self, engine: AsyncEngine, duties: FindDuties, send: Send, *, cap: MicroUSD,
-        clean: Callable[[str], str], now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clean: Callable[[str], str], now: Callable[[], datetime] = lambda: datetime.now(UTC), allowed: Allowed = unknown,
     ) -> None:  # fmt: skip
         """``duties`` reads rotation and covers at each round; ``send`` hands the message to a receiver; ``clean`` redacts it."""
         self._engine, self._duties, self._send = engine, duties, send
-        self._cap, self._clean, self._now = cap, clean, now
+        self._cap, self._clean, self._now, self._allowed = cap, clean, now, allowed
         self._sending = Periodic(
             "hand-over", self.round, every=EVERY, jitter=0.1, survives=(SQLAlchemyError, OSError, Misconfigured),
             complaint="hand-over message not sent, will retry",
@@ -147,7 +162,7 @@ class Handoffs:
         async with self._engine.begin() as connection:
             if (await connection.execute(claim)).scalar_one_or_none() is None:
                 return False
-            words = self._clean(message(await handoff(self._engine, duties, at, cap=self._cap)))
+            words = self._clean(message(await handoff(self._engine, duties, at, cap=self._cap, allowed=self._allowed)))
             sent = await self._send("Hand-over of the shift", words)
             if not sent:
                 await connection.rollback()
