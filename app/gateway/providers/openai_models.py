@@ -83,7 +83,7 @@ def answered(model: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]
     """The messages on the wire: no answer says nothing, and one stands before each user's message behind a tool's result."""
     wanted = wants(model)
     if wanted.spoken:
-        messages = [message for message in messages if not _says_nothing(message)]
+        messages = [_without_blanks(message) for message in messages if not _says_nothing(message)]
     if not wanted.answered:
         return messages
     found: list[dict[str, Any]] = []
@@ -113,3 +113,11 @@ def reasoning(model: str, parts: Sequence[Part]) -> str | None:
 def _says_nothing(message: Mapping[str, Any]) -> bool:
     """Whether it is an answer without a word or a call."""
     return message["role"] == "assistant" and not any(message.get(name) for name in ("content", "refusal", "tool_calls"))
+
+
+def _without_blanks(message: dict[str, Any]) -> dict[str, Any]:
+    """Without texts that are empty, among other parts (BerriAI/litellm#42186)."""
+    parts = message.get("content")
+    if not isinstance(parts, list):
+        return message
+    return {**message, "content": [part for part in parts if part.get("text") != ""] or ""}

@@ -5,7 +5,7 @@
 on a tool's result becomes text. `openai_models` has what single models want beside that.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from app.domain.messages import (
@@ -107,7 +107,7 @@ def _system(parts: tuple[Text, ...], *, marked: bool) -> Json:
 
 
 def _messages(message: Message, model: str, *, marked: bool, plain: bool) -> Iterator[Json]:
-    """One turn for ``model``. ``marked``: with the caller's cache marks; ``plain``: for servers that may not know ``refusal``."""
+    """One turn for ``model``. ``marked``: with the caller's cache marks; ``plain``: for servers that only speak the protocol."""
     name = {"name": message.name} if message.name else {}
     if message.role == "assistant":
         yield {**_assistant(message.parts, model, plain=plain), **name}
@@ -125,8 +125,16 @@ def _messages(message: Message, model: str, *, marked: bool, plain: bool) -> Ite
         yield {"role": "system", "content": "\n\n".join(texts), **name}
     elif len(shown) == 1 and isinstance(shown[0], Text) and not (marked and shown[0].cache):
         yield {"role": message.role, "content": shown[0].text, **name}
+    elif shown and plain and not marked and (text := _one_text(shown)) is not None:
+        yield {"role": message.role, "content": text, **name}
     elif shown:
         yield {"role": message.role, "content": [_content(part, marked=marked) for part in shown], **name}
+
+
+def _one_text(shown: Sequence[Shown]) -> str | None:
+    """Parts that are texts alone, as one: some servers take no list (sarvamai/sarvam-ai-cookbook#107)."""
+    texts = [part.text for part in shown if isinstance(part, Text)]
+    return "\n\n".join(texts) if len(texts) == len(shown) else None
 
 
 def _assistant(parts: tuple[Part, ...], model: str, *, plain: bool) -> Json:

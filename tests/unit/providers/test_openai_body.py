@@ -139,6 +139,14 @@ def test_a_result_without_a_call_is_left_to_the_vendor() -> None:
     assert vendor_rules.openai_chat(made)
 
 
+def test_texts_alone_are_one_text_for_servers_that_only_speak_the_protocol() -> None:
+    """sarvamai/sarvam-ai-cookbook#107, brontoguana/krasis#10, nextcloud/integration_openai#236: they refuse a list."""
+    texts, seen = (Text("One."), Text("Two.")), (Text("See:"), Image(url="https://x.org/a.png"))
+    assert body(Message("user", texts), legacy=True)["messages"][0]["content"] == "One.\n\nTwo."
+    assert [part["type"] for part in body(Message("user", seen), legacy=True)["messages"][0]["content"]] == ["text", "image_url"]
+    assert [part["text"] for part in body(Message("user", texts))["messages"][0]["content"]] == ["One.", "Two."]
+
+
 def test_a_refusal_of_the_history_keeps_its_place_where_it_is_known() -> None:
     refused = Message("assistant", (Refusal("No."),))
     assert body(HI, refused)["messages"][1] == {"role": "assistant", "content": None, "refusal": "No."}

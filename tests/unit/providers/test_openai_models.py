@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.messages import Message, Sampling, Text, Thinking, ToolChoice, ToolResult, ToolSpec, ToolUse
+from app.domain.messages import Image, Message, Sampling, Text, Thinking, ToolChoice, ToolResult, ToolSpec, ToolUse
 from app.gateway.providers import forced_calls, openai_wire
 from app.gateway.providers.base import ModelRequest, Timeouts
 from app.gateway.providers.openai_models import NOT_KEPT, UNSIGNED
@@ -97,6 +97,13 @@ def test_an_answer_that_says_nothing_is_left_out_where_it_is_refused(silence: tu
     ):
         messages = sent(model, silence, (Text("4"),))["messages"]
         assert "".join(message["role"][0] for message in messages) == roles
+
+
+def test_an_empty_text_beside_a_picture_is_left_out_where_it_is_refused() -> None:
+    """BerriAI/litellm#42186."""
+    turns = (Message("user", (Text(""), Image(url="https://x.org/a.png"))),)
+    for model, kinds in (("kimi-k3", ["image_url"]), ("gpt-6-luna", ["text", "image_url"])):
+        assert [part["type"] for part in sent(model, turns=turns)["messages"][0]["content"]] == kinds
 
 
 def test_a_call_without_words_is_no_answer_that_says_nothing() -> None:
