@@ -20,7 +20,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO
 
-from pydantic import TypeAdapter, ValidationError
+import msgspec
 
 from app.domain import locked_files
 from app.domain.records import CallRecord
@@ -28,7 +28,6 @@ from app.domain.store_errors import why
 
 SUFFIX = ".jsonl"
 FILE_BYTES = 16 << 20
-_RECORDS = TypeAdapter(CallRecord)
 
 log = logging.getLogger(__name__)
 
@@ -166,8 +165,8 @@ def _line(record: CallRecord) -> bytes:
 
 def _record(line: bytes) -> CallRecord | None:
     try:
-        return _RECORDS.validate_python(json.loads(line))
-    except (ValueError, ValidationError):
+        return msgspec.convert(json.loads(line), CallRecord)
+    except (ValueError, msgspec.ValidationError):
         return None
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter
+import msgspec
 
 from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable
@@ -38,9 +38,6 @@ class Cached:
     at: float = field(default_factory=time.time)
     revoked: bool = False
     tenant: str = ""
-
-
-_CACHED: TypeAdapter[dict[str, Cached]] = TypeAdapter(dict[str, Cached])
 
 
 class KnownKeys:
@@ -143,8 +140,8 @@ class KnownKeys:
 def _read(remembered: Remembered) -> dict[bytes, Cached]:
     """The good keys of the file; a file of another release is as good as none."""
     try:
-        found = _CACHED.validate_python(remembered.read() or {})
-    except ValueError:
+        found = msgspec.convert(remembered.read() or {}, dict[str, Cached])
+    except msgspec.ValidationError:
         return {}
     return {bytes.fromhex(digest): cached for digest, cached in found.items() if cached.identity}
 
@@ -153,7 +150,7 @@ def _write(remembered: Remembered, good: dict[str, Cached]) -> None:
     """Write our keys beside those of other workers. One worker writes at a time, so that no denial is lost."""
     with remembered.locked():
         others: dict[str, Any] = remembered.read() or {}
-        ours = _CACHED.dump_python(good, mode="json")
+        ours = msgspec.to_builtins(good)
         both = {
             d: max((c for c in (others.get(d), ours.get(d)) if c), key=lambda c: float(c["at"]))
             for d in others.keys() | ours.keys()
