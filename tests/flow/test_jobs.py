@@ -173,6 +173,9 @@ async def test_jobs_are_listed_and_a_key_makes_the_same_job_once(http: aiohttp.C
     listed = await get(http, "/v1/jobs?limit=2")
     assert listed["data"][0]["id"] == first["id"]
     assert listed["has_more"]
+    for path in ("/v1/jobs", f"/v1/jobs/{first['id']}"):
+        async with http.get(path) as answer:
+            assert answer.headers["cache-control"] == "no-store", "no cache between keeps one caller's jobs for another"
     await done(http, first["id"])
 
 

@@ -74,12 +74,12 @@ def router(paths: frozenset[str]) -> APIRouter:
         """The caller's jobs, newest first, without their answers."""
         found = await parts_of(request).jobs.list(caller, limit=limit + 1, after=after)
         data = [{**as_json(job), "response": None} for job in found[:limit]]
-        return json_answer({"object": "list", "data": data, "has_more": len(found) > limit})
+        return _private({"object": "list", "data": data, "has_more": len(found) > limit})
 
     @routes.get(PATH + "/{job_id}")
     async def one(request: Request, caller: Caller, job_id: str) -> Response:
         """One job, with its answer once it is there."""
-        return json_answer(as_json(await parts_of(request).jobs.get(caller, job_id)))
+        return _private(as_json(await parts_of(request).jobs.get(caller, job_id)))
 
     @routes.post(PATH + "/{job_id}/cancel")
     async def cancel(request: Request, caller: Caller, job_id: str) -> Response:
@@ -87,3 +87,10 @@ def router(paths: frozenset[str]) -> APIRouter:
         return json_answer(as_json(await parts_of(request).jobs.cancel(caller, job_id)))
 
     return routes
+
+
+def _private(content: dict[str, Any]) -> Response:
+    """An answer to GET that no cache keeps: one between us knows callers by `Authorization` alone (RFC 9111, 3.5)."""
+    answer = json_answer(content)
+    answer.headers["cache-control"] = "no-store"
+    return answer
