@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
-from app.domain.unseen import HIDDEN, escape_of
+from app.domain.unseen import HIDDEN, escaped
 
 READER_GONE = 128 + signal.SIGPIPE
 # Line breaks, tabs and the colours of `--help`, none of which hides anything, stay.
@@ -29,7 +29,7 @@ _OBEYED = re.compile(rf"({_STAYS})|[\x00-\x08\x0b-\x1f\ud800-\udfff]|{HIDDEN}")
 
 def shown(text: str) -> str:
     """A text as a terminal may show it."""
-    return _OBEYED.sub(lambda found: found[1] or escape_of(found[0]), text)
+    return _OBEYED.sub(lambda found: found[1] or escaped(found), text)
 
 
 class _Shown:
