@@ -109,7 +109,9 @@ async def test_two_releases_stand_side_by_side_with_what_they_change_and_cost(op
     assert "No eval suite has results of either release. python -m evals release 2026-11-22" in answer.words
     judged = await operator.get("/console/releases/2026-11-24/diff?to=2026-11-26")
     assert re.search(r"In the evals \d+ cases are lost and \d+ won\.", judged.words), judged.words
-    assert ["overall", "85 of 240", "143 of 240", "+24.2 points"] in judged.rows
+    assert ["overall", "85 of 240", "143 of 240", "+24.2 points", "58 %"] in judged.rows
+    fell = ["answer that should be refusal", "18 of 19", "8 of 19", "-52.6 points", "allowed: 36 %"]
+    assert fell in judged.rows, "why the gate lets a mode fall"
     assert re.search(r"<p>Lost: <a href=\"/console/evals/cases/support/director-phone\">", judged.text)
     asked = await operator.get("/console/do/release-activate?release=2026-11-24")
     assert "The alias of embeddings embed is removed: its calls will get 404." in asked.words, asked.words
