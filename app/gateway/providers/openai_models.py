@@ -10,11 +10,14 @@ A gateway in the middle loses what only the model's own client knows to keep, an
 - Mistral's models take no user's message directly after a tool's result: an answer of theirs stands between.
 - Mistral's and Moonshot's models take no answer that says nothing, such as one that was left before its first word: it is left
   out, as it is for Claude.
+- Qwen's since 3.5 and Gemma take one system message, the first: later instructions go there, as they do for Claude's that take
+  them nowhere else.
 - Gemini and Moonshot take no tool whose name begins with a digit, as MCP servers' do: `letter_first`.
 
 Sources: ai.google.dev/gemini-api/docs/thought-signatures, api-docs.deepseek.com/guides/thinking_mode, and public reports
 (deepseek-ai/DeepSeek-V3#1376, anomalyco/opencode#10996, router-for-me/CLIProxyAPI#4893, aaif-goose/goose#5998,
-VicBilibily/GCMP#171, QwenLM/qwen-code#7659, AstrBotDevs/AstrBot#7200, dust-tt/dust#28212, openclaw/openclaw#79179).
+VicBilibily/GCMP#171, QwenLM/qwen-code#7659, AstrBotDevs/AstrBot#7200, dust-tt/dust#28212, openclaw/openclaw#79179,
+vllm-project/vllm#41114, suitenumerique/conversations#197).
 """
 
 import functools
@@ -32,6 +35,7 @@ NOT_KEPT = " "  # some refuse an empty text as a missing one
 _GEMINI = re.compile(r"gemini(?:-(?P<major>\d{1,2}))?")
 _THINKING = re.compile(r"deepseek-(?:reasoner|v[4-9])|kimi-(?:k2[.-](?:[5-9]|thinking)|k[3-9]|for-coding|thinking)|mimo-v\d")
 _UNFORCED = re.compile(r"qwen3\.[5-9]-(?:plus|max|flash)|qwen.*thinking|qwq")
+_INSTRUCTED_FIRST = re.compile(r"qwen-?(?:3\.[5-9]|[4-9])|gemma")
 _MOONSHOT = re.compile(r"kimi|moonshot")
 
 
@@ -40,7 +44,7 @@ class Wants:
     """``signatures``: of calls that have one; ``signed``: of every answer's first call; ``reasoning``: with every answer.
 
     ``unforced``: no forced tool call. ``answered``: an answer after a tool's result, before the user speaks; ``spoken``: none
-    that says nothing. ``letter_first``: in names of tools.
+    that says nothing. ``letter_first``: in names of tools. ``instructed_first``: by one message.
     """
 
     signatures: bool = False
@@ -50,6 +54,7 @@ class Wants:
     answered: bool = False
     spoken: bool = False
     letter_first: bool = False
+    instructed_first: bool = False
 
 
 def is_mistral(model: str) -> bool:
@@ -70,6 +75,7 @@ def wants(model: str) -> Wants:
             answered=mistral,
             spoken=mistral or moonshot,
             letter_first=moonshot,
+            instructed_first=bool(_INSTRUCTED_FIRST.search(name)),
         )
     return Wants(signatures=True, signed=int(gemini["major"] or 3) >= 3, letter_first=True)
 
@@ -80,8 +86,10 @@ def choice(model: str, wanted: ToolChoice) -> tuple[ToolChoice, str | None]:
 
 
 def answered(model: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages on the wire: no answer says nothing, and one stands before each user's message behind a tool's result."""
+    """The messages as ``model`` takes them: its instructions, its answers, and one before each user's behind a tool's result."""
     wanted = wants(model)
+    if wanted.instructed_first:
+        messages = _instructed_first(messages)
     if wanted.spoken:
         messages = [_without_blanks(message) for message in messages if not _says_nothing(message)]
     if not wanted.answered:
@@ -108,6 +116,14 @@ def reasoning(model: str, parts: Sequence[Part]) -> str | None:
     if not wants(model).reasoning:
         return None
     return "".join(part.text for part in parts if isinstance(part, Thinking) and not part.signature) or NOT_KEPT
+
+
+def _instructed_first(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    texts = [message["content"] for message in messages if message["role"] == "system"]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        return messages
+    first = {"role": "system", "content": "\n\n".join(texts)}
+    return [first, *(message for message in messages if message["role"] != "system")]
 
 
 def _says_nothing(message: Mapping[str, Any]) -> bool:

@@ -99,6 +99,21 @@ def test_an_answer_that_says_nothing_is_left_out_where_it_is_refused(silence: tu
         assert "".join(message["role"][0] for message in messages) == roles
 
 
+@pytest.mark.parametrize("model", ["qwen3.6-27b", "Qwen/Qwen3.5-397B-A17B", "qwen4-plus", "google/gemma-3-27b-it"])
+def test_a_model_whose_template_takes_one_system_message_gets_all_instructions_in_it(model: str) -> None:
+    """vllm-project/vllm#41114, BerriAI/litellm#26879, suitenumerique/conversations#197, raullenchai/Rapid-MLX#1543."""
+    said = [("system", "A"), ("system", "B"), ("user", "hi"), ("assistant", "Hello."), ("system", "C"), ("user", "go on")]
+    turns = tuple(Message(role, (Text(text),)) for role, text in said)  # type: ignore[arg-type]
+    messages = sent(model, turns=turns)["messages"]
+    assert [(m["role"], m["content"]) for m in messages] == [
+        ("system", "A\n\nB\n\nC"),
+        *(one for one in said if one[0] != "system"),
+    ]
+    for other in ("gpt-6-luna", "qwen3-coder-plus", "mistral-small-latest"):
+        assert [(m["role"], m["content"]) for m in sent(other, turns=turns)["messages"]] == said
+    assert [m["role"] for m in sent(model, turns=turns[2:4])["messages"]] == ["user", "assistant"]
+
+
 def test_an_empty_text_beside_a_picture_is_left_out_where_it_is_refused() -> None:
     """BerriAI/litellm#42186."""
     turns = (Message("user", (Text(""), Image(url="https://x.org/a.png"))),)
