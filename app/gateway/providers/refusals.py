@@ -116,7 +116,6 @@ _DENIED_CODES = frozenset(
         "accountoverdueerror",
         "api_key_invalid",
         "model_decommissioned",
-        "model_unavailable",
         "model_not_available",  # Together
         "model.accessdenied",  # DashScope, as the next
         "allocationquota.freetieronly",
@@ -196,6 +195,7 @@ _FAULT_CODES = frozenset(
         "engine_overloaded_error",
         "service_unavailable",
         "service_unavailable_error",
+        "model_unavailable",
     ]
 )
 _FAULTS = re.compile(

@@ -250,9 +250,8 @@ DENIED = [
     (400, {"detail": "The 'gpt-5' model is not supported when using Codex with a ChatGPT account."}),
     (400, {"error": "Model unloaded."}),
     (500, {"error": {"message": "model name=LFM2.5-Q8_0 failed to load", "type": "server_error"}}),
-    # tashfeenahmed/freellmapi#1239, mnfst/awesome-free-llm-apis#85, tale-project/tale#3310, QwenLM/qwen-code#9605, and docs
+    # tashfeenahmed/freellmapi#1239, tale-project/tale#3310, QwenLM/qwen-code#9605, and docs
     (400, {"error": {"message": "The model 'o3-mini' does not exist or is not supported for chat completions."}}),
-    (400, {"error": {"message": "Refused.", "code": "model_unavailable"}}),
     (429, {"error": {"code": "1311", "message": "Refused."}}),
     (429, {"error": {"message": "Your current subscription plan does not yet include access to GLM-5V-Turbo"}}),
     (400, {"error": {"message": "Access to model denied. Please make sure you are eligible for using the model."}}),
@@ -309,8 +308,9 @@ def test_a_refusal_of_the_request_is_no_limit_of_our_rate(status: int, body: obj
     assert not limits({"message": "Unknown tool 'rate limit exceeded'."})  # quoted from the request
 
 
-# farion1231/cc-switch#6821, ENTERPILOT/GoModel#605, lmstudio-ai/lmstudio-bug-tracker#1347
+# farion1231/cc-switch#6821, ENTERPILOT/GoModel#605, lmstudio-ai/lmstudio-bug-tracker#1347, mnfst/awesome-free-llm-apis#85
 BROKEN = [
+    (400, {"error": {"message": "Refused.", "code": "model_unavailable"}}),
     (400, {"error": {"type": "server_error", "message": "Error from provider: Upstream request failed: Model is unavailable."}}),
     (400, {"error": {"type": "invalid_request_error", "message": "Error from provider (Console Go): Upstream request failed"}}),
     (400, {"error": "The model has crashed without additional information. (Exit code: null)"}),
