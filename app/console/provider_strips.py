@@ -186,7 +186,8 @@ def _state(now: ProviderState | None) -> State:
     found = _failing(now, kind, word, failed, of)
     if now.refused and found[0] != "bad":
         of_each = " and ".join(f"all {formats.count(attempts)} of {model}" for model, attempts in now.refused)
-        return "bad" if len(now.refused) == len(now.tried) else "warn", REFUSING.word, f"{of_each} in {SPAN}", REFUSING
+        worst = "bad" if len(now.refused) == len(now.tried) else "warn"
+        return worst, REFUSING.word, f"{of_each} in {formats.span(NOW)}", REFUSING
     if now.misshapen >= LEAST and found[0] != "bad":
         missed = f"{_part(now.misshapen, now.attempts)} of {SPAN} missed it{of}"
         return "bad" if now.misshapen >= ILL * now.attempts else "warn", MISSHAPEN.word, missed, MISSHAPEN

@@ -355,7 +355,7 @@ def test_a_model_that_refuses_every_request_is_named_and_leads_to_its_page() -> 
     for states, kind in (({"anthropic": WELL, "openai": REFUSES}, "warn"), ({"openai": REFUSES}, "warn")):
         found = summed(states)
         assert (found.kind, found.said[0].partition(";")[0]) == (
-            kind, "openai refuses every request as invalid (all 12 of m in the last 5 min)"
+            kind, "openai refuses every request as invalid (all 12 of m in 5 min)"
         )  # fmt: skip
         assert found.search(found.said[0]) == {"q": "a provider provider_rejected", "provider": "openai"}
     page = "A model provider is failing: A model refuses requests that another one answers"
