@@ -179,8 +179,11 @@ class CallState:
     def fallbacks(self) -> int:
         """How many targets of the route come before the one that answers: they failed, were overtaken, rest or are stopped.
 
-        Without an answer of a model, before the furthest that was tried. Attempts that lost to the first target are no fallbacks.
+        Of an error, before the furthest that was tried; 0 for a last resort, which names no model. Attempts that lost to the
+        first target are no fallbacks.
         """
+        if self.outcome == LAST_RESORT:
+            return 0
         reached = [self.answering] if self.answering else self.spending.tried
         return max((self.targets.index(target) for target in reached if target in self.targets), default=0)
 

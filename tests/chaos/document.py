@@ -43,6 +43,7 @@ on, and its cost is settled when Valkey is back.
 - A whole answer may have 32 MiB, and the text of a stream 16 MiB: what is larger counts as garbled. Large answers are checked in
   a thread, and a stream that is faster than we are gives way every 5 ms, so that other calls are answered meanwhile.
 - If a provider requests a wait of more than two seconds, the next one is tried at once.
+- Where circuits are open, the error is `providers_rate_limited` if the newest failure of each of them was a limit.
 - `providers_unavailable` and `providers_rate_limited` carry `Retry-After`. A feature may declare a static answer for that
   case, as `/v1/support/answer` does: status 200, `octant-degraded: last_resort`.
 """

@@ -284,7 +284,7 @@ async def test_a_feature_s_last_resort_answers_when_no_model_does_and_says_so() 
     assert answered.text == "A colleague will answer."
     assert (state.degraded, state.outcome) == (["last_resort"], "last_resort")
     receipt = state.receipt()
-    assert (receipt.provider, receipt.model, receipt.attempts) == ("", "last_resort", 3)
+    assert (receipt.provider, receipt.model, receipt.attempts, receipt.fallbacks) == ("", "last_resort", 3, 0)
 
 
 async def test_a_circuit_that_opened_passes_its_target_over() -> None:
