@@ -30,7 +30,7 @@ from app.domain.json_text import compact
 from app.domain.periodic import Periodic, report
 from app.domain.turns import Turns
 
-DRAIN_EVERY = 0.25
+DRAIN_EVERY, AT_REST_EVERY = 0.25, 1.0  # seconds; at rest, where no entry waited: to ask was a quarter of an idle worker's CPU
 AGAIN = 60.0  # seconds until a refused entry is tried again
 BATCH = 500
 MOST_REFUSED = 10 * BATCH  # of a shard: then it waits, rather than read them all at each look
@@ -88,6 +88,8 @@ class Ledger:
             answers = await pipeline.execute(raise_on_error=False)
         waiting = {shard: count for shard, count in enumerate(answers) if isinstance(count, int)}
         self._on_pending(sum(waiting.values()))
+        if not any(waiting.values()):
+            self._draining.retry_in(AT_REST_EVERY)
         carried = 0
         for shard in (s for s, count in waiting.items() if count):
             try:
