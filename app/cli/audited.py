@@ -1,8 +1,9 @@
 """Every command that changes something leaves a row in the log of operators' actions: `@changes("kill all")` does it.
 
-The row is written when the command has ended, with how it ended, also when it failed. A command that waits for a person has one
-of its begin as well, so that the person's answer does not come before it. The command comes first: a kill switch
-does not wait for Postgres. Where Postgres is away the row goes to a file in the state folder, and a message says so.
+The row is written when the command has ended, with how it ended, also when it failed, and has the time of its begin: what it
+changed shows before it ends. A command that waits for a person has a row of each, so that the person's answer stands
+between. The command comes first: a kill switch does not wait for Postgres. Where Postgres is away the row goes to a file in the
+state folder, and a message says so.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import functools
 import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from app.cli.operator import actor
@@ -38,10 +40,10 @@ def changes(action: str, *, waits: bool = False) -> Callable[[Callable[P, R]], C
         def noted(*args: P.args, **kwargs: P.kwargs) -> R:
             demos: list[Demo] = []
             more: list[str] = []
-            outcome = "ok"
+            outcome, began = "ok", datetime.now(UTC)
             token, words = changed_demos.set(demos), _more.set(more)
             if waits:
-                _note(action, kwargs, BEGUN, ())
+                _note(action, kwargs, BEGUN, (), began)
             try:
                 return command(*args, **kwargs)
             except BaseException as error:
@@ -50,7 +52,13 @@ def changes(action: str, *, waits: bool = False) -> Callable[[Callable[P, R]], C
             finally:
                 changed_demos.reset(token)
                 _more.reset(words)
-                _note(f"{action} --force" if kwargs.get("force") else action, kwargs, outcome, more)
+                _note(
+                    f"{action} --force" if kwargs.get("force") else action,
+                    kwargs,
+                    outcome,
+                    more,
+                    datetime.now(UTC) if waits else began,
+                )
                 if outcome == "ok":
                     _name(demos)
 
@@ -90,8 +98,11 @@ def _outcome(error: BaseException) -> str:
     return str(getattr(error, "code", type(error).__name__))[:64]
 
 
-def _note(name: str, parameters: dict[str, Any], outcome: str, more: Sequence[str]) -> None:
-    """Write the row. Never raises: the command is done, and the operator must see its own error."""
+def _note(name: str, parameters: dict[str, Any], outcome: str, more: Sequence[str], at: datetime) -> None:
+    """Write the row. Never raises: the command is done, and the operator must see its own error.
+
+    ``at``: of a command that waits for no person, its begin: what it changed shows before it ends.
+    """
     from app.audit.actions import NOTES, Action, clean, subject_of
     from app.domain.errors import Misconfigured
     from app.security.redaction.redactor import Redactor
@@ -110,6 +121,7 @@ def _note(name: str, parameters: dict[str, Any], outcome: str, more: Sequence[st
         subject=", ".join([subject_of(parameters, redactor), *(clean(words, redactor) for words in more)]),
         reason=clean(str(parameters.get("reason") or ""), redactor),
         outcome=outcome,
+        at=at,
     )
     why = "Postgres does not answer" if settings.database_url else "OCTANT_DATABASE_URL is not set"
     words = f"{action.action} {action.subject}".rstrip()

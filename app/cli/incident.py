@@ -143,7 +143,7 @@ def close(
     drill has none, unless you say --draft.
     """
     from app.oncall.incidents import postmortem as drafts
-    from app.oncall.incidents.runbooks import drilled_incident
+    from app.oncall.incidents.runbooks import read_alerts
 
     asked = _change(runbook, change, no_change)
 
@@ -154,7 +154,10 @@ def close(
             _check_page(asked, folder)
             closed = await incidents.close(found, asked, by=user_name(), at=moment(at))
             print(f'Incident {closed.number} is closed. Too early? `octant incident reopen {closed.number} --reason "…"`.')
-            if draft if draft is not None else not await drilled_incident(incidents.engine, closed.id):
+            alerts = await read_alerts(incidents.engine, closed.id)
+            if alerts.still:
+                print(f"{alerts.still} `octant oncall page list` shows it.")
+            if draft if draft is not None else not alerts.drilled:
                 _keep_draft(folder, closed, await drafts.drafted(incidents.engine, closed, folder, clean=clean))
 
     asyncio.run(run())

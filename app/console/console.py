@@ -360,7 +360,7 @@ def templates() -> Environment:
         "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
         "words": unbroken.words, "unproven": formats.unproven, "unbroken": unbroken.unbroken, "path": unbroken.path,
         "command": unbroken.command, "lead": formats.lead, "verdict": formats.verdict, "points": formats.points,
-        "plain": formats.plain, "parted": formats.parted,
+        "plain": formats.plain, "parted": formats.parted, "requests": unbroken.requests,
         "input_of": input_of, "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}", "unprefixed": str.removeprefix,
         "named": _named, "reached": reached, "shell": shlex.quote,
     }  # fmt: skip

@@ -10,7 +10,7 @@ from app.console.commanded import REASON
 from app.console.console import Console, link
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, NotFound
-from app.oncall.incidents.runbooks import drilled_incident
+from app.oncall.incidents.runbooks import read_alerts
 from app.oncall.incidents.store import SEVERITIES, Incident, Incidents, RunbookChange
 from app.oncall.runbook.pages import read
 
@@ -44,7 +44,7 @@ def actions(console: Console) -> Iterator[Act]:
         name="incident-close", fields=("runbook", *on), optional=("runbook", *on), ask=partial(_ask_close, store),
         do=partial(_close, store), back=BACK, label="Close the incident", positional=(),
         options={"change": REASON, "no-change": REASON}, choices=choices,
-        asks="How that page of the runbook changes, or why none does, in one sentence",
+        asks="How a page of the runbook changes, or why none does, in one sentence",
     )  # fmt: skip
     yield Act(
         name="incident-reopen", fields=on, ask=partial(_ask_reopen, store), do=partial(_reopen, store), back=BACK,
@@ -145,18 +145,19 @@ async def _lead(store: Incidents, values: Values, _: str, session: Session) -> s
 async def _ask_close(store: Incidents, values: Values) -> Asked:
     one = await _incident(store, values)
     page = values.get("runbook", "")
-    drill = await drilled_incident(store.engine, one.id)
+    alerts = await read_alerts(store.engine, one.id)
+    still = f" {alerts.still}" if alerts.still else ""
     change = (
         f"{page} is to change, by the sentence below" if page else "No page of the runbook is to change, for the reason below"
     )
     after = (
-        "It was a drill: no postmortem is expected." if drill
+        "It was a drill: no postmortem is expected." if alerts.drilled
         else f"Its page will have the draft of its postmortem, which `octant incident show {one.number} --postmortem` prints."
     )  # fmt: skip
     sentence = f'--runbook {shlex.quote(page)} --change "…"' if page else '--no-change "…"'
     return Asked(
         title=f"Close incident {one.number}",
-        effect=f"It will be closed. Close it only if it is over: callers are served as before. {change}. {after}",
+        effect=f"It will be closed. Close it only if it is over: callers are served as before.{still} {change}. {after}",
         command=f"octant incident close {sentence}{_on(one)}", button="Close it", strong=False,
         settled={"on": str(one.number)}, undo=f'octant incident reopen {one.number} --reason "…"',
         undo_at=link("/console/do/incident-reopen", {"on": str(one.number)}),

@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 LONGEST_WHOLE = 32  # characters of a word that stays in one piece on a phone
 _WHOLE = re.compile(r"(\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)? UTC)?|(?<![^\s\[(\"=])--[a-z][a-z-]*)")
 _BEFORE_A_UNIT = re.compile(r"(?<=\d) (?=%|/(?:min|h)\b|[mµ]?s\b|min\b|[hd]\b|[kM]?B\b)")
+_REQUEST = re.compile(r"\b(req_[0-9a-f]{32})\b")
 NO_BREAK = "\u00a0"
 
 
@@ -46,6 +47,11 @@ def unbroken(text: str) -> Markup:
     """A text, escaped, in which no line ends before a unit, or within a date, a moment or an option: these have hyphens."""
     text, whole = before_units(text), Markup('<span class="nowrap">{}</span>')
     return Markup("").join(whole.format(part) if n % 2 else escape(part) for n, part in enumerate(_WHOLE.split(text)))
+
+
+def requests(text: Markup) -> Markup:
+    """The same, with requests' ids of ours as links to their traces."""
+    return Markup(_REQUEST.sub(r'<a href="/console/search?q=\1"><code>\1</code></a>', str(text)))  # noqa: S704 - escaped before
 
 
 def command(text: str) -> Markup:

@@ -94,14 +94,15 @@ class ResultFile(Strict):
 
 
 class Unproven(Misconfigured):
-    """A release lacks eval results. ``lacking``: a sentence for each."""
+    """A release lacks eval results, or has some that are too low. ``lacking``: a sentence for each."""
 
     def __init__(self, release: str, sha256: str, lacking: Sequence[str]) -> None:
         """The message names the commands that help."""
         self.lacking = tuple(lacking)
         listed = "\n  ".join(self.lacking)
+        how = "misses thresholds of the evals" if all(measured([one]) for one in self.lacking) else "lacks eval results"
         super().__init__(
-            f"Release {release} (manifest sha256 {sha256[:12]}…) lacks eval results:\n  {listed}\n"
+            f"Release {release} (manifest sha256 {sha256[:12]}…) {how}:\n  {listed}\n"
             f"{remedy(release, self.lacking)} To go on nevertheless: --force, with a --reason; that is audited, and an alert"
             " fires until a release with results is live."
         )

@@ -28,7 +28,7 @@ from app.oncall.incidents.impact import About, Impact, impact_of
 from app.oncall.incidents.impact import counted as calls_of
 from app.oncall.incidents.postmortem import draft, template_in, write
 from app.oncall.incidents.report import report
-from app.oncall.incidents.runbooks import alerts_of, drilled_incident, places_of
+from app.oncall.incidents.runbooks import alerts_of, places_of, read_alerts
 from app.oncall.incidents.store import Incident, Incidents, RunbookChange, incident_for_page
 from app.oncall.incidents.timeline import timeline
 from app.oncall.paging.figures import figures
@@ -362,7 +362,9 @@ async def test_an_incident_names_the_runbooks_place_that_its_alert_names(own: As
         timer = {"page_id": first, "due_at": ago(minutes=1), "round": 0, "links": link}
         await connection.execute(insert(page_timers).values(timer))
         assert (await places_of(connection, [opened[0].id]))[opened[0].id] == "jobs#verify"
-    assert [await drilled_incident(own, one.id) for one in opened] == [False, True, False]
+    alerts = [await read_alerts(own, one.id) for one in opened]
+    assert [each.drilled for each in alerts] == [False, True, False]
+    assert [each.still.partition(":")[0] for each in alerts] == ["2 pages of it are open", "One page of it is open", ""]
 
 
 PLANTED = (

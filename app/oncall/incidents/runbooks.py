@@ -18,7 +18,7 @@ from app.oncall.runbook.pages import FOLDER, GENERATED, page_of
 
 _ALERTS = text(
     """
-    SELECT incident_id, alert, labels, coalesce(links ->> 'runbook', '') AS link
+    SELECT incident_id, alert, labels, status, coalesce(links ->> 'runbook', '') AS link
     FROM pages LEFT JOIN page_timers ON page_id = pages.id
     WHERE incident_id = ANY(:incidents) AND NOT test ORDER BY triggered_at
     """
@@ -46,10 +46,14 @@ async def places_of(connection: AsyncConnection, incidents: Sequence[UUID]) -> d
 
 @dataclass(frozen=True, slots=True)
 class Alerts:
-    """The alerts of an incident's pages: labels, and places in the runbook, each once, that of the first page first."""
+    """The alerts of an incident's pages: labels, and places in the runbook, each once, that of the first page first.
+
+    ``open``: how many of the pages are not resolved.
+    """
 
     labels: Sequence[Labels]
     places: Sequence[str]
+    open: int = 0
 
     @property
     def of_caps(self) -> bool:
@@ -61,6 +65,15 @@ class Alerts:
         """Whether the incident is a drill's: it has pages, and all of them were drilled."""
         return bool(self.labels) and all(map(is_drill, self.labels))
 
+    @property
+    def still(self) -> str:
+        """What is not over, as a sentence; empty where all pages are resolved."""
+        if not self.open:
+            return ""
+        if self.open == 1:
+            return "One page of it is open: its alert still holds, and goes on to call people."
+        return f"{self.open} pages of it are open: their alerts still hold, and go on to call people."
+
 
 NO_ALERTS = Alerts((), ())
 
@@ -69,13 +82,14 @@ async def alerts_of(connection: AsyncConnection, incident: UUID) -> Alerts:
     """The alerts of an incident's pages."""
     rows = (await connection.execute(_ALERTS, {"incidents": [incident]})).all()
     places = (place_of(row.alert, row.link) for row in rows)
-    return Alerts([row.labels for row in rows], list(dict.fromkeys(filter(None, places))))
+    still = sum(row.status != "resolved" for row in rows)
+    return Alerts([row.labels for row in rows], list(dict.fromkeys(filter(None, places))), still)
 
 
-async def drilled_incident(engine: AsyncEngine, incident: UUID) -> bool:
-    """Whether an incident is a drill's."""
+async def read_alerts(engine: AsyncEngine, incident: UUID) -> Alerts:
+    """The same, on a connection of its own. Raises SQLAlchemyError."""
     async with engine.connect() as connection:
-        return (await alerts_of(connection, incident)).drilled
+        return await alerts_of(connection, incident)
 
 
 @cache

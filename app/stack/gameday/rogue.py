@@ -162,7 +162,9 @@ def capped(before: str, after: tuple[str, str], seen: Sequence[Seen], fault_at: 
     if not before or not cap:
         return ""
     first = min((one.at for one in seen if one.what in REFUSALS), default=None)
-    met = f"refused from second {first - fault_at:.1f} on, when" if first is not None else "never refused,"
+    met = "never refused,"
+    if first is not None:
+        met = "refused already before it, when" if first < fault_at else f"refused from second {first - fault_at:.1f} on, when"
     if cap == before:
         return f"{cap} a day, as it was before the game day; {met} {spent} was spent"
     return f"lowered from {before} to {cap} a day by the runbook's command; {met} {spent} was spent"

@@ -31,6 +31,15 @@ def test_a_date_an_option_and_a_measure_stay_in_one_line(text: str, written: str
     assert templates().from_string("{{ text|unbroken }}").render(text=text) == written
 
 
+def test_a_requests_id_leads_to_its_trace() -> None:
+    """It stood in the first page's red sentence as text, to be copied on a phone."""
+    one = f"req_{'0a' * 16}"
+    macro = "{% import 'parts/macros.html' as m %}{{ m.sentence(text, {}, false) }}"
+    page = templates().from_string(macro).render(text=f"<b> the last is {one}; not <req_x>.")
+    link = f'<a href="/console/search?q={one}"><code>{one}</code></a>'
+    assert page == f"<p>&lt;b&gt; the last is {link}; not &lt;req_x&gt;.</p>"
+
+
 def test_a_figure_stays_with_its_unit() -> None:
     page = templates().from_string("{{ 69|ms }}, {{ 0.105|share }}, {{ 3|seconds }}")
     assert page.render() == "69\u00a0ms, 10.5\u00a0%, 3.00\u00a0s"

@@ -305,6 +305,7 @@ def test_the_cap_that_met_a_rogue_is_named(before: str, after: tuple[str, str], 
     seen = [Seen(at=at, kind="chat", what=what, seconds=0, first_byte=0) for at, what in ((9, "answered"), (12.5, REFUSED))]
     assert capped(before, after, seen, 10.0).startswith(words)
     assert capped("$5.00", ("$1.00", "$5.00"), seen[:1], 10.0).endswith("never refused, $1.00 was spent")
+    assert capped("$5.00", ("$5.00", "$5.00"), seen, 20.3).endswith("refused already before it, when $5.00 was spent")
 
 
 async def test_the_pager_of_a_game_day_reports_an_alert_and_hears_of_its_page() -> None:

@@ -69,7 +69,9 @@ def test_results_that_are_too_low_get_no_advice_to_make_them() -> None:
     low = "support: overall: 35.4% passed, 18.6 points below the threshold of 54%."
     missing = "prompt shop/answer: no suite's result for this manifest."
     assert "another run changes none" in remedy("r", [low])
-    assert "--accept" not in str(Unproven("r", "0" * 64, [low]))
+    refused, lacks = str(Unproven("r", "0" * 64, [low])), str(Unproven("r", "0" * 64, [low, "prompt x has no result"]))
+    assert ("--accept" in refused, "misses thresholds" in refused, "lacks eval results" in refused) == (False, True, False)
+    assert "lacks eval results" in lacks
     assert remedy("r", [missing]) == (
         "`python -m evals release r --accept` makes the results that are missing and writes them beside the manifest."
     )
