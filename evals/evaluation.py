@@ -176,7 +176,7 @@ def _with_chain(wanted: Whole, verdict: GateResult, thresholds: Thresholds, labe
 
 
 def shown(head: runs.Head, done: Sequence[SuiteRun], reports: Reports) -> None:
-    """Print the report, write the files that were named, and store the run where a database is named."""
+    """Print the report, write the files that were named, and store the run where a database is named. The verdict comes last."""
     text = report.markdown(done, head.title)
     print("\n" + text)
     _write(reports.markdown, text)
@@ -187,6 +187,8 @@ def shown(head: runs.Head, done: Sequence[SuiteRun], reports: Reports) -> None:
         print(f"Stored {one.suite} as run {store.store(reports.database, head, one)}.")
     if not reports.database:
         print(NOT_STORED, file=sys.stderr)
+    for one in done:
+        print(report.last_line(one))
 
 
 def _write(path: Path | None, content: str) -> None:

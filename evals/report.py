@@ -44,6 +44,12 @@ def word(run: SuiteRun) -> str:
     return WORDS[run.verdict.code]
 
 
+def last_line(run: SuiteRun) -> str:
+    """The verdict in one sentence, for the end of a long report: a terminal shows that first."""
+    overall = run.verdict.overall
+    return f"Evals of {run.suite} {word(run)}; {overall.passed:g} of {overall.total} judged cases passed."
+
+
 def worst(runs: Sequence[SuiteRun]) -> int:
     """The exit code of all suites together; a run of no suite could not be judged."""
     return max((run.verdict.code for run in runs), default=BROKEN)

@@ -50,7 +50,7 @@ async def answer(sources: Sources) -> Answer:
         found.append(
             Evidence(name="Rollbacks here", value=value, at=last.at, link="/console/releases", command="octant release history")
         )
-    words = _really(real, took, _words(counted, sources, "A rehearsed one" if took else "A rollback"), sources)
+    words = _really(real, took, _words(counted, sources, "One" if took else "A rollback"), sources)
     words += _taken_back(sources) + under_way(sources, BAD_RELEASE)
     return Answer(axis="Rollback", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
@@ -149,20 +149,21 @@ def _words(found: Found, sources: Sources, one: str = "A rollback") -> str:
     """The rehearsed rollback with its seconds, as ``one`` in the sentence."""
     newest = found.rehearsal
     back = [step for step in newest.steps if step.name.startswith("rollback") and "code" not in step.name]
-    ago = formats.span(sources.now - newest.at) + " ago" + ("" if found.own else f", not here ({newest.recorded})")
+    ago = formats.span(sources.now - newest.at) + " ago"
+    ago += "" if found.own else f", not here ({newest.recorded}),"
     if not newest.judged:
-        return f"{NEVER} An attempt {ago} was {newest.result}."
+        return f"{NEVER} An attempt {ago.rstrip(',')} was {newest.result}."
     if not newest.kept:
         return f"The rehearsal {ago} did not keep the promise: {newest.result}."
     slowest = _slowest(newest)
     if not back or slowest is None:
-        return f"Rehearsed {ago}: {newest.result}."
+        return f"Rehearsed {ago.rstrip(',')}: {newest.result}."
     longest = max(back, key=lambda step: step.seconds)  # both of its times: another step's would not fit into one sentence
     after = longest.written
     began = f"{formats.seconds(longest.seconds)} from the start of the command"
     took = f"{formats.seconds(after)} from its write to the store (promise {longest.promise:g} s) and {began}" if after else began
     return (
-        f"{one} took {took} until the last worker answered with the earlier prompt, model, index or prices; it was rehearsed"
-        f" {ago}. The slowest of {formats.number(len(newest.steps), 'step')}, {slowest.name}, took"
+        f"{one} that was rehearsed {ago} took {took} until the last worker answered with the earlier prompt, model, index or"
+        f" prices. The slowest of {formats.number(len(newest.steps), 'step')}, {slowest.name}, took"
         f" {formats.seconds(slowest.seconds)}."
     )

@@ -79,8 +79,10 @@ class Section:
 
     @property
     def condition(self) -> str:
-        """The paragraph that says when its commands help, on one line; empty where they always do."""
-        found = re.search(r"^Only (?:if|after) .+?(?=\n\n|\Z)", _FENCED.sub("", self.text), re.MULTILINE | re.DOTALL)
+        """The paragraph that says when its commands help, or that people are to be called; on one line, else empty."""
+        found = re.search(
+            r"^(?:Only (?:if|after)|Call level 2) .+?(?=\n\n|\Z)", _FENCED.sub("", self.text), re.MULTILINE | re.DOTALL
+        )
         return " ".join(found[0].split()) if found else ""
 
     @property

@@ -367,7 +367,9 @@ async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_prom
     good = Rehearsal(at=at, what=ROLLBACK, kept=True, note="10 of 10 steps in time", verdict="kept", steps=steps)
     append(here.state_dir / FILE, good, secret=b"s")
     found = await rollback.answer(here)
-    assert found.words.startswith("A rollback took 400 ms from the start of the command until the last worker"), found.words
+    ago = formats.span(NOW - at)
+    words = f"A rollback that was rehearsed {ago} ago took 400 ms from the start of the command until the last worker"
+    assert found.words.startswith(words), found.words
     assert found.evidence[1].rows[1] == ("rollback all", "400 ms", formats.NONE, "kept"), "an older line names no limit"
     named = [one.state for one in found.evidence if one.name == "Last attempt"]
     assert named == (["gaps"] if later else []), "what came before the result is over"
@@ -382,8 +384,8 @@ async def test_an_attempt_that_was_not_judged_hides_no_result_and_breaks_no_prom
     kept[7] = Followed("2026-11-27", 3, 0.83)
     found = await rollback.answer(replace(here, releases=cast(Any, really)))
     real = "An operator rolled back here 3 min ago, to release 2026-11-27: the last of 3 workers served it 830 ms after the"
-    rehearsed_one = "A rehearsed one took 400 ms from the start of the command"
-    assert found.words.startswith(f"{real} command or the button began. {rehearsed_one}"), found.words
+    rehearsed_one = r"One that was rehearsed .* took 400 ms from the start of the command"
+    assert re.match(rf"{re.escape(real)} command or the button began\. {rehearsed_one}", found.words), found.words
 
 
 def test_each_step_of_the_way_back_stands_beside_its_limit_and_its_promise(tmp_path: Path) -> None:
@@ -408,8 +410,8 @@ def test_each_step_of_the_way_back_stands_beside_its_limit_and_its_promise(tmp_p
     assert printed[1].split()[:4] == ["Step", "From", "its", "command"]
     assert len(printed) == 6
     words = rollback._words(readiness_sources.Found(replace(run, kept=True), own=True), sources(tmp_path))
-    began = "A rollback took 400 ms from its write to the store (promise 5 s) and 3.20 s from the start of the command until the"
-    assert words.startswith(f"{began} last worker answered"), "the promise stands beside the time of which it is made"
+    began = "A rollback that was rehearsed 0 ms ago took 400 ms from its write to the store (promise 5 s) and 3.20 s from the"
+    assert words.startswith(f"{began} start of the command until the last worker answered"), "the promise is beside its time"
     assert words.endswith("rollback code, took 16.4 s.")
 
 

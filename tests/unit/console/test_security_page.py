@@ -353,13 +353,18 @@ LUCK = "of one key, which may be luck,"
         (None, (NONE, "not rehearsed here; promise 5 s", "/console/gameday", "warn")),
         (
             {"revoked": 7.62, "written": 0.4, "report": "x.json"},
-            ("400 ms", f"{LUCK} from the revocation's write, promise 5 s; 7.62 s from its command", "/console/gameday/x", ""),
+            (
+                "400 ms",
+                f"{LUCK} from the revocation's write, promise 5 s; 7.62 s with the command itself",
+                "/console/gameday/x",
+                "",
+            ),
         ),
         (
             {"revoked": 7.62, "written": 0.3, "lasted": [0.2, 0.61, 0.5]},
             (
                 "610 ms",
-                "the longest of 4 keys in use from the revocation's write, promise 5 s; 7.62 s from its command",
+                "the longest of 4 keys in use from the revocation's write, promise 5 s; 7.62 s with the command itself",
                 "/console/gameday",
                 "",
             ),
@@ -367,7 +372,12 @@ LUCK = "of one key, which may be luck,"
         ({"revoked": 7.62}, ("7.62 s", "from its command; promise 5 s from its write", "/console/gameday", "")),
         (
             {"revoked": 9.0, "written": 5.5, "verdict": "not kept"},
-            ("5.50 s", f"{LUCK} from the revocation's write, promise 5 s; 9.00 s from its command", "/console/gameday", "bad"),
+            (
+                "5.50 s",
+                f"{LUCK} from the revocation's write, promise 5 s; 9.00 s with the command itself",
+                "/console/gameday",
+                "bad",
+            ),
         ),
     ],
 )

@@ -6,12 +6,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import pytest
 from unit.evals.test_baseline import TODAY
 from unit.evals.tiny import case, result
 
 from evals.baseline import Baseline, PinnedRun, accept
+from evals.evaluation import shown
 from evals.gate import Threshold, Thresholds, judge
 from evals.junit import junit
+from evals.options import Reports
 from evals.page import page
 from evals.report import MARKER, SuiteRun, as_json, markdown, repeats
 from evals.runs import Head, read, writer
@@ -46,6 +49,15 @@ def test_the_comment_can_be_found_again_and_labels_what_answered(tmp_path: Path)
     report = markdown([judged(tmp_path)], "simulator, replayed from a recording")
     assert report.rstrip().endswith(MARKER)
     assert "(simulator, replayed from a recording)" in report.splitlines()[0]
+
+
+def test_a_terminal_ends_with_the_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It ended with the list of cases that failed, a hundred lines below the verdict."""
+    run = judged(tmp_path)
+    shown(Head(label="simulator"), [run], Reports())
+    last = capsys.readouterr().out.splitlines()[-1]
+    total = run.verdict.overall.total
+    assert last == f"Evals of tiny failed: below threshold or worse; {total - 7} of {total} judged cases passed."
 
 
 def test_the_json_report_holds_the_comparison(tmp_path: Path) -> None:
