@@ -204,7 +204,7 @@ def _failing(now: ProviderState, kind: str, word: str, failed: str, of: str) -> 
         return kind, word, failed, None
     failed = failed.replace(" failed", " got no answer in time") if trouble is LATE else failed
     if now.failed and (1 - now.failed / now.attempts) ** now.since < CHANCE:
-        return "good" if now.since >= ENOUGH else "warn", AGAIN, f"{failed}, and none of the newest {now.since}", None
+        return "good" if now.since >= ENOUGH else "warn", AGAIN, f"{failed}; its newest {now.since} were answered", None
     return kind, trouble.word, failed, trouble
 
 

@@ -256,8 +256,8 @@ def leak_figure(day: GameDay | None) -> tuple[str, str, str, str]:
         note = f"from its command; promise {REVOKED_WITHIN:g} s from its write"
         return formats.seconds(day.revoked), note, link, "bad" if late else ""
     most = f"the longest of {1 + len(day.lasted)} keys in use" if day.lasted else "of one key, which may be luck,"
-    whole = f"{formats.seconds(day.revoked)} with the command itself"
-    note = f"{most} from the revocation's write, promise {REVOKED_WITHIN:g} s; {whole}"
+    entire = f"{formats.seconds(day.revoked)} with the command itself"
+    note = f"{most} from the revocation's write, promise {REVOKED_WITHIN:g} s; {entire}"
     return formats.seconds(max([day.written, *day.lasted])), note, link, "bad" if late else ""
 
 
