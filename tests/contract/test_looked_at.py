@@ -87,7 +87,7 @@ async def test_stops_are_reported_by_scope_and_the_file_is_one_of_everything(val
     await valkey.delete(KEY)
     switch = KillSwitch(valkey, file=file, listeners=Listeners(on_state=reported.append))
     await switch._refresh()
-    nothing = dict.fromkeys(("all", "provider", "model", "prompt", "feature", "tool", "tenant"), 0)
+    nothing = dict.fromkeys(("all", "provider", "model", "prompt", "feature", "tool", "tenant", "user"), 0)
     assert reported[-1] == nothing
     for name in ("a", "b"):
         await switch.stop("provider", name, by="tests", reason="tests")
