@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app import __version__
 from app.budget.budget import BudgetPolicy
 from app.budget.exposure import still_allowed
-from app.budget.scopes import windows_of
 from app.domain.money import from_dollars
 from app.features import recall
 from app.features.installed import installed
@@ -124,7 +123,7 @@ def allowed_of(engine: AsyncEngine, valkey: Redis) -> Allowed:
     async def allowed(at: datetime) -> int | None:
         tenants = await keys.list_tenants()
         try:
-            return await still_allowed(valkey, tenants, at, windows_of("UTC", at).day_ends)
+            return await still_allowed(valkey, tenants, at)
         except (RedisError, OSError):
             return None
 

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.budget.budget import BudgetPolicy
-from app.budget.scopes import Scope, scopes_of
+from app.budget.scopes import Scope, scopes_of, windows_of
 from app.budget.standing import counted
 from app.budget.tables import user_caps
 from app.domain.calls import Tenant
@@ -95,9 +95,9 @@ def _of_tenant(tenant: Tenant) -> dict[str, int]:
     return caps if tenant.monthly_cap is None else caps | {"tenant-month": tenant.monthly_cap}
 
 
-async def still_allowed(valkey: Redis, tenants: Sequence[Tenant], now: datetime, until: datetime) -> int:
-    """The most that the tenants' caps still let them spend until then, less than a day on. Raises what the client raises."""
-    turns, scopes, allowed = Turns(), [], 0
+async def still_allowed(valkey: Redis, tenants: Sequence[Tenant], now: datetime) -> int:
+    """The most that the tenants' caps still let them spend of this day in UTC. Raises what the client raises."""
+    turns, scopes, allowed, until = Turns(), [], 0, windows_of("UTC", now).day_ends
     for tenant in tenants:
         scopes.append(scopes_of(tenant, "", now, (None, None))[:2])
         await turns.give()

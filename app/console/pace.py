@@ -9,7 +9,6 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.budget.exposure import still_allowed
-from app.budget.scopes import windows_of
 from app.budget.standing import Everything, spending_began, spent_since
 from app.console import formats
 from app.security.keys.administration import KeyAdministration
@@ -83,7 +82,7 @@ async def paces_and_caps(engine: AsyncEngine, valkey: Redis, keys: KeyAdministra
     """The paces, and what the tenants' caps still allow of this day in UTC, for `burn`. Raises what both clients raise."""
 
     async def allowed() -> int:
-        return await still_allowed(valkey, await keys.list_tenants(), now, windows_of("UTC", now).day_ends)
+        return await still_allowed(valkey, await keys.list_tenants(), now)
 
     spent, left = await asyncio.gather(paces(engine, now), allowed())
     return spent, left

@@ -260,7 +260,8 @@ async def _ask_resume(console: Console, of: str, values: Values) -> Asked:
     name = _name(scope, values)
     check_name(scope, name)
     held = await console.parts.switch.status()
-    stop = {(stop.scope, stop.name): stop for stop in held if stop.by not in FIXED}.get((scope, _stored(console, scope, name)))
+    wanted = scope, console.parts.switch.stored(scope, name)
+    stop = {(stop.scope, stop.name): stop for stop in held if stop.by not in FIXED}.get(wanted)
     if stop is None:
         raise InvalidRequest(f"{_shown(scope, name)} is not stopped by an operator. {holding(held)}".rstrip())
     if values.get("at") and values["at"] != stop.at:  # its page was about an earlier stop, which this one may have taken over
@@ -273,12 +274,6 @@ async def _ask_resume(console: Console, of: str, values: Values) -> Asked:
         undo_at=_stop_at(scope, name), button="Resume", strong=False, settled={"at": stop.at},
         reason=f"over: {stop.reason}",
     )  # fmt: skip
-
-
-def _stored(console: Console, scope: str, name: str) -> str:
-    """A name as the stores have it."""
-    tenant, _, user = name.partition("/")
-    return f"{tenant}/{pseudonym_of(console.parts.redactor, tenant, user)}" if scope == USER else name
 
 
 def _stop_at(scope: str, name: str) -> str:

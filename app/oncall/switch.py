@@ -82,7 +82,7 @@ class KillSwitch:
         self._postgres = PostgresStops(engine) if engine is not None else None
         self._file = file
         self._name_of = name_of
-        self._fixed = frozenset((scope, self._stored(scope, name)) for scope, name in fixed)
+        self._fixed = frozenset((scope, self.stored(scope, name)) for scope, name in fixed)
         self._poll = poll
         self._listeners = listeners or Listeners()
         self._entries: dict[str, Entry] = {}
@@ -163,7 +163,7 @@ class KillSwitch:
         """The name of a stop of this user; empty where no user of the tenant is stopped, which costs a call nothing."""
         return f"{tenant}/{self._name_of(tenant, user)}" if user and tenant in self._of_users else ""
 
-    def _stored(self, scope: str, name: str) -> str:
+    def stored(self, scope: str, name: str) -> str:
         """A name as both stores have it."""
         tenant, _, user = name.partition("/")
         return f"{tenant}/{self._name_of(tenant, user)}" if scope == USER else name
@@ -186,14 +186,14 @@ class KillSwitch:
         for a scope that does not exist or a name that is missing, DependencyUnavailable where neither store took it.
         """
         check_name(scope, name)
-        name = self._stored(scope, name)
+        name = self.stored(scope, name)
         entry = Entry(scope=scope, name=name, stopped=True, in_flight=in_flight, by=by, reason=reason, message=message)
         return (await self._put(entry))[1]
 
     async def resume(self, scope: str, name: str, *, by: str = "", reason: str = "") -> frozenset[str]:
         """Release something. Raises NotFound if it is not stopped; else as `stop`."""
         check_name(scope, name)
-        name = self._stored(scope, name)
+        name = self.stored(scope, name)
         return (await self._put(Entry(scope=scope, name=name, stopped=False, by=by, reason=reason)))[1]
 
     async def flip_test(self, *, stopped: bool, by: str) -> tuple[int, frozenset[str]]:

@@ -158,7 +158,8 @@ async def test_a_stop_that_came_after_the_page_was_opened_is_not_resumed() -> No
     async def status() -> list[Stop]:
         return stops
 
-    act = next(one for one in stop_actions(console_of(switch=SimpleNamespace(status=status))) if one.name == "resume")
+    switch = SimpleNamespace(status=status, stored=lambda _, name: name)
+    act = next(one for one in stop_actions(console_of(switch=switch)) if one.name == "resume")
     sent = await opened_again(act, {"scope": "provider", "name": "openai"})
     await act.ask(sent)
     stops[0] = Stop("provider", "openai", "bob", "it leaks data", "2026-11-30T09:05:00+00:00")
