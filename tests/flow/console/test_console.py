@@ -389,7 +389,8 @@ async def test_the_search_box_offers_the_consoles_own_places_beside_the_calls_an
     async def offered(words: str) -> list[str]:
         page = await operator.get(f"/console/search?q={words}")
         assert page.status == 200, page.headers.get("location")
-        return [unescape(href) for href in re.findall(r'<tr data-row[^>]*><td><a href="([^"]+)"', page.text)]
+        ways = [unescape(href) for href in re.findall(r'<tr data-row[^>]*><td><a href="([^"]+)"', page.text)]
+        return [way for way in ways if not way.startswith("/console/requests/failed?")]  # another test's error may hold the word
 
     async def of_calls() -> bool:
         return "/console/calls?text=latency&range=30d&runbook=latency" in await offered("latency")
