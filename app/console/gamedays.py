@@ -81,6 +81,9 @@ class Money(_Loose):
         return self.cost / self.answered if self.answered else None
 
 
+UNTIMED = f"the promise of {REVOKED_WITHIN:g} s counts from its write, which was not timed"
+
+
 class Result(_Loose):
     """The part of an outcome that both the report and its line in the log have. Times are seconds from the fault's begin.
 
@@ -108,18 +111,27 @@ class Result(_Loose):
 
     @property
     def refusal(self) -> str:
-        """How soon the revoked key was refused, from the start of its command and from its write; empty where none was."""
+        """How soon the revoked key was refused, and whether as promised; empty where none was."""
         if self.revoked is None:
             return ""
-        if self.lasted and self.written is not None:
-            longest, keys = formats.seconds(max(self.written, *self.lasted)), 1 + len(self.lasted)
-            kept = (
-                f"{longest} after the write of its revocation, the longest of {keys} keys in use (promise {REVOKED_WITHIN:g} s)"
-            )
-            return f"{kept}; the first one {formats.seconds(self.revoked)} after the start of its command"
-        wrote = f", {formats.seconds(self.written)} after its write to the store" if self.written is not None else ""
-        promise = f" (promise {REVOKED_WITHIN:g} s from the write)"
-        return f"{formats.seconds(self.revoked)} after the start of the command that revokes it{wrote}{promise}"
+        if self.written is None:
+            return f"{formats.seconds(self.revoked)} after the start of the command that revokes it; {UNTIMED}"
+        keys = f", the longest of {1 + len(self.lasted)} keys in use" if self.lasted else ""
+        return f"{formats.seconds(self.longest)} after the write of its revocation{keys}; {self.promised}"
+
+    @property
+    def longest(self) -> float | None:
+        """Seconds from a revocation's write until its key was refused, of all keys the longest; None where none was timed."""
+        return None if self.written is None else max([self.written, *self.lasted])
+
+    @property
+    def promised(self) -> str:
+        """Whether that kept the promise, and the time of the command before the write, which no promise counts."""
+        if self.longest is None or self.written is None or self.revoked is None:
+            return UNTIMED
+        kept = "kept" if self.longest <= REVOKED_WITHIN else "missed"
+        before = formats.seconds(max(0.0, self.revoked - self.written))
+        return f"the promise of {REVOKED_WITHIN:g} s from the write was {kept}, and the command took {before} before it"
 
     @property
     def not_contained(self) -> str:

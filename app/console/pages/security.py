@@ -226,7 +226,7 @@ def _verdict(counts: Mapping[str, int], held: Attacks | None, old: int, denied: 
     ill = [words for words, is_so in found.items() if is_so]
     if not ill and not to_mend:
         return "Each attack was held off, each threat has its control and its tests, and no key is old or was denied."
-    said = "; ".join(filter(None, (held.through if held else "", to_mend, f"to mend: {formats.listed(ill)}" if ill else "")))
+    said = "; ".join(filter(None, (held.verdict if held else "", f"to mend: {formats.listed(ill)}" if ill else "")))
     return f"{said[0].upper()}{said[1:]}. All else holds."
 
 

@@ -161,7 +161,11 @@ def _words(found: Found, sources: Sources, one: str = "A rollback") -> str:
     longest = max(back, key=lambda step: step.seconds)  # both of its times: another step's would not fit into one sentence
     after = longest.written
     began = f"{formats.seconds(longest.seconds)} from the start of the command"
-    took = f"{formats.seconds(after)} from its write to the store (promise {longest.promise:g} s) and {began}" if after else began
+    took = (
+        f"{formats.seconds(after)} from its write to the store (the promise of {longest.promise:g} s was kept) and {began}"
+        if after
+        else began
+    )
     return (
         f"{one} that was rehearsed {ago} took {took} until the last worker answered with the earlier prompt, model, index or"
         f" prices. The slowest of {formats.number(len(newest.steps), 'step')}, {slowest.name}, took"

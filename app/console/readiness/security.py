@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.console import formats
-from app.console.readiness.answers import Answer, Evidence, State, missing, of_rehearsal, rehearsed
+from app.console.gamedays import UNTIMED
+from app.console.readiness.answers import KINDS, Answer, Evidence, State, missing, of_rehearsal, rehearsed
 from app.console.readiness.evals import newest
 from app.console.readiness.played import newest_kept, played_or_gap
 from app.console.readiness.sources import Found, GameDay, Sources
@@ -30,7 +31,7 @@ IN_FILES = (
     " `octant provider-key status` shows its age."
 )
 GATES = ("Injection gate", "Injection drill")
-THROUGH = re.compile(r"\d+ of (\d+) attacks got through")
+THROUGH = re.compile(r"(\d+ of \d+) attacks got through")
 LEAK = "key-leak"
 MOST_NAMED = 5  # keys that never expire
 OLD_KEY, ROTATED_WITHIN = timedelta(days=90), timedelta(days=30)
@@ -69,13 +70,34 @@ class Attacks:
     lost: Sequence[LostCase] = ()
 
     @property
+    def counted(self) -> list[tuple[str, str]]:
+        """Each run of a gate: how many of its attacks got through, and where it ran. In the order of the evidence."""
+        found = [(one, matched) for one in self.evidence if one.name in GATES and (matched := THROUGH.match(one.first_sentence))]
+        return [(matched[1], _place(one)) for one, matched in found]
+
+    @property
     def through(self) -> str:
-        """How many attacks got through: of the run that fails, else of the one with the most attacks. Empty without a run."""
-        runs = [(one, counted) for one in self.evidence if one.name in GATES and (counted := THROUGH.match(one.first_sentence))]
-        if not runs:
-            return ""
-        run, counted = max(runs, key=lambda found: (found[0].state == "failing", int(found[1][1])))
-        return counted[0] + (" in a recorded run" if "recorded run" in run.first_sentence else "")
+        """How many attacks got through, in the newest run here first. Empty without a run."""
+        return ", and ".join(
+            f"{counted}{'' if nth else ' attacks got through'} {place}" for nth, (counted, place) in enumerate(self.counted)
+        )
+
+    @property
+    def figure(self) -> tuple[str, str]:
+        """The same as a figure and its note; both empty without a run."""
+        (counted, place), *others = self.counted or [("", "")]
+        return counted, "; ".join([place, *(" ".join(one) for one in others)])
+
+    @property
+    def gate_kind(self) -> str:
+        """The mark of the first run: a count of no attacks is no warning, unless it is old."""
+        return KINDS[self.evidence[0].state] if self.evidence[0].state in ("failing", "stale") else ""
+
+    @property
+    def verdict(self) -> str:
+        """How many attacks got through and what is to mend: the first words of each page that is asked about attacks."""
+        said = "; ".join(filter(None, (self.through, self.to_mend)))
+        return said[:1].upper() + said[1:]
 
     @property
     def to_mend(self) -> str:
@@ -116,6 +138,13 @@ class Attacks:
         if "failing" in states:
             return "bad"
         return "good" if states == {"proved"} and self.held == self.total else "warn"
+
+
+def _place(gate: Evidence) -> str:
+    """Where a gate's run was, and whether it was the small one."""
+    if "recorded run" in gate.first_sentence:
+        return "in a recorded run"
+    return "here in a small run" if gate.name == GATES[True] else "here"
 
 
 async def attacks(sources: Sources) -> Attacks:
@@ -173,7 +202,9 @@ async def answer(sources: Sources) -> Answer:
     held, keys = await attacks(sources), await sources.keys.list_keys()
     ours = await asyncio.to_thread(sources.provider_keys)
     found = [*held.evidence, *of_keys(keys, sources.now), *_leaked(sources), of_provider_keys(ours)]
-    words = f"{held.words} {_words(keys, sources.now)}{_leak_words(sources)} {provider_words(ours, sources.releases.simulated)}"
+    verdict = f"{held.verdict}. " if held.verdict else ""
+    api_keys = f"{_words(keys, sources.now)}{_leak_words(sources)}"
+    words = f"{verdict}{held.words} {api_keys} {provider_words(ours, sources.releases.simulated)}"
     return Answer(axis="Security", question=QUESTION, words=words, evidence=found, command=COMMAND)
 
 
@@ -251,14 +282,11 @@ def leak_figure(day: GameDay | None) -> tuple[str, str, str, str]:
     if day is None or day.revoked is None:
         return formats.NONE, f"not rehearsed here; promise {REVOKED_WITHIN:g} s", "/console/gameday", "warn"
     link = f"/console/gameday/{day.report.removesuffix('.json')}" if day.report else "/console/gameday"
-    late = day.verdict == "not kept"
-    if day.written is None:
-        note = f"from its command; promise {REVOKED_WITHIN:g} s from its write"
-        return formats.seconds(day.revoked), note, link, "bad" if late else ""
-    most = f"the longest of {1 + len(day.lasted)} keys in use" if day.lasted else "of one key, which may be luck,"
-    entire = f"{formats.seconds(day.revoked)} with the command itself"
-    note = f"{most} from the revocation's write, promise {REVOKED_WITHIN:g} s; {entire}"
-    return formats.seconds(max([day.written, *day.lasted])), note, link, "bad" if late else ""
+    mark = "bad" if day.verdict == "not kept" else ""
+    if day.longest is None:
+        return formats.seconds(day.revoked), f"from the start of its command; {UNTIMED}", link, mark
+    most = f"the longest of {1 + len(day.lasted)} keys in use" if day.lasted else "of one key, which may be luck"
+    return formats.seconds(day.longest), f"{most}; {day.promised}", link, mark
 
 
 def of_provider_keys(keys: Sequence[KeyStatus]) -> Evidence:

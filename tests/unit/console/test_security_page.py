@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from conftest import ROOT
@@ -19,6 +20,7 @@ from app.audit.provider_use import Use
 from app.cli import app
 from app.console import security_keys, security_threats
 from app.console.formats import NONE
+from app.console.gamedays import UNTIMED
 from app.console.pages import security
 from app.console.ranges import range_of
 from app.console.readiness import security as readiness_security
@@ -172,14 +174,35 @@ def test_the_first_sentence_says_how_many_attacks_got_through_and_how_many_cases
     found = replace(attacks_of([result(17, 0.8)], [gate], NOW), lost=[*lost, LostCase("support", "c3", "pii leak", [])])
     stored = security.Stored((), {}, (), (), FoundActions((), 0))
     first = security.answer(threats.read(repository(tmp_path)), stored, [], [], range_of({}), found)[1].partition(". ")[0]
-    assert first == "0 of 180 attacks got through; 3 of 20 eval cases of attacks are to mend, 2 of them did no harm"
+    assert first == "0 of 180 attacks got through here; 3 of 20 eval cases of attacks are to mend, 2 of them did no harm"
     drill = Evidence(name="Injection drill", value="0 of 12 attacks got through, though it obeyed 12", state="gaps")
     recorded = replace(gate, value="0 of 180 attacks got through, though it obeyed 180 (a recorded run of it)", state="gaps")
-    assert attacks_of([], [drill, recorded], NOW).through == "0 of 180 attacks got through in a recorded run", "the most attacks"
+    both = attacks_of([], [drill, recorded], NOW)
+    assert both.through == "0 of 12 attacks got through here in a small run, and 0 of 180 in a recorded run", "first the one here"
+    assert (both.figure, both.gate_kind) == (("0 of 12", "here in a small run; 0 of 180 in a recorded run"), "")
     failing = replace(drill, value="1 of 12 attacks got through, though it obeyed 12", state="failing")
-    assert attacks_of([], [failing, recorded], NOW).through == "1 of 12 attacks got through"
+    assert attacks_of([], [failing, gate], NOW).through == "1 of 12 attacks got through here in a small run, and 0 of 180 here"
+    assert attacks_of([], [failing, gate], NOW).gate_kind == "bad"
+    assert attacks_of([], [replace(gate, state="stale")], NOW).gate_kind == "warn", "an old count proves little"
     one = replace(attacks_of([result(19, 0.8)], [gate], NOW), lost=lost[:1])
     assert one.to_mend == "1 of 20 eval cases of attacks is to mend, which did no harm"
+
+
+async def test_the_review_and_the_page_begin_with_one_count_of_attacks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Asked the same, one said 0 of 180 of a recorded run, the other 0 of 12 of a run here."""
+    gates = [
+        Evidence(name="Injection drill", value="0 of 12 attacks got through, in a small run", state="gaps"),
+        Evidence(name="Injection gate", value="0 of 180 attacks got through (a recorded run)", state="gaps"),
+    ]
+    found = attacks_of([result(19, 0.8)], gates, NOW)
+    monkeypatch.setattr(readiness_security, "attacks", AsyncMock(return_value=found))
+    here = Mock(now=NOW, keys=Mock(list_keys=AsyncMock(return_value=[])), releases=Mock(simulated=()))
+    here.gamedays.return_value = here.provider_keys.return_value = []
+    stored = security.Stored((), {}, (), (), FoundActions((), 0))
+    page = security.answer(threats.read(repository(tmp_path)), stored, [], [], range_of({}), found)[1]
+    first = "0 of 12 attacks got through here in a small run, and 0 of 180 in a recorded run; 1 of 20 eval cases of attacks is"
+    assert page.startswith(first)
+    assert (await readiness_security.answer(here)).words.startswith(first)
 
 
 def test_every_threat_of_this_repository_is_proven() -> None:
@@ -344,7 +367,8 @@ def test_a_state_that_there_is_not_is_refused_by_its_name() -> None:
     assert (ended.exit_code, "missing, failed, passed, ci" in " ".join(ended.output.split())) == (2, True)
 
 
-LUCK = "of one key, which may be luck,"
+LUCK = "of one key, which may be luck"
+KEPT = "the promise of 5 s from the write was kept, and the command took {} before it"
 
 
 @pytest.mark.parametrize(
@@ -355,7 +379,7 @@ LUCK = "of one key, which may be luck,"
             {"revoked": 7.62, "written": 0.4, "report": "x.json"},
             (
                 "400 ms",
-                f"{LUCK} from the revocation's write, promise 5 s; 7.62 s with the command itself",
+                f"{LUCK}; {KEPT.format('7.22 s')}",
                 "/console/gameday/x",
                 "",
             ),
@@ -364,17 +388,17 @@ LUCK = "of one key, which may be luck,"
             {"revoked": 7.62, "written": 0.3, "lasted": [0.2, 0.61, 0.5]},
             (
                 "610 ms",
-                "the longest of 4 keys in use from the revocation's write, promise 5 s; 7.62 s with the command itself",
+                f"the longest of 4 keys in use; {KEPT.format('7.32 s')}",
                 "/console/gameday",
                 "",
             ),
         ),
-        ({"revoked": 7.62}, ("7.62 s", "from its command; promise 5 s from its write", "/console/gameday", "")),
+        ({"revoked": 7.62}, ("7.62 s", f"from the start of its command; {UNTIMED}", "/console/gameday", "")),
         (
             {"revoked": 9.0, "written": 5.5, "verdict": "not kept"},
             (
                 "5.50 s",
-                f"{LUCK} from the revocation's write, promise 5 s; 9.00 s with the command itself",
+                f"{LUCK}; {KEPT.replace('kept', 'missed').format('3.50 s')}",
                 "/console/gameday",
                 "bad",
             ),
