@@ -226,15 +226,15 @@ def calibrate(*, suite: Suites = [], accept: Accept = False, source: Source) -> 
             raise InvalidSuite("no suite has a judge")
         short = False
         for one, judging in found:
-            floor = load_thresholds(one.thresholds_file).judge
-            if floor is None:
-                raise InvalidSuite(f"{one.name}: the thresholds name no floor for judges")
+            wanted = load_thresholds(one.thresholds_file).judge
+            if wanted is None:
+                raise InvalidSuite(f"{one.name}: the file names no thresholds for judges")
             with session.opened(source) as there:
                 agreed = asyncio.run(calibration.ask(there.service, judging, lambda _: print(".", end="", flush=True), today()))
-            print("\n" + calibration.markdown(agreed, floor, there.label))
+            print("\n" + calibration.markdown(agreed, wanted, there.label))
             if accept:
                 calibration.accept(there.label, agreed, judging)
-            short |= bool(agreed.shortfalls(floor))
+            short |= bool(agreed.shortfalls(wanted))
     raise typer.Exit(1 if short else PASS)
 
 

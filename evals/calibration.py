@@ -43,10 +43,10 @@ class Labelled(Strict):
     how: str
 
 
-class Floor(Strict):
-    """Floors that a judge must reach before it may gate.
+class JudgeThresholds(Strict):
+    """Thresholds that a judge must reach before it may gate.
 
-    The lower end of a rate's 95 % interval must reach its floor.
+    The lower end of a rate's 95 % interval must reach its threshold.
     """
 
     kappa: float = Field(gt=0, le=1)
@@ -82,16 +82,16 @@ class Agreement(Strict):
         """Of the unfaithful answers, those that it caught."""
         return Rate(self.caught_bad, self.items // 2)
 
-    def shortfalls(self, floor: Floor) -> list[str]:
+    def shortfalls(self, wanted: JudgeThresholds) -> list[str]:
         """Why it may not gate; none if it may."""
         least = {
-            "kappa": (self.kappa_interval[0], floor.kappa),
-            "true positive rate": (self.tpr.interval[0], floor.rates),
-            "true negative rate": (self.tnr.interval[0], floor.rates),
-            "steadiness against order": (self.steady_order, floor.steady),
-            "steadiness against length": (self.steady_length, floor.steady),
+            "kappa": (self.kappa_interval[0], wanted.kappa),
+            "true positive rate": (self.tpr.interval[0], wanted.rates),
+            "true negative rate": (self.tnr.interval[0], wanted.rates),
+            "steadiness against order": (self.steady_order, wanted.steady),
+            "steadiness against length": (self.steady_length, wanted.steady),
         }
-        return [f"{name}: {found:.2f}, at least {wanted:.2f}" for name, (found, wanted) in least.items() if found < wanted]
+        return [f"{name}: {found:.2f}, at least {bound:.2f}" for name, (found, bound) in least.items() if found < bound]
 
 
 _FILE = TypeAdapter(tuple[Labelled, ...])
@@ -179,7 +179,7 @@ def kappa(votes: Sequence[tuple[bool, bool]]) -> float:
     return (agreed - by_chance) / (1 - by_chance) if by_chance < 1 else 0.0
 
 
-def may_gate(label: str, floor: Floor, judging: Judging) -> list[str]:
+def may_gate(label: str, wanted: JudgeThresholds, judging: Judging) -> list[str]:
     """Reasons why the judge behind ``label`` may not gate; none if it may.
 
     A judge without a calibration may not (E3).
@@ -189,7 +189,7 @@ def may_gate(label: str, floor: Floor, judging: Judging) -> list[str]:
         return [f"the judge behind {label} was never calibrated"]
     if (kept.prompts, kept.labelled) != (judging.prompts.digest, _digest(load_labelled(judging))):
         return [f"the judge behind {label} was calibrated with another prompt or another set"]
-    return kept.shortfalls(floor)
+    return kept.shortfalls(wanted)
 
 
 def load_calibrations(path: Path) -> Mapping[str, Agreement]:
@@ -206,9 +206,9 @@ def accept(label: str, agreement: Agreement, judging: Judging) -> None:
     path.write_bytes(_KEPT.dump_json({**load_calibrations(path), label: agreement}, indent=1) + b"\n")
 
 
-def markdown(agreement: Agreement, floor: Floor, label: str) -> str:
+def markdown(agreement: Agreement, wanted: JudgeThresholds, label: str) -> str:
     """The result as markdown."""
-    short = agreement.shortfalls(floor)
+    short = agreement.shortfalls(wanted)
     lines = [f"## Judge {'may gate' if not short else 'may not gate'} ({label})", ""]
     lines.append(f"{agreement.items} answers with known truth, written for it.")
     low, high = agreement.kappa_interval
@@ -219,7 +219,7 @@ def markdown(agreement: Agreement, floor: Floor, label: str) -> str:
     lines.append(
         f"- Not swayed by the order of two answers: {agreement.steady_order:.0%}; by their length: {agreement.steady_length:.0%}"
     )
-    return "\n".join([*lines, "", *(f"- Below the floor: {reason}" for reason in short)]) + "\n"
+    return "\n".join([*lines, "", *(f"- Below the threshold: {reason}" for reason in short)]) + "\n"
 
 
 async def _opinions(judge: Judge, pair: Labelled, text: str) -> _Opinions:

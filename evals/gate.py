@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evals.baseline import Comparison, PinnedRun, beside, pinned_shares
-from evals.calibration import Floor
+from evals.calibration import JudgeThresholds
 from evals.cases import Case, InvalidSuite
 from evals.harness import Result
 from evals.rates import Rate, percentile
@@ -63,7 +63,7 @@ class Thresholds(BaseModel):
     measures: dict[str, Threshold] = Field(default_factory=dict)
     limits: Limits | None = None
     models: dict[str, Threshold] = Field(default_factory=dict)
-    judge: Floor | None = None
+    judge: JudgeThresholds | None = None
     floors: dict[str, dict[str, Annotated[float, Field(gt=0, le=1)]]] = Field(default_factory=dict)
     harms: dict[str, str] = Field(default_factory=dict, description="Of an attack that a case lost, by the scorer that found it.")
 
@@ -77,7 +77,7 @@ class Thresholds(BaseModel):
     def of(self, label: str) -> "Thresholds":
         """The thresholds for this label.
 
-        Its own floors, where it has any, replace ``least``.
+        Its own thresholds, where it has any, replace ``least``.
         """
         floors = self.floors.get(label, {})
 

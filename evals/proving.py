@@ -154,7 +154,7 @@ def _narrowed(one: Whole, manifest: Manifest) -> Whole:
 
 
 def _check_label(source: Source, simulated: Sequence[str]) -> None:
-    """Raise InvalidSuite for a real model under the simulator's name: its floors are lower."""
+    """Raise InvalidSuite for a real model under the simulator's name: its thresholds are lower."""
     if source.label.lower().startswith(SIMULATOR) and len(simulated) < len(vendors.SIMULATED_PATHS):
         raise InvalidSuite(f"--label {source.label!r}: real models answer, so the label must not begin with {SIMULATOR}")
     if source.base_url or source.replay or source.record or source.provider:

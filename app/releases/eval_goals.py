@@ -1,4 +1,4 @@
-"""The goals of an eval suite: what the business needs of each share, and what counts. Floors only hold what is reached.
+"""The goals of an eval suite: what the business needs of each share, and what counts. Thresholds only hold what is reached.
 
 They stand in the suite's `thresholds.toml`. A service that is installed without its evals has none to show.
 """

@@ -42,7 +42,8 @@ class ScoreLine:
     """A score with its interval. ``change``: of the share since the release before; None where the cases differ.
 
     ``counts``: whether it is a part of the overall share. ``goal``: the share that the business needs, where the suite names one.
-    ``floor``: whether the threshold only holds what the simulator's rules reach. ``meaning``: when a case counts as passed.
+    ``simulated``: whether the threshold is the simulator's own, which only holds what its rules reach.
+    ``meaning``: when a case counts as passed.
     """
 
     name: str
@@ -54,7 +55,7 @@ class ScoreLine:
     change: float | None
     counts: bool = True
     goal: float | None = None
-    floor: bool = False
+    simulated: bool = False
     meaning: str = ""
 
     @property
@@ -74,11 +75,11 @@ class ScoreLine:
 
     @property
     def state(self) -> tuple[str, str]:
-        """A kind and words: a floor that holds is no pass, unless the goal is reached."""
+        """A kind and words: a threshold of the simulator that holds is no pass, unless the goal is reached."""
         if self.share < self.least:
             return "bad", "below"
         reached = self.goal is not None and self.share >= self.goal
-        return ("none", "holds its floor") if self.floor and not reached else ("good", "holds")
+        return ("none", "holds, simulated") if self.simulated and not reached else ("good", "holds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,7 @@ def card(one: Filed, filed: Sequence[Filed]) -> SuiteCard:
 
     def lines(found: Mapping[str, Score]) -> list[ScoreLine]:
         simulated = bool(one.result.simulated)
-        made = (_line(name, score, scores.get(name), wanted.get(name), floor=simulated) for name, score in found.items())
+        made = (_line(name, score, scores.get(name), wanted.get(name), simulated=simulated) for name, score in found.items())
         return [replace(line, meaning=counts.get(line.name, "")) for line in made]
 
     overall = one.result.scores.get(OVERALL) or next(iter(one.result.scores.values()))
@@ -207,10 +208,10 @@ def command_of(chosen: str, cards: Sequence[SuiteCard]) -> str:
     return f"octant release verify {release}" if low else COMMAND.format(release)
 
 
-def _line(name: str, score: Score, before: Score | None, goal: float | None, *, floor: bool = False) -> ScoreLine:
+def _line(name: str, score: Score, before: Score | None, goal: float | None, *, simulated: bool = False) -> ScoreLine:
     change = score.passed / score.total - before.passed / before.total if before else None
     bounds = interval(score.passed, score.total)
-    return ScoreLine(name, score.passed, score.total, score.least, *bounds, change, name != CHAOS, goal, floor)
+    return ScoreLine(name, score.passed, score.total, score.least, *bounds, change, name != CHAOS, goal, simulated)
 
 
 def figures(cards: Sequence[SuiteCard]) -> dict[str, Any]:
@@ -235,6 +236,11 @@ def _beside(cards: Sequence[SuiteCard]) -> str:
     """The releases that the cards are compared with, in words."""
     later = sorted({one.before.release for one in cards if one.before and one.before.release > one.filed.release})
     return f"beside the later release {' and '.join(later)}" if later else "since the release before"
+
+
+def _other(cards: Sequence[SuiteCard]) -> str:
+    """The same releases as a noun."""
+    return _beside(cards).removeprefix("beside ").removeprefix("since ")
 
 
 def answer(
@@ -271,8 +277,8 @@ def _holding(chosen: str, cards: Sequence[SuiteCard], each: str, filed: Sequence
     kind = "warn" if lost or simulated else "good"
     short = [line for one in cards for line in one.shares if line.goal is not None and line.share < line.goal]
     goal = f"{formats.number(len(short), 'share')} {'is' if len(short) == 1 else 'are'} below the goal for a vendor's model."
-    floors = "floor, which is at most what the simulator once reached" if simulated else "threshold"
-    holds = f"Release {chosen} holds every {floors}: {each} cases passed."
+    own = ", each at most what the simulator once reached" if simulated else ""
+    holds = f"Release {chosen} holds every threshold{own}: {each} cases passed."
     verdict = f"{'Answered by the simulator, release' if simulated else 'Release'} {chosen} passes the gate"
     verdict += f"{_better(won - lost, cards)}." if compared else "."
     return kind, [verdict, _worse(cards, filed), flips, holds, goal if short else "", _refused(filed), fake]
@@ -280,7 +286,7 @@ def _holding(chosen: str, cards: Sequence[SuiteCard], each: str, filed: Sequence
 
 def _better(more: int, cards: Sequence[SuiteCard]) -> str:
     """How it stands beside the releases that it is compared with, as a clause. ``more``: cases won, without those lost."""
-    other = _beside(cards).removeprefix("beside ").removeprefix("since ")
+    other = _other(cards)
     return f" and answers {'better than' if more > 0 else 'worse than' if more else 'as well as'} {other}"
 
 
@@ -314,8 +320,10 @@ def _refused(filed: Sequence[Filed]) -> str:
     missed = sum(len(one.below) for one in refused if one.release == newest)
     points = [change * 100 for one in refused if one.release == newest if (change := card(one, filed).overall.change) is not None]
     cards = [card(one, filed) for one in refused if one.release == newest]
-    lower = f", {-min(points):.1f} points lower {_beside(cards)}," if points and min(points) < 0 else ""
-    return f"The gate refuses release {newest}, which{lower} misses {formats.number(missed, 'threshold')}."
+    lower = ""
+    if points and min(points) < 0:
+        lower = f", and its share of passed cases is {-min(points):.1f} points lower than that of {_other(cards)}"
+    return f"The gate refuses release {newest}: it misses {formats.number(missed, 'threshold')}{lower}."
 
 
 def verdict(run: Run) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.calibration import AFTER, Floor, Labelled, accept, calibrate, kappa, load_labelled, markdown, may_gate
+from evals.calibration import AFTER, JudgeThresholds, Labelled, accept, calibrate, kappa, load_labelled, markdown, may_gate
 from evals.cases import InvalidSuite
 from evals.client import Unreachable
 from evals.gate import load_thresholds
@@ -20,7 +20,7 @@ JUDGING = SupportSuite.judging
 PAIRS = load_labelled(JUDGING)
 GOOD = {pair.good for pair in PAIRS}
 TODAY = date(2026, 11, 24)
-FLOOR = load_thresholds(SUITE.thresholds_file).judge or pytest.fail("no floor")
+WANTED = load_thresholds(SUITE.thresholds_file).judge or pytest.fail("no thresholds")
 
 
 class Knows:
@@ -58,7 +58,7 @@ class Dead(Knows):
 
 
 async def shortfalls(judge: Knows) -> list[str]:
-    return [s.split(":")[0] for s in (await calibrate(judge, JUDGING, lambda _: None, TODAY)).shortfalls(FLOOR)]
+    return [s.split(":")[0] for s in (await calibrate(judge, JUDGING, lambda _: None, TODAY)).shortfalls(WANTED)]
 
 
 async def test_a_judge_that_is_right_may_gate() -> None:
@@ -114,12 +114,12 @@ async def test_only_what_was_calibrated_with_this_prompt_and_set_may_gate(tmp_pa
     """E3, E8."""
     shutil.copy(JUDGING.folder / "labelled.yaml", tmp_path)
     judging = replace(JUDGING, folder=tmp_path)
-    assert may_gate("a model", FLOOR, judging) == ["the judge behind a model was never calibrated"]
+    assert may_gate("a model", WANTED, judging) == ["the judge behind a model was never calibrated"]
     found = await calibrate(Knows(), judging, lambda _: None, TODAY)
     accept("a model", found, judging)
-    assert may_gate("a model", FLOOR, judging) == []
+    assert may_gate("a model", WANTED, judging) == []
     accept("a model", found.model_copy(update={"prompts": "another"}), judging)
-    assert may_gate("a model", FLOOR, judging) == ["the judge behind a model was calibrated with another prompt or another set"]
+    assert may_gate("a model", WANTED, judging) == ["the judge behind a model was calibrated with another prompt or another set"]
 
 
 def test_the_simulator_may_not_gate_as_a_judge() -> None:
@@ -127,11 +127,11 @@ def test_the_simulator_may_not_gate_as_a_judge() -> None:
 
     That is on record, so that its opinion is not taken for a judgement.
     """
-    assert may_gate("simulator", FLOOR, JUDGING)
+    assert may_gate("simulator", WANTED, JUDGING)
 
 
 async def test_the_report_says_whether_it_may_and_why_not() -> None:
-    report = markdown(await calibrate(SaysYes(), JUDGING, lambda _: None, TODAY), FLOOR, "simulator")
+    report = markdown(await calibrate(SaysYes(), JUDGING, lambda _: None, TODAY), WANTED, "simulator")
     assert report.startswith("## Judge may not gate (simulator)")
     assert "Unfaithful answers that are caught: 0 of 24 (0% to 14%)" in report
 
@@ -151,8 +151,8 @@ def test_a_labelled_set_out_of_form_is_refused(tmp_path: Path, content: str) -> 
         load_labelled(Judging(JUDGING.prompts, tmp_path, article))
 
 
-def test_a_floor_and_a_pair_are_whole() -> None:
+def test_a_judges_thresholds_and_a_pair_are_whole() -> None:
     with pytest.raises(ValueError, match="kappa"):
-        Floor(kappa=0, rates=0.5, steady=0.5, reason="long enough a reason")
+        JudgeThresholds(kappa=0, rates=0.5, steady=0.5, reason="long enough a reason")
     with pytest.raises(ValueError, match="bad"):
         Labelled.model_validate({"id": "a", "article": "b", "question": "c", "good": "d", "how": "e"})

@@ -133,7 +133,7 @@ def test_a_score_whose_name_misleads_says_what_it_counts(tmp_path: Path, monkeyp
 
 
 def test_every_score_of_a_result_stands_beside_its_goal() -> None:
-    """A floor one case below what is reached says nothing about what the business needs."""
+    """A threshold one case below what is reached says nothing about what the business needs."""
     found, _ = filed(RELEASES)
     newest = [one for one in found if one.release == found[0].release and one.result.suite in names()]
     assert newest
@@ -167,13 +167,13 @@ def test_scores_that_hold_without_a_change_are_folded(tmp_path: Path) -> None:
     assert "<td>wrong tool" in folded
 
 
-def test_a_floor_of_the_simulator_is_no_pass_unless_the_goal_is_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_simulated_threshold_is_no_pass_unless_the_goal_is_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path, "1", passed=8, failed=["a"])
     found, _ = filed(tmp_path)
     monkeypatch.setattr(evals_page, "goals", lambda _: {"overall": 0.95, "wrong_words": 1.0, "m": 0.9})
     shown = {line.name: line.state for line in card(found[0], found).shares}
-    assert (shown["overall"], shown["wrong_words"]) == (("none", "holds its floor"), ("good", "holds"))
-    assert shown["m"] == shown["supported"] == ("none", "holds its floor")
+    assert (shown["overall"], shown["wrong_words"]) == (("none", "holds, simulated"), ("good", "holds"))
+    assert shown["m"] == shown["supported"] == ("none", "holds, simulated")
     real = replace(found[0], result=found[0].result.model_copy(update={"simulated": ()}))
     assert {line.state for line in card(real, found).shares} == {("good", "holds")}
 
@@ -185,8 +185,8 @@ def test_the_answer_names_the_newest_release_that_the_gate_refuses(tmp_path: Pat
     live = [card(one, found) for one in found if one.release == "2"]
     missed = sum(len(one.below) for one in found)
     assert (
-        f"The gate refuses release 1, which, 50.0 points lower beside the later release 2, misses {missed} thresholds."
-        in answer("2", live, None, NOW, found)[1]
+        f"The gate refuses release 1: it misses {missed} thresholds, and its share of passed cases is 50.0 points lower than that"
+        " of the later release 2." in answer("2", live, None, NOW, found)[1]
     )
     assert "refuses" not in answer("2", live, None, NOW, [one for one in found if one.release == "2"])[1]
 
@@ -202,9 +202,9 @@ def test_the_verdict_says_at_once_in_which_mode_the_release_is_worse_than_anothe
         "It is worse than the refused release 1 in wrong words: 3 of 4 passed where 4 did,"
         " allowed, as its threshold is 50 % on the simulator."
     )
-    floors = "Release 2 holds every floor, which is at most what the simulator once reached: made 9 of 10 cases passed."
+    held = "Release 2 holds every threshold, each at most what the simulator once reached: made 9 of 10 cases passed."
     assert words.startswith(f"Answered by the simulator, release 2 passes the gate. {worse}")
-    assert floors in words, "measures come after the verdict"
+    assert held in words, "measures come after the verdict"
     assert "worse" not in answer("2", live, None, NOW, [one for one in found if one.release == "2"])[1]
 
 
