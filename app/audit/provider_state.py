@@ -46,7 +46,8 @@ STATES = text(f"""
     )
     SELECT provider, model, count(*) FILTER (WHERE now) AS attempts,
            count(*) FILTER (WHERE now AND fault) AS failed, bool_or(dead) AS dead,
-           count(*) FILTER (WHERE lately) AS lately, count(*) FILTER (WHERE lately AND outcome = 'ok') AS answered_lately,
+           max(at) AS newest_at, count(*) FILTER (WHERE lately) AS lately,
+           count(*) FILTER (WHERE lately AND outcome = 'ok') AS answered_lately,
            count(*) FILTER (WHERE now AND outcome = '{REJECTED}') AS rejected,
            (SELECT callers >= {CALLERS} OR elsewhere >= {LEAST} FROM refusals r
             WHERE (r.provider, r.model) = (m.provider, m.model)) AS of_several,
@@ -75,7 +76,7 @@ class ProviderState:
     where none takes several times its usual time. ``models``: those whose attempts failed, ``tried`` all of them. ``cause``: the
     code of most failures of its worst model, of the newest where there are some. ``dead``: each of its models that was tried
     failed last. ``refused``: the models that refused every request as invalid, of several callers or that another model answered,
-    with how many.
+    with how many. ``untried``: its newest attempt, where calls of the last minute tried others and not this one.
     """
 
     attempts: int
@@ -89,6 +90,7 @@ class ProviderState:
     tried: frozenset[str] = frozenset()
     dead: bool = False
     refused: tuple[tuple[str, int], ...] = ()
+    untried: datetime | None = None
 
 
 def parameters(until: datetime) -> dict[str, Any]:
@@ -98,13 +100,13 @@ def parameters(until: datetime) -> dict[str, Any]:
 
 def states_of(rows: Sequence[dict[str, Any]]) -> dict[str, ProviderState]:
     """Each provider's, from the rows of `STATES`."""
-    answers = sum(row["answered_lately"] for row in rows)
+    answers, attempts = (sum(row[name] for row in rows) for name in ("answered_lately", "lately"))
     names = sorted({row["provider"] for row in rows})
-    return {name: _state([row for row in rows if row["provider"] == name], answers) for name in names}
+    return {name: _state([row for row in rows if row["provider"] == name], answers, attempts) for name in names}
 
 
-def _state(rows: Sequence[dict[str, Any]], answers: int) -> ProviderState:
-    """Of one provider, from those of its models. ``answers``: of the last minute, of all providers."""
+def _state(rows: Sequence[dict[str, Any]], answers: int, attempts: int) -> ProviderState:
+    """Of one provider, from those of its models. ``answers``, ``attempts``: of the last minute, of all providers."""
     # A model that no call tries any more, as its first one is well again, would be slow until its last attempt is forgotten.
     timed = [row for row in rows if row["lately"] or answers < LEAST]
     worst = max(rows, key=lambda row: row["failed"])
@@ -120,6 +122,7 @@ def _state(rows: Sequence[dict[str, Any]], answers: int) -> ProviderState:
         tried=frozenset(row["model"] for row in rows if row["attempts"]),
         dead=all(row["dead"] for row in rows if row["attempts"]) and any(row["attempts"] for row in rows),
         refused=tuple(_refused(rows)),
+        untried=max(row["newest_at"] for row in rows) if attempts and not any(row["lately"] for row in rows) else None,
     )
 
 

@@ -14,7 +14,7 @@ from app.budget.standing import Everything, UsedCap, everything
 from app.budget.under_way import UnderWay, under_way
 from app.console import formats, just_now
 from app.console.just_now import FAILING, MANY, SOME, About, Said
-from app.console.provider_strips import AGAIN, FEW, LEAST, REFUSING, SICK, STOPPED, Resting, Strip, resting_of, strips_of
+from app.console.provider_strips import AGAIN, FEW, LEAST, REFUSING, SICK, STOPPED, UNTRIED, Resting, Strip, resting_of, strips_of
 from app.console.ranges import Range
 from app.console.waiting import Waiting
 from app.domain.money import MicroUSD
@@ -286,8 +286,11 @@ def _broken(seen: Overview) -> str:
 
 
 def none_well(strips: Sequence[Strip]) -> bool:
-    """Whether every provider that is called fails, or is stopped: each answer that still comes is one more."""
-    tried = [strip for strip in strips if strip.kind != "none"]
+    """Whether every provider that is called fails, or is stopped: each answer that still comes is one more.
+
+    One that no call tries now may be well.
+    """
+    tried = [strip for strip in strips if strip.kind != "none" or strip.word == UNTRIED]
     return any(strip.kind == "bad" for strip in tried) and all(strip.kind == "bad" or strip.word == STOPPED for strip in tried)
 
 

@@ -6,6 +6,7 @@ page of the runbook contains it.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 
 from app.audit.overview import Overview
 from app.audit.provider_state import NOW, ProviderState
@@ -30,7 +31,7 @@ LEAST, FEW = 3, 10  # failed attempts that make a provider failing; attempts of 
 TICKS = 60
 SPAN = f"the last {formats.span(NOW)}"
 ERRORS, SLOW, FAILS = "errors", "slow", "failing"
-AGAIN, STOPPED = "answering again", "stopped by an operator"
+AGAIN, STOPPED, UNTRIED = "answering again", "stopped by an operator", "not tried"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +166,17 @@ def _now(name: str, open_: Resting | None, state: ProviderState | None, stopped:
     if whole or (tried and all(is_stopped(Target(name, model), stopped) for model in tried)):
         return "warn", STOPPED, "", None
     if open_ is None:
-        return _state(state)
+        return _of_now(_state(state), state)
     if state and state.since and not state.failing and state.tried - open_.models:
         return "warn", open_.trouble.word, f"{open_.why}; its other models answer", open_.trouble
     return "bad", open_.trouble.word, open_.why, open_.trouble
+
+
+def _of_now(found: State, now: ProviderState | None) -> State:
+    """The same, but for a provider that was well and that no call tries now: nothing shows that it still is."""
+    if now is None or now.untried is None or found[0] not in ("good", "none"):
+        return found
+    return "none", UNTRIED, f"since {now.untried.astimezone(UTC):%H:%M} UTC", None
 
 
 def _state(now: ProviderState | None) -> State:

@@ -270,6 +270,26 @@ async def test_a_model_that_is_not_tried_any_more_says_nothing_about_now(engine:
     assert words == ["answering", "slow", "slow"], "of few other answers nothing follows, and it was tried half a minute ago"
 
 
+async def test_a_provider_that_no_call_tries_is_not_said_to_answer(engine: AsyncEngine) -> None:
+    """With both slow the second was green, by answers of before: no call tried it any more."""
+    plain = a_record(tenant="overview", fallbacks=0, degraded=(), attempts=())
+    shown = []
+    for days, newest in enumerate((61, 59), start=95):
+        end = BEGAN + timedelta(days=days)
+        made = [(newest + n, attempt(1, "openai", "ok")) for n in range(20)]
+        made += [(2 * n + 1, attempt(1, "anthropic", "ok")) for n in range(20)]
+        rows = [
+            replace(plain, id=f"tried-{days}-{n}", at=end - timedelta(seconds=s), attempts=(a,)) for n, (s, a) in enumerate(made)
+        ]
+        await Writer(engine).write(rows)
+        range_ = Range(end - timedelta(minutes=10), end, "")
+        strips = strips_of(await overview(engine, range_.since, range_.until, MINUTE), range_, {})
+        shown.append([(one.kind, one.word, one.why) for one in strips])
+    untried = ("none", "not tried", f"since {(BEGAN - timedelta(seconds=61)).astimezone(UTC):%H:%M} UTC")
+    answering = ("good", "answering", "")
+    assert shown == [[answering, untried], [answering, answering]]
+
+
 async def test_a_provider_is_dead_only_where_each_of_its_models_failed_last(engine: AsyncEngine) -> None:
     """Five embeddings that failed at once offered to stop the provider whose chat models answered."""
     plain = a_record(tenant="overview", fallbacks=0, degraded=(), attempts=())

@@ -410,6 +410,14 @@ def test_where_no_provider_is_well_the_page_is_the_one_that_stops_none() -> None
         assert find(read(), found.symptom, ("a", "b"))[0][1].title == "A model provider is failing: No provider is well"
 
 
+def test_a_provider_that_no_call_tries_now_may_be_well() -> None:
+    """It is no proof that none is: the page that stops no provider is not for this."""
+    untried = replace(WELL, untried=NOON)
+    found = summed({"anthropic": state(40, 30, "provider_failed"), "openai": untried})
+    assert [(one.word, one.why) for one in found.strips][1] == ("not tried", "since 12:00 UTC")
+    assert not none_well(found.strips)
+
+
 def test_where_every_provider_fails_in_part_none_is_stopped_either() -> None:
     few, most = state(2, 2, "provider_failed", failing=2), state(50, 44, "provider_failed", since=1)
     circuits = [Shared(Target(name, "m"), 1, 5.0, 0.0, "provider_failed", "w") for name in ("a", "b")]
