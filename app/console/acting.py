@@ -39,7 +39,8 @@ class Asked:
     users get. ``harm``: sentences below the effect, in red; ``facts``: others. ``settled``: fields that the page fills in, so
     that what it says is what happens, though things change meanwhile. ``refused``: why the service would refuse it, in red
     above the button, the head first. ``instead``: the action that its button does after a tick at ``confirm``, where there is
-    one by force. ``reason``: what its field holds at first, where the address has none.
+    one by force. ``reason``: what its field holds at first, where the address has none; ``asks``: its label, where that is not
+    the action's. ``page``: the title and the address of the page of the runbook that it is about.
     """
 
     title: str
@@ -56,6 +57,8 @@ class Asked:
     instead: str = ""
     confirm: str = ""
     reason: str = ""
+    asks: str = ""
+    page: tuple[str, str] = ("", "")
 
 
 Choices = Mapping[str, Sequence[tuple[str, str]]]

@@ -8,6 +8,7 @@ from app.audit.actions import clean
 from app.console.acting import Act, Asked, Choices
 from app.console.commanded import REASON
 from app.console.console import Console, link
+from app.console.runbook_places import place_at, title_of
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, NotFound
 from app.oncall.incidents.runbooks import read_alerts
@@ -146,9 +147,12 @@ async def _ask_close(store: Incidents, values: Values) -> Asked:
     one = await _incident(store, values)
     page = values.get("runbook", "")
     alerts = await read_alerts(store.engine, one.id)
+    place = page.replace(".md", "") or next(iter(alerts.places), "")
     still = f" {alerts.still}" if alerts.still else ""
     change = (
-        f"{page} is to change, by the sentence below" if page else "No page of the runbook is to change, for the reason below"
+        "This page of the runbook is to change, by the sentence below."
+        if page
+        else "No page of the runbook is to change, for the reason below."
     )
     after = (
         "It was a drill: no postmortem is expected." if alerts.drilled
@@ -157,10 +161,13 @@ async def _ask_close(store: Incidents, values: Values) -> Asked:
     sentence = f'--runbook {shlex.quote(page)} --change "…"' if page else '--no-change "…"'
     return Asked(
         title=f"Close incident {one.number}",
-        effect=f"It will be closed. Close it only if it is over: callers are served as before.{still} {change}. {after}",
+        effect=f"It will be closed. Close it only if it is over: callers are served as before.{still} {change} {after}",
         command=f"octant incident close {sentence}{_on(one)}", button="Close it", strong=False,
         settled={"on": str(one.number)}, undo=f'octant incident reopen {one.number} --reason "…"',
         undo_at=link("/console/do/incident-reopen", {"on": str(one.number)}),
+        page=(title_of(place), place_at(place)) if place else ("", ""),
+        asks="How this page changes, in one sentence" if page
+        else f"Why {'this' if place else 'no'} page {'does not change' if place else 'changes'}, in one sentence",
     )  # fmt: skip
 
 

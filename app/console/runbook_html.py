@@ -17,6 +17,7 @@ from markupsafe import Markup
 from app.console.commanded import Button, Buttons, is_whole, no_buttons
 from app.console.unbroken import command
 from app.oncall.runbook.pages import BLANK, GENERATED, Page, Section, blanks
+from app.oncall.runbook.twin import with_phones
 
 PATH = "/console/runbook"
 ALERTS = GENERATED.removesuffix(".md")
@@ -56,7 +57,8 @@ def _rendered(text: str, page: Page, pages: Sequence[Page], buttons: Buttons, *,
             token.attrSet("id", next(anchors, ""))
         if token.type == "inline":
             token.children = _linked(token.children or [], places, {} if page.name == GENERATED else alerts)
-    return Markup(markdown.renderer.render(tokens, markdown.options, {"buttons": buttons}))  # noqa: S704 - markdown-it escapes the text
+    html = with_phones(markdown.renderer.render(tokens, markdown.options, {"buttons": buttons}))
+    return Markup(html)  # noqa: S704 - markdown-it escapes the text
 
 
 @dataclass(frozen=True, slots=True)

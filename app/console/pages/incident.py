@@ -21,7 +21,8 @@ from app.console.incident_actions import MOST_NUMBER
 from app.console.navigation import ONCALL
 from app.console.provider_strips import AGAIN, Strip
 from app.console.read_once import ReadOnce
-from app.console.runbook_html import address, html_of_section
+from app.console.runbook_html import html_of_section
+from app.console.runbook_places import found_at, place_at, title_of
 from app.console.sessions import Session
 from app.console.waiting import led
 from app.domain.errors import NotFound
@@ -33,9 +34,8 @@ from app.oncall.incidents.store import SEVERITIES, Incident, Incidents
 from app.oncall.incidents.timeline import Entry, others_words, parted, timeline
 from app.oncall.paging.changes import TRIGGERED
 from app.oncall.paging.pages import Page
-from app.oncall.runbook.pages import FORM, Section, read
+from app.oncall.runbook.pages import Section, read
 
-CONTAIN = "Contain"
 NONE_WELL = "provider-outage#no-provider-is-well"
 FAILING = "provider-outage"  # the page whose first step it is while a provider fails
 OF_ANSWERS = frozenset({"objectives#availability", "objectives#latency", "objectives#first-token"})  # a provider may be at fault
@@ -154,19 +154,6 @@ def changed_place(one: Incident) -> str:
     return (one.runbook_page or "").replace(".md", "", 1)
 
 
-def place_at(place: str) -> str:
-    """The address of a place in the runbook."""
-    return address(*place.split("#", 1))
-
-
-def title_of(place: str) -> str:
-    """A place's title, with its page's where it is another: ``An objective is being missed: Availability``."""
-    page, section = _found(place)
-    if page is None:
-        return place
-    return page if section is None or section.title in (page, CONTAIN) else f"{page}: {section.title}"
-
-
 def _containment(console: Console, seen: Seen, session: Session, strips: Sequence[Strip] | None) -> Containment | None:
     """The steps of its alerts' places in the runbook; where they have none, and a provider may be at fault, those for that.
 
@@ -180,7 +167,7 @@ def _containment(console: Console, seen: Seen, session: Session, strips: Sequenc
     named |= {PROVIDER: stopped[0]} if len(stopped) == 1 else {}
     of_answers = not seen.places or not OF_ANSWERS.isdisjoint(seen.places)
     for place in (*seen.places, FAILING if seen.failing and of_answers else ""):
-        title, section = _found(place)
+        title, section = found_at(place)
         if title is None or section is None:
             continue
         buttons = console.buttons(session, f"/console/oncall/incidents/{seen.one.number}", named)
@@ -195,7 +182,7 @@ def _containment(console: Console, seen: Seen, session: Session, strips: Sequenc
 
 def _none_well(buttons: Buttons) -> Containment:
     """The runbook's section for the time in which no provider is well: whom to call, and the message to callers."""
-    section = _found(NONE_WELL)[1]
+    section = found_at(NONE_WELL)[1]
     text = section.text if section else ""
     offered, shown = buttons_in(text, buttons), _html(NONE_WELL, text)
     return Containment(title_of(NONE_WELL), place_at(NONE_WELL), shown, offered, NO_OTHER, people=True)
@@ -227,18 +214,6 @@ def _to_stop(strips: Sequence[Strip] | None) -> tuple[Sequence[str], str]:
 def _without_provider(buttons: Buttons, command: str) -> Button | None:
     """The button of a command that is about no provider."""
     return None if PROVIDER in command else buttons(command)
-
-
-@cache
-def _found(place: str) -> tuple[str | None, Section | None]:
-    """The title of a place's page, and its section: of a whole page, or of one of its steps, the one that contains. Read once."""
-    name, _, anchor = place.partition("#")
-    page = next((one for one in read() if one.name == f"{name}.md"), None)
-    if page is None:
-        return None, None
-    own = (one for one in page.sections if anchor and one.anchor == anchor and one.level > 1 and one.title not in FORM)
-    contains = (one for one in page.sections if one.title == CONTAIN)
-    return page.title, next(own, None) or next(contains, None)
 
 
 def described(one: Incident | None, entries: Sequence[Entry], now: datetime) -> tuple[str, str]:

@@ -16,11 +16,12 @@ from app.console.console import ROUTES, SESSION, VIEWING, Console
 from app.console.diagnosis import Diagnosis
 from app.console.known import Known
 from app.console.navigation import ONCALL
-from app.console.pages.incident import changed_place, place_at, title_of
+from app.console.pages.incident import changed_place
 from app.console.pages.readiness import sources_of
 from app.console.read_once import ReadOnce
 from app.console.readiness.answers import KINDS, Evidence
 from app.console.readiness.duty import alert_rules, tested
+from app.console.runbook_places import place_at, title_of
 from app.domain.errors import Misconfigured
 from app.oncall.incidents import runbooks
 from app.oncall.incidents.store import Incident, Incidents

@@ -20,6 +20,8 @@ _HEADING = re.compile(r"<h([1-3])>(.*?)</h\1>", re.DOTALL)
 _PARAGRAPH = re.compile(r"<p>.*?</p>", re.DOTALL)
 _WORDS = re.compile(r"(?:^|(?<=<p>))(?:Words|Errors): .*?(?=</p>|$)", re.MULTILINE)
 _MANUAL = re.compile(rf'<h2 id="[^"]*">{MANUAL}</h2>.*?(?=<h2|\Z)', re.DOTALL)
+_CELL = re.compile(r"<td>[^<]*</td>")
+_PHONE = re.compile(r"\+[1-9](?:[ ./-]?\d){6,14}(?!\d)")
 _DIAGRAM = re.compile(r"^```mermaid\n.*?^```\n", re.MULTILINE | re.DOTALL)
 
 
@@ -43,6 +45,16 @@ def document(pages: Sequence[Page]) -> str:
     )
 
 
+def with_phones(html: str) -> str:
+    """The same with each telephone number of a table's cell as a link: the file is read on a phone."""
+    return _CELL.sub(lambda cell: _PHONE.sub(_called, cell[0]), html)
+
+
+def _called(number: re.Match[str]) -> str:
+    digits = re.sub(r"\D", "", number[0])
+    return f'<a href="tel:+{digits}">{number[0]}</a>'
+
+
 def _page(page: Page) -> str:
     """One page as an article. Its diagram is left out: the same stands below it as text."""
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(_DIAGRAM.sub("", page.text))
@@ -52,6 +64,7 @@ def _page(page: Page) -> str:
     html = _PARAGRAPH.sub(lambda found: _WORDS.sub(r'<span class="words">\g<0></span>', found[0]), html)
     html = _MANUAL.sub(r'<section class="manual">\g<0></section>', html)
     html = re.sub(r"(<table>.*?</table>)", r'<div class="wide">\1</div>', html, flags=re.DOTALL)
+    html = with_phones(html)
     return f'<article>\n{html}<p class="up"><a href="#top">All pages</a></p>\n</article>'
 
 

@@ -427,6 +427,12 @@ async def test_an_incident_is_worked_on_from_its_page(operator: Person, stack_en
     contain = shown.text.partition('id="contain"')[2]
     why_none = ("No provider fails now", "Stop none<", "still answers in part", "It is not known now")  # as other tests left them
     assert "Stop provider" in contain or any(words in contain for words in why_none), "the step of its page that contains"
+    asked = await operator.get(f"/console/do/incident-close?on={number}")
+    assert f"Its page of the runbook: {place}" in asked.text
+    assert "Why this page does not change, in one sentence" in asked.words
+    changed = await operator.get(f"/console/do/incident-close?on={number}&runbook=jobs.md")
+    assert 'Its page of the runbook: <a href="/console/runbook/jobs">' in changed.text
+    assert "How this page changes, in one sentence" in changed.words
     for name, values in (
         ("incident-note", {"reason": "the status page says so"}),
         ("incident-assign", {"reason": ""}),

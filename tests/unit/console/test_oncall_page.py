@@ -17,10 +17,11 @@ from app.console.console import templates
 from app.console.health import Summary
 from app.console.known import Known
 from app.console.oncall_actions import actions
-from app.console.pages.incident import Containment, _containment, from_opening, place_at, title_of
+from app.console.pages.incident import Containment, _containment, from_opening
 from app.console.pages.oncall import Happened, Level, _chart, _wrong, answer
 from app.console.provider_strips import FAILURE, Strip
 from app.console.readiness.answers import Evidence, State
+from app.console.runbook_places import place_at, title_of
 from app.oncall.incidents.impact import ALL_CALLS, About, Impact, about_of
 from app.oncall.incidents.runbooks import Alerts, place_of
 from app.oncall.incidents.store import Incident
@@ -122,6 +123,14 @@ def test_the_next_night_names_the_persons_of_three_o_clock_in_the_rotations_zone
 )
 def test_a_line_of_a_timeline_stands_in_whole_seconds_from_the_opening(after: float, shown: str) -> None:
     assert from_opening(NOW, NOW + timedelta(seconds=after)) == shown
+
+
+def test_a_number_is_called_at_one_tap_and_an_examples_says_that_it_rings_nowhere() -> None:
+    template = templates().from_string("{% import 'parts/macros.html' as m %}{{ m.phone(person) }}")
+    example, real = (SimpleNamespace(phone="+49 30 901820", is_placeholder=one) for one in (True, False))
+    link = '<a href="tel:+4930901820">+49 30 901820</a>'
+    assert template.render(person=real).strip() == link
+    assert template.render(person=example).strip() == f'{link} <span class="soft">example, rings nowhere</span>'
 
 
 def test_days_of_the_same_people_are_joined_for_a_phone_and_today_stands_alone() -> None:
@@ -320,7 +329,7 @@ def test_with_no_provider_well_an_incident_has_the_runbooks_steps_for_that(other
         assert found
         assert [one.words for one in found.buttons] == ["Stop everything…"]
         assert (found.people, found.href) == (True, "/console/runbook/provider-outage#no-provider-is-well")
-        assert "Call level 2" in found.condition
+        assert found.condition.lstrip().startswith("<p>Call level 2"), "first the action"
         assert "Words:" not in found.condition
         assert 'href="/console/runbook/incidents"' in found.condition
 

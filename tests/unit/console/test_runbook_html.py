@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from app.console.readiness.runbook import judged
 from app.console.runbook_html import html_of, html_of_section
 from app.oncall.runbook.pages import Page, page_of, placeholders, read
 from app.oncall.runbook.search import find
+from app.oncall.runbook.twin import document
 
 PAGES = read()
 _ID, _HREF = re.compile(r' id="([^"]+)"'), re.compile(r'<a href="([^"]+)"')
@@ -87,6 +89,17 @@ def test_a_link_reads_as_the_title_of_its_page_and_never_as_a_file() -> None:
     assert re.findall(r"<a [^>]*>(.*?)</a>", shown) == ["Providers: contacts and status pages", "Confirm", "their words"]
     whole = [str(html_of(page, PAGES)) for page in PAGES]
     assert [text for one in whole for text in re.findall(r"<a href[^>]*>(.*?)</a>", one) if ".md" in text] == []
+
+
+def test_a_telephone_number_of_a_table_is_called_at_one_tap() -> None:
+    """In the console and in the file that is kept on a phone."""
+    text = "| our account | us |\n|---|---|\n| telephone at night | +49 30 901820-0, ask for <b> |\n| id | 4930901820 |\n"
+    shown = html(text)
+    assert '<td><a href="tel:+49309018200">+49 30 901820-0</a>, ask for &lt;b&gt;</td>' in shown
+    assert shown.count("tel:") == 1
+    page = next(one for one in PAGES if one.name == "contacts.md")
+    kept = document([replace(page, text=f"{page.text}\n{text}")])
+    assert (kept.count('href="tel:'), 'href="tel:+49309018200"' in kept) == (1, True)
 
 
 def test_words_for_the_search_are_not_shown_but_those_of_a_sample_are() -> None:
