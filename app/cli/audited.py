@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from app.stack.running import Demo
 
 _more: ContextVar["list[str] | None"] = ContextVar("more_words", default=None)
+_demos: ContextVar["list[Demo] | None"] = ContextVar("demos_to_name", default=None)
 BEGUN = "begun"  # the outcome of an action that goes on, as the console writes it, too
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,7 +42,7 @@ def changes(action: str, *, waits: bool = False) -> Callable[[Callable[P, R]], C
             demos: list[Demo] = []
             more: list[str] = []
             outcome, began = "ok", datetime.now(UTC)
-            token, words = changed_demos.set(demos), _more.set(more)
+            token, words, named = changed_demos.set(demos), _more.set(more), _demos.set(demos)
             if waits:
                 _note(action, kwargs, BEGUN, (), began)
             try:
@@ -52,6 +53,7 @@ def changes(action: str, *, waits: bool = False) -> Callable[[Callable[P, R]], C
             finally:
                 changed_demos.reset(token)
                 _more.reset(words)
+                _demos.reset(named)
                 _note(
                     f"{action} --force" if kwargs.get("force") else action,
                     kwargs,
@@ -72,6 +74,12 @@ def add(words: str) -> None:
     """Say more in the row of the command that runs, as what was there before. They are redacted."""
     if (more := _more.get()) is not None:
         more.append(words)
+
+
+def unchanged() -> None:
+    """Say that the command that runs found nothing to change, so that it names no demo as changed. Its row stays."""
+    if (demos := _demos.get()) is not None:
+        demos.clear()
 
 
 def log_of(engine: Any, settings: "Settings") -> "ActionLog":  # noqa: ANN401 - an AsyncEngine; not imported for a type alone

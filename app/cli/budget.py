@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.amounts import MOST_DAYS, number
-from app.cli.audited import add, changes
+from app.cli.audited import add, changes, unchanged
 from app.cli.tables import print_line
 from app.domain import figures
 from app.domain.store_errors import VALKEY, away
@@ -264,6 +264,8 @@ async def _reconcile(*, fix: bool, lower: bool) -> bool:
         for difference in found:  # to the last digit: a difference of one micro-dollar is one
             print(f"{difference.key}  counter ${to_dollars(difference.counter)}  ledger ${to_dollars(difference.ledger)}")
         mended = await room.mend(rooms.valkey, found, lower=lower) if fix and found else 0
+    if not mended:
+        unchanged()
     print(f"{len(found)} counters differ from the ledger, {mended} mended." if found else "Counters and ledger agree.")
     return len(found) > mended
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from app.audit.call_filter import SORTS, CallFilter, Searched, bounds_of, searched
-from app.cli.audited import changes
+from app.cli.audited import changes, unchanged
 from app.cli.database import database
 from app.cli.files import private_file
 from app.cli.tables import on_one_line, print_table
@@ -117,6 +117,7 @@ async def _export(wanted: CallFilter, out: Path) -> int:
     if out.suffix not in writers:
         raise typer.BadParameter(f"--out takes a file that ends with {' or '.join(writers)}")
     async with database() as (engine, _):
+        unchanged()
         with private_file(out) as file:
             return await writers[out.suffix](every_call(engine, wanted), file)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.amounts import MOST_DAYS
-from app.cli.audited import changes
+from app.cli.audited import changes, unchanged
 from app.features.installed import installed
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ async def _collect(keep: int, days: int, *, dry_run: bool) -> None:
     async with database() as (engine, settings):
         since = datetime.now(UTC) - timedelta(days=days)
         found = await collecting.old(engine, places(settings), names, keep=keep, since=since)
-        if not dry_run:
+        if dry_run or not found:
+            unchanged()
+        else:
             await collecting.remove(engine, found)
     for one in found:
         where = " and ".join([*(["this machine"] if one.file else []), *(["Postgres"] if one.kept else [])])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.audited import changes
+from app.cli.audited import changes, unchanged
 from app.cli.files import private_file
 from app.domain.store_errors import VALKEY, away
 
@@ -51,6 +51,7 @@ def export(
 ) -> None:
     """Write everything there is of a user to a file: a row of a table on each line."""
     print(f"{asyncio.run(_export(tenant, user, out))} rows in {out}")
+    unchanged()
 
 
 async def _erase(tenant: str, user: str, *, act: bool, wait: bool) -> bool:
@@ -58,6 +59,7 @@ async def _erase(tenant: str, user: str, *, act: bool, wait: bool) -> bool:
 
     async with _opened(tenant, user) as (engine, valkey, settings, redactor, person):
         if not act:
+            unchanged()
             _show(await erasure.count(engine, person))
             return False
         done = await erasure.erase(engine, valkey, person, redactor)

@@ -29,7 +29,7 @@ from app.oncall.scopes import Subject
 SICK, ILL = 0.05, 0.5  # shares of a provider's attempts that failed
 LEAST, FEW = 3, 10  # failed attempts that make a provider failing; attempts of which no share is given
 TICKS = 60
-SPAN = f"the last {formats.span(NOW)}"
+SPAN = formats.span(NOW)
 ERRORS, SLOW, FAILS = "errors", "slow", "failing"
 AGAIN, STOPPED, UNTRIED = "answering again", "stopped by an operator", "not tried"
 
@@ -190,24 +190,25 @@ def _state(now: ProviderState | None) -> State:
         takes, usual = now.slow
         return "warn", SLOW, f"{formats.ms(takes)} where {formats.ms(usual)} is usual", LATE
     of = f", all of {' and '.join(sorted(now.models))}" if now.models else ""
-    failed = f"{_part(now.failed, now.attempts)} of {SPAN} failed{of}" if now.failed else ""
-    found = _failing(now, kind, word, failed, of)
+    failed = f"{_part(now.failed, now.attempts)} in {SPAN} failed{of}" if now.failed else ""
+    found = _failing(now, kind, word, failed)
     if now.refused and found[0] != "bad":
         of_each = " and ".join(f"all {formats.count(attempts)} of {model}" for model, attempts in now.refused)
         worst = "bad" if len(now.refused) == len(now.tried) else "warn"
         return worst, REFUSING.word, f"{of_each} in {formats.span(NOW)}", REFUSING
     if now.misshapen >= LEAST and found[0] != "bad":
-        missed = f"{_part(now.misshapen, now.attempts)} of {SPAN} missed it{of}"
+        missed = f"{_part(now.misshapen, now.attempts)} in {SPAN} missed it{of}"
         return "bad" if now.misshapen >= ILL * now.attempts else "warn", MISSHAPEN.word, missed, MISSHAPEN
     return found
 
 
-def _failing(now: ProviderState, kind: str, word: str, failed: str, of: str) -> State:
-    """By its share of failures, unless the newest attempts say otherwise. ``failed``, ``of``: the figures, and its models."""
+def _failing(now: ProviderState, kind: str, word: str, failed: str) -> State:
+    """By its share of failures, unless the newest attempts say otherwise. ``failed``: the figures."""
     trouble = TROUBLES.get(now.cause, FAILURE if word != ERRORS else SOME_ERRORS)
     if now.failing >= LEAST and kind != "bad" and (now.failed / now.attempts) ** now.failing < CHANCE:
         trouble = FAILURE if trouble is SOME_ERRORS and now.dead else trouble
-        return "bad" if now.dead else "warn", trouble.word, f"none of its newest {now.failing} attempts was answered{of}", trouble
+        at = f" at {' and '.join(sorted(now.models))}" if now.models else ""
+        return "bad" if now.dead else "warn", trouble.word, f"none of the newest {now.failing} attempts{at} was answered", trouble
     if kind not in ("bad", "warn"):
         return kind, word, failed, None
     failed = failed.replace(" failed", " got no answer in time") if trouble is LATE else failed
@@ -220,7 +221,7 @@ def _part(failed: int, attempts: int) -> str:
     """A share says nothing of few."""
     if attempts == 1:
         return "its only attempt"
-    return f"{formats.share(failed / attempts)} of its attempts" if attempts >= FEW else f"{failed} of its {attempts} attempts"
+    return f"{formats.share(failed / attempts)} of attempts" if attempts >= FEW else f"{failed} of {attempts} attempts"
 
 
 def _health(attempts: int, failed: int) -> tuple[str, str]:

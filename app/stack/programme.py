@@ -8,9 +8,10 @@ busy, is played once more after the others.
 
 import asyncio
 import re
+import shlex
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -36,6 +37,7 @@ SCENARIO, LEAKED, ENDLESS = "provider-outage", "key-leak", "rogue-user"
 BY = ("--by", "the demo's first start")  # a report says so
 NOT_KEPT = Verdict.NOT_KEPT.exit_code
 NOT_JUDGED = Verdict.NOT_JUDGED.exit_code
+PROMISE = re.compile(r"\*\*Hypothesis:\*\* (.*?)\.?$", re.MULTILINE)  # of a game day's report
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class Programme:
         self._running = ExitStack()
         self._now: tuple[Part, Watched, float] | None = None
         self._again: set[str] = set()
+        self._unproved: list[Part] = []
 
     def begin(self, settings: Settings, url: str) -> None:
         """Announce the parts that are due on this running demo."""
@@ -151,11 +154,15 @@ class Programme:
         if code is not None:
             self.stop()
             again = code == NOT_JUDGED and part.name not in self._again
+            more = "; it is played once more" if again else ""
             if again:
                 self._again.add(part.name)
                 self._waiting.append(part)
-            more = "; it is played once more" if again else ""
+            elif code not in (0, NOT_KEPT):
+                self._unproved.append(part)
             self._tell(f"{_outcome(part, code, process.log)} ({time.monotonic() - began:.0f} s){more}")
+            if self._unproved and not self._waiting:
+                self._tell(_without_evidence(self._unproved))
 
     def hurry(self) -> None:
         """Ask the part that runs to stop, without waiting: it stops beside the demo's own parts."""
@@ -187,10 +194,22 @@ def _outcome(part: Part, code: int, log: Path) -> str:
     printed = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     found = part.verdict.findall(printed)
     words = found[-1] if found else next(iter(printed.strip().splitlines()[-1:]), "it printed nothing")
+    if found and (promise := PROMISE.search(printed)):
+        words = f"{words}, the promise: {promise[1]}"
     if code in (0, NOT_JUDGED) and found:
         return f"Rehearsed {part.title}: {words}"
     load = f"; {load_words()}" if code == NOT_KEPT and " cores" not in words else ""
     return f"Rehearsed {part.title}: FAILED, {words} (exit code {code}{load})"
+
+
+def _without_evidence(parts: Sequence[Part]) -> str:
+    """The parts that left no result, each with its command."""
+    commands = (["python", "-m", "evals"] if part.name == ANSWERS else ["octant"] for part in parts)
+    listed = [
+        f"{part.title} (`{shlex.join([*command, *(word for word in part.command if word not in BY)])}`)"
+        for part, command in zip(parts, commands, strict=True)
+    ]
+    return f"Still without evidence here, and so on Readiness: {', '.join(listed)}. Each is best played on an idle machine."
 
 
 @contextmanager

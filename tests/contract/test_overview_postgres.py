@@ -210,7 +210,7 @@ async def test_a_lost_race_is_charged_to_the_provider_that_was_too_slow(engine: 
     strips = strips_of(seen, range_, {})
     assert {strip.name: strip.word for strip in strips} == {"anthropic": "slow", "openai": "answering"}
     _, words = answer(seen, strips, range_)
-    assert words.startswith("anthropic is slow (3 of its 9 attempts of the last 5 min got no answer in time, all of m); ")
+    assert words.startswith("anthropic is slow (3 of 9 attempts in 5 min got no answer in time, all of m); ")
     assert "openai" not in words
     assert words.endswith(" 3 by another model (30 %).")
 
@@ -371,7 +371,7 @@ async def test_one_failed_attempt_or_two_make_no_provider_failing(engine: AsyncE
         [strip] = strips_of(await overview(engine, range_.since, range_.until, MINUTE), range_, {})
         found.append((strip.word, strip.kind, strip.why))
     assert [kind for _, kind, _ in found] == ["warn", "warn", "bad"]
-    assert found[0] == ("slow", "warn", "its only attempt of the last 5 min got no answer in time, all of m")
+    assert found[0] == ("slow", "warn", "its only attempt in 5 min got no answer in time, all of m")
 
 
 async def test_a_refusal_on_purpose_is_no_failure(engine: AsyncEngine) -> None:
@@ -469,7 +469,7 @@ async def test_what_has_just_begun_comes_first_and_so_does_that_it_is_over(engin
     kinds = [(kind, len(sentences)) for kind, sentences in said]
     assert kinds == [("bad", 2), ("warn", 2), ("bad", 1), ("good", 1)], said
     assert said[0][1][0].startswith(
-        "Just now: anthropic is failing (100 % of its attempts of the last 5 min failed, all of m); 0 % of 12 calls in"
+        "Just now: anthropic is failing (100 % of attempts in 5 min failed, all of m); 0 % of 12 calls in"
     )
     assert said[1][1][0].startswith("Just now: All is well: 100 % of 12 calls")
 
@@ -488,9 +488,9 @@ async def test_a_provider_whose_every_attempt_fails_now_is_failing_whatever_came
         range_ = Range(began, began + 2 * MINUTE, "")
         [strip] = strips_of(await overview(engine, range_.since, range_.until, MINUTE), range_, {})
         found.append((strip.word, strip.why))
-    assert found[0] == ("failing", "none of its newest 4 attempts was answered, all of m")
+    assert found[0] == ("failing", "none of the newest 4 attempts at m was answered")
     assert [word for word, _ in found[1:]] == ["answering", "failing"], "two may be chance, and so may three where half fail"
-    assert found[2][1].endswith("of its attempts of the last 5 min failed, all of m")
+    assert found[2][1].endswith("of attempts in 5 min failed, all of m")
 
 
 async def test_calls_that_wait_far_longer_than_calls_take_are_named_though_no_record_has_them(engine: AsyncEngine) -> None:

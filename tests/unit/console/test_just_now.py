@@ -431,7 +431,7 @@ def test_where_every_provider_fails_in_part_none_is_stopped_either() -> None:
 def test_answers_between_those_that_miss_their_schema_prove_nothing() -> None:
     """A chat needs no schema: with ten of them after the last failure the page said that all is well."""
     found = summed({"openai": state(40, 4, "output_invalid")})
-    assert found.said[0].startswith("openai gives answers that do not fit their schema (10 % of its attempts")
+    assert found.said[0].startswith("openai gives answers that do not fit their schema (10 % of attempts")
     assert "All is well" in summed({"openai": state(40, 2, "output_invalid")}).said[0], "a repair mends two"
 
 
@@ -441,7 +441,7 @@ def test_a_few_answers_that_miss_their_schema_say_nothing_of_an_outage_before_th
     [strip] = summed({"openai": again}).strips
     assert (strip.word, strip.kind, strip.away) == ("answering again", "good", False)
     [strip] = summed({"openai": replace(again, misshapen=3)}).strips
-    assert strip.clause.startswith("openai gives answers that do not fit their schema (1.4 % of its attempts")
+    assert strip.clause.startswith("openai gives answers that do not fit their schema (1.4 % of attempts")
 
 
 def test_only_a_provider_that_answers_nothing_is_away() -> None:

@@ -85,10 +85,10 @@ def test_each_part_ends_with_its_verdict_and_one_that_fails_stops_nothing(
 ) -> None:
     one, said = played
     begin(one, monkeypatch, "print('verdict: held')", "print('Traceback'); print('no stores'); raise SystemExit(4)", "pass")
-    until(lambda: len(said) == 4, "three verdicts", step=one.step)
+    until(lambda: len(said) == 5, "three verdicts, and the rest", step=one.step)
     assert "rehearses part page, part injection and part gameday: about 3 s; see http://here/console/gameday" in said[0]
     assert "`octant demo --no-rehearsals` leaves it out" in said[0]
-    assert re.sub(r" \(\d+ s\)", "", "\n".join(said[1:])) == (
+    assert re.sub(r" \(\d+ s\)", "", "\n".join(said[1:4])) == (
         "Rehearsed part page: held\nRehearsed part injection: FAILED, no stores (exit code 4)\n"
         "Rehearsed part gameday: FAILED, it printed nothing (exit code 0)"
     )
@@ -99,13 +99,15 @@ def test_a_part_that_is_not_judged_is_played_once_more_after_the_others(
 ) -> None:
     one, said = played
     begin(one, monkeypatch, "print('verdict: not judged'); raise SystemExit(3)", "print('verdict: held')")
-    until(lambda: len(said) == 4, "three verdicts", step=one.step)
-    assert [re.sub(r" \(\d+ s\)", "", line) for line in said[1:]] == [
+    until(lambda: len(said) == 5, "three verdicts, and the rest", step=one.step)
+    assert [re.sub(r" \(\d+ s\)", "", line) for line in said[1:4]] == [
         "Rehearsed part page: not judged; it is played once more", "Rehearsed part injection: held",
         "Rehearsed part page: not judged",
     ]  # fmt: skip
     one.step()
     assert one._now is None, "and not a third time"
+    assert said[4].startswith("Still without evidence here, and so on Readiness: part page (`octant ")
+    assert "part injection" not in said[4]
 
 
 @pytest.mark.parametrize("ended", ["by its stop", "in a hurry", "by kill -9"])
@@ -172,7 +174,8 @@ def test_the_verdict_is_found_in_what_each_command_prints(tmp_path: Path) -> Non
                "answered by the demo's receiver after 1.6 s."),
         ANSWERS: ("Stored it as run 7.\nExample: wrong_tool of made: 1 of 2 passed.\n", "wrong_tool of made: 1 of 2 passed"),
         INJECTION: ("12 attacks by way of direct\n  HARM: canary out (plain)\nNOT contained\n", "NOT contained"),
-        GAMEDAY: ("     6 s  x\n# Game day: x\n\n- **Verdict:** not kept\n  - callers wait\n", "not kept"),
+        GAMEDAY: ("# Game day: x\n\n- **Verdict:** not kept\n  - callers wait\n- **Hypothesis:** Some wait. All are answered.\n",
+                  "not kept, the promise: Some wait. All are answered"),
         LEAK: ("     6 s  x\n# Game day: x\n\n- **Verdict:** kept\n", "kept"),
         ROGUE: ("     6 s  x\n# Game day: x\n\n- **Verdict:** kept\n", "kept"),
         WAY_BACK: ("rollback all   0.83  kept\nnot judged: sick (limit 10 s a step, 4 workers)\nSigned.\n",

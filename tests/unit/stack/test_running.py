@@ -207,10 +207,12 @@ def test_a_command_that_changes_a_demo_names_it_at_its_end(demo: Demo, database_
         env = {**demo.env, "OCTANT_DATABASE_URL": url, "OCTANT_VALKEY_URL": valkey_url}
         with noted(replace(demo, env=env)):
             made, failed = command(here, "tenant", "create", "changed"), command(here, "key", "revoke", "none")
+            same = command(here, "budget", "reconcile")
             read, refused = command(below, "key", "list", "changed"), command(below, "tenant", "create", "other")
     last = f"octant: this changed the demo at {demo.url} ({demo.folder})"
     assert made.stderr.splitlines()[-1] == last
     assert made.returncode == 0
+    assert (same.stdout, last in same.stderr) == ("Counters and ledger agree.\n", False), "it found nothing to change"
     assert (failed.returncode, last in failed.stderr) == (1, False), failed.stderr
     assert (read.returncode, read.stderr) == (0, f"octant: using the demo at {demo.url} ({demo.folder})\n")
     assert refused.returncode == 1
