@@ -12,6 +12,8 @@ from kit.refused import Refused
 SMALL = "extract"
 COPIED = ("app/features/{}", "evals/suites/{}", "tests/{}")
 BOOK, PAGE = "runbook/README.md", "runbook/{}.md"
+_PATH = re.compile(r'"/v1/([a-z][a-z0-9]*)(?![a-z0-9_])')
+_OTHERS = ("chat", "embeddings", "shadow", "all")  # features of calls that no product makes, and the stop of all
 ROW_BEFORE = "| money spent faster than usual |"  # of the runbook's table of symptoms: the row of a product comes before
 
 
@@ -25,8 +27,7 @@ def make(root: Path, name: str) -> str:
         raise Refused(f"The small product is not there to be copied: {', '.join(missing) or PRODUCTS}.")
     if ROW_BEFORE not in book:
         raise Refused(f"{BOOK} has no row '{ROW_BEFORE}' before which the product's could stand.")
-    there = [path.name for path in (root / "app/features").iterdir()]
-    checked(name, taken={*there, *(path.name for path in root.iterdir()), "chat", "shadow", "all"})
+    checked(name, taken=_taken(root))
     if taken := [path for path in (*(path.format(name) for path in COPIED), PAGE.format(name)) if (root / path).exists()]:
         raise Refused(f"{taken[0]} is there already: take another name, or remove it.")
     for path in COPIED:
@@ -41,6 +42,17 @@ def make(root: Path, name: str) -> str:
         f"and its lines in {PRODUCTS} and {BOOK}.\n\nChange its form and its prompt, and pin it in a release: "
         "docs/your-own-feature.md, from section 2 on."
     )
+
+
+def _taken(root: Path) -> set[str]:
+    """Names that something else answers to: a module, a command, a path of the API, a feature of calls that no product makes."""
+    from app.cli import app  # loads all commands, which a fork needs none of
+
+    modules = {path.stem for folder in (".", "app/features", "tests") for path in (root / folder).iterdir()}
+    code = (path.read_text(encoding="utf-8") for path in (root / "app").rglob("*.py"))
+    paths = {found for text in code for found in _PATH.findall(text)}
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    return {*modules, *paths, *commands, *(group.name for group in app.registered_groups if group.name), *_OTHERS}
 
 
 def _copy(source: Path, target: Path, name: str) -> None:

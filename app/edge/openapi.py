@@ -62,11 +62,15 @@ class ApiDocument:
         app.openapi = self.write  # type: ignore[method-assign] # FastAPI's documented way
 
     def include(self, router: APIRouter) -> None:
-        """Serve a router. Raises Misconfigured for a route that needs no key."""
+        """Serve a router. Raises Misconfigured for a route that needs no key, and for one that another router has."""
         for route in router.routes:
             if not isinstance(route, APIRoute) or not scopes_of(route):
                 raise Misconfigured(f"The route {getattr(route, 'path', route)} needs no scope: see app/edge/identity.py.")
-            self._routes |= {(route.path_format, method.lower()): route for method in route.methods or ()}
+            own = {(route.path_format, method.lower()): route for method in route.methods or ()}
+            if both := self._routes.keys() & own:
+                path, method = min(both)
+                raise Misconfigured(f"Two routers serve {method.upper()} {path}: give the product's route another path.")
+            self._routes |= own
         self._app.include_router(router)
 
     def write(self) -> Json:

@@ -9,13 +9,15 @@ from types import SimpleNamespace
 import pytest
 import typer
 from conftest import ROOT
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner
 
 from app import cli
 from app.cli.seed import _seed
 from app.domain.errors import Misconfigured
+from app.edge.identity import Needs
+from app.edge.openapi import ApiDocument
 from app.features.feature import BuiltIndex, Feature, Index
 from app.features.installed import PRODUCTS, installed, link_hosts
 from app.settings import Settings, load
@@ -161,6 +163,21 @@ def test_a_products_commands_are_its_names() -> None:
     cli.add_products(app, (a_product(commands=commands), a_product("tents")))
     assert CliRunner().invoke(app, ["lamps", "light"]).output == "It is lit.\n"
     assert CliRunner().invoke(app, ["tents"]).exit_code != 0
+
+
+def test_no_two_routers_serve_one_path() -> None:
+    """The first would answer, and a product at `/v1/messages` never."""
+
+    def router(method: str, path: str) -> APIRouter:
+        routes = APIRouter(dependencies=[Depends(Needs(frozenset({"call"})))])
+        routes.add_api_route(path, lambda: None, methods=[method])
+        return routes
+
+    document = ApiDocument(FastAPI())
+    document.include(router("POST", "/v1/lamps"))
+    document.include(router("GET", "/v1/lamps"))
+    with pytest.raises(Misconfigured, match="Two routers serve POST /v1/lamps: give the product's route another path"):
+        document.include(router("POST", "/v1/lamps"))
 
 
 def test_link_hosts_and_the_demos_requests_come_from_the_products() -> None:

@@ -55,6 +55,19 @@ def test_its_page_of_the_runbook_has_the_form_and_says_what_to_fill_in(tree: Pat
 
 
 @pytest.mark.parametrize(
+    "name", ["recall", "installed", "records", "messages", "embeddings", "files", "budget", "status", "shadow"]
+)
+def test_a_module_a_path_of_the_api_and_a_command_are_no_products_name(name: str) -> None:
+    """A folder beside `recall.py` hides it, `POST /v1/messages` is Anthropic's, and `octant budget` sets caps."""
+    assert name in feature._taken(ROOT)
+
+
+def test_a_word_that_only_begins_a_path_of_the_api_may_be_a_products_name() -> None:
+    """OpenAI has `/v1/fine_tuning` and `/v1/vector_stores`."""
+    assert {"fine", "vector", "schaden", "search"}.isdisjoint(feature._taken(ROOT))
+
+
+@pytest.mark.parametrize(
     ("name", "why"),
     [("extract", "in use"), ("chat", "in use"), ("runbook", "in use"), ("my-product", "one word"), ("keys", "is there already")],
 )
