@@ -103,7 +103,7 @@ class Filler:
         """A product's own values for a list of strings, where as many as the schema wants are there; else none."""
         if not _plain(schema.get("items"), root).keys() <= {"type", "title", "description"} or "prefixItems" in schema:
             return []
-        found = list(dict.fromkeys(value for rules in self._rules for value in rules.values(name, text)))
+        found = list(dict.fromkeys(value for rules in self._rules for value in rules.values(name, text) or ()))
         return found[: schema.get("maxItems")] if len(found) >= schema.get("minItems", 0) else []
 
     def _at_least(self, schema: Mapping[str, Any], keyword: str) -> int:
@@ -133,9 +133,9 @@ class Filler:
 
     def _found(self, name: str, text: str) -> str | None:
         """The text's value for a field of this name: a product's own value, a number, an address."""
-        own = next((value for value in (rules.value(name, text) for rules in self._rules) if value is not None), None)
-        if own is not None:
-            return own
+        own = [value for value in (rules.value(name, text) for rules in self._rules) if value is not None]
+        if own:  # products may share a field's name: one that finds nothing in this text hides no other's value
+            return next(filter(None, own), "")
         if is_id(name) and (number := _ID.search(text)):
             return number.group(0).upper()
         if "email" in name and (email := _EMAIL.search(text)):

@@ -146,8 +146,18 @@ def test_a_schema_that_wants_a_billion_gets_what_memory_holds(schema: dict[str, 
 )
 def test_a_list_of_strings_is_filled_with_a_products_own_values_where_they_fit(bounds: Any, parties: list[str] | None) -> None:  # noqa: ANN401 - a schema
     """Each value once. Where they do not fit, the list is the one that the schema wants."""
+    none = Rules(values=lambda _name, _text: None)
     rules = Rules(values=lambda name, text: [w for w in text.split() if w.istitle()] if name == "parties" else ())
     schema = {"properties": {"parties": {"type": "array", "items": {"type": "string"}, **bounds}}, "required": ["parties"]}
-    filled = Filler([rules]).fill(schema, "between Ada and Bob and Ada")
+    filled = Filler([none, rules]).fill(schema, "between Ada and Bob and Ada")
     jsonschema.validate(filled, schema)
     assert parties is None or filled["parties"] == parties
+
+
+def test_of_two_products_with_a_field_of_one_name_the_one_that_finds_a_value_fills_it() -> None:
+    def product(own: str) -> Rules:
+        return Rules(value=lambda name, text: (own if own in text else "") if name == "summary" else None)
+
+    filler = Filler([product("lamp"), product("tent")])
+    schema = {"properties": {"summary": {"type": "string"}}, "required": ["summary"]}
+    assert [filler.fill(schema, f"A {one}.")["summary"] for one in ("lamp", "tent", "shoe")] == ["lamp", "tent", ""]
