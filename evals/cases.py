@@ -4,7 +4,7 @@ Plain YAML for the product's owners (E1, E11).
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import reduce
 from operator import or_
@@ -13,7 +13,7 @@ from types import GenericAlias
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
 from app.domain.strict import Strict
 from evals.chaos import Chaos
@@ -71,10 +71,15 @@ def load_cases(folder: Path, types: Sequence[type[C]]) -> tuple[C, ...]:
     problems: list[str] = []
     cases: list[C] = []
     for path in sorted(folder.rglob("*.yaml")):
+        written: Any = ()
         try:
-            found = adapter.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")) or ())
-        except (ValueError, yaml.YAMLError, RecursionError) as error:  # ValueError: not UTF-8, no such date, or not of this form
-            problems.append(f"{path.name}: {error}")
+            written = yaml.safe_load(path.read_text(encoding="utf-8")) or ()
+            found = adapter.validate_python(written)
+        except ValidationError as error:
+            problems += [f"{path.relative_to(folder)}: {problem}" for problem in _in_words(error, written)]
+            continue
+        except (ValueError, yaml.YAMLError, RecursionError) as error:  # ValueError: not UTF-8, or no such date
+            problems.append(f"{path.relative_to(folder)}: {error}")
             continue
         mode = path.parent.name
         problems += [f"{case.id}: {case.failure_mode} in the folder {mode}" for case in found if case.failure_mode != mode]
@@ -85,6 +90,17 @@ def load_cases(folder: Path, types: Sequence[type[C]]) -> tuple[C, ...]:
     if problems or not cases:
         raise InvalidSuite("\n".join(problems) or f"no cases in {folder}")
     return tuple(cases)
+
+
+def _in_words(error: ValidationError, written: object) -> Iterator[str]:
+    """Each fault with the case that has it, by its id where it has one, else by its place in the file."""
+    for fault in error.errors(include_url=False, include_input=False):
+        place, *field = fault["loc"] or ("",)
+        case = written[place] if isinstance(written, list) and isinstance(place, int) else None
+        name = case.get("id", place) if isinstance(case, dict) else place
+        yield ": ".join(
+            (*([f"case {name}"] if name != "" else []), *([".".join(map(str, field))] if field else []), fault["msg"])
+        )
 
 
 def _can_fail(case: Case) -> bool:

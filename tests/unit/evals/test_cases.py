@@ -41,6 +41,23 @@ def test_an_invalid_case_is_reported_and_nothing_runs(tmp_path: Path, change: di
         load_cases(written(tmp_path, {**fields("one"), **change}), TINY)
 
 
+def test_a_fault_is_named_with_its_file_its_case_and_its_field_in_words(tmp_path: Path) -> None:
+    """A file of each failure mode may have the same name, and most have many cases."""
+    without = {name: value for name, value in fields("two").items() if name != "criteria"}
+    with pytest.raises(InvalidSuite) as refused:
+        load_cases(written(tmp_path, fields("one"), without, {**fields("three"), "added": "soon"}), TINY)
+    first, second = str(refused.value).splitlines()
+    assert first == "wrong_tool/cases.yaml: case two: criteria: Field required"
+    assert second.startswith("wrong_tool/cases.yaml: case three: added: Input should be a valid date")
+
+
+def test_a_file_that_is_no_list_of_cases_says_so(tmp_path: Path) -> None:
+    (tmp_path / "wrong_tool").mkdir()
+    (tmp_path / "wrong_tool" / "cases.yaml").write_text("id: one")
+    with pytest.raises(InvalidSuite, match=r"^wrong_tool/cases\.yaml: Input should be a valid tuple$"):
+        load_cases(tmp_path, TINY)
+
+
 def test_an_id_is_used_once(tmp_path: Path) -> None:
     with pytest.raises(InvalidSuite, match="one: used twice"):
         load_cases(written(tmp_path, fields("one"), fields("one")), TINY)
