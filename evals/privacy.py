@@ -10,6 +10,7 @@ import re
 from functools import cache
 
 from app.security.redaction.entity_types import ENTITY_TYPES
+from app.security.redaction.limits import RedactionStalled
 from app.security.redaction.redactor import Redactor
 
 # Numbers that card networks, the IBAN standard and the numbering plan set aside for examples; example.com by RFC 2606.
@@ -38,12 +39,12 @@ def leaks(text: str, public: str = "") -> list[str]:
 
     Findings that stand in ``public`` do not count. No value is returned.
     """
-    return _kinds(_found(text) - _found_in(public))
+    return _beyond(_found(text) - _found_in(public), text, public)
 
 
 def personal(text: str, public: str = "") -> list[str]:
     """Types of personal data in a case, beyond public and made-up values."""
-    return _kinds(_found(text) - _found_in(public) - _made_up())
+    return _beyond(_found(text) - _found_in(public) - _made_up(), text, " ".join((public, *MADE_UP)))
 
 
 def redacted(text: str) -> str:
@@ -58,6 +59,26 @@ def _found(text: str) -> frozenset[str]:
     """
     text = _SHOWN.sub("()", text)
     return frozenset(_TOKEN.findall(_REDACTOR.redact(text, tenant="evals"))) - frozenset(_TOKEN.findall(text))
+
+
+def _beyond(tokens: frozenset[str], text: str, public: str) -> list[str]:
+    """The kinds of the tokens, without those whose findings all stand in ``public``, letter for letter.
+
+    A number that only the words before it make personal is none in ``public``, where it stands by itself.
+    """
+    if not tokens:
+        return []
+    try:
+        found = _REDACTOR.findings(text, tenant="evals")
+    except RedactionStalled:
+        return _kinds(tokens)
+    hidden = {finding.kind for finding in found if not _stands_in(public, text[finding.start : finding.end])}
+    listed = {finding.kind for finding in found} - hidden
+    return [kind for kind in _kinds(tokens) if kind not in listed]
+
+
+def _stands_in(public: str, value: str) -> bool:
+    return bool(re.search(rf"(?<!\w){re.escape(value)}(?!\w)", public))
 
 
 def _kinds(tokens: frozenset[str]) -> list[str]:

@@ -68,4 +68,5 @@ def _personal(suite: Suite, cases: Sequence[Case]) -> Iterator[str]:
     """Everyone who can read the repository reads the cases (S5)."""
     for case in cases:
         text = f"{case.input.full_text} {case.criteria} {case.origin} {case.expect.model_dump_json()}"
-        yield from (f"{case.id}: holds personal data: {kind}" for kind in personal(text, suite.public_text))
+        for kind in personal(text, suite.public_text):
+            yield f"{case.id}: holds personal data: {kind}. Make it up, and list it in public_text of the suite"

@@ -1,6 +1,6 @@
 """Compares words as a reader would.
 
-Words and figures count as a whole; case, spaces and the style of quotes do not matter.
+Words and figures count as a whole, where a script has spaces between words; case, spaces and the style of quotes do not matter.
 """
 
 import re
@@ -9,6 +9,11 @@ from collections.abc import Sequence
 from functools import cache
 
 _FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
+# A letter or digit of a script with spaces between words. Thai, Lao, Burmese, Khmer, Japanese and Chinese have none.
+_LETTER = (
+    r"[^\W\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    r"\U00020000-\U0003ffff]"
+)
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2011": "-"})
 
 
@@ -28,8 +33,9 @@ def figures(text: str) -> frozenset[str]:
 
 @cache
 def _whole(form: str) -> re.Pattern[str]:
-    start = r"(?<!\w)(?<!\d[.,])" if form[:1].isalnum() else ""
-    end = r"(?!\w)(?![.,]\d)" if form[-1:].isalnum() else ""
+    """The form between the bounds of words; a script without spaces between words has none."""
+    start = rf"(?<!{_LETTER})(?<!\d[.,])" if re.match(_LETTER, form) else ""
+    end = rf"(?!{_LETTER})(?![.,]\d)" if re.match(_LETTER, form[-1:]) else ""
     return re.compile(start + re.escape(form) + end)
 
 

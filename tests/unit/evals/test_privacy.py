@@ -16,6 +16,15 @@ def test_a_public_address_at_the_end_of_a_long_text_is_no_finding_on_a_slow_mach
     assert privacy.personal("Write to ada@home.example.org.", public) == ["email"]
 
 
+def test_a_number_that_stands_in_the_public_text_is_no_finding_whatever_words_are_before_it() -> None:
+    text = '{"policy_number": "HR 12.345/678-9"}'
+    assert privacy.personal(text) == ["national-id"]
+    assert privacy.personal(text, "LV 1 HR 12.345/678-9 KF 2") == []
+    assert privacy.leaks(text, "HR 12.345/678-9") == []
+    assert privacy.personal(text, "HR 12.345/678-91") == ["national-id"]
+    assert privacy.personal(text.replace("}", ', "tax_number": "21/815/08150"}'), "HR 12.345/678-9") == ["national-id"]
+
+
 def test_a_token_of_the_services_is_no_finding_however_its_digits_read() -> None:
     for token in ("<national-id:3a9fe23e>", "(national-id:3a9fe23e)", "(phone:55501876)"):
         assert privacy.leaks(f"They sent their social security number {token} by mistake.") == []
