@@ -109,6 +109,20 @@ def test_a_fact_that_is_not_in_the_message_is_left_out() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Ich bin Ju\u0308rgen.", "J\u00fcrgen"),
+        ("\uff21\uff22\uff0d\uff11\uff12", "AB-12"),
+        ("\uff94\uff8f\uff80\uff9e", "\u30e4\u30de\u30c0"),
+        ("Ada Byron", "Ada\u00a0 Byron"),
+    ],
+)
+def test_a_value_is_copied_whatever_its_spelling_of_the_same_letters(text: str, value: str) -> None:
+    assert found_in(text, value) == value
+    assert found_in("Hello.", value) is None
+
+
 def test_of_a_list_the_items_that_are_in_the_message_stay() -> None:
     assert found_in("I am Ada\nByron.", ["ADA byron", "Analytical Ltd", ""]) == ["ADA byron"]
 

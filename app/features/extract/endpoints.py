@@ -1,6 +1,7 @@
 """`POST /v1/extract`: a message in, a filled form out. One endpoint, one prompt, one schema."""
 
 from typing import Annotated
+from unicodedata import normalize
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
@@ -76,7 +77,12 @@ def as_written(facts: Facts, text: str) -> Facts:
 
 
 def found_in(text: str, value: str | list[str] | None) -> str | list[str] | None:
-    """A value if the text has it, whatever its case and blanks, else None; of a list, the items that it has."""
+    """A value if the text has it, whatever its case, blanks and width, else None; of a list, the items that it has."""
     if isinstance(value, list):
         return [item for item in value if found_in(text, item)]
-    return value if value and value.casefold() in " ".join(text.split()).casefold() else None
+    return value if value and _plain(value) in _plain(text) else None
+
+
+def _plain(text: str) -> str:
+    """One spelling of letters that look alike: composed or not, in full width or half."""
+    return " ".join(normalize("NFKC", text).casefold().split())
