@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import accumulate
 from typing import Any, NoReturn
 
@@ -25,11 +26,17 @@ _LARGE_NUMBERS = re.compile(rb"(?<![0-9.])[0-9][0-9.]*+(?:[eE]\+?+[0-9]{3,}+|(?<
 
 _SIGNS = re.compile(r'\\(?:.|\Z)|["{}\[\]]', re.DOTALL)
 
-# Made once: `json.dumps` makes an encoder for each text, which costs as much as a short text itself.
-_loosely = json.JSONEncoder(ensure_ascii=False, default=str).encode
-_strictly = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _written = msgspec.json.Encoder().encode
 _sorted = msgspec.json.Encoder(order="sorted").encode
+
+
+def _as_text(value: object) -> str:
+    return _written(value).decode()[1:-1] if isinstance(value, datetime) else str(value)
+
+
+# Made once: `json.dumps` makes an encoder for each text, which costs as much as a short text itself.
+_loosely = json.JSONEncoder(ensure_ascii=False, default=_as_text).encode
+_strictly = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 def spaced(value: Any) -> str:  # noqa: ANN401 - any JSON

@@ -145,8 +145,7 @@ def _alone(log: logging.Logger) -> "logging.StreamHandler[Any] | None":
 
 def _begun(event: str, level: str, logger: str, at: float) -> dict[str, Any]:
     """The fields that every line has."""
-    timestamp = datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
-    return {"event": event, **_bound.get(), "level": level, "logger": logger, "timestamp": timestamp}
+    return {"event": event, **_bound.get(), "level": level, "logger": logger, "timestamp": datetime.fromtimestamp(at, UTC)}
 
 
 def take_over_last_words() -> None:

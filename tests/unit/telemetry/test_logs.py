@@ -202,6 +202,7 @@ def test_the_short_way_to_a_line_writes_what_the_long_one_writes(lines: Lines, m
     short, long = lines.stream.getvalue().splitlines()
     assert short == long
     assert "ada@example.com" not in short
+    assert json.loads(short)["timestamp"] == "2027-01-15T08:00:00.250000Z"
 
 
 def test_a_line_goes_the_long_way_where_others_are_to_see_it(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
