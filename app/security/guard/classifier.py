@@ -92,8 +92,16 @@ def norm(features: int) -> float:
 
 
 def _pieces(words: list[AnyStr]) -> list[AnyStr]:
-    """Of each long word, every second run of `PIECE` letters."""
-    return [word[at : at + PIECE] for word in words if len(word) > PIECE for at in range(0, len(word) - PIECE + 1, STEP)]
+    """Of each long word, every second run of `PIECE` letters. A word that comes again has no more."""
+    long = {word for word in words if len(word) > PIECE}
+    return [word[cut] for word in long for cut in (_CUTS[len(word)] if len(word) < len(_CUTS) else _cuts(len(word)))]
+
+
+def _cuts(length: int) -> list[slice]:
+    return [slice(at, at + PIECE) for at in range(0, length - PIECE + 1, STEP)]
+
+
+_CUTS = [_cuts(length) for length in range(32)]  # a word of a language is shorter
 
 
 @lru_cache(maxsize=1)

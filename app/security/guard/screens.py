@@ -7,9 +7,10 @@ import base64
 import binascii
 import codecs
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from itertools import chain, islice
+from itertools import islice
+from typing import Any
 from urllib.parse import unquote
 
 import re2
@@ -86,11 +87,28 @@ _HINTS = {
     LEET: [re2.compile(r"[a-zA-Z][013457@$!|]|[013457@$!|][a-zA-Z]")],
     TURNED: [re2.compile(rf"(?i)\b(?:{'|'.join(_TURNED_VERBS)})\b")],
 }
-_NAMES = [name for name, patterns in (*PATTERNS.items(), *_HINTS.items()) for _ in patterns]
-_ALL = re2.Filter()  # matches those alone whose words the text holds, in one call
-for _pattern in chain.from_iterable((*PATTERNS.values(), *_HINTS.values())):
-    _ALL.Add(_pattern.pattern)
-_ALL.Compile()
+_ALL = [(name, pattern) for name, patterns in (*PATTERNS.items(), *_HINTS.items()) for pattern in patterns]
+
+
+def _filtered(patterns: Iterable["re2._Regexp[str]"]) -> Any:  # noqa: ANN401 - re2 is not typed
+    """Matches those alone whose words a text holds, in one call."""
+    filtered = re2.Filter()
+    for pattern in patterns:
+        filtered.Add(pattern.pattern)
+    filtered.Compile()
+    return filtered
+
+
+# Those that need no certain words would be searched for one by one in each text: one automaton seeks them together. Its last
+# pattern, which matches each text, tells nothing found from a failure.
+_NEEDS_NONE = frozenset(_filtered(pattern for _, pattern in _ALL).Match("", potential=True))
+_SIGNS = [each for at, each in enumerate(_ALL) if at in _NEEDS_NONE]
+_WORDS = [each for at, each in enumerate(_ALL) if at not in _NEEDS_NONE]
+_OF_SIGNS, _OF_WORDS = re2.Set.SearchSet(), _filtered(pattern for _, pattern in _WORDS)
+for _, _pattern in _SIGNS:
+    _OF_SIGNS.Add(_pattern.pattern)
+_OF_SIGNS.Add(r"\A")
+_OF_SIGNS.Compile()
 
 
 def screened(text: str) -> frozenset[str]:
@@ -121,12 +139,19 @@ def _unfenced(text: str) -> tuple[str, list[str]]:
 @lru_cache(maxsize=512)
 def _read(text: str) -> frozenset[str]:
     text = text if text.isascii() else _FLAG_EMOJI.sub("", text)
-    found = {_NAMES[at] for at in _ALL.Match(text) or ()}
+    found = _matched(text)
     if any(_is_attack(hidden) for hidden in _decoded(text, found)):
         found.add(ENCODED)
     if classifier.looks_like_attack(text):
         found.add(CLASSIFIER)
     return frozenset(found - _HINTS.keys())
+
+
+def _matched(text: str) -> set[str]:
+    """The names of the patterns and hints that occur in a text."""
+    raw = text.encode()
+    signs = _OF_SIGNS.Match(raw) or [at for at, (_, pattern) in enumerate(_SIGNS) if pattern.search(text)]
+    return {_SIGNS[at][0] for at in signs if at < len(_SIGNS)} | {_WORDS[at][0] for at in _OF_WORDS.Match(raw) or ()}
 
 
 def _is_attack(text: str) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.security.guard import classifier
 
 WORDS = st.sampled_from(
-    ["Ignore", "all", "previous", "instructions!", "don't", "(a)", "x" * 30, "日本語の文章です", "_", "İ", "a_b", ""]
+    ["Ignore", "all", "previous", "instructions!", "don't", "(a)", "x" * 30, "yz" * 20, "日本語の文章です", "_", "İ", "a_b", ""]
 )
 
 
