@@ -13,7 +13,7 @@ from app.security.redaction.entity_types import ENTITY_TYPES, SECTIONS
 # Many texts hold these: a row that needs no other words would be searched for by itself in each of them.
 EVERYDAY = (
     b"the token is a secret and your code or key is one two three: user name, login and password of the client, address of the "
-    b"phone and the car, a place and a course, a network call for each pattern; uno due tre, url?token=1&auth=2 "
+    b"phone and the car, a place and a course, any text, a network call for each pattern; uno due tre, url?token=1&auth=2 "
 )
 EVERYDAY_AT_ONCE = 17  # rows of one automaton
 PROBE = "octant redaction probe"

@@ -96,9 +96,18 @@ class Document:
         return _SURROGATE.sub(lambda m: f"\\u{ord(m.group()):04x}", text)
 
     def _lay_out(self, node: Any, field: "_Field") -> None:  # noqa: ANN401 - any JSON value
-        if isinstance(node, _Pairs):
+        if len(self._leaves) >= self._next_look:
             self._look()
-            names = _names_of_values(node)
+        kind = type(node)
+        if kind is str:
+            if ("}" in node or "]" in node) and looks_like_json(node) and (tree := self._opened_tree(node)) is not None:
+                self._opened[len(self._leaves)] = tree
+                self._leaf("", b"")
+                self._lay_out(tree, field)
+            else:
+                self._leaf(node, field.label, secret=field.may_be_secret and named(field.words, node, number=False))
+        elif kind is _Pairs:
+            names = _names_of_values(node) if len(node) > 1 else None
             for key, inner in node:
                 own = _field(key) if len(key) <= LONGEST_LABEL else _LONG
                 if own.may_tell:
@@ -107,20 +116,12 @@ class Document:
                     self._leaves.append((self._length, self._length))
                 name = names.get(key, key) if names else key
                 self._lay_out(inner, own if name is key else _field(name) if len(name) <= LONGEST_LABEL else _LONG)
-        elif isinstance(node, list):
-            self._look()
+        elif kind is list:
             for inner in node:
                 self._lay_out(inner, field)
-        elif isinstance(node, _Number):
+        elif kind is _Number:
             secret = field.may_be_secret and named(field.words, node, number=True)
             self._leaf(node if secret or len(node) >= LEAST_DIGITS else "", field.label, secret=secret)
-        elif isinstance(node, str):
-            if ("}" in node or "]" in node) and looks_like_json(node) and (tree := self._opened_tree(node)) is not None:
-                self._opened[len(self._leaves)] = tree
-                self._leaf("", b"")
-                self._lay_out(tree, field)
-            else:
-                self._leaf(node, field.label, secret=field.may_be_secret and named(field.words, node, number=False))
 
     def _opened_tree(self, text: str) -> Any:  # noqa: ANN401 - any JSON
         try:
@@ -129,23 +130,22 @@ class Document:
             return None
 
     def _look(self) -> None:
-        if len(self._leaves) >= self._next_look:
-            self._next_look = len(self._leaves) + CHECK_EVERY
-            if time.thread_time() > self._until:
-                raise TooSlow
+        self._next_look = len(self._leaves) + CHECK_EVERY
+        if time.thread_time() > self._until:
+            raise TooSlow
 
     def _leaf(self, text: str, label: bytes, *, secret: bool = False) -> None:
-        self._look()
         if not text:
             self._leaves.append((self._length, self._length))
             return
         value = text.encode("utf-8", "surrogatepass")
         start = self._length + len(label)
+        end = start + len(value)
         self._lines += (label, value, b"\n")
-        self._leaves.append((start, start + len(value)))
+        self._leaves.append((start, end))
         if secret:
-            self.secrets.append((start, start + len(value), "credential"))
-        self._length = start + len(value) + 1
+            self.secrets.append((start, end, "credential"))
+        self._length = end + 1
 
 
 class _Writer:
