@@ -341,6 +341,15 @@ for (const one of $$("[data-said]")) { // said once: a reload, a step back or a 
   for (const name of one.dataset.said.split(" ")) way.searchParams.delete(name);
   history.replaceState(history.state, "", way);
 }
+function unfoldPlace() { // a link to a row that a phone has folded shows it
+  const place = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1))), folded = place && place.closest(".folds:not(.unfolded)");
+  if (!folded) return;
+  folded.classList.add("unfolded");
+  $(`[data-unfold="${folded.id}"]`)?.setAttribute("aria-expanded", "true");
+  place.scrollIntoView();
+}
+addEventListener("hashchange", unfoldPlace);
+unfoldPlace();
 $("nav.side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 for (const one of $$(":is(.tabs, .ranges) [aria-current]")) { // on a phone they are one line, which scrolls
   const line = one.parentElement, box = one.getBoundingClientRect(), around = line.getBoundingClientRect();

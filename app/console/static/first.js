@@ -29,7 +29,7 @@ function span(seconds) {
 const narrow = matchMedia("(max-width: 760px)");
 function short(at, element) { // on a phone a table says the time alone of what was today; of what is to come the day matters
   const whole = full.format(at), today = full.format(Date.now()).slice(0, 10);
-  return narrow.matches && at <= Date.now() && whole.startsWith(today) && element.closest("tbody") ? whole.slice(11) : whole;
+  return narrow.matches && at <= Date.now() && whole.startsWith(today) && element.closest("table:not(.dated) > tbody") ? whole.slice(11) : whole;
 }
 function showTime(element) {
   const at = new Date(element.dateTime);
