@@ -26,7 +26,7 @@ def refusal(status: str, rest: list[int], hold: Hold, amount: MicroUSD, now: dat
         scope = hold.scopes[number - 1]
         return BudgetExceeded(
             scope=scope.name, limit=scope.limit or 0, spent=spent, held=held, needed=amount, resets_at=scope.resets_at, now=now,
-            user=hold.identity.user if scope.name.startswith("user") else "",
+            user=hold.identity.user if scope.name.startswith("user") else "", bound=hold.identity.bound,
         )  # fmt: skip
     if status == "rate":
         number, what, limit, millis = rest[0], str(rest[1]), rest[2], rest[3]

@@ -62,7 +62,7 @@ class Tenant:
 class Identity:
     """The caller: tenant, key and scopes proven by the API key; the user as the tenant asserts.
 
-    ``limits`` are the key's own, beside its tenant's.
+    ``limits`` are the key's own, beside its tenant's. ``bound``: the key is its user's alone, who learns nothing of the others.
     """
 
     tenant: Tenant
@@ -70,6 +70,7 @@ class Identity:
     user: str
     scopes: frozenset[str] = frozenset({"call"})
     limits: RateLimits = RateLimits()
+    bound: bool = False
 
     @property
     def actor(self) -> str:

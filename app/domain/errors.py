@@ -322,19 +322,22 @@ class BudgetExceeded(AskPermission):
 
     def __init__(
         self, *, scope: str, limit: int, spent: int, held: int, needed: int,
-        resets_at: datetime | None = None, now: datetime | None = None, user: str = "",
+        resets_at: datetime | None = None, now: datetime | None = None, user: str = "", bound: bool = False,
     ) -> None:  # fmt: skip
         """``scope`` is for instance ``tenant-day``; ``needed`` is the worst case that did not fit.
 
-        ``user``: as counters know the user whose cap it is, for the log; the caller's words name no user.
+        ``user``: as counters know the user whose cap it is, for the log; the caller's words name no user. ``bound``: the caller's
+        key is one user's, so the caller learns nothing of what its tenant's other users spend.
 
         ``resets_at`` is None where nothing resets (one request's own cap). With ``now``, ``retry_after`` says in how many seconds
         the same call may fit: soon where calls in flight hold the room, else at the reset; None where it never will.
         """
         resets = f"It resets at {resets_at.isoformat()}." if resets_at else "Ask for less: fewer output tokens, a shorter input."
-        self.of_all = scope.startswith("global")  # a caller learns nothing of what other tenants spend
+        of_all = scope.startswith("global")  # a caller learns nothing of what other tenants spend
+        self.hides_sums = of_all or (bound and scope.startswith("tenant"))
         used = f"of ${limit / 1e6:.6f} has ${spent / 1e6:.6f} spent and ${held / 1e6:.6f} held by calls in flight"
-        room = "of all tenants together has too little room" if self.of_all else used
+        whose = "of all tenants" if of_all else "of all users of this tenant"
+        room = f"{whose} together has too little room" if self.hides_sums else used
         super().__init__(f"The {scope} budget {room}; this call may need ${needed / 1e6:.6f}. {resets}")
         self.scope, self.resets_at, self.limit, self.spent, self.held, self.needed = scope, resets_at, limit, spent, held, needed
         self.retry_after: float | None = None

@@ -143,7 +143,7 @@ def render(error: OctantError, dialect: Dialect, request_id: str) -> tuple[int, 
 def _facts(error: OctantError) -> dict[str, Any]:
     """Facts of an error beyond its message, for programs to read."""
     if isinstance(error, BudgetExceeded):
-        own = () if error.of_all else ("limit", "spent", "held")
+        own = () if error.hides_sums else ("limit", "spent", "held")
         amounts = {k: getattr(error, k) for k in ("scope", *own, "needed")}
         resets_at = error.resets_at.isoformat() if error.resets_at else None
         return {"budget": {**amounts, "unit": "micro_usd", "resets_at": resets_at}}

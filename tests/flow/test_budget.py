@@ -110,6 +110,11 @@ def test_with_nothing_left_to_give_up_the_refusal_says_everything_in_both_envelo
     status, _, body = ask(service, key, "new", path="/v1/messages", max_tokens=20)
     assert (status, body["type"], body["error"]["code"]) == (429, "error", "budget_exceeded")
     assert tenant not in body["error"]["message"]
+    bound = octant(service.env, "key", "create", tenant, "--name", "one", "--user", "ada", "--quiet").strip()
+    status, _, body = ask(service, bound, "new", max_tokens=20)
+    assert (status, body["error"]["budget"].keys()) == (429, budget.keys() - {"limit", "spent", "held"}), "a key of one user"
+    assert "0.000002" not in body["error"]["message"]
+    assert body["error"]["budget"]["resets_at"] == budget["resets_at"]
 
 
 def test_the_user_whose_cap_refused_a_call_is_named_to_the_operator_alone(service: Service) -> None:

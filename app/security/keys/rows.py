@@ -26,6 +26,7 @@ def identity_of(row: Row[Any]) -> Identity:
         user=row.user_id or "",
         scopes=frozenset(row.scopes),
         limits=_limits(_columns(row, api_keys)),
+        bound=bool(row.user_id),
     )
 
 

@@ -64,6 +64,21 @@ def test_a_refusal_by_the_cap_of_all_tenants_tells_nothing_of_what_others_spend(
     assert not re.search(rb"77|66|55", body)
 
 
+def test_a_refusal_by_a_tenants_cap_tells_a_key_of_one_user_nothing_of_the_others() -> None:
+    """The time of the reset stays; of its own user's cap it may know all."""
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    for scope, bound, sums in (
+        ("tenant-day", True, 0),
+        ("tenant-month", True, 0),
+        ("user-day", True, 1),
+        ("tenant-day", False, 1),
+    ):
+        refused = BudgetExceeded(scope=scope, limit=77, spent=66, held=55, needed=2, resets_at=at, bound=bound)
+        _, _, body = render(refused, "openai", "r")
+        assert (len(re.findall(rb'"(?:limit|spent|held)": ', body)), bool(re.search(rb"77|66|55", body))) == (3 * sums, sums)
+        assert body.count(b"2026-01-02T00:00:00+00:00") == 2
+
+
 def test_a_wait_states_its_length_in_whole_seconds() -> None:
     _, headers, _ = render(RateLimited("slow down", retry_after=0.2), "openai", "r")
     assert headers["retry-after"] == "1"
