@@ -65,16 +65,19 @@ class Alerts:
         on_alert: Callable[[str], None] = lambda _: None,
         on_drift: Callable[[frozenset[str]], None] = lambda _: None,
         on_rise: Callable[[str, float], Awaitable[object]] | None = None,
+        user_stopped: Callable[[str, str], bool] = lambda *_: False,
     ) -> None:
         """``on_alert`` gets the scope of each delivered alert, ``on_drift`` the features whose cost changed.
 
-        ``on_rise`` gets each feature whose cost rose, with the ratio, as long as it is dearer.
+        ``on_rise`` gets each feature whose cost rose, with the ratio, as long as it is dearer. ``user_stopped`` of a tenant and
+        its user: an operator has stopped it, so nothing is left to do about its caps, and Alertmanager's alert of them is over.
         """
         self._engine = engine
         self._receivers = receivers
         self._on_alert = on_alert
         self._on_drift = on_drift
         self._on_rise = on_rise
+        self._user_stopped = user_stopped
         self._stack = AsyncExitStack()
 
     async def start(self) -> None:
@@ -117,9 +120,10 @@ class Alerts:
     async def repeat(self, http: aiohttp.ClientSession) -> int:
         """Send Alertmanager the open alerts and those that just ended. Returns how many; 0 if it accepts none."""
         async with self._engine.connect() as connection:
-            lately = datetime.now(UTC) - timedelta(seconds=5 * REPEAT_EVERY)
+            now = datetime.now(UTC)
+            lately = now - timedelta(seconds=5 * REPEAT_EVERY)
             found = (await connection.execute(select(alerts).where(alerts.c.ends_at > lately).limit(1000))).all()
-        rows = [(row, ends) for row, ends in _with_ends(found) if ends > lately]
+        rows = [(row, min(ends, now) if self._is_stopped(row) else ends) for row, ends in _with_ends(found) if ends > lately]
         if not rows or not self._receivers.alertmanager_url:
             return 0
         url = self._receivers.alertmanager_url.rstrip("/") + "/api/v2/alerts"
@@ -129,6 +133,10 @@ class Alerts:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             log.warning("Alertmanager took no alerts", extra=why(error))
             return 0
+
+    def _is_stopped(self, row: Row[Any]) -> bool:
+        """Whether an alert is of the cap of a user that an operator has stopped. If it is resumed, the alert is again."""
+        return row.scope.startswith("user") and self._user_stopped(row.tenant, row.subject)
 
     async def note_drift(self) -> int:
         """Note features whose cost per call changed. Returns how many; each is reported once an hour."""

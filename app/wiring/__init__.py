@@ -151,8 +151,9 @@ async def _open_recovery(
 
 
 async def _open_budget(
-    stack: AsyncExitStack, settings: Settings, engine: AsyncEngine, valkey: Redis, metrics: Metrics, redactor: Redactor
-) -> Budget:
+    stack: AsyncExitStack, settings: Settings, engine: AsyncEngine, valkey: Redis, metrics: Metrics, redactor: Redactor,
+    switch: KillSwitch,
+) -> Budget:  # fmt: skip
     """Build the budget. The ledger is started and closes with ``stack``; the budget itself is not. Raises Misconfigured."""
     await require_own(engine, valkey)
     ledger = Ledger(engine, valkey, on_pending=metrics.ledger_pending.set)
@@ -171,6 +172,7 @@ async def _open_budget(
         on_alert=lambda scope: metrics.budget_alerts.inc(scope=scope),
         on_drift=partial(show_drift, metrics, set()),
         on_rise=partial(calls_dearer, engine),
+        user_stopped=switch.user_stopped,
     )
     await _start(stack, alerts)
     reconciler = Reconciler(engine, valkey, ledger, on_difference=lambda d: metrics.budget_difference.set(d / MICROS_PER_DOLLAR))
@@ -349,7 +351,7 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         sightings, away = Sightings(engine, releases.worker), StoreOutages(engine, releases.worker)
         switch = build_switch(settings, engine, valkey, metrics, running, sightings, away, partial(pseudonym_of, redactor))
         recorder, failed = await _open_audit(stack, settings, engine, redactor, metrics)
-        budget = await _open_budget(stack, settings, engine, valkey, metrics, redactor)
+        budget = await _open_budget(stack, settings, engine, valkey, metrics, redactor, switch)
         idempotency = build_idempotency(settings, engine, metrics)
         await _start(stack, switch, releases, budget, sightings, away, DailySelfTest(switch, engine, releases.workers))
         recovery, of_shadow = await _open_recovery(stack, settings, valkey, switch, metrics)

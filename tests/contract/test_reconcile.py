@@ -251,6 +251,26 @@ async def test_alerts_of_caps_that_were_changed_end_for_both_receivers(
     assert [datetime.fromisoformat(end) <= datetime.now(UTC) for end in ends] == [True]
 
 
+async def test_the_alert_of_a_users_cap_is_over_while_the_user_is_stopped(
+    budget: Budget, ledger: Ledger, engine: AsyncEngine, receiver: Receiver
+) -> None:
+    """Nothing is left to do about it; another user's alert goes on, and its own does after a resume."""
+    who = identity(tenant_cap=10**9, user_cap=1000, user="ada")
+    await spend(budget, who, 600)
+    await ledger.drain()
+    stopped: list[tuple[str, str]] = []
+    teller = Alerts(engine, receiver.receivers, user_stopped=lambda *user: user in stopped)
+    open_ = []
+    async with session(receiver.receivers.allowed_hosts) as http:
+        for now_stopped in ([], [(who.tenant.id, "grace")], [(who.tenant.id, "ada")], []):
+            stopped[:] = now_stopped
+            receiver.alertmanager = []
+            await teller.repeat(http.listed)
+            ends = [alert["endsAt"] for alert in receiver.alertmanager if alert["labels"].get("tenant") == who.tenant.id]
+            open_ += [datetime.fromisoformat(end) > datetime.now(UTC) for end in ends]
+    assert open_ == [True, True, False, True]
+
+
 async def changed(engine: AsyncEngine, who: Identity, caps: UserCaps | None = None, **new: MicroUSD) -> int:
     """Change the tenant's caps, as `octant budget set` does. Returns how many alerts stand then."""
     tenant = replace(who.tenant, **new)  # type: ignore[arg-type]

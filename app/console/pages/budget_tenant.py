@@ -130,7 +130,8 @@ async def _tenant_values(console: Console, tenant: Tenant, query: Mapping[str, s
         },
         "sort": sort, "sorts": SORTS, "skip": skip, "page_size": PAGE, "top": top_lines(spending.value),
         "shown": {name: value for name, value in query.items() if value and name in ("range", "since", "until", "sort")},
-        "chart": chart(spending.value, range_), "alerts": alerts, "spending": spending, "spent_link": spent_link,
+        "chart": chart(spending.value, range_), "alerts": alerts,
+        "is_stopped": parts.switch.user_stopped, "spending": spending, "spent_link": spent_link,
         "beware": await beware_of(console, {name: getattr(tenant, column) for name, column in AMOUNTS.items()}),
         "worst": exposure.of(tenant, parts.policy, highest, workers=parts.workers),
         "code_at": code.address, "enforced_by": exposure.ENFORCED_BY,
@@ -163,7 +164,8 @@ async def _user_values(console: Console, tenant: Tenant, name: str, range_: Rang
         "raw": raw.get(name, "" if name == ANONYMOUS or _PSEUDONYM.fullmatch(name) else name), "own": caps,
         "amount": amount, "entries": entries, "chart": chart(only, range_), "alerts": mine, "spent_link": spent_link,
         "spending": spending, "command": _command(tenant, name),
-        "anonymous": name == ANONYMOUS, "user_stopped": stopped, "aways": aways_of(counters, spending, alerts),
+        "anonymous": name == ANONYMOUS, "user_stopped": stopped,
+        "is_stopped": parts.switch.user_stopped, "aways": aways_of(counters, spending, alerts),
     }  # fmt: skip
 
 

@@ -164,7 +164,7 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
         "total": {name: sum(getattr(line.day, name) or 0 for line in lines) for name in ("spent", "held")}
         | {"month": sum(line.month.spent for line in lines)},
         "parallel": [line for line in lines[skip : skip + PAGE] if line.parallel],
-        "spent_link": spent_link, "top": top_lines(money.spending.value),
+        "is_stopped": console.parts.switch.user_stopped, "spent_link": spent_link, "top": top_lines(money.spending.value),
         "chart": chart(money.spending.value, range_), "outage": exposure.OUTAGE[bool(console.parts.policy.outage_allowance)],
         "everyone": exposure.of_everyone(money.tenants.value, console.parts.policy, workers=console.parts.workers)
         if money.tenants.value else None,

@@ -14,6 +14,7 @@ from app.budget.scopes import scopes_of
 from app.budget.standing import Everything, Spending
 from app.console.budget_actions import change_of
 from app.console.caps import Cap, Window, began, caps_of, window
+from app.console.console import templates
 from app.console.known import Known
 from app.console.pages.budgets import (
     Line,
@@ -231,3 +232,13 @@ def test_a_user_and_a_key_and_a_tenant_each_take_their_own_caps() -> None:
     with pytest.raises(InvalidRequest, match="always has a cap for the day"):
         changing.check(change_of({"day": "none"}))
     changing.check(change_of({"day": "none"}), user="ada")
+
+
+def test_an_open_alert_says_that_its_user_is_stopped() -> None:
+    """It asked for a stop until midnight, after the stop."""
+    row = {"scope": "user-day", "tenant": "acme", "subject": "mallory", "share": 95, "spent": 5, "limit": 5, "note": "",
+           "at": NOW, "ends_at": NOW}  # fmt: skip
+    template = templates().from_string("{% import 'parts/money.html' as money %}{{ money.alerts(rows, 2, stopped) }}")
+    shown = template.render(rows=[row, row | {"subject": "ada"}], stopped=lambda tenant, user: (tenant, user) == ("acme", "ada"))
+    first, _, second = shown.partition(">ada</a>")
+    assert ("user is stopped" in first, "user is stopped" in second) == (False, True)
