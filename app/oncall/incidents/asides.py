@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 from app.oncall.incidents.runbooks import Alerts
 
+DRILLS = ("drill ", "oncall drill ", "rehearse ")  # commands that play a fault: no part of a real one
 HOUSEKEEPING = ("budget ", "key ", "redaction ", "tenant ", "webhook ")  # commands that change one tenant's things
 _TENANT = re.compile(
     r"\btenant(?:_id)?=([\w-]+)|^(?:kill|resume\b.* scope=)\s?(?:tenant|user) name=([\w-]+)"
@@ -19,6 +20,8 @@ def is_aside(kind: str, text: str, alerts: Alerts) -> bool:
     """Whether an entry is of something else. ``kind`` and ``text`` as `timeline.Entry` has them."""
     if not alerts.labels or kind not in ("command", "switch", "budget"):
         return False
+    if kind == "command" and text.startswith(DRILLS):
+        return not alerts.drilled
     return _is_of_others(kind, text, {each["tenant"] for each in alerts.labels if each.get("tenant")}, of_caps=alerts.of_caps)
 
 

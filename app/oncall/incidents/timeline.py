@@ -55,7 +55,8 @@ class Entry:
 _PAGES = text(
     """
     SELECT id, alert, severity, summary, person, triggered_at, acknowledged_at, acknowledged_by, resolved_at FROM pages
-    WHERE NOT test AND (incident_id = :incident OR (incident_id IS NULL AND triggered_at BETWEEN :since AND :until))
+    WHERE NOT test AND (incident_id = :incident
+        OR (incident_id IS NULL AND labels->>'drill' IS NULL AND triggered_at BETWEEN :since AND :until))
     """
 )
 _PAGE_EVENTS = text(

@@ -11,6 +11,7 @@ from app.oncall.incidents.timeline import Entry, Kind, others_words, parted
 OUTAGE = Alerts([{"provider": "openai"}], ["provider-outage"])
 CAP_OF_ACME = Alerts([{"tenant": "acme"}], ["cost-spike#confirm"])
 CAPS = Alerts([{"scope": "tenant-day"}], ["cost-spike"])
+DRILLED = Alerts([{"provider": "openai", "drill": "true"}], ["provider-outage"])
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,8 @@ CAPS = Alerts([{"scope": "tenant-day"}], ["cost-spike"])
         ("command", "key revoke key_id=1a2b3c4d [ok]", [OUTAGE, CAPS]),
         ("command", "providers close target=openai/gpt-6-sol [ok]", []),
         ("command", "rollback to=2026-11-01 [ok]", []),
+        ("command", "drill gameday scenario=provider-outage [ok]", [OUTAGE, CAPS, CAP_OF_ACME]),
+        ("command", "oncall drill alert=OctantBreakerOpen [ok]", [OUTAGE, CAPS, CAP_OF_ACME]),
         ("switch", "kill tenant name=globex [ok] a loop", [CAP_OF_ACME]),
         ("switch", "kill user tenant=globex user=user#1f [ok] a loop", [CAP_OF_ACME]),
         ("switch", "kill user tenant=acme user=user#1f [ok] a loop", []),
@@ -38,6 +41,10 @@ def test_a_change_stands_aside_where_it_touches_nothing_of_the_alerts(kind: Kind
     every = (OUTAGE, CAPS, CAP_OF_ACME)
     assert [alerts for alerts in every if is_aside(kind, text, alerts)] == [one for one in every if one in aside_of]
     assert not is_aside(kind, text, NO_ALERTS), "of an incident without an alert nothing is known"
+
+
+def test_a_drill_is_a_part_of_its_own_incident_alone() -> None:
+    assert not is_aside("command", "oncall drill alert=OctantBreakerOpen [ok]", DRILLED)
 
 
 def test_entries_that_stand_aside_come_with_their_number() -> None:
