@@ -5,11 +5,12 @@ results.
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,17 +22,26 @@ EXAMPLE = ("app/features/support", "evals/suites/support", "tests/support")
 PRODUCTS, LINE = "app/features/installed.py", '    "app.features.support",\n'
 PINNED, RESULTS = "releases/released.sha256", "releases/evals/"  # hashes hold their content
 KEPT = ("LICENSE",)
+# In a manifest: the sections of the example's prompts, its index, and a section that is empty without it.
+_PINS = re.compile(r'^\[prompts\."support/[^\n]*\n(?:(?!\[)[^\n]*\n?)*|^support-kb = [^\n]*\n', re.MULTILINE)
+_EMPTY = re.compile(r"^\[indexes\]\n\s*(?=\[|\Z)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a fork changes. ``written``: by path, the new text; ``moved``: the new path of files whose path has the name."""
+    """What a fork changes.
+
+    ``written``: by path, the new text; ``moved``: the new path of files whose path has the name; ``unpinned``: manifests that
+    pinned the example beside other products and were never live; ``stuck``: those that were.
+    """
 
     old: str
     new: str
     removed: tuple[str, ...]
     written: Mapping[str, str]
     moved: Mapping[str, str] = field(default_factory=dict)
+    unpinned: tuple[str, ...] = ()
+    stuck: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -49,7 +59,7 @@ def fork(root: Path, name: str, *, dry_run: bool = False) -> str:
         return f"{plan.words} Nothing was changed."
     _apply(root, plan)
     _tidy(root)
-    return f"{plan.words}\n\n{_next(plan.new)}"
+    return "\n\n".join((plan.words, *_of_releases(plan), _next(plan.new)))
 
 
 def planned(root: Path, name: str) -> Plan:
@@ -72,7 +82,10 @@ def planned(root: Path, name: str) -> Plan:
         path: after for path, text in free.items() if (after := _after(path, text, renamed)) != text or renamed(path) != path
     }
     written["NOTICE"] = _notice(root, old, new)
-    return Plan(old, new, removed, written, {path: renamed(path) for path in written if renamed(path) != path})
+    moved = {path: renamed(path) for path in written if renamed(path) != path}
+    unpinned = tuple(path for path in free if _is_manifest(path) and _PINS.search(texts[path]))
+    stuck = tuple(path for path in pinned & texts.keys() if _PINS.search(texts[path]) and _pins_another(texts[path]))
+    return Plan(old, new, removed, written, moved, unpinned, tuple(sorted(stuck)))
 
 
 def _after(path: str, text: str, renamed: Callable[[str], str]) -> str:
@@ -81,7 +94,24 @@ def _after(path: str, text: str, renamed: Callable[[str], str]) -> str:
         if text.count(LINE) != 1:
             raise Refused(f"{PRODUCTS} does not hold the line of the worked example once: {LINE.strip()}")
         text = text.replace(LINE, "")
-    return text
+    return _EMPTY.sub("", _PINS.sub("", text)) if _is_manifest(path) else text
+
+
+def _is_manifest(path: str) -> bool:
+    return path.startswith("releases/") and path.count("/") == 1 and path.endswith(".toml")
+
+
+def _pins_another(manifest: str) -> bool:
+    """Whether a manifest has a prompt of a product that did not come with this project."""
+    return bool(re.search(r'^\[prompts\."(?!support/|extract/)', manifest, re.MULTILINE))
+
+
+def _of_releases(plan: Plan) -> Iterator[str]:
+    """What became of releases that pinned the example."""
+    for path in plan.unpinned:
+        yield f"{path} pins the worked example no more. Results that it had are of the manifest before: evaluate it again."
+    for path in plan.stuck:
+        yield f"{path} was live and pins the worked example, so it cannot be live here: write a release without it."
 
 
 def _notice(root: Path, old: str, new: str) -> str:

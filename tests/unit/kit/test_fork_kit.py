@@ -61,6 +61,40 @@ def test_a_fork_bears_its_name_everywhere_but_where_a_hash_holds_the_content(tre
     assert b"comet" not in b"".join(found[name] for name in ("app/errors.py", "pyproject.toml"))
 
 
+MANIFEST = """id = "{id}"
+
+[indexes]
+support-kb = "support-kb-1"
+
+[prompts."support/answer"]
+version = "v2"
+route = "smart"
+
+[prompts."support/answer".degrade]
+steps = ["truncate"]
+
+[prompts."clauses/facts"]
+version = "v1"
+"""
+UNPINNED = 'id = "{id}"\n\n[prompts."clauses/facts"]\nversion = "v1"\n'
+
+
+def test_a_release_of_ones_own_that_was_never_live_pins_the_example_no_more(tree: Path) -> None:
+    """Else the first start after the fork knows no prompt of the product that the guide made before it."""
+    for name in ("1", "2"):
+        (tree / f"releases/{name}.toml").write_text(MANIFEST.format(id=name))
+    (tree / "releases/3.toml").write_text(UNPINNED.format(id="3").replace("\n\n", "\n[indexes]\nclauses-kb = 'k'\n\n"))
+    was = (tree / "releases/3.toml").read_text()
+    committed(tree)
+    said = fork.fork(tree, "meridian")
+    assert (tree / "releases/2.toml").read_text() == UNPINNED.format(id="2")
+    assert (tree / "releases/1.toml").read_text() == MANIFEST.format(id="1"), "it was live: a hash holds it"
+    assert (tree / "releases/3.toml").read_text() == was
+    assert "releases/2.toml pins the worked example no more." in said
+    assert "releases/1.toml was live and pins the worked example, so it cannot be live here" in said
+    assert "releases/3.toml" not in said
+
+
 def dirty(tree: Path) -> None:
     (tree / "README.md").write_text("mine")
 
