@@ -11,21 +11,20 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 from string import Template
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 
 from app.domain.errors import Misconfigured, UnknownModel
 from app.domain.messages import Sampling
 from app.domain.routes import Degrade, GuardAction, Pin, Price, PriceTable, Prompt, Route, Target
 from app.domain.strict import Strict
-from app.releases import embeddings
+from app.releases import embeddings, provider_names
 from app.releases.code_version import refuse_newer
 from app.releases.embeddings import Alias, EmbeddingsPin
-from app.releases.texts import table_of, text_of
+from app.releases.texts import parsed_as, text_of
 from app.security.guard.guard import unknown_checks
 
-T = TypeVar("T", bound=BaseModel)
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # Names and files become paths: no part of one is empty or begins with a dot, so none leads out of its folder.
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*([./][a-z0-9-]+)*")
@@ -225,7 +224,7 @@ def sha256_of(path: Path) -> str:
 
 def parse(text: str, where: str) -> Manifest:
     """Read a manifest's text. Raises Misconfigured."""
-    return _parsed(Manifest, text, where)
+    return parsed_as(Manifest, text, where)
 
 
 def resolve(text: str, places: Places, *, where: str, indexes_elsewhere: bool = False) -> Release:
@@ -299,7 +298,7 @@ def _dangling(manifest: Manifest, routes: Sequence[Route], prices: PriceTable | 
         for target in (*route.targets, *route.degrade.cheaper):
             where = f"{'embeddings' if route.space else 'routes'}.{route.name}: {target.provider}/{target.model}"
             if target.provider not in places.providers:
-                problems.append(f"{where}: provider not configured. Set OCTANT_PROVIDERS__{target.provider.upper()}__BASE_URL.")
+                problems.append(f"{where}: provider not configured. {provider_names.advice(target.provider)}")
             if prices and (target.provider, target.model) not in prices.prices:
                 problems.append(f"{where}: no price in {manifest.prices.file}. An unknown price is never free: add it.")
     return problems
@@ -327,7 +326,7 @@ def _differs(path: Path, version: str, read: Callable[[Path], str]) -> str:
 
 def _prices(pin: PricesPin, places: Places) -> PriceTable:
     path = places.directory / pin.file
-    file = _parsed(_PriceFile, _pinned_text(path, pin.sha256, "prices.sha256", places), str(path))
+    file = parsed_as(_PriceFile, _pinned_text(path, pin.sha256, "prices.sha256", places), str(path))
     found: dict[tuple[str, str], list[Price]] = {}
     for tier in file.price:
         price = Price(**tier.model_dump(exclude={"provider", "model"}))
@@ -341,7 +340,7 @@ def _prices(pin: PricesPin, places: Places) -> PriceTable:
 
 def _prompt(name: str, pin: PromptPin, places: Places) -> Prompt:
     path = places.prompt_path(name, pin.version)
-    file = _parsed(_PromptFile, _pinned_text(path, pin.sha256, f'prompts."{name}".sha256', places), str(path))
+    file = parsed_as(_PromptFile, _pinned_text(path, pin.sha256, f'prompts."{name}".sha256', places), str(path))
     if unknown := unknown_checks(file.guard):
         raise Misconfigured(f"{path}: guard: {unknown}")
     for part in ("system", "user"):
@@ -390,11 +389,3 @@ def _pinned_text(path: Path, expected: str, key: str, places: Places) -> str:
             "restore it, or make a new version and a new release (`octant release pin ID` fills its hashes in)."
         )
     return text
-
-
-def _parsed(model: type[T], text: str, where: str) -> T:
-    try:
-        return model.model_validate(table_of(text, where))
-    except ValidationError as error:
-        lines = [f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors()]
-        raise Misconfigured(f"{where} is not usable:\n  " + "\n  ".join(lines)) from None

@@ -12,9 +12,9 @@ from app.domain.errors import Misconfigured, UnknownModel
 from app.features.installed import installed
 from app.releases.catalogue import _listed
 from app.releases.code_version import is_older
-from app.releases.manifest import Places, load, resolve
+from app.releases.manifest import Places, _PriceFile, load, resolve
 from app.releases.pinning import pinned
-from app.releases.texts import MOST_PARTS, table_of
+from app.releases.texts import MOST_PARTS, parsed_as, table_of
 from app.settings import load as load_settings
 from app.stack.fitting import fitting
 from app.stack.setup import first_releases
@@ -168,6 +168,30 @@ def test_all_faults_are_reported_together_each_with_its_key_and_remedy(written: 
     assert "no price in prices/p1.toml" in message
     assert "prompts.\"shop/answer\".route = 'cheap': no such route" in message
     assert len(message.splitlines()) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("sakura-ai", "No shell exports OCTANT_PROVIDERS__SAKURA-AI__BASE_URL: name it in letters, digits and '_'."),
+        ("Sakura", "Settings know names in small letters alone: write 'sakura' here and in the price table."),
+        ("sakura_ai", "Set OCTANT_PROVIDERS__SAKURA_AI__BASE_URL."),
+    ],
+)
+def test_a_provider_whose_setting_could_not_be_set_is_to_be_named_anew(written: Written, name: str, advice: str) -> None:
+    assert f"provider not configured. {advice}" in written.refusal(written.text.replace('"openai"', f'"{name}"'))
+
+
+def test_a_price_that_is_out_of_form_is_named_and_its_list_is_not_said_to_be_empty() -> None:
+    text = 'version = "1"\neffective = 2027-01-01\nunit = "u"\nsources = ["s"]\n'
+    text += '[[price]]\nprovider = "p"\nmodel = "m"\ninput = 1\noutput = 1\n'
+    with pytest.raises(Misconfigured) as refused:
+        parsed_as(_PriceFile, text, "p.toml")
+    assert str(refused.value).splitlines() == [
+        "p.toml is not usable:", "  price.0.cached_input: Field required", "  price.0.cache_write: Field required"
+    ]  # fmt: skip
+    with pytest.raises(Misconfigured, match="price: Tuple should have at least 1 item"):
+        parsed_as(_PriceFile, text.partition("[[")[0] + "price = []", "p.toml")
 
 
 @pytest.mark.parametrize(
