@@ -18,10 +18,12 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from app.domain.errors import Misconfigured
+from app.features.support.words import searchable
 
 NAME = "support-kb"
 ARTICLES = Path(__file__).resolve().parent / "articles"
-FORMAT = 1  # part of the version: raise it whenever the builder makes another file from the same articles
+FORMAT = 1  # part of the version: raise it whenever the builder makes another file from the same articles …
+OTHER_LETTERS = 2  # … and this one where it does so only for articles with other letters than English ones
 _FIELDS = ("id", "title", "topic", "updated")
 _SCHEMA = """
 CREATE TABLE articles (id TEXT PRIMARY KEY, title TEXT NOT NULL, text TEXT NOT NULL, topic TEXT NOT NULL, updated TEXT NOT NULL)
@@ -74,7 +76,8 @@ def build_from(directory: Path, found: tuple[Article, ...]) -> Built:
 
 def version_of(articles: tuple[Article, ...]) -> str:
     """The name of an index: twelve hex digits of a hash over articles and format."""
-    digest = hashlib.sha256(f"{NAME} {FORMAT}".encode())
+    form = FORMAT if all(searchable(text) == text for a in articles for text in (a.title, a.text)) else OTHER_LETTERS
+    digest = hashlib.sha256(f"{NAME} {form}".encode())
     for article in sorted(articles, key=lambda a: a.id):
         for value in (article.id, article.title, article.topic, article.updated.isoformat(), article.text):
             raw = value.encode()
@@ -114,7 +117,7 @@ def version_in(path: Path) -> str:
 
 
 def _paragraphs(articles: tuple[Article, ...]) -> Iterator[tuple[str, str, str]]:
-    return ((a.id, a.title, paragraph) for a in articles for paragraph in a.text.split("\n\n"))
+    return ((a.id, searchable(a.title), searchable(paragraph)) for a in articles for paragraph in a.text.split("\n\n"))
 
 
 def read_articles(directory: Path) -> tuple[Article, ...]:

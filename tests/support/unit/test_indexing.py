@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import threading
 from contextlib import closing, suppress
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from app.domain.errors import Misconfigured
 from app.features.support.indexing import (
     ARTICLES,
+    Article,
     build,
     build_from,
     read_articles,
@@ -139,3 +141,39 @@ def test_a_file_that_was_tampered_with_is_not_the_version_that_its_name_says(tmp
 def test_sources_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(Misconfigured, match="Not the sources of an index"):
         read_sources(text)
+
+
+OTHER_SCRIPTS = {
+    "ja": (
+        "返品は商品が届いてから三十日以内に受け付けます。",
+        "送料は全国一律五百円です。",
+        "商品が届いてから返品したい",
+        "天気はどうですか",
+    ),
+    "zh": ("收到商品后三十天内可以退货。", "全国运费统一为五元。", "我想退货可以吗", "今天天气怎么样"),
+    "ko": (
+        "상품을 받은 후 삼십일 이내에 반품할 수 있습니다.",
+        "배송비는 오천원입니다.",
+        "받은 상품을 반품하고 싶어요",
+        "날씨가 좋네",
+    ),
+    "th": ("คืนสินค้าได้ภายในสามสิบวัน", "ค่าจัดส่งห้าสิบบาท", "ขอคืนสินค้าหน่อย", "ฝนตก"),
+    "hi": ("वापसी तीस दिन में होती है।", "भेजने का शुल्क पचास रुपये है।", "वापसी कैसे", "मौसम कैसा"),
+    "vi": ("Trả hàng trong ba mươi ngày.", "Phí vận chuyển năm mươi nghìn đồng.", "tra hang", "thời tiết"),
+    "fr": ("Votre créance est réglée après l'été.", "L'envoi coûte cinq euros.", "creance reglee", "météo demain"),
+    "tr": ("İade otuz gün içinde yap\u0131l\u0131r.", "Kargo ücreti elli lirad\u0131r.", "IADE YAPILIR", "hava nas\u0131l"),
+    "ar": ("يُمكنك إرجاع المنتج خلال ٣٠ يومًا.", "رسوم الشحن خمسة دنانير.", "ارجاع المنتج 30", "الطقس غدا"),
+    "decomposed": ("Die Ru\u0308ckgabe ist frei.", "Der Versand kostet Geld.", "Rückgabe", "Wetter morgen"),
+}
+
+
+@pytest.mark.parametrize("language", OTHER_SCRIPTS)
+def test_articles_in_other_scripts_are_found_by_their_words(language: str, tmp_path: Path) -> None:
+    """Without blanks between words, without accents, in another form of a letter: as customers type."""
+    returns, costs, question, off_topic = OTHER_SCRIPTS[language]
+    texts = {"returns": returns, "costs": costs}
+    built = build_from(tmp_path, tuple(Article(name, "FAQ", "faq", date(2026, 1, 1), text) for name, text in texts.items()))
+    assert [p.article_id for p in Retriever(built.path).search(question)][:1] == ["returns"]
+    assert Retriever(built.path).search(question)[0].text == returns
+    assert Retriever(built.path).search(off_topic) == ()
+    assert version_in(built.path) == built.version
