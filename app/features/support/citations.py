@@ -9,11 +9,19 @@ from app.features.support.retrieval import Passage
 from app.features.support.words import stem, words
 
 _ID = r"[a-z0-9][a-z0-9-]{1,63}"
-_NAMES = re.compile(rf"{_ID}(?:\s*[,;]\s*{_ID})*")
+_COMMA = r"[,;\u060c\u3001\uff0c\uff1b]"
+_NAMES = re.compile(rf"{_ID}(?:\s*{_COMMA}\s*{_ID})*")
 _CITED = re.compile(rf"\[({_ID})\](?!\()")
-_PARTS = re.compile(r"[\[\]]|[^\[\]]+")
-_SEPARATOR = re.compile(r"\s*[,;]\s*")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+_OPENING, _CLOSING = (
+    "[\uff3b\u3010\u3014\u3016",
+    "]\uff3d\u3011\u3015\u3017",
+)  # Chinese and Japanese; OpenAI's models write 【】 too
+_PARTS = re.compile(rf"[{re.escape(_OPENING + _CLOSING)}]|[^{re.escape(_OPENING + _CLOSING)}]+")
+_SEPARATOR = re.compile(rf"\s*{_COMMA}\s*")
+_PLACE = "\u2020"  # before a place in a source, as OpenAI's models write it: 【shipping-times†L1-L3】, or 【4:0†source】
+_NUMBER = re.compile(r"\d+(?::\d+)?")
+_HYPHENS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2212\uff0d", "-"))
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。\uff01\uff1f؟।။።\u0589])\s*|\n+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +68,14 @@ def _without_unknown(answer: str, shown: Collection[str]) -> tuple[str, int]:
     removed = 0
     parts = _PARTS.findall(answer)
     for part, after in zip_longest(parts, parts[1:], fillvalue=""):
-        if part == "[":
+        if part in _OPENING:
             opened.append(len(pieces))
-        elif part == "]" and opened:
+        elif part in _CLOSING and opened:
             at = opened.pop()
-            inner = "".join(pieces[at + 1 :])
-            if _NAMES.fullmatch(inner) and not after.startswith("("):  # what comes before ( is a link's text
-                names = dict.fromkeys(_SEPARATOR.split(inner))
-                known = [name for name in names if name in shown]
-                removed += sum(name not in shown for name in _SEPARATOR.split(inner))
+            named = _named("".join(pieces[at + 1 :]))
+            if named and not after.startswith("("):  # what comes before ( is a link's text
+                known = [name for name in dict.fromkeys(named) if name in shown]
+                removed += sum(name not in shown for name in named)
                 del pieces[at:]
                 if known:
                     pieces += ["".join(f"[{name}]" for name in known)]
@@ -79,6 +86,12 @@ def _without_unknown(answer: str, shown: Collection[str]) -> tuple[str, int]:
             opened.clear()
         pieces.append(part)
     return "".join(pieces).strip(), removed
+
+
+def _named(inner: str) -> list[str]:
+    """The sources that brackets name; none where they hold anything else."""
+    names, place, _ = inner.translate(_HYPHENS).strip().partition(_PLACE)
+    return _SEPARATOR.split(names) if _NAMES.fullmatch(names) or (place and _NUMBER.fullmatch(names)) else []
 
 
 def _quote(text: str, claim: str) -> str:

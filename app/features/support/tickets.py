@@ -1,6 +1,7 @@
 """Tickets: from a customer's free text to a typed, checked and stored row."""
 
 import re
+import unicodedata
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,7 +17,9 @@ from app.features.support.wire import Ticket
 from app.security.guard.stored_text import KeptTexts
 
 OUTPUT = OutputSchema("ticket", Ticket.model_json_schema())
-_ORDER = re.compile(r"(?<![A-Z0-9])NW-[0-9]{5}(?![0-9])", re.IGNORECASE)
+_ORDER = re.compile(r"(?<![A-Z0-9])NW\s?-\s?([0-9]{5})(?![0-9])", re.IGNORECASE)
+_HYPHENS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u30fc", "-"))
+_OTHER_DIGIT = re.compile(r"[^\D0-9]")
 LONGEST_SUMMARY, LONGEST_PRODUCT = 200, 128
 
 
@@ -65,8 +68,15 @@ def as_kept(ticket: Ticket, kept: KeptTexts, tenant: str) -> Ticket:
 
 
 def orders_named(text: str) -> frozenset[str]:
-    """The order numbers in a text, in capitals."""
-    return frozenset(number.upper() for number in _ORDER.findall(text))
+    """The order numbers in a text, in capitals and with the digits and the hyphen of English, whatever keyboard wrote them."""
+    return frozenset(f"NW-{digits}" for digits in _ORDER.findall(_as_english(text)))
+
+
+def _as_english(text: str) -> str:
+    if text.isascii():
+        return text
+    plain = unicodedata.normalize("NFKC", text).translate(_HYPHENS)
+    return _OTHER_DIGIT.sub(lambda digit: str(unicodedata.digit(digit[0])), plain)
 
 
 async def store(engine: AsyncEngine, identity: Identity, ticket: Ticket) -> str:

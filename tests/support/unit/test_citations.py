@@ -1,5 +1,6 @@
 """Answers cite shown articles only, and quote the supporting sentence."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +41,49 @@ def test_several_citations_in_one_bracket_are_each_checked() -> None:
     assert checked.text == "It costs $5.95 [shipping-costs][shipping-times]."
     assert {c.article_id for c in checked.citations} == {"shipping-costs", "shipping-times"}
     assert checked.removed == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("3〜5日です【shipping-times】。", "3〜5日です[shipping-times]。"),
+        ("3〜5日です［shipping-times］。", "3〜5日です[shipping-times]。"),
+        ("3至5天〔shipping-times〕。", "3至5天[shipping-times]。"),
+        ("3 to 5 days 【shipping-times†L1-L3】.", "3 to 5 days [shipping-times]."),
+        ("3 to 5 days [shipping\u2011times].", "3 to 5 days [shipping-times]."),
+        ("3 to 5 days [ shipping-times ].", "3 to 5 days [shipping-times]."),
+        ("3〜5日です[shipping-times、shipping-costs]。", "3〜5日です[shipping-times][shipping-costs]。"),
+        ("من 3 إلى 5 أيام [shipping-times، shipping-costs].", "من 3 إلى 5 أيام [shipping-times][shipping-costs]."),
+    ],
+)
+def test_brackets_commas_and_hyphens_of_other_scripts_cite_as_well(answer: str, text: str) -> None:
+    """Models write those of the customer's script, and OpenAI's write 【】 in English too."""
+    checked = check(answer, SHOWN)
+    assert (checked.text, checked.removed) == (text, 0)
+    assert checked.citations[0].article_id == "shipping-times"
+
+
+@pytest.mark.parametrize("answer", ["Forever【made-up】.", "Forever 【4:0†source】.", "Forever［[x1]made-up］."])
+def test_what_was_not_shown_is_no_source_in_any_brackets(answer: str) -> None:
+    assert check(answer, SHOWN).text == "Forever."
+
+
+@pytest.mark.parametrize("answer", ["【重要】お知らせ", "「trail-club」とは", "［注］ 〔訳〕"])
+def test_brackets_of_a_script_that_name_nothing_stay(answer: str) -> None:
+    assert check(answer, SHOWN).text == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "quote"),
+    [
+        ("送料は無料です。返品は30日以内に受け付けます。", "返品は30日以内です", "返品は30日以内に受け付けます。"),
+        ("运费免费。三十天内可以退货！请联系我们。", "可以退货", "三十天内可以退货！"),
+        ("भेजना मुफ़्त है। वापसी 30 दिन में होती है।", "वापसी 30 दिन", "वापसी 30 दिन में होती है।"),
+    ],
+)
+def test_a_quote_is_one_sentence_in_scripts_without_blanks_or_stops(text: str, said: str, quote: str) -> None:
+    checked = check(f"{said}[returns].", (Passage("returns", "Returns", text, 1.0),))
+    assert [c.quote for c in checked.citations] == [quote]
 
 
 def test_each_citation_stands_for_the_words_before_it() -> None:
