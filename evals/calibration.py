@@ -15,11 +15,10 @@ from datetime import date
 from pathlib import Path
 
 import aiohttp
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from app.domain.strict import Strict
-from evals.cases import InvalidSuite
+from evals.cases import InvalidSuite, read_file
 from evals.client import Service
 from evals.judging import Claim, GatewayJudge, Judge
 from evals.rates import Rate
@@ -119,10 +118,7 @@ def load_labelled(judging: Judging) -> tuple[Labelled, ...]:
     Raises InvalidSuite for a set out of form, an article that is gone, an id used twice.
     """
     path = judging.folder / LABELLED
-    try:
-        pairs = _FILE.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        raise InvalidSuite(f"{path.name}: {error}") from error
+    pairs = read_file(path, _FILE, path.name)
     problems = [f"{pair.id}: there is no article {pair.article}" for pair in pairs if judging.source(pair.article) is None]
     if len({pair.id for pair in pairs}) < len(pairs):
         problems.append("an id is used twice")

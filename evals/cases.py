@@ -4,7 +4,7 @@ Plain YAML for the product's owners (E1, E11).
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from functools import reduce
 from operator import or_
@@ -12,13 +12,16 @@ from pathlib import Path
 from types import GenericAlias
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from app.domain.strict import Strict
+from app.domain.yaml_text import Location, NotYaml, line_of, read, twice
 from evals.chaos import Chaos
 
 C = TypeVar("C", bound="Case")
+T = TypeVar("T")
+MOST_PROBLEMS = 20  # that are named of one file: thousands of wrong cases have one cause
+FOREIGN = frozenset({".yml", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".toml"})  # in which other tools keep cases
 
 
 class InvalidSuite(Exception):  # noqa: N818 - the suite is what is wrong
@@ -68,18 +71,13 @@ def load_cases(folder: Path, types: Sequence[type[C]]) -> tuple[C, ...]:
     Raises InvalidSuite for a malformed file, a case in another mode's folder, one without an expectation, an id used twice.
     """
     adapter = file_of(types)
-    problems: list[str] = []
+    problems = [f"{path.relative_to(folder)}: is not read; cases are in files named *.yaml" for path in _foreign(folder)]
     cases: list[C] = []
     for path in sorted(folder.rglob("*.yaml")):
-        written: Any = ()
         try:
-            written = yaml.safe_load(path.read_text(encoding="utf-8")) or ()
-            found = adapter.validate_python(written)
-        except ValidationError as error:
-            problems += [f"{path.relative_to(folder)}: {problem}" for problem in _in_words(error, written)]
-            continue
-        except (ValueError, yaml.YAMLError, RecursionError) as error:  # ValueError: not UTF-8, or no such date
-            problems.append(f"{path.relative_to(folder)}: {error}")
+            found = read_file(path, adapter, str(path.relative_to(folder)))
+        except InvalidSuite as error:
+            problems.append(str(error))
             continue
         mode = path.parent.name
         problems += [f"{case.id}: {case.failure_mode} in the folder {mode}" for case in found if case.failure_mode != mode]
@@ -92,15 +90,55 @@ def load_cases(folder: Path, types: Sequence[type[C]]) -> tuple[C, ...]:
     return tuple(cases)
 
 
-def _in_words(error: ValidationError, written: object) -> Iterator[str]:
-    """Each fault with the case that has it, by its id where it has one, else by its place in the file."""
-    for fault in error.errors(include_url=False, include_input=False):
-        place, *field = fault["loc"] or ("",)
-        case = written[place] if isinstance(written, list) and isinstance(place, int) else None
-        name = case.get("id", place) if isinstance(case, dict) else place
-        yield ": ".join(
-            (*([f"case {name}"] if name != "" else []), *([".".join(map(str, field))] if field else []), fault["msg"])
-        )
+def _foreign(folder: Path) -> list[Path]:
+    """Files of cases that would not be read, and be missed by no one."""
+    named = ((path, path.suffix) for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        path for path, ending in named if ending.lower() in FOREIGN or (ending != ".yaml" and ending.lower() == ".yaml")
+    )
+
+
+def read_file(path: Path, adapter: TypeAdapter[T], name: str) -> T:
+    """Read a file of a list in YAML. Raises InvalidSuite with ``name`` and the line of each problem."""
+    try:
+        data, node = read(_text(path, name))
+    except NotYaml as error:
+        raise InvalidSuite(f"{name}:{error.line or 1}: {error}") from None
+    found: list[tuple[Location, str]] = [(where, "stands twice") for where in twice(node)]
+    if not found:
+        try:
+            return adapter.validate_python(() if data is None else data)
+        except ValidationError as error:
+            wrong = error.errors(include_url=False, include_input=False)
+        found = [(one["loc"], one["msg"].replace("a valid tuple", "a list")) for one in wrong]
+    lines = [f"{name}:{line_of(node, where)}: {_place(data, where)}: {what}" for where, what in found[:MOST_PROBLEMS]]
+    raise InvalidSuite("\n".join([*lines, *([f"{name}: and {more} more"] if (more := len(found) - MOST_PROBLEMS) > 0 else [])]))
+
+
+def _text(path: Path, name: str) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InvalidSuite(f"{name}: {error.strerror}") from error
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise InvalidSuite(f"{name}:{line}: not UTF-8 text: {error.reason}") from None
+
+
+def _place(data: Any, where: Location) -> str:  # noqa: ANN401 - any YAML
+    """The case by its id, where it has one, and the field in it; a step that only the model knows is left out."""
+    names: list[str] = []
+    for n, step in enumerate(where):
+        try:
+            data = data[step]
+        except (KeyError, IndexError, TypeError):
+            names += [str(step)] if n == len(where) - 1 else []
+            continue
+        named = data.get("id") if n == 0 and isinstance(data, dict) else None
+        names.append(named if isinstance(named, str) and named.isprintable() else str(step))
+    return ".".join(names) or "file"
 
 
 def _can_fail(case: Case) -> bool:

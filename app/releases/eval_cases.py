@@ -9,8 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from app.domain.yaml_text import NotYaml, read
 from app.releases.eval_goals import folder_of
 
 
@@ -32,9 +31,9 @@ def cases(suite: str) -> Mapping[str, Written]:
 
 def _of_file(path: Path) -> dict[str, Written]:
     try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):  # ValueError: not UTF-8, or no such date
+        found, _ = read(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, NotYaml):
         return {}
-    listed = read if isinstance(read, list) else []
+    listed = found if isinstance(found, list) else []
     name = "/".join(path.parts[-4:])
     return {str(one["id"]): Written(name, one) for one in listed if isinstance(one, dict) and "id" in one}

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Annotated, Any, ParamSpec
 
 import typer
-import yaml
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -15,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from app.audit import marks, quality
 from app.cli.audited import changes
 from app.domain.errors import OctantError
+from app.domain.yaml_text import NotYaml, read
 from app.security.redaction.redactor import Redactor
 from app.telemetry import logs
 from evals import discovery
@@ -185,8 +185,8 @@ def _expected(given: Sequence[str]) -> dict[str, Any]:
     expect: dict[str, Any] = {}
     for line in given:
         try:
-            found = yaml.safe_load(line)
-        except (yaml.YAMLError, ValueError, RecursionError):
+            found, _ = read(line)
+        except NotYaml:
             found = None
         if not isinstance(found, dict):
             raise InvalidSuite(f"--expect is `name: value` as in a case file, not {line!r}")

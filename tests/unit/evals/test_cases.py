@@ -1,6 +1,7 @@
 """An error in a case file is reported before the run starts."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,23 +42,6 @@ def test_an_invalid_case_is_reported_and_nothing_runs(tmp_path: Path, change: di
         load_cases(written(tmp_path, {**fields("one"), **change}), TINY)
 
 
-def test_a_fault_is_named_with_its_file_its_case_and_its_field_in_words(tmp_path: Path) -> None:
-    """A file of each failure mode may have the same name, and most have many cases."""
-    without = {name: value for name, value in fields("two").items() if name != "criteria"}
-    with pytest.raises(InvalidSuite) as refused:
-        load_cases(written(tmp_path, fields("one"), without, {**fields("three"), "added": "soon"}), TINY)
-    first, second = str(refused.value).splitlines()
-    assert first == "wrong_tool/cases.yaml: case two: criteria: Field required"
-    assert second.startswith("wrong_tool/cases.yaml: case three: added: Input should be a valid date")
-
-
-def test_a_file_that_is_no_list_of_cases_says_so(tmp_path: Path) -> None:
-    (tmp_path / "wrong_tool").mkdir()
-    (tmp_path / "wrong_tool" / "cases.yaml").write_text("id: one")
-    with pytest.raises(InvalidSuite, match=r"^wrong_tool/cases\.yaml: Input should be a valid tuple$"):
-        load_cases(tmp_path, TINY)
-
-
 def test_an_id_is_used_once(tmp_path: Path) -> None:
     with pytest.raises(InvalidSuite, match="one: used twice"):
         load_cases(written(tmp_path, fields("one"), fields("one")), TINY)
@@ -68,12 +52,70 @@ def test_no_cases_are_no_suite(tmp_path: Path) -> None:
         load_cases(tmp_path, TINY)
 
 
-@pytest.mark.parametrize("text", ["- id: [", "[" * 20_000, "- added: 2026-13-45"], ids=["torn", "too deep", "no date"])
-def test_a_file_that_is_not_yaml_is_named(tmp_path: Path, text: str) -> None:
-    written(tmp_path, fields("one"))
-    (tmp_path / "wrong_tool" / "torn.yaml").write_text(text)
-    with pytest.raises(InvalidSuite, match=r"torn\.yaml"):
-        load_cases(tmp_path, TINY)
+ONE = """\
+- id: one
+  failure_mode: wrong_tool
+  criteria: Passes if the order is named in it.
+  origin: made up
+  added: 2026-01-02
+  endpoint: tiny
+  input: {question: Where is it}
+  expect: {outcome: answered}
+"""
+
+
+def in_file(folder: Path, content: str | bytes, name: str = "cases.yaml") -> Path:
+    (folder / "wrong_tool").mkdir(exist_ok=True)
+    (folder / "wrong_tool" / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("- id: [", "wrong_tool/cases.yaml:1: not YAML"),
+        ("[" * 20_000, "wrong_tool/cases.yaml:1: not YAML that can be read: it is nested too deep"),
+        (ONE.replace("2026-01-02", "2026-13-45"), "wrong_tool/cases.yaml:5: one.added: Input should be a valid date"),
+        (ONE.replace("  origin", "\torigin"), "wrong_tool/cases.yaml:4: not YAML"),
+        (ONE.replace("made up", "made\x07up"), "wrong_tool/cases.yaml:4: not YAML: the character U+0007"),
+        (ONE.replace("made up", "m\xf6de up").encode("latin-1"), "wrong_tool/cases.yaml:4: not UTF-8"),
+        (ONE.encode("utf-16"), "wrong_tool/cases.yaml:1: not UTF-8"),
+        (ONE + "  expect: {outcome: refused}\n", "wrong_tool/cases.yaml:9: one.expect: stands twice"),
+        (ONE.replace("it}", "it, question: Why}"), "wrong_tool/cases.yaml:7: one.input.question: stands twice"),
+        ("- &a [x, x]\n- &b [*a, *a]\n- [*b, *b]\n", "wrong_tool/cases.yaml:2: not YAML: an alias; write the value out"),
+        (ONE + "---\n" + ONE, "wrong_tool/cases.yaml:9: not YAML"),
+        ('{"input": "a", "ideal": "b"}\n{"input": "c"}\n', "wrong_tool/cases.yaml:2: not YAML"),
+        ("tests:\n- vars: {n: 1}\n", "wrong_tool/cases.yaml:1: file: Input should be a list"),
+        ("false", "wrong_tool/cases.yaml:1: file: Input should be a list"),
+        (ONE.replace("id: one", "id: 1"), "wrong_tool/cases.yaml:1: 0.id: Input should be a valid string"),
+        (ONE.replace("  endpoint: tiny\n", "") * 30, "wrong_tool/cases.yaml: and 10 more"),
+    ],
+)
+def test_a_problem_of_a_file_is_told_with_its_line(tmp_path: Path, content: str | bytes, problem: str) -> None:
+    with pytest.raises(InvalidSuite, match=re.escape(problem)):
+        load_cases(in_file(tmp_path, content), TINY)
+
+
+@pytest.mark.parametrize(
+    ("written", "question"),
+    [("no", "no"), ("12:30:45", "12:30:45"), ("2026-01-02", "2026-01-02"), ("1e3", "1e3"), ("0o17", "0o17"), ('"1"', "1")],
+)
+def test_words_that_yaml_reads_otherwise_stay_words(tmp_path: Path, written: str, question: str) -> None:
+    (case,) = load_cases(in_file(tmp_path, ONE.replace("Where is it", written)), TINY)
+    assert case.input.question == question
+
+
+@pytest.mark.parametrize("content", [ONE.replace("\n", "\r\n"), "\ufeff" + ONE], ids=["CRLF", "BOM"])
+def test_a_file_of_another_editor_is_read(tmp_path: Path, content: str) -> None:
+    assert [case.id for case in load_cases(in_file(tmp_path, content), TINY)] == ["one"]
+
+
+@pytest.mark.parametrize("name", ["more.yml", "more.YAML", "more.json", "more.jsonl", "more.csv"])
+def test_a_file_of_cases_that_is_not_read_is_named(tmp_path: Path, name: str) -> None:
+    """Its cases would be missed by no one."""
+    in_file(tmp_path, ONE)
+    with pytest.raises(InvalidSuite, match=re.escape(f"wrong_tool/{name}: is not read")):
+        load_cases(in_file(tmp_path, ONE.replace("one", "two"), name), TINY)
 
 
 @pytest.mark.parametrize("most", [13, 60, 119])
