@@ -111,11 +111,13 @@ def router(console: Console) -> APIRouter:
         async def write() -> str:
             known = await console.known.read(("releases", HISTORY), _state(console, HISTORY))
             stops = await console.known.read("stops", _stops(console))
+            way = (await console.known.read("way back", way_back(console.parts.engine))).value
             session = request.scope["octant.console.session"]
             return console.fragment(
                 "parts/releases.html",
                 known=known,
                 stops=stops,
+                way=way or WayBack(),
                 session=session,
                 tabs=TABS,
                 tab=_tab(request),

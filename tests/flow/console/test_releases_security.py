@@ -189,7 +189,12 @@ async def test_a_refused_release_comes_first_while_live_and_no_name_leads_back_t
         printed = run(stack_env, "status").stdout
         assert printed.startswith(said), printed[:300]
         assert way in printed.splitlines()[0]
-        assert said in (await operator.get("/console/releases")).words.replace(" : ", ": ")
+        releases = await operator.get("/console/releases")
+        assert said in releases.words.replace(" : ", ": ")
+        beside = releases.text.partition('<dl class="figures">')[0]
+        assert re.search(rf'class="button strong" href="/console/do/rollback\?to=(?!{bad})[\w.-]+">Go back to ', beside), (
+            "no scrolling"
+        )
         assert said in (await operator.get("/console/readiness")).words.replace(" : ", ": ")
     finally:
         await activated(operator, stored, live)
