@@ -7,6 +7,7 @@ from typing import Any
 
 from app.domain.calls import Reply, Usage
 from app.domain.errors import OctantError, ProviderError
+from app.domain.money import MicroUSD
 from app.domain.quick import replace
 from app.gateway import metering
 from app.gateway.metering import Bound, Counted
@@ -19,7 +20,7 @@ LEAST_DELTAS, DELTAS_A_TOKEN = 20_000, 8
 
 @dataclass(slots=True)
 class AttemptInProgress:
-    """See the module. ``received`` counts the output's bytes so far; ``most`` is the upper bound of its tokens.
+    """See the module. ``received`` counts the output's bytes so far; ``most`` bounds its tokens, and ``worst`` its cost.
 
     ``overtaken``: it was silent, and the next target has answered. ``key``: the fingerprint of our key at the provider. ``task``
     runs the attempt until its answer, or its first token, has arrived.
@@ -27,6 +28,7 @@ class AttemptInProgress:
 
     started: float
     most: Bound
+    worst: MicroUSD
     stream: bool
     overtaken: bool = False
     key: str | None = None

@@ -182,7 +182,7 @@ class CallState:
         Of an error, before the furthest that was tried; 0 for a last resort, which names no model. Attempts that lost to the
         first target are no fallbacks.
         """
-        if self.outcome == LAST_RESORT:
+        if self.outcome == LAST_RESORT or self.targets[:1] == (self.answering,):
             return 0
         reached = [self.answering] if self.answering else self.spending.tried
         return max((self.targets.index(target) for target in reached if target in self.targets), default=0)

@@ -91,7 +91,7 @@ class Spending:
     def _attempted(self, target: Target, bound: Bound, worst: MicroUSD) -> Iterator[AttemptInProgress]:
         """Run one attempt, and spend what it cost, however it ends."""
         stream = self.call.stream
-        progress = AttemptInProgress(started=time.perf_counter(), most=bound, stream=stream, task=asyncio.current_task())
+        progress = AttemptInProgress(time.perf_counter(), bound, worst, stream, task=asyncio.current_task())
         self._running_since = self._running_since if self.running else progress.started
         self.running[target] = progress
         failure: Failure | None = None
@@ -166,7 +166,7 @@ class Spending:
     def _spend(self, target: Target, progress: AttemptInProgress, outcome: str, failure: Failure | None) -> None:
         counted = progress.count(failure)
         usage, cost = counted.usage, self._price(target, counted)
-        if usage.total and cost > self.worst_case(target, progress.most):
+        if usage.total and cost > progress.worst:
             self.metrics.over_bound.inc(provider=target.provider, model=target.model)
         latency_ms = ms_since(progress.started)
         if self.hold:
