@@ -6,14 +6,17 @@ Three ends, never confused: passed; failed, because the product answered wrongly
 import asyncio
 import json
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 from pydantic import ValidationError
 
+from app.domain.unseen import revealed
 from evals.cases import Case
 from evals.chaos import Simulator
 from evals.client import Client, Reply, Service, Trail
@@ -24,6 +27,7 @@ from evals.suite import Suite
 CONCURRENCY = 4
 TIMEOUT = 60.0  # seconds for one case; a service with a longer deadline of its own needs `--timeout`
 LONGEST_ANSWER = 2000  # characters that are kept of an answer
+_CONTROLS = dict.fromkeys(range(32), " ")
 MOST_BROKEN = 5  # then the rest is not sent: the run cannot be judged any more, and a hanging service would take an hour
 
 # The product's own failures, which it answers as HTTP errors: no model gave valid output, or the input was refused. All other
@@ -133,7 +137,7 @@ def _words(suite: Suite, reply: Reply) -> str:
     """The answer's words as they may be kept; of an error, its message."""
     try:
         body: Any = json.loads(reply.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     if not isinstance(body, dict):
         return ""
@@ -146,21 +150,42 @@ def _words(suite: Suite, reply: Reply) -> str:
 def _judge(suite: Suite, case: Case, trial: int, reply: Reply) -> Result:
     try:
         body: Any = json.loads(reply.content)
-        wrong = tuple(Finding("chaos", words) for words in case.chaos.wrong(reply, _code(body))) if case.chaos else ()
-        if case.chaos and (wrong or reply.status != 200):
-            return Result(case, wrong, None, reply.trail, trial)
-        if reply.status == 200:
-            findings = suite.score(case, body)
-            return Result(case, findings, None, reply.trail, trial, suite.measures(case, body, findings))
-    except ValidationError as error:
-        where = ", ".join(".".join(map(str, e["loc"])) or "body" for e in error.errors(include_url=False))
-        return Result(case, (), f"the body is no answer of {case.endpoint}: {where}", reply.trail, trial)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Result(case, (), f"HTTP {reply.status} without JSON", reply.trail, trial)
+    wrong = tuple(Finding("chaos", words) for words in case.chaos.wrong(reply, _code(body))) if case.chaos else ()
+    if case.chaos and (wrong or reply.status != 200):
+        return Result(case, wrong, None, reply.trail, trial)
+    if reply.status == 200:
+        return _scored(suite, case, body, Result(case, (), None, reply.trail, trial))
     code = _code(body)
     if code in PRODUCT_FAILURES:
         return Result(case, (Finding("service", f"HTTP {reply.status} {code}"),), None, reply.trail, trial)
     return Result(case, (), f"HTTP {reply.status} {code}".strip(), reply.trail, trial)
+
+
+def _scored(suite: Suite, case: Case, body: object, result: Result) -> Result:
+    """The result with what the suite says. A scorer that fails, or says no findings, has not judged: that is no pass."""
+    try:
+        findings: Any = suite.score(case, body)
+        measures: Any = suite.measures(case, body, findings)
+    except ValidationError as error:
+        where = ", ".join(".".join(map(str, e["loc"])) or "body" for e in error.errors(include_url=False))
+        return replace(result, broken=f"the body is no answer of {case.endpoint}: {where}")
+    except Exception as error:  # noqa: BLE001 - any code of the suite; the run goes on and cannot pass
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        said = _line(f"{type(error).__name__} {error}")
+        return replace(result, broken=f"the scorer failed: {said} ({Path(at.filename).name}:{at.lineno})")
+    if not isinstance(findings, (tuple, list)) or not all(isinstance(one, Finding) for one in findings):
+        return replace(result, broken=f"the scorer returned {type(findings).__name__}, not findings")
+    if not isinstance(measures, Mapping) or not all(isinstance(value, (int, float)) for value in measures.values()):
+        return replace(result, broken="the suite's measures are not shares by name")
+    kept = tuple(Finding(found.scorer, _line(found.words)) for found in findings)
+    return replace(result, findings=kept, measures=measures)
+
+
+def _line(text: str) -> str:
+    """A model's words as one line that every report, terminal and store can hold."""
+    return revealed(" ".join(text.encode("utf-8", "replace").decode().translate(_CONTROLS).split()))
 
 
 def _code(body: Any) -> str:  # noqa: ANN401 - any JSON

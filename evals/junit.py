@@ -12,7 +12,7 @@ from evals.report import SuiteRun
 
 def junit(runs: Sequence[SuiteRun], label: str) -> str:
     """One test suite for each failure mode of each suite."""
-    root = Element("testsuites", name=f"evals ({label})")
+    root = Element("testsuites", name=f"evals ({_plain(label)})")
     for run in runs:
         _add(root, run)
     indent(root)

@@ -1,5 +1,6 @@
 """The report of a run: a table for the terminal and a pull request, JSON for programs (E4)."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from evals.rates import Rate, pass_all, pass_at, percentile
 WORDS = {0: "passed", 1: "failed: below threshold or worse", 2: "failed: could not be judged"}
 HEAD = ("failure mode", "passed", "share", "95 % interval", "at least", "goal", "")
 COMPARED = ("failure mode", "then", "now", "change", "95 % interval", "p, worse", "verdict")
+_PLAIN = re.compile(r"(?:[\w .,;()%'\"+=-]|:(?!//))*")
 MARKER = "<!-- octant-evals -->"  # by which the comment on a pull request is found again and replaced
 
 
@@ -195,9 +197,19 @@ def _answered_by(results: Sequence[Result]) -> Counter[str]:
 
 
 def _failed(result: Result) -> str:
-    why = "; ".join(map(str, result.findings)) or f"could not be judged: {result.broken}"
+    why = "; ".join(f"{found.scorer}: {_quoted(found.words)}" for found in result.findings)
+    why = why or f"could not be judged: {_quoted(result.broken or '')}"
     request = f" Request {result.trail.request_id}." if result.trail.request_id else ""
     return f"- `{result.case.id}` ({result.case.failure_mode}): {why}. {result.case.criteria}{request}"
+
+
+def _quoted(words: str) -> str:
+    """Words as markdown: those that it would read as its own, such as a link, a tag or a name to notify, are code."""
+    words = " ".join(words.split())
+    if _PLAIN.fullmatch(words) and "www." not in words.lower():
+        return words
+    fence = "`" * (max(map(len, re.findall("`+", words)), default=0) + 1)
+    return f"{fence} {words} {fence}" if "`" in words else f"`{words}`"
 
 
 def _row(name: str, rate: Rate, threshold: Threshold | None) -> tuple[str, ...]:

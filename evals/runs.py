@@ -7,6 +7,7 @@ checked.
 """
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -117,6 +118,7 @@ def writer(path: Path, head: Head, suite: str) -> Callable[[Result], None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         path.write_text(head.model_dump_json() + "\n", encoding="utf-8")
+    _whole(path)
 
     def write(result: Result) -> None:
         with path.open("a", encoding="utf-8") as file:
@@ -125,14 +127,38 @@ def writer(path: Path, head: Head, suite: str) -> Callable[[Result], None]:
     return write
 
 
-def read(path: Path) -> RunFile:
-    """Read a run. A torn last line, of a run that was killed, is left out. Raises InvalidSuite."""
+def _whole(path: Path) -> None:
+    """Cut off a torn last line, of a run that was killed: the next result would stand behind it."""
+    with path.open("rb+") as file:
+        raw = file.read()
+        last = raw.rpartition(b"\n")[2]
+        if _is_json(last):
+            file.write(b"\n")
+        else:
+            file.truncate(len(raw) - len(last))
+
+
+def _is_json(line: bytes) -> bool:
     try:
-        first, *others = path.read_text(encoding="utf-8").splitlines() or [""]
-        whole = [line for line in others if line.endswith("}")]
-        return RunFile(head=Head.model_validate_json(first), lines=tuple(Line.model_validate_json(line) for line in whole))
-    except (OSError, ValidationError, UnicodeDecodeError) as error:
-        raise InvalidSuite(f"{path}: {error}") from error
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def read(path: Path) -> RunFile:
+    """Read a run. A torn last line, of a run that was killed, is left out. Raises InvalidSuite, which names the line."""
+    number = 1
+    try:
+        *whole, last = path.read_bytes().removeprefix(BOM_UTF8).split(b"\n")  # at no other break: a model's words hold any
+        first, *others = [*whole, *([last] if _is_json(last) else [])] or [b""]
+        head, newest = Head.model_validate_json(first), {}
+        for number, text in enumerate(others, 2):  # noqa: B007 - of the line that is wrong
+            line = Line.model_validate_json(text)
+            newest[line.suite, line.id, line.trial] = line  # a trial that broke is run again behind it
+        return RunFile(head=head, lines=tuple(newest.values()))
+    except (OSError, ValidationError) as error:
+        raise InvalidSuite(f"{path}:{number}: {error}") from error
 
 
 def resumed(path: Path, suite: str, cases: Sequence[Case], head: Head) -> Mapping[tuple[str, int], Result]:

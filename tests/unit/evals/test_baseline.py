@@ -1,6 +1,7 @@
 """The pinned numbers, runs as files, and the gate beside them."""
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from evals.cases import InvalidSuite
 from evals.client import Trail
 from evals.gate import BELOW, BROKEN, PASS, Limits, Threshold, Thresholds, judge
 from evals.harness import Result
+from evals.scoring import Finding
 
 TODAY = date(2026, 11, 24)
 CASES = [case(f"c{n}", "wrong_tool" if n < 20 else "pii_leak") for n in range(40)]
@@ -42,6 +44,43 @@ def test_a_run_that_was_killed_is_taken_up_where_it_stopped(tmp_path: Path) -> N
     with path.open("a") as file:
         file.write('{"suite": "tiny", "id": "c1", "failure_mode": "wro')
     assert set(runs.resumed(path, "tiny", CASES, head)) == {("c0", 0)}
+    runs.writer(path, head, "tiny")(result(CASES[1]))
+    assert runs.read(path).trials() == {"c0": (1, 1), "c1": (1, 1)}
+
+
+@pytest.mark.parametrize(
+    "torn", [b'{"suite": "tiny", "measures": {}', '{"words": "é'.encode()[:-1]], ids=["a brace", "half a letter"]
+)
+def test_a_run_is_read_however_its_last_line_is_torn(tmp_path: Path, torn: bytes) -> None:
+    run_of([result(CASES[0])], tmp_path / "run.jsonl")
+    with (tmp_path / "run.jsonl").open("ab") as file:
+        file.write(torn)
+    assert runs.read(tmp_path / "run.jsonl").trials() == {"c0": (1, 1)}
+
+
+def test_a_run_with_a_torn_line_between_others_is_refused(tmp_path: Path) -> None:
+    """Its case would be missed by no one."""
+    path = tmp_path / "run.jsonl"
+    run_of([result(CASES[0], passed=False), result(CASES[1])], path)
+    head, first, second, _ = path.read_text().split("\n")
+    path.write_text("\n".join([head, first[:60], second]))
+    with pytest.raises(InvalidSuite, match=r"run\.jsonl:2: "):
+        runs.read(path)
+
+
+@pytest.mark.parametrize("words", ["a\u2028b", "a\x85b", "a}\u2029b", "a\x0cb", "a\x00b"])
+def test_a_models_words_part_no_line_of_a_run(tmp_path: Path, words: str) -> None:
+    said = replace(result(CASES[0]), findings=(Finding("facts", words),))
+    run = run_of([said, result(CASES[1])], tmp_path / "run.jsonl")
+    assert [found.words for line in run.lines for found in line.findings] == [words]
+    assert run.trials() == {"c0": (0, 1), "c1": (1, 1)}
+
+
+def test_a_case_that_broke_and_was_run_again_counts_once(tmp_path: Path) -> None:
+    """A resumed run could not be pinned: the trial that broke stood in its file."""
+    run = run_of([result(CASES[0], broken="HTTP 503"), result(CASES[0])], tmp_path / "run.jsonl")
+    assert run.trials() == {"c0": (1, 1)}
+    assert not [line for line in run.lines if line.broken]
 
 
 def test_a_file_of_two_suites_keeps_their_results_apart(tmp_path: Path) -> None:

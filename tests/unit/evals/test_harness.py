@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -107,6 +107,7 @@ async def test_the_products_own_failure_is_a_failed_case(code: str) -> None:
         (web.json_response([], status=500), "HTTP 500"),
         (web.Response(text="<html>", status=502), "HTTP 502 without JSON"),
         (web.Response(text="{", status=200), "HTTP 200 without JSON"),
+        (web.Response(text="[" * 200_000, status=200), "HTTP 200 without JSON"),
         (web.json_response({"ok": True}), "the body is no answer of tiny"),
         (web.json_response([GOOD]), "the body is no answer of tiny"),
         (web.json_response({**GOOD, "outcome": "maybe"}), "the body is no answer of tiny: outcome"),
@@ -120,6 +121,54 @@ async def test_an_answer_that_cannot_be_judged_is_broken_and_never_passes(respon
     assert not result.passed
     assert result.broken is not None
     assert result.broken.startswith(why)
+
+
+class Scoring(TinySuite):
+    """A suite whose author made a mistake."""
+
+    def __init__(self, findings: Callable[[], Any], measures: object = None) -> None:
+        super().__init__(Path("tiny"))
+        self._findings, self._measures = findings, {} if measures is None else measures
+
+    def score(self, case: Case, body: object) -> Any:  # noqa: ANN401 - what its author may return
+        return self._findings()
+
+    def measures(self, case: Case, body: object, findings: Sequence[Finding]) -> Any:  # noqa: ANN401
+        return self._measures
+
+
+def absent() -> object:
+    return dict[str, str]()["facts"]
+
+
+@pytest.mark.parametrize(
+    ("suite", "why"),
+    [
+        (Scoring(lambda: None), "the scorer returned NoneType, not findings"),
+        (Scoring(lambda: False), "the scorer returned bool, not findings"),
+        (Scoring(lambda: ""), "the scorer returned str, not findings"),
+        (Scoring(lambda: ["is wrong"]), "the scorer returned list, not findings"),
+        (Scoring(lambda: (one for one in [CASE])), "the scorer returned generator, not findings"),
+        (Scoring(absent), "the scorer failed: KeyError 'facts' (test_harness.py:"),
+        (Scoring(lambda: int("x")), "the scorer failed: ValueError"),
+        (Scoring(lambda: 1 / 0), "the scorer failed: ZeroDivisionError"),
+        (Scoring(tuple, {"private": None}), "the suite's measures are not shares by name"),
+        (Scoring(tuple, [1.0]), "the suite's measures are not shares by name"),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)
+async def test_a_scorer_that_says_no_findings_passes_nothing(suite: Scoring, why: str) -> None:
+    """E3. One without a `return` passed every case, and one that raised ended the run."""
+    async with service(lambda _: web.json_response(GOOD)) as there:
+        found = await run(suite, copies(2), there)
+    assert [(one.passed, (one.broken or "")[: len(why)]) for one in found] == [(False, why)] * 2
+
+
+async def test_a_finding_is_one_line_that_every_report_and_store_can_hold() -> None:
+    said = "says \ud800 \x1b[31m\n## all\u2028is \u202ewell\0"
+    async with service(lambda _: web.json_response(GOOD)) as there:
+        (result,) = await run(Scoring(lambda: (Finding("facts", said),)), (CASE,), there)
+    assert result.findings == (Finding("facts", "says ? [31m ## all is \\u202ewell"),)
 
 
 async def test_a_connection_that_is_cut_is_broken() -> None:

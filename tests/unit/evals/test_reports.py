@@ -18,6 +18,7 @@ from evals.options import Reports
 from evals.page import page
 from evals.report import MARKER, SuiteRun, as_json, markdown, repeats
 from evals.runs import Head, read, writer
+from evals.scoring import Finding
 
 GOLDEN = Path(__file__).parent / "golden" / "comment.md"
 METRIC = "Deflection rate: the share of questions that need no person."
@@ -69,11 +70,32 @@ def test_the_json_report_holds_the_comparison(tmp_path: Path) -> None:
 def test_junit_separates_failed_from_broken() -> None:
     results = [result(CASES[0]), result(CASES[1], passed=False), result(CASES[2], broken="HTTP 503 \x00")]
     run = SuiteRun("tiny", results, judge(CASES[:3], results, THRESHOLDS), THRESHOLDS)
-    root = ET.fromstring(junit([run], "simulator"))  # noqa: S314 - our own
+    root = ET.fromstring(junit([run], "simulator \x1b"))  # noqa: S314 - our own
     suite = root[0]
     assert suite.get("name") == "tiny.wrong_tool"
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "1")
     assert [child.tag for one in suite for child in one] == ["failure", "error"]
+
+
+@pytest.mark.parametrize(
+    ("words", "written"),
+    [
+        ('does not say 3.5 (of 7), it\'s "so"', 'does not say 3.5 (of 7), it\'s "so"'),
+        ("<!-- octant-evals -->", "`<!-- octant-evals -->`"),
+        ("<details>", "`<details>`"),
+        ("![a](https://elsewhere.example/x)", "`![a](https://elsewhere.example/x)`"),
+        ("see www.elsewhere.example", "`see www.elsewhere.example`"),
+        ("see https://elsewhere.example", "`see https://elsewhere.example`"),
+        ("@team closes #12", "`@team closes #12`"),
+        ("line\n\n## All passed", "`line ## All passed`"),
+        ("```\nthe rest", "```` ``` the rest ````"),
+    ],
+)
+def test_a_models_words_are_no_markdown_of_the_comment(words: str, written: str) -> None:
+    """An open fence or comment hid the cases behind it, and a name was notified."""
+    wrong = replace(result(CASES[0]), findings=(Finding("facts", words),))
+    run = SuiteRun("tiny", [wrong], judge(CASES[:1], [wrong], THRESHOLDS), THRESHOLDS)
+    assert f"- `tool-0` (wrong_tool): facts: {written}. Passes" in markdown([run], "simulator")
 
 
 def test_repeats_are_reported_as_pass_at_k_and_pass_hat_k() -> None:
