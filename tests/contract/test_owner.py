@@ -62,7 +62,7 @@ async def test_a_worker_checks_it_before_it_counts(own: Redis, engine: AsyncEngi
     await own.set(KEY, "of another one")
     absent: Any = None
     with pytest.raises(Misconfigured):
-        await _open_budget(AsyncExitStack(), Settings(), engine, own, absent, absent)
+        await _open_budget(AsyncExitStack(), Settings(), engine, own, absent, absent, absent)
 
 
 async def test_a_store_that_is_away_is_no_other_deployment(own: Redis, engine: AsyncEngine) -> None:
