@@ -41,7 +41,8 @@ class Arrived:
 class Receiver:
     """The requests that arrived so far.
 
-    While ``hangs`` is set, nothing is answered.
+    While ``hangs`` is set, nothing is answered. ``rejects``: so many spans of each batch, in an answer of 200. ``page``: of a
+    proxy, which answers in the receiver's place.
     """
 
     def __init__(self) -> None:
@@ -49,6 +50,9 @@ class Receiver:
         self.hangs = threading.Event()
         self.requested = threading.Event()
         self.requests = 0
+        self.rejects = 0
+        self.page = b""
+        self.headers: dict[str, str] = {}
         self._spans: list[Arrived] = []
         self._arrived = threading.Condition()
 
@@ -87,10 +91,13 @@ def receiving() -> Iterator[Receiver]:
             receiver.requested.set()
             while receiver.hangs.is_set():
                 time.sleep(0.05)
+            receiver.headers = {name.lower(): value for name, value in self.headers.items()}
             receiver.take(body)
-            answer = ExportTraceServiceResponse().SerializeToString()
+            message = ExportTraceServiceResponse()
+            message.partial_success.rejected_spans = receiver.rejects
+            answer = receiver.page or message.SerializeToString()
             self.send_response(200)
-            self.send_header("content-type", "application/x-protobuf")
+            self.send_header("content-type", "text/html; charset=utf-8" if receiver.page else "application/x-protobuf")
             self.send_header("content-length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)

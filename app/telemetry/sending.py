@@ -94,7 +94,10 @@ class _Reporting(SpanExporter):
         try:
             result = self._exporter.export(spans)
         finally:
-            self._settled("sent" if result is SpanExportResult.SUCCESS else "failed", len(spans))
+            failed = min(len(spans), getattr(self._exporter, "rejected", 0)) if result is SpanExportResult.SUCCESS else len(spans)
+            for outcome, number in (("sent", len(spans) - failed), ("failed", failed)):
+                if number:
+                    self._settled(outcome, number)
         return result
 
     def shutdown(self) -> None:

@@ -204,9 +204,9 @@ class Tracing:
         self._content = content
         if otlp_endpoint:
             # Only where it sends: with it come Protocol Buffers, which stay in the memory of every worker.
-            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+            from app.telemetry.otlp import Exporter
 
-            exporter = OTLPSpanExporter(endpoint=otlp_endpoint.rstrip("/") + "/v1/traces")
+            exporter = Exporter(otlp_endpoint)
         if exporter:
             scope = InstrumentationScope("octant", version, SCHEMA_URL)
             sending = Sending(exporter, on_spans)

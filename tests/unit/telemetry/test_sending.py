@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from otlp import receiving
 
 from app.stack.embedded import free_port as a_free_port
+from app.telemetry.otlp import Exporter, rejected
 from app.telemetry.sending import Sending
 from app.telemetry.spans import Tracing
 
@@ -49,7 +51,7 @@ def free_port() -> int:
 class Line:
     """A tracer whose spans go to a receiver, with their counts."""
 
-    def __init__(self, receiver: Receiver, **limits: float) -> None:
+    def __init__(self, receiver: SpanExporter, **limits: float) -> None:
         self.outcomes: Counter[str] = Counter()
         self.sending = Sending(receiver, self._note, **limits)  # type: ignore[arg-type]  # most is an int, last_seconds a float
         self._provider = TracerProvider(shutdown_on_exit=False)
@@ -70,6 +72,38 @@ def test_what_is_sent_and_what_is_not_taken_is_counted() -> None:
         line.send(2_500)
         line.sending.shutdown()
         assert line.outcomes == {outcome: 2_500}
+
+
+def test_spans_that_a_receiver_rejects_in_an_answer_of_200_are_no_sent_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OTLP: Partial Success. A proxy's page of sign-in is no receiver's answer."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20abc")
+    with receiving() as real:
+        for rejects, page, ends in (
+            (0, b"", {"sent": 5}),
+            (2, b"", {"sent": 3, "failed": 2}),
+            (9, b"", {"failed": 5}),
+            (0, b"<html>", {"failed": 5}),
+        ):
+            real.rejects, real.page = rejects, page
+            line = Line(Exporter(real.endpoint + ("/v1/traces/" if page else "")))
+            line.send(5)
+            line.sending.shutdown()
+            assert line.outcomes == ends
+        assert real.headers["authorization"] == "Basic abc"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "content"),
+    [
+        ("", b""),
+        ("application/json", b"{}"),
+        ("application/x-protobuf", b"\xff\xff"),
+        ("text/plain", b"OK"),
+        ("application/x-protobuf", b""),
+    ],
+)
+def test_another_answer_of_200_rejects_nothing(content_type: str, content: bytes) -> None:
+    assert rejected(content_type, content) == 0
 
 
 def test_a_hanging_receiver_delays_no_caller_and_spans_without_room_are_counted(receiver: Receiver) -> None:
