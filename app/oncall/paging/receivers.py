@@ -8,6 +8,7 @@ used, so a rotated file is used for the next page.
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -26,6 +27,7 @@ SEVERITIES = {
     "warning": "warning",
     "info": "info",
 }
+_APART = re.compile(r"\s+|,(?=[A-Za-z][\w+-]*://)")
 UNKNOWN = "error"  # a severity that is not in the list still calls
 Secret = Callable[[], str]
 
@@ -148,7 +150,7 @@ class _Blocking:
 
 
 def apprise_of(addresses: Secret) -> Apprise:
-    """The receiver behind apprise's addresses, separated by commas or blanks.
+    """The receiver behind apprise's addresses, apart by commas or blanks.
 
     Raises Misconfigured without the extra, or for an address that it does not know.
     """
@@ -176,7 +178,8 @@ def _is_web(address: str) -> bool:
 
 
 def _split(addresses: str) -> Iterable[str]:
-    return (one for one in addresses.replace(",", " ").split() if one)
+    """Addresses, apart by blanks or commas; a comma within one stays, as between two recipients of a mail."""
+    return filter(None, (one.strip(",") for one in _APART.split(addresses)))
 
 
 def _description(message: Message) -> str:

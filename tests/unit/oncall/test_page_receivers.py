@@ -17,7 +17,7 @@ from pager import PAGERDUTY, ROUTING_KEY, TOKEN, WEBHOOK_SECRET, Pager, running_
 
 from app.domain.errors import Misconfigured
 from app.oncall.paging.message import ACTIONS, Message, Receiver
-from app.oncall.paging.receivers import IncidentIo, PagerDuty, SignedWebhook, apprise_of
+from app.oncall.paging.receivers import IncidentIo, PagerDuty, SignedWebhook, _split, apprise_of
 from app.oncall.paging.sending import retry_after
 from app.security import webhooks
 from app.security.webhooks import Sessions
@@ -193,3 +193,12 @@ async def test_apprise_calls_every_address_and_refuses_one_that_it_does_not_know
     assert f"octant oncall ack {MESSAGE.page}" in str(taken[0]["message"])
     with pytest.raises(Misconfigured, match="address 2"):
         apprise_of(lambda: "json://127.0.0.1/ nonsense://secret@host")
+
+
+def test_a_comma_within_an_address_of_apprise_separates_its_recipients_and_no_addresses() -> None:
+    mail, chat = "mailto://octant:word@mail.example?to=ada@a.example,bob@b.example", "tgram://123456789:token/1,2"
+    for apart in (",", ", ", " ", "\n", " , "):
+        assert list(_split(f"{mail}{apart}{chat},")) == [mail, chat]
+    apprise_of(lambda: f"{mail}, json://127.0.0.1/")
+    with pytest.raises(Misconfigured, match="address 2"):
+        apprise_of(lambda: f"{mail},nonsense://secret@host")
