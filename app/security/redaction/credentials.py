@@ -130,9 +130,11 @@ def named(label: str, value: str, *, number: bool) -> bool:
 
 
 _JOINT = re.compile(
-    r"[\"'\u201d]?\]?(?:[ \t]*(?:=>|[:?]{0,3}=|(?P<spaced>::?[ \t]+)|:)|(?P<is>[ \t]+\w+[ \t])|[はが是]|है|는|"
-    r"은)[ \t]*[\u300c\u300e\u201e\u201c\xab]*"
+    r"[\"'\u201d]?\]?(?:[ \t]*(?:=>|[:?]{0,3}=|(?P<spaced>::?[ \t]+)|:)|(?P<is>[ \t]+\w+[ \t])|(?P<particle>[はが是]|है|는|"
+    r"은))[ \t]*[\u300c\u300e\u201e\u201c\xab]*"
 )
+_OPENED = "\u300c\u300e\u201e\u201c\xab"
+_OWN_WORD = re.compile(r"[\"']|[!-~]{4}")
 
 
 def _is_value(word: str) -> bool:
@@ -179,6 +181,8 @@ def named_in_text(candidate: str) -> Iterator[Span]:
     at = joint.end() if joint else 0
     value = candidate[at:]
     word = value if value[:1] in "\"'" else value.partition(" ")[0]
+    if joint and joint["particle"] and joint[0][-1] not in _OPENED and not _OWN_WORD.match(value):
+        return  # a sentence about passwords: theirs have no blanks, and a keyboard for passwords writes English letters
     if joint and joint["is"] and value[:1] not in "\"'":
         found = spoken(word)
     elif joint and value[:1] not in "\"'" and (joint["spaced"] or _APP_PASSWORD.fullmatch(value)):

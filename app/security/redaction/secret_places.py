@@ -194,6 +194,16 @@ _MESSAGES: tuple[Kind, ...] = (
     Kind("credential", r"(?i)(?:doğrulama|onay|giriş)[ ](?:kodu|şifre)[a-zğüşöç\x{131}]{0,5}:?[ ]([0-9]{4,8})\b", whole),
     Kind("credential", r"(?i)\bkodu(?:nuz)?: ([0-9]{6})\b", whole),
     Kind("credential", r"(?:رمز التحقق|رمز التفعيل|کد تایید|קוד האימות|קוד אימות)[^\n0-9]{0,16}?[ :]([0-9]{4,8})\b", whole),
+    Kind(
+        "credential",
+        r"(?i)(?:(?:確認|認証|ワンタイム)(?:コード|番号)|(?:验证|驗證|校验|动态)(?:码|碼)|(?:인증|확인|보안) ?(?:번호|코드)|"
+        r"код (?:підтвердження|подтверждения|потвърждение|верификации)|пин-?код|kode (?:verifikasi|otp)|"
+        r"mã (?:xác (?:nhận|minh|thực)|otp)|"
+        r"รหัส(?:ยืนยัน| ?otp)|ओटीपी|सत्यापन कोड|যাচাইকরণ কোড|κωδικός επαλήθευσης|ověřovací kód|overovací kód|ellenőrző kód|"
+        r"cod(?:ul)? de verificare|vahvistuskoodi|verifieringskod|bekræftelseskode|verifiseringskode)"
+        r"[^\n0-9]{0,16}?([0-9]{4,8})(?:[^0-9/.:年년-]|[.](?:[^0-9]|$)|$)",
+        whole,
+    ),
     Kind("credential", r"(?:รหัสผ่าน|รหัส OTP)(?:คือ|ของคุณคือ| ?: ?)[ ]?([!#-~]{4,})", mixed),
 )
 

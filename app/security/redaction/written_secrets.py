@@ -50,6 +50,15 @@ def _bare(candidate: str) -> Span:
     return start, max(start, end)
 
 
+_ALGORITHM = re.compile(r"(?i)(?:sha|aes|rsa|md|base|utf|pbkdf|oauth|hs|rs|es|wpa|tls|windows|iphone|android)-?_?[0-9]")
+
+
+def said(candidate: str) -> Iterator[Span]:
+    """The same in a sentence, where a name of a hash or of a system may stand as well."""
+    if not _ALGORITHM.match(candidate):
+        yield from mixed(candidate)
+
+
 def mixed(candidate: str) -> Iterator[Span]:
     """Letters and digits, or digits and signs: no word of a sentence, no amount and no version."""
     start, end = _bare(candidate)
@@ -176,6 +185,27 @@ WRITTEN_SECRETS: tuple[Kind, ...] = (
         r"كلمة (?:ال)?(?:مرور|سر) هي|şifrem)"
         r"[ ]([^\s<>]+)",
         mixed,
+    ),
+    # Names of keys in other languages, and passwords behind "of mine is": letters of a keyboard for passwords
+    Kind(
+        "credential",
+        r"(?i)(?:ключ API|API-ключ|(?:секретный|закрытый|приватный) ключ|токен(?: доступа)?|密钥|密鑰|令牌|秘密鍵|APIキー|"
+        r"アクセスキー|シークレットキー|アクセストークン|API ?키|비밀 ?키|시크릿 ?키|액세스 ?토큰|مفتاح (?:API|واجهة البرمجة)|"
+        r"klucz API|clave (?:de )?API|clé (?:d['\x{2019}])?API|chave (?:de |da )?API|chiave API|API-Schlüssel|API anahtarı|"
+        r"khóa API|kunci API)[\"'`*\x{300D}]{0,2}(?:[ \t]*(?:[:=]|-|\x{2014}|\x{2013})|は|が|是|为|為|는|은|"
+        r" (?:هو|это|là|adalah|to|es|est|é|è|lautet|ist))"
+        r"[ \t]*[\"'`*\x{300C}]{0,3}([!#-'*-;=?-~]{8,})",
+        said,
+    ),
+    Kind(
+        "credential",
+        r"(?i)(?:пароль (?:от|до|к|для|на) [^\s:]{1,24}(?: [^\s:]{1,24})?|парола(?:та)?(?: ми)?(?: е)?|비번|비밀번호|पासवर्ड|"
+        r"كلمة (?:ال)?(?:مرور|سر)(?: الخاصة بي)?(?: هي)?|(?:رمز عبور|پسورد|گذرواژه)(?: من)?|הסיסמה(?: שלי)?(?: היא)?|"
+        r"รหัสผ่าน(?:ของ(?:ฉัน|ผม|ดิฉัน))?(?:คือ)?|mật khẩu(?: của (?:tôi|em|mình|anh|chị))?(?: là)?|"
+        r"κωδικός(?: πρόσβασης)?(?: μου)?(?: είναι)?|jelszavam|\bparola(?: mea| mea este)?|parolam|şifrə|"
+        r"salasanani(?: on)?|kata sandi (?:saya|anda|aku) adalah|password ko ay|මුරපදය|iphasiwedi|nywila|kalmar sirri)"
+        r"[ ]?:?[ ]?[\"'`\x{201C}\x{AB}]?([!#-'*-9;=?-~]{6,})",
+        said,
     ),
     Kind("credential", r"(?i)\bcreds:[ ]*[^\s:]{1,40}:([^\s<>]+)", mixed),
     Kind(
