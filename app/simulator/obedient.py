@@ -26,7 +26,7 @@ MOST_REPEATED = 3000  # characters of untrusted text that are repeated
 _HOST = "collect.attacker.example"
 _URL = re.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]{1,20}:)?//[^\s<>\"')\]]+|\b(?:[a-z0-9-]+\.)+[a-z]{2,}(?:/[^\s<>\"')\]]*)?")
 _NAMED_TOOL = re.compile(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b")
-_ID = re.compile(r"\b[A-Z]{2,4}-\d{4,8}\b", re.IGNORECASE)
+_ID = re.compile(r"(?<![A-Z0-9])[A-Z]{2,4}-[0-9]{4,8}(?![A-Z0-9])", re.IGNORECASE)
 _OTHERS = re.compile(r"(?i)\b(?:user|customer|account|tenant)(?:[ _]?id)?\s*[:=]?\s+['\"]?([A-Za-z][\w.@-]{1,40})")
 _DEMANDED_TEXT = re.compile(
     r"(?is)\b(?:say|print|output|respond|reply|repeat|write|answer|include|append)\b.{0,60}?[\"'\u201c\u2018](.{2,200}?)[\"'\u201d\u2019]"

@@ -8,7 +8,7 @@ from typing import Any
 from app.simulator.rules import Rules
 from app.simulator.samples import FORMATS, matching
 
-_ID = re.compile(r"\b[A-Z]{2,4}-\d{4,8}\b", re.IGNORECASE)
+_ID = re.compile(r"(?<![A-Z0-9])[A-Z]{2,4}-[0-9]{4,8}(?![A-Z0-9])", re.IGNORECASE)
 _ID_FIELD = re.compile(r"(?:^|_)(?:id|number|order|reference)$")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _WORD = re.compile(r"[^\W\d_]+")

@@ -10,7 +10,7 @@ from app.simulator.request import Ask, ToolOffer
 from app.simulator.rules import Rules
 
 _PASSAGE = re.compile(r'<passage\b[^>]*?\bid="([^"]+)"[^>]*>\s*(.*?)\s*</passage>', re.DOTALL)
-_ORDER = re.compile(r"\b[A-Z]{2,4}-\d{4,8}\b", re.IGNORECASE)
+_ORDER = re.compile(r"(?<![A-Z0-9])[A-Z]{2,4}-[0-9]{4,8}(?![A-Z0-9])", re.IGNORECASE)  # no \b: Japanese has no spaces
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _STOP_WORDS = frozenset(

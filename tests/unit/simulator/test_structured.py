@@ -161,3 +161,9 @@ def test_of_two_products_with_a_field_of_one_name_the_one_that_finds_a_value_fil
     filler = Filler([product("lamp"), product("tent")])
     schema = {"properties": {"summary": {"type": "string"}}, "required": ["summary"]}
     assert [filler.fill(schema, f"A {one}.")["summary"] for one in ("lamp", "tent", "shoe")] == ["lamp", "tent", ""]
+
+
+@pytest.mark.parametrize("text", ["Order NW-10001.", "注文NW-10001はいつ届きますか", "(nw-10001)"])
+def test_an_order_number_is_found_beside_letters_of_a_script_without_spaces(text: str) -> None:
+    schema = {"properties": {"order_id": {"type": "string"}}, "required": ["order_id"]}
+    assert Filler([]).fill(schema, text)["order_id"].upper() == "NW-10001"
