@@ -1,7 +1,6 @@
 """Tickets: from a customer's free text to a typed, checked and stored row."""
 
 import re
-import unicodedata
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,9 +16,9 @@ from app.features.support.wire import Ticket
 from app.security.guard.stored_text import KeptTexts
 
 OUTPUT = OutputSchema("ticket", Ticket.model_json_schema())
-_ORDER = re.compile(r"(?<![A-Z0-9])NW\s?-\s?([0-9]{5})(?![0-9])", re.IGNORECASE)
-_HYPHENS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u30fc", "-"))
-_OTHER_DIGIT = re.compile(r"[^\D0-9]")
+# As keyboards write it: digits of any script, letters of double width, and for the hyphen a dash or Japanese long vowel mark.
+_HYPHEN = r"[\s\u200e\u200f]?[-\u2010-\u2015\u2212\u30fc\ufe58\ufe63\uff0d\uff70][\s\u200e\u200f]?"
+_ORDER = re.compile(rf"(?<![A-Z0-9\uff21-\uff3a\uff10-\uff19])[N\uff2e][W\uff37](?:{_HYPHEN})?(\d{{5}})(?!\d)", re.IGNORECASE)
 LONGEST_SUMMARY, LONGEST_PRODUCT = 200, 128
 
 
@@ -37,7 +36,7 @@ def read(reply: Reply, text: str) -> Ticket:
         violations = tuple(f"$.{'.'.join(map(str, e['loc']))}: {e['type']}" for e in found)
         raise OutputInvalid("No model gave a valid ticket.", violations=violations) from None
     written = orders_named(text)
-    named = (ticket.order_id or "").strip().upper()
+    named = next(iter(orders_named(ticket.order_id or "")), None)
     return ticket.model_copy(
         update={
             "order_id": named if named in written else None,
@@ -68,15 +67,8 @@ def as_kept(ticket: Ticket, kept: KeptTexts, tenant: str) -> Ticket:
 
 
 def orders_named(text: str) -> frozenset[str]:
-    """The order numbers in a text, in capitals and with the digits and the hyphen of English, whatever keyboard wrote them."""
-    return frozenset(f"NW-{digits}" for digits in _ORDER.findall(_as_english(text)))
-
-
-def _as_english(text: str) -> str:
-    if text.isascii():
-        return text
-    plain = unicodedata.normalize("NFKC", text).translate(_HYPHENS)
-    return _OTHER_DIGIT.sub(lambda digit: str(unicodedata.digit(digit[0])), plain)
+    """The order numbers in a text, as the shop writes them."""
+    return frozenset(f"NW-{int(number):05}" for number in _ORDER.findall(text))
 
 
 async def store(engine: AsyncEngine, identity: Identity, ticket: Ticket) -> str:
