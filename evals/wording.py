@@ -4,9 +4,10 @@ Words and figures count as a whole, where a script has spaces between words; cas
 """
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from functools import cache
+
+from app.domain import spelling
 
 _FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
 # A letter or digit of a script with spaces between words. Thai, Lao, Burmese, Khmer, Japanese and Chinese have none.
@@ -14,7 +15,7 @@ _LETTER = (
     r"[^\W\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     r"\U00020000-\U0003ffff]"
 )
-_QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2011": "-"})
+_QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2011": "-", "\u2010": "-"})
 
 
 def states(text: str, fact: str | Sequence[str]) -> bool:
@@ -41,4 +42,4 @@ def _whole(form: str) -> re.Pattern[str]:
 
 def plain(text: str) -> str:
     """A text as it is compared."""
-    return " ".join(unicodedata.normalize("NFKC", text).translate(_QUOTES).casefold().split())
+    return spelling.plain(text.translate(_QUOTES))

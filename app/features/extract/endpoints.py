@@ -1,7 +1,6 @@
 """`POST /v1/extract`: a message in, a filled form out. One endpoint, one prompt, one schema."""
 
 from typing import Annotated
-from unicodedata import normalize
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.domain.calls import Call
+from app.domain.spelling import plain
 from app.edge.answers import json_answer
 from app.edge.idempotency import IdempotentRoute
 from app.edge.limits import body_of
@@ -72,17 +72,12 @@ def router(parts: FeatureParts) -> APIRouter:
 
 def as_written(facts: Facts, text: str) -> Facts:
     """Drop the facts that are not in the text: a model made them up."""
-    copied = facts.model_dump(exclude=set(IN_OWN_WORDS))
-    return facts.model_copy(update={name: found_in(text, value) for name, value in copied.items()})
+    copied, read = facts.model_dump(exclude=set(IN_OWN_WORDS)), plain(text)
+    return facts.model_copy(update={name: found_in(read, value) for name, value in copied.items()})
 
 
-def found_in(text: str, value: str | list[str] | None) -> str | list[str] | None:
-    """A value if the text has it, whatever its case, blanks and width, else None; of a list, the items that it has."""
+def found_in(read: str, value: str | list[str] | None) -> str | list[str] | None:
+    """A value if the plain text ``read`` has it, whatever its case, blanks and width, else None; of a list, the items it has."""
     if isinstance(value, list):
-        return [item for item in value if found_in(text, item)]
-    return value if value and _plain(value) in _plain(text) else None
-
-
-def _plain(text: str) -> str:
-    """One spelling of letters that look alike: composed or not, in full width or half."""
-    return " ".join(normalize("NFKC", text).casefold().split())
+        return [item for item in value if found_in(read, item)]
+    return value if value and plain(value) in read else None
