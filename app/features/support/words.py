@@ -8,6 +8,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from app.domain.spelling import composed
+
 _WORD = re.compile(r"[^\W_]+")
 _CONTRACTION = re.compile(r"(?<=\w)['\u2019](?:s|t|re|ve|ll|d|m)\b", re.IGNORECASE)
 _GRAMMAR = """
@@ -58,7 +60,7 @@ def stem(word: str) -> str:
 
 def _parted(text: str) -> str:
     """Letters in one form each, and blanks where a script has none."""
-    bare = _POINTS.sub("", unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()))
+    bare = _POINTS.sub("", unicodedata.normalize("NFKD", composed(text).casefold()))
     plain = _OTHER_DIGIT.sub(lambda digit: str(unicodedata.digit(digit[0])), unicodedata.normalize("NFKC", bare))
     return _UNSPACED.sub(_pieces, plain.translate(_FORMS))
 
