@@ -12,7 +12,7 @@ from evals.languages import language
 from evals.scoring import Finding, Scorer, findings
 from evals.suites.support.answers import SupportAnswer, SupportTicket, leaks
 from evals.suites.support.cases import AnswerCase, TicketCase
-from evals.wording import figures, states
+from evals.wording import states, unsupported
 
 MOST_NAMED = 5
 _MARKERS = re.compile(r"\[[a-z0-9][a-z0-9-]*\]")
@@ -85,7 +85,7 @@ def figures_supported(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
         return
     cited = (answer.source(citation.article_id) or "" for citation in answer.citations)
     sources = " ".join([case.input.full_text, answer.looked_up, *cited])
-    made_up = sorted(figures(_MARKERS.sub("", answer.answer)) - figures(sources))
+    made_up = sorted(unsupported(_MARKERS.sub("", answer.answer), sources))
     if made_up:
         yield f"says {', '.join(made_up[:MOST_NAMED])}{' and more' * (len(made_up) > MOST_NAMED)}, which no cited article says"
 
