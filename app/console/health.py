@@ -17,6 +17,7 @@ from app.console.just_now import FAILING, MANY, SOME, About, Said
 from app.console.provider_strips import AGAIN, FEW, LEAST, REFUSING, SICK, STOPPED, UNTRIED, Resting, Strip, resting_of, strips_of
 from app.console.ranges import Range
 from app.console.waiting import Waiting
+from app.domain.errors import Stopped
 from app.domain.money import MicroUSD
 from app.domain.records import MISTAKES, REFUSALS
 from app.gateway.recovery import shared_circuits
@@ -257,7 +258,7 @@ def _answers(
         failed = Said("warn", fail, "" if ill else just_now.symptom_of(recent))
         said = [failed, *said] if kind == "good" else [said[0], failed._replace(kind="none"), *said[1:]]
     if broken and not any(broken in one.words for one in said):
-        said.append(Said("none", f"{broken}."))
+        said.append(Said("none", f"{broken} {end.said}." if latest and end else f"{broken}."))
     return said
 
 
@@ -276,8 +277,8 @@ def _still(latest: Overview, until: datetime) -> Overview:
 
 
 def _broken(seen: Overview) -> str:
-    """Requests that got a 5xx, also those that no call knows; empty where they are few."""
-    broken = [failed for failed in seen.failed_answers if failed.status >= SERVER_ERROR]
+    """Requests that got a 5xx, also those that no call knows; empty where they are few. A stop is no fault."""
+    broken = [one for one in seen.failed_answers if one.status >= SERVER_ERROR and one.code != Stopped.code]
     number = sum(failed.answers for failed in broken)
     if not number or number < FAILING * seen.total.requests:
         return ""

@@ -301,6 +301,29 @@ async def test_an_alert_that_joins_an_acknowledged_group_calls_again(made: Made,
         assert len(keys) == 2, "the same key would call no person again"
 
 
+async def test_who_acknowledges_the_page_leads_its_incident_until_another_one_takes_it(made: Made, clean: AsyncEngine) -> None:
+    """An acknowledged page stood beside "no person leads it yet"."""
+    incidents = Incidents(clean, clean=str)
+
+    async def leading(page: Page) -> str | None:
+        return next(one.commander for one in await incidents.list() if one.id == page.incident_id)
+
+    async with made(incident_for=partial(incident_for_page, clean=str)) as room:
+        fired = replace(alarm(), labels={"tenant": uuid4().hex})
+        await room.take(fired)
+        page = await the_page(room, fired.key)
+        assert await leading(page) is None
+        for person in ("grace", "ada"):
+            await room.parts.pages.acknowledge(page.id, by=person)
+            assert await leading(page) == "grace", "the second one does not take it away"
+        opened = next(one for one in await incidents.list() if one.id == page.incident_id)
+        await incidents.assign(opened, "ada", by="grace")
+        await room.parts.pages.acknowledge(page.id, by="grace")
+        assert await leading(page) == "ada"
+        said = [entry.text for entry in await timeline(clean, opened, clean=str) if entry.text.startswith("commander")]
+    assert said == ["commander is grace, who acknowledged the page", "commander is ada"]
+
+
 async def test_an_event_keeps_the_words_that_the_page_had_then(made: Made, pager: Pager, clean: AsyncEngine) -> None:
     """A cap that was lowered had changed the first line of the incident's timeline, and its postmortem."""
     async with made(incident_for=partial(incident_for_page, clean=str)) as room:

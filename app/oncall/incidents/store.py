@@ -110,6 +110,15 @@ async def incident_for_page(
     raise DependencyUnavailable("The incident of this page is opened and closed all the time.", retry_after=1.0)
 
 
+async def led_by(session: Session, incident: uuid.UUID, person: str, at: datetime) -> None:
+    """Who acknowledges its page leads an incident that no person leads yet, until another one takes it."""
+    c = incidents.c
+    free = update(incidents).where(c.id == incident, c.status == OPEN, c.commander.is_(None))
+    if (await session.execute(free.values(commander=person).returning(c.id))).one_or_none():
+        words = f"commander is {person}, who acknowledged the page"
+        await session.execute(_event(incident, "commander", person, words, at=at))
+
+
 class Incidents:
     """The store. Raises what SQLAlchemy raises where Postgres is away."""
 

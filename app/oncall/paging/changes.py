@@ -9,6 +9,7 @@ from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain.errors import NotFound
+from app.oncall.incidents.store import led_by
 from app.oncall.paging import outbox
 from app.oncall.paging.tables import page_events, page_timers, pages
 
@@ -62,13 +63,18 @@ async def fingerprints(connection: AsyncConnection, page_id: uuid.UUID) -> set[s
 async def acknowledge(
     connection: AsyncConnection, row: Row[Any], until: datetime, now: datetime, *, by: str, **detail: str
 ) -> Row[Any]:
-    """Acknowledge a page that is not resolved. The first acknowledgement counts for the time to acknowledge."""
+    """Acknowledge a page that is not resolved. The first acknowledgement counts for the time to acknowledge.
+
+    Its person leads the page's incident, where no person does.
+    """
     changed = await change(
         connection, row.id, status=ACKNOWLEDGED, acknowledged_at=row.acknowledged_at or now, acknowledged_by=by,
         ack_expires_at=until,
     )  # fmt: skip
     await set_timer(connection, row.id, until)
     await add_event(connection, row.id, "acknowledged", by=by, until=until.isoformat(), **detail)
+    if row.incident_id:
+        await led_by(connection, row.incident_id, by, now)
     await outbox.follow_up(connection, changed, "acknowledge", await links_of(connection, row.id), by=by)
     return changed
 

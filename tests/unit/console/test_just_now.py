@@ -613,7 +613,7 @@ def test_answers_of_5xx_are_named_whatever_calls_did_and_nothing_is_over_beside_
     whole, latest = (replace(seen(calls, failed=12), failed_answers=[broken]) for calls in (1000, 100))
     said_of = summary(whole, Range(NOON - HOUR, NOON, "1h"), latest, None, Stops(), (), past).said
     assert not any(words.startswith("Over:") for words in said_of)
-    assert any(words.startswith("900 requests got an answer of 5xx (500 internal_error on /v1/x") for words in said_of)
+    assert "900 requests got an answer of 5xx (500 internal_error on /v1/x: 900) in the last 2 min." in said_of
 
 
 @pytest.mark.parametrize(("age", "named"), [(60, True), (119, True), (120, False), (170, False)])
@@ -626,6 +626,15 @@ def test_answers_of_5xx_are_over_after_a_minute_without_one(age: int, named: boo
     assert (kind, words[0].startswith("Just now: 9 requests got an answer of 5xx")) == (
         ("warn", True) if named else ("good", False)
     )
+
+
+def test_what_an_operator_stops_on_purpose_is_no_fault_of_5xx() -> None:
+    """A stop of one user had turned the first page yellow."""
+    refused = Failed(tenant="acme", path="/v1/x", status=503, code="stopped_by_operator", answers=9, minute=NOON,
+                     request_id="r", key_id="k", of_key=9, message="m")  # fmt: skip
+    assert said(seen(10_000), replace(seen(100), failed_answers=[refused]), JustNow(calls=100))[0] == "good"
+    broken = replace(refused, code="internal_error")
+    assert said(seen(10_000), replace(seen(100), failed_answers=[broken]), JustNow(calls=100))[0] == "warn"
 
 
 def test_calls_that_hang_lead_to_their_page() -> None:

@@ -1,4 +1,4 @@
-"""The language of a text is told by its letters or its commonest words."""
+"""The language of a text is known by its letters or its commonest words."""
 
 import pytest
 
