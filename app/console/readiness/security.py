@@ -286,7 +286,7 @@ def leak_figure(day: GameDay | None) -> tuple[str, str, str, str]:
     if day.longest is None:
         return formats.seconds(day.revoked), f"from the start of its command; {UNTIMED}", link, mark
     most = f"the longest of {1 + len(day.lasted)} keys in use" if day.lasted else "of one key, which may be luck"
-    return formats.seconds(day.longest), f"{most}; {day.promised}", link, mark
+    return formats.seconds(day.longest), f"{most}; {day.promised.partition(',')[0]}", link, mark
 
 
 def of_provider_keys(keys: Sequence[KeyStatus]) -> Evidence:

@@ -130,7 +130,7 @@ def test_a_number_is_called_at_one_tap_and_an_examples_says_that_it_rings_nowher
     example, real = (SimpleNamespace(phone="+49 30 901820", is_placeholder=one) for one in (True, False))
     link = '<a href="tel:+4930901820">+49 30 901820</a>'
     assert template.render(person=real).strip() == link
-    assert template.render(person=example).strip() == f'{link} <span class="soft">example, rings nowhere</span>'
+    assert template.render(person=example).strip() == f'{link} <span class="soft" title="It rings nowhere">example</span>'
 
 
 def test_days_of_the_same_people_are_joined_for_a_phone_and_today_stands_alone() -> None:
