@@ -1,16 +1,12 @@
 """A store's error as one sentence for the operator: which store, why, and where to look."""
 
-import re
-
 from app.domain.errors import DependencyUnavailable
+from app.domain.postgres_words import FULL, REFUSED
 
 VALKEY, POSTGRES = ("Valkey", "OCTANT_VALKEY_URL"), ("Postgres", "OCTANT_DATABASE_URL")
 OF_PACKAGE = {"redis": VALKEY, "sqlalchemy": POSTGRES}
 AWAY = ("OperationalError", "InterfaceError")  # of Postgres: any other error is a fault of ours, and keeps its traceback
 LOCKED = "55P03"  # lock_not_available (postgresql.org/docs/current/errcodes-appendix.html)
-# A server that refuses a connection leaves its words alone: drivers have no code for them.
-FULL = re.compile(r"too many clients already|connection slots are reserved|too many connections for|no more connections allowed")
-REFUSED = re.compile(r"FATAL: (?! *(?:the database system is |terminating connection))")
 ROOTS = {"sqlalchemy": ("DBAPIError", "TimeoutError"), "redis": ("RedisError",), "psycopg": ("Error",)}  # of a store's own errors
 OF_CLUSTER = ("MovedError", "AskError")  # of redis
 QUOTING = ("DataError", "IntegrityError", "StatementError")  # their words quote values

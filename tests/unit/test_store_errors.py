@@ -84,3 +84,33 @@ def test_a_log_line_has_the_reason_of_a_store_and_no_value_that_it_quotes() -> N
     unknown = ResponseError("unknown command 'EVALSHA', with args beginning with: 'octant:acme:user:ada'")
     assert why(unknown)["reason"] == "unknown command 'EVALSHA'"
     assert why(ValueError("Ada")) == {"error_type": "ValueError"}
+
+
+# As Postgres 15 writes them: a server that is full, one that is starting, and one that refuses a password.
+LANGUAGES = {
+    "de": ("FATAL:  tut mir leid, schon zu viele Verbindungen", "FATAL:  das Datenbanksystem startet", "FATAL:  Passwort"),
+    "es": (
+        "FATAL:  lo siento, ya tenemos demasiados clientes",
+        "FATAL:  el sistema de base de datos está iniciándose",
+        "FATAL:  la",
+    ),
+    "fr": ("FATAL:  désolé, trop de clients sont déjà connectés", "FATAL:  le système de bases de données se lance", "FATAL:  a"),
+    "it": ("FATALE:  spiacente, troppi client già connessi", "FATALE:  il database si sta avviando", "FATALE:  autenticazione"),
+    "ja": ("FATAL:  現在クライアント数が多すぎます", "FATAL:  データベースシステムは起動処理中です", "FATAL:  ユーザー"),
+    "ko": (
+        "치명적오류:  최대 동시 접속자 수를 초과했습니다.",
+        "치명적오류:  데이터베이스 시스템이 새로 가동 중입니다.",
+        "치명적오류:  사용자",
+    ),
+    "ru": ("ВАЖНО:  извините, уже слишком много клиентов", "ВАЖНО:  система баз данных запускается", "ВАЖНО:  пользователь"),
+    "sv": ("FATALT:  ledsen, för många klienter", "FATALT:  databassystemet startar upp", "FATALT:  lösenord"),
+    "uk": ("ФАТАЛЬНО:  вибачте, вже забагато клієнтів", "ФАТАЛЬНО:  система бази даних запускається", "ФАТАЛЬНО:  пароль"),
+    "zh": ("致命错误:  对不起, 已经有太多的客户", "致命错误:  数据库系统启动中", "致命错误:  用户"),
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_server_that_speaks_another_language_is_told_apart_alike(language: str) -> None:
+    said = [of_store(of_postgres(psycopg.OperationalError(f"connection failed: {words}"))) or "" for words in LANGUAGES[language]]
+    begins = ("Postgres takes no more connections", "Postgres does not answer", "Postgres refuses this")
+    assert [sentence.startswith(begin) for sentence, begin in zip(said, begins, strict=True)] == [True] * 3
