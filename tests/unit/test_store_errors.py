@@ -110,7 +110,7 @@ LANGUAGES = {
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_server_that_speaks_another_language_is_told_apart_alike(language: str) -> None:
+def test_a_server_that_speaks_another_language_gets_the_sentence_of_an_english_one(language: str) -> None:
     said = [of_store(of_postgres(psycopg.OperationalError(f"connection failed: {words}"))) or "" for words in LANGUAGES[language]]
     begins = ("Postgres takes no more connections", "Postgres does not answer", "Postgres refuses this")
     assert [sentence.startswith(begin) for sentence, begin in zip(said, begins, strict=True)] == [True] * 3
