@@ -64,7 +64,7 @@ def test_a_module_a_path_of_the_api_and_a_command_are_no_products_name(name: str
 
 def test_a_word_that_only_begins_a_path_of_the_api_may_be_a_products_name() -> None:
     """OpenAI has `/v1/fine_tuning` and `/v1/vector_stores`."""
-    assert {"fine", "vector", "schaden", "search"}.isdisjoint(feature._taken(ROOT))
+    assert {"fine", "vector"}.isdisjoint(feature._taken(ROOT))
 
 
 @pytest.mark.parametrize(
