@@ -11,7 +11,7 @@ from app.security.redaction.detectors import _DATE, GOODS, Kind, Span, digits_of
 _FILLERS = (
     r"(?:[ -]?(?:card|number|numbers|nummer|numero|número|numéro|no|nr|num|n|id|code|is|was|ist|est|es|è|é|to|är|on|"
     r"nº|n°|č|numer|núm|"
-    r"nomor|số|номер|番号|号码|号碼|號碼|字號|号|번호|नंबर|संख्या|है|رقم|เลขที่|หมายเลข|na|№|#)\.?)*"
+    r"nomor|số|номер|番号|号码|号碼|號碼|字號|号|번호|नंबर|संख्या|है|は|নম্বর|எண்|نمبر|رقم|เลขที่|หมายเลข|na|№|#)\.?)*"
 )
 _JOINT = r"(?:[ \t]*[:=#：][ \t]*|[ ]{0,3})[「『\"'“«(]{0,2}"
 _DIGITED = r"[A-Za-z0-9./()-]*[0-9][A-Za-z0-9./()-]*"
@@ -40,9 +40,20 @@ _REGISTER = (
     r"saudi|emirates|israeli|kenyan|nigerian|malaysian|singapore|hong kong|mexican|brazilian|chilean) (?:id|rrn|frn)|"
     r"\bmedicare (?:id|number|card|no)|\bsoc(?:ial)?\.? sec(?:urity)?\.?|\bgreen card|\ba-number|"
     r"\balien (?:registration )?number|"
-    r"\bvisa (?:number|no)|\bpatient (?:id|number|no)|\bmedical record number"
+    r"\bvisa (?:number|no)|\bpatient (?:id|number|no)|\bmedical record number|"
+    r"\b(?:steuerliche|persönliche) identifikationsnummer|\bbis-?(?:nummer|number)|\bnuméro bis|\bonderwijsnummer|"
+    r"\bpersonal health number|\b(?:norwegian )?birth number|\bunique taxpayer reference|\bpermanent account number|"
+    r"\bpersonal identification number|\bnational identity|\bepic no|\bration card|"
+    r"cédula (?:de persona física|única de identidad)|(?:número|carnet|carné) de identidad|"
+    r"número (?:único )?de identifica(?:ción|ção) tribut[aá]ria|\bnuméro d['\x{2019}](?:immatriculation|identification) fiscale|"
+    r"osobni identifikacijski broj|jedinstveni matični broj|\bnomor induk kependudukan|\bnumri (?:personal|i identitetit)|"
+    r"\bindangamuntu|karta tal-identità|asabisty numar|ЛНЧ|ЄГН|"
+    r"ЖКН|年金番号|(?:港澳|台湾|臺灣)(?:居民)?通行[证證]|台胞[证證]|पैन (?:नंबर|नम्बर)|জন্ম নিবন্ধন|හැඳුනුම්පත|அடையாள அட்டை|"
+    r"អត្តសញ្ញាណប័ណ្ណ|رقم التعريف(?: الوطني)?|بطاقة التعريف(?: الوطنية)?"
 )
-_REGISTER_SHORT = r"\b(?:KVNR|RVNR|NAS|CNI|RRN|FRN|GSTIN|MBI|MRN|TIN|EIN|UTR|BVN|PAN|DNI|NIE)\b|ΑΔΤ|\bC\.C\."
+_REGISTER_SHORT = (
+    r"\b(?:KVNR|RVNR|NAS|CNI|RRN|FRN|GSTIN|MBI|MRN|TIN|EIN|UTR|BVN|PAN|DNI|NIE|PTIN|IDNP|JMB|NRC|CNIE|NIDA|RTN)\b|ΑΔΤ|\bC\.C\."
+)
 _PLATE = (
     r"kennzeichen|\bkfz|\bnummernschild|\blicen[cs]e plates?|\bnumber ?plates?|\bplate (?:number|no)|\b(?:car|"
     r"vehicle) reg(?:istration)?|"
@@ -116,6 +127,11 @@ LABELLED: tuple[Kind, ...] = (
         labelled,
     ),
     Kind("national-id", rf"(?i:{_REGISTER})\.?(?i:{_FILLERS}){_JOINT}{_VALUE}", labelled, unless=GOODS),
+    Kind(  # their names hold words for goods
+        "national-id",
+        rf"(?i:\bpermanent account|\bunique tax(?:payer)? reference)(?i:{_FILLERS}){_JOINT}"
+        r"((?i:[A-Z]{5}[0-9]{4}[A-Z])|[0-9]{5} ?[0-9]{5})\b",
+    ),
     Kind("national-id", rf"(?:{_REGISTER_SHORT})\.?(?i:{_FILLERS}){_JOINT}{_VALUE}", labelled, unless=GOODS),
     Kind(
         "national-id",
