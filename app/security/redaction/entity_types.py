@@ -86,6 +86,9 @@ SECTIONS: tuple[tuple[Kind, ...], ...] = (
             after=labels.AFTER_CARD,
         ),
         Kind("card", r"(?:\b|%B)([0-9](?:" + _GAP + r"?[0-9]){13,})(?:\b|_)", cards, not_after="-.#/+", tabular=True),
+        # The same in a form that a browser sends, where a blank is a plus sign
+        Kind("iban", r"(?i)=([a-z]{2}[0-9]{2}(?:\+[a-z0-9]{1,4}){3,8})", iban),
+        Kind("card", r"=([0-9]{4}\+[0-9]{4,6}\+[0-9]{4,5}(?:\+[0-9]{1,4})?)\b", cards),
         *SHAPED,
     ),
     (*DOCUMENTS, *ACCOUNTS),

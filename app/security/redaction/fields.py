@@ -78,6 +78,9 @@ def account(candidate: str) -> bool:
     return len(digits_of(candidate)) >= 6
 
 
+_IN_A_FORM = r"\+?\(?[0-9][0-9().-]{0,14}(?:\+[0-9().-]{1,15}){1,5}"  # as a browser sends it: a blank is a plus sign
+
+
 def _field(kind: str, names: str, value: str, find: Callable[[str], Iterator[Span]]) -> Kind:
     named = rf"(?:(?:{names}){_ENDS}{_JOINT}|--?[a-z_-]{{0,24}}(?:{names}){_ENDS} )"
     return Kind(kind, rf"(?i){named}({value})", find)
@@ -86,6 +89,7 @@ def _field(kind: str, names: str, value: str, find: Callable[[str], Iterator[Spa
 FIELDS: tuple[Kind, ...] = (
     _field("phone", _PHONE, _LOCAL, only_if(labelled_phone)),
     _field("phone", _MOBILE, _LOCAL, only_if(mobile)),
+    _field("phone", f"{_PHONE}|{_MOBILE}", _IN_A_FORM, only_if(mobile)),
     _field("birth-date", _BORN, labels.DAY, only_if(bool)),
     _field("national-id", _IDENTITY, _CODE, in_a_register),
     _field("passport", _PASSPORT, _CODE, in_a_register),
