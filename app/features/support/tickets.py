@@ -19,6 +19,7 @@ OUTPUT = OutputSchema("ticket", Ticket.model_json_schema())
 # As keyboards write it: digits of any script, letters of double width, and for the hyphen a dash or Japanese long vowel mark.
 _HYPHEN = r"[\s\u200e\u200f]?[-\u2010-\u2015\u2212\u30fc\ufe58\ufe63\uff0d\uff70][\s\u200e\u200f]?"
 _ORDER = re.compile(rf"(?<![A-Z0-9\uff21-\uff3a\uff10-\uff19])[N\uff2e][W\uff37](?:{_HYPHEN})?(\d{{5}})(?!\d)", re.IGNORECASE)
+_LANGUAGE = re.compile(r"\s*([A-Za-z]{2,3})(?:[-_][A-Za-z0-9]{1,8}){0,3}\s*")  # models add a region or a script: pt-BR, zh_Hans
 LONGEST_SUMMARY, LONGEST_PRODUCT = 200, 128
 
 
@@ -41,7 +42,7 @@ def read(reply: Reply, text: str) -> Ticket:
         update={
             "order_id": named if named in written else None,
             "product": ticket.product or None,
-            "language": ticket.language.lower() if re.fullmatch(r"[A-Za-z]{2,3}", ticket.language) else "und",
+            "language": named_language[1].lower() if (named_language := _LANGUAGE.fullmatch(ticket.language)) else "und",
         }
     )
 

@@ -85,7 +85,20 @@ def test_what_is_too_long_is_cut_between_words() -> None:
     assert len(summary.product) == 128
 
 
-@pytest.mark.parametrize(("language", "kept"), [("EN", "en"), ("deu", "deu"), ("English", "und"), ("", "und"), ("e\x00", "und")])
+@pytest.mark.parametrize(
+    ("language", "kept"),
+    [
+        ("EN", "en"),
+        ("deu", "deu"),
+        ("pt-BR", "pt"),
+        ("zh_Hans-CN", "zh"),
+        ("en-", "und"),
+        ("French-CA", "und"),
+        ("English", "und"),
+        ("", "und"),
+        ("e\x00", "und"),
+    ],
+)
 def test_a_language_is_a_code_or_undetermined(language: str, kept: str) -> None:
     assert tickets.read(reply(language=language), "text").language == kept
 
