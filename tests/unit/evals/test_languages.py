@@ -1,4 +1,4 @@
-"""The language of a text is known by its letters or its commonest words."""
+"""A text's letters or its commonest words give its language."""
 
 import pytest
 
