@@ -127,8 +127,8 @@ def _amount(name: str, text: str) -> MicroUSD | None:
 def _count(name: str, text: str) -> int | None:
     if text == NO_CAP:
         return None
-    if not (text.isascii() and text.isdigit()) or not 0 < int(text) < 2**31:
-        raise InvalidRequest(f"{option(name)}: {text!r} is not a whole number above zero.", param=name)
+    if not (text.isascii() and text.isdigit() and len(text) < 20) or not 0 < int(text) < 2**31:
+        raise InvalidRequest(f"{option(name)}: {text[:20]!r} is not a whole number above zero.", param=name)
     return int(text)
 
 

@@ -64,7 +64,7 @@ async def _choices(store: Incidents, _: Values) -> Choices:
 async def _incident(store: Incidents, values: Values) -> Incident:
     """The incident of this number; the open one without a number. Raises NotFound, or InvalidRequest where several are open."""
     number = values.get("on", "")
-    if number and not (number.isascii() and number.isdigit() and int(number) < MOST_NUMBER):
+    if number and not (number.isascii() and number.isdigit() and len(number) < 20 and int(number) < MOST_NUMBER):
         raise NotFound("An incident has a number, such as 1.")
     return await store.find(int(number) if number else None)
 

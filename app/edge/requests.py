@@ -59,7 +59,7 @@ def _deadline(request: Request) -> Deadline:
     sent = request.headers.get(DEADLINE_HEADER)
     if sent is None:
         return Deadline.after(ours)
-    if not sent.isascii() or not sent.isdigit() or not 0 < int(sent) < 10**9:
+    if not sent.isascii() or not sent.isdigit() or len(sent) >= 20 or not 0 < int(sent) < 10**9:
         raise InvalidRequest(f"{DEADLINE_HEADER} must be a whole number of milliseconds above zero.", param=DEADLINE_HEADER)
     chosen = int(sent) / 1000
     return Deadline.after(min(ours, chosen), chosen)

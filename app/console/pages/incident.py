@@ -70,7 +70,7 @@ def router(console: Console, shared: ReadOnce[Diagnosis]) -> APIRouter:
 
 async def _values(console: Console, shared: ReadOnce[Diagnosis], number: str, session: Session) -> dict[str, Any]:
     """What the page of an incident shows; it is ``live`` until the incident is closed."""
-    if not number.isascii() or not number.isdigit() or int(number) > MOST_NUMBER:
+    if not number.isascii() or not number.isdigit() or len(number) > 19 or int(number) > MOST_NUMBER:
         raise NotFound("An incident has a number, as in /console/oncall/incidents/1.")
     known = await console.known.read(("incident", number), _incident(console, int(number)))
     seen = known.value

@@ -200,7 +200,7 @@ def target_of(reference: str, root: Schema) -> object:
         key = step.replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict) and key in found:
             found = found[key]
-        elif isinstance(found, list) and key.isascii() and key.isdigit() and int(key) < len(found):
+        elif isinstance(found, list) and key.isascii() and key.isdigit() and len(key) < 8 and int(key) < len(found):
             found = found[int(key)]
         else:
             raise Unfit
