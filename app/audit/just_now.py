@@ -81,9 +81,13 @@ _BEFORE = text("""
             ORDER BY sent - :busier * greatest(sent_before * CAST(:part AS float), :idle) DESC, tenant LIMIT 1) AS most
     FROM kinds WHERE NOT of_tenant AND calls > 0 AND calls_before > 0
 """)
-_KEY = text("""
-    SELECT key_id, count(*) AS calls FROM calls
-    WHERE at >= :since AND at < :until AND tenant = :tenant AND outcome <> ALL(:not_calls) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1
+_SENDERS = text("""
+    WITH sent AS (
+        SELECT grouping(key_id) = 0 AS of_key, key_id, "user", count(*) AS calls FROM calls
+        WHERE at >= :since AND at < :until AND tenant = :tenant AND outcome <> ALL(:not_calls)
+        GROUP BY GROUPING SETS ((key_id), ("user"))
+    )
+    SELECT DISTINCT ON (of_key) of_key, coalesce(key_id, "user") AS name, calls FROM sent ORDER BY of_key DESC, calls DESC, name
 """)
 _DRIFTED = text(
     "SELECT feature, drifted_at AS at FROM eval_drift WHERE drifted_at >= :drifted AND drifted_at < :until ORDER BY 1"
@@ -162,7 +166,8 @@ class Cost:
 class Busiest:
     """The tenant that sends most above its usual: ``calls``, those ``before`` in `BEFORE`, micro-dollars, and its busiest key.
 
-    Refused calls are counted, too: after a stop that lasted, none would be usual.
+    ``user``: the one of most of its calls, ``of_user``; empty where most name none. Refused calls are counted, too: after a stop
+    that lasted, none would be usual.
     """
 
     tenant: str
@@ -171,6 +176,8 @@ class Busiest:
     cost: int
     key_id: str
     of_key: int
+    user: str = ""
+    of_user: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,12 +257,15 @@ async def _before(connection: AsyncConnection, wanted: dict[str, Any]) -> tuple[
         async with connection.begin_nested():
             row = dict((await connection.execute(_BEFORE, wanted)).mappings().one())
             most = row.pop("most")
-            key = (await connection.execute(_KEY, wanted | {"tenant": most["tenant"]})).first() if most else None
+            senders = (await connection.execute(_SENDERS, wanted | {"tenant": most["tenant"]})).all() if most else []
     except OperationalError as error:
         if not isinstance(error.orig, QueryCanceled):
             raise
         return Cost(), None
-    return Cost(**row), Busiest(**most, key_id=key.key_id, of_key=key.calls) if key else None
+    if len(senders) < 2:
+        return Cost(**row), None
+    key, user = senders
+    return Cost(**row), Busiest(**most, key_id=key.name, of_key=key.calls, user=user.name, of_user=user.calls)
 
 
 def _sum(rows: Iterable[dict[str, Any]], name: str) -> int:

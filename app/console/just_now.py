@@ -183,7 +183,7 @@ def dearer(recent: JustNow) -> Said | None:
 
 
 def busier(recent: JustNow, *, hurts: bool) -> Said | None:
-    """A tenant sends many times as much as before: a loop, a batch, or a key in other hands. Names the key that sends most.
+    """A tenant sends many times as much as before: a loop, a batch, or a key in other hands. Names the busiest key and user.
 
     ``hurts``: calls are refused, slow or fail beside it, or a cap is near. A batch that hurts none is a fact, and no trouble.
     """
@@ -195,11 +195,17 @@ def busier(recent: JustNow, *, hurts: bool) -> Said | None:
         return None
     usual_words = f"where {formats.number(round(most.before * (JUST_NOW / BEFORE)), 'call')} were usual"
     before = usual_words if most.before else f"after none in the {formats.span(BEFORE)} before"
-    key = f", {'all' if most.of_key == most.calls else f'{most.of_key:,}'} of them with key {most.key_id}" if most.key_id else ""
-    words = f"{most.tenant} has sent {formats.number(most.calls, 'call')} in {SPAN}, {before}{key}, for {formats.usd(most.cost)}."
+    who = f", {_of_all(most.of_key, most.calls)} of them with key {most.key_id}" if most.key_id else ""
+    one = most.user if most.of_user > MOST * most.calls else ""
+    who += f", {_of_all(most.of_user, most.calls)} of user {one}" if one else ""
+    words = f"{most.tenant} has sent {formats.number(most.calls, 'call')} in {SPAN}, {before}{who}, for {formats.usd(most.cost)}."
     if not hurts:
         return Said("none", words)
-    return Said("warn", words, "a key sends far more calls than before", about_of(tenant=most.tenant, key=most.key_id))
+    return Said("warn", words, "a key sends far more calls than before", about_of(tenant=most.tenant, key=most.key_id, user=one))
+
+
+def _of_all(some: int, all_: int) -> str:
+    return "all" if some == all_ else f"{some:,}"
 
 
 def drifted(recent: JustNow) -> Said | None:

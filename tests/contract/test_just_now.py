@@ -194,11 +194,11 @@ async def test_the_tenant_far_above_its_usual_number_is_known_with_its_key(engin
     big = a_record(tenant="big", key_id="k1", outcome="ok", stream=False, cost=MicroUSD(10), attempts=())
     small = replace(big, tenant="small", key_id="k2")
     usual = [(900 - n, big) for n in range(770)] + [(800, small)] * 130  # the flood began three minutes ago
-    now = [(100, big)] * 20 + [(60, small)] * 30 + [(50, replace(small, key_id="leaked"))] * 120
+    now = [(100, big)] * 20 + [(60, small)] * 30 + [(50, replace(small, key_id="leaked", user="mallory"))] * 120
     now.append((30, replace(big, tenant="new")))  # one call after none: it hid the flood
     rows = [replace(one, id=f"busy-{n}", at=end - ago * SECOND) for n, (ago, one) in enumerate([*usual, *now])]
     await Writer(engine).write(rows)
-    assert (await just_now(engine, end)).busiest == Busiest("small", 150, 130, 1_500, "leaked", 120)
+    assert (await just_now(engine, end)).busiest == Busiest("small", 150, 130, 1_500, "leaked", 120, "mallory", 120)
 
 
 async def test_calls_that_were_refused_before_are_usual_too(engine: AsyncEngine) -> None:

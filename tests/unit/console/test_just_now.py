@@ -518,11 +518,19 @@ def test_nothing_is_over_while_a_provider_is_slow() -> None:
     ("most", "words"),
     [
         (Busiest("acme", 2390, 1800, 3_640_000, "k1", 2390), "where 240 calls were usual, all of them with key k1, for $3.64."),
+        (
+            Busiest("acme", 900, 0, 5, "k", 900, "mallory", 400),
+            "after none in the 15 min before, all of them with key k, for $0.000005.",
+        ),
+        (
+            Busiest("acme", 900, 0, 5, "k", 900, "mallory", 800),
+            "after none in the 15 min before, all of them with key k, 800 of user mallory, for $0.000005.",
+        ),
         (Busiest("acme", 220, 0, 1_000, "k", 100), "after none in the 15 min before, 100 of them with key k, for $0.001."),
         (Busiest("acme", 1100, 1800, 0, "k", 1), ""),
         (Busiest("acme", 199, 0, 0, "k", 99), ""),
     ],
-    ids=["ten times as many", "from nothing", "less than five times as many", "a few"],
+    ids=["ten times as many", "many users", "one user", "from nothing", "less than five times as many", "a few"],
 )  # fmt: skip
 def test_a_tenant_that_sends_many_times_its_usual_calls_is_named_with_its_key(most: Busiest, words: str) -> None:
     found = busier(JustNow(busiest=most), hurts=True)
