@@ -72,6 +72,12 @@ def orders_named(text: str) -> frozenset[str]:
     return frozenset(f"NW-{int(number):05}" for number in _ORDER.findall(text))
 
 
+def as_the_shop_writes(number: str) -> str:
+    """An order number as the shop writes it; any other text as it is."""
+    found = _ORDER.fullmatch(number.strip())
+    return f"NW-{int(found[1]):05}" if found else number
+
+
 async def store(engine: AsyncEngine, identity: Identity, ticket: Ticket) -> str:
     """Store a ticket. Returns its id. Raises DependencyUnavailable."""
     values: dict[str, Any] = {**ticket.model_dump(), "tenant": identity.tenant.id, "user": identity.user}

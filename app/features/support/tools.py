@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.calls import Identity
 from app.domain.messages import ToolSpec, ToolUse
 from app.features.support.shop import NoSuchOrder, Refused, Shop
+from app.features.support.tickets import as_the_shop_writes
 from app.features.support.wire import NOT_BLANK
 from app.security.guard.stored_text import KeptTexts
 
@@ -45,7 +46,10 @@ class NoArguments(Arguments):
 class OrderArguments(Arguments):
     """Names one order."""
 
-    order_id: str = Field(pattern=r"^NW-[0-9]{5}$", description="Order number, such as NW-10001.")
+    # A model may copy it as the customer wrote it, in full width or with Arabic digits.
+    order_id: Annotated[str, BeforeValidator(lambda name: as_the_shop_writes(name) if isinstance(name, str) else name)] = Field(
+        pattern=r"^NW-[0-9]{5}$", description="Order number, such as NW-10001."
+    )
 
 
 class RefundArguments(OrderArguments):
