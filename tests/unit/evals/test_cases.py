@@ -91,7 +91,7 @@ def in_file(folder: Path, content: str | bytes, name: str = "cases.yaml") -> Pat
         (ONE.replace("  endpoint: tiny\n", "") * 30, "wrong_tool/cases.yaml: and 10 more"),
     ],
 )
-def test_a_problem_of_a_file_is_named_with_its_line(tmp_path: Path, content: str | bytes, problem: str) -> None:
+def test_a_problem_of_a_file_is_reported_with_its_line(tmp_path: Path, content: str | bytes, problem: str) -> None:
     with pytest.raises(InvalidSuite, match=re.escape(problem)):
         load_cases(in_file(tmp_path, content), TINY)
 
