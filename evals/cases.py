@@ -75,7 +75,7 @@ def load_cases(folder: Path, types: Sequence[type[C]]) -> tuple[C, ...]:
     cases: list[C] = []
     for path in sorted(folder.rglob("*.yaml")):
         try:
-            found = read_file(path, adapter, str(path.relative_to(folder)))
+            found = read_file(path, adapter, str(path.relative_to(folder)), empty=())
         except InvalidSuite as error:
             problems.append(str(error))
             continue
@@ -98,8 +98,11 @@ def _foreign(folder: Path) -> list[Path]:
     )
 
 
-def read_file(path: Path, adapter: TypeAdapter[T], name: str) -> T:
-    """Read a file of a list in YAML. Raises InvalidSuite with ``name`` and the line of each problem."""
+def read_file(path: Path, adapter: TypeAdapter[T], name: str, *, empty: T | None = None) -> T:
+    """Read a file of a list in YAML. Raises InvalidSuite with ``name`` and the line of each problem.
+
+    ``empty`` is what a file without content holds; without one it is refused.
+    """
     try:
         data, node = read(_text(path, name))
     except NotYaml as error:
@@ -107,7 +110,7 @@ def read_file(path: Path, adapter: TypeAdapter[T], name: str) -> T:
     found: list[tuple[Location, str]] = [(where, "stands twice") for where in twice(node)]
     if not found:
         try:
-            return adapter.validate_python(() if data is None else data)
+            return empty if data is None and empty is not None else adapter.validate_python(data)
         except ValidationError as error:
             wrong = error.errors(include_url=False, include_input=False)
         found = [(one["loc"], one["msg"].replace("a valid tuple", "a list")) for one in wrong]
@@ -127,18 +130,12 @@ def _text(path: Path, name: str) -> str:
         raise InvalidSuite(f"{name}:{line}: not UTF-8 text: {error.reason}") from None
 
 
-def _place(data: Any, where: Location) -> str:  # noqa: ANN401 - any YAML
-    """The case by its id, where it has one, and the field in it; a step that only the model knows is left out."""
-    names: list[str] = []
-    for n, step in enumerate(where):
-        try:
-            data = data[step]
-        except (KeyError, IndexError, TypeError):
-            names += [str(step)] if n == len(where) - 1 else []
-            continue
-        named = data.get("id") if n == 0 and isinstance(data, dict) else None
-        names.append(named if isinstance(named, str) and named.isprintable() else str(step))
-    return ".".join(names) or "file"
+def _place(data: object, where: Location) -> str:
+    """The case by its id, where it has one, then its endpoint, where suites have several, and the field."""
+    first, *inner = where or ("file",)
+    item = data[first] if isinstance(data, list) and isinstance(first, int) else None
+    named = item.get("id") if isinstance(item, dict) else None
+    return ".".join(map(str, (named if isinstance(named, str) and named.isprintable() else first, *inner)))
 
 
 def _can_fail(case: Case) -> bool:
