@@ -101,7 +101,9 @@ def is_allowed(address: str) -> bool:
         written = written.replace(dot, ".")
     scheme = written.partition(":")[0]
     if scheme in ("http", "https"):
-        return _is_own(urlsplit(f"{scheme}://{written.partition(':')[2].lstrip('/')}").hostname or "")
+        host = urlsplit(f"{scheme}://{written.partition(':')[2].lstrip('/')}").hostname or ""
+        registered = ".".join(host.rstrip(".").split(".")[-2:])
+        return _is_own(host) or "`" in unquote(registered)  # no person can have a domain with that sign
     if scheme == "mailto":  # an address in the text becomes such a link: only a person can write to it
         return "?" not in written and written.count("@") == 1
     if written.startswith("//"):
