@@ -10,9 +10,10 @@ GENERATOR := .octant/bench-redaction
 NER := .octant/ner
 COVERAGE := .octant/coverage
 
-# More than the cores of a small machine: many tests wait, for a timer or another process.
-WORKERS ?= 4
-TESTS = pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# More than the cores of a small machine: many tests wait, for a timer or another process. Those of whole stacks start many.
+PROCESSES := 4
+test: PROCESSES := 6
+TESTS = pytest -n $(or $(WORKERS),$(PROCESSES)) --dist loadfile --no-loadscope-reorder
 PYTEST = $(BIN)/python -m $(TESTS)
 # A machine that others use stalls for seconds. A few tests that failed beside others run once more by themselves (ADR 34).
 ALONE := $(BIN)/python -m pytest --last-failed --last-failed-no-failures none --maxfail 5 -v
