@@ -371,8 +371,8 @@ class Budget:
     def _note_settled(self, done: Sequence[tuple[Hold, Run]]) -> None:
         if self._journal:
             self._journal.settled([hold for hold, _ in done])
-        if paid := [Settlement(hold.shard, run.keys, run.arguments) for hold, run in done if hold.spent]:
-            self._settled.note(paid)
+        # Those that cost nothing, too: one that was swept at its worst case before is corrected by it.
+        self._settled.note([Settlement(hold.shard, run.keys, run.arguments) for hold, run in done])
 
 
 __all__ = ["Budget", "BudgetPolicy", "Hold"]

@@ -32,7 +32,7 @@ class _Batch(NamedTuple):
 
 
 class Settled:
-    """The calls that were paid and settled lately, in the order of their settlement."""
+    """The calls that were settled lately, in the order of their settlement."""
 
     def __init__(self) -> None:
         """None yet."""

@@ -212,3 +212,18 @@ def test_no_order_of_events_passes_a_cap_or_loses_a_micro_dollar(world: World) -
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.parametrize("share", [0, 50, 100])
+def test_a_swept_call_that_reports_its_cost_keeps_it_after_a_loss_of_all_counters(world: World, share: int) -> None:
+    """C3. One that had cost nothing was not sent again: after the loss it counted at its worst case."""
+    Machine.world = world
+    machine = Machine()
+    hold = machine.hold(amount=100, dies=True, user="ada")
+    machine.sweep()
+    machine.lose_all_counters()
+    machine.comes_back(hold=hold, share=share, twice=False)
+    machine.lose_all_counters()
+    machine.no_cap_is_passed_and_every_micro_dollar_is_counted()
+    assert machine.spent["ada"] == share
+    machine.teardown()
