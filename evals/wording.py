@@ -4,7 +4,6 @@ Words and figures count as a whole, where a script has spaces between words; cas
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import cache
@@ -14,7 +13,6 @@ from app.domain import spelling
 # Groups of a thousand are parted by a comma, a point, a blank or an apostrophe; in India the larger ones have two digits.
 _FIGURE = re.compile(r"[0-9]+(?:[.,'][0-9]+| (?=[0-9]{3}(?![0-9]))[0-9]{3})*")
 _GROUPED = re.compile(r"[0-9]+|[0-9]{1,3}(?:([.,' ])[0-9]{3})+|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}")
-_OTHER_DIGIT = re.compile(r"[^\D0-9]")
 # Those of Arabic digits, of Switzerland, of double width, and the blanks that no line is broken at.
 _SEPARATORS = str.maketrans("\u066b\u066c\u2019\uff0e\uff0c\xa0\u2009\u202f", ".,'.,   ")
 LONGEST_FIGURE = 40  # digits: no source has more
@@ -43,8 +41,7 @@ def unsupported(text: str, sources: str) -> list[str]:
 
 def _figures(text: str) -> list[str]:
     """Each figure of a text once, in digits of ASCII and with its separators."""
-    digits = _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text.translate(_SEPARATORS))
-    return list(dict.fromkeys(_FIGURE.findall(digits)))
+    return list(dict.fromkeys(_FIGURE.findall(spelling.ascii_digits(text.translate(_SEPARATORS)))))
 
 
 def _readings(figure: str) -> Iterator[frozenset[Decimal]]:

@@ -262,7 +262,7 @@ async def _before(connection: AsyncConnection, wanted: dict[str, Any]) -> tuple[
         if not isinstance(error.orig, QueryCanceled):
             raise
         return Cost(), None
-    if len(senders) < 2:
+    if not senders:
         return Cost(**row), None
     key, user = senders
     return Cost(**row), Busiest(**most, key_id=key.name, of_key=key.calls, user=user.name, of_user=user.calls)

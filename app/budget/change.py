@@ -15,6 +15,7 @@ from app.budget.recheck import recheck
 from app.domain.calls import Identity
 from app.domain.errors import InvalidRequest
 from app.domain.money import MicroUSD, from_dollars, to_dollars
+from app.domain.whole_numbers import whole_number
 from app.security.keys.administration import KeyAdministration
 
 NO_CAP = "none"
@@ -127,9 +128,10 @@ def _amount(name: str, text: str) -> MicroUSD | None:
 def _count(name: str, text: str) -> int | None:
     if text == NO_CAP:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 20) or not 0 < int(text) < 2**31:
+    count = whole_number(text, digits=19)
+    if count is None or not 0 < count < 2**31:
         raise InvalidRequest(f"{option(name)}: {text[:20]!r} is not a whole number above zero.", param=name)
-    return int(text)
+    return count
 
 
 def _zone(name: str) -> str:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from app.stack.running import Demo
 
 _more: ContextVar["list[str] | None"] = ContextVar("more_words", default=None)
-_demos: ContextVar["list[Demo] | None"] = ContextVar("demos_to_name", default=None)
 BEGUN = "begun"  # the outcome of an action that goes on, as the console writes it, too
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,7 +41,7 @@ def changes(action: str, *, waits: bool = False) -> Callable[[Callable[P, R]], C
             demos: list[Demo] = []
             more: list[str] = []
             outcome, began = "ok", datetime.now(UTC)
-            token, words, named = changed_demos.set(demos), _more.set(more), _demos.set(demos)
+            token, words = changed_demos.set(demos), _more.set(more)
             if waits:
                 _note(action, kwargs, BEGUN, (), began)
             try:
@@ -53,7 +52,6 @@ def changes(action: str, *, waits: bool = False) -> Callable[[Callable[P, R]], C
             finally:
                 changed_demos.reset(token)
                 _more.reset(words)
-                _demos.reset(named)
                 _note(
                     f"{action} --force" if kwargs.get("force") else action,
                     kwargs,
@@ -78,7 +76,7 @@ def add(words: str) -> None:
 
 def unchanged() -> None:
     """Say that the command that runs found nothing to change, so that it names no demo as changed. Its row stays."""
-    if (demos := _demos.get()) is not None:
+    if (demos := changed_demos.get()) is not None:
         demos.clear()
 
 

@@ -11,6 +11,7 @@ from app.console.console import Console, link
 from app.console.runbook_places import place_at, title_of
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, NotFound
+from app.domain.whole_numbers import whole_number
 from app.oncall.incidents.runbooks import read_alerts
 from app.oncall.incidents.store import SEVERITIES, Incident, Incidents, RunbookChange
 from app.oncall.runbook.pages import read
@@ -63,10 +64,11 @@ async def _choices(store: Incidents, _: Values) -> Choices:
 
 async def _incident(store: Incidents, values: Values) -> Incident:
     """The incident of this number; the open one without a number. Raises NotFound, or InvalidRequest where several are open."""
-    number = values.get("on", "")
-    if number and not (number.isascii() and number.isdigit() and len(number) < 20 and int(number) < MOST_NUMBER):
+    text = values.get("on", "")
+    number = whole_number(text, digits=19)
+    if text and (number is None or number >= MOST_NUMBER):
         raise NotFound("An incident has a number, such as 1.")
-    return await store.find(int(number) if number else None)
+    return await store.find(number)
 
 
 def _on(one: Incident) -> str:
@@ -167,7 +169,7 @@ async def _ask_close(store: Incidents, values: Values) -> Asked:
         undo_at=link("/console/do/incident-reopen", {"on": str(one.number)}),
         page=(title_of(place), place_at(place)) if place else ("", ""),
         asks="How this page changes, in one sentence" if page
-        else f"Why {'this' if place else 'no'} page {'does not change' if place else 'changes'}, in one sentence",
+        else "Why this page does not change, in one sentence" if place else "Why no page changes, in one sentence",
     )  # fmt: skip
 
 

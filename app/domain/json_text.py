@@ -21,13 +21,8 @@ _BLOCK = 65_536
 MOST_DIGITS = 400  # signs of one number in a request; the largest whole number of a double has 309
 # Any digit is written as 0 here, and E as e: signs of a number that may be too large, also within strings.
 _ONE_DIGIT = bytes.maketrans(b"123456789E", b"000000000e")
-_PERHAPS_TOO_LARGE = (
-    b"0" * 200,
-    b"NaN",
-    b"Infinity",
-    b"0e000",
-    b"0e+000",
-)  # the cheapest first: of digits alone each search is slow
+# The cheapest first: of digits alone each search is slow.
+_PERHAPS_TOO_LARGE = (b"0" * 200, b"NaN", b"Infinity", b"0e000", b"0e+000")
 _LARGE_NUMBERS = re.compile(rb"(?<![0-9.])[0-9][0-9.]*+(?:[eE]\+?+[0-9]{3,}+|(?<=[0-9.]{200})(?:[eE]\+?+[0-9]++)?+)|NaN|Infinity")
 
 _SIGNS = re.compile(r'\\(?:.|\Z)|["{}\[\]]', re.DOTALL)

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+_OTHER_DIGIT = re.compile(r"[^\D0-9]")
 _MARKS = re.compile(r"([^\w\s!-~]{30})[^\w\s!-~]+")
 
 
@@ -13,6 +14,11 @@ def composed(text: str) -> str:
     stream-safe form of Unicode's annex 15; no language has more than a few.
     """
     return text if text.isascii() else unicodedata.normalize("NFKC", _MARKS.sub(r"\1", text))
+
+
+def ascii_digits(text: str) -> str:
+    """A text with the digits of other scripts in those of ASCII."""
+    return _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
 
 
 def plain(text: str) -> str:

@@ -12,6 +12,7 @@ from app.domain.calls import Deadline, Identity
 from app.domain.errors import Forbidden, InvalidRequest
 from app.domain.quick import quick, replace
 from app.domain.user_ids import check_user
+from app.domain.whole_numbers import whole_number
 from app.edge.identity import authenticated
 from app.edge.parts import parts_of
 from app.edge.violations import is_missing, meant, rule, unparsable
@@ -59,9 +60,10 @@ def _deadline(request: Request) -> Deadline:
     sent = request.headers.get(DEADLINE_HEADER)
     if sent is None:
         return Deadline.after(ours)
-    if not sent.isascii() or not sent.isdigit() or len(sent) >= 20 or not 0 < int(sent) < 10**9:
+    milliseconds = whole_number(sent, digits=19)
+    if milliseconds is None or not 0 < milliseconds < 10**9:
         raise InvalidRequest(f"{DEADLINE_HEADER} must be a whole number of milliseconds above zero.", param=DEADLINE_HEADER)
-    chosen = int(sent) / 1000
+    chosen = milliseconds / 1000
     return Deadline.after(min(ours, chosen), chosen)
 
 

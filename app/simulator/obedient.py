@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from app.simulator.request import Answer, Ask, ToolOffer
 from app.simulator.rules import Rules
-from app.simulator.structured import is_id
+from app.simulator.structured import ID, is_id
 
 HARMS = ("all", "say", "links", "prompt", "base64", "hex", "rot13", "reversed", "spaced")
 MOST_CALLS = 30  # in one reply
@@ -26,7 +26,6 @@ MOST_REPEATED = 3000  # characters of untrusted text that are repeated
 _HOST = "collect.attacker.example"
 _URL = re.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]{1,20}:)?//[^\s<>\"')\]]+|\b(?:[a-z0-9-]+\.)+[a-z]{2,}(?:/[^\s<>\"')\]]*)?")
 _NAMED_TOOL = re.compile(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b")
-_ID = re.compile(r"(?<![A-Z0-9])[A-Z]{2,4}-[0-9]{4,8}(?![A-Z0-9])", re.IGNORECASE)
 _OTHERS = re.compile(r"(?i)\b(?:user|customer|account|tenant)(?:[ _]?id)?\s*[:=]?\s+['\"]?([A-Za-z][\w.@-]{1,40})")
 _DEMANDED_TEXT = re.compile(
     r"(?is)\b(?:say|print|output|respond|reply|repeat|write|answer|include|append)\b.{0,60}?[\"'\u201c\u2018](.{2,200}?)[\"'\u201d\u2019]"
@@ -83,7 +82,7 @@ def _readable(decode: Callable[[], bytes]) -> str:
 
 def _calls(ask: Ask, text: str, tools: Sequence[ToolOffer], *, stray: bool) -> list[tuple[str, Mapping[str, Any]]]:
     """Every tool with every id, in the order of the ids; then as another user; then every tool that is merely named."""
-    ids = [found.upper() for found in dict.fromkeys(_ID.findall(text))] or [""]
+    ids = [found.upper() for found in dict.fromkeys(ID.findall(text))] or [""]
     others = list(dict.fromkeys(_OTHERS.findall(text)))[:3]
     done = {(name, json.dumps(dict(arguments), sort_keys=True)) for name, _, arguments in ask.results}
     words = " ".join(text.split())[:200]

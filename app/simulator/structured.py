@@ -8,7 +8,7 @@ from typing import Any
 from app.simulator.rules import Rules
 from app.simulator.samples import FORMATS, matching
 
-_ID = re.compile(r"(?<![A-Z0-9])[A-Z]{2,4}-[0-9]{4,8}(?![A-Z0-9])", re.IGNORECASE)
+ID = re.compile(r"(?<![A-Z0-9])[A-Z]{2,4}-[0-9]{4,8}(?![A-Z0-9])", re.IGNORECASE)  # no \b: Japanese has no spaces
 _ID_FIELD = re.compile(r"(?:^|_)(?:id|number|order|reference)$")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _WORD = re.compile(r"[^\W\d_]+")
@@ -136,7 +136,7 @@ class Filler:
         own = [value for value in (rules.value(name, text) for rules in self._rules) if value is not None]
         if own:  # products may share a field's name: one that finds nothing in this text hides no other's value
             return next(filter(None, own), "")
-        if is_id(name) and (number := _ID.search(text)):
+        if is_id(name) and (number := ID.search(text)):
             return number.group(0).upper()
         if "email" in name and (email := _EMAIL.search(text)):
             return email.group(0)

@@ -26,6 +26,7 @@ from app.console.ranges import Range
 from app.console.readiness.spending import ROGUE
 from app.domain.calls import Tenant
 from app.domain.money import MICROS_PER_DOLLAR
+from app.domain.whole_numbers import whole_number
 
 PAGE = 50
 TOP = 10
@@ -340,4 +341,4 @@ def _key(line: Line, sort: str) -> Any:  # noqa: ANN401 - what sorts
 
 def number_of(text: str | None) -> int:
     """A number in an address; anything else is none."""
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 9 else 0
+    return whole_number(text or "", digits=8) or 0

@@ -24,6 +24,7 @@ from app.console.pages.trace import readable
 from app.console.ranges import Range
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest
+from app.domain.whole_numbers import whole_number
 from app.releases.eval_gate import interval
 
 PAGE = 10
@@ -196,6 +197,7 @@ def actions(console: Console) -> Iterator[Act]:
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+    number = whole_number(text, digits=18)
+    if number is None:
         raise InvalidRequest("A candidate has a number.", param="number")
-    return int(text)
+    return number

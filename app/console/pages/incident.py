@@ -26,6 +26,7 @@ from app.console.runbook_places import found_at, place_at, title_of
 from app.console.sessions import Session
 from app.console.waiting import led
 from app.domain.errors import NotFound
+from app.domain.whole_numbers import whole_number
 from app.oncall.incidents import runbooks
 from app.oncall.incidents.impact import Impact, impact_of
 from app.oncall.incidents.postmortem import draft as postmortem
@@ -70,9 +71,10 @@ def router(console: Console, shared: ReadOnce[Diagnosis]) -> APIRouter:
 
 async def _values(console: Console, shared: ReadOnce[Diagnosis], number: str, session: Session) -> dict[str, Any]:
     """What the page of an incident shows; it is ``live`` until the incident is closed."""
-    if not number.isascii() or not number.isdigit() or len(number) > 19 or int(number) > MOST_NUMBER:
+    wanted = whole_number(number, digits=19)
+    if wanted is None or wanted > MOST_NUMBER:
         raise NotFound("An incident has a number, as in /console/oncall/incidents/1.")
-    known = await console.known.read(("incident", number), _incident(console, int(number)))
+    known = await console.known.read(("incident", number), _incident(console, wanted))
     seen = known.value
     one, (entries, others) = (seen.one, parted(seen.entries)) if seen else (None, ([], []))
     kind, words = described(one, entries, datetime.now(UTC))

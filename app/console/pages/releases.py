@@ -24,6 +24,7 @@ from app.console.readiness.answers import SHORT, Answer
 from app.console.readiness.sources import Found as Rehearsed
 from app.console.release_actions import refusals
 from app.domain.errors import Misconfigured
+from app.domain.whole_numbers import whole_number
 from app.oncall.held import Stop
 from app.releases import canaries, history, rehearsals
 from app.releases.canaries import Canary, Judgement
@@ -151,7 +152,8 @@ async def _rehearsed_way(console: Console) -> Known[Answer]:
 
 
 def _count(text: str) -> int:
-    return min(MOST_HISTORY, max(1, int(text))) if text.isascii() and text.isdigit() and len(text) < 9 else HISTORY
+    number = whole_number(text, digits=8)
+    return HISTORY if number is None else min(MOST_HISTORY, max(1, number))
 
 
 async def _state(console: Console, count: int) -> State:

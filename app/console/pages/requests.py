@@ -12,6 +12,7 @@ from app.console.console import ROUTES, SAID, VIEWING, Console, first_page, link
 from app.console.navigation import REQUESTS
 from app.console.ranges import Range
 from app.domain.money import MICROS_PER_DOLLAR
+from app.domain.whole_numbers import whole_number
 
 PAGE = 50
 DEEPEST = 10_000
@@ -50,7 +51,7 @@ def wanted_of(query: Mapping[str, str], range_: Range) -> Wanted:
     return Wanted(
         since=range_.since, until=range_.until, sort=sort_of(sort) or "at",
         least=_micros(query.get("min_cost", ""), 0), most=_micros(query.get("max_cost", ""), MOST), limit=PAGE,
-        skip=min(int(skip), DEEPEST) if skip.isascii() and skip.isdigit() and len(skip) < 9 else 0,
+        skip=min(whole_number(skip, digits=8) or 0, DEEPEST),
     )  # fmt: skip
 
 

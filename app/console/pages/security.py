@@ -26,6 +26,7 @@ from app.console.security_keys import answer as keys_answer
 from app.console.security_threats import counts_of, proven
 from app.console.sessions import Listed
 from app.domain.errors import Misconfigured
+from app.domain.whole_numbers import whole_number
 from app.releases.rehearsals import JUDGED
 from app.security import installed, threats
 from app.security.keys.administration import KeyInfo
@@ -134,7 +135,7 @@ def filter_of(query: Mapping[str, str], range_: Range) -> ActionFilter:
     return ActionFilter(
         **texts, sign_ins=None if shown else False,
         failed={"true": True, "false": False}.get(query.get("failed", "")), since=range_.since, until=range_.until,
-        before=int(before) if before.isascii() and before.isdigit() and len(before) < 20 else None, limit=PAGE,
+        before=whole_number(before, digits=19), limit=PAGE,
     )  # fmt: skip
 
 

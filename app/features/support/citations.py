@@ -12,10 +12,8 @@ _ID = r"[a-z0-9][a-z0-9-]{1,63}"
 _COMMA = r"[,;\u060c\u3001\uff0c\uff1b]"
 _NAMES = re.compile(rf"{_ID}(?:\s*{_COMMA}\s*{_ID})*")
 _CITED = re.compile(rf"\[({_ID})\](?!\()")
-_OPENING, _CLOSING = (
-    "[\uff3b\u3010\u3014\u3016",
-    "]\uff3d\u3011\u3015\u3017",
-)  # Chinese and Japanese; OpenAI's models write 【】 too
+# Of Chinese and Japanese, too; OpenAI's models write 【】.
+_OPENING, _CLOSING = "[\uff3b\u3010\u3014\u3016", "]\uff3d\u3011\u3015\u3017"
 _PARTS = re.compile(rf"[{re.escape(_OPENING + _CLOSING)}]|[^{re.escape(_OPENING + _CLOSING)}]+")
 _SEPARATOR = re.compile(rf"\s*{_COMMA}\s*")
 _PLACE = "\u2020"  # before a place in a source, as OpenAI's models write it: 【shipping-times†L1-L3】, or 【4:0†source】

@@ -8,9 +8,9 @@ from typing import Any
 from app.simulator.brain import in_words
 from app.simulator.request import Ask, ToolOffer
 from app.simulator.rules import Rules
+from app.simulator.structured import ID
 
 _PASSAGE = re.compile(r'<passage\b[^>]*?\bid="([^"]+)"[^>]*>\s*(.*?)\s*</passage>', re.DOTALL)
-_ORDER = re.compile(r"(?<![A-Z0-9])[A-Z]{2,4}-[0-9]{4,8}(?![A-Z0-9])", re.IGNORECASE)  # no \b: Japanese has no spaces
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _STOP_WORDS = frozenset(
@@ -67,7 +67,7 @@ def calls(ask: Ask) -> list[tuple[str, Mapping[str, Any]]]:
     """The tools to call now, if any."""
     question = _question(ask)
     done = {name for name, _, _ in ask.results}
-    order = next(iter(_ORDER.findall(question)), None)
+    order = next(iter(ID.findall(question)), None)
     act = _named(ask.tools, _action(question))
     if order and act and act.name not in done and _looked_up(ask, order):
         return [(act.name, _arguments(act, order.upper(), question))]

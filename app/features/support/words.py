@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from app.domain.spelling import composed
+from app.domain.spelling import ascii_digits, composed
 
 _WORD = re.compile(r"[^\W_]+")
 _CONTRACTION = re.compile(r"(?<=\w)['\u2019](?:s|t|re|ve|ll|d|m)\b", re.IGNORECASE)
@@ -23,11 +23,9 @@ yours
 STOP_WORDS = frozenset(_GRAMMAR.split())
 _ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ed", "es", "s", "e", "y")
 _OTHER_LETTER = re.compile(r"[^\W\x00-\x7f]|[\u0300-\u036f]")
-_OTHER_DIGIT = re.compile(r"[^\D0-9]")
 _POINTS = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed]")
-_FORMS = str.maketrans(
-    "\u0131đłøς\u0629\u0649\u06cc\u06a9", "idlo\u03c3\u0647\u064a\u064a\u0643"
-)  # Turkish, Arabic and Persian too
+# Of Turkish, Arabic and Persian, too.
+_FORMS = str.maketrans("\u0131đłøς\u0629\u0649\u06cc\u06a9", "idlo\u03c3\u0647\u064a\u064a\u0643")
 _EASTERN = "\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3"  # by two letters, as Lucene does for these languages
 _SOUTHERN = "\u0e01-\u0e4e\u0e81-\u0ecd\u1000-\u103f\u1780-\u17d3"  # by three: Thai, Lao, Burmese, Khmer
 _UNSPACED = re.compile(rf"[{_EASTERN}]+|[{_SOUTHERN}]+")
@@ -61,7 +59,7 @@ def stem(word: str) -> str:
 def _parted(text: str) -> str:
     """Letters in one form each, and blanks where a script has none."""
     bare = _POINTS.sub("", unicodedata.normalize("NFKD", composed(text).casefold()))
-    plain = _OTHER_DIGIT.sub(lambda digit: str(unicodedata.digit(digit[0])), unicodedata.normalize("NFKC", bare))
+    plain = ascii_digits(unicodedata.normalize("NFKC", bare))
     return _UNSPACED.sub(_pieces, plain.translate(_FORMS))
 
 

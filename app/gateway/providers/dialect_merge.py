@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from app.domain.json_pointer import resolved
+
 Schema = dict[str, Any]
 
 KINDS = ("string", "number", "integer", "boolean", "object", "array", "null")
@@ -195,13 +197,8 @@ def target_of(reference: str, root: Schema) -> object:
         return root
     if not reference.startswith("#/"):
         raise Unfit
-    found: object = root
-    for step in unquote(reference[2:]).split("/"):
-        key = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, dict) and key in found:
-            found = found[key]
-        elif isinstance(found, list) and key.isascii() and key.isdigit() and len(key) < 8 and int(key) < len(found):
-            found = found[int(key)]
-        else:
-            raise Unfit
+    try:
+        found: object = resolved(root, unquote(reference[1:]))
+    except LookupError:
+        raise Unfit from None
     return found

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from app.domain.json_pointer import resolved
 from app.gateway.recovery.schema import Json, Node, NotASchema, OutOfSteps, Run, Schema, SchemaRefused, frozen, not_a_schema
 from app.gateway.recovery.schema_keywords import checks_of
 
@@ -105,16 +106,10 @@ class Compiler:
             if name and name not in self._anchors:
                 raise SchemaRefused("refers to something that it does not hold.")
             return self._anchors[name] if name else self._root
-        found = self._root
-        for step in name[1:].split("/"):
-            key = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(found, dict) and key in found:
-                found = found[key]
-            elif isinstance(found, list) and key.isascii() and key.isdigit() and len(key) < 8 and int(key) < len(found):
-                found = found[int(key)]
-            else:
-                raise SchemaRefused("refers to something that it does not hold.")
-        return found
+        try:
+            return resolved(self._root, name)
+        except LookupError:
+            raise SchemaRefused("refers to something that it does not hold.") from None
 
 
 class Cache:

@@ -19,6 +19,7 @@ from app.security.guard import classifier
 from app.security.guard.links import INVISIBLE as INVISIBLE_LETTERS
 from app.security.guard.links import SELECTORS
 from app.security.guard.overrides import ABROAD, folded
+from app.security.redaction.automata import at_once
 
 MOST_READ = 16_000  # characters of one text: its beginning and its end
 
@@ -99,16 +100,11 @@ def _filtered(patterns: Iterable["re2._Regexp[str]"]) -> Any:  # noqa: ANN401 - 
     return filtered
 
 
-# Those that need no certain words would be searched for one by one in each text: one automaton seeks them together. Its last
-# pattern, which matches each text, tells nothing found from a failure.
+# Those that need no certain words would be searched for one by one in each text: one automaton seeks them together.
 _NEEDS_NONE = frozenset(_filtered(pattern for _, pattern in _ALL).Match("", potential=True))
 _SIGNS = [each for at, each in enumerate(_ALL) if at in _NEEDS_NONE]
 _WORDS = [each for at, each in enumerate(_ALL) if at not in _NEEDS_NONE]
-_OF_SIGNS, _OF_WORDS = re2.Set.SearchSet(), _filtered(pattern for _, pattern in _WORDS)
-for _, _pattern in _SIGNS:
-    _OF_SIGNS.Add(_pattern.pattern)
-_OF_SIGNS.Add(r"\A")
-_OF_SIGNS.Compile()
+_OF_SIGNS, _OF_WORDS = at_once((each.pattern for _, each in _SIGNS), re2.Options()), _filtered(each for _, each in _WORDS)
 
 
 def screened(text: str) -> frozenset[str]:

@@ -1,6 +1,6 @@
 """RE2's automata for the table in `entity_types`: each pattern by itself, and many at once to know which can match at all."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -46,7 +46,10 @@ def compiled_table() -> Compiled:
         after=[context(kind.after) for kind in ENTITY_TYPES],
         unless=[context(kind.unless) for kind in ENTITY_TYPES],
         words=(rows, words),
-        signs=[(part, _automaton(part)) for part in (*by_section(signs), *_chunks(sorted(everyday), EVERYDAY_AT_ONCE))],
+        signs=[
+            (part, at_once((ENTITY_TYPES[row].pattern for row in part), _options()))
+            for part in (*by_section(signs), *_chunks(sorted(everyday), EVERYDAY_AT_ONCE))
+        ],
     )
 
 
@@ -100,17 +103,17 @@ def _without_words() -> tuple[set[int], set[int]]:
     return without, everyday - without
 
 
-def _automaton(rows: Sequence[int]) -> Any:  # noqa: ANN401 - re2 is not typed
-    """Numbers its patterns as ``rows`` does; the last one, which matches each text, tells nothing found from a failure.
+def at_once(patterns: Iterable[str], options: Any) -> Any:  # noqa: ANN401 - re2 is not typed
+    """An automaton of patterns; one more behind them, which matches each text, tells nothing found from a failure.
 
-    It matches at the beginning alone: RE2 notes each place of a match, and one at every byte costs more than all rows.
+    It matches at the beginning alone: RE2 notes each place of a match, and one at every byte costs more than all others.
     """
-    patterns = re2.Set.SearchSet(_options())
-    for row in rows:
-        patterns.Add(ENTITY_TYPES[row].pattern)
-    patterns.Add(r"\A")
-    patterns.Compile()
-    return patterns
+    automaton = re2.Set.SearchSet(options)
+    for pattern in patterns:
+        automaton.Add(pattern)
+    automaton.Add(r"\A")
+    automaton.Compile()
+    return automaton
 
 
 def _options() -> Any:  # noqa: ANN401 - re2 is not typed
