@@ -63,9 +63,13 @@ _DEAREST = text("""
     GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 1
 """)
 # Calls of the kinds that were made before, too, and what they would have cost then: where cheap calls end, the mean rises. Beside
-# it the tenant that sends most above its usual number, where there was traffic long enough for anything to be usual.
+# it the tenant that sends most above its usual number, by the seconds since the first call of all where those are fewer: of less
+# than two minutes before, nothing is usual yet.
 _BEFORE = text("""
-    WITH kinds AS (
+    WITH known AS (
+        SELECT CASE WHEN EXISTS (SELECT FROM calls WHERE at < :begin) THEN CAST(:before AS float) ELSE extract(epoch FROM
+               :since - (SELECT min(at) FROM calls WHERE at >= :begin AND at < :until))::float END AS seconds
+    ), kinds AS (
         SELECT tenant, grouping(tenant) = 0 AS of_tenant,
                count(*) FILTER (WHERE at >= :since AND let_in) AS calls, count(*) FILTER (WHERE at >= :since) AS sent,
                sum(cost) FILTER (WHERE at >= :since) AS cost, count(*) FILTER (WHERE at < :since AND let_in) AS calls_before,
@@ -76,9 +80,9 @@ _BEFORE = text("""
     )
     SELECT coalesce(sum(calls), 0)::bigint AS calls, coalesce(sum(calls_before), 0)::bigint AS calls_before,
            coalesce(sum(cost), 0)::bigint AS cost, coalesce(sum(calls * cost_before / calls_before), 0)::float AS usual,
-           (SELECT jsonb_build_object('tenant', tenant, 'calls', sent, 'before', sent_before, 'cost', cost)
-            FROM kinds WHERE of_tenant AND sent > 0 AND EXISTS (SELECT FROM calls WHERE at < :begin)
-            ORDER BY sent - :busier * greatest(sent_before * CAST(:part AS float), :idle) DESC, tenant LIMIT 1) AS most
+           (SELECT jsonb_build_object('tenant', tenant, 'calls', sent, 'before', sent_before, 'cost', cost, 'known', seconds)
+            FROM kinds, known WHERE of_tenant AND sent > 0 AND seconds >= :now
+            ORDER BY sent - :busier * greatest(sent_before * CAST(:now AS float) / seconds, :idle) DESC, tenant LIMIT 1) AS most
     FROM kinds WHERE NOT of_tenant AND calls > 0 AND calls_before > 0
 """)
 _SENDERS = text("""
@@ -164,8 +168,9 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Busiest:
-    """The tenant that sends most above its usual: ``calls``, those ``before`` in `BEFORE`, micro-dollars, and its busiest key.
+    """The tenant that sends most above its usual: ``calls``, those ``before`` in ``known``, micro-dollars, and its busiest key.
 
+    ``known``: `BEFORE`, or less where the first call of all is not as long ago; two minutes at least.
     ``user``: the one of most of its calls, ``of_user``; empty where most name none. Refused calls are counted, too: after a stop
     that lasted, none would be usual.
     """
@@ -178,6 +183,12 @@ class Busiest:
     of_key: int
     user: str = ""
     of_user: int = 0
+    known: timedelta = BEFORE
+
+    @property
+    def usual(self) -> float:
+        """The calls of two minutes before."""
+        return self.before * (JUST_NOW / self.known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +232,8 @@ async def just_now(engine: AsyncEngine, until: datetime) -> JustNow:
     since = until - JUST_NOW
     wanted = {
         "since": since, "until": until, "not_calls": sorted(NO_MODEL), "refused": sorted(REFUSALS), "newest": NEWEST,
-        "mistakes": sorted(MISTAKES), "busier": BUSIER, "idle": IDLE, "part": JUST_NOW / BEFORE,
-        "ended": until - ENDED,
+        "mistakes": sorted(MISTAKES), "busier": BUSIER, "idle": IDLE, "ended": until - ENDED,
+        "now": JUST_NOW.total_seconds(), "before": BEFORE.total_seconds(),
         "begin": since - BEFORE, "drifted": until - DRIFT_IS_NEWS,
     }  # fmt: skip
     async with one_moment(engine) as connection:
@@ -265,6 +276,7 @@ async def _before(connection: AsyncConnection, wanted: dict[str, Any]) -> tuple[
     if not senders:
         return Cost(**row), None
     key, user = senders
+    most["known"] = timedelta(seconds=most["known"])
     return Cost(**row), Busiest(**most, key_id=key.name, of_key=key.calls, user=user.name, of_user=user.calls)
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from app.audit.failed_answers import COUNTED_BY
-from app.audit.just_now import BEFORE, BUSIER, IDLE, JUST_NOW, FailedKind, JustNow, RefusedTenant
+from app.audit.just_now import BUSIER, IDLE, JUST_NOW, FailedKind, JustNow, RefusedTenant
 from app.audit.overview import Bucket, Overview
 from app.budget.standing import UsedCap
 from app.console import formats
@@ -190,11 +190,10 @@ def busier(recent: JustNow, *, hurts: bool) -> Said | None:
     most = recent.busiest
     if most is None:
         return None
-    usual = max(most.before * (JUST_NOW / BEFORE), IDLE)
-    if most.calls < max(FLOOD, BUSIER * usual):
+    if most.calls < max(FLOOD, BUSIER * max(most.usual, IDLE)):
         return None
-    usual_words = f"where {formats.number(round(most.before * (JUST_NOW / BEFORE)), 'call')} were usual"
-    before = usual_words if most.before else f"after none in the {formats.span(BEFORE)} before"
+    usual = f"where {formats.number(round(most.usual), 'call')} were usual"
+    before = usual if most.before else f"after none in the {formats.span(most.known)} before"
     who = f", {_of_all(most.of_key, most.calls)} of them with key {most.key_id}" if most.key_id else ""
     one = most.user if most.of_user > MOST * most.calls else ""
     who += f", {_of_all(most.of_user, most.calls)} of user {one}" if one else ""

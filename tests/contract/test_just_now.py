@@ -189,7 +189,7 @@ async def test_most_of_a_tenants_newest_calls_are_refused_though_few_of_two_minu
 
 
 async def test_the_tenant_far_above_its_usual_number_is_known_with_its_key(engine: AsyncEngine) -> None:
-    """A tenant that always sends more is not the one. Where the service is younger than what is usual, none is."""
+    """A tenant that always sends more is not the one."""
     end = END + timedelta(days=70)
     big = a_record(tenant="big", key_id="k1", outcome="ok", stream=False, cost=MicroUSD(10), attempts=())
     small = replace(big, tenant="small", key_id="k2")
@@ -199,6 +199,24 @@ async def test_the_tenant_far_above_its_usual_number_is_known_with_its_key(engin
     rows = [replace(one, id=f"busy-{n}", at=end - ago * SECOND) for n, (ago, one) in enumerate([*usual, *now])]
     await Writer(engine).write(rows)
     assert (await just_now(engine, end)).busiest == Busiest("small", 150, 130, 1_500, "leaked", 120, "mallory", 120)
+
+
+@pytest.mark.parametrize(("first", "known"), [(300, 180), (245, 125), (239, None)])
+async def test_a_young_service_knows_what_is_usual_from_its_first_two_minutes_on(
+    engine: AsyncEngine, first: int, known: int | None
+) -> None:
+    """``first``: seconds since the first call of all. A new service's flood had no name for its first 17 minutes."""
+    end = END - timedelta(days=3_650)  # before all others
+    made = a_record(tenant="young", key_id="k", outcome="ok", stream=False, cost=MicroUSD(1), attempts=())
+    ago = [first, *(200 - n for n in range(20)), *(100 - n / 10 for n in range(400))]
+    await Writer(engine).write([replace(made, id=f"young-{first}-{n}", at=end - one * SECOND) for n, one in enumerate(ago)])
+    try:
+        found = (await just_now(engine, end)).busiest
+    finally:
+        async with engine.begin() as connection:
+            await connection.execute(text("DELETE FROM calls WHERE at < :end"), {"end": end})
+    wanted = known and Busiest("young", 400, 21, 400, "k", 400, "ada", 400, timedelta(seconds=known))
+    assert found == wanted
 
 
 async def test_calls_that_were_refused_before_are_usual_too(engine: AsyncEngine) -> None:

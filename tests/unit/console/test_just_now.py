@@ -514,6 +514,9 @@ def test_nothing_is_over_while_a_provider_is_slow() -> None:
     assert not any(words.startswith("Over: ") for words in summed({"a": replace(WELL, slow=(900.0, 90.0))}, fault).said)
 
 
+YOUNG = Busiest("acme", 390, 120, 40, "k", 300, known=timedelta(minutes=4))
+
+
 @pytest.mark.parametrize(
     ("most", "words"),
     [
@@ -529,8 +532,14 @@ def test_nothing_is_over_while_a_provider_is_slow() -> None:
         (Busiest("acme", 220, 0, 1_000, "k", 100), "after none in the 15 min before, 100 of them with key k, for $0.001."),
         (Busiest("acme", 1100, 1800, 0, "k", 1), ""),
         (Busiest("acme", 199, 0, 0, "k", 99), ""),
+        (YOUNG, "where 60 calls were usual, 300 of them with key k, for $0.00004."),
+        (replace(YOUNG, before=0), "after none in the 4 min before, 300 of them with key k, for $0.00004."),
+        (replace(YOUNG, before=160), ""),
     ],
-    ids=["ten times as many", "many users", "one user", "from nothing", "less than five times as many", "a few"],
+    ids=[
+        "ten times as many", "many users", "one user", "from nothing", "less than five times as many", "a few",
+        "of a young service", "from nothing there", "less than five times as many there",
+    ],
 )  # fmt: skip
 def test_a_tenant_that_sends_many_times_its_usual_calls_is_named_with_its_key(most: Busiest, words: str) -> None:
     found = busier(JustNow(busiest=most), hurts=True)
