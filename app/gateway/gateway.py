@@ -326,7 +326,7 @@ class Gateway:
         elif state.outcome == TOKENS_COUNTED:
             metrics.token_counts.inc(feature=call.feature)
         else:
-            metrics.call(call.feature, state.outcome, seconds, overhead_ms / 1000, state.fallbacks if state.answering else 0)
+            metrics.call(call.feature, state.outcome, seconds, overhead_ms / 1000, state.fallbacks)
         metrics.degraded(call.feature, state.degraded)
         describe_call(span, record, state.request, state.reply)
         logs.info(

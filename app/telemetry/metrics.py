@@ -266,7 +266,7 @@ class Metrics:
             return
         self.call_seconds.observe(seconds, feature=feature)
         self.overhead_seconds.observe(overhead, feature=feature)
-        if fallbacks:
+        if fallbacks and outcome == "ok":  # of an error they are the targets that were tried before the last one
             self.fallbacks.inc(fallbacks, feature=feature)
             self.calls_fallen_back.inc(feature=feature)
 
