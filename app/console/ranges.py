@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
-from app.console.formats import digits, moment, utc
+from app.console.formats import digits, moment, span, utc
 from app.domain.years import within_years
 
 PRESETS = {
@@ -19,6 +19,7 @@ PRESETS = {
 EVENTS = {"release": "the last release", "incident": "the incident"}
 DEFAULT = "1h"
 MOST_POINTS = 90
+MOST = 0.95  # of a range: a rate of as much of it is of the range
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SHORT = timedelta(minutes=10)  # its ends are named to the second
 # Lengths that people read on a clock: seconds, minutes, hours, a day.
@@ -62,10 +63,17 @@ class Range:
 
         A range has one unit: ``12.3 /min`` up to a day, ``8.00 /h`` for longer ones.
         """
-        whole = self.until - self.since
-        length = max(min(MINUTE, whole), self.until - max(self.since, began or self.since))
-        unit, name = (MINUTE, "min") if whole <= DAY else (HOUR, "h")
-        return f"{digits(count * (unit / length))} /{name}"
+        unit, name = (MINUTE, "min") if self.until - self.since <= DAY else (HOUR, "h")
+        return f"{digits(count * (unit / self._known(began)))} /{name}"
+
+    def rated(self, began: datetime | None) -> str:
+        """The time that a rate is of, where that is clearly less than the range; empty otherwise."""
+        known = self._known(began)
+        return span(known) if known < MOST * (self.until - self.since) else ""
+
+    def _known(self, began: datetime | None) -> timedelta:
+        """Its part since ``began``; a minute at least, as a few seconds are no rate."""
+        return max(min(MINUTE, self.until - self.since), self.until - max(self.since, began or self.since))
 
     @property
     def width(self) -> timedelta:

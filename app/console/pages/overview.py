@@ -107,7 +107,7 @@ def _described(seen: Overview, range_: Range, strips: Sequence[Strip]) -> dict[s
     return {
         "refusals": refusals(seen), "strips": strips,
         "slow": any(strip.word == SLOW for strip in strips), "total": total, "costs": cost_steps(seen.costs),
-        "rate": range_.rate(total.requests, seen.began),
+        "rate": range_.rate(total.requests, seen.began), "rated": range_.rated(seen.began),
         "rates": counted(seen, lambda bucket: bucket.requests * per_second),
         "failures": counted(seen, lambda bucket: bucket.failed),
         "fallbacks": counted(seen, lambda bucket: bucket.fallen_back),

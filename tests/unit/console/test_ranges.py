@@ -85,3 +85,11 @@ def test_a_rate_is_of_the_time_for_which_there_are_calls_and_in_the_unit_of_its_
     assert hour.rate(0, None) in ("0 /min", "0.00 /min")
     assert hour.rate(72_000, None) == "1,200 /min"
     assert week.rate(41, NOW - timedelta(minutes=2)) == "1,230 /h"
+    assert [hour.rated(NOW - timedelta(seconds=ago)) for ago in (4, 90, 3_000, 3_590, 9_000)] == [
+        "1 min",
+        "1 min 30 s",
+        "50 min",
+        "",
+        "",
+    ]
+    assert hour.rated(None) == ""
