@@ -96,7 +96,7 @@ class GatewayJudge:
                     raise Unreachable(f"the judge answers HTTP {response.status}")
                 content = (await response.json())["choices"][0]["message"]["content"]
                 verdict = json.loads(content)["verdict"]
-        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError, IndexError) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
             raise Unreachable(f"the judge gave no opinion: {type(error).__name__}") from error
         if verdict not in words:
             raise Unreachable("the judge's opinion is none of the two words")

@@ -41,7 +41,7 @@ OUTAGE = {
 
 @dataclass(frozen=True, slots=True)
 class Worst:
-    """Micro-dollars, each with the caps it came from. ``call`` is None where one call has no cap of its own.
+    """Micro-dollars, each with the caps it came from. ``call``: one call; a user's day holds it where it has no cap of its own.
 
     ``user`` and ``tenant`` are of a day; ``user_night`` of a night, which has a part of two days; ``user_month`` and
     ``tenant_month`` of 31 days.
@@ -52,9 +52,10 @@ class Worst:
     user_month: int
     tenant: int
     tenant_month: int
-    call: int | None
+    call: int
     why_user: str
     why_tenant: str
+    why_call: str
 
 
 def of(tenant: Tenant, policy: BudgetPolicy, highest: MicroUSD | None, *, workers: int) -> Worst:
@@ -67,6 +68,8 @@ def of(tenant: Tenant, policy: BudgetPolicy, highest: MicroUSD | None, *, worker
     if tenant.monthly_cap is not None:
         caps["tenant-month"] = tenant.monthly_cap
     day = min(caps.values())
+    dearest = max(day, policy.outage_allowance)  # of one call: the counters hold it, or its own worker's allowance
+    own = tenant.request_cap
     over_all = {name: cap for name, cap in caps.items() if not name.startswith("user")}
     return Worst(
         user=day + away,
@@ -74,9 +77,10 @@ def of(tenant: Tenant, policy: BudgetPolicy, highest: MicroUSD | None, *, worker
         user_month=_month(caps) + away,
         tenant=min(over_all.values()) + away,
         tenant_month=_month(over_all) + away,
-        call=tenant.request_cap,
+        call=dearest if own is None else min(dearest, own),
         why_user=_why(caps, workers if away else 0),
         why_tenant=_why(over_all, workers if away else 0),
+        why_call="request cap" if own is not None and own <= dearest else "no lower cap of its own",
     )
 
 

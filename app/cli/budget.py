@@ -243,7 +243,8 @@ async def _worst_case(tenant_id: str) -> None:
         print(f"  one user, a month            {_usd(case.user_month):>9}")
         print(f"  any holder of its key, a day {_usd(case.tenant):>9}  {case.why_tenant}")
         print(f"  the same, a month            {_usd(case.tenant_month):>9}")
-        print(f"  one call                     {'no cap of its own' if case.call is None else f'{_usd(case.call):>9}'}")
+        own = f": octant budget set {tenant.id} --request DOLLARS" if case.call != tenant.request_cap else ""
+        print(f"  one call                     {_usd(case.call):>9}  {case.why_call}{own}")
     if not tenant_id:
         day, month = worst.of_everyone(tenants, policy, workers=rooms.settings.workers)
         print(f"All tenants together: {_usd(day)} a day, {_usd(month)} a month, by their caps and the global one")

@@ -32,7 +32,7 @@ async def answer(sources: Sources) -> Answer:
         Evidence(
             name=f"Worst day at {tenant.id}",
             value=f"one user {formats.usd(most.user)} ({most.why_user}); all users of a key {formats.usd(most.tenant)}"
-            f" ({most.why_tenant}); one call {formats.usd(most.call) if most.call is not None else 'has no cap of its own'}",
+            f" ({most.why_tenant}); one call {formats.usd(most.call)} ({most.why_call})",
             link="/console/budgets", command=COMMAND,
         ),
         _files(sources, "Enforced by", exposure.ENFORCED_BY),

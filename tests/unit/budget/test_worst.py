@@ -34,6 +34,9 @@ def test_the_code_and_tests_that_it_names_exist(place: str) -> None:
 def test_the_lowest_cap_is_the_worst_case() -> None:
     exposure = worst.of(tenant(), POLICY, None, workers=2)
     assert (exposure.user, exposure.why_user, exposure.tenant, exposure.why_tenant) == (10, "user-day cap", 100, "tenant-day cap")
+    assert (exposure.call, exposure.why_call) == (10, "no lower cap of its own")
+    capped = [worst.of(tenant(request_cap=MicroUSD(cap)), POLICY, None, workers=2) for cap in (3, 30)]
+    assert [(one.call, one.why_call) for one in capped] == [(3, "request cap"), (10, "no lower cap of its own")]
     assert worst.of(tenant(monthly_cap=MicroUSD(7)), POLICY, None, workers=2).user == 7
     assert worst.of(tenant(), BudgetPolicy(global_daily_cap=MicroUSD(3)), None, workers=2).tenant == 3
 
@@ -55,7 +58,7 @@ def test_a_user_with_a_higher_cap_of_their_own_is_the_rogue() -> None:
 def test_the_allowance_for_outages_is_in_the_figure() -> None:
     policy = BudgetPolicy(global_daily_cap=MicroUSD(1000), outage_allowance=MicroUSD(50))
     exposure = worst.of(tenant(), policy, None, workers=3)
-    assert exposure.user == 10 + 150
+    assert (exposure.user, exposure.call) == (10 + 150, 50), "one call is served by one worker"
     assert "3 workers" in exposure.why_user
 
 
