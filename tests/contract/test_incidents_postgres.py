@@ -364,7 +364,19 @@ async def test_an_incident_names_the_runbooks_place_that_its_alert_names(own: As
         assert (await places_of(connection, [opened[0].id]))[opened[0].id] == "jobs#verify"
     alerts = [await read_alerts(own, one.id) for one in opened]
     assert [each.drilled for each in alerts] == [False, True, False]
-    assert [each.still.partition(":")[0] for each in alerts] == ["2 pages of it are open", "One page of it is open", ""]
+    assert [each.still for each in alerts] == [
+        "2 pages of it are open: their alerts still hold, and go on to call people.",
+        "One page of it is open: its alert still holds, and goes on to call people.",
+        "",
+    ]
+    quiet = {"page": first, "until": datetime(2026, 3, 3, 14, 9, tzinfo=UTC)}
+    async with own.begin() as connection:
+        answered = "UPDATE pages SET status = 'acknowledged', ack_expires_at = :until WHERE incident_id = :of"
+        await connection.execute(text(answered), quiet | {"of": opened[1].id})
+    [again] = [await read_alerts(own, opened[1].id)]
+    assert again.still == (
+        "One page of it is open: its alert still holds. Acknowledged until 14:09 UTC, it calls people again then."
+    )
 
 
 PLANTED = (

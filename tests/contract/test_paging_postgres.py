@@ -30,7 +30,7 @@ from app.console import oncall_actions
 from app.console.console import Console, Elsewhere
 from app.console.sessions import Session
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound
-from app.oncall.incidents.store import Incidents, incident_for_page
+from app.oncall.incidents.store import Incidents, RunbookChange, incident_for_page
 from app.oncall.incidents.timeline import timeline
 from app.oncall.paging.alarms import WATCHDOG, Alarm
 from app.oncall.paging.answers import Answer
@@ -503,6 +503,56 @@ async def test_another_alert_that_reopens_an_acknowledged_page_calls(made: Made,
         assert await room.take(other) == "reopened"
         await step(room)
         assert (await the_page(room, fired.key)).status == "acknowledged"
+        assert pager.actions("pagerduty").count("trigger") == 2
+
+
+SLOW = "Providers are slow: half of the calls of the last 2 min took 40 s or more."
+SLOWER = "Providers are slow: half of the calls of the last 2 min took 55 s or more."
+AWAY = "Valkey does not answer."
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["reopened", "while it fires"])
+async def test_another_fault_of_the_same_alert_calls_though_its_page_is_acknowledged(
+    made: Made, pager: Pager, *, ends: bool
+) -> None:
+    """A second outage with another cause called no person, for half an hour."""
+    said = [SLOW]
+
+    async def diagnose(_: Alarm) -> str:
+        return said[0]
+
+    async with made(replace(POLICY, reopen_within=120), diagnose=diagnose) as room:
+        fired = alarm()
+        await room.take(fired)
+        await step(room)
+        page = await the_page(room, fired.key)
+        for words, calls in ((SLOWER, 1), ("", 1), (SLOW, 1), (AWAY, 2), (AWAY, 2)):
+            await room.parts.pages.acknowledge(page.id, by="ada")
+            said[0] = words
+            if ends:
+                await room.take(replace(fired, firing=False))
+            await room.take(fired)
+            await step(room)
+            assert pager.actions("pagerduty").count("trigger") == calls, words
+        again = await the_page(room, fired.key)
+        assert (again.id, again.status, again.level, again.summary) == (page.id, "acknowledged", 1, AWAY)
+
+
+async def test_a_page_whose_incident_was_closed_calls_when_it_fires_again(made: Made, pager: Pager, clean: AsyncEngine) -> None:
+    store = Incidents(clean, clean=str)
+    async with made(replace(POLICY, reopen_within=120), incident_for=partial(incident_for_page, clean=str)) as room:
+        fired = alarm()
+        await room.take(fired)
+        await step(room)
+        page = await the_page(room, fired.key)
+        await room.parts.pages.acknowledge(page.id, by="ada")
+        [first] = [one for one in await store.list() if one.id == page.incident_id]
+        await store.close(first, RunbookChange(None, "nothing to learn"), by="ada")
+        await room.take(replace(fired, firing=False))
+        assert await room.take(fired) == "reopened"
+        await step(room)
+        again = await the_page(room, fired.key)
+        assert (again.status, again.level, again.incident_id != first.id) == ("triggered", 1, True)
         assert pager.actions("pagerduty").count("trigger") == 2
 
 

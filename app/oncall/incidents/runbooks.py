@@ -7,6 +7,7 @@ A place is written as `objectives#availability`, without the ending of its file.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from app.oncall.runbook.pages import FOLDER, GENERATED, page_of
 
 _ALERTS = text(
     """
-    SELECT incident_id, alert, labels, status, coalesce(links ->> 'runbook', '') AS link
+    SELECT incident_id, alert, labels, status, ack_expires_at, coalesce(links ->> 'runbook', '') AS link
     FROM pages LEFT JOIN page_timers ON page_id = pages.id
     WHERE incident_id = ANY(:incidents) AND NOT test ORDER BY triggered_at
     """
@@ -48,12 +49,13 @@ async def places_of(connection: AsyncConnection, incidents: Sequence[UUID]) -> d
 class Alerts:
     """The alerts of an incident's pages: labels, and places in the runbook, each once, that of the first page first.
 
-    ``open``: how many of the pages are not resolved.
+    ``open``: how many of the pages are not resolved; ``quiet_until``: their acknowledgements last, where all are acknowledged.
     """
 
     labels: Sequence[Labels]
     places: Sequence[str]
     open: int = 0
+    quiet_until: datetime | None = None
 
     @property
     def of_caps(self) -> bool:
@@ -70,9 +72,16 @@ class Alerts:
         """What is not over, as a sentence; empty where all pages are resolved."""
         if not self.open:
             return ""
-        if self.open == 1:
-            return "One page of it is open: its alert still holds, and goes on to call people."
-        return f"{self.open} pages of it are open: their alerts still hold, and go on to call people."
+        one = self.open == 1
+        pages = (
+            "One page of it is open: its alert still holds"
+            if one
+            else f"{self.open} pages of it are open: their alerts still hold"
+        )
+        if self.quiet_until:
+            call = "it calls" if one else "they call"
+            return f"{pages}. Acknowledged until {self.quiet_until:%H:%M} UTC, {call} people again then."
+        return f"{pages}, and {'goes' if one else 'go'} on to call people."
 
 
 NO_ALERTS = Alerts((), ())
@@ -82,8 +91,10 @@ async def alerts_of(connection: AsyncConnection, incident: UUID) -> Alerts:
     """The alerts of an incident's pages."""
     rows = (await connection.execute(_ALERTS, {"incidents": [incident]})).all()
     places = (place_of(row.alert, row.link) for row in rows)
-    still = sum(row.status != "resolved" for row in rows)
-    return Alerts([row.labels for row in rows], list(dict.fromkeys(filter(None, places))), still)
+    still = [row for row in rows if row.status != "resolved"]
+    waits = [row.ack_expires_at.astimezone(UTC) for row in still if row.status == "acknowledged" and row.ack_expires_at]
+    quiet_until = min(waits) if waits and len(waits) == len(still) else None
+    return Alerts([row.labels for row in rows], list(dict.fromkeys(filter(None, places))), len(still), quiet_until)
 
 
 async def read_alerts(engine: AsyncEngine, incident: UUID) -> Alerts:

@@ -110,6 +110,12 @@ async def incident_for_page(
     raise DependencyUnavailable("The incident of this page is opened and closed all the time.", retry_after=1.0)
 
 
+async def is_closed(session: Session, incident: uuid.UUID) -> bool:
+    """Whether a person has closed it."""
+    found = select(incidents.c.status).where(incidents.c.id == incident)
+    return (await session.execute(found)).scalar_one_or_none() == CLOSED
+
+
 async def led_by(session: Session, incident: uuid.UUID, person: str, at: datetime) -> None:
     """Who acknowledges its page leads an incident that no person leads yet, until another one takes it."""
     c = incidents.c

@@ -7,6 +7,7 @@ loses no step and repeats none, except for the one request that it was sending (
 
 import asyncio
 import logging
+import re
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.errors import InvalidRequest, NotFound, OctantError
 from app.domain.store_errors import why
+from app.oncall.incidents.store import is_closed
 from app.oncall.paging import changes, outbox
 from app.oncall.paging.alarms import LONGEST_SUMMARY, Alarm
 from app.oncall.paging.changes import ACKNOWLEDGED, RESOLVED, TRIGGERED
@@ -31,6 +33,7 @@ from app.oncall.paging.tables import page_events, page_timers, pages
 
 LOCK = 0x0CA9
 DIAGNOSED_WITHIN = 2.0  # seconds
+_CLAUSE, _FIGURES = re.compile(r"[:,;]| since "), re.compile(r"[\d.%$]+")
 OnEvent = Callable[[str], None]
 
 log = logging.getLogger(__name__)
@@ -95,13 +98,15 @@ class Pages:
             newest = select(pages).where(pages.c.dedup_key == alarm.key).order_by(pages.c.triggered_at.desc()).limit(1)
             row = (await connection.execute(newest.with_for_update())).one_or_none()
             now = await changes.now_of(connection)
-            alarm = _in_words(alarm, diagnosis, row)
+            lately = row is not None and (_open(row) or row.resolved_at > now - timedelta(seconds=self._policy.reopen_within))
+            alarm = _in_words(alarm, diagnosis, row if lately else None)
+            other = bool(diagnosis) and row is not None and _fault(row.summary) != _fault(alarm.summary)
             if not alarm.firing:
                 event = await _resolve(connection, row, now, by=alarm.links.get("source", ""))
             elif row is not None and _open(row):
-                event = await self._repeat(connection, row, alarm, now)
-            elif row is not None and row.resolved_at > now - timedelta(seconds=self._policy.reopen_within):
-                event = await self._reopen(connection, row, alarm, now)
+                event = await self._repeat(connection, row, alarm, now, other=other)
+            elif row is not None and lately:
+                event = await self._reopen(connection, row, alarm, now, other=other)
             else:
                 event = await self._open(connection, alarm, now, sent)
         self._note(event)
@@ -231,10 +236,13 @@ class Pages:
             log.warning("no incident for a page", extra=why(error))
             return None
 
-    async def _repeat(self, connection: AsyncConnection, row: Row[Any], alarm: Alarm, now: datetime) -> str:
-        """The group fires again. An alert that joins it calls from level 1: the person acknowledged it without that alert."""
+    async def _repeat(self, connection: AsyncConnection, row: Row[Any], alarm: Alarm, now: datetime, *, other: bool) -> str:
+        """The group fires again. An alert that joins it calls from level 1: the person acknowledged it without that alert.
+
+        So does an ``other`` fault, that keeps the same alert firing.
+        """
         values, event = _said(alarm), "repeated"
-        if row.status == ACKNOWLEDGED and await self._joins(connection, row, alarm):
+        if row.status == ACKNOWLEDGED and (other or await self._joins(connection, row, alarm)):
             event = "joined"
             values |= {"status": TRIGGERED, "ack_expires_at": None, "level": 0}
             await changes.set_timer(connection, row.id, now)
@@ -242,15 +250,19 @@ class Pages:
         await changes.add_event(connection, row.id, event, **_listed(alarm))
         return event
 
-    async def _reopen(self, connection: AsyncConnection, row: Row[Any], alarm: Alarm, now: datetime) -> str:
+    async def _reopen(self, connection: AsyncConnection, row: Row[Any], alarm: Alarm, now: datetime, *, other: bool) -> str:
         """The same page again. Acknowledged, it stays quiet as long as that lasts, unless an alert joins it; else it pages again.
 
-        The same level is paged; for an alert that joins an acknowledged one, level 1, as in `_repeat`.
+        The same level is paged; for an alert that joins an acknowledged one, or an ``other`` fault, level 1, as in `_repeat`. So
+        it is where the page's incident was closed: who closed it said that it is over, and an incident begins.
         """
         lasts = bool(row.ack_expires_at and row.ack_expires_at > now)
-        joined = lasts and await self._joins(connection, row, alarm)
+        closed = row.incident_id is not None and await is_closed(connection, row.incident_id)
+        joined = closed or (lasts and (other or await self._joins(connection, row, alarm)))
         quiet = lasts and not joined
         values: dict[str, Any] = {"status": ACKNOWLEDGED if quiet else TRIGGERED, "resolved_at": None, **_said(alarm)}
+        if closed:
+            values["incident_id"] = await self._incident(connection, alarm, now)
         if not quiet:
             values |= {"level": 0 if joined else max(row.level - 1, 0), "ack_expires_at": None}
             await outbox.forget_endings(connection, row.dedup_key)
@@ -316,9 +328,14 @@ class Pages:
 
 
 def _in_words(alarm: Alarm, diagnosis: str | None, row: Row[Any] | None) -> Alarm:
-    """The alarm in the words of the diagnosis; where it has ended while the page is open, in those that the page has."""
-    kept = row.summary if diagnosis == "" and row is not None and _open(row) else ""
+    """The alarm in the words of the diagnosis; where there is none any more, in those that its page has (``row``)."""
+    kept = row.summary if diagnosis == "" and row is not None else ""
     return replace(alarm, summary=(diagnosis or kept or alarm.summary)[:LONGEST_SUMMARY])
+
+
+def _fault(words: str) -> str:
+    """What the words say is wrong, up to the first colon, comma or ``since``, without figures: those move while a fault lasts."""
+    return _FIGURES.sub("", _CLAUSE.split(words, maxsplit=1)[0])
 
 
 def _said(alarm: Alarm) -> dict[str, Any]:
