@@ -327,7 +327,7 @@ class Gateway:
             metrics.token_counts.inc(feature=call.feature)
         else:
             metrics.call(call.feature, state.outcome, seconds, overhead_ms / 1000, state.fallbacks)
-        metrics.degraded(call.feature, state.degraded)
+        metrics.degraded(call.feature, state.outcome, state.degraded)
         describe_call(span, record, state.request, state.reply)
         logs.info(
             log,

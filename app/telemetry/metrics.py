@@ -270,9 +270,12 @@ class Metrics:
             self.fallbacks.inc(fallbacks, feature=feature)
             self.calls_fallen_back.inc(feature=feature)
 
-    def degraded(self, feature: str, degradations: Collection[str]) -> None:
-        """Count how one call was degraded, if it was: ``degradations`` are the codes of `octant-degraded`."""
-        if degradations:
+    def degraded(self, feature: str, outcome: str, degradations: Collection[str]) -> None:
+        """Count how one call was degraded, if it was: ``degradations`` are the codes of `octant-degraded`.
+
+        One that was refused on purpose is no degraded call: its share would be of calls that it is none of.
+        """
+        if degradations and outcome not in REFUSALS:
             self.calls_degraded.inc(feature=feature)
         for degradation in degradations:
             self.degradations.inc(degradation=degradation)

@@ -110,8 +110,9 @@ def test_a_call_and_its_attempts_are_counted_in_calls_seconds_tokens_and_dollars
 
 
 def test_a_degraded_call_is_counted_once_and_in_each_of_its_ways(metrics: Metrics) -> None:
-    metrics.degraded("f", ())
-    metrics.degraded("f", ("cheaper_model", "no_retries"))
+    metrics.degraded("f", "ok", ())
+    metrics.degraded("f", "budget_exceeded", ("cheaper_model",))
+    metrics.degraded("f", "ok", ("cheaper_model", "no_retries"))
     assert value_of(metrics, "octant_calls_degraded_total", feature="f") == 1
     assert value_of(metrics, "octant_degradations_total", degradation="cheaper_model") == 1
     assert value_of(metrics, "octant_degradations_total", degradation="no_retries") == 1
