@@ -16,6 +16,7 @@ from app.domain.errors import Misconfigured
 from app.stack import interrupts
 from app.stack.interrupts import held_back
 from app.stack.log_tail import last_lines
+from app.stack.same_process import same, started
 
 STOP_SECONDS = 25.0
 LEFT_OVER_SECONDS = 30.0
@@ -68,7 +69,7 @@ def child(
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
             )
-            note.write_text(json.dumps({"pid": process.pid, "started": psutil.Process(process.pid).create_time()}))
+            note.write_text(json.dumps({"pid": process.pid, "started": started(psutil.Process(process.pid))}))
         yield Watched(name, process.pid, log, process)
     finally:
         if process is not None:
@@ -83,7 +84,7 @@ def stop_left_overs(folder: Path) -> list[str]:
         try:
             known = json.loads(note.read_text())
             process = psutil.Process(known["pid"])
-            if abs(process.create_time() - known["started"]) < 0.01:
+            if same(process, known["started"]):
                 _end_family(process)
                 stopped.append(note.stem)
         except (ValueError, KeyError, psutil.Error):

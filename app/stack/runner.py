@@ -26,6 +26,7 @@ from app.settings import PACKAGE, Settings, load
 from app.stack.handover import VARIABLE, Handover
 from app.stack.log_tail import last_lines
 from app.stack.ports import require_free
+from app.stack.same_process import same, started
 from app.stack.stop_times import stop_seconds
 
 CURRENT, STATE = "current", "runner.json"
@@ -48,7 +49,7 @@ class State:
     def alive(self) -> bool:
         """Whether that runner still runs."""
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) < 0.01
+            return same(psutil.Process(self.pid), self.started)
         except psutil.NoSuchProcess:
             return False
 
@@ -203,7 +204,7 @@ class _Runner:
 
     def _note(self, live: _Version, *, error: str = "") -> None:
         """Write the state, in one step."""
-        state = State(os.getpid(), psutil.Process().create_time(), str(live.checkout), self._number, error)
+        state = State(os.getpid(), started(psutil.Process()), str(live.checkout), self._number, error)
         beside = self._folder / f".{STATE}"
         beside.write_text(json.dumps(asdict(state)))
         beside.replace(self._folder / STATE)

@@ -21,6 +21,7 @@ from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 from app.domain.hosts import authority
 from app.setting_sources import PREFIX
 from app.settings import Settings
+from app.stack.same_process import same, started
 
 NOTE, SIMULATOR = "running.json", "simulator.json"
 SECRET = ("SECRET", "KEY", "PASSWORD", "TOKEN")  # in names of settings: these stay out of the note
@@ -73,7 +74,7 @@ def note_of(settings: Settings, env: Mapping[str, str], simulated: Sequence[str]
     ports = settings.state_dir / SIMULATOR
     return Demo(
         pid=os.getpid(),
-        started=psutil.Process().create_time(),
+        started=started(psutil.Process()),
         url=f"http://{authority(settings.host, settings.port)}",
         env={**env, **paths},
         simulated=tuple(simulated),
@@ -122,7 +123,7 @@ def _read(folder: Path) -> Demo | None:
         env = {name: str(value) for name, value in fields["env"].items() if name.startswith("OCTANT_")}
         demo = Demo(**{**fields, "env": env, "simulated": tuple(fields["simulated"]), "folder": folder})
         process = psutil.Process(demo.pid)
-        runs = abs(process.create_time() - demo.started) < 0.01 and process.status() != psutil.STATUS_ZOMBIE
+        runs = same(process, demo.started) and process.status() != psutil.STATUS_ZOMBIE
     except (OSError, ValueError, TypeError, AttributeError, KeyError, psutil.Error):
         return None  # no note, half a note, a note of another user or version, or of a demo that is gone
     return demo if runs else None

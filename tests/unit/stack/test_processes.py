@@ -87,6 +87,18 @@ def test_left_overs_of_a_killed_run_are_stopped(tmp_path: Path, stranger: "subpr
     assert not note.exists()
 
 
+@pytest.mark.skipif(not psutil.LINUX, reason="elsewhere the system notes the time of day of a start")
+@pytest.mark.parametrize("step", [-3600.0, -1.0, 1.0])
+def test_a_clock_that_is_set_hides_no_process_of_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: float) -> None:
+    """The kernel moves the boot's time of day with the clock."""
+    booted = psutil.boot_time()
+    with child("part", SLEEP, tmp_path) as part:
+        wait_for(part.log, part, 120)
+        monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + step)
+        assert stop_left_overs(tmp_path) == ["part"]
+        assert not part.alive()
+
+
 @pytest.mark.parametrize(
     "text", ['{"pid": %d, "started": 1.0}', '{"pid": %d}', '{"pid": ', "", '{"pid": 4194304, "started": 1.0}']
 )
