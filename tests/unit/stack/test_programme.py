@@ -47,8 +47,8 @@ def end(*_):
 signal.signal(signal.SIGTERM, end)
 signal.signal(signal.SIGINT, end)
 inner = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-print("started", inner.pid, os.nice(0), flush=True)
 try:
+    print("started", inner.pid, os.nice(0), flush=True)  # the signal may come before this returns
     time.sleep(600)
 finally:
     inner.kill()
