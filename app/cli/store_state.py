@@ -128,7 +128,7 @@ async def _holding(connection: "AsyncConnection") -> list[Any]:
 
 async def _valkey(valkey: "Redis", url: str) -> tuple[bool, list[tuple[str, str]]]:
     """As `_postgres`. A script that writes is tried: a full one answers reads, and a role may lack scripts alone."""
-    from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError
+    from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
     from app.budget.hold import epoch_key
     from app.budget.scopes import key
@@ -138,8 +138,8 @@ async def _valkey(valkey: "Redis", url: str) -> tuple[bool, list[tuple[str, str]
     about: dict[str, Any] = {}
     try:
         about = await valkey.info()
-    except NoPermissionError:
-        pass  # the service does without
+    except ResponseError:
+        pass  # a role may lack INFO, or a host has renamed it: the service does without
     except (RedisError, OSError) as error:
         return False, [("Valkey", f"{place}: {away(VALKEY, error)}")]
     try:

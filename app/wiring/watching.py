@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import ResponseError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -290,9 +290,10 @@ async def may_evict(valkey: Redis) -> bool:
     """Whether Valkey drops keys once it is full, as hosted ones do by default. False where it does not say. Raises RedisError.
 
     A counter that was dropped is raised to the ledger's sum within a minute (`app.budget.reconcile`); until then a cap is open.
+    A role may lack INFO, a host may have renamed it, and a proxy may not know it: calls work without it.
     """
     try:
         memory = await valkey.info("memory")
-    except NoPermissionError:
+    except ResponseError:
         return False
     return memory.get("maxmemory_policy", KEEPS_ALL) != KEEPS_ALL and bool(memory.get("maxmemory"))

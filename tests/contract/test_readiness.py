@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from unittest.mock import MagicMock
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
 from conftest import own_database
+from lying_valkey import ERRORS, LyingValkey
 from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -105,3 +107,14 @@ async def test_a_valkey_that_may_drop_counters_degrades(
     assert await check() == found
     await empty_valkey.acl_setuser("default", categories=["-@dangerous"])  # it may not ask
     assert await asyncio.wait_for(check(), 10.0) == "ok"
+
+
+@pytest.mark.parametrize("refusal", ["ERR", "NOPERM"])
+async def test_a_valkey_that_knows_no_info_is_ready(valkey_url: str, engine: AsyncEngine, refusal: str) -> None:
+    """`rename-command INFO ""` in redis.conf, or a proxy that relays a part of the commands."""
+    async with LyingValkey().running(urlsplit(valkey_url).port or 6379) as proxy:
+        proxy.lie = lambda name: ERRORS[refusal] if name == "INFO" else None
+        client = build_valkey(Settings(valkey_url=f"redis://127.0.0.1:{proxy.port}/0"))
+        check = checks_of(engine, client, KillSwitch(client, file=None))["valkey"]
+        assert await asyncio.wait_for(check(), 10.0) == "ok"
+        await client.aclose()

