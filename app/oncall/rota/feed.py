@@ -30,6 +30,7 @@ def feed(rotation: Rotation, start: datetime, end: datetime, *, now: datetime, p
     calendar.add("x-wr-calname", name)
     calendar.add("name", name)
     calendar.add("refresh-interval", REFRESH, parameters={"VALUE": "DURATION"})
+    calendar.add("x-published-ttl", "PT1H")  # the same for Outlook, which reads no REFRESH-INTERVAL ([MS-OXCICAL])
     for shift in held:
         calendar.add_component(_event(rotation, shift, now))
     written = bytes(calendar.to_ical())

@@ -58,6 +58,12 @@ def test_the_feed_reads_back_as_the_shifts_and_holds_neither_phone_nor_address()
     assert any('Änn, the; "first"' in name for name in names)
 
 
+def test_calendars_of_both_families_read_the_feed_again_after_an_hour() -> None:
+    written = feed(rotation(), *YEAR, now=NOW)
+    assert b"\r\nREFRESH-INTERVAL;VALUE=DURATION:PT1H\r\n" in written, "RFC 7986"
+    assert b"\r\nX-PUBLISHED-TTL:PT1H\r\n" in written, "Outlook"
+
+
 def test_the_feed_of_one_person_holds_that_persons_shifts_under_the_same_ids() -> None:
     whole, own = feed(rotation(), *YEAR, now=NOW), feed(rotation(), *YEAR, now=NOW, person="ann")
     assert set(read_feed(own)) < set(read_feed(whole))
