@@ -132,7 +132,7 @@ async def _valkey(valkey: "Redis", url: str) -> tuple[bool, list[tuple[str, str]
 
     from app.budget.hold import epoch_key
     from app.budget.scopes import key
-    from app.domain.store_errors import VALKEY, away, reason
+    from app.domain.store_errors import VALKEY, away, is_sentinel, reason
 
     place = _place(url)
     about: dict[str, Any] = {}
@@ -147,7 +147,7 @@ async def _valkey(valkey: "Redis", url: str) -> tuple[bool, list[tuple[str, str]
         refused, full = "", False
     except (RedisError, OSError) as error:
         refused, full = reason(error), isinstance(error, OutOfMemoryError)
-    if about.get("redis_mode") == "sentinel":
+    if is_sentinel(about):
         refused = "this is a Sentinel, which keeps no data: the service needs the address of the primary that it watches"
     lines = [("Valkey", f"{place}: {f'takes no writes: {refused}' if refused else 'takes reads and writes'}")]
     return not refused, [*lines, *(_filled(about, url if full else "") if about else [])]

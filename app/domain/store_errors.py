@@ -1,5 +1,7 @@
 """A store's error as one sentence for the operator: which store, why, and where to look."""
 
+from collections.abc import Mapping
+
 from app.domain.errors import DependencyUnavailable
 from app.domain.postgres_words import FULL, REFUSED
 
@@ -49,6 +51,11 @@ def why(error: BaseException) -> dict[str, str]:
     elif isinstance(error, OSError) and error.strerror:
         fields["reason"] = error.strerror
     return fields
+
+
+def is_sentinel(about: Mapping[str, object]) -> bool:
+    """Whether the server that answered INFO so is a Sentinel. Valkey has another name for the field than Redis, from 8 on."""
+    return "sentinel" in (about.get("redis_mode"), about.get("server_mode"))
 
 
 def takes_no_more(error: BaseException) -> bool:

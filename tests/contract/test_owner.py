@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from conftest import own_database
 from redis.asyncio import Redis
+from sentinels import running_sentinel
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.actions import Action, ActionLog
@@ -73,3 +74,12 @@ async def test_a_store_that_is_away_is_no_other_deployment(own: Redis, engine: A
     assert await own.get(KEY) is None
     await no_valkey.aclose()
     await no_postgres.dispose()
+
+
+async def test_a_sentinel_is_refused_with_the_address_to_give(engine: AsyncEngine, tmp_path: Path) -> None:
+    """It answers pings, so the service would start and wait for ever."""
+    with running_sentinel(tmp_path) as url:
+        sentinel = build_valkey(Settings(valkey_url=url))
+        with pytest.raises(Misconfigured, match="is a Sentinel, which keeps no data: give the address of the primary"):
+            await require_own(engine, sentinel)
+        await sentinel.aclose()

