@@ -119,7 +119,8 @@ class Call:
     ``without``: optional features that the caller offered and no model of ours has (web search), for `octant-degraded`.
     ``embed``: the inputs of an embeddings call, which has no messages. ``prompt_version``: the version that the caller wants.
     ``on_input`` gets the input's tokens ahead of the answer: an estimate as each attempt begins, and the vendor's report.
-    ``form``: the vendor in whose form the request came; None: a feature of this service made it.
+    ``form``: the vendor in whose form the request came; None: a feature of this service made it. ``size``: bytes of its body, as
+    a measure of the work on it; 0 where a feature made it.
     """
 
     id: str
@@ -145,6 +146,7 @@ class Call:
     prompt_version: str | None = None
     on_input: "Callable[[Usage], None] | None" = None
     form: Vendor | None = None
+    size: int = 0
 
 
 @quick

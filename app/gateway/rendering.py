@@ -56,6 +56,7 @@ def render(call: Call, pin: Pin, *, canary: str = "") -> ModelRequest:
         space=pin.route.space,
         on_input=call.on_input,
         form=call.form,
+        size=call.size,
         canary=canary if pin.prompt else "",
     )
 

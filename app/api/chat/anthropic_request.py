@@ -94,6 +94,7 @@ def read(
         identity=context.identity_for(user_of(request.metadata.user_id if request.metadata else None)),
         feature="chat",
         form="anthropic",
+        size=len(body),
         target=named.target,
         variables=named.variables,
         prompt_version=named.version,

@@ -5,6 +5,7 @@ The hot path is lean: the body is parsed once from bytes, the answer is bytes, n
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -18,7 +19,7 @@ from app.edge.answers import json_answer
 from app.edge.errors import dialect_for
 from app.edge.idempotency import IdempotentRoute
 from app.edge.identity import authenticated
-from app.edge.limits import body_of
+from app.edge.limits import read_body
 from app.edge.misplaced import misplaced
 from app.edge.openapi import STREAMED, takes
 from app.edge.requests import CallContext, call_context
@@ -39,7 +40,7 @@ def router(gateway: Gateway) -> APIRouter:
     @routes.post("/v1/chat/completions", openapi_extra=takes(openai_fields.ChatCompletionRequest), responses=STREAMED)
     async def chat_completions(request: Request, context: Context) -> Response:
         """OpenAI's chat completions."""
-        wanted, call = openai_request.read(await body_of(request), context)
+        wanted, call = await read_body(request, partial(openai_request.read, context=context))
         about: Any = {"request_id": context.request_id, "alias": wanted.model, "legacy": bool(wanted.functions)}
         if call.stream:
             include_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
@@ -54,7 +55,7 @@ def router(gateway: Gateway) -> APIRouter:
     async def messages(request: Request, context: Context) -> Response:
         """Anthropic's messages."""
         betas = anthropic_betas.read(request.headers.getlist(anthropic_betas.HEADER))
-        wanted, call = anthropic_request.read(await body_of(request), context, betas=betas.allowed)
+        wanted, call = await read_body(request, partial(anthropic_request.read, context=context, betas=betas.allowed))
         about = {"request_id": context.request_id, "alias": wanted.model}
         if call.stream:
             writer = anthropic_answer.EventWriter(**about)
@@ -71,7 +72,8 @@ def router(gateway: Gateway) -> APIRouter:
     async def count_tokens(request: Request, context: Context) -> Response:
         """Anthropic's token counting. Where no vendor counts, our upper bound, and ``octant-estimated: true``."""
         betas = anthropic_betas.read(request.headers.getlist(anthropic_betas.HEADER))
-        _, call = anthropic_request.read(await body_of(request), context, anthropic_request.CountRequest, betas.allowed)
+        read = partial(anthropic_request.read, context=context, form=anthropic_request.CountRequest, betas=betas.allowed)
+        _, call = await read_body(request, read)
         count, exact = await gateway.count_tokens(call)
         response = json_answer({"input_tokens": count})
         response.headers.update(betas.headers)

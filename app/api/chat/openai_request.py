@@ -130,6 +130,7 @@ def read(body: bytes, context: CallContext) -> tuple[ChatCompletionRequest, Call
         identity=context.identity_for(request.user or request.safety_identifier),
         feature="chat",
         form="openai",
+        size=len(body),
         target=named.target,
         variables=named.variables,
         prompt_version=named.version,

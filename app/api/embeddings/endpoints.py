@@ -12,7 +12,7 @@ from app.api.embeddings import answer as answers
 from app.api.embeddings import request as requests
 from app.edge.answers import json_answer
 from app.edge.idempotency import IdempotentRoute
-from app.edge.limits import body_of
+from app.edge.limits import read_body
 from app.edge.openapi import takes
 from app.edge.requests import CallContext, call_context
 from app.gateway.gateway import Gateway
@@ -27,7 +27,7 @@ def router(gateway: Gateway) -> APIRouter:
     @routes.post("/v1/embeddings", openapi_extra=takes(requests.EmbeddingsRequest))
     async def embeddings(request: Request, context: Context) -> Response:
         """OpenAI's embeddings."""
-        wanted, call = requests.read(await body_of(request), context)
+        wanted, call = await read_body(request, partial(requests.read, context=context))
         answer = await gateway.complete(call)
         write = partial(
             answers.embeddings,

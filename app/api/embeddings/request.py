@@ -47,6 +47,7 @@ def read(body: bytes, context: CallContext) -> tuple[EmbeddingsRequest, Call]:
         identity=context.identity_for(request.user),
         feature="embeddings",
         form="openai",
+        size=len(body),
         target=request.model,
         deadline=context.deadline,
         embed=inputs(request.input, request.dimensions),

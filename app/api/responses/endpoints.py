@@ -1,5 +1,6 @@
 """The paths of the Responses API. Each handler reads one request, makes one pass through the gateway, and writes one answer."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -14,7 +15,7 @@ from app.domain.errors import MethodNotAllowed, NotFound, NoWebSocket
 from app.edge.answers import json_answer
 from app.edge.idempotency import IdempotentRoute
 from app.edge.identity import authenticated
-from app.edge.limits import body_of
+from app.edge.limits import read_body
 from app.edge.openapi import STREAMED, takes
 from app.edge.requests import CallContext, call_context
 from app.edge.streaming import streamed
@@ -33,7 +34,7 @@ def router(gateway: Gateway) -> APIRouter:
     @routes.post(PATH, openapi_extra=takes(requests.ResponsesRequest), responses=STREAMED)
     async def responses(request: Request, context: Context) -> Response:
         """OpenAI's responses."""
-        wanted, call = requests.read(await body_of(request), context)
+        wanted, call = await read_body(request, partial(requests.read, context=context))
         frame = Frame(wanted, request_id=context.request_id)
         if call.stream:
             return streamed(gateway, call, EventWriter(frame))
@@ -43,7 +44,7 @@ def router(gateway: Gateway) -> APIRouter:
     @routes.post(PATH + "/input_tokens", openapi_extra=takes(requests.CountRequest))
     async def input_tokens(request: Request, context: Context) -> Response:
         """OpenAI's token counting. Where no vendor counts, our upper bound, and ``octant-estimated: true``."""
-        count, exact = await gateway.count_tokens(requests.read_count(await body_of(request), context))
+        count, exact = await gateway.count_tokens(await read_body(request, partial(requests.read_count, context=context)))
         response = json_answer({"object": "response.input_tokens", "input_tokens": count})
         if not exact:
             response.headers["octant-estimated"] = "true"

@@ -166,14 +166,14 @@ def read(body: bytes, context: CallContext) -> tuple[Wanted, Call]:
         if name != ENCRYPTED and name not in NOTHING_TO_INCLUDE:
             raise UnsupportedParameter("This value of 'include' is not supported.", param=f"include[{index}]")
     tools = _tools(request)
-    return Wanted(request, tools), _call(request, request, tools, context)
+    return Wanted(request, tools), _call(request, request, tools, context, len(body))
 
 
 def read_count(body: bytes, context: CallContext) -> Call:
     """Read a request to count tokens. Raises InvalidRequest or UnsupportedParameter."""
     request = parse(CountRequest, body)
     _refuse(request)
-    return _call(request, ResponsesRequest(model=request.model), _tools(request), context)
+    return _call(request, ResponsesRequest(model=request.model), _tools(request), context, len(body))
 
 
 def _tools(asked: _Asked) -> Tools:
@@ -191,7 +191,7 @@ def _refuse(request: _Asked) -> None:
         raise UnsupportedParameter("Unsupported parameter: 'reasoning.mode'.", param="reasoning.mode")
 
 
-def _call(asked: _Asked, request: ResponsesRequest, tools: Tools, context: CallContext) -> Call:
+def _call(asked: _Asked, request: ResponsesRequest, tools: Tools, context: CallContext, size: int) -> Call:
     named = prompts.read(asked.prompt, asked.model)
     if asked.input is None and asked.prompt is None:
         raise InvalidRequest("Missing required parameter: 'input'.", param="input")
@@ -211,6 +211,7 @@ def _call(asked: _Asked, request: ResponsesRequest, tools: Tools, context: CallC
         identity=context.identity_for(request.user or request.safety_identifier),
         feature="chat",
         form="openai",
+        size=size,
         target=named.target,
         variables=named.variables,
         prompt_version=named.version,

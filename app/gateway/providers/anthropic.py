@@ -81,10 +81,12 @@ class AnthropicProvider:
         """As the vendor counts them (docs.anthropic.com/en/api/messages-count-tokens)."""
         blame = Blame(self.name, request.model, own_form=request.form == "anthropic")
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
-        body = anthropic_wire.counting(request)
+        body = await aside(request.size, partial(anthropic_wire.counting, request))
         try:
             with limits:
-                response = await self._http.post(COUNT_PATH, body, _headers(request, body), connect=request.timeouts.connect)
+                response = await self._http.post(
+                    COUNT_PATH, body, _headers(request, body), connect=request.timeouts.connect, size=request.size
+                )
             return anthropic_wire.counted(response.content)
         except FAILURES as error:
             raise _translate(error, blame) from None
@@ -98,10 +100,12 @@ class AnthropicProvider:
         blame = Blame(self.name, request.model, own_form=request.form == "anthropic")
         reading = Reading(request, self.name)
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
-        body = anthropic_wire.body(request, stream=False)
+        body = await aside(request.size, partial(anthropic_wire.body, request, stream=False))
         try:
             with limits:
-                response = await self._http.post(PATH, body, _headers(request, body), connect=request.timeouts.connect)
+                response = await self._http.post(
+                    PATH, body, _headers(request, body), connect=request.timeouts.connect, size=request.size
+                )
             read = partial(reading.whole, response.content, response.headers.get(REQUEST_ID))
             return await aside(len(response.content), read, large=LARGE)
         except FAILURES as error:
@@ -115,13 +119,15 @@ class AnthropicProvider:
         blame = Blame(self.name, request.model, own_form=request.form == "anthropic")
         reading = Reading(request, self.name)
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=True)
-        body = anthropic_wire.body(request, stream=True)
+        body = await aside(request.size, partial(anthropic_wire.body, request, stream=True))
         answered = begun = False
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(limits.close)
             try:
                 with limits:
-                    events = await self._http.open(PATH, body, _headers(request, body), connect=request.timeouts.connect)
+                    events = await self._http.open(
+                        PATH, body, _headers(request, body), connect=request.timeouts.connect, size=request.size
+                    )
                 answered = True
                 stack.callback(events.close)
                 events.known = reading.text_of

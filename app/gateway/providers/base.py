@@ -33,8 +33,8 @@ class ModelRequest:
 
     ``headers`` are sent to the provider as they are (`traceparent`). ``requested`` names features that the caller itself
     wants (``temperature``, ``thinking``): a provider without one of them must not get the call. The route's own are not in it.
-    ``native``, ``betas``, ``embed``, ``form`` and ``on_input`` as in `Call`; ``space``: the vectors that ``embed`` must give.
-    ``canary`` stands in the system text.
+    ``native``, ``betas``, ``embed``, ``form``, ``size``, ``on_input``: see `Call`; ``space``: the vectors that ``embed``
+    must give. ``canary`` stands in the system text.
     """
 
     model: str
@@ -54,6 +54,7 @@ class ModelRequest:
     form: Vendor | None = None
     on_input: Callable[[Usage], None] | None = None
     canary: str = ""
+    size: int = 0
 
     @property
     def shown_system(self) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ def parameters(schema: Mapping[str, Any], *, items: bool, any_root: bool = False
         root |= {"type": "object", "properties": found.properties, "required": sorted(found.required & found.properties.keys())}
     if not isinstance(root.get("properties"), Mapping):
         root["properties"] = {}
-    return _with_items(root, 0) if items and _lacks_items(root, 0) else root
+    return _with_items(root, 0) if items and _lacks_items(root) else root
 
 
 def _kinds(schema: Mapping[str, Any]) -> list[Any]:
@@ -90,12 +90,20 @@ def _is_bare(schema: Mapping[str, Any]) -> bool:
     return "array" in _kinds(schema) and "items" not in schema
 
 
-def _lacks_items(value: object, depth: int) -> bool:
-    if depth > DEEPEST:
-        return False
-    if isinstance(value, Mapping):
-        return _is_bare(value) or any(_lacks_items(inner, depth + 1) for inner in value.values())
-    return isinstance(value, list) and any(_lacks_items(inner, depth + 1) for inner in value)
+def _lacks_items(root: Schema) -> bool:
+    """Whether an array has none. Level by level: a schema may list a million numbers, and none of them costs a call."""
+    level: list[Any] = [root]
+    for _ in range(DEEPEST + 1):
+        inner: list[Any] = []
+        for value in level:
+            if type(value) is dict:
+                if _is_bare(value):
+                    return True
+                inner += value.values()
+            elif type(value) is list:
+                inner += value
+        level = inner
+    return False
 
 
 def _with_items(value: Any, depth: int) -> Any:  # noqa: ANN401 - any JSON

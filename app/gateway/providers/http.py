@@ -8,6 +8,7 @@ recovery retries. Redirects are not followed, because they would carry the key t
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -16,7 +17,7 @@ from app import __version__
 from app.domain.addresses import without_user
 from app.domain.json_text import finite
 from app.domain.proxies import proxy_of
-from app.domain.waiting import Turn
+from app.domain.waiting import Turn, aside
 from app.gateway.providers.connections import Connections, Response
 from app.gateway.providers.errors import ProtocolError
 from app.gateway.providers.sse import BOM, Decoder, Event
@@ -152,32 +153,43 @@ class Http:
         self._headers["authorization"] = self._user or f"Bearer {key or 'none'}"
 
     async def post(
-        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], *, connect: float, most: int = MOST_REPLY
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str],
+        *,
+        connect: float,
+        most: int = MOST_REPLY,
+        size: int = 0,
     ) -> Whole:
         """Send and wait for the whole answer, of ``most`` bytes. ``connect``: seconds to connect or to wait for a connection.
 
+        ``size``: about how many bytes ``body`` has; many are written in a thread.
         Raises StatusError, ProtocolError for an answer that is too large, and aiohttp's errors.
         """
-        response = await self._send(path, body, headers, connect)
+        response = await self._send(path, body, headers, connect, size)
         try:
             return Whole(await _read(response, most), response.headers)
         finally:
             response.close()
 
-    async def open(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], *, connect: float) -> Events:
+    async def open(
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], *, connect: float, size: int = 0
+    ) -> Events:
         """Send and wait for the head of a streamed answer. Raises as `post`. Close what it returns."""
-        return Events(await self._send(path, body, headers, connect))
+        return Events(await self._send(path, body, headers, connect, size))
 
     async def aclose(self) -> None:
         """Close all connections."""
         if self._connections:
             await self._connections.aclose()
 
-    async def _send(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], connect: float) -> Response:
+    async def _send(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], connect: float, size: int) -> Response:
         if self._connections is None:
             self._connections = Connections(self._proxy)
         url = self._urls.get(path) or self._url(path)
-        response = await self._connections.post(url, {**self._headers, **headers}, encoded(body), connect)
+        content = await aside(size, partial(encoded, body))
+        response = await self._connections.post(url, {**self._headers, **headers}, content, connect)
         if response.status in OK:
             return response
         try:

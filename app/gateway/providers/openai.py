@@ -71,10 +71,11 @@ class OpenAIProvider:
         blame = Blame(self.name, request.model, own_form=request.form == "openai")
         reading = Reading(request, self.name)
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
-        body = openai_wire.body(request, legacy_max_tokens=self._legacy_max_tokens, stream=False)
+        write = partial(openai_wire.body, request, legacy_max_tokens=self._legacy_max_tokens, stream=False)
+        body = await aside(request.size, write)
         try:
             with limits:
-                response = await self._http.post(PATH, body, request.headers, connect=request.timeouts.connect)
+                response = await self._http.post(PATH, body, request.headers, connect=request.timeouts.connect, size=request.size)
             read = partial(reading.whole, response.content, response.headers.get(REQUEST_ID))
             return await aside(len(response.content), read, large=LARGE)
         except FAILURES as error:
@@ -109,6 +110,7 @@ class OpenAIProvider:
                 request.headers,
                 connect=connect,
                 most=openai_embeddings.MOST,
+                size=request.size,
             )
         except StatusError as error:
             if numbers or error.status not in REFUSALS or not openai_embeddings.refuses_base64(error.body):
@@ -120,6 +122,7 @@ class OpenAIProvider:
             request.headers,
             connect=connect,
             most=openai_embeddings.MOST,
+            size=request.size,
         )
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
@@ -127,13 +130,16 @@ class OpenAIProvider:
         blame = Blame(self.name, request.model, own_form=request.form == "openai")
         reading = Reading(request, self.name)
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=True)
-        body = openai_wire.body(request, legacy_max_tokens=self._legacy_max_tokens, stream=True)
+        write = partial(openai_wire.body, request, legacy_max_tokens=self._legacy_max_tokens, stream=True)
+        body = await aside(request.size, write)
         answered = False
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(limits.close)
             try:
                 with limits:
-                    events = await self._http.open(PATH, body, request.headers, connect=request.timeouts.connect)
+                    events = await self._http.open(
+                        PATH, body, request.headers, connect=request.timeouts.connect, size=request.size
+                    )
                 answered = True
                 stack.callback(events.close)
                 events.known = reading.text_of

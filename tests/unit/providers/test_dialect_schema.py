@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import jsonschema
 import pytest
 import vendor_rules
+from growth import calls_of
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -503,3 +504,13 @@ def test_a_description_does_not_cost_the_enforcement_of_the_schema(subset: Subse
     assert made
     assert made.unions == 1
     assert made.schema["properties"]["n1"] == {"$ref": "#/$defs/Large"}
+
+
+def test_a_schema_that_lists_many_values_costs_no_step_for_each_of_them() -> None:
+    """V3: 290,000 numbers took 480 ms of a core, on the event loop."""
+
+    def calls(size: int) -> int:
+        schema = {"type": "object", "properties": {"a": {"enum": list(range(size))}}}
+        return calls_of(lambda: parameters(schema, items=True))
+
+    assert calls(20_000) < calls(10) + 100
