@@ -8,7 +8,7 @@ No sequence goes over the end of a line, and none makes one: `streams` relies on
 
 import html
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 Found = tuple[int, int, str]
@@ -40,14 +40,18 @@ _HEX, _PERCENT = "[0-9A-Fa-f]", "%(?:25){0,3}"  # encoded up to four times
 _TAIL = rf"{_PERCENT}[89ABab]{_HEX}"
 # Listed one by one, characters beyond the Basic Multilingual Plane would make the search forty times as slow as ranges do.
 _SAME_SET = "".join(chr(code) for code in sorted(_SAME) if code < 0x10000) + "\U0001d400-\U0001d7ff\U0001fbf0-\U0001fbf9"
+# One set of first signs, and behind it what each of them begins: so the search passes over all else in a quarter of the time.
+_FIRST = rf"[{_SAME_SET}{_INVISIBLE}&%\\]"
 _SPELLED = re.compile(
-    f"[{_SAME_SET}]+"
-    f"|[{_INVISIBLE}]+"
-    rf"|&(?:amp;){{0,3}}(?:\#[0-9]{{1,7}}|\#[xX]{_HEX}{{1,6}}|[A-Za-z]{{2,8}});"
-    rf"|{_PERCENT}(?:[2-7]{_HEX}|0[9AaDd]|[CDcd]{_HEX}{_TAIL}|[Ee]{_HEX}{_TAIL}{_TAIL}|[Ff]{_HEX}{_TAIL}{_TAIL}{_TAIL})"
-    rf"|\\{{1,8}}(?:u[dD][89ABab]{_HEX}{{2}}\\{{1,8}}u[dD][C-Fc-f]{_HEX}{{2}}|u{_HEX}{{4}}|u\{{{_HEX}{{1,6}}\}}|x{_HEX}{{2}})"
+    rf"{_FIRST}(?:"
+    rf"(?<=&)(?:amp;){{0,3}}(?:\#[0-9]{{1,7}}|\#[xX]{_HEX}{{1,6}}|[A-Za-z]{{2,8}});"
+    rf"|(?<=%)(?:25){{0,3}}(?:[2-7]{_HEX}|0[9AaDd]|[CDcd]{_HEX}{_TAIL}|[Ee]{_HEX}{_TAIL}{_TAIL}|[Ff]{_HEX}{_TAIL}{_TAIL}{_TAIL})"
+    rf"|(?<=\\)\\{{0,7}}+(?:u[dD][89ABab]{_HEX}{{2}}\\{{1,8}}u[dD][C-Fc-f]{_HEX}{{2}}|u{_HEX}{{4}}|u\{{{_HEX}{{1,6}}\}}|x{_HEX}{{2}})"
+    rf"|(?<=[{_SAME_SET}])[{_SAME_SET}]{{0,4095}}+"  # of a longer run the next ones: each is read in one step
+    rf"|(?<=[{_INVISIBLE}])[{_INVISIBLE}]*+)"
 )
-_BEGINS = re.compile(rf"[{_SAME_SET}{_INVISIBLE}&%\\]")  # fast, and most texts have none
+_STEP, _LONGEST = 16_384, 64  # characters that one step searches; more than any sequence but a run has
+_BEGINS = re.compile(_FIRST)  # fast, and most texts have none
 _UNSEEN = re.compile(f"[{_INVISIBLE}]+")
 # A secret whose next character was encoded goes on: whatever that character is, it did not end the value.
 _VALUE_GOES_ON = re.compile(rf"(?:&[#A-Za-z0-9]{{2,9}};|\\{{1,8}}[ux]{_HEX}{{2,4}}|[^\s\"'<>;,&\\])*")
@@ -127,7 +131,9 @@ class _Characters:
 
 def normalised(original: bytes, in_time: Callable[[], None]) -> Normalised | None:
     """The text to search in place of ``original``; None where that is the original. ``in_time`` raises where time runs out."""
-    if original.isascii() and not (b"&" in original or b"%" in original or b"\\" in original):
+    if original.isascii() and not (
+        (b"&" in original and b";" in original) or b"%" in original or b"\\u" in original or b"\\x" in original
+    ):
         return None
     text = original.decode("utf-8", "surrogatepass")
     if not _BEGINS.search(text):
@@ -135,7 +141,7 @@ def normalised(original: bytes, in_time: Callable[[], None]) -> Normalised | Non
     pieces: list[str] = []
     joints: list[tuple[int, int, int, int]] = []
     done = length = 0
-    for number, match in enumerate(_SPELLED.finditer(text)):
+    for number, match in enumerate(_sequences(text, in_time)):
         if number % _CHECK_EVERY == 0:
             in_time()
         start, end = match.span()
@@ -153,9 +159,27 @@ def normalised(original: bytes, in_time: Callable[[], None]) -> Normalised | Non
     return Normalised(plain.encode("utf-8", "surrogatepass"), plain, text, joints)
 
 
+def _sequences(text: str, in_time: Callable[[], None]) -> Iterator[re.Match[str]]:
+    """All of `_SPELLED` in steps: one search through megabytes would read no clock, and let no other thread go on."""
+    at = 0
+    while at < len(text):
+        if at:
+            in_time()
+        following = at + _STEP
+        end = following + _LONGEST
+        at = following
+        for match in _SPELLED.finditer(text, following - _STEP, end):
+            if match.start() >= following:
+                break
+            whole = _SPELLED.match(text, match.start()) if match.end() == end else match
+            if whole:
+                yield whole
+                at = max(at, whole.end())
+
+
 def plain(text: str) -> str:
     """``text`` in the one spelling that is searched."""
-    if text.isascii() and not ("&" in text or "%" in text or "\\" in text):
+    if text.isascii() and not (("&" in text and ";" in text) or "%" in text or "\\u" in text or "\\x" in text):
         return text
     return _SPELLED.sub(_meant, text)
 
