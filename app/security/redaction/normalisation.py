@@ -50,7 +50,7 @@ _SPELLED = re.compile(
     rf"|(?<=[{_SAME_SET}])[{_SAME_SET}]{{0,4095}}+"  # of a longer run the next ones: each is read in one step
     rf"|(?<=[{_INVISIBLE}])[{_INVISIBLE}]*+)"
 )
-_STEP, _LONGEST = 16_384, 64  # characters that one step searches; more than any sequence but a run has
+STEP, _LONGEST = 16_384, 64  # characters that one step searches, and more than any sequence but a run has
 _BEGINS = re.compile(_FIRST)  # fast, and most texts have none
 _UNSEEN = re.compile(f"[{_INVISIBLE}]+")
 # A secret whose next character was encoded goes on: whatever that character is, it did not end the value.
@@ -141,7 +141,7 @@ def normalised(original: bytes, in_time: Callable[[], None]) -> Normalised | Non
     pieces: list[str] = []
     joints: list[tuple[int, int, int, int]] = []
     done = length = 0
-    for number, match in enumerate(_sequences(text, in_time)):
+    for number, match in enumerate(found_in(_SPELLED, text, longest=_LONGEST, between=in_time)):
         if number % _CHECK_EVERY == 0:
             in_time()
         start, end = match.span()
@@ -159,19 +159,24 @@ def normalised(original: bytes, in_time: Callable[[], None]) -> Normalised | Non
     return Normalised(plain.encode("utf-8", "surrogatepass"), plain, text, joints)
 
 
-def _sequences(text: str, in_time: Callable[[], None]) -> Iterator[re.Match[str]]:
-    """All of `_SPELLED` in steps: one search through megabytes would read no clock, and let no other thread go on."""
+def found_in(
+    pattern: re.Pattern[str], text: str, *, longest: int, between: Callable[[], None] = lambda: None
+) -> Iterator[re.Match[str]]:
+    """All matches, as `finditer` gives them, in steps: one search through megabytes lets no other thread go on (V3).
+
+    ``between`` is called before each step but the first. ``longest``: characters of the longest match. A longer one is read whole
+    too, if each of its beginnings matches as well: a run of like characters. The pattern must not look beyond its match.
+    """
     at = 0
     while at < len(text):
         if at:
-            in_time()
-        following = at + _STEP
-        end = following + _LONGEST
+            between()
+        start, following = at, at + STEP
         at = following
-        for match in _SPELLED.finditer(text, following - _STEP, end):
+        for match in pattern.finditer(text, start, following + longest):
             if match.start() >= following:
                 break
-            whole = _SPELLED.match(text, match.start()) if match.end() == end else match
+            whole = pattern.match(text, match.start()) if match.end() == following + longest else match
             if whole:
                 yield whole
                 at = max(at, whole.end())

@@ -1,14 +1,17 @@
 """Links and images in answers lead to allowed hosts only, whole and in every stream (S4)."""
 
+import re
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.domain.calls import Reply, Usage
 from app.domain.errors import AnswerWithheld
 from app.domain.messages import OutputSchema, Text, ToolUse
 from app.security.guard import bare_links, rendered
-from app.security.guard.links import MOST_LINKS, Links
+from app.security.guard.links import MOST_LINKS, Links, _as_text
 from app.security.guard.outgoing import Outgoing
 from app.security.guard.removed import IMAGE_REMOVED, LINK_REMOVED
 from app.security.guard.seams import LONGEST_FORM
@@ -221,9 +224,69 @@ def test_a_character_of_ascii_is_shown_or_taken_out_alike_in_every_text(code: in
     assert LINKS.visible(f"one {chr(code)}\u00e9") == LINKS.visible(f"one {chr(code)}") + "\u00e9"
 
 
-@pytest.mark.parametrize("sign", ":/\\.\u3002\uff0e\uff61")
+@pytest.mark.parametrize("sign", ":.\u3002\uff0e\uff61")
 def test_each_sign_of_an_address_leads_to_a_closer_look(sign: str) -> None:
     text = f"one {sign}two"
     assert bare_links._TRIGGER.search(text)
     assert [mark for mark, trigger in bare_links._TRIGGERS if trigger.search(text)] == [sign]
     assert not any(trigger.search(f"one{sign} two{sign}") for _, trigger in bare_links._TRIGGERS)
+
+
+PIECES = (
+    *("https", "http", "//", "/", "\\", ":", ".", "evil.example", "northwind.example", "@", "user", "a", "-", "_", " ", "www."),
+    *(
+        "mailto:",
+        "javascript:",
+        "data:",
+        "text/html,",
+        "(",
+        "[",
+        "<",
+        "&#46;",
+        "\u3002",
+        "\u00e9",
+        "$",
+        "file:",
+        "c:\\",
+        "com",
+        "?q",
+    ),
+)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=20).map("".join))
+def test_no_address_begins_before_the_place_where_the_next_can(text: str) -> None:
+    at = bare_links._may_begin(text, 0, len(text))
+    assert str(bare_links._START.search(text, at)) == str(bare_links._START.search(text))
+
+
+def test_slashes_alone_are_not_searched_for_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """V3: in 4 MB of base64 the pattern held the interpreter for 2.4 s."""
+    base64 = "QUJD/kZH+IJK/LMN" * 4_000
+    assert len(base64) - bare_links._may_begin(f"{base64}a.b", 0, len(base64) + 3) < 10
+    monkeypatch.delattr(bare_links, "_START")
+    assert LINKS.clean(base64) == (base64, 0)
+    assert LINKS.clean(f"/usr/bin/env {base64} C\\D") == (f"/usr/bin/env {base64} C\\D", 0)
+
+
+@given(st.text("](:![<a/? ", max_size=12))
+def test_as_text_has_a_blank_in_each_place_where_a_form_begins(text: str) -> None:
+    assert _as_text(text) == re.sub(r"(?<=\])(?=[(:])|(?<=!)(?=\[)|(?<=<)(?=[A-Za-z/!?])", " ", text)
+
+
+def test_a_text_of_written_characters_without_an_address_is_not_traced_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """V3: two million places of backslashes held the interpreter, though no address was among them."""
+    monkeypatch.delattr(bare_links, "accumulate")
+    assert LINKS.clean("\\_a &amp; b" * 100) == ("\\_a &amp; b" * 100, 0)
+
+
+@given(st.lists(st.sampled_from([*PIECES, "&amp;", "\\.", "\\:", "&#58;", "&colon;"]), max_size=12).map("".join))
+def test_edits_of_the_written_and_of_the_shown_text_are_made_once_and_in_order(text: str) -> None:
+    addresses = LINKS._addresses
+    both = {*bare_links._edits(text, addresses), *bare_links._edits_of_the_shown(text, addresses)}
+    in_order = sorted(both, key=lambda edit: (edit.start, edit.stop))
+    assert bare_links.clean(text, addresses, _no_count) == bare_links._edited(text, in_order, _no_count)
+
+
+def _no_count() -> None:
+    """Nothing is counted."""

@@ -21,7 +21,7 @@ def in_no_time() -> None:
 def test_steps_of_any_length_read_a_text_as_one_step_does(text: str) -> None:
     whole = normalised(text.encode(), in_no_time)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(normalisation, "_STEP", 3)
+        patch.setattr(normalisation, "STEP", 3)
         assert normalised(text.encode(), in_no_time) == whole
     assert plain(text) == (text if whole is None else whole.text.decode())
 
@@ -34,7 +34,7 @@ def test_the_clock_is_read_within_a_text_of_one_sign_again_and_again(run: str) -
         nonlocal looks
         looks += 1
 
-    size = 40 * normalisation._STEP
+    size = 40 * normalisation.STEP
     normalised(("a" + run * (size // len(run))).encode(), look)
     assert looks >= (1 if run == "\u200b" else 30)  # what is not seen is taken out in one
 
