@@ -24,6 +24,8 @@ from app.domain.messages import (
 from app.domain.money import ZERO, MicroUSD
 from app.domain.quick import quick
 
+PART_SIZE = 32  # characters that one part counts as besides its own
+
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
@@ -217,11 +219,11 @@ class Reply:
 
     @property
     def size(self) -> int:
-        """Characters of text, reasoning and arguments: what checks of an answer take their time for."""
+        """Characters of text, reasoning and arguments, and some for each part: what checks of an answer take their time for."""
         if len(self.parts) == 1 and type(only := self.parts[0]) is Text:
             return len(only.text)
         texts = (p.text for p in self.parts if isinstance(p, Text | Thinking | Refusal | Native))
-        return sum(map(len, texts)) + sum(len(use.arguments) for use in self.tool_uses)
+        return PART_SIZE * len(self.parts) + sum(map(len, texts)) + sum(len(use.arguments) for use in self.tool_uses)
 
     @property
     def tool_uses(self) -> tuple[ToolUse, ...]:

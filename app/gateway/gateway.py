@@ -135,11 +135,13 @@ class Gateway:
     async def _admit(self, state: CallState) -> None:
         """Kill switch → schemas → capable models → screen → hold. Steps before the hold cost nothing."""
         self._check_switch(state)
-        if check_schemas(state.call):
+        call = state.call
+        if await aside(call.size, partial(check_schemas, call)):
             state.degraded.append(PATTERN_UNCHECKED)
-        state.degraded += lowered(state.call.sampling, state.request.sampling)
+        state.degraded += lowered(call.sampling, state.request.sampling)
         self._rooms.recovery.choose(state)
         self._screen(state)
+        await aside(call.size, state.bound)  # remembered; of ten thousand parts it takes 100 ms
         state.spending.hold = await self._hold(state)
 
     def _begun(self, call: Call, span: CallSpan) -> CallState:

@@ -24,7 +24,7 @@ from app.gateway.providers.sse import BOM, Decoder, Event
 
 MOST_REPLY = 32 * 2**20  # bytes: a chat's whole answer, with twenty log probabilities for each of 16,000 tokens
 MOST_ERROR = 2**20
-LARGE = 2**20  # bytes of an answer
+LARGE = 2**17  # bytes of an answer that is read in a thread: of many small blocks a mebibyte takes 300 ms
 EVENTS_A_LOOK = 16
 WAITED = 0.0002  # seconds; a read of what is there already takes some microseconds
 OK = range(200, 300)

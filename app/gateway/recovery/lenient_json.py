@@ -16,6 +16,7 @@ import pyjson5
 from app.domain.json_text import refuse
 
 OPENERS = {"{": "}", "[": "]"}
+MOST_FREE = 512 * 1024  # characters that are read as JSON5, in one piece: more is no answer of a model
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = frozenset("\"'\\/bfnrtu")  # JSON's, and the quote of JSON5's other strings
 _THOUGHTS = re.compile(r".*(?:</(?:mm:)?(?:think|thinking|thought|reasoning)>|<channel\|>)", re.DOTALL)  # also MiniMax's
@@ -50,6 +51,6 @@ def _parsed(text: str) -> Any:  # noqa: ANN401 - any JSON
     try:
         return json.loads(text, strict=False, parse_constant=refuse)
     except ValueError:
-        if any(escape not in _ESCAPES for escape in _ESCAPED.findall(text)):
+        if len(text) > MOST_FREE or any(escape not in _ESCAPES for escape in _ESCAPED.findall(text)):
             raise
         return pyjson5.decode(text)

@@ -23,6 +23,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from app.domain.calls import Chunk, Deadline, Done, Reply, TextDelta, Usage
@@ -40,6 +41,7 @@ from app.domain.errors import (
 from app.domain.messages import Message, Text
 from app.domain.records import CIRCUIT, STOPPED
 from app.domain.routes import Route, Target
+from app.domain.waiting import aside
 from app.gateway.call_state import LAST_RESORT, CallState
 from app.gateway.providers.base import ModelRequest, Provider
 from app.gateway.recovery import repair
@@ -166,7 +168,9 @@ class Recovery:
                 reply = attempt.end(await (provider.embed(request) if request.embed else provider.complete(request)))
             self.circuits.succeeded(target)
             whole = state.call.form is None
-            judged = judge(reply, state.request.output, state.request.tools, state.request.tool_choice, whole=whole)
+            request = state.request
+            judging = partial(judge, reply, request.output, request.tools, request.tool_choice, whole=whole)
+            judged = await aside(reply.size, judging)
             if judged.violations:
                 self.metrics.repairs.inc(step="invalid")
                 raise judged.error(target)

@@ -7,8 +7,9 @@ been seen, another model goes on after what was said; the caller sees one stream
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 
-from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, Usage
+from app.domain.calls import Chunk, Done, TextDelta, ThinkingDelta, ToolUseDelta, Usage
 from app.domain.errors import (
     DeadlineExceeded,
     FixRequest,
@@ -22,6 +23,7 @@ from app.domain.errors import (
 )
 from app.domain.messages import Part, Text
 from app.domain.routes import Target
+from app.domain.waiting import aside
 from app.gateway.attempt_in_progress import AttemptInProgress
 from app.gateway.call_state import CallState
 from app.gateway.recovery.breaker import Circuits
@@ -58,9 +60,9 @@ async def relay(
     try:
         async with opened.stack:  # as `_passed`, without a generator more between: a stream has a hundred chunks
             with passing:
-                yield passing.take(opened.first)
+                yield passing.take(opened.first) if type(opened.first) is not Done else await passing.end(opened.first)
                 async for chunk in opened.chunks:
-                    yield passing.take(chunk)
+                    yield passing.take(chunk) if type(chunk) is not Done else await passing.end(chunk)
     except ProviderOutputInvalid as error:
         raise final_error([error]) from error
     except ProviderError as error:
@@ -118,10 +120,7 @@ class _Passing:
                 circuits.abandoned(target)
 
     def take(self, chunk: Chunk) -> Chunk:
-        """Count a chunk, and return it as the caller may see it.
-
-        Raises ProviderGarbled where the stream seems to have no end, ProviderOutputInvalid where the whole is not valid.
-        """
+        """Count a chunk, and return it. Raises ProviderGarbled where the stream seems to have no end."""
         attempt = self._attempt
         match chunk:
             case TextDelta(index=index, text=text):
@@ -132,15 +131,21 @@ class _Passing:
                 self.only_text = False
                 if not attempt.chunk(text):
                     raise self._endless()
-            case Done(reply=reply):
-                ended = Done(attempt.end(reply))
-                self._circuits.succeeded(self._opened.target)
-                _check(ended.reply, self._state, self._opened.target)
-                return ended
             case _:
                 self.only_text = False
                 attempt.chunk("")
         return chunk
+
+    async def end(self, done: Done) -> Done:
+        """End the attempt, and return the whole as the caller may see it. Raises ProviderOutputInvalid where it is not valid."""
+        reply = self._attempt.end(done.reply)
+        self._circuits.succeeded(self._opened.target)
+        request = self._state.request
+        found = await aside(reply.size, partial(violations, reply, request.output, request.tools))
+        if found:  # it is delivered already, so the stream ends in an error
+            self._state.metrics.repairs.inc(step="gave_up")
+            raise OutputCheck(reply, found).error(self._opened.target)
+        return Done(reply)
 
     def _endless(self) -> ProviderGarbled:
         message = "The stream is too large for an answer."
@@ -172,14 +177,6 @@ async def _passed(opened: Opened, passing: _Passing) -> AsyncGenerator[Chunk, No
     """One attempt's chunks. Raises ProviderError where they break or the whole is not valid."""
     async with opened.stack:
         with passing:
-            yield passing.take(opened.first)
+            yield passing.take(opened.first) if type(opened.first) is not Done else await passing.end(opened.first)
             async for chunk in opened.chunks:
-                yield passing.take(chunk)
-
-
-def _check(reply: Reply, state: CallState, target: Target) -> None:
-    """Check a stream's output: it is delivered already, so if invalid the stream ends in an error."""
-    found = violations(reply, state.request.output, state.request.tools)
-    if found:
-        state.metrics.repairs.inc(step="gave_up")
-        raise OutputCheck(reply, found).error(target)
+                yield passing.take(chunk) if type(chunk) is not Done else await passing.end(chunk)

@@ -6,6 +6,7 @@ A refusal here comes before any money is held.
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
+from threading import Lock
 from typing import Any
 from urllib.parse import unquote
 
@@ -120,23 +121,28 @@ class Cache:
         self._most = schemas, letters
         self.held = [0, 0]
         self._entries: OrderedDict[str, Schema | SchemaRefused] = OrderedDict()
+        self._lock = Lock()  # large answers are judged in threads
 
     def schema(self, text: str) -> Schema:
         """The schema that ``text`` is, ready to check. Raises SchemaRefused."""
-        found = self._entries.get(text)
+        with self._lock:
+            found = self._entries.get(text)
+            if found is not None:
+                self._entries.move_to_end(text)
         if found is None:
             try:
                 found = Compiler(json.loads(text)).compiled()
             except SchemaRefused as refused:
                 found = refused.with_traceback(None)
-            self._keep(text, found)
-        else:
-            self._entries.move_to_end(text)
+            with self._lock:
+                self._keep(text, found)
         if isinstance(found, SchemaRefused):
             raise type(found)(*found.args)
         return found
 
     def _keep(self, text: str, schema: Schema | SchemaRefused) -> None:
+        if text in self._entries:  # another thread was first
+            return
         self._entries[text] = schema
         self._count(text, schema, 1)
         while len(self._entries) > 1 and (self.held[0] > self._most[0] or self.held[1] > self._most[1]):

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from app.domain.calls import Reply, Usage
 from app.domain.messages import OutputSchema, Part, Refusal, StopReason, Text, Thinking, ToolChoice, ToolSpec, ToolUse
-from app.gateway.recovery.lenient_json import document_in
+from app.domain.waiting import LARGE
+from app.gateway.recovery.lenient_json import MOST_FREE, document_in
 from app.gateway.recovery.output import NOT_CALLED, OutputCheck, judge, violations
 
 SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
@@ -179,3 +180,14 @@ def test_a_call_that_is_required_is_promised(choice: ToolChoice, parts: tuple[Pa
     reply = reply_of(*parts, stop=stop)
     assert judge(reply, None, (FREE,), choice) == OutputCheck(reply, () if valid else (NOT_CALLED,))
     assert judge(reply, None, (), choice).violations == ()  # without tools there is nothing to call
+
+
+def test_only_an_answer_of_a_models_length_is_read_with_freedoms() -> None:
+    """V3: JSON5 of 400,000 keys held the interpreter for a third of a second."""
+    assert document_in("{a: '" + "x" * (MOST_FREE - 10) + "'}")
+    assert document_in("{a: '" + "x" * MOST_FREE + "'}") is None
+    assert document_in('Here you are: {"a": "' + "x" * MOST_FREE + '"}.')
+
+
+def test_many_small_parts_count_as_a_large_answer() -> None:
+    assert reply_of(*(Text("a"),) * 5_000).size > LARGE

@@ -1,8 +1,10 @@
 """Streams fall back until the first chunk, then end or continue elsewhere (R6, R7)."""
 
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from scripted import A, Scripted, call_state, error, outcomes, recovery, reply
@@ -21,7 +23,9 @@ from app.domain.errors import (
     ProviderTimeout,
 )
 from app.domain.messages import OutputSchema
+from app.domain.waiting import LARGE
 from app.gateway.attempt_in_progress import LEAST_DELTAS
+from app.gateway.recovery import output
 from app.gateway.recovery.policy import BreakerPolicy
 
 SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
@@ -169,3 +173,30 @@ async def test_a_stream_of_far_more_than_was_asked_for_is_broken_off() -> None:
     with pytest.raises(ProvidersUnavailable):
         await anext(chunks)
     assert outcomes(state) == [("a", "provider_garbled")]
+
+
+@pytest.mark.parametrize(("letters", "beside"), [(10, False), (LARGE + 1, True)])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_large_answer_is_judged_beside_the_event_loop(
+    streamed: bool,
+    letters: int,
+    beside: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """V3: the search for one document in 4 MB of prose, or of 400,000 keys, held up other calls for a second."""
+    judges: list[int] = []
+
+    def noted(*arguments: Any) -> Any:  # noqa: ANN401 - any function's
+        judges.append(threading.get_ident())
+        return violations_of(*arguments)
+
+    violations_of = output._violations
+    monkeypatch.setattr(output, "_violations", noted)
+    text = '{"n": 1, "long": "' + "x" * letters + '"}'
+    state, service = call_state(output=SCHEMA), recovery(Scripted("a", text), Scripted("b", "backup"))
+    if streamed:
+        await collect(await service.open(state))
+    else:
+        await service.complete(state)
+    assert outcomes(state) == [("a", "ok")]
+    assert [judge != threading.get_ident() for judge in judges] == [beside]
