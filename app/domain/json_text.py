@@ -12,7 +12,9 @@ from typing import Any, NoReturn
 import msgspec
 
 DEEPEST = 190  # arrays and objects within each other; with Python's own limit of a thousand frames this can still be worked on
-MOST_CONTAINERS, MOST_STRINGS, MOST_VALUES = 20_000, 200_000, 300_000  # of a request's body
+# Of a request's body. Of so many parts and messages each may have six strings; more of them are one object of a hundred thousand
+# fields, which is parsed in one piece.
+MOST_CONTAINERS, MOST_STRINGS, MOST_VALUES = 20_000, 120_000, 300_000
 # JSON's strings, so that brackets within them do not count; an unclosed one ends the search, and the parser says what is wrong.
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _STEPS = bytes(1 if sign in b"[{" else 255 if sign in b"]}" else 0 for sign in range(256))  # 255 is -1 to a signed byte
