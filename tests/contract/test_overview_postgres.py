@@ -402,8 +402,8 @@ async def test_a_storm_of_refusals_is_named_and_makes_no_figure_look_better(engi
     began = BEGAN + timedelta(hours=12)
     plain = a_record(at=began, tenant="overview", fallbacks=0, degraded=(), cost=MicroUSD(500), latency_ms=400.0, ttft_ms=90.0)
     good = replace(plain, id="storm-ok", attempts=(attempt(1, "anthropic", "ok"),))
-    cheaper = {"degraded": ("cheaper_model",)}  # what was made cheaper first, and refused all the same: 204 % were degraded
-    refused = replace(plain, outcome="budget_exceeded", attempts=(), cost=MicroUSD(0), latency_ms=2.0, ttft_ms=None, **cheaper)
+    refused = replace(plain, outcome="budget_exceeded", attempts=(), cost=MicroUSD(0), latency_ms=2.0, ttft_ms=None)
+    refused = replace(refused, degraded=("cheaper_model",))  # made cheaper first, and refused all the same: 204 % were degraded
     storm = [replace(refused, id=f"storm-{n}", request_id=f"storm-{n}") for n in range(30)]
     await Writer(engine).write([good])
     range_ = Range(began, began + MINUTE, "")
