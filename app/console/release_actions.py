@@ -177,7 +177,7 @@ def _back_to(release: str) -> str:
     return link("/console/do/rollback", {"to": release}) if release else ""
 
 
-async def _forth(console: Console, live: str) -> tuple[str, str]:
+async def forth(console: Console, live: str) -> tuple[str, str]:
     """The command that takes a rollback back, and its page."""
     force = bool(live and (await console.parts.releases.refusal(live)).lacking)
     page = link(f"/console/do/release-activate{'-force' if force else ''}", {"release": live})
@@ -202,7 +202,7 @@ async def _ask_rollback(console: Console, values: Values, *, force: bool) -> Ask
         raise InvalidRequest(f"Release {target} is live already.")
     if only and values.get("live", live) not in ("", live):
         raise InvalidRequest(f"Release {live} is live now, and no longer {values['live']}: see what it would set back.")
-    undo, undo_at = await _forth(console, live)
+    undo, undo_at = await forth(console, live)
     if only:
         flag = f"--{only.kind}" + (f" {shlex.quote(only.name)}" if only.name else "")
         workers = formats.number(len(await console.parts.releases.reports()), "worker")

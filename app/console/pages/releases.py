@@ -22,7 +22,7 @@ from app.console.readiness import rollback
 from app.console.readiness.answers import KINDS as KINDS_OF_STATE
 from app.console.readiness.answers import SHORT, Answer
 from app.console.readiness.sources import Found as Rehearsed
-from app.console.release_actions import refusals
+from app.console.release_actions import forth, refusals
 from app.domain.errors import Misconfigured
 from app.domain.whole_numbers import whole_number
 from app.oncall.held import Stop
@@ -100,6 +100,7 @@ def router(console: Console) -> APIRouter:
             kinds=await stoppable(console) if tab == "stops" else (), effects=_effects(console, stops),
             back=await _rehearsed_way(console) if tab == "rollback" else None, way=way or WayBack(),
             rehearsed=await _rehearsed(console) if tab == "rollback" else ((), ""),
+            forth=await _way_forth(console, way) if tab == "rollback" and way else ("", ""),
             count=count, more=count < MOST_HISTORY, states=SHORT, marks=KINDS_OF_STATE, changed=False,
             shown=_named(known, stops), **_shown(known, stops),
         )  # fmt: skip
@@ -144,6 +145,13 @@ def router(console: Console) -> APIRouter:
 def _tab(request: Request) -> str:
     wanted = request.query_params.get("tab", "")
     return wanted if wanted in TABS else "rollback"
+
+
+async def _way_forth(console: Console, way: WayBack) -> tuple[str, str]:
+    """The command that takes a rollback back, and its page; empty where the newest change was none, or this is not known."""
+    if not way.left:
+        return "", ""
+    return (await console.known.read(("way forth", way.left), forth(console, way.left))).value or ("", "")
 
 
 async def _rehearsed_way(console: Console) -> Known[Answer]:
