@@ -63,7 +63,9 @@ async def test_no_call_is_answered_500_and_no_record_is_lost(stack_env: dict[str
             await asyncio.to_thread(stack.close)
     lines = [json.loads(line) for line in (tmp_path / "service.log").read_text().splitlines() if line.startswith("{")]
     bugs = [line for line in lines if line["level"] in ("error", "critical")]
-    unknown = [line for line in bugs if not any(words in str(line.get("exception")) for words in OURS.values())]
+    # The pool's own line, too, where the server hung up just as a connection came back.
+    foreseen = (*OURS.values(), "the connection is lost")
+    unknown = [line for line in bugs if not any(words in str(line.get("exception")) for words in foreseen)]
     assert not unknown, unknown[:3]
 
 
