@@ -98,14 +98,15 @@ class Pages:
             newest = select(pages).where(pages.c.dedup_key == alarm.key).order_by(pages.c.triggered_at.desc()).limit(1)
             row = (await connection.execute(newest.with_for_update())).one_or_none()
             now = await changes.now_of(connection)
-            lately = row is not None and (_open(row) or row.resolved_at > now - timedelta(seconds=self._policy.reopen_within))
-            alarm = _in_words(alarm, diagnosis, row if lately else None)
+            if row is not None and not _open(row) and row.resolved_at <= now - timedelta(seconds=self._policy.reopen_within):
+                row = None  # over for long: the next is another page
+            alarm = _in_words(alarm, diagnosis, row)
             other = bool(diagnosis) and row is not None and _fault(row.summary) != _fault(alarm.summary)
             if not alarm.firing:
                 event = await _resolve(connection, row, now, by=alarm.links.get("source", ""))
             elif row is not None and _open(row):
                 event = await self._repeat(connection, row, alarm, now, other=other)
-            elif row is not None and lately:
+            elif row is not None:
                 event = await self._reopen(connection, row, alarm, now, other=other)
             else:
                 event = await self._open(connection, alarm, now, sent)
