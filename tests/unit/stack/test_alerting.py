@@ -64,7 +64,7 @@ def test_every_address_is_on_this_machine_and_every_wait_is_shorter(tmp_path: Pa
     assert found["route"]["group_wait"] == "3000ms"
     assert [one["repeat_interval"] for one in found["route"]["routes"] if "repeat_interval" in one] == [
         "6000ms",
-        "30000ms",
+        "24000ms",
     ]
     config = prometheus_config({"octant": "127.0.0.1:9464"}, "127.0.0.1:9093", every="5s")
     assert config["rule_files"] == ["rules/*.yml"]
